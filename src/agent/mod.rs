@@ -1,0 +1,1 @@
+//! What thinks: the trait and its kinds, one file each.

@@ -1,0 +1,1 @@
+//! The composition root: builds everything, owns start order and graceful stop.

@@ -1,0 +1,1 @@
+//! A Twilio for one machine.

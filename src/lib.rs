@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+// A room may use only the rooms listed below it; `tests/house.rs` holds the code against this order.
+pub mod cli;
+
+pub mod app;
+
+pub mod admin;
+pub mod agent;
+pub mod emulator;
+pub mod pipeline;
+pub mod webhook;
+
+pub mod queue;
+pub mod realtime;
+
+pub mod config;
+pub mod telemetry;
+pub mod twilio;
+
+pub mod clock;
+pub mod pii;

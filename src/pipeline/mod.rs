@@ -1,0 +1,1 @@
+//! The way of a message: doors, join, turn, send.

@@ -1,0 +1,1 @@
+//! The keyed durable queue: joins, inbox and outbox are the same thing.

@@ -1,0 +1,1 @@
+//! Configuration, seats, messages, read horizon and typing, on top of Sync.

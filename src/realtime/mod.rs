@@ -1,0 +1,4 @@
+//! The realtime client of Twilio Conversations.
+pub mod conversations;
+pub mod sync;
+pub mod twilsock;

@@ -1,0 +1,1 @@
+//! Sync objects: the subscription book, replay, event application, reads and paging.

@@ -1,0 +1,1 @@
+//! Twilsock V3: the WebSocket layer. Frame codec, session machine, backoff, socket driver.

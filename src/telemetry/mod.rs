@@ -1,0 +1,1 @@
+//! Log fields, metrics and the journal, each named once.

@@ -1,0 +1,167 @@
+//! Twilio's identifiers as types: two letters and 32 hexadecimal digits.
+//!
+//! A sid is stored as its 16 bytes, so it is `Copy`, costs no allocation, and can be the key of a
+//! stored row. Twilio writes the digits in lower case; upper case is accepted and printed in lower.
+//! Source: the vendor's API definition, pattern `^CH[0-9a-fA-F]{32}$` and its like, read 2026-11-21.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Says why a text is no sid of the wanted kind. Never holds the text itself.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a {kind} sid: wanted {prefix} followed by 32 hexadecimal digits")]
+pub struct ParseSidError {
+    kind: &'static str,
+    prefix: &'static str,
+}
+
+macro_rules! sids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal, $kind:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name([u8; 16]);
+
+        impl $name {
+            /// The two letters that every sid of this kind starts with.
+            pub const PREFIX: &'static str = $prefix;
+
+            /// Takes the 16 bytes that the digits stand for.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+
+            /// Gives the 16 bytes that the digits stand for.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseSidError;
+
+            fn from_str(text: &str) -> Result<Self, ParseSidError> {
+                parse($prefix, text)
+                    .map(Self)
+                    .ok_or(ParseSidError { kind: $kind, prefix: $prefix })
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_sid(f, $prefix, &self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write_sid(f, $prefix, &self.0)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(D::Error::custom)
+            }
+        }
+    )*};
+}
+
+sids! {
+    /// An account or subaccount.
+    AccountSid = "AC", "account";
+    /// An API key, for REST and for access tokens.
+    ApiKeySid = "SK", "API key";
+    /// A chat (conversation) service.
+    ChatServiceSid = "IS", "chat service";
+    /// A conversation.
+    ConversationSid = "CH", "conversation";
+    /// A participant of one conversation.
+    ParticipantSid = "MB", "participant";
+    /// A message of one conversation.
+    MessageSid = "IM", "message";
+    /// A user of a chat service.
+    UserSid = "US", "user";
+    /// A role.
+    RoleSid = "RL", "role";
+    /// A media file of the media content service.
+    MediaSid = "ME", "media";
+    /// A delivery receipt.
+    DeliveryReceiptSid = "DY", "delivery receipt";
+    /// A messaging service.
+    MessagingServiceSid = "MG", "messaging service";
+    /// A content template.
+    ContentSid = "HX", "content";
+    /// A scoped webhook of one conversation.
+    WebhookSid = "WH", "webhook";
+    /// An address configuration.
+    AddressSid = "IG", "address configuration";
+}
+
+fn parse(prefix: &str, text: &str) -> Option<[u8; 16]> {
+    let digits = text.strip_prefix(prefix)?.as_bytes();
+    if digits.len() != 32 {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(bytes)
+}
+
+const fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+fn write_sid(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {
+    f.write_str(prefix)?;
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sids_print_as_they_parse() {
+        let text = "CH0123456789abcdef0123456789abcdef";
+        let sid: ConversationSid = text.parse().unwrap();
+        assert_eq!(sid.to_string(), text);
+        assert_eq!(format!("{sid:?}"), text);
+        assert_eq!(serde_json::to_string(&sid).unwrap(), format!("\"{text}\""));
+        assert_eq!(serde_json::from_str::<ConversationSid>(&format!("\"{text}\"")).unwrap(), sid);
+        assert_eq!("CH0123456789ABCDEF0123456789ABCDEF".parse(), Ok(sid));
+    }
+
+    #[test]
+    fn other_kinds_lengths_and_digits_are_refused() {
+        for text in [
+            "",
+            "CH",
+            "IM0123456789abcdef0123456789abcdef",
+            "CH0123456789abcdef0123456789abcdeg",
+            "CH0123456789abcdef0123456789abcde",
+            "CH0123456789abcdef0123456789abcdef0",
+            "CHé123456789abcdef0123456789abcde",
+        ] {
+            assert!(text.parse::<ConversationSid>().is_err(), "{text}");
+        }
+    }
+}

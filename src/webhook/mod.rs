@@ -1,0 +1,1 @@
+//! Twilio's requests: limit, verify, decode, store, answer.
