@@ -14,8 +14,11 @@ pub mod webhook;
 pub mod queue;
 pub mod realtime;
 
+pub mod http;
+
 pub mod config;
 pub mod telemetry;
+
 pub mod twilio;
 
 pub mod clock;
