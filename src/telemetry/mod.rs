@@ -1,1 +1,3 @@
 //! Log fields, metrics and the journal, each named once.
+
+pub mod journal;

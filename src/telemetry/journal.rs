@@ -1,0 +1,261 @@
+//! The journal: what happened to each message, stage by stage, for people and tests to watch.
+//!
+//! The last records stay in a ring of fixed size; new ones go to whoever subscribed. It is a view
+//! of the work, never its memory: nothing is decided by it, a slow subscriber loses records, and a
+//! restart empties it. Time enters with each record. It holds sids and closed words only, no
+//! address and no text.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use crate::clock::Timestamp;
+use crate::twilio::sid::{ConversationSid, MessageSid};
+
+/// One step of one message's way, or of its conversation's where no message is known yet.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Record {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The conversation it happened in.
+    pub conversation: ConversationSid,
+    /// The inbound message it happened to, where one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageSid>,
+    /// What happened.
+    #[serde(flatten)]
+    pub stage: Stage,
+}
+
+/// The steps of a message's way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(tag = "stage", rename_all = "snake_case")]
+pub enum Stage {
+    /// A signed webhook arrived.
+    WebhookReceived {
+        /// Twilio's name of the event.
+        event: &'static str,
+    },
+    /// The webhook was answered after its intent was stored.
+    WebhookAcknowledged,
+    /// The bot is a participant of the conversation.
+    Joined {
+        /// How it came to be one.
+        how: How,
+    },
+    /// The socket reported the conversation as joined.
+    SocketJoined,
+    /// The message was seen for the first time.
+    MessageSeen {
+        /// The door it came in by.
+        door: Door,
+    },
+    /// The agent was given the turn.
+    TurnStarted,
+    /// The agent answered.
+    AgentAnswered {
+        /// How many replies it gave; zero means that it had nothing to say.
+        replies: usize,
+    },
+    /// Twilio took a reply.
+    ReplySent {
+        /// The road it went by.
+        via: Via,
+        /// The reply's own sid, where Twilio told it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reply: Option<MessageSid>,
+    },
+    /// A reply was seen in the conversation.
+    ReplyVisible {
+        /// The reply's own sid.
+        reply: MessageSid,
+    },
+    /// The message gets no turn.
+    Skipped {
+        /// Why not, one of a closed set of words.
+        reason: &'static str,
+    },
+    /// A step failed for good and lies with the dead letters.
+    Dead {
+        /// The queue whose job it was.
+        queue: &'static str,
+        /// Why, one of a closed set of words.
+        reason: &'static str,
+        /// Twilio's error code, where there was one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u32>,
+    },
+}
+
+/// How the bot came to be a participant.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// We added it.
+    Added,
+    /// It was one already.
+    Already,
+}
+
+/// The door a message came in by.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// A signed webhook carried it.
+    Webhook,
+    /// The socket reported it as it happened.
+    Socket,
+    /// The socket replayed it after a reconnect.
+    Replay,
+    /// It was read from the watermark on.
+    CatchUp,
+    /// The sweep over all conversations found it.
+    Reconcile,
+}
+
+/// The road a reply went by.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// The Conversations socket.
+    Socket,
+    /// The REST API.
+    Rest,
+}
+
+/// The journal's handle; clones share one ring.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    capacity: usize,
+    ring: Mutex<VecDeque<Record>>,
+    live: broadcast::Sender<Record>,
+}
+
+impl Journal {
+    /// Opens an empty journal that keeps the last `capacity` records, at least one.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.max(1);
+        let (live, _) = broadcast::channel(capacity);
+        let ring = Mutex::new(VecDeque::new());
+        Self { shared: Arc::new(Shared { capacity, ring, live }) }
+    }
+
+    /// Adds a record, forgets the oldest if the ring is full, and tells the subscribers.
+    pub fn record(&self, record: Record) {
+        // Told under the lock, so that ring and subscribers agree on the order.
+        let mut ring = self.shared.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        if ring.len() == self.shared.capacity {
+            let _ = ring.pop_front();
+        }
+        ring.push_back(record);
+        // An error means that nobody listens.
+        let _ = self.shared.live.send(record);
+    }
+
+    /// Hears every record from now on; one that falls behind by the capacity loses the oldest.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Record> {
+        self.shared.live.subscribe()
+    }
+
+    /// Gives the kept records of `conversation`, oldest first.
+    #[must_use]
+    pub fn recent(&self, conversation: ConversationSid) -> Vec<Record> {
+        let ring = self.shared.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.iter().filter(|record| record.conversation == conversation).copied().collect()
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("capacity", &self.shared.capacity).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::broadcast::error::TryRecvError;
+
+    use super::*;
+
+    static_assertions::assert_impl_all!(Journal: Send, Sync, Clone);
+
+    #[test]
+    fn the_ring_forgets_the_oldest_first_and_never_grows() {
+        let journal = Journal::new(3);
+        for millis in 0..10 {
+            journal.record(record(1, millis, Stage::TurnStarted));
+        }
+        let kept: Vec<i64> = journal.recent(sid(1)).iter().map(|r| r.at.as_millis()).collect();
+        assert_eq!(kept, [7, 8, 9]);
+    }
+
+    #[test]
+    fn recent_gives_one_conversation_only() {
+        let journal = Journal::new(8);
+        journal.record(record(1, 1, Stage::SocketJoined));
+        journal.record(record(2, 2, Stage::TurnStarted));
+        journal.record(record(1, 3, Stage::AgentAnswered { replies: 1 }));
+        let stages: Vec<Stage> = journal.recent(sid(1)).iter().map(|r| r.stage).collect();
+        assert_eq!(stages, [Stage::SocketJoined, Stage::AgentAnswered { replies: 1 }]);
+        assert!(journal.recent(sid(3)).is_empty());
+    }
+
+    #[test]
+    fn subscribers_hear_what_comes_after_them_in_order() {
+        let journal = Journal::new(8);
+        journal.record(record(1, 1, Stage::TurnStarted));
+        let mut heard = journal.subscribe();
+        journal.record(record(1, 2, Stage::TurnStarted));
+        journal.record(record(2, 3, Stage::TurnStarted));
+        assert_eq!(heard.try_recv().unwrap().at, Timestamp::from_millis(2));
+        assert_eq!(heard.try_recv().unwrap().at, Timestamp::from_millis(3));
+        assert_eq!(heard.try_recv(), Err(TryRecvError::Empty));
+    }
+
+    #[test]
+    fn a_slow_subscriber_loses_records_and_is_told() {
+        let journal = Journal::new(2);
+        let mut heard = journal.subscribe();
+        for millis in 0..5 {
+            journal.record(record(1, millis, Stage::TurnStarted));
+        }
+        assert_eq!(heard.try_recv(), Err(TryRecvError::Lagged(3)));
+        assert_eq!(heard.try_recv().unwrap().at, Timestamp::from_millis(3));
+    }
+
+    #[test]
+    fn records_are_written_flat_with_the_stage_as_their_tag() {
+        let sent = Stage::ReplySent { via: Via::Socket, reply: None };
+        insta::assert_snapshot!(
+            serde_json::to_string(&record(1, 5, sent)).unwrap(),
+            @r#"{"at":5,"conversation":"CH01010101010101010101010101010101","stage":"reply_sent","via":"socket"}"#
+        );
+        let dead = Stage::Dead { queue: "outbox", reason: "refused", code: Some(50433) };
+        insta::assert_snapshot!(
+            serde_json::to_string(&record(1, 5, dead)).unwrap(),
+            @r#"{"at":5,"conversation":"CH01010101010101010101010101010101","stage":"dead","queue":"outbox","reason":"refused","code":50433}"#
+        );
+    }
+
+    fn sid(byte: u8) -> ConversationSid {
+        ConversationSid::from_bytes([byte; 16])
+    }
+
+    fn record(conversation: u8, millis: i64, stage: Stage) -> Record {
+        Record {
+            at: Timestamp::from_millis(millis),
+            conversation: sid(conversation),
+            message: None,
+            stage,
+        }
+    }
+}
