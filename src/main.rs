@@ -1,3 +1,7 @@
-//! The `chimein` binary: parses the command line and leaves everything else to the library.
+//! The `chimein` binary: hands the command line to the library and ends with its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chimein::cli::main()
+}

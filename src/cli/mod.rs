@@ -1,1 +1,98 @@
 //! The command line: one file a command.
+//!
+//! Decides which command runs and how its end is told: the exit code, and on standard error the
+//! chain of what went wrong. Each command is an `Args` and a `run`. This is the only room that
+//! prints. The process environment is read once, in [`main`], and handed on as a value.
+
+mod health;
+
+use std::error::Error as StdError;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Environment;
+
+/// The exit code for misuse: wrong arguments, or settings that do not fit together.
+pub const MISUSE: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(name = "chimein", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Asks the service on this machine whether it is well; the health check of containers.
+    Health(health::Args),
+}
+
+/// Says why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The health command failed.
+    #[error(transparent)]
+    Health(#[from] health::Error),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let environment = Environment::of_the_process();
+    match run(Cli::parse().command, &environment) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("chimein: {}", chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
+    match command {
+        Command::Health(args) => Ok(health::run(&args, environment)?),
+    }
+}
+
+/// Writes an error and all its sources on one line.
+#[must_use]
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_version_is_the_package_version() {
+        let error = Cli::try_parse_from(["chimein", "--version"]).unwrap_err();
+        assert_eq!(error.to_string(), format!("chimein {}\n", env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn a_chain_names_every_cause() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot read the file")]
+        struct Outer(#[source] std::io::Error);
+        let error = Outer(std::io::Error::other("disk on fire"));
+        assert_eq!(chain(&error), "cannot read the file: disk on fire");
+    }
+}

@@ -1,1 +1,5 @@
 //! Typed settings with their manual.
+
+mod environment;
+
+pub use environment::Environment;

@@ -1,0 +1,179 @@
+//! `chimein health`: asks the service on this machine whether it is well.
+//!
+//! A container's health check without curl: one `GET /healthz` over the loopback address with a
+//! time limit for the whole exchange. Exit code 0 means 200, 1 anything else. It reads the port
+//! from the environment and no other setting, so it works where the configuration does not.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::config::Environment;
+
+/// What `chimein health` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The service's port; without it `SERVICE_PORT`, then `PORT`, then 3000.
+    #[arg(long)]
+    port: Option<u16>,
+    /// Asks for readiness instead of health.
+    #[arg(long)]
+    ready: bool,
+    /// Milliseconds until the service counts as unwell.
+    #[arg(long, value_name = "MS", default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    timeout_ms: u64,
+}
+
+/// Says why the service counts as unwell.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The port in the environment is none.
+    #[error("{key} is no port between 1 and 65535")]
+    Port {
+        /// The variable's name.
+        key: &'static str,
+    },
+    /// Nothing usable came back.
+    #[error("no answer from {address}")]
+    NoAnswer {
+        /// Where the service should listen.
+        address: SocketAddr,
+        /// What happened on the way.
+        #[source]
+        source: io::Error,
+    },
+    /// The service answered, but not that it is well.
+    #[error("{address}{path} answered {status}")]
+    Unwell {
+        /// Where the service listens.
+        address: SocketAddr,
+        /// What was asked.
+        path: &'static str,
+        /// The status line's code.
+        status: u16,
+    },
+}
+
+/// Bytes of the answer that are read at most; the status line is at its start.
+const ANSWER_BYTES_MAX: usize = 1_024;
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// Fails if the service cannot be reached in time or does not answer 200.
+pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
+    let port = args.port.map_or_else(|| port_of(environment), Ok)?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let path = if args.ready { "/readyz" } else { "/healthz" };
+    let status = ask(address, path, Duration::from_millis(args.timeout_ms))
+        .map_err(|source| Error::NoAnswer { address, source })?;
+    if status == 200 {
+        println!("ok");
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Err(Error::Unwell { address, path, status })
+    }
+}
+
+fn port_of(environment: &Environment) -> Result<u16, Error> {
+    for key in ["SERVICE_PORT", "PORT"] {
+        if let Some(text) = environment.get(key) {
+            let port = text.trim().parse().ok().filter(|port| *port > 0);
+            return port.ok_or(Error::Port { key });
+        }
+    }
+    Ok(3_000)
+}
+
+/// Asks once and gives the status code.
+fn ask(address: SocketAddr, path: &str, limit: Duration) -> io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = [0; ANSWER_BYTES_MAX];
+    let read = stream.read(&mut answer)?;
+    status_of(&answer[..read]).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+}
+
+/// Reads the code of a status line: `HTTP/1.1 200 OK`.
+fn status_of(answer: &[u8]) -> Option<u16> {
+    let text = std::str::from_utf8(answer.get(..12)?).ok()?;
+    text.strip_prefix("HTTP/1.")?.get(2..)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn status_lines_are_read_and_junk_is_not() {
+        for (answer, status) in [
+            ("HTTP/1.1 200 OK\r\n", Some(200)),
+            ("HTTP/1.0 503 Service Unavailable\r\n", Some(503)),
+            ("HTTP/1.1 20", None),
+            ("SSH-2.0-OpenSSH_9.2", None),
+            ("", None),
+        ] {
+            assert_eq!(status_of(answer.as_bytes()), status, "{answer}");
+        }
+    }
+
+    #[test]
+    fn the_port_is_the_services_own() {
+        for (pairs, port) in [
+            (vec![], Some(3_000)),
+            (vec![("PORT", "8080")], Some(8_080)),
+            (vec![("SERVICE_PORT", "9090"), ("PORT", "8080")], Some(9_090)),
+            (vec![("PORT", "0")], None),
+            (vec![("PORT", "http")], None),
+        ] {
+            let environment = Environment::from_pairs(pairs.clone());
+            assert_eq!(port_of(&environment).ok(), port, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_is_well_exits_zero() {
+        let port = answer_once("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        assert!(run(&args(port), &Environment::default()).is_ok());
+    }
+
+    #[test]
+    fn a_service_that_is_unwell_fails_with_its_status() {
+        let port = answer_once("HTTP/1.1 503 Service Unavailable\r\n\r\n");
+        let error = run(&args(port), &Environment::default()).unwrap_err();
+        assert!(matches!(error, Error::Unwell { status: 503, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_service_that_is_not_there_fails() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let error = run(&args(port), &Environment::default()).unwrap_err();
+        assert!(matches!(error, Error::NoAnswer { .. }), "{error}");
+    }
+
+    fn args(port: u16) -> Args {
+        Args { port: Some(port), ready: false, timeout_ms: 5_000 }
+    }
+
+    fn answer_once(answer: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let _ = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 256];
+            let _ = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        port
+    }
+}
