@@ -1,6 +1,7 @@
 //! What is known about Twilio, without a socket of the realtime kind: sids, webhook events, the
 //! error catalogue, the signature, forms, access tokens, and the REST client.
 //!
-//! Everything but [`rest`] is pure: text and the time go in, values come out.
+//! Everything but the REST client is pure: text and the time go in, values come out.
 
+pub mod form;
 pub mod sid;
