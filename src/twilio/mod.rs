@@ -5,3 +5,4 @@
 
 pub mod form;
 pub mod sid;
+pub mod signature;
