@@ -1,3 +1,10 @@
 //! Log fields, metrics and the journal, each named once.
+//!
+//! What happens is told in three ways: log lines for people ([`log`]), numbers for a monitoring
+//! system ([`metrics`]), and the stages of each message for those who watch one ([`journal`]).
+//! None of them decides anything.
 
 pub mod journal;
+pub mod log;
+pub mod metrics;
+pub mod names;

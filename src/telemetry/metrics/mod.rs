@@ -1,0 +1,308 @@
+//! The metrics: a registry that is a value, and one typed method for each thing that is counted.
+//!
+//! There is no global. Labels come from closed sets ([`labels`]) and from the bot's configured
+//! identities; a sid, an address or a text cannot become one. Names, kinds and helps come from one
+//! table ([`table`]). Time enters as measured durations.
+
+pub mod labels;
+pub mod table;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric as Registrable, Registry};
+
+use self::labels::{
+    JobState, JoinOutcome, Known, Queue, ReplyOutcome, RestOutcome, SocketState, TurnOutcome,
+    WebhookOutcome,
+};
+use self::table::{Kind, Metric};
+use crate::telemetry::journal::{Door, Via};
+
+/// All metrics; clones count into the same registry.
+#[derive(Clone)]
+pub struct Metrics {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    registry: Registry,
+    webhook_requests: Family<WebhookLabels, Counter>,
+    webhook_ack_seconds: Histogram,
+    joins: Family<JoinLabels, Counter>,
+    messages: Family<MessageLabels, Counter>,
+    turns: Family<TurnLabels, Counter>,
+    agent_seconds: Histogram,
+    replies: Family<ReplyLabels, Counter>,
+    rest_requests: Family<RestLabels, Counter>,
+    socket_state: Family<SocketLabels, Gauge>,
+    socket_reconnects: Counter,
+    seats: Family<SeatLabels, Gauge>,
+    queue_jobs: Family<JobLabels, Gauge>,
+    queue_oldest_seconds: Family<QueueLabels, Gauge>,
+    dead_letters: Family<QueueLabels, Counter>,
+}
+
+impl Metrics {
+    /// Registers every metric of the table.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        let r = &mut registry;
+        let build_info = register(r, table::BUILD_INFO, Family::<BuildLabels, Gauge>::default());
+        let _ =
+            build_info.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        let inner = Inner {
+            webhook_requests: register(r, table::WEBHOOK_REQUESTS, Family::default()),
+            webhook_ack_seconds: register(
+                r,
+                table::WEBHOOK_ACK_SECONDS,
+                Histogram::new(ACK_BUCKETS_SECONDS),
+            ),
+            joins: register(r, table::JOINS, Family::default()),
+            messages: register(r, table::MESSAGES, Family::default()),
+            turns: register(r, table::TURNS, Family::default()),
+            agent_seconds: register(r, table::AGENT_SECONDS, Histogram::new(AGENT_BUCKETS_SECONDS)),
+            replies: register(r, table::REPLIES, Family::default()),
+            rest_requests: register(r, table::REST_REQUESTS, Family::default()),
+            socket_state: register(r, table::SOCKET_STATE, Family::default()),
+            socket_reconnects: register(r, table::SOCKET_RECONNECTS, Counter::default()),
+            seats: register(r, table::SEATS, Family::default()),
+            queue_jobs: register(r, table::QUEUE_JOBS, Family::default()),
+            queue_oldest_seconds: register(r, table::QUEUE_OLDEST_SECONDS, Family::default()),
+            dead_letters: register(r, table::DEAD_LETTERS, Family::default()),
+            registry,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Counts a webhook request and the time to its answer.
+    pub fn webhook(&self, outcome: WebhookOutcome, event_type: Known, took: Duration) {
+        let labels = WebhookLabels { outcome, event_type };
+        let _ = self.inner.webhook_requests.get_or_create(&labels).inc();
+        self.inner.webhook_ack_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts an attempt to join.
+    pub fn join(&self, outcome: JoinOutcome) {
+        let _ = self.inner.joins.get_or_create(&JoinLabels { outcome }).inc();
+    }
+
+    /// Counts a message that was seen.
+    pub fn message(&self, door: Door) {
+        let door = Known(match door {
+            Door::Webhook => "webhook",
+            Door::Socket => "socket",
+            Door::Replay => "replay",
+            Door::CatchUp => "catch_up",
+            Door::Reconcile => "reconcile",
+        });
+        let _ = self.inner.messages.get_or_create(&MessageLabels { door }).inc();
+    }
+
+    /// Counts a turn.
+    pub fn turn(&self, outcome: TurnOutcome) {
+        let _ = self.inner.turns.get_or_create(&TurnLabels { outcome }).inc();
+    }
+
+    /// Counts the time that the agent took.
+    pub fn agent(&self, took: Duration) {
+        self.inner.agent_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts an attempt to send a reply.
+    pub fn reply(&self, outcome: ReplyOutcome, via: Via) {
+        let via = Known(match via {
+            Via::Socket => "socket",
+            Via::Rest => "rest",
+        });
+        let _ = self.inner.replies.get_or_create(&ReplyLabels { outcome, via }).inc();
+    }
+
+    /// Counts a request to Twilio's REST API.
+    pub fn rest(&self, op: Known, outcome: RestOutcome) {
+        let _ = self.inner.rest_requests.get_or_create(&RestLabels { op, outcome }).inc();
+    }
+
+    /// Notes the state that the socket is in.
+    pub fn socket(&self, state: SocketState) {
+        for &other in SocketState::ALL {
+            let is = i64::from(other == state);
+            let _ = self.inner.socket_state.get_or_create(&SocketLabels { state: other }).set(is);
+        }
+    }
+
+    /// Counts a loss of the socket.
+    pub fn socket_lost(&self) {
+        let _ = self.inner.socket_reconnects.inc();
+    }
+
+    /// Notes how many conversations an identity of ours sits in.
+    pub fn seats(&self, identity: &str, seats: usize) {
+        let labels = SeatLabels { identity: identity.to_owned() };
+        let _ = self.inner.seats.get_or_create(&labels).set(gauge_of(seats));
+    }
+
+    /// Notes how many jobs of a queue are in a state.
+    pub fn queue_jobs(&self, queue: Queue, state: JobState, jobs: usize) {
+        let _ =
+            self.inner.queue_jobs.get_or_create(&JobLabels { queue, state }).set(gauge_of(jobs));
+    }
+
+    /// Notes the age of the oldest waiting job of a queue.
+    pub fn queue_oldest(&self, queue: Queue, age: Duration) {
+        let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        let _ = self.inner.queue_oldest_seconds.get_or_create(&QueueLabels { queue }).set(seconds);
+    }
+
+    /// Counts a job that became a dead letter.
+    pub fn dead_letter(&self, queue: Queue) {
+        let _ = self.inner.dead_letters.get_or_create(&QueueLabels { queue }).inc();
+    }
+
+    /// Writes all metrics in the OpenMetrics text format.
+    #[must_use]
+    pub fn page(&self) -> String {
+        let mut page = String::new();
+        text::encode(&mut page, &self.inner.registry)
+            .expect("writing to a String does not fail, and no label writes anything but text");
+        page
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// The content type of [`Metrics::page`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds of the acknowledgement times: an fsync takes under a millisecond, Twilio waits 5 s.
+const ACK_BUCKETS_SECONDS: [f64; 12] =
+    [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Upper bounds of the agent's times: echo takes microseconds, a language model minutes.
+const AGENT_BUCKETS_SECONDS: [f64; 12] =
+    [0.001, 0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
+
+macro_rules! label_sets {
+    ($($name:ident { $($field:ident: $kind:ty),* })*) => {$(
+        #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+        struct $name {
+            $($field: $kind),*
+        }
+    )*};
+}
+
+label_sets! {
+    BuildLabels { version: &'static str }
+    WebhookLabels { outcome: WebhookOutcome, event_type: Known }
+    JoinLabels { outcome: JoinOutcome }
+    MessageLabels { door: Known }
+    TurnLabels { outcome: TurnOutcome }
+    ReplyLabels { outcome: ReplyOutcome, via: Known }
+    RestLabels { op: Known, outcome: RestOutcome }
+    SocketLabels { state: SocketState }
+    SeatLabels { identity: String }
+    JobLabels { queue: Queue, state: JobState }
+    QueueLabels { queue: Queue }
+}
+
+/// Registers under the table's name; the encoder itself appends `_total` and the help's full stop.
+fn register<M: Registrable + Clone>(registry: &mut Registry, metric: Metric, value: M) -> M {
+    let name = match metric.kind {
+        Kind::Counter => metric.name.trim_end_matches("_total"),
+        Kind::Gauge | Kind::Histogram => metric.name,
+    };
+    registry.register(name, metric.help.trim_end_matches('.'), value.clone());
+    value
+}
+
+fn gauge_of(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static_assertions::assert_impl_all!(Metrics: Send, Sync, Clone);
+
+    #[test]
+    fn every_metric_of_the_table_is_on_the_page_as_the_table_says() {
+        let page = one_of_each().page();
+        for metric in table::ALL {
+            let base = metric.name.trim_end_matches("_total");
+            let kind = metric.kind.as_str();
+            assert!(page.contains(&format!("# TYPE {base} {kind}\n")), "{base}\n{page}");
+            assert!(page.contains(&format!("# HELP {base} {}\n", metric.help)), "{base}\n{page}");
+            let sample = sample_of(&page, metric);
+            for label in metric.labels {
+                assert!(sample.contains(&format!("{label}=\"")), "{label} in {sample}");
+            }
+            assert_eq!(sample.matches("=\"").count(), metric.labels.len(), "{sample}");
+        }
+        let described = page.lines().filter(|line| line.starts_with("# HELP")).count();
+        assert_eq!(described, table::ALL.len(), "a metric is missing from the table");
+    }
+
+    #[test]
+    fn exactly_one_socket_state_is_set() {
+        let metrics = Metrics::new();
+        metrics.socket(SocketState::Connecting);
+        metrics.socket(SocketState::Connected);
+        let page = metrics.page();
+        assert!(page.contains("chimein_socket_state{state=\"connected\"} 1\n"), "{page}");
+        assert!(page.contains("chimein_socket_state{state=\"connecting\"} 0\n"), "{page}");
+    }
+
+    #[test]
+    fn clones_count_together() {
+        let metrics = Metrics::new();
+        metrics.clone().turn(TurnOutcome::Answered);
+        metrics.turn(TurnOutcome::Answered);
+        assert!(metrics.page().contains("chimein_turns_total{outcome=\"answered\"} 2\n"));
+    }
+
+    fn one_of_each() -> Metrics {
+        let metrics = Metrics::new();
+        let brief = Duration::from_millis(3);
+        metrics.webhook(WebhookOutcome::Accepted, Known("onMessageAdded"), brief);
+        metrics.join(JoinOutcome::Added);
+        metrics.message(Door::CatchUp);
+        metrics.turn(TurnOutcome::Answered);
+        metrics.agent(brief);
+        metrics.reply(ReplyOutcome::Sent, Via::Socket);
+        metrics.rest(Known("add_participant"), RestOutcome::Done);
+        metrics.socket(SocketState::Off);
+        metrics.socket_lost();
+        metrics.seats("bot", 7);
+        metrics.queue_jobs(Queue::Inbox, JobState::Ready, 3);
+        metrics.queue_oldest(Queue::Inbox, brief);
+        metrics.dead_letter(Queue::Outbox);
+        metrics
+    }
+
+    /// The first line that shows a value of the metric.
+    fn sample_of<'a>(page: &'a str, metric: &Metric) -> &'a str {
+        let start = match metric.kind {
+            Kind::Counter | Kind::Gauge => metric.name.to_owned(),
+            Kind::Histogram => format!("{}_sum", metric.name),
+        };
+        page.lines().find(|line| line.starts_with(&start)).expect(metric.name)
+    }
+}

@@ -1,0 +1,106 @@
+//! The one table of all metrics: what is registered, documented and tested comes from here.
+
+/// A metric as the outside sees it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Metric {
+    /// Its full name, with the unit and `_total` where it has one.
+    pub name: &'static str,
+    /// What can be done with its values.
+    pub kind: Kind,
+    /// The names of its labels, in order.
+    pub labels: &'static [&'static str],
+    /// What it counts or measures.
+    pub help: &'static str,
+}
+
+/// The kinds of metrics.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Only grows; ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts values by size.
+    Histogram,
+}
+
+impl Kind {
+    /// The word of the exposition format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+macro_rules! metrics {
+    ($($constant:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Metric =
+                Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help };
+        )*
+
+        /// All metrics in the order of the page.
+        pub const ALL: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    BUILD_INFO: Gauge "chimein_build_info" ["version"]
+        "Always 1; the label says which version runs.";
+    WEBHOOK_REQUESTS: Counter "chimein_webhook_requests_total" ["outcome", "event_type"]
+        "Webhook requests by how they were answered and by Twilio's event type.";
+    WEBHOOK_ACK_SECONDS: Histogram "chimein_webhook_ack_seconds" []
+        "Time from a webhook's arrival to its answer, the durable write included.";
+    JOINS: Counter "chimein_joins_total" ["outcome"]
+        "Attempts to make the bot a participant, by how they ended.";
+    MESSAGES: Counter "chimein_messages_total" ["door"]
+        "Messages seen, by the door they came in by; one message may come by several.";
+    TURNS: Counter "chimein_turns_total" ["outcome"]
+        "Turns of the agent, by how they ended.";
+    AGENT_SECONDS: Histogram "chimein_agent_seconds" []
+        "Time the agent took for one turn, failed ones included.";
+    REPLIES: Counter "chimein_replies_total" ["outcome", "via"]
+        "Attempts to send a reply, by how they ended and by which road.";
+    REST_REQUESTS: Counter "chimein_rest_requests_total" ["op", "outcome"]
+        "Requests to Twilio's REST API, by operation and by how they ended.";
+    SOCKET_STATE: Gauge "chimein_socket_state" ["state"]
+        "1 for the state that the Conversations socket is in, 0 for the others.";
+    SOCKET_RECONNECTS: Counter "chimein_socket_reconnects_total" []
+        "Times that the Conversations socket was lost after it had been up.";
+    SEATS: Gauge "chimein_seats" ["identity"]
+        "Conversations that a bot identity sits in.";
+    QUEUE_JOBS: Gauge "chimein_queue_jobs" ["queue", "state"]
+        "Jobs in a queue by state.";
+    QUEUE_OLDEST_SECONDS: Gauge "chimein_queue_oldest_seconds" ["queue"]
+        "Age of the oldest job that waits in a queue, 0 if none does.";
+    DEAD_LETTERS: Counter "chimein_dead_letters_total" ["queue"]
+        "Jobs that became dead letters.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_house_rule() {
+        for metric in ALL {
+            assert!(metric.name.starts_with("chimein_"), "{}", metric.name);
+            let counts = metric.name.ends_with("_total");
+            assert_eq!(counts, metric.kind == Kind::Counter, "{}", metric.name);
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+            assert!(!metric.labels.iter().any(|label| label.ends_with("sid")), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn names_are_said_once() {
+        for (at, metric) in ALL.iter().enumerate() {
+            assert!(ALL[at + 1..].iter().all(|other| other.name != metric.name), "{}", metric.name);
+        }
+    }
+}

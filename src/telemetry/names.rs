@@ -1,0 +1,65 @@
+//! The names of log fields, each spelled once.
+//!
+//! Log lines write fields as identifiers, which the compiler does not check; `tests/house.rs` holds
+//! every log line of the sources against this table. The same words are BitBrat's where it has one.
+
+/// A field that log lines may carry.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Field {
+    /// Its one spelling.
+    pub name: &'static str,
+    /// What it says, and in which unit.
+    pub meaning: &'static str,
+}
+
+/// Every field that a log line of this program may carry, in alphabetical order.
+pub const FIELDS: &[Field] = &[
+    field("address", "the network address listened on or connected to"),
+    field("attempt", "the number of this try, counted from 1"),
+    field("close_code", "the code that closed a WebSocket"),
+    field("code", "Twilio's error code"),
+    field("conn_id", "our number of a connection, counted from 1"),
+    field("connections", "a number of connections"),
+    field("conversation_sid", "the conversation it is about (CH…)"),
+    field("count", "a number of things that the sentence names"),
+    field("elapsed_ms", "how long it took, in milliseconds"),
+    field("error", "what went wrong, with its causes"),
+    field("event_type", "Twilio's name of the event"),
+    field("identity", "the bot's own identity, never a person's"),
+    field("job_id", "the queue's job, 32 hexadecimal digits"),
+    field("key", "the setting it is about"),
+    field("message_sid", "the message it is about (IM…)"),
+    field("outcome", "how it ended, one of a closed set of words"),
+    field("participant_sid", "the participant it is about (MB…)"),
+    field("path", "a file's path, or the path of a URL"),
+    field("queue", "the queue it is about: joins, inbox or outbox"),
+    field("queue_depth", "jobs waiting in the queue"),
+    field("reason", "why, one of a closed set of words or an error's text"),
+    field("request_id", "Twilio's id of a request"),
+    field("rest_op", "the REST operation, such as add_participant"),
+    field("retry_in_ms", "milliseconds until the next try"),
+    field("seq", "the number of a frame or a stored row"),
+    field("session_id", "the id of a session on the socket"),
+    field("signal", "the signal that ended the process"),
+    field("source", "the door it came by: webhook, socket, catch_up or reconcile"),
+    field("state", "the state that was entered"),
+    field("status", "an HTTP status code"),
+    field("urls", "the URLs that a signature was checked against, without their queries"),
+    field("version", "the version of this program"),
+];
+
+const fn field(name: &'static str, meaning: &'static str) -> Field {
+    Field { name, meaning }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_said_once() {
+        for pair in FIELDS.windows(2) {
+            assert!(pair[0].name < pair[1].name, "{} before {}", pair[0].name, pair[1].name);
+        }
+    }
+}
