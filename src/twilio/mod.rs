@@ -3,6 +3,7 @@
 //!
 //! Everything but the REST client is pure: text and the time go in, values come out.
 
+pub mod catalogue;
 pub mod form;
 pub mod sid;
 pub mod signature;
