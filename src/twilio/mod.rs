@@ -4,6 +4,7 @@
 //! Everything but the REST client is pure: text and the time go in, values come out.
 
 pub mod catalogue;
+pub mod events;
 pub mod form;
 pub mod sid;
 pub mod signature;
