@@ -3,6 +3,7 @@
 //!
 //! Everything but the REST client is pure: text and the time go in, values come out.
 
+pub mod access_token;
 pub mod catalogue;
 pub mod events;
 pub mod form;
