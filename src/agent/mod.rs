@@ -1,1 +1,114 @@
-//! What thinks: the trait and its kinds, one file each.
+//! What thinks: the [`Agent`] trait and its kinds, one file each.
+//!
+//! An agent takes one [`Turn`] and gives an [`Answer`]: replies now, none, or the word that they will
+//! come later by [`later`]. Whatever it is, it may take minutes, fail, or be asked twice with the same
+//! turn id; the pipeline retries it and keeps only the first answer. An agent never talks to Twilio
+//! and never decides order, pace or retries. Text enters and leaves as [`Pii`](crate::pii::Pii).
+
+pub mod echo;
+pub mod http;
+pub mod later;
+pub mod standard_webhooks;
+mod turn;
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+pub use turn::{Answer, Media, Reply, Thread, Turn, TurnMessage};
+
+/// Thinks about one turn at a time, many turns at once.
+pub trait Agent: Send + Sync {
+    /// Names the kind of agent for logs and metrics.
+    fn kind(&self) -> &'static str;
+
+    /// Takes a turn and answers it.
+    ///
+    /// The same turn may come again after an error, a lost answer or a restart; its id is the
+    /// idempotency key.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; [`Error::retry`] says whether asking again can help.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the turn at the agent; it is asked again with the same id.
+    fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>>;
+}
+
+/// Why an agent gave no answer. Never holds what either side said.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The agent did not answer in time.
+    #[error("the agent did not answer turn {turn} within {} s", limit.as_secs())]
+    Timeout {
+        /// The turn's id.
+        turn: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The agent could not be reached, or the connection broke.
+    #[error("the agent could not be asked about turn {turn}")]
+    Unreachable {
+        /// The turn's id.
+        turn: String,
+        /// What the transport said.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The agent answered with a status that is no success.
+    #[error("the agent answered turn {turn} with status {status}")]
+    Status {
+        /// The turn's id.
+        turn: String,
+        /// The HTTP status.
+        status: u16,
+        /// When the agent wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is larger than allowed.
+    #[error("the agent's answer to turn {turn} is larger than {bytes_max} bytes")]
+    TooLarge {
+        /// The turn's id.
+        turn: String,
+        /// The limit, `agent.response_bytes_max`.
+        bytes_max: usize,
+    },
+    /// The answer is not of the agreed form.
+    #[error("the agent's answer to turn {turn} is not of the agreed form: {reason}")]
+    Malformed {
+        /// The turn's id.
+        turn: String,
+        /// What is wrong, without quoting the answer.
+        reason: String,
+    },
+}
+
+/// Whether asking an agent again can help.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Retry {
+    /// The same turn would fail the same way.
+    No,
+    /// By the schedule.
+    Backoff,
+    /// Not before this time has passed.
+    After(Duration),
+}
+
+impl Error {
+    /// Says whether the same turn may be tried again, and when.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Timeout { .. } | Self::Unreachable { .. } => Retry::Backoff,
+            Self::Status { status, retry_after, .. } => match (status, retry_after) {
+                (408 | 425 | 429 | 500..=599, Some(after)) => Retry::After(*after),
+                (408 | 425 | 429 | 500..=599, None) => Retry::Backoff,
+                _ => Retry::No,
+            },
+            Self::TooLarge { .. } | Self::Malformed { .. } => Retry::No,
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! The agent behind a URL: one signed POST a turn, JSON both ways.
+//!
+//! The request is `{"type":"turn","id":…,"attempt":…,"conversation":…,"identity":…,"messages":[…]}`,
+//! signed by the Standard Webhooks scheme with the turn's id as `webhook-id`. The answer is
+//! `{"replies":[…]}` with 200, nothing to say with 204, or 202 and the replies later (see
+//! [`super::later`]). A reply is a text or an object of [`Reply`]'s fields.
+//!
+//! Redirects are not followed: a turn goes where the configuration says and nowhere else.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::standard_webhooks::{self, Secret};
+use super::{Agent, Answer, Error, Media, Reply, Turn, TurnMessage};
+use crate::clock::Clock;
+use crate::pii::Pii;
+
+/// The most replies one answer may hold.
+pub const REPLIES_MAX: usize = 20;
+/// The longest pause that an agent's `Retry-After` can ask for.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+
+/// What an [`HttpAgent`] needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where turns are posted.
+    pub url: Url,
+    /// Signs the requests; without it they go unsigned.
+    pub secret: Option<Secret>,
+    /// How long an answer may take; minutes, since agents think.
+    pub timeout: Duration,
+    /// How large an answer may be.
+    pub response_bytes_max: usize,
+}
+
+/// Asks an HTTP endpoint.
+#[derive(Clone, Debug)]
+pub struct HttpAgent {
+    options: Options,
+    client: reqwest::Client,
+    clock: Clock,
+}
+
+impl HttpAgent {
+    /// Makes an agent of a client that follows no redirects and retries nothing.
+    #[must_use]
+    pub const fn new(options: Options, client: reqwest::Client, clock: Clock) -> Self {
+        Self { options, client, clock }
+    }
+
+    async fn ask(&self, turn: &Turn) -> Result<Answer, Error> {
+        let id = turn.id.to_string();
+        let response =
+            self.request(turn, &id).send().await.map_err(|error| self.failed(&id, error))?;
+        match response.status().as_u16() {
+            204 => Ok(Answer::Replies(Vec::new())),
+            202 => Ok(Answer::Later),
+            200 | 201 => {
+                let body = self.read(response, &id).await?;
+                parse(&body, &id)
+            }
+            status => {
+                let retry_after = retry_after(response.headers(), &self.clock);
+                Err(Error::Status { turn: id, status, retry_after })
+            }
+        }
+    }
+
+    fn request(&self, turn: &Turn, id: &str) -> reqwest::RequestBuilder {
+        let body = serde_json::to_vec(&Request::of(turn)).expect("a turn is always JSON");
+        let mut request = self
+            .client
+            .post(self.options.url.clone())
+            .timeout(self.options.timeout)
+            .header(CONTENT_TYPE, "application/json")
+            .header(standard_webhooks::ID, id);
+        if let Some(secret) = &self.options.secret {
+            let now = self.clock.wall();
+            request =
+                request.header(standard_webhooks::TIMESTAMP, now.as_secs().to_string()).header(
+                    standard_webhooks::SIGNATURE,
+                    standard_webhooks::sign(secret, id, now, &body),
+                );
+        }
+        request.body(body)
+    }
+
+    async fn read(&self, mut response: reqwest::Response, id: &str) -> Result<Bytes, Error> {
+        let bytes_max = self.options.response_bytes_max;
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(id, error))? {
+            if body.len() + chunk.len() > bytes_max {
+                return Err(Error::TooLarge { turn: id.to_owned(), bytes_max });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    fn failed(&self, id: &str, error: reqwest::Error) -> Error {
+        let turn = id.to_owned();
+        if error.is_timeout() {
+            Error::Timeout { turn, limit: self.options.timeout }
+        } else {
+            Error::Unreachable { turn, source: error.without_url() }
+        }
+    }
+}
+
+impl Agent for HttpAgent {
+    fn kind(&self) -> &'static str {
+        "http"
+    }
+
+    fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>> {
+        Box::pin(self.ask(turn))
+    }
+}
+
+#[derive(Serialize)]
+struct Request<'a> {
+    r#type: &'static str,
+    id: String,
+    attempt: u32,
+    conversation: String,
+    identity: &'a str,
+    messages: Vec<RequestMessage<'a>>,
+}
+
+impl<'a> Request<'a> {
+    fn of(turn: &'a Turn) -> Self {
+        Self {
+            r#type: "turn",
+            id: turn.id.to_string(),
+            attempt: turn.attempt,
+            conversation: turn.thread.to_string(),
+            identity: &turn.identity,
+            messages: turn.messages.iter().map(RequestMessage::of).collect(),
+        }
+    }
+}
+
+/// A message with the names that Twilio's own JSON has.
+#[derive(Serialize)]
+struct RequestMessage<'a> {
+    sid: String,
+    index: Option<u64>,
+    author: &'a str,
+    participant_sid: Option<String>,
+    body: Option<&'a str>,
+    attributes: &'a Map<String, Value>,
+    media: &'a [Media],
+    date_created: Option<String>,
+}
+
+impl<'a> RequestMessage<'a> {
+    fn of(message: &'a TurnMessage) -> Self {
+        Self {
+            sid: message.sid.to_string(),
+            index: message.index,
+            author: message.author.reveal(),
+            participant_sid: message.participant.map(|sid| sid.to_string()),
+            body: message.body.as_ref().map(Pii::reveal),
+            attributes: &message.attributes,
+            media: &message.media,
+            date_created: message.created.map(|at| at.to_string()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Response {
+    replies: Vec<ResponseReply>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ResponseReply {
+    Text(String),
+    Whole(Reply),
+}
+
+/// Reads the answer of an agent or the body of a later reply.
+///
+/// # Errors
+///
+/// [`Error::Malformed`] without a word of the body.
+pub(super) fn parse(body: &[u8], id: &str) -> Result<Answer, Error> {
+    let malformed = |reason: String| Error::Malformed { turn: id.to_owned(), reason };
+    let response: Response = serde_json::from_slice(body).map_err(|error| {
+        malformed(format!(
+            "wanted {{\"replies\":[…]}}, reading failed at line {} column {}",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    if response.replies.len() > REPLIES_MAX {
+        return Err(malformed(format!(
+            "{} replies, at most {REPLIES_MAX} are allowed",
+            response.replies.len()
+        )));
+    }
+    let replies = response
+        .replies
+        .into_iter()
+        .map(|reply| match reply {
+            ResponseReply::Text(text) => Reply::text(text),
+            ResponseReply::Whole(reply) => reply,
+        })
+        .collect();
+    Ok(Answer::Replies(replies))
+}
+
+/// Reads `Retry-After`, seconds or a date, never more than [`RETRY_AFTER_MAX`].
+fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let wait = match text.trim().parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let at = httpdate::parse_http_date(text).ok()?;
+            let since_epoch = at.duration_since(std::time::UNIX_EPOCH).ok()?;
+            let now = u64::try_from(clock.wall().as_millis()).unwrap_or(0);
+            since_epoch.saturating_sub(Duration::from_millis(now))
+        }
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Retry;
+
+    #[test]
+    fn replies_may_be_texts_or_objects() {
+        let answer =
+            parse(br#"{"replies":["hi",{"body":"you","attributes":{"a":1}}]}"#, "IM").unwrap();
+        let Answer::Replies(replies) = answer else { panic!("replies expected") };
+        assert_eq!(replies[0], Reply::text("hi"));
+        assert_eq!(replies[1].attributes["a"], 1);
+    }
+
+    #[test]
+    fn a_malformed_answer_is_final_and_not_quoted() {
+        for body in ["", "hello", "{}", r#"{"replies":"secret"}"#, r#"{"replies":[7]}"#] {
+            let error = parse(body.as_bytes(), "IM1").unwrap_err();
+            assert_eq!(error.retry(), Retry::No, "{body}");
+            assert!(!error.to_string().contains("secret"));
+        }
+        let many = format!(r#"{{"replies":[{}]}}"#, vec!["\"x\""; REPLIES_MAX + 1].join(","));
+        assert!(parse(many.as_bytes(), "IM1").is_err());
+    }
+
+    #[test]
+    fn only_failures_that_may_pass_are_retried() {
+        let status =
+            |status| Error::Status { turn: "IM1".into(), status, retry_after: None }.retry();
+        for again in [408, 425, 429, 500, 502, 503, 504, 599] {
+            assert_eq!(status(again), Retry::Backoff, "{again}");
+        }
+        for never in [301, 302, 400, 401, 403, 404, 409, 410, 422] {
+            assert_eq!(status(never), Retry::No, "{never}");
+        }
+    }
+
+    #[tokio::test]
+    async fn retry_after_is_read_in_both_forms_and_capped() {
+        let clock = Clock::start();
+        let given = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers, &clock)
+        };
+        assert_eq!(given("7"), Some(Duration::from_secs(7)));
+        assert_eq!(given("999999"), Some(RETRY_AFTER_MAX));
+        assert_eq!(given("Thu, 01 Jan 1970 00:00:10 GMT"), Some(Duration::ZERO));
+        assert_eq!(given("Fri, 01 Jan 2100 00:00:00 GMT"), Some(RETRY_AFTER_MAX));
+        assert_eq!(given("soon"), None);
+    }
+}

@@ -1,0 +1,228 @@
+//! The door for replies that come after the turn: `POST /v1/conversations/{CH}/replies`.
+//!
+//! For agents that answered a turn with 202, and for replies nobody asked for. The body is that of an
+//! agent's answer, `{"replies":[…]}`, signed by the Standard Webhooks scheme with the agent's secret;
+//! `webhook-id` is the idempotency key, so a request sent twice makes its replies once. Nothing is
+//! acknowledged before the [`Outbox`] has it on disk.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::standard_webhooks::{self, Headers, Secret};
+use super::{Answer, Reply, Thread, http};
+use crate::clock::Clock;
+
+/// The largest body that is read.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// The longest `webhook-id` that is taken.
+pub const ID_BYTES_MAX: usize = 256;
+
+/// Where accepted replies go.
+pub trait Outbox: Send + Sync {
+    /// Stores replies under an idempotency key; durable when it returns. Says how many were new.
+    ///
+    /// # Errors
+    ///
+    /// If they could not be stored; the caller is asked to come again.
+    fn put<'a>(
+        &'a self,
+        thread: Thread,
+        key: &'a str,
+        replies: Vec<Reply>,
+    ) -> BoxFuture<'a, Result<usize, OutboxError>>;
+}
+
+/// The replies could not be stored.
+#[derive(Debug, thiserror::Error)]
+#[error("replies could not be stored")]
+pub struct OutboxError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// What the door needs.
+#[derive(Clone)]
+pub struct Door {
+    /// Where accepted replies go.
+    pub outbox: Arc<dyn Outbox>,
+    /// Checks who calls.
+    pub secret: Secret,
+    /// Reads the time for the signature's age.
+    pub clock: Clock,
+}
+
+/// Makes the routes.
+pub fn router(door: Door) -> Router {
+    Router::new()
+        .route("/v1/conversations/{conversation}/replies", post(take))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(door)
+}
+
+async fn take(
+    State(door): State<Door>,
+    Path(conversation): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let given = Headers {
+        id: text(&headers, standard_webhooks::ID),
+        timestamp: text(&headers, standard_webhooks::TIMESTAMP),
+        signature: text(&headers, standard_webhooks::SIGNATURE),
+    };
+    if let Err(refusal) = standard_webhooks::verify(&door.secret, &given, &body, door.clock.wall())
+    {
+        tracing::warn!(reason = %refusal, "late replies were refused");
+        return problem(StatusCode::UNAUTHORIZED, "invalid_signature", &refusal.to_string());
+    }
+    let Ok(thread) = conversation.parse::<Thread>() else {
+        let detail = "the path must name a conversation: CH followed by 32 hexadecimal digits";
+        return problem(StatusCode::NOT_FOUND, "unknown_conversation", detail);
+    };
+    let key = given.id.unwrap_or_default();
+    if key.len() > ID_BYTES_MAX {
+        let detail = format!("webhook-id may have {ID_BYTES_MAX} bytes at most");
+        return problem(StatusCode::BAD_REQUEST, "invalid_id", &detail);
+    }
+    let replies = match http::parse(&body, key) {
+        Ok(Answer::Replies(replies)) => replies,
+        Ok(Answer::Later) => Vec::new(),
+        Err(error) => {
+            return problem(StatusCode::BAD_REQUEST, "invalid_body", &error.to_string());
+        }
+    };
+    match door.outbox.put(thread, key, replies).await {
+        Ok(added) => {
+            (StatusCode::ACCEPTED, axum::Json(json!({"ok": true, "added": added}))).into_response()
+        }
+        Err(error) => {
+            tracing::error!(conversation_sid = %thread, error = %error, "late replies could not be stored");
+            problem(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "the store failed; send it again",
+            )
+        }
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn problem(status: StatusCode, error: &str, detail: &str) -> Response {
+    (status, axum::Json(json!({"error": error, "detail": detail}))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::http::Request;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::clock::Timestamp;
+
+    const PATH: &str = "/v1/conversations/CH0123456789abcdef0123456789abcdef/replies";
+
+    #[tokio::test]
+    async fn signed_replies_are_stored_before_they_are_accepted() {
+        let (door, outbox) = door(false);
+        let body = br#"{"replies":["one",{"body":"two"}]}"#;
+        let answer = call(&door, PATH, signed(&door, "evt_1", body), body).await;
+        assert_eq!(answer, StatusCode::ACCEPTED);
+        let stored = outbox.stored.lock().unwrap();
+        assert_eq!(stored.len(), 1);
+        assert_eq!(stored[0].0, "evt_1");
+        assert_eq!(stored[0].1, vec![Reply::text("one"), Reply::text("two")]);
+    }
+
+    #[tokio::test]
+    async fn what_is_unsigned_stale_or_malformed_stores_nothing() {
+        let (door, outbox) = door(false);
+        let body = br#"{"replies":["one"]}"#;
+        let fresh = || signed(&door, "evt_1", body);
+        let stale =
+            signed_at(&door, "evt_1", body, door.clock.wall().before(Duration::from_secs(3600)));
+        let elsewhere = "/v1/conversations/CH01/replies";
+        for (path, headers, body, expected) in [
+            (PATH, HeaderMap::new(), &body[..], StatusCode::UNAUTHORIZED),
+            (PATH, stale, &body[..], StatusCode::UNAUTHORIZED),
+            (PATH, fresh(), br#"{"replies":["two"]}"#, StatusCode::UNAUTHORIZED),
+            (elsewhere, fresh(), &body[..], StatusCode::NOT_FOUND),
+            (PATH, signed(&door, "evt_1", b"hello"), b"hello", StatusCode::BAD_REQUEST),
+            (PATH, signed(&door, &"x".repeat(257), body), &body[..], StatusCode::BAD_REQUEST),
+        ] {
+            assert_eq!(call(&door, path, headers, body).await, expected, "{path}");
+        }
+        let large = vec![b' '; BODY_BYTES_MAX + 1];
+        let answer = call(&door, PATH, signed(&door, "evt_1", &large), &large).await;
+        assert_eq!(answer, StatusCode::PAYLOAD_TOO_LARGE);
+        assert!(outbox.stored.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn replies_that_cannot_be_stored_are_not_accepted() {
+        let (door, _) = door(true);
+        let body = br#"{"replies":["one"]}"#;
+        let answer = call(&door, PATH, signed(&door, "evt_1", body), body).await;
+        assert_eq!(answer, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    struct Recording {
+        broken: bool,
+        stored: Mutex<Vec<(String, Vec<Reply>)>>,
+    }
+
+    impl Outbox for Recording {
+        fn put<'a>(
+            &'a self,
+            _thread: Thread,
+            key: &'a str,
+            replies: Vec<Reply>,
+        ) -> BoxFuture<'a, Result<usize, OutboxError>> {
+            Box::pin(async move {
+                if self.broken {
+                    return Err(OutboxError("closed".into()));
+                }
+                let count = replies.len();
+                self.stored.lock().unwrap().push((key.to_owned(), replies));
+                Ok(count)
+            })
+        }
+    }
+
+    fn door(broken: bool) -> (Door, Arc<Recording>) {
+        let outbox = Arc::new(Recording { broken, stored: Mutex::default() });
+        let secret = Secret::parse(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
+        let door = Door { outbox: Arc::<Recording>::clone(&outbox), secret, clock: Clock::start() };
+        (door, outbox)
+    }
+
+    fn signed(door: &Door, id: &str, body: &[u8]) -> HeaderMap {
+        signed_at(door, id, body, door.clock.wall())
+    }
+
+    fn signed_at(door: &Door, id: &str, body: &[u8], at: Timestamp) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(standard_webhooks::ID, id.parse().unwrap());
+        headers.insert(standard_webhooks::TIMESTAMP, at.as_secs().into());
+        let signature = standard_webhooks::sign(&door.secret, id, at, body);
+        headers.insert(standard_webhooks::SIGNATURE, signature.parse().unwrap());
+        headers
+    }
+
+    async fn call(door: &Door, path: &str, headers: HeaderMap, body: &[u8]) -> StatusCode {
+        let mut request = Request::post(path).body(Body::from(body.to_vec())).unwrap();
+        *request.headers_mut() = headers;
+        router(door.clone()).oneshot(request).await.unwrap().status()
+    }
+}
