@@ -1,1 +1,3 @@
-//! The way of a message: doors, join, turn, send.
+//! The way of a message: doors in, join, turn, send.
+
+pub mod policy;
