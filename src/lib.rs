@@ -17,6 +17,7 @@ pub mod realtime;
 pub mod http;
 
 pub mod config;
+
 pub mod telemetry;
 
 pub mod twilio;

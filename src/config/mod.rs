@@ -1,5 +1,128 @@
 //! Typed settings with their manual.
+//!
+//! Decides what the service is told: three layers, lowest first, are the manual's defaults
+//! (`config/default.toml`, compiled in), a file, and the environment. Every value is parsed once,
+//! into its final type; everything that is wrong comes out at once, each with its remedy. Files are
+//! read here and nowhere else; time does not enter; secrets become `SecretString` and are shown
+//! masked. The environment comes as a value, see [`Environment`].
 
 mod environment;
+pub mod kinds;
+pub mod manual;
+mod nearest;
+mod problem;
+mod reader;
+mod rules;
+pub mod settings;
 
-pub use environment::Environment;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use toml::Table;
+
+pub use self::environment::Environment;
+pub use self::problem::{Origin, Problem, Reason};
+pub use self::reader::{Effective, MASK};
+pub use self::settings::{KEYS, Key, Settings};
+
+use self::reader::{Layers, Reader, SECRET_BYTES_MAX};
+
+/// The variable that names the configuration file.
+pub const FILE_VARIABLE: &str = "CHIMEIN_CONFIG";
+
+/// Bytes of a configuration file that are read at most.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Says why there are no settings.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings have {} problem{}:{}", .0.len(), if .0.len() == 1 { "" } else { "s" }, listed(.0))]
+pub struct Error(pub Vec<Problem>);
+
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+/// What came of reading the settings.
+#[derive(Debug)]
+pub struct Report {
+    /// Each key's value as people may see it, in the order of the manual.
+    pub effective: Vec<Effective>,
+    settings: Option<Settings>,
+    problems: Vec<Problem>,
+}
+
+impl Report {
+    /// Everything that is wrong.
+    #[must_use]
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// Gives the settings if nothing is wrong with them.
+    ///
+    /// # Errors
+    ///
+    /// Fails with all problems at once.
+    pub fn into_settings(self) -> Result<Settings, Error> {
+        match self.settings {
+            Some(settings) if self.problems.is_empty() => Ok(settings),
+            _ => Err(Error(self.problems)),
+        }
+    }
+}
+
+/// Reads the settings from `file` (else the file that `CHIMEIN_CONFIG` names) and `environment`.
+#[must_use]
+pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
+    let (origin, path) = match file {
+        Some(path) => (Origin::File(path.to_owned()), Some(path.to_owned())),
+        None => (
+            Origin::Environment(FILE_VARIABLE.to_owned()),
+            environment.get(FILE_VARIABLE).map(|path| PathBuf::from(path.trim())),
+        ),
+    };
+    let mut problems = Vec::new();
+    let table = path.and_then(|path| match read_table(&path) {
+        Ok(table) => Some((path, table)),
+        Err(reason) => {
+            let remedy = "check that it is a file like config/default.toml".to_owned();
+            let key = path.display().to_string();
+            problems.push(Problem { key, origin, reason, remedy });
+            None
+        }
+    });
+    let mut reader = Reader::new(Layers {
+        defaults: manual::defaults(),
+        file: table,
+        environment,
+        read_secret: &|path| read_bounded(path, SECRET_BYTES_MAX),
+    });
+    reader.refuse_unknown();
+    let settings = Settings::read(&mut reader);
+    problems.append(&mut reader.problems);
+    Report { effective: reader.effective, settings, problems }
+}
+
+fn read_table(path: &Path) -> Result<Table, Reason> {
+    let text = read_bounded(path, FILE_BYTES_MAX).map_err(Reason::Unreadable)?;
+    // The parser's full message quotes the line, which may hold a secret.
+    text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        Reason::NotToml { line }
+    })
+}
+
+/// Reads a text file that is no larger than `bytes_max`.
+fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<String> {
+    let mut text = String::new();
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+    let read = File::open(path)?.take(limit.saturating_add(1)).read_to_string(&mut text)?;
+    if read > bytes_max {
+        return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests;

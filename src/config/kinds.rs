@@ -1,0 +1,452 @@
+//! The kinds of values that settings have: how each is written and what it becomes.
+//!
+//! Pure. A value is parsed once, into the type that the rooms use; what does not parse is told by
+//! the kind's own words, never by repeating the value, which may be a misplaced secret.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::telemetry::log::{Format, Level};
+use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
+
+/// A value that can be read from a setting's text.
+pub trait Setting: Sized {
+    /// What a well-formed value looks like, to be put after "wanted".
+    const WANTED: &'static str;
+    /// Whether the value must not be shown.
+    const SECRET: bool = false;
+
+    /// Reads a trimmed text.
+    fn parse(text: &str) -> Option<Self>;
+
+    /// Gives what stands for no value, if the setting may be left out.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+impl<T: Setting> Setting for Option<T> {
+    const WANTED: &'static str = T::WANTED;
+    const SECRET: bool = T::SECRET;
+
+    fn parse(text: &str) -> Option<Self> {
+        T::parse(text).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+macro_rules! from_str {
+    ($($kind:ty, $wanted:literal;)*) => {$(
+        impl Setting for $kind {
+            const WANTED: &'static str = $wanted;
+
+            fn parse(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+        }
+    )*};
+}
+
+from_str! {
+    AccountSid, "AC and 32 hexadecimal digits";
+    ApiKeySid, "SK and 32 hexadecimal digits";
+    ChatServiceSid, "IS and 32 hexadecimal digits";
+    IpAddr, "an IP address such as 0.0.0.0 or ::";
+    Level, "off, error, warn, info, debug, trace or filter directives such as info,wire=trace";
+    NonZeroU16, "a whole number from 1 to 65535";
+    NonZeroU32, "a whole number of at least 1";
+    NonZeroUsize, "a whole number of at least 1";
+}
+
+macro_rules! words {
+    ($($kind:ty, $wanted:literal, { $($word:literal => $value:expr),* $(,)? })*) => {$(
+        impl Setting for $kind {
+            const WANTED: &'static str = $wanted;
+
+            fn parse(text: &str) -> Option<Self> {
+                match text.to_ascii_lowercase().as_str() {
+                    $($word => Some($value),)*
+                    _ => None,
+                }
+            }
+        }
+    )*};
+}
+
+/// What signs in to the REST API.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RestAuth {
+    /// The account sid and the auth token.
+    Token,
+    /// The API key and its secret.
+    Key,
+}
+
+/// What thinks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AgentKind {
+    /// Repeats the message.
+    Echo,
+    /// Asks a URL.
+    Http,
+}
+
+/// What keeps the queues.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum QueueEngine {
+    /// One file on this machine.
+    Embedded,
+}
+
+words! {
+    bool, "true or false", {
+        "true" => true, "1" => true, "yes" => true, "on" => true,
+        "false" => false, "0" => false, "no" => false, "off" => false,
+    }
+    RestAuth, "token or key", { "token" => Self::Token, "key" => Self::Key }
+    AgentKind, "echo or http", { "echo" => Self::Echo, "http" => Self::Http }
+    QueueEngine, "embedded", { "embedded" => Self::Embedded }
+    Format, "auto, text or json", {
+        "auto" => Self::Auto, "text" => Self::Text, "json" => Self::Json,
+    }
+}
+
+impl Setting for SecretString {
+    const WANTED: &'static str = "a secret that is not empty";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self::from(text))
+    }
+}
+
+impl Setting for PathBuf {
+    const WANTED: &'static str = "a path";
+
+    fn parse(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self::from(text))
+    }
+}
+
+impl Setting for Duration {
+    const WANTED: &'static str = "a duration such as 250ms, 30s, 5m, 2h or 7d";
+
+    fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = number_and_unit(text)?;
+        match unit {
+            "ms" => Some(Self::from_millis(number)),
+            "s" => Some(Self::from_secs(number)),
+            "m" => number.checked_mul(60).map(Self::from_secs),
+            "h" => number.checked_mul(3_600).map(Self::from_secs),
+            "d" => number.checked_mul(86_400).map(Self::from_secs),
+            _ => None,
+        }
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Size(pub usize);
+
+impl Setting for Size {
+    const WANTED: &'static str = "a size such as 512B, 64KiB, 4MiB or 1GiB";
+
+    fn parse(text: &str) -> Option<Self> {
+        let (number, unit) = number_and_unit(text)?;
+        let unit_bytes: u64 = match unit {
+            "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return None,
+        };
+        usize::try_from(number.checked_mul(unit_bytes)?).ok().map(Self)
+    }
+}
+
+fn number_and_unit(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    Some((number.parse().ok()?, unit.trim_start()))
+}
+
+/// Waiting times between attempts, the first retry's first; one more attempt than times.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Schedule(pub Vec<Duration>);
+
+impl Setting for Schedule {
+    const WANTED: &'static str = "durations separated by commas, such as 1s, 5s, 30s";
+
+    fn parse(text: &str) -> Option<Self> {
+        let times: Option<Vec<Duration>> = items(text).map(<Duration as Setting>::parse).collect();
+        times.filter(|times| times.len() <= SCHEDULE_STEPS_MAX).map(Self)
+    }
+}
+
+/// More steps than this are a mistake.
+const SCHEDULE_STEPS_MAX: usize = 100;
+
+/// An identity of the bot in the chat service.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Identity(String);
+
+impl Identity {
+    /// Gives the identity as Twilio knows it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Identity {
+    const WANTED: &'static str = "a name of 1 to 256 characters that is not system";
+
+    fn parse(text: &str) -> Option<Self> {
+        let length = text.chars().count();
+        let fits = (1..=256).contains(&length) && !text.chars().any(char::is_control);
+        (fits && text != "system").then(|| Self(text.to_owned()))
+    }
+}
+
+/// Several identities.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Identities(pub Vec<Identity>);
+
+impl Setting for Identities {
+    const WANTED: &'static str = "names separated by commas";
+
+    fn parse(text: &str) -> Option<Self> {
+        items(text).map(Identity::parse).collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// A short word: a region, an edge, a service's name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Name(String);
+
+impl Name {
+    /// Gives the word.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Name {
+    const WANTED: &'static str = "1 to 63 letters, digits, hyphens, underscores or dots";
+
+    fn parse(text: &str) -> Option<Self> {
+        let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        (fits && (1..=63).contains(&text.len())).then(|| Self(text.to_owned()))
+    }
+}
+
+/// A place that requests go to; `Debug` shows no query, since one may hold a secret.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Endpoint<const WEBSOCKET: bool>(Url);
+
+impl<const WEBSOCKET: bool> Endpoint<WEBSOCKET> {
+    /// Gives the URL.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.0
+    }
+
+    fn parse_with(text: &str, schemes: [&str; 2]) -> Option<Self> {
+        let url = Url::parse(text).ok()?;
+        let is_clean = url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+            && url.has_host();
+        (is_clean && schemes.contains(&url.scheme())).then_some(Self(url))
+    }
+}
+
+impl<const WEBSOCKET: bool> fmt::Debug for Endpoint<WEBSOCKET> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_query(self.0.as_str()))
+    }
+}
+
+/// A text as it is, or a URL's up to its query.
+pub(super) fn without_query(text: &str) -> String {
+    match text.split_once('?') {
+        Some((start, _)) if start.contains("://") => format!("{start}?…"),
+        _ => text.to_owned(),
+    }
+}
+
+/// An endpoint of HTTP.
+pub type HttpUrl = Endpoint<false>;
+
+/// An endpoint of WebSocket.
+pub type SocketUrl = Endpoint<true>;
+
+impl Setting for HttpUrl {
+    const WANTED: &'static str = "an http or https URL without user, password and fragment";
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse_with(text, ["https", "http"])
+    }
+}
+
+impl Setting for SocketUrl {
+    const WANTED: &'static str = "a ws or wss URL without user, password and fragment";
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse_with(text, ["wss", "ws"])
+    }
+}
+
+/// Scheme, host and path prefix; the path and query of something else are put after it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// Gives the URL.
+    #[must_use]
+    pub const fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl Setting for BaseUrl {
+    const WANTED: &'static str = "an http or https URL without user, password, query and fragment";
+
+    fn parse(text: &str) -> Option<Self> {
+        let url = HttpUrl::parse(text)?.0;
+        url.query().is_none().then_some(Self(url))
+    }
+}
+
+/// Where a listener that can be switched off listens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Listen {
+    /// Nowhere.
+    Off,
+    /// On this address.
+    On(SocketAddr),
+}
+
+impl Setting for Listen {
+    const WANTED: &'static str = "an address and port such as 127.0.0.1:9464, or off";
+
+    fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() || text.eq_ignore_ascii_case("off") {
+            return Some(Self::Off);
+        }
+        text.parse().ok().map(Self::On)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_whole_number_and_a_unit() {
+        for (text, millis) in [
+            ("250ms", Some(250)),
+            ("30s", Some(30_000)),
+            ("5m", Some(300_000)),
+            ("2h", Some(7_200_000)),
+            ("7d", Some(604_800_000)),
+            ("0s", Some(0)),
+            ("30 s", Some(30_000)),
+            ("30", None),
+            ("s", None),
+            ("1.5s", None),
+            ("-1s", None),
+            ("30S", None),
+            ("5 minutes", None),
+            ("99999999999999999999s", None),
+            ("18446744073709551615h", None),
+        ] {
+            let expected = millis.map(Duration::from_millis);
+            assert_eq!(<Duration as Setting>::parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_a_whole_number_and_a_binary_unit() {
+        for (text, bytes) in [
+            ("512B", Some(512)),
+            ("64KiB", Some(65_536)),
+            ("4MiB", Some(4_194_304)),
+            ("1GiB", Some(1_073_741_824)),
+            ("64KB", None),
+            ("64", None),
+            ("18446744073709551615GiB", None),
+        ] {
+            assert_eq!(Size::parse(text).map(|size| size.0), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn schedules_are_lists_of_durations() {
+        let schedule = Schedule::parse("1s, 5s,1m").unwrap();
+        assert_eq!(schedule.0, [1, 5, 60].map(Duration::from_secs));
+        assert_eq!(Schedule::parse("").unwrap().0, []);
+        assert_eq!(Schedule::parse("1s, soon"), None);
+    }
+
+    #[test]
+    fn urls_hold_no_credentials_and_show_no_query() {
+        for text in [
+            "https://user@example.com/",
+            "https://user:password@example.com/",
+            "https://example.com/#part",
+            "ftp://example.com/",
+            "example.com",
+            "/turns",
+        ] {
+            assert_eq!(HttpUrl::parse(text), None, "{text}");
+        }
+        let url = HttpUrl::parse("https://example.com/turns?token=planted").unwrap();
+        assert_eq!(format!("{url:?}"), "https://example.com/turns?…");
+        assert_eq!(BaseUrl::parse("https://example.com/?a=b"), None);
+        assert!(SocketUrl::parse("ws://127.0.0.1:9/v3/wsconnect").is_some());
+        assert_eq!(SocketUrl::parse("http://127.0.0.1/"), None);
+    }
+
+    #[test]
+    fn a_listener_can_be_off() {
+        assert_eq!(Listen::parse("off"), Some(Listen::Off));
+        assert_eq!(Listen::parse(""), Some(Listen::Off));
+        assert_eq!(Listen::parse("0.0.0.0:80"), Some(Listen::On(([0, 0, 0, 0], 80).into())));
+        assert_eq!(Listen::parse("9464"), None);
+    }
+
+    #[test]
+    fn the_bot_is_not_called_system() {
+        assert!(Identity::parse("support-bot").is_some());
+        assert!(Identity::parse("Ассистент").is_some());
+        assert_eq!(Identity::parse("system"), None);
+        assert_eq!(Identity::parse(""), None);
+        assert_eq!(Identity::parse(&"x".repeat(257)), None);
+    }
+
+    #[test]
+    fn switches_take_bitbrats_words() {
+        for text in ["true", "1", "YES", "on"] {
+            assert_eq!(bool::parse(text), Some(true), "{text}");
+        }
+        for text in ["false", "0", "no", "Off"] {
+            assert_eq!(bool::parse(text), Some(false), "{text}");
+        }
+        assert_eq!(bool::parse("maybe"), None);
+    }
+}

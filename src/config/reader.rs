@@ -1,0 +1,276 @@
+//! Reads typed values out of the three layers and collects everything that is wrong.
+//!
+//! Pure but for one closure that reads a secret's file. Later layers win: the manual's defaults,
+//! the file, the environment. Reading never stops at a problem, so that all come out at once.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::environment::Environment;
+use super::kinds::{Setting, without_query};
+use super::nearest::nearest;
+use super::problem::{Origin, Problem, Reason};
+use super::settings::{KEYS, Key};
+
+/// The key's value as people may see it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Effective {
+    /// The key's name.
+    pub key: &'static str,
+    /// The value, masked if it is a secret or not well-formed; `None` if there is none.
+    pub shown: Option<String>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// What stands for a secret's value wherever settings are shown.
+pub const MASK: &str = "***REDACTED***";
+
+/// Bytes of a secret's file that are read at most.
+pub(super) const SECRET_BYTES_MAX: usize = 64 * 1024;
+
+/// What settings are read from.
+pub(super) struct Layers<'a> {
+    pub defaults: Table,
+    pub file: Option<(PathBuf, Table)>,
+    pub environment: &'a Environment,
+    pub read_secret: &'a dyn Fn(&Path) -> io::Result<String>,
+}
+
+/// Reads values and remembers problems.
+pub(super) struct Reader<'a> {
+    layers: Layers<'a>,
+    pub(super) problems: Vec<Problem>,
+    pub(super) effective: Vec<Effective>,
+    needs_required: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(layers: Layers<'a>) -> Self {
+        Self { layers, problems: Vec::new(), effective: Vec::new(), needs_required: true }
+    }
+
+    /// Says whether required values may be missing from now on.
+    pub(super) fn needs_required(&mut self, needs: bool) {
+        self.needs_required = needs;
+    }
+
+    /// Reads one key; `None` means that a problem was noted, or that nothing required is needed.
+    pub(super) fn read<T: Setting>(&mut self, key: &'static Key) -> Option<T> {
+        let (text, origin) = match self.find(key) {
+            Ok(found) => found,
+            Err((origin, reason)) => {
+                self.show(key, None, origin.clone());
+                self.note(key, origin, reason);
+                return None;
+            }
+        };
+        let Some(text) = text else {
+            self.show(key, None, origin.clone());
+            let value = T::absent();
+            if value.is_none() && self.needs_required {
+                self.note(key, origin, Reason::Missing);
+            }
+            return value;
+        };
+        let value = T::parse(text.trim());
+        // What is not well-formed may be a secret in the wrong place.
+        let is_fit_to_see = value.is_some() && !key.secret;
+        let shown = if is_fit_to_see { without_query(&text) } else { MASK.to_owned() };
+        self.show(key, Some(shown), origin.clone());
+        if value.is_none() {
+            self.note(key, origin, Reason::Malformed { wanted: T::WANTED });
+        }
+        value
+    }
+
+    /// Gives a key's value once more, if it has a well-formed one.
+    pub(super) fn value<T: Setting>(&self, name: &'static str) -> Option<T> {
+        let (text, _) = self.find(key_of(name)).ok()?;
+        T::parse(text?.trim())
+    }
+
+    /// Notes that a value breaks a rule; `None` says that the rule cannot be judged.
+    pub(super) fn rule(&mut self, name: &'static str, is_kept: Option<bool>, broken: &'static str) {
+        if is_kept != Some(false) {
+            return;
+        }
+        let key = key_of(name);
+        let origin = match self.find(key) {
+            Ok((_, origin)) | Err((origin, _)) => origin,
+        };
+        self.note(key, origin, Reason::Rule(broken));
+    }
+
+    /// Notes every name in the file or the environment that is no setting.
+    pub(super) fn refuse_unknown(&mut self) {
+        if let Some((path, table)) = &self.layers.file {
+            let known: Vec<String> = file_names();
+            let origin = Origin::File(path.clone());
+            let unknown = names_of(table).filter(|name| !known.contains(name));
+            let problems: Vec<Problem> = unknown
+                .map(|name| unknown_name(name, origin.clone(), known.iter().map(String::as_str)))
+                .collect();
+            self.problems.extend(problems);
+        }
+        let known = variable_names();
+        for name in self.layers.environment.names() {
+            let ours = name.starts_with("CHIMEIN_") && !is_of_kubernetes(name);
+            if ours && !known.iter().any(|known| known == name) {
+                let origin = Origin::Environment(name.to_owned());
+                let known = known.iter().map(String::as_str);
+                self.problems.push(unknown_name(name.to_owned(), origin, known));
+            }
+        }
+    }
+
+    /// Finds a key's text in the highest layer that has it.
+    fn find(&self, key: &Key) -> Result<(Option<String>, Origin), (Origin, Reason)> {
+        for variable in key.variables() {
+            let direct = self.layers.environment.get(&variable);
+            let origin = Origin::Environment(variable.clone());
+            if key.secret {
+                let pointer = format!("{variable}_FILE");
+                if let Some(path) = self.layers.environment.get(&pointer) {
+                    if direct.is_some() {
+                        return Err((origin, Reason::SetTwice));
+                    }
+                    return self.read_secret(path, pointer);
+                }
+            }
+            if let Some(text) = direct {
+                return Ok((Some(text.to_owned()), origin));
+            }
+        }
+        if let Some((path, table)) = &self.layers.file {
+            let origin = Origin::File(path.clone());
+            let direct = text_in(table, key.name).map_err(|reason| (origin.clone(), reason))?;
+            if key.secret {
+                let pointer = format!("{}_file", key.name);
+                let named = text_in(table, &pointer).map_err(|reason| (origin.clone(), reason))?;
+                if let Some(secret_path) = named {
+                    if direct.is_some() {
+                        return Err((origin, Reason::SetTwice));
+                    }
+                    return self.read_secret(&secret_path, pointer);
+                }
+            }
+            if direct.is_some() {
+                return Ok((direct, origin));
+            }
+        }
+        match text_in(&self.layers.defaults, key.name) {
+            Ok(Some(text)) => Ok((Some(text), Origin::Default)),
+            Ok(None) => Ok((None, Origin::Nowhere)),
+            Err(reason) => Err((Origin::Default, reason)),
+        }
+    }
+
+    fn read_secret(
+        &self,
+        path: &str,
+        pointer: String,
+    ) -> Result<(Option<String>, Origin), (Origin, Reason)> {
+        let origin = Origin::SecretFile(pointer);
+        match (self.layers.read_secret)(Path::new(path.trim())) {
+            // Editors end a file with a line break that is not part of the secret.
+            Ok(text) => Ok((Some(text.trim_end_matches(['\r', '\n']).to_owned()), origin)),
+            Err(error) => Err((origin, Reason::Unreadable(error))),
+        }
+    }
+
+    fn note(&mut self, key: &Key, origin: Origin, reason: Reason) {
+        let remedy = remedy(key, &reason);
+        self.problems.push(Problem { key: key.name.to_owned(), origin, reason, remedy });
+    }
+
+    fn show(&mut self, key: &'static Key, shown: Option<String>, origin: Origin) {
+        self.effective.push(Effective { key: key.name, shown, origin });
+    }
+}
+
+fn key_of(name: &str) -> &'static Key {
+    KEYS.iter().find(|key| key.name == name).expect("rules name keys of the table")
+}
+
+fn remedy(key: &Key, reason: &Reason) -> String {
+    let variable = key.variables().join(" or ");
+    match reason {
+        Reason::SetTwice => format!("keep either {variable} or {variable}_FILE"),
+        Reason::Unreadable(_) => "check the path and who may read it".to_owned(),
+        Reason::Missing if key.secret => format!("set {variable} or {variable}_FILE"),
+        _ => format!("set {variable}, see `{}` in config/default.toml", key.name),
+    }
+}
+
+fn unknown_name<'a>(name: String, origin: Origin, known: impl Iterator<Item = &'a str>) -> Problem {
+    let remedy = match nearest(&name, known) {
+        Some(known) => format!("did you mean {known}?"),
+        None => "remove it; `chimein config` lists the known ones".to_owned(),
+    };
+    Problem { key: name, origin, reason: Reason::Unknown, remedy }
+}
+
+/// The text of a key in a table, lists joined by commas.
+fn text_in(table: &Table, name: &str) -> Result<Option<String>, Reason> {
+    let (section, key) = name.split_once('.').expect("every key has a section");
+    let Some(value) = table.get(section).and_then(|section| section.get(key)) else {
+        return Ok(None);
+    };
+    let text = match value {
+        Value::Array(items) => {
+            items.iter().map(scalar).collect::<Option<Vec<_>>>().map(|items| items.join(","))
+        }
+        other => scalar(other),
+    };
+    text.map(Some).ok_or(Reason::Malformed { wanted: "text, a number, a switch or a list of them" })
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Float(number) => Some(number.to_string()),
+        Value::Boolean(switch) => Some(switch.to_string()),
+        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
+    }
+}
+
+/// Every name in a file: `section.key`, or a bare name outside any section.
+fn names_of(table: &Table) -> impl Iterator<Item = String> {
+    table.iter().flat_map(|(section, value)| match value {
+        Value::Table(keys) => keys.keys().map(|key| format!("{section}.{key}")).collect(),
+        _ => vec![section.clone()],
+    })
+}
+
+fn file_names() -> Vec<String> {
+    KEYS.iter()
+        .flat_map(|key| {
+            let pointer = key.secret.then(|| format!("{}_file", key.name));
+            std::iter::once(key.name.to_owned()).chain(pointer)
+        })
+        .collect()
+}
+
+fn variable_names() -> Vec<String> {
+    let own = KEYS.iter().flat_map(|key| {
+        let secret = key.secret;
+        key.variables().into_iter().flat_map(move |name| {
+            let pointer = secret.then(|| format!("{name}_FILE"));
+            std::iter::once(name).chain(pointer)
+        })
+    });
+    own.chain(std::iter::once(super::FILE_VARIABLE.to_owned())).collect()
+}
+
+/// Whether Kubernetes sets this variable for a service that is called chimein.
+/// Source: Kubernetes, Service, environment variables, read 2026-11-21.
+fn is_of_kubernetes(name: &str) -> bool {
+    name == "CHIMEIN_PORT"
+        || name.starts_with("CHIMEIN_PORT_")
+        || name == "CHIMEIN_SERVICE_HOST"
+        || name.starts_with("CHIMEIN_SERVICE_PORT")
+}

@@ -1,0 +1,149 @@
+//! The rules between settings, and the limits that a kind alone does not know.
+//!
+//! Pure. Each rule says which key breaks it and what would go wrong. A rule whose values are
+//! missing or malformed is not judged: that problem has been told already.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU16, NonZeroU32};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::kinds::{AgentKind, HttpUrl, Identities, Identity, Listen, Size};
+use super::reader::Reader;
+
+/// Notes every rule that the values break; those about Twilio only if it is on.
+pub(super) fn check(reader: &mut Reader<'_>, is_twilio_on: bool) {
+    if is_twilio_on {
+        check_twilio(reader);
+    }
+    check_listeners(reader);
+    check_work(reader);
+    for key in [
+        "twilio.connect_timeout",
+        "twilio.request_timeout",
+        "server.header_read_timeout",
+        "realtime.connect_timeout",
+    ] {
+        within(reader, key, MILLISECOND..=minutes(5), "is not between 1ms and 5m");
+    }
+}
+
+fn check_twilio(reader: &mut Reader<'_>) {
+    // Source: protocol notes, access token: a token lives 24 h at most.
+    let life = minutes(5)..=minutes(24 * 60);
+    within(reader, "twilio.token_ttl", life, "is not between 5m and 24h");
+    let smallest = reader.value("twilio.response_bytes_max").map(|size: Size| size.0 >= 64 << 10);
+    reader.rule(
+        "twilio.response_bytes_max",
+        smallest,
+        "is under 64KiB, less than one page of messages",
+    );
+    longer(
+        reader,
+        ["queue.lease", "twilio.request_timeout"],
+        "is not longer than twilio.request_timeout, so a job would come again during its request",
+    );
+    let name = reader.value::<Identity>("identity.name");
+    let pool = reader.value::<Identities>("identity.pool");
+    let is_unique = pool.map(|Identities(pool)| {
+        let identities: Vec<&Identity> = name.iter().chain(&pool).collect();
+        identities.iter().enumerate().all(|(at, one)| !identities[..at].contains(one))
+    });
+    reader.rule("identity.pool", is_unique, "names an identity twice, or identity.name again");
+}
+
+fn check_listeners(reader: &mut Reader<'_>) {
+    let grace = seconds(1)..=seconds(10);
+    within(reader, "server.shutdown_grace", grace, "is not between 1s and 10s");
+    let server = reader.value::<IpAddr>("server.listen").zip(reader.value("server.port"));
+    let apart = server.zip(reader.value::<Listen>("admin.listen")).map(|((ip, port), admin)| {
+        let port: NonZeroU16 = port;
+        match admin {
+            Listen::Off => true,
+            Listen::On(admin) => !overlap(admin, SocketAddr::new(ip, port.get())),
+        }
+    });
+    reader.rule("admin.listen", apart, "is the place that the public listener has");
+    let body = reader
+        .value("webhook.body_bytes_max")
+        .map(|size: Size| (1 << 10..=1 << 20).contains(&size.0));
+    reader.rule("webhook.body_bytes_max", body, "is not between 1KiB and 1MiB");
+    // Source: webhooks, timeouts: Conversations waits 5 s for an answer.
+    within(
+        reader,
+        "webhook.read_timeout",
+        MILLISECOND..=Duration::from_millis(4_999),
+        "is not under the 5s after which Twilio gives up",
+    );
+}
+
+fn check_work(reader: &mut Reader<'_>) {
+    let kind = reader.value::<AgentKind>("agent.kind");
+    let has_url = reader.value::<HttpUrl>("agent.url").is_some();
+    let reachable = kind.map(|kind| kind == AgentKind::Echo || has_url);
+    reader.rule("agent.url", reachable, "is required, as a well-formed URL, for agent.kind http");
+    within(reader, "agent.timeout", seconds(1)..=minutes(60), "is not between 1s and 1h");
+    let answer = reader.value("agent.response_bytes_max").map(|size: Size| size.0 >= 1 << 10);
+    reader.rule("agent.response_bytes_max", answer, "is under 1KiB");
+    longer(
+        reader,
+        ["turns.stale_after", "agent.timeout"],
+        "is not longer than agent.timeout, so one slow turn would make the next one stale",
+    );
+    within(
+        reader,
+        "turns.webhook_grace",
+        Duration::ZERO..=seconds(10),
+        "is over 10s, which a person would notice",
+    );
+    longer(
+        reader,
+        ["queue.retention", "turns.stale_after"],
+        "is not longer than turns.stale_after, so a late duplicate would be answered again",
+    );
+    within(reader, "queue.lease", seconds(5)..=minutes(60), "is not between 5s and 1h");
+    // Source: Conversations limits: 30 writes a second per conversation.
+    at_most(reader, "send.conversation_rate", 30, "is over the 30 a second that Twilio takes");
+    at_most(reader, "send.service_rate", 1_000, "is over 1000");
+    let rest = minutes(1)..=Duration::MAX;
+    let broken = "is under 1m, which would spend the account's request rate";
+    within(reader, "reconcile.interval", rest, broken);
+}
+
+/// Whether one listener would take the other's place.
+fn overlap(left: SocketAddr, right: SocketAddr) -> bool {
+    let shares_address =
+        left.ip() == right.ip() || left.ip().is_unspecified() || right.ip().is_unspecified();
+    left.port() == right.port() && shares_address
+}
+
+fn within(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    range: RangeInclusive<Duration>,
+    broken: &'static str,
+) {
+    let is_kept = reader.value(key).map(|value| range.contains(&value));
+    reader.rule(key, is_kept, broken);
+}
+
+/// Requires that the first key's duration is longer than the second one's.
+fn longer(reader: &mut Reader<'_>, [long, short]: [&'static str; 2], broken: &'static str) {
+    let pair = reader.value::<Duration>(long).zip(reader.value::<Duration>(short));
+    reader.rule(long, pair.map(|(long, short)| long > short), broken);
+}
+
+fn at_most(reader: &mut Reader<'_>, key: &'static str, limit: u32, broken: &'static str) {
+    let is_kept = reader.value(key).map(|value: NonZeroU32| value.get() <= limit);
+    reader.rule(key, is_kept, broken);
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(count * 60)
+}

@@ -1,0 +1,351 @@
+//! The settings as types, one section after the other, and the table of their keys.
+//!
+//! Pure. Each line gives a key its type; its name, its environment variables and its place in
+//! [`KEYS`] follow from it. What a key means is said once, in `config/default.toml`.
+
+use std::net::IpAddr;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::kinds::{
+    AgentKind, BaseUrl, HttpUrl, Identities, Identity, Listen, Name, QueueEngine, RestAuth,
+    Schedule, Setting, Size, SocketUrl,
+};
+use super::reader::Reader;
+use super::rules;
+use crate::telemetry::log::{Format, Level};
+use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
+
+/// One setting's names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Key {
+    /// Section and key: `agent.url`.
+    pub name: &'static str,
+    /// Names that others rely on; without any the name is made from the key.
+    named: &'static [&'static str],
+    /// Whether the value must not be shown.
+    pub secret: bool,
+}
+
+impl Key {
+    /// Gives the environment variables that set it, the first one that is set wins.
+    #[must_use]
+    pub fn variables(&self) -> Vec<String> {
+        if self.named.is_empty() {
+            return vec![format!("CHIMEIN_{}", self.name.replace('.', "_").to_uppercase())];
+        }
+        self.named.iter().map(|&name| name.to_owned()).collect()
+    }
+}
+
+macro_rules! sections {
+    ($(
+        $(#[$doc:meta])*
+        $section:ident = $name:literal {
+            $($(#[$field_doc:meta])* $field:ident: $kind:ty $(= $($variable:literal),+)?;)*
+        }
+    )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug)]
+            pub struct $section {
+                $($(#[$field_doc])* pub $field: $kind,)*
+            }
+
+            impl $section {
+                const KEYS: &[Key] = &[$(Key {
+                    name: concat!($name, ".", stringify!($field)),
+                    named: &[$($($variable),+)?],
+                    secret: <$kind as Setting>::SECRET,
+                }),*];
+
+                /// Reads every key before it gives up for want of one.
+                fn read(reader: &mut Reader<'_>) -> Option<Self> {
+                    let mut keys = Self::KEYS.iter();
+                    $(let $field = keys.next().and_then(|key| reader.read(key));)*
+                    Some(Self { $($field: $field?),* })
+                }
+            }
+        )*
+
+        /// Every key in the order of the manual.
+        pub const KEYS: &[Key] = &{
+            const PARTS: &[&[Key]] = &[$($section::KEYS),*];
+            joined::<{ total(PARTS) }>(PARTS)
+        };
+    };
+}
+
+sections! {
+    /// Whether Twilio is on.
+    Switch = "twilio" {
+        /// Whether the service talks to Twilio at all.
+        enabled: bool = "TWILIO_ENABLED";
+    }
+    /// The Twilio account and how it is reached.
+    Account = "twilio" {
+        /// The account that owns the conversations.
+        account_sid: AccountSid = "TWILIO_ACCOUNT_SID";
+        /// Checks webhook signatures; signs in to the REST API unless told otherwise.
+        auth_token: SecretString = "TWILIO_AUTH_TOKEN";
+        /// A second auth token that signatures may carry.
+        auth_token_next: Option<SecretString> = "TWILIO_AUTH_TOKEN_NEXT";
+        /// The key that access tokens are issued under.
+        api_key: ApiKeySid = "TWILIO_API_KEY";
+        /// Signs access tokens.
+        api_secret: SecretString = "TWILIO_API_SECRET";
+        /// The chat service that the conversations belong to.
+        chat_service_sid: ChatServiceSid = "TWILIO_CHAT_SERVICE_SID";
+        /// What signs in to the REST API.
+        rest_auth: RestAuth;
+        /// The region that the data lives in.
+        region: Option<Name> = "TWILIO_REGION";
+        /// The edge location that requests enter by.
+        edge: Option<Name> = "TWILIO_EDGE";
+        /// The Conversations API's place, instead of what region and edge give.
+        conversations_base_url: Option<BaseUrl> = "TWILIO_CONVERSATIONS_BASE_URL";
+        /// The account API's place, instead of what region and edge give.
+        api_base_url: Option<BaseUrl> = "TWILIO_API_BASE_URL";
+        /// The socket's place, instead of what the region gives.
+        twilsock_url: Option<SocketUrl> = "TWILIO_TWILSOCK_URL";
+        /// How long an access token is valid.
+        token_ttl: Duration;
+        /// How long a REST connection may take to set up.
+        connect_timeout: Duration;
+        /// How long a REST request may take.
+        request_timeout: Duration;
+        /// The largest REST answer that is read.
+        response_bytes_max: Size;
+        /// How many REST requests may be under way.
+        requests_max: NonZeroUsize;
+    }
+    /// Who the bot is.
+    Bot = "identity" {
+        /// The bot's identity.
+        name: Identity = "TWILIO_IDENTITY";
+        /// Further identities of the same bot.
+        pool: Identities;
+    }
+    /// The public listener and the process.
+    Server = "server" {
+        /// The address listened on.
+        listen: IpAddr;
+        /// The port listened on.
+        port: NonZeroU16 = "SERVICE_PORT", "PORT";
+        /// The service's name in health answers and logs.
+        name: Name;
+        /// This instance's name among several.
+        instance_id: Option<Name> = "INSTANCE_ID";
+        /// Connections that one listener holds open.
+        connections_max: NonZeroUsize;
+        /// How long headers may take.
+        header_read_timeout: Duration;
+        /// How long a stop may take.
+        shutdown_grace: Duration;
+    }
+    /// The webhook.
+    Webhook = "webhook" {
+        /// How Twilio reaches this service.
+        public_url: Option<BaseUrl>;
+        /// Whether forwarded headers may say how.
+        trust_forwarded: bool;
+        /// The largest body that is read.
+        body_bytes_max: Size;
+        /// How long a body may take.
+        read_timeout: Duration;
+    }
+    /// The queues.
+    Queue = "queue" {
+        /// What keeps them.
+        engine: QueueEngine;
+        /// The embedded engine's file.
+        path: PathBuf;
+        /// How long finished work is remembered.
+        retention: Duration;
+        /// How long a silent worker keeps its job.
+        lease: Duration;
+    }
+    /// Joining conversations.
+    Join = "join" {
+        /// Waiting times between attempts.
+        schedule: Schedule;
+        /// How many at once.
+        concurrency: NonZeroUsize;
+    }
+    /// Which messages get a turn, and when.
+    Turns = "turns" {
+        /// How old a message may be.
+        stale_after: Duration;
+        /// How long a webhook's message waits for the socket's.
+        webhook_grace: Duration;
+    }
+    /// The agent.
+    Agent = "agent" {
+        /// Which kind.
+        kind: AgentKind;
+        /// Where turns are posted to; present for kind http.
+        url: Option<HttpUrl>;
+        /// Signs the requests.
+        secret: Option<SecretString>;
+        /// How long one turn may take.
+        timeout: Duration;
+        /// Waiting times between attempts.
+        schedule: Schedule;
+        /// The largest answer that is read.
+        response_bytes_max: Size;
+        /// How many at once.
+        concurrency: NonZeroUsize;
+    }
+    /// Sending replies.
+    Send = "send" {
+        /// Waiting times between attempts.
+        schedule: Schedule;
+        /// How many at once.
+        concurrency: NonZeroUsize;
+        /// Replies a second into one conversation.
+        conversation_rate: NonZeroU32;
+        /// Replies a second into the whole chat service.
+        service_rate: NonZeroU32;
+    }
+    /// The socket.
+    Realtime = "realtime" {
+        /// Whether it is used.
+        enabled: bool;
+        /// How long it may take to set up.
+        connect_timeout: Duration;
+    }
+    /// The sweep over all conversations.
+    Reconcile = "reconcile" {
+        /// Time between two sweeps.
+        interval: Duration;
+    }
+    /// The guard against loops.
+    Guard = "guard" {
+        /// Turns a minute in one conversation.
+        turns_per_minute: NonZeroU32;
+    }
+    /// The admin listener and the debug pages.
+    Admin = "admin" {
+        /// Where metrics are served.
+        listen: Listen;
+        /// What debug pages ask for.
+        debug_token: Option<SecretString>;
+    }
+    /// The log.
+    Log = "log" {
+        /// Which lines are shown.
+        level: Level = "LOG_LEVEL";
+        /// How they look.
+        format: Format;
+    }
+}
+
+/// Twilio, when it is on.
+#[derive(Clone, Debug)]
+pub struct Twilio {
+    /// The account and how it is reached.
+    pub account: Account,
+    /// Who the bot is.
+    pub bot: Bot,
+}
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Twilio, unless it is switched off.
+    pub twilio: Option<Twilio>,
+    /// The public listener and the process.
+    pub server: Server,
+    /// The webhook.
+    pub webhook: Webhook,
+    /// The queues.
+    pub queue: Queue,
+    /// Joining conversations.
+    pub join: Join,
+    /// Which messages get a turn, and when.
+    pub turns: Turns,
+    /// The agent.
+    pub agent: Agent,
+    /// Sending replies.
+    pub send: Send,
+    /// The socket.
+    pub realtime: Realtime,
+    /// The sweep over all conversations.
+    pub reconcile: Reconcile,
+    /// The guard against loops.
+    pub guard: Guard,
+    /// The admin listener and the debug pages.
+    pub admin: Admin,
+    /// The log.
+    pub log: Log,
+}
+
+impl Settings {
+    /// Reads every section and checks the rules between them, whatever problems there are.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let switch = Switch::read(reader);
+        let is_on = switch.as_ref().is_some_and(|switch| switch.enabled);
+        reader.needs_required(is_on);
+        let (account, bot) = (Account::read(reader), Bot::read(reader));
+        reader.needs_required(true);
+        let server = Server::read(reader);
+        let webhook = Webhook::read(reader);
+        let queue = Queue::read(reader);
+        let join = Join::read(reader);
+        let turns = Turns::read(reader);
+        let agent = Agent::read(reader);
+        let send = Send::read(reader);
+        let realtime = Realtime::read(reader);
+        let reconcile = Reconcile::read(reader);
+        let guard = Guard::read(reader);
+        let admin = Admin::read(reader);
+        let log = Log::read(reader);
+        rules::check(reader, is_on);
+        let twilio = match (switch?.enabled, account, bot) {
+            (true, account, bot) => Some(Twilio { account: account?, bot: bot? }),
+            (false, _, _) => None,
+        };
+        Some(Self {
+            twilio,
+            server: server?,
+            webhook: webhook?,
+            queue: queue?,
+            join: join?,
+            turns: turns?,
+            agent: agent?,
+            send: send?,
+            realtime: realtime?,
+            reconcile: reconcile?,
+            guard: guard?,
+            admin: admin?,
+            log: log?,
+        })
+    }
+}
+
+const fn total(parts: &[&[Key]]) -> usize {
+    let (mut at, mut sum) = (0, 0);
+    while at < parts.len() {
+        sum += parts[at].len();
+        at += 1;
+    }
+    sum
+}
+
+const fn joined<const N: usize>(parts: &[&[Key]]) -> [Key; N] {
+    let mut keys = [Key { name: "", named: &[], secret: false }; N];
+    let (mut part, mut to) = (0, 0);
+    while part < parts.len() {
+        let mut at = 0;
+        while at < parts[part].len() {
+            keys[to] = parts[part][at];
+            to += 1;
+            at += 1;
+        }
+        part += 1;
+    }
+    keys
+}

@@ -1,0 +1,230 @@
+//! Tests of layers, origins and problems over the whole of the settings.
+
+use std::fs;
+
+use secrecy::ExposeSecret;
+
+use super::kinds::AgentKind;
+use super::*;
+
+#[test]
+fn the_environment_alone_is_enough() {
+    let settings = load(None, &environment([])).into_settings().unwrap();
+    let twilio = settings.twilio.unwrap();
+    assert_eq!(twilio.account.auth_token.expose_secret(), "planted-auth-token");
+    assert_eq!(twilio.bot.name.as_str(), "bot");
+    assert_eq!(settings.server.port.get(), 3_000);
+    assert_eq!(settings.agent.kind, AgentKind::Echo);
+}
+
+#[test]
+fn later_layers_win_and_say_where_they_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chimein.toml");
+    fs::write(&path, "[agent]\ntimeout = \"3m\"\nconcurrency = 5\n[server]\nport = 81\n").unwrap();
+    let report = load(Some(&path), &environment([("CHIMEIN_AGENT_TIMEOUT", "4m"), ("PORT", "82")]));
+    let origin = |key: &str| {
+        let found = report.effective.iter().find(|effective| effective.key == key).unwrap();
+        (found.shown.clone().unwrap(), found.origin.to_string())
+    };
+    assert_eq!(origin("agent.timeout"), pair("4m", "environment CHIMEIN_AGENT_TIMEOUT"));
+    assert_eq!(origin("agent.concurrency"), pair("5", &format!("file {}", path.display())));
+    assert_eq!(origin("agent.kind"), pair("echo", "default"));
+    assert_eq!(origin("server.port"), pair("82", "environment PORT"));
+    let settings = report.into_settings().unwrap();
+    assert_eq!(settings.agent.timeout, std::time::Duration::from_secs(240));
+}
+
+#[test]
+fn the_service_port_goes_before_the_port() {
+    let report = load(None, &environment([("SERVICE_PORT", "90"), ("PORT", "91")]));
+    assert_eq!(report.into_settings().unwrap().server.port.get(), 90);
+}
+
+#[test]
+fn everything_that_is_wrong_comes_out_at_once() {
+    let wrong = Environment::from_pairs([
+        ("TWILIO_ACCOUNT_SID", "AC123"),
+        ("TWILIO_IDENTITY", "bot"),
+        ("CHIMEIN_AGENT_KIND", "telepathy"),
+        ("CHIMEIN_AGENT_TIMOUT", "3m"),
+        ("SERVICE_PORT", "0"),
+        ("CHIMEIN_SERVER_SHUTDOWN_GRACE", "1m"),
+    ]);
+    let error = load(None, &wrong).into_settings().unwrap_err();
+    insta::assert_snapshot!(error, @r"
+    the settings have 9 problems:
+      CHIMEIN_AGENT_TIMOUT (environment CHIMEIN_AGENT_TIMOUT): is no known setting; did you mean CHIMEIN_AGENT_TIMEOUT?
+      twilio.account_sid (environment TWILIO_ACCOUNT_SID): is not AC and 32 hexadecimal digits; set TWILIO_ACCOUNT_SID, see `twilio.account_sid` in config/default.toml
+      twilio.auth_token (not set): is required; set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE
+      twilio.api_key (not set): is required; set TWILIO_API_KEY, see `twilio.api_key` in config/default.toml
+      twilio.api_secret (not set): is required; set TWILIO_API_SECRET or TWILIO_API_SECRET_FILE
+      twilio.chat_service_sid (not set): is required; set TWILIO_CHAT_SERVICE_SID, see `twilio.chat_service_sid` in config/default.toml
+      server.port (environment SERVICE_PORT): is not a whole number from 1 to 65535; set SERVICE_PORT or PORT, see `server.port` in config/default.toml
+      agent.kind (environment CHIMEIN_AGENT_KIND): is not echo or http; set CHIMEIN_AGENT_KIND, see `agent.kind` in config/default.toml
+      server.shutdown_grace (environment CHIMEIN_SERVER_SHUTDOWN_GRACE): is not between 1s and 10s; set CHIMEIN_SERVER_SHUTDOWN_GRACE, see `server.shutdown_grace` in config/default.toml
+    ");
+}
+
+#[test]
+fn with_twilio_off_nothing_of_it_is_required_but_nothing_may_be_wrong() {
+    let off = Environment::from_pairs([("TWILIO_ENABLED", "false")]);
+    assert!(load(None, &off).into_settings().unwrap().twilio.is_none());
+    let wrong = Environment::from_pairs([("TWILIO_ENABLED", "off"), ("TWILIO_API_KEY", "SKx")]);
+    assert_eq!(load(None, &wrong).problems()[0].key, "twilio.api_key");
+}
+
+#[test]
+fn secrets_come_from_files_without_their_line_break() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("token");
+    fs::write(&secret, "from a file \n").unwrap();
+    let mut pairs = COMPLETE.to_vec();
+    pairs.retain(|(name, _)| *name != "TWILIO_AUTH_TOKEN");
+    let path = secret.to_str().unwrap();
+    pairs.push(("TWILIO_AUTH_TOKEN_FILE", path));
+    let report = load(None, &Environment::from_pairs(pairs.clone()));
+    assert!(report.effective.iter().any(|effective| {
+        effective.origin == Origin::SecretFile("TWILIO_AUTH_TOKEN_FILE".to_owned())
+    }));
+    let twilio = report.into_settings().unwrap().twilio.unwrap();
+    assert_eq!(twilio.account.auth_token.expose_secret(), "from a file");
+
+    pairs.push(("TWILIO_AUTH_TOKEN", "directly"));
+    let report = load(None, &Environment::from_pairs(pairs));
+    assert!(matches!(report.problems(), [Problem { reason: Reason::SetTwice, .. }]));
+}
+
+#[test]
+fn a_files_secret_key_can_point_to_another_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chimein.toml");
+    fs::write(&path, "[agent]\nsecret_file = \"/nowhere/at/all\"\n").unwrap();
+    let report = load(Some(&path), &environment([]));
+    let [problem] = report.problems() else { panic!("{:?}", report.problems()) };
+    assert_eq!(problem.key, "agent.secret");
+    assert!(matches!(problem.reason, Reason::Unreadable(_)));
+}
+
+#[test]
+fn unknown_names_in_a_file_are_named_with_the_nearest_known_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chimein.toml");
+    fs::write(&path, "verbose = true\n[agent]\ntimout = \"3m\"\n[weather]\nsun = 1\n").unwrap();
+    let report = load(Some(&path), &environment([]));
+    let told: Vec<(&str, &str)> =
+        report.problems().iter().map(|p| (p.key.as_str(), p.remedy.as_str())).collect();
+    let lost = "remove it; `chimein config` lists the known ones";
+    assert!(told.contains(&("agent.timout", "did you mean agent.timeout?")), "{told:?}");
+    assert!(told.contains(&("verbose", lost)), "{told:?}");
+    assert!(told.contains(&("weather.sun", lost)), "{told:?}");
+}
+
+#[test]
+fn variables_of_kubernetes_and_of_others_are_let_be() {
+    let report = load(
+        None,
+        &environment([
+            ("CHIMEIN_SERVICE_HOST", "10.0.0.1"),
+            ("CHIMEIN_SERVICE_PORT_HTTP", "80"),
+            ("CHIMEIN_PORT", "tcp://10.0.0.1:80"),
+            ("CHIMEIN_PORT_80_TCP_ADDR", "10.0.0.1"),
+            ("TWILIO_PHONE_NUMBER", "+15555550123"),
+        ]),
+    );
+    assert!(report.into_settings().is_ok());
+}
+
+#[test]
+fn a_file_that_is_missing_or_no_toml_is_a_problem_that_quotes_nothing() {
+    let report = load(Some(Path::new("/nowhere/chimein.toml")), &environment([]));
+    assert!(matches!(report.problems(), [Problem { reason: Reason::Unreadable(_), .. }]));
+
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("chimein.toml");
+    fs::write(&path, "[twilio]\n\nauth_token = planted-secret\n").unwrap();
+    let report = load(None, &environment([(FILE_VARIABLE, path.to_str().unwrap())]));
+    let [problem] = report.problems() else { panic!("{:?}", report.problems()) };
+    assert!(matches!(problem.reason, Reason::NotToml { line: 3 }), "{problem:?}");
+    assert!(!format!("{problem} {problem:?}").contains("planted"));
+}
+
+#[test]
+fn every_rule_can_be_broken() {
+    for (variable, value, key) in [
+        ("CHIMEIN_TWILIO_TOKEN_TTL", "25h", "twilio.token_ttl"),
+        ("CHIMEIN_TWILIO_CONNECT_TIMEOUT", "0s", "twilio.connect_timeout"),
+        ("CHIMEIN_TWILIO_REQUEST_TIMEOUT", "0ms", "twilio.request_timeout"),
+        ("CHIMEIN_TWILIO_REQUEST_TIMEOUT", "2m", "queue.lease"),
+        ("CHIMEIN_TWILIO_RESPONSE_BYTES_MAX", "1KiB", "twilio.response_bytes_max"),
+        ("CHIMEIN_IDENTITY_POOL", "bot-2, bot", "identity.pool"),
+        ("CHIMEIN_SERVER_SHUTDOWN_GRACE", "11s", "server.shutdown_grace"),
+        ("CHIMEIN_SERVER_HEADER_READ_TIMEOUT", "0s", "server.header_read_timeout"),
+        ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:3000", "admin.listen"),
+        ("CHIMEIN_WEBHOOK_BODY_BYTES_MAX", "2MiB", "webhook.body_bytes_max"),
+        ("CHIMEIN_WEBHOOK_READ_TIMEOUT", "5s", "webhook.read_timeout"),
+        ("CHIMEIN_AGENT_KIND", "http", "agent.url"),
+        ("CHIMEIN_AGENT_TIMEOUT", "0s", "agent.timeout"),
+        ("CHIMEIN_AGENT_RESPONSE_BYTES_MAX", "1B", "agent.response_bytes_max"),
+        ("CHIMEIN_TURNS_STALE_AFTER", "1m", "turns.stale_after"),
+        ("CHIMEIN_TURNS_WEBHOOK_GRACE", "1m", "turns.webhook_grace"),
+        ("CHIMEIN_QUEUE_RETENTION", "30m", "queue.retention"),
+        ("CHIMEIN_QUEUE_LEASE", "1s", "queue.lease"),
+        ("CHIMEIN_SEND_CONVERSATION_RATE", "31", "send.conversation_rate"),
+        ("CHIMEIN_SEND_SERVICE_RATE", "1001", "send.service_rate"),
+        ("CHIMEIN_REALTIME_CONNECT_TIMEOUT", "6m", "realtime.connect_timeout"),
+        ("CHIMEIN_RECONCILE_INTERVAL", "1s", "reconcile.interval"),
+    ] {
+        let report = load(None, &environment([(variable, value)]));
+        let broken = report
+            .problems()
+            .iter()
+            .any(|problem| problem.key == key && matches!(problem.reason, Reason::Rule(_)));
+        assert!(broken, "{variable}={value}: {:?}", report.problems());
+    }
+}
+
+#[test]
+fn no_view_of_the_settings_shows_a_secret() {
+    let report = load(
+        None,
+        &environment([
+            ("TWILIO_AUTH_TOKEN_NEXT", "planted-next"),
+            ("CHIMEIN_AGENT_KIND", "http"),
+            ("CHIMEIN_AGENT_URL", "https://agent.example.com/turns?from=+15555550123&k=planted"),
+            ("CHIMEIN_AGENT_SECRET", "planted-agent-secret"),
+            ("CHIMEIN_ADMIN_DEBUG_TOKEN", "planted-debug-token"),
+        ]),
+    );
+    let mut views = format!("{report:?} {:#?}", report.effective);
+    views.push_str(&format!("{:#?}", report.into_settings().unwrap()));
+    for planted in ["planted", "15555550123"] {
+        assert!(!views.contains(planted), "{planted}");
+    }
+    // A secret in the wrong place is not repeated either.
+    let misplaced = [
+        ("CHIMEIN_AGENT_URL", "https://planted:planted@example.com/"),
+        ("TWILIO_ACCOUNT_SID", "planted"),
+    ];
+    let report = load(None, &environment(misplaced));
+    let views = format!("{report:?}") + &report.into_settings().unwrap_err().to_string();
+    assert!(!views.contains("planted"), "{views}");
+}
+
+const COMPLETE: [(&str, &str); 6] = [
+    ("TWILIO_ACCOUNT_SID", "AC00112233445566778899aabbccddeeff"),
+    ("TWILIO_AUTH_TOKEN", "planted-auth-token"),
+    ("TWILIO_API_KEY", "SK00112233445566778899aabbccddeeff"),
+    ("TWILIO_API_SECRET", "planted-api-secret"),
+    ("TWILIO_CHAT_SERVICE_SID", "IS00112233445566778899aabbccddeeff"),
+    ("TWILIO_IDENTITY", "bot"),
+];
+
+/// A complete environment with some variables set otherwise.
+fn environment<const N: usize>(pairs: [(&str, &str); N]) -> Environment {
+    Environment::from_pairs(COMPLETE.into_iter().chain(pairs))
+}
+
+fn pair(value: &str, origin: &str) -> (String, String) {
+    (value.to_owned(), origin.to_owned())
+}
