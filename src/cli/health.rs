@@ -1,20 +1,24 @@
 //! `chimein health`: asks the service on this machine whether it is well.
 //!
-//! A container's health check without curl: one `GET /healthz` over the loopback address with a
-//! time limit for the whole exchange. Exit code 0 means 200, 1 anything else. It reads the port
-//! from the environment and no other setting, so it works where the configuration does not.
+//! A container's health check without curl: one `GET /healthz`, each step of it with a time limit.
+//! Exit code 0 means 200, 1 anything else. Of the settings it needs the service's address and port
+//! only, so nothing else that may be wrong with them gets in its way.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::config::Environment;
+use crate::config::{self, Environment};
 
 /// What `chimein health` is told.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The service's port; without it `SERVICE_PORT`, then `PORT`, then 3000.
+    /// The configuration file; without it the one that CHIMEIN_CONFIG names.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The service's port, instead of the one in the settings.
     #[arg(long)]
     port: Option<u16>,
     /// Asks for readiness instead of health.
@@ -29,10 +33,10 @@ pub struct Args {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The port in the environment is none.
-    #[error("{key} is no port between 1 and 65535")]
-    Port {
-        /// The variable's name.
+    /// The settings do not say where the service listens.
+    #[error("the setting {key} is malformed; `chimein config` says why")]
+    Setting {
+        /// The key's name.
         key: &'static str,
     },
     /// Nothing usable came back.
@@ -65,8 +69,7 @@ const ANSWER_BYTES_MAX: usize = 1_024;
 ///
 /// Fails if the service cannot be reached in time or does not answer 200.
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let port = args.port.map_or_else(|| port_of(environment), Ok)?;
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let address = address(args, environment)?;
     let path = if args.ready { "/readyz" } else { "/healthz" };
     let status = ask(address, path, Duration::from_millis(args.timeout_ms))
         .map_err(|source| Error::NoAnswer { address, source })?;
@@ -78,14 +81,16 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
     }
 }
 
-fn port_of(environment: &Environment) -> Result<u16, Error> {
-    for key in ["SERVICE_PORT", "PORT"] {
-        if let Some(text) = environment.get(key) {
-            let port = text.trim().parse().ok().filter(|port| *port > 0);
-            return port.ok_or(Error::Port { key });
-        }
-    }
-    Ok(3_000)
+/// Where the service is reached from its own machine.
+fn address(args: &Args, environment: &Environment) -> Result<SocketAddr, Error> {
+    let report = config::load(args.config.as_deref(), environment);
+    let ip = match report.value("server.listen").ok_or(Error::Setting { key: "server.listen" })? {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
+    };
+    let port = args.port.or_else(|| report.value("server.port"));
+    Ok(SocketAddr::new(ip, port.ok_or(Error::Setting { key: "server.port" })?))
 }
 
 /// Asks once and gives the status code.
@@ -126,16 +131,20 @@ mod tests {
     }
 
     #[test]
-    fn the_port_is_the_services_own() {
-        for (pairs, port) in [
-            (vec![], Some(3_000)),
-            (vec![("PORT", "8080")], Some(8_080)),
-            (vec![("SERVICE_PORT", "9090"), ("PORT", "8080")], Some(9_090)),
+    fn the_address_is_the_services_own_as_seen_from_its_machine() {
+        for (pairs, address) in [
+            (vec![], Some("127.0.0.1:3000")),
+            (vec![("PORT", "8080")], Some("127.0.0.1:8080")),
+            (vec![("SERVICE_PORT", "9090"), ("PORT", "8080")], Some("127.0.0.1:9090")),
+            (vec![("CHIMEIN_SERVER_LISTEN", "::")], Some("[::1]:3000")),
+            (vec![("CHIMEIN_SERVER_LISTEN", "10.0.0.7")], Some("10.0.0.7:3000")),
             (vec![("PORT", "0")], None),
             (vec![("PORT", "http")], None),
         ] {
             let environment = Environment::from_pairs(pairs.clone());
-            assert_eq!(port_of(&environment).ok(), port, "{pairs:?}");
+            let args = Args { config: None, port: None, ready: false, timeout_ms: 1 };
+            let found = super::address(&args, &environment).ok().map(|found| found.to_string());
+            assert_eq!(found.as_deref(), address, "{pairs:?}");
         }
     }
 
@@ -162,7 +171,7 @@ mod tests {
     }
 
     fn args(port: u16) -> Args {
-        Args { port: Some(port), ready: false, timeout_ms: 5_000 }
+        Args { config: None, port: Some(port), ready: false, timeout_ms: 5_000 }
     }
 
     fn answer_once(answer: &'static str) -> u16 {

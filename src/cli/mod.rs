@@ -4,6 +4,7 @@
 //! chain of what went wrong. Each command is an `Args` and a `run`. This is the only room that
 //! prints. The process environment is read once, in [`main`], and handed on as a value.
 
+mod config;
 mod health;
 
 use std::error::Error as StdError;
@@ -25,6 +26,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Shows the effective settings with their origins, and everything that is wrong with them.
+    Config(config::Args),
     /// Asks the service on this machine whether it is well; the health check of containers.
     Health(health::Args),
 }
@@ -33,6 +36,9 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The config command failed.
+    #[error(transparent)]
+    Config(#[from] config::Error),
     /// The health command failed.
     #[error(transparent)]
     Health(#[from] health::Error),
@@ -53,6 +59,7 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
     match command {
+        Command::Config(args) => Ok(config::run(&args, environment)?),
         Command::Health(args) => Ok(health::run(&args, environment)?),
     }
 }

@@ -18,6 +18,7 @@ pub mod settings;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use toml::Table;
 
@@ -57,6 +58,13 @@ impl Report {
     #[must_use]
     pub fn problems(&self) -> &[Problem] {
         &self.problems
+    }
+
+    /// Reads one key's value from what may be seen of it, for commands that need no more.
+    #[must_use]
+    pub fn value<T: FromStr>(&self, key: &str) -> Option<T> {
+        let effective = self.effective.iter().find(|effective| effective.key == key)?;
+        effective.shown.as_deref()?.trim().parse().ok()
     }
 
     /// Gives the settings if nothing is wrong with them.
@@ -105,7 +113,8 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
 }
 
 fn read_table(path: &Path) -> Result<Table, Reason> {
-    let text = read_bounded(path, FILE_BYTES_MAX).map_err(Reason::Unreadable)?;
+    let text =
+        read_bounded(path, FILE_BYTES_MAX).map_err(|error| Reason::Unreadable(error.kind()))?;
     // The parser's full message quotes the line, which may hold a secret.
     text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);

@@ -35,18 +35,23 @@ impl fmt::Display for Origin {
 }
 
 /// One thing that is wrong with the settings.
-#[derive(Debug, thiserror::Error)]
-#[error("{key} ({origin}): {reason}; {remedy}")]
+#[derive(Debug)]
 pub struct Problem {
     /// The key, or the unknown name that was found.
     pub key: String,
     /// Where the wrong value came from.
     pub origin: Origin,
     /// What is wrong.
-    #[source]
     pub reason: Reason,
     /// What to do.
     pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, origin, reason, remedy } = self;
+        write!(f, "{key} ({origin}): {reason}; {remedy}")
+    }
 }
 
 /// The kinds of problems.
@@ -69,8 +74,8 @@ pub enum Reason {
     #[error("is set both directly and by a file")]
     SetTwice,
     /// The file that should hold the value cannot be read.
-    #[error("names a file that cannot be read ({})", .0.kind())]
-    Unreadable(io::Error),
+    #[error("names a file that cannot be read ({0})")]
+    Unreadable(io::ErrorKind),
     /// No key has this name.
     #[error("is no known setting")]
     Unknown,

@@ -177,7 +177,7 @@ impl<'a> Reader<'a> {
         match (self.layers.read_secret)(Path::new(path.trim())) {
             // Editors end a file with a line break that is not part of the secret.
             Ok(text) => Ok((Some(text.trim_end_matches(['\r', '\n']).to_owned()), origin)),
-            Err(error) => Err((origin, Reason::Unreadable(error))),
+            Err(error) => Err((origin, Reason::Unreadable(error.kind()))),
         }
     }
 
