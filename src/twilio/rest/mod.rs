@@ -1,0 +1,243 @@
+//! The REST client for Conversations v1: adds the bot, reads, writes.
+//!
+//! One pooled HTTP client; every operation is one request (a listing one for each page) and none is
+//! ever repeated or redirected in here, because only the caller knows whether that is safe. An
+//! [`Error`] therefore keeps apart what happened: refused, never sent, or sent with the answer lost.
+//! REST writes never ask Twilio for webhooks (`X-Twilio-Webhook-Enabled` is not sent), which is what
+//! keeps the bot from hearing itself.
+//!
+//! I/O: TCP and TLS to the configured bases only; a listing's next page is followed as a path on the
+//! configured base, so that credentials never leave for wherever an answer says. Time enters through
+//! timers and, for a `Retry-After` that is a date, through the [`Clock`]. The secret becomes one header value that is
+//! marked sensitive. Source: REST basics and Conversations API, vendor definition of April 2026 and
+//! pages read 2026-11-21.
+
+mod error;
+mod exchange;
+mod host;
+mod model;
+mod operations;
+mod pages;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::clock::Clock;
+use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
+
+pub use self::error::{Cause, Error, Op, Outcome};
+pub use self::host::host;
+pub use self::model::{
+    Binding, Conversation, ConversationFilter, Media, Message, MessagesAfter, NewMessage,
+    Participant, ParticipantConversation,
+};
+pub use self::pages::Pages;
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// The account, with its auth token.
+    AuthToken(SecretString),
+    /// An API key of the account.
+    ApiKey {
+        /// The key.
+        sid: ApiKeySid,
+        /// Its secret.
+        secret: SecretString,
+    },
+}
+
+/// Where to ask, as whom, and the bounds.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The Conversations API, with its version: `https://conversations.twilio.com/v1`. Without a path
+    /// `/v1` is assumed.
+    pub conversations_base_url: Url,
+    /// The core API, without the version: `https://api.twilio.com`.
+    pub api_base_url: Url,
+    /// The account.
+    pub account_sid: AccountSid,
+    /// The chat service that all conversations are of; the account's default one if there is none.
+    pub chat_service_sid: Option<ChatServiceSid>,
+    /// Who asks.
+    pub credentials: Credentials,
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a request may take as a whole, connection and answer included.
+    pub request_timeout: Duration,
+    /// How many bytes an answer may have.
+    pub response_bytes_max: usize,
+    /// How many requests may be under way at once; further ones wait.
+    pub in_flight_max: usize,
+}
+
+impl Options {
+    /// Fills in the public hosts and the bounds: 5 s, 15 s, 4 MiB (a page of 100 messages of 32 KB
+    /// with room), 20 requests (as many as the official helper's sockets).
+    ///
+    /// # Panics
+    ///
+    /// Never: the hosts are constants.
+    #[must_use]
+    pub fn new(account_sid: AccountSid, credentials: Credentials) -> Self {
+        let url = |text| Url::parse(text).expect("a constant URL");
+        Self {
+            conversations_base_url: url("https://conversations.twilio.com/v1"),
+            api_base_url: url("https://api.twilio.com"),
+            account_sid,
+            chat_service_sid: None,
+            credentials,
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(15),
+            response_bytes_max: 4 * 1024 * 1024,
+            in_flight_max: 20,
+        }
+    }
+}
+
+/// Hears how each request ended, for counting.
+pub trait Observer: Send + Sync {
+    /// Is told once for each request.
+    fn finished(&self, op: Op, outcome: Outcome, took: Duration);
+}
+
+/// Says why a client cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A base URL is neither `http` nor `https`, or has no host.
+    #[error("the base url {0} is no http url with a host")]
+    Base(&'static str),
+    /// The HTTP client cannot be built.
+    #[error("building the http client")]
+    Http(#[source] reqwest::Error),
+}
+
+/// Asks Twilio; clones share connections and bounds.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: reqwest::Client,
+    base: Url,
+    api_base: Url,
+    account_sid: AccountSid,
+    chat_service_sid: Option<ChatServiceSid>,
+    clock: Clock,
+    permits: Semaphore,
+    request_timeout: Duration,
+    response_bytes_max: usize,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl Client {
+    /// Makes a client; connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// See [`BuildError`].
+    pub fn new(
+        options: Options,
+        tls: rustls::ClientConfig,
+        clock: Clock,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Self, BuildError> {
+        let base = base(options.conversations_base_url, "conversations", "/v1")?;
+        let api_base = base_without_slash(options.api_base_url, "api")?;
+        let mut headers = HeaderMap::new();
+        let _ = headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let authorization = authorization(options.account_sid, &options.credentials);
+        let _ = headers.insert(reqwest::header::AUTHORIZATION, authorization);
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .default_headers(headers)
+            .user_agent(concat!("chimein/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .http1_only()
+            .connect_timeout(options.connect_timeout)
+            .timeout(options.request_timeout)
+            .pool_max_idle_per_host(options.in_flight_max);
+        if is_loopback(&base) {
+            // A proxy could not reach the emulator on this machine.
+            http = http.no_proxy();
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                http: http.build().map_err(BuildError::Http)?,
+                base,
+                api_base,
+                account_sid: options.account_sid,
+                chat_service_sid: options.chat_service_sid,
+                clock,
+                permits: Semaphore::new(options.in_flight_max.max(1)),
+                request_timeout: options.request_timeout,
+                response_bytes_max: options.response_bytes_max,
+                observer,
+            }),
+        })
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base", &self.inner.base.as_str())
+            .field("chat_service_sid", &self.inner.chat_service_sid)
+            .finish_non_exhaustive()
+    }
+}
+
+fn authorization(account_sid: AccountSid, credentials: &Credentials) -> HeaderValue {
+    let (user, password) = match credentials {
+        Credentials::AuthToken(token) => (account_sid.to_string(), token),
+        Credentials::ApiKey { sid, secret } => (sid.to_string(), secret),
+    };
+    let encoded = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+    let mut value = HeaderValue::try_from(format!("Basic {encoded}"))
+        .expect("base64 is made of letters that a header takes");
+    value.set_sensitive(true);
+    value
+}
+
+fn base(url: Url, name: &'static str, default_path: &str) -> Result<Url, BuildError> {
+    let mut url = base_without_slash(url, name)?;
+    if url.path() == "/" {
+        url.set_path(default_path);
+    }
+    Ok(url)
+}
+
+fn base_without_slash(mut url: Url, name: &'static str) -> Result<Url, BuildError> {
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(BuildError::Base(name));
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

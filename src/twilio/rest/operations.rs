@@ -1,0 +1,264 @@
+//! The operations: which path, which fields, which answers count.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use serde::de::IgnoredAny;
+use url::Url;
+
+use super::model::{
+    Conversation, ConversationFilter, Message, MessagesAfter, NewMessage, Participant,
+    ParticipantConversation,
+};
+use super::{Client, Error, Op, Pages};
+use crate::twilio::events::ConversationState;
+use crate::twilio::form::Form;
+use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
+
+/// The largest page of conversations and messages. Source: vendor definition of April 2026.
+const PAGE_MAX: usize = 100;
+
+/// The largest page of an identity's conversations. Source: the same.
+const PARTICIPANT_CONVERSATIONS_PAGE_MAX: usize = 50;
+
+impl Client {
+    /// Adds a chat participant.
+    ///
+    /// # Errors
+    ///
+    /// Refused with code 50433 where the identity is in the conversation already.
+    pub async fn add_participant(
+        &self,
+        conversation: ConversationSid,
+        identity: &str,
+    ) -> Result<Participant, Error> {
+        let url = self.url(&["Conversations", &conversation.to_string(), "Participants"]);
+        let form: Form<'_> = [("Identity", identity)].into_iter().collect();
+        self.call(Op::AddParticipant, Method::POST, url, Some(form.encode())).await
+    }
+
+    /// Fetches a chat participant by identity; `None` where there is none.
+    ///
+    /// # Errors
+    ///
+    /// As any request; a 404 is no error.
+    pub async fn fetch_participant(
+        &self,
+        conversation: ConversationSid,
+        identity: &str,
+    ) -> Result<Option<Participant>, Error> {
+        // The place of the sid takes the identity. Source: vendor definition, FetchConversationParticipant.
+        let url = self.url(&["Conversations", &conversation.to_string(), "Participants", identity]);
+        none_if_absent(self.call(Op::FetchParticipant, Method::GET, url, None).await)
+    }
+
+    /// Removes a participant; one that is not there counts as removed.
+    ///
+    /// # Errors
+    ///
+    /// As any request; a 404 is no error.
+    pub async fn remove_participant(
+        &self,
+        conversation: ConversationSid,
+        participant: ParticipantSid,
+    ) -> Result<(), Error> {
+        let participant = participant.to_string();
+        let url =
+            self.url(&["Conversations", &conversation.to_string(), "Participants", &participant]);
+        let result = self.call_empty(Op::RemoveParticipant, Method::DELETE, url).await;
+        none_if_absent(result).map(|_| ())
+    }
+
+    /// Fetches a conversation; `None` where there is none in this service.
+    ///
+    /// # Errors
+    ///
+    /// As any request; a 404 is no error.
+    pub async fn fetch_conversation(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Option<Conversation>, Error> {
+        let url = self.url(&["Conversations", &conversation.to_string()]);
+        none_if_absent(self.call(Op::FetchConversation, Method::GET, url, None).await)
+    }
+
+    /// Replaces a conversation's attributes, JSON as text.
+    ///
+    /// The last writer wins: Twilio offers no condition on this write.
+    ///
+    /// # Errors
+    ///
+    /// As any request.
+    pub async fn update_conversation_attributes(
+        &self,
+        conversation: ConversationSid,
+        attributes: &str,
+    ) -> Result<Conversation, Error> {
+        let url = self.url(&["Conversations", &conversation.to_string()]);
+        let form: Form<'_> = [("Attributes", attributes)].into_iter().collect();
+        self.call(Op::UpdateConversation, Method::POST, url, Some(form.encode())).await
+    }
+
+    /// Lists the service's conversations, page by page.
+    #[must_use]
+    pub fn list_conversations(&self, filter: ConversationFilter) -> Pages<Conversation> {
+        let mut url = self.url(&["Conversations"]);
+        let _ = url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
+        let state = filter.state.and_then(|state| match state {
+            ConversationState::Active => Some("active"),
+            ConversationState::Inactive => Some("inactive"),
+            ConversationState::Closed => Some("closed"),
+            ConversationState::Initializing | ConversationState::Other => None,
+        });
+        if let Some(state) = state {
+            let _ = url.query_pairs_mut().append_pair("State", state);
+        }
+        if let Some(from) = filter.from {
+            // A plain day. Source: vendor definition of April 2026, StartDate.
+            let day: String = from.to_string().chars().take("2026-11-21".len()).collect();
+            let _ = url.query_pairs_mut().append_pair("StartDate", &day);
+        }
+        Pages::new(self.clone(), Op::ListConversations, url)
+    }
+
+    /// Lists the conversations that an identity is in, page by page.
+    #[must_use]
+    pub fn participant_conversations(&self, identity: &str) -> Pages<ParticipantConversation> {
+        let mut url = self.url(&["ParticipantConversations"]);
+        let _ = url
+            .query_pairs_mut()
+            .append_pair("Identity", identity)
+            .append_pair("PageSize", &PARTICIPANT_CONVERSATIONS_PAGE_MAX.to_string());
+        Pages::new(self.clone(), Op::ListParticipantConversations, url)
+    }
+
+    /// Adds a message.
+    ///
+    /// Twilio has no idempotency key for it: after an error that [`Error::may_have_happened`] look
+    /// at [`Client::newest_messages`] before adding it again.
+    ///
+    /// # Errors
+    ///
+    /// As any request.
+    pub async fn create_message(
+        &self,
+        conversation: ConversationSid,
+        message: &NewMessage,
+    ) -> Result<Message, Error> {
+        let url = self.url(&["Conversations", &conversation.to_string(), "Messages"]);
+        let mut form = Form::default();
+        form.push("Author", message.author.as_str());
+        if let Some(body) = &message.body {
+            form.push("Body", body.reveal());
+        }
+        if let Some(attributes) = &message.attributes {
+            form.push("Attributes", attributes.as_str());
+        }
+        for sid in &message.media {
+            form.push("MediaSid", sid.to_string());
+        }
+        if let Some(sid) = message.content_sid {
+            form.push("ContentSid", sid.to_string());
+        }
+        if let Some(variables) = &message.content_variables {
+            form.push("ContentVariables", variables.reveal());
+        }
+        self.call(Op::CreateMessage, Method::POST, url, Some(form.encode())).await
+    }
+
+    /// Gives the newest messages, newest first, at most a hundred.
+    ///
+    /// # Errors
+    ///
+    /// As any request.
+    pub async fn newest_messages(
+        &self,
+        conversation: ConversationSid,
+        count: usize,
+    ) -> Result<Vec<Message>, Error> {
+        let count = count.clamp(1, PAGE_MAX);
+        let page = self.messages(conversation, count).next().await?;
+        Ok(page.unwrap_or_default().into_iter().take(count).collect())
+    }
+
+    /// Gives the messages after an index, all if there is none, oldest first, at most `max`.
+    ///
+    /// There is no such filter, so the listing is walked back from the newest message. Where there
+    /// are more than `max`, the oldest ones are left out and the answer says so.
+    ///
+    /// # Errors
+    ///
+    /// As any request.
+    pub async fn messages_after(
+        &self,
+        conversation: ConversationSid,
+        after: Option<u64>,
+        max: usize,
+    ) -> Result<MessagesAfter, Error> {
+        let is_new = |message: &Message| after.is_none_or(|after| message.index > after);
+        let mut found = BTreeMap::<(u64, MessageSid), Message>::new();
+        let mut pages = self.messages(conversation, PAGE_MAX.min(max.max(1)));
+        let mut complete = false;
+        while found.len() <= max {
+            let Some(page) = pages.next().await? else {
+                complete = true;
+                break;
+            };
+            complete = page.iter().any(|message| !is_new(message));
+            let fresh = page.into_iter().filter(is_new);
+            found.extend(fresh.map(|message| ((message.index, message.sid), message)));
+            if complete {
+                break;
+            }
+        }
+        let surplus = found.len().saturating_sub(max);
+        let messages = found.into_values().skip(surplus).collect();
+        Ok(MessagesAfter { messages, complete: complete && surplus == 0 })
+    }
+
+    /// Asks for the account, to see whether the credentials are right.
+    ///
+    /// # Errors
+    ///
+    /// Refused with status 401 where they are wrong.
+    pub async fn check_credentials(&self) -> Result<(), Error> {
+        let mut url = self.inner.api_base.clone();
+        let account = format!("{}.json", self.inner.account_sid);
+        let _ = url.path_segments_mut().expect("an http url has a path").pop_if_empty().extend([
+            "2010-04-01",
+            "Accounts",
+            &account,
+        ]);
+        self.call::<IgnoredAny>(Op::FetchAccount, Method::GET, url, None).await.map(|_| ())
+    }
+
+    fn messages(&self, conversation: ConversationSid, page_size: usize) -> Pages<Message> {
+        let mut url = self.url(&["Conversations", &conversation.to_string(), "Messages"]);
+        let _ = url
+            .query_pairs_mut()
+            .append_pair("Order", "desc")
+            .append_pair("PageSize", &page_size.to_string());
+        Pages::new(self.clone(), Op::ListMessages, url)
+    }
+
+    /// Puts a path below the service, each part percent-encoded.
+    fn url(&self, parts: &[&str]) -> Url {
+        let mut url = self.inner.base.clone();
+        let mut path = url.path_segments_mut().expect("an http url has a path");
+        let _ = path.pop_if_empty();
+        if let Some(service) = self.inner.chat_service_sid {
+            let _ = path.extend(["Services", &service.to_string()]);
+        }
+        let _ = path.extend(parts);
+        drop(path);
+        url
+    }
+}
+
+fn none_if_absent<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.status() == Some(404) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
