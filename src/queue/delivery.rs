@@ -1,0 +1,164 @@
+//! One job in a consumer's hands.
+//!
+//! Settling consumes the delivery; dropping it gives the job back. Decides nothing and reads no time
+//! beyond the pace of [`Delivery::keep_alive`]; what settling means is the engine's.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::engine::{Leased, Settlement};
+use super::{Append, Appended, Cause, Error, JobId, Key, QueueName, store};
+use crate::clock::{Clock, Timestamp};
+
+/// A leased job. Dropped without settling, it is given back at once.
+#[must_use = "a delivery that is dropped comes again"]
+pub struct Delivery {
+    leased: Leased,
+    settled: bool,
+}
+
+impl Delivery {
+    pub(super) const fn new(leased: Leased) -> Self {
+        Self { leased, settled: false }
+    }
+
+    /// Names the job.
+    #[must_use]
+    pub const fn id(&self) -> JobId {
+        self.leased.id
+    }
+
+    /// Names the lane.
+    #[must_use]
+    pub const fn key(&self) -> &Key {
+        &self.leased.key
+    }
+
+    /// Gives the position it was appended with.
+    #[must_use]
+    pub const fn position(&self) -> Option<u64> {
+        self.leased.position
+    }
+
+    /// Says when it was appended.
+    #[must_use]
+    pub const fn appended_at(&self) -> Timestamp {
+        self.leased.appended_at
+    }
+
+    /// Gives the payload.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.leased.payload
+    }
+
+    /// Counts the deliveries of this job, from 1.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.leased.attempt
+    }
+
+    /// Says whether an earlier delivery may have had effects, also one before a crash.
+    #[must_use]
+    pub const fn redelivered(&self) -> bool {
+        self.leased.redelivered
+    }
+
+    /// Settles the job: done.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] if it comes too late; a storage error if it could not be stored, and the
+    /// job comes again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while waiting, the job is settled or comes again. This holds for all ways to settle.
+    pub async fn ack(self) -> Result<(), Error> {
+        self.settle(Settlement::Ack(Vec::new())).await.map(drop)
+    }
+
+    /// Settles the job and appends others, in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::ack`]; after an error nothing was appended. [`Error::Invalid`] as
+    /// [`super::Queue::append`], and the job is given back.
+    pub async fn ack_and_append(
+        self,
+        jobs: Vec<(QueueName, Append)>,
+    ) -> Result<Vec<Appended>, Error> {
+        store::check(&jobs)?;
+        self.settle(Settlement::Ack(jobs)).await
+    }
+
+    /// Gives the job back for another attempt after `delay`, which holds back the rest of its key.
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::ack`].
+    pub async fn retry_in(self, delay: Duration, cause: Cause) -> Result<(), Error> {
+        self.settle(Settlement::Retry(delay, cause)).await.map(drop)
+    }
+
+    /// Makes the job a dead letter; the rest of its key goes on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::ack`].
+    pub async fn dead(self, cause: Cause) -> Result<(), Error> {
+        self.settle(Settlement::Dead(cause)).await.map(drop)
+    }
+
+    /// Starts the time of the lease anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] if it ran out before.
+    pub async fn extend(&self) -> Result<(), Error> {
+        self.leased.lease.extend().await
+    }
+
+    /// Extends the lease three times in its time for ever, and answers only when that fails.
+    ///
+    /// Made for `select!` beside the work.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it stops the extending and nothing else.
+    pub async fn keep_alive(&self) -> Error {
+        let clock = Clock::start();
+        loop {
+            clock.sleep_until(clock.now() + self.leased.lease_time / 3).await;
+            if let Err(error) = self.extend().await {
+                return error;
+            }
+        }
+    }
+
+    async fn settle(mut self, settlement: Settlement) -> Result<Vec<Appended>, Error> {
+        let answer = self.leased.lease.settle(settlement).await;
+        self.settled = true;
+        answer
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.leased.lease.give_back();
+        }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("id", &self.leased.id)
+            .field("key", &self.leased.key)
+            .field("attempt", &self.leased.attempt)
+            .field("redelivered", &self.leased.redelivered)
+            .field("payload_bytes", &self.leased.payload.len())
+            .finish_non_exhaustive()
+    }
+}

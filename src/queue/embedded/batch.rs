@@ -1,0 +1,186 @@
+//! What one transaction does, operation by operation.
+//!
+//! Turns each call into rows and into the effects that the lanes hear of after the commit. Knows
+//! neither threads nor channels and reads no clock. An error of SQLite ends the whole batch; a call
+//! that cannot be done (no such dead letter) is answered and leaves the batch alone.
+
+use rusqlite::Connection;
+
+use super::rows;
+use crate::clock::{Moment, Timestamp};
+use crate::queue::lanes::{Begun, Entry, LeaseId};
+use crate::queue::{Append, Appended, Cause, Error, JobId, Key, QueueName};
+
+/// One thing to write.
+pub(super) enum Write {
+    Append(Vec<NewJob>),
+    Settle(Settle),
+    Redrive(Letter),
+    Discard(Letter),
+}
+
+/// A job to append, with the caller's times.
+pub(super) struct NewJob {
+    pub(super) queue: QueueName,
+    pub(super) job: Append,
+    /// `not_before` on the engine's own clock.
+    pub(super) due: Moment,
+    pub(super) now: Moment,
+    pub(super) at: Timestamp,
+}
+
+/// A settlement whose lease was found good.
+pub(super) struct Settle {
+    pub(super) queue: QueueName,
+    pub(super) lease: LeaseId,
+    pub(super) begun: Begun,
+    pub(super) how: How,
+    pub(super) now: Moment,
+    pub(super) at: Timestamp,
+}
+
+/// What becomes of a settled job.
+pub(super) enum How {
+    Ack(Vec<NewJob>),
+    Retry { due: Moment, not_before: Timestamp, cause: Cause },
+    Dead(Cause),
+}
+
+/// Names a dead letter.
+pub(super) struct Letter {
+    pub(super) queue: QueueName,
+    pub(super) id: JobId,
+    pub(super) now: Moment,
+    pub(super) at: Timestamp,
+}
+
+/// What one call is told.
+pub(super) type WriteAnswer = Result<Vec<Appended>, Error>;
+
+/// What the lanes are told after the commit.
+pub(super) enum Effect {
+    Enter { queue: QueueName, key: Key, entry: Entry, now: Moment },
+    BringForward { queue: QueueName, key: Key, seq: u64, due: Moment, now: Moment },
+    Finish { queue: QueueName, lease: LeaseId, now: Moment },
+    Hold { queue: QueueName, lease: LeaseId, until: Moment, now: Moment },
+}
+
+/// One transaction in the making.
+pub(super) struct Batch<'a> {
+    db: &'a Connection,
+    seq_last: i64,
+    effects: Vec<Effect>,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) const fn new(db: &'a Connection, seq_last: i64) -> Self {
+        Self { db, seq_last, effects: Vec::new() }
+    }
+
+    /// Gives what the lanes have to hear, and the last `seq` in use.
+    pub(super) fn into_effects(self) -> (i64, Vec<Effect>) {
+        (self.seq_last, self.effects)
+    }
+
+    /// Does one thing within the transaction.
+    pub(super) fn apply(&mut self, write: &Write) -> rusqlite::Result<WriteAnswer> {
+        match write {
+            Write::Append(jobs) => self.append(jobs),
+            Write::Settle(settle) => self.settle(settle),
+            Write::Redrive(letter) => self.redrive(letter),
+            Write::Discard(letter) => self.discard(letter),
+        }
+    }
+
+    /// Stores jobs, or brings forward those that wait.
+    fn append(&mut self, jobs: &[NewJob]) -> rusqlite::Result<WriteAnswer> {
+        jobs.iter().map(|job| self.append_one(job)).collect::<rusqlite::Result<_>>().map(Ok)
+    }
+
+    /// Stores what became of a delivery.
+    fn settle(&mut self, settle: &Settle) -> rusqlite::Result<WriteAnswer> {
+        let Settle { queue, lease, begun, how, now, at } = settle;
+        let (queue, lease, now, at) = (*queue, *lease, *now, *at);
+        let seq = row_id(begun.seq);
+        match how {
+            How::Ack(jobs) => {
+                rows::finish(self.db, seq, at, begun.redelivered)?;
+                self.effects.push(Effect::Finish { queue, lease, now });
+                self.append(jobs)
+            }
+            How::Retry { due, not_before, cause } => {
+                rows::record_attempt(self.db, seq, at, cause)?;
+                rows::postpone(self.db, seq, begun.attempts, *not_before)?;
+                self.effects.push(Effect::Hold { queue, lease, until: *due, now });
+                Ok(Ok(Vec::new()))
+            }
+            How::Dead(cause) => {
+                rows::record_attempt(self.db, seq, at, cause)?;
+                rows::bury(self.db, seq, queue, at)?;
+                self.effects.push(Effect::Finish { queue, lease, now });
+                Ok(Ok(Vec::new()))
+            }
+        }
+    }
+
+    /// Makes a dead letter an open job.
+    fn redrive(&mut self, letter: &Letter) -> rusqlite::Result<WriteAnswer> {
+        let Letter { queue, id, now, at } = *letter;
+        let Some((seq, key, position)) = rows::exhume(self.db, queue, id)? else {
+            return Ok(Err(Error::NoDeadLetter { queue, id }));
+        };
+        rows::reopen(self.db, seq, at)?;
+        let entry = Entry {
+            seq: seq.unsigned_abs(),
+            position,
+            not_before: now,
+            attempts: 0,
+            suspect: true,
+        };
+        self.effects.push(Effect::Enter { queue, key, entry, now });
+        Ok(Ok(Vec::new()))
+    }
+
+    /// Forgets a dead letter but not its id.
+    fn discard(&self, letter: &Letter) -> rusqlite::Result<WriteAnswer> {
+        let Letter { queue, id, at, .. } = *letter;
+        let Some((seq, ..)) = rows::exhume(self.db, queue, id)? else {
+            return Ok(Err(Error::NoDeadLetter { queue, id }));
+        };
+        rows::finish(self.db, seq, at, true)?;
+        Ok(Ok(Vec::new()))
+    }
+
+    fn append_one(&mut self, new: &NewJob) -> rusqlite::Result<Appended> {
+        let NewJob { queue, job, due, now, at } = new;
+        let (queue, due, now) = (*queue, *due, *now);
+        let seq = self.seq_last + 1;
+        if rows::insert(self.db, seq, (queue, job), *at)? {
+            self.seq_last = seq;
+            let entry = Entry {
+                seq: seq.unsigned_abs(),
+                position: job.position,
+                not_before: due,
+                attempts: 0,
+                suspect: false,
+            };
+            self.effects.push(Effect::Enter { queue, key: job.key.clone(), entry, now });
+            return Ok(Appended::Added);
+        }
+        if let Some(known) = rows::find(self.db, queue, job.id)?
+            && let Some(waits_until) = known.not_before
+            && known.is_open
+            && job.not_before.is_none_or(|not_before| not_before < waits_until)
+            && rows::bring_forward(self.db, known.seq, job.not_before)?
+        {
+            let (key, seq) = (job.key.clone(), known.seq.unsigned_abs());
+            self.effects.push(Effect::BringForward { queue, key, seq, due, now });
+        }
+        Ok(Appended::Duplicate)
+    }
+}
+
+/// The row of a job that the lanes name; both count from 1.
+fn row_id(seq: u64) -> i64 {
+    i64::try_from(seq).expect("every seq came from a row")
+}

@@ -1,0 +1,165 @@
+//! Hands out the jobs of one queue and takes leases back.
+//!
+//! The lanes behind a lock that is held for a few map operations and never across an `.await`, and a
+//! bell for those who wait. Decides nothing; [`Lanes`](crate::queue::lanes::Lanes) does.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::batch::{How, NewJob, Settle, Write};
+use super::writer::{Op, Submit};
+use crate::clock::Clock;
+use crate::queue::engine::{Lease, Settlement};
+use crate::queue::lanes::{Lanes, LeaseId, Lost, Taken};
+use crate::queue::{Append, Appended, Error, JobId, QueueName};
+
+/// One queue's lanes.
+#[derive(Debug, Default)]
+pub(super) struct Dispatch {
+    lanes: Mutex<Lanes>,
+    bell: Notify,
+}
+
+impl Dispatch {
+    /// Looks at the lanes without changing what is due.
+    pub(super) fn lanes(&self) -> MutexGuard<'_, Lanes> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the lanes and wakes a consumer, who may find something due or a nearer deadline.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Lanes) -> T) -> T {
+        let result = change(&mut self.lanes());
+        self.bell.notify_one();
+        result
+    }
+
+    /// Waits for the next job. Cancel safe.
+    pub(super) async fn take(
+        &self,
+        clock: Clock,
+        lease_time: Duration,
+        closed: &CancellationToken,
+    ) -> Result<Taken, Error> {
+        // Whoever leaves, also by being dropped, passes the bell on: another consumer may sleep
+        // towards a later deadline than the one that this consumer had seen.
+        let _pass_on = PassOn(&self.bell);
+        loop {
+            let rung = self.bell.notified();
+            if closed.is_cancelled() {
+                return Err(Error::Closed);
+            }
+            let deadline = {
+                let mut lanes = self.lanes();
+                if let Some(taken) = lanes.take(clock.now(), lease_time) {
+                    return Ok(taken);
+                }
+                lanes.deadline()
+            };
+            tokio::select! {
+                () = rung => {}
+                () = clock.sleep_until_or_never(deadline) => {}
+                () = closed.cancelled() => {}
+            }
+        }
+    }
+}
+
+struct PassOn<'a>(&'a Notify);
+
+impl Drop for PassOn<'_> {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
+
+/// The right to settle one delivery of the embedded engine.
+pub(super) struct EmbeddedLease {
+    pub(super) shared: Arc<Shared>,
+    pub(super) submit: Submit,
+    pub(super) clock: Clock,
+    pub(super) queue: QueueName,
+    pub(super) lease: LeaseId,
+    pub(super) lease_time: Duration,
+    pub(super) id: JobId,
+}
+
+impl EmbeddedLease {
+    async fn settle_now(&self, settlement: Settlement) -> Result<Vec<Appended>, Error> {
+        let (now, at) = (self.clock.now(), self.clock.wall());
+        let begun = self
+            .shared
+            .dispatch(self.queue)
+            .lanes()
+            .begin(now, self.lease)
+            .map_err(|Lost| Error::LeaseLost { id: self.id })?;
+        let mut undo = Undo { lease: self, armed: true };
+        let how = match settlement {
+            Settlement::Ack(jobs) => How::Ack(new_jobs(jobs, self.clock)),
+            Settlement::Retry(delay, cause) => {
+                How::Retry { due: now + delay, not_before: at + delay, cause }
+            }
+            Settlement::Dead(cause) => How::Dead(cause),
+        };
+        let place = self.submit.reserve().await?;
+        let (answer, answered) = oneshot::channel();
+        let settle = Settle { queue: self.queue, lease: self.lease, begun, how, now, at };
+        place.send(Op::Write(Write::Settle(settle), answer));
+        undo.armed = false;
+        answered.await.map_err(|_| Error::Closed)?
+    }
+}
+
+impl Lease for EmbeddedLease {
+    fn settle(&self, settlement: Settlement) -> BoxFuture<'_, Result<Vec<Appended>, Error>> {
+        self.settle_now(settlement).boxed()
+    }
+
+    fn extend(&self) -> BoxFuture<'_, Result<(), Error>> {
+        let extended = self
+            .shared
+            .dispatch(self.queue)
+            .change(|lanes| lanes.extend(self.clock.now(), self.lease, self.lease_time));
+        std::future::ready(extended.map_err(|Lost| Error::LeaseLost { id: self.id })).boxed()
+    }
+
+    fn give_back(&self) {
+        self.shared
+            .dispatch(self.queue)
+            .change(|lanes| lanes.give_back(self.clock.now(), self.lease));
+    }
+}
+
+/// Gives the job back if its consumer goes away before the writer has the settlement.
+struct Undo<'a> {
+    lease: &'a EmbeddedLease,
+    armed: bool,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let now = self.lease.clock.now();
+            self.lease
+                .shared
+                .dispatch(self.lease.queue)
+                .change(|lanes| lanes.hold(now, self.lease.lease, now));
+        }
+    }
+}
+
+/// Notes when each job was appended and, on the engine's own clock, when it is due.
+pub(super) fn new_jobs(jobs: Vec<(QueueName, Append)>, clock: Clock) -> Vec<NewJob> {
+    let (now, at) = (clock.now(), clock.wall());
+    jobs.into_iter()
+        .map(|(queue, job)| {
+            let due = job.not_before.map_or(now, |not_before| now + not_before.since(at));
+            NewJob { queue, job, due, now, at }
+        })
+        .collect()
+}

@@ -1,0 +1,78 @@
+//! Turns SQLite's errors into ours.
+//!
+//! Decides by result code which reason an operator is told. Reads nothing and retries nothing.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::ErrorCode;
+
+use crate::queue::Error;
+
+/// Knows which file an error is about.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    path: Arc<Path>,
+}
+
+impl Fault {
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Tells an error of the file system by its kind.
+    pub(super) fn io(&self, doing: &'static str, error: std::io::Error) -> Error {
+        use std::io::ErrorKind;
+        let (path, kind) = (self.path.to_path_buf(), error.kind());
+        let source = Arc::new(error);
+        if kind == ErrorKind::StorageFull || kind == ErrorKind::QuotaExceeded {
+            Error::Full { path, source }
+        } else if matches!(
+            kind,
+            ErrorKind::PermissionDenied
+                | ErrorKind::ReadOnlyFilesystem
+                | ErrorKind::NotADirectory
+                | ErrorKind::IsADirectory
+        ) {
+            Error::NotWritable { path, source }
+        } else {
+            Error::Storage { doing, path, source }
+        }
+    }
+
+    /// Tells an error of SQLite by its result code.
+    /// Source: SQLite, "Result and Error Codes", read 2026-11-21.
+    pub(super) fn sqlite(&self, doing: &'static str, error: rusqlite::Error) -> Error {
+        let (path, code) = (self.path.to_path_buf(), error.sqlite_error_code());
+        let source = Arc::new(error);
+        match code {
+            Some(ErrorCode::DiskFull) => Error::Full { path, source },
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Error::NotWritable { path, source }
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Error::Corrupt { path, source }
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Error::Locked { path, source }
+            }
+            _ => Error::Storage { doing, path, source },
+        }
+    }
+
+    /// Tells that a row does not hold what only this program writes there.
+    pub(super) fn damaged(&self, what: &'static str) -> Error {
+        let source = Arc::new(std::io::Error::new(std::io::ErrorKind::InvalidData, what));
+        Error::Corrupt { path: self.path.to_path_buf(), source }
+    }
+
+    /// Tells that somebody else has the file.
+    pub(super) fn in_use(&self, pid: Option<u32>) -> Error {
+        Error::InUse { path: self.path.to_path_buf(), pid }
+    }
+
+    /// Tells that a newer version wrote the file.
+    pub(super) fn newer(&self, found: i64, known: i64) -> Error {
+        Error::Newer { path: self.path.to_path_buf(), found, known }
+    }
+}

@@ -1,0 +1,409 @@
+//! The embedded engine: one SQLite file, one writer thread.
+//!
+//! Appends and settlements meet in the writer, which puts what came in since the last `fsync` into
+//! one transaction and then answers all of it. Which job is next is decided in memory by
+//! [`Lanes`](super::lanes::Lanes), rebuilt from the open rows at start; payloads stay on disk until
+//! they are delivered. Leases live in memory, so they end with the process.
+//!
+//! Time enters here: a caller's clock readings travel with what it asks for, and the writer reads
+//! none. Two threads (writer and its ticker) end when the store is closed or dropped.
+//!
+//! The file does not shrink. Pages of settled payloads are used again, so its size is bounded by the
+//! most that was open at one time and the ids remembered, about 130 bytes each.
+
+mod batch;
+mod dispatch;
+mod fault;
+mod lock;
+mod marks;
+mod rows;
+mod schema;
+mod sweep;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use rusqlite::{Connection, OpenFlags};
+use tokio_util::sync::CancellationToken;
+
+use self::batch::{Letter, Write};
+use self::dispatch::{Dispatch, EmbeddedLease, new_jobs};
+use self::fault::Fault;
+use self::lock::Lock;
+use self::marks::DirtyMarks;
+use self::sweep::{Retention, Sweep};
+use self::writer::{Op, Submit, Threads, Writer};
+use super::engine::{Engine, Leased};
+use super::lanes::{Entry, Taken};
+use super::{
+    Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, Key, Page, QueueName, Stats,
+};
+use crate::clock::Clock;
+
+/// How long a job is held back that could not be read.
+const HOLD_AFTER_UNREADABLE: Duration = Duration::from_secs(5);
+
+/// The size of a page, SQLite's default. Source: SQLite, "PRAGMA page_size", read 2026-11-21.
+const PAGE_BYTES: u64 = 4096;
+
+/// How to open the embedded engine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The file; `-wal`, `-shm` and `.lock` files appear beside it.
+    pub path: PathBuf,
+    /// How long a delivery belongs to its consumer before it is extended.
+    pub lease: Duration,
+    /// How long the id of a job is remembered after it was acknowledged or dropped.
+    pub retention: Duration,
+    /// How long a dead letter is kept.
+    pub dead_retention: Duration,
+    /// The largest size of the file; past four fifths of it the oldest settled jobs are forgotten.
+    pub bytes_max: u64,
+}
+
+impl Options {
+    /// Takes the defaults: leases of a minute, seven days of ids, thirty of dead letters, 8 GiB.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            path: path.into(),
+            lease: Duration::from_secs(60),
+            retention: 7 * DAY,
+            dead_retention: 30 * DAY,
+            bytes_max: 8 << 30,
+        }
+    }
+}
+
+/// The opened engine.
+pub(super) struct Embedded {
+    clock: Clock,
+    lease_time: Duration,
+    shared: Arc<Shared>,
+    reader: Reader,
+    submit: Submit,
+    threads: Mutex<Option<Threads>>,
+}
+
+/// What callers and the writer have in common.
+struct Shared {
+    dispatch: [Dispatch; 3],
+    marks: DirtyMarks,
+    fault: Fault,
+    closed: CancellationToken,
+}
+
+impl Shared {
+    const fn dispatch(&self, queue: QueueName) -> &Dispatch {
+        let [joins, inbox, outbox] = &self.dispatch;
+        match queue {
+            QueueName::Joins => joins,
+            QueueName::Inbox => inbox,
+            QueueName::Outbox => outbox,
+        }
+    }
+}
+
+impl Embedded {
+    /// Opens or makes the file, brings it to the newest format and reads the open jobs.
+    pub(super) fn open(options: Options) -> Result<Self, Error> {
+        let Options { path, lease, retention, dead_retention, bytes_max } = options;
+        let fault = Fault::new(&path);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)
+                .map_err(|error| fault.io("make the directory of", error))?;
+        }
+        let lock = Lock::take(&path, &fault)?;
+        let clock = Clock::start();
+        let pages_max = i64::try_from(bytes_max / PAGE_BYTES).unwrap_or(i64::MAX);
+        let db = connect(&path, &fault, pages_max)?;
+        let shared = Arc::new(Shared {
+            dispatch: Default::default(),
+            marks: DirtyMarks::default(),
+            fault: fault.clone(),
+            closed: CancellationToken::new(),
+        });
+        let seq_last = restore(&db, &shared, clock)?;
+        let reader = Reader::open(&path, &fault)?;
+        let retention =
+            Retention { done: retention, dead: dead_retention, pages_max: pages_max / 5 * 4 };
+        let writer = Writer {
+            db,
+            shared: Arc::clone(&shared),
+            seq_last,
+            sweep: Sweep::new(retention),
+            lock,
+        };
+        let (submit, threads) =
+            writer::start(writer, clock).map_err(|error| fault.io("start the writer of", error))?;
+        let threads = Mutex::new(Some(threads));
+        Ok(Self { clock, lease_time: lease, shared, reader, submit, threads })
+    }
+
+    async fn next_job(&self, queue: QueueName) -> Result<Leased, Error> {
+        let dispatch = self.shared.dispatch(queue);
+        let taken = dispatch.take(self.clock, self.lease_time, &self.shared.closed).await?;
+        let unseen = Unseen { engine: self, queue, taken: Some(taken), hold: Duration::ZERO };
+        self.load(unseen).await
+    }
+
+    /// Reads what was taken; gives it back if that fails or nobody waits for it any more.
+    async fn load(&self, mut unseen: Unseen<'_>) -> Result<Leased, Error> {
+        let queue = unseen.queue;
+        let seq = unseen.taken.as_ref().map_or(0, |taken| taken.seq);
+        let read = self
+            .reader
+            .read(&self.shared.fault, move |db| rows::load(db, i64::try_from(seq).unwrap_or(0)))
+            .await
+            .and_then(|found| found.ok_or_else(|| self.shared.fault.damaged("payload missing")));
+        let loaded = read.inspect_err(|_| unseen.hold = HOLD_AFTER_UNREADABLE)?;
+        let Taken { lease, key, attempt, redelivered, .. } =
+            unseen.taken.take().expect("only this function takes it");
+        Ok(Leased {
+            id: loaded.id,
+            key,
+            position: loaded.position,
+            appended_at: loaded.appended_at,
+            payload: loaded.payload,
+            attempt,
+            redelivered,
+            lease_time: self.lease_time,
+            lease: Box::new(EmbeddedLease {
+                shared: Arc::clone(&self.shared),
+                submit: self.submit.clone(),
+                clock: self.clock,
+                queue,
+                lease,
+                lease_time: self.lease_time,
+                id: loaded.id,
+            }),
+        })
+    }
+
+    async fn count(&self, queue: QueueName) -> Result<Stats, Error> {
+        let counts = self.shared.dispatch(queue).lanes().counts(self.clock.now());
+        let oldest = counts.oldest_seq.and_then(|seq| i64::try_from(seq).ok());
+        let (dead, oldest) = self
+            .reader
+            .read(&self.shared.fault, move |db| {
+                let oldest = oldest.map(|seq| rows::appended_at(db, seq)).transpose()?;
+                Ok((rows::count_dead(db, queue)?, oldest.flatten()))
+            })
+            .await?;
+        Ok(Stats {
+            ready: counts.ready,
+            delayed: counts.delayed,
+            leased: counts.leased,
+            dead,
+            oldest_age: oldest.map(|appended_at| self.clock.wall().since(appended_at)),
+        })
+    }
+
+    fn letter(&self, queue: QueueName, id: JobId) -> Letter {
+        Letter { queue, id, now: self.clock.now(), at: self.clock.wall() }
+    }
+
+    async fn write(&self, write: Write) -> Result<Vec<Appended>, Error> {
+        self.submit.call(|answer| Op::Write(write, answer)).await
+    }
+
+    fn take_threads(&self) -> Option<Threads> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Engine for Embedded {
+    fn append(
+        &self,
+        jobs: Vec<(QueueName, Append)>,
+    ) -> BoxFuture<'_, Result<Vec<Appended>, Error>> {
+        let jobs = new_jobs(jobs, self.clock);
+        self.write(Write::Append(jobs)).boxed()
+    }
+
+    fn next(&self, queue: QueueName) -> BoxFuture<'_, Result<Leased, Error>> {
+        self.next_job(queue).boxed()
+    }
+
+    fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>> {
+        self.count(queue).boxed()
+    }
+
+    fn dead_letters(
+        &self,
+        queue: QueueName,
+        filter: Filter,
+        page: Page,
+    ) -> BoxFuture<'_, Result<DeadLetters, Error>> {
+        self.reader
+            .read(&self.shared.fault, move |db| rows::dead_letters(db, queue, &filter, page))
+            .boxed()
+    }
+
+    fn dead_letter(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<DeadLetter, Error>> {
+        async move {
+            self.reader
+                .read(&self.shared.fault, move |db| rows::dead_letter(db, queue, id))
+                .await?
+                .ok_or(Error::NoDeadLetter { queue, id })
+        }
+        .boxed()
+    }
+
+    fn redrive(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<(), Error>> {
+        let letter = self.letter(queue, id);
+        self.write(Write::Redrive(letter)).map(|done| done.map(drop)).boxed()
+    }
+
+    fn discard(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<(), Error>> {
+        let letter = self.letter(queue, id);
+        self.write(Write::Discard(letter)).map(|done| done.map(drop)).boxed()
+    }
+
+    fn read_mark(&self, name: String) -> BoxFuture<'_, Result<Option<u64>, Error>> {
+        async move {
+            if let Some(value) = self.shared.marks.read(&name) {
+                return Ok(Some(value));
+            }
+            self.reader.read(&self.shared.fault, move |db| rows::mark(db, &name)).await
+        }
+        .boxed()
+    }
+
+    fn raise_mark(&self, name: String, value: u64) -> BoxFuture<'_, Result<(), Error>> {
+        async move {
+            if self.shared.closed.is_cancelled() {
+                return Err(Error::Closed);
+            }
+            if self.shared.marks.raise(name, value) > marks::DIRTY_MAX {
+                self.submit.call(Op::Flush).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            self.shared.closed.cancel();
+            let Some(threads) = self.take_threads() else { return };
+            self.submit.stop().await;
+            self.reader.close();
+            if tokio::task::spawn_blocking(move || threads.join()).await.is_err() {
+                tracing::error!("closing the queue was cut short");
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Drop for Embedded {
+    /// Waits for the writer to finish what it was given, so that the file is free afterwards.
+    fn drop(&mut self) {
+        self.shared.closed.cancel();
+        if let Some(threads) = self.take_threads() {
+            self.submit.stop_now();
+            threads.join();
+        }
+    }
+}
+
+/// A job between the lanes and its consumer. Dropped, it goes back as if nobody had seen it.
+struct Unseen<'a> {
+    engine: &'a Embedded,
+    queue: QueueName,
+    taken: Option<Taken>,
+    hold: Duration,
+}
+
+impl Drop for Unseen<'_> {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            let now = self.engine.clock.now();
+            self.engine
+                .shared
+                .dispatch(self.queue)
+                .change(|lanes| lanes.give_back_unseen(now, taken.lease, now + self.hold));
+        }
+    }
+}
+
+/// The connection that reads beside the writer.
+struct Reader(Arc<Mutex<Option<Connection>>>);
+
+impl Reader {
+    fn open(path: &Path, fault: &Fault) -> Result<Self, Error> {
+        let db = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
+        .and_then(|db| schema::configure_reader(&db).map(|()| db))
+        .map_err(|error| fault.sqlite("open", error))?;
+        Ok(Self(Arc::new(Mutex::new(Some(db)))))
+    }
+
+    /// Reads on a thread where waiting for the disk holds up nobody.
+    fn read<T: Send + 'static>(
+        &self,
+        fault: &Fault,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> impl Future<Output = Result<T, Error>> + Send + 'static {
+        let (db, fault) = (Arc::clone(&self.0), fault.clone());
+        let work = move || match &*db.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(db) => read(db).map_err(|error| fault.sqlite("read", error)),
+            None => Err(Error::Closed),
+        };
+        async move { tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)? }
+    }
+
+    fn close(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+fn connect(path: &Path, fault: &Fault, pages_max: i64) -> Result<Connection, Error> {
+    let wrap = |error| fault.sqlite("open", error);
+    let mut db = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(wrap)?;
+    schema::configure(&db, pages_max).map_err(wrap)?;
+    schema::migrate(&mut db, fault)?;
+    Ok(db)
+}
+
+/// Rebuilds the lanes from the open rows and gives the last `seq` in use.
+fn restore(db: &Connection, shared: &Shared, clock: Clock) -> Result<i64, Error> {
+    let (now, at) = (clock.now(), clock.wall());
+    let mut all_valid = true;
+    rows::for_each_open(db, |open| {
+        let queue =
+            QueueName::ALL.into_iter().find(|&queue| rows::queue_number(queue) == open.queue);
+        let (Some(queue), Ok(key), Ok(seq)) = (queue, Key::new(&open.key), u64::try_from(open.seq))
+        else {
+            all_valid = false;
+            return;
+        };
+        let entry = Entry {
+            seq,
+            position: open.position.and_then(|position| u64::try_from(position).ok()),
+            not_before: open.not_before.map_or(now, |not_before| now + not_before.since(at)),
+            attempts: open.attempts,
+            suspect: true,
+        };
+        shared.dispatch(queue).lanes().enter(now, &key, entry);
+    })
+    .map_err(|error| shared.fault.sqlite("read the open jobs of", error))?;
+    if !all_valid {
+        return Err(shared.fault.damaged("an open job with an impossible queue, key or number"));
+    }
+    rows::last_seq(db).map_err(|error| shared.fault.sqlite("read", error))
+}

@@ -1,0 +1,256 @@
+//! The one thread that writes.
+//!
+//! Takes whatever came in since the last commit, up to a bound, into one transaction, and answers
+//! when it is on disk. Only then do the lanes hear of it. If the transaction fails, everybody in it
+//! is told so and nothing has changed; the next batch starts afresh. Reads no clock: the times it
+//! stores came with what it was asked to do.
+
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Shared;
+use super::batch::{Batch, Effect, Settle, Write, WriteAnswer};
+use super::lock::Lock;
+use super::sweep::Sweep;
+use crate::clock::{Clock, Timestamp};
+use crate::queue::{Appended, Error};
+
+/// How many calls wait for the writer before callers wait to be let in.
+const OPS_WAITING_MAX: usize = 1024;
+
+/// How many calls share a transaction. Larger batches gain little and make the first wait longer.
+const OPS_PER_BATCH_MAX: usize = 512;
+
+/// How often marks are flushed and old rows looked for.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How long a job is held when settling it failed, so that a full disk does not make a storm.
+const HOLD_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Gets what one call became.
+pub(super) type Answer = oneshot::Sender<WriteAnswer>;
+
+/// What the writer is told.
+pub(super) enum Op {
+    /// Joins the next transaction.
+    Write(Write, Answer),
+    /// Writes the raised marks now.
+    Flush(Answer),
+    /// Time to look after marks and old rows.
+    Tick(Timestamp),
+    /// Finishes what came before and ends.
+    Stop,
+}
+
+/// Lets calls in to the writer.
+#[derive(Clone)]
+pub(super) struct Submit(mpsc::Sender<Op>);
+
+impl Submit {
+    /// Waits for a place. Nothing is submitted until the place is used.
+    pub(super) async fn reserve(&self) -> Result<mpsc::Permit<'_, Op>, Error> {
+        self.0.reserve().await.map_err(|_| Error::Closed)
+    }
+
+    /// Tells the writer to finish and end.
+    pub(super) async fn stop(&self) {
+        // An error means that it has ended already.
+        let _ = self.0.send(Op::Stop).await;
+    }
+
+    /// As [`Submit::stop`], from where nothing can be awaited.
+    pub(super) fn stop_now(&self) {
+        while let Err(mpsc::error::TrySendError::Full(_)) = self.0.try_send(Op::Stop) {
+            std::thread::sleep(Duration::from_millis(1)); // The writer is making room.
+        }
+    }
+
+    /// Submits and waits for the answer.
+    pub(super) async fn call(&self, op: impl FnOnce(Answer) -> Op) -> Result<Vec<Appended>, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.reserve().await?.send(op(answer));
+        answered.await.map_err(|_| Error::Closed)?
+    }
+}
+
+/// The writer's threads.
+pub(super) struct Threads {
+    writer: JoinHandle<()>,
+    ticker: JoinHandle<()>,
+    stop_ticker: std_mpsc::Sender<()>,
+}
+
+impl Threads {
+    /// Waits until both have ended. The writer must have been told to stop.
+    pub(super) fn join(self) {
+        drop(self.stop_ticker);
+        for thread in [self.ticker, self.writer] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the queue panicked");
+            }
+        }
+    }
+}
+
+/// Starts the threads.
+pub(super) fn start(state: Writer, clock: Clock) -> std::io::Result<(Submit, Threads)> {
+    let (sender, receiver) = mpsc::channel(OPS_WAITING_MAX);
+    let (stop_ticker, stopped) = std_mpsc::channel::<()>();
+    let ticks = sender.downgrade();
+    let writer = std::thread::Builder::new()
+        .name("queue-writer".into())
+        .spawn(move || state.run(receiver))?;
+    let ticker = std::thread::Builder::new().name("queue-ticker".into()).spawn(move || {
+        while stopped.recv_timeout(TICK) == Err(std_mpsc::RecvTimeoutError::Timeout) {
+            let Some(ticks) = ticks.upgrade() else { return };
+            // A full channel means that the writer is busy; the next tick will do.
+            let _ = ticks.try_send(Op::Tick(clock.wall()));
+        }
+    })?;
+    Ok((Submit(sender), Threads { writer, ticker, stop_ticker }))
+}
+
+/// What the writing thread owns.
+pub(super) struct Writer {
+    pub(super) db: Connection,
+    pub(super) shared: Arc<Shared>,
+    pub(super) seq_last: i64,
+    pub(super) sweep: Sweep,
+    /// Released last, when the connection is closed.
+    pub(super) lock: Lock,
+}
+
+impl Writer {
+    fn run(mut self, mut receiver: mpsc::Receiver<Op>) {
+        let mut ops = Vec::with_capacity(OPS_PER_BATCH_MAX);
+        let mut writes = Vec::with_capacity(OPS_PER_BATCH_MAX);
+        loop {
+            if self.sweep.is_behind() && receiver.is_empty() {
+                self.sweep(Sweep::step);
+                continue;
+            }
+            if receiver.blocking_recv_many(&mut ops, OPS_PER_BATCH_MAX) == 0 {
+                break;
+            }
+            for op in ops.drain(..) {
+                match op {
+                    Op::Write(write, answer) => writes.push((write, answer)),
+                    Op::Flush(answer) => drop(answer.send(self.flush_marks().map(|()| Vec::new()))),
+                    Op::Tick(at) => self.tick(at),
+                    Op::Stop => receiver.close(),
+                }
+            }
+            self.write(&mut writes);
+            self.sweep(Sweep::step);
+        }
+        self.tick_marks();
+        self.close();
+    }
+
+    /// Writes one batch and answers everybody in it.
+    fn write(&mut self, writes: &mut Vec<(Write, Answer)>) {
+        if writes.is_empty() {
+            return;
+        }
+        match self.commit(writes) {
+            Ok((answers, effects)) => {
+                self.tell(effects);
+                for ((_, caller), answer) in writes.drain(..).zip(answers) {
+                    // A caller that went away does not need its answer.
+                    let _ = caller.send(answer);
+                }
+            }
+            Err(error) => {
+                let error = self.shared.fault.sqlite("write to", error);
+                tracing::warn!(error = %error, queue_depth = writes.len(), "batch not stored");
+                for (write, caller) in writes.drain(..) {
+                    self.release(&write);
+                    let _ = caller.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn commit(
+        &mut self,
+        writes: &[(Write, Answer)],
+    ) -> rusqlite::Result<(Vec<WriteAnswer>, Vec<Effect>)> {
+        let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
+        let mut batch = Batch::new(&transaction, self.seq_last);
+        let answers = writes
+            .iter()
+            .map(|(write, _)| batch.apply(write))
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let (seq_last, effects) = batch.into_effects();
+        transaction.commit()?;
+        self.seq_last = seq_last;
+        Ok((answers, effects))
+    }
+
+    /// Tells the lanes what is on disk now.
+    fn tell(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Enter { queue, key, entry, now } => {
+                    self.shared.dispatch(queue).change(|lanes| lanes.enter(now, &key, entry))
+                }
+                Effect::BringForward { queue, key, seq, due, now } => self
+                    .shared
+                    .dispatch(queue)
+                    .change(|lanes| lanes.bring_forward(now, &key, seq, due)),
+                Effect::Finish { queue, lease, now } => {
+                    self.shared.dispatch(queue).change(|lanes| lanes.finish(now, lease));
+                }
+                Effect::Hold { queue, lease, until, now } => {
+                    self.shared.dispatch(queue).change(|lanes| lanes.hold(now, lease, until));
+                }
+            }
+        }
+    }
+
+    /// Lets a job go whose settlement was not stored.
+    fn release(&self, write: &Write) {
+        if let Write::Settle(Settle { queue, lease, now, .. }) = write {
+            self.shared
+                .dispatch(*queue)
+                .change(|lanes| lanes.hold(*now, *lease, *now + HOLD_AFTER_FAILURE));
+        }
+    }
+
+    fn tick(&mut self, at: Timestamp) {
+        self.tick_marks();
+        self.sweep(|sweep, db| sweep.tick(db, at));
+    }
+
+    fn tick_marks(&self) {
+        if let Err(error) = self.flush_marks() {
+            tracing::warn!(error = %error, "marks not stored, will try again");
+        }
+    }
+
+    fn flush_marks(&self) -> Result<(), Error> {
+        let Shared { marks, fault, .. } = &*self.shared;
+        marks.flush(&self.db).map_err(|error| fault.sqlite("write marks to", error))
+    }
+
+    fn sweep(&mut self, act: impl FnOnce(&mut Sweep, &Connection) -> rusqlite::Result<()>) {
+        if let Err(error) = act(&mut self.sweep, &self.db) {
+            let error = self.shared.fault.sqlite("forget old jobs in", error);
+            tracing::warn!(error = %error, "old jobs not forgotten, will try again");
+            self.sweep.rest();
+        }
+    }
+
+    fn close(self) {
+        let Self { db, shared, lock, .. } = self;
+        if let Err((_, error)) = db.close() {
+            let error = shared.fault.sqlite("close", error);
+            tracing::warn!(error = %error, "queue file not closed cleanly");
+        }
+        drop(lock);
+    }
+}

@@ -1,0 +1,88 @@
+//! What an engine has to do; [`Queue`](super::Queue) and its kin are this with a good face.
+//!
+//! The contract is in the room's own page. Engines own time and I/O; this file owns neither.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use super::{
+    Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, Key, Page, QueueName,
+    Stats,
+};
+use crate::clock::Timestamp;
+
+/// Stores and hands out jobs for all queues of one store.
+pub(super) trait Engine: Send + Sync + 'static {
+    /// Appends to any queues, all or nothing, durable when it answers.
+    fn append(&self, jobs: Vec<(QueueName, Append)>)
+    -> BoxFuture<'_, Result<Vec<Appended>, Error>>;
+
+    /// Waits for the next job and leases it. Cancel safe.
+    fn next(&self, queue: QueueName) -> BoxFuture<'_, Result<Leased, Error>>;
+
+    /// Counts.
+    fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>>;
+
+    /// Lists dead letters.
+    fn dead_letters(
+        &self,
+        queue: QueueName,
+        filter: Filter,
+        page: Page,
+    ) -> BoxFuture<'_, Result<DeadLetters, Error>>;
+
+    /// Shows one dead letter.
+    fn dead_letter(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<DeadLetter, Error>>;
+
+    /// Makes a dead letter an open job again.
+    fn redrive(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Forgets a dead letter, but not its id.
+    fn discard(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Reads a mark.
+    fn read_mark(&self, name: String) -> BoxFuture<'_, Result<Option<u64>, Error>>;
+
+    /// Raises a mark, never lowers it.
+    fn raise_mark(&self, name: String, value: u64) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Refuses what comes after, finishes what came before.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Says what becomes of a delivered job.
+#[derive(Debug)]
+pub(super) enum Settlement {
+    /// Done; these come of it, in the same transaction where the engine has one.
+    Ack(Vec<(QueueName, Append)>),
+    /// Again, after this time.
+    Retry(Duration, Cause),
+    /// Never again.
+    Dead(Cause),
+}
+
+/// The right to settle one delivery.
+pub(super) trait Lease: Send + Sync {
+    /// Settles, unless the lease was lost. Whatever the answer, the lease is over.
+    fn settle(&self, settlement: Settlement) -> BoxFuture<'_, Result<Vec<Appended>, Error>>;
+
+    /// Starts the time of the lease anew.
+    fn extend(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Gives the job back; does nothing if the lease is over.
+    fn give_back(&self);
+}
+
+/// One leased job.
+pub(super) struct Leased {
+    pub(super) id: JobId,
+    pub(super) key: Key,
+    pub(super) position: Option<u64>,
+    pub(super) appended_at: Timestamp,
+    pub(super) payload: Vec<u8>,
+    pub(super) attempt: u32,
+    pub(super) redelivered: bool,
+    pub(super) lease_time: Duration,
+    pub(super) lease: Box<dyn Lease>,
+}

@@ -1,0 +1,137 @@
+//! What can go wrong in a queue, told by what the caller can do about it.
+//!
+//! Decides nothing and holds no payload, key or secret: paths, ids and the engine's own words only.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{JobId, QueueName};
+
+/// The engine's own error below ours. Shared, because one failed transaction answers many callers.
+pub(super) type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+/// Says what failed. Whatever failed was not acknowledged.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store is closed or closing.
+    #[error("the queue is closed")]
+    Closed,
+    /// The lease ran out or was given back before; nothing was changed.
+    #[error("job {id} is no longer leased to this delivery")]
+    LeaseLost {
+        /// The job that will come again.
+        id: JobId,
+    },
+    /// The caller passed something outside the documented bounds.
+    #[error("invalid argument: {what}")]
+    Invalid {
+        /// The bound that was not kept.
+        what: &'static str,
+    },
+    /// There is no dead letter of that id.
+    #[error("no dead letter {id} in {queue}")]
+    NoDeadLetter {
+        /// The queue that was searched.
+        queue: QueueName,
+        /// The id that was asked for.
+        id: JobId,
+    },
+    /// The disk or the configured size is used up.
+    #[error("no room left for {path}: free disk space or raise the queue's size limit")]
+    Full {
+        /// The queue's file.
+        path: PathBuf,
+        /// The engine's own error.
+        #[source]
+        source: Source,
+    },
+    /// The file or its directory cannot be written or opened.
+    #[error("cannot write {path}: check that file and directory belong to this user")]
+    NotWritable {
+        /// The queue's file.
+        path: PathBuf,
+        /// The engine's own error.
+        #[source]
+        source: Source,
+    },
+    /// The file is damaged or no queue.
+    #[error("{path} is damaged or not a queue: move it away or restore it from a backup")]
+    Corrupt {
+        /// The queue's file.
+        path: PathBuf,
+        /// The engine's own error.
+        #[source]
+        source: Source,
+    },
+    /// Another chimein has the file open.
+    #[error(
+        "{path} is in use by {}: stop that first",
+        pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    InUse {
+        /// The queue's file.
+        path: PathBuf,
+        /// The process that has it, if it left its number.
+        pid: Option<u32>,
+    },
+    /// Another program holds a lock inside the file for too long.
+    #[error("{path} is locked by another program, perhaps a sqlite3 shell: close it")]
+    Locked {
+        /// The queue's file.
+        path: PathBuf,
+        /// The engine's own error.
+        #[source]
+        source: Source,
+    },
+    /// A newer chimein wrote the file.
+    #[error("{path} has format {found}, this chimein knows up to {known}: run the newer one")]
+    Newer {
+        /// The queue's file.
+        path: PathBuf,
+        /// The format found.
+        found: i64,
+        /// The newest format known here.
+        known: i64,
+    },
+    /// Anything else that the storage reports.
+    #[error("cannot {doing} {path}")]
+    Storage {
+        /// What was being done.
+        doing: &'static str,
+        /// The queue's file.
+        path: PathBuf,
+        /// The engine's own error.
+        #[source]
+        source: Source,
+    },
+}
+
+/// Says whether the same call may work later.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Retry {
+    /// It will not.
+    No,
+    /// It may, after a while.
+    Backoff,
+}
+
+impl Error {
+    /// Answers whether the same call may work later.
+    #[must_use]
+    pub const fn retry(&self) -> Retry {
+        match self {
+            Self::Full { .. }
+            | Self::Locked { .. }
+            | Self::NotWritable { .. }
+            | Self::Storage { .. } => Retry::Backoff,
+            Self::Closed
+            | Self::LeaseLost { .. }
+            | Self::Invalid { .. }
+            | Self::NoDeadLetter { .. }
+            | Self::Corrupt { .. }
+            | Self::InUse { .. }
+            | Self::Newer { .. } => Retry::No,
+        }
+    }
+}

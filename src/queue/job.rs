@@ -1,0 +1,316 @@
+//! What is put into a queue, as values.
+//!
+//! Decides what a valid id, key, payload and cause are; stores nothing. Pure: no time, no I/O. Keys
+//! and payloads may be personal, so their `Debug` prints lengths only.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::Error;
+use crate::clock::Timestamp;
+
+/// Names a job: 16 bytes, unique within its queue.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct JobId([u8; 16]);
+
+impl JobId {
+    /// Takes an id that is 16 bytes already, such as a message sid's.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Gives the 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Derives an id: the first 16 bytes of the SHA-256 over `domain` and `parts`.
+    ///
+    /// Every part is preceded by its length, so no two lists of parts meet by concatenation.
+    #[must_use]
+    pub fn digest(domain: &str, parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        for part in std::iter::once(domain.as_bytes()).chain(parts.iter().copied()) {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part);
+        }
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.finalize()[..16]);
+        Self(id)
+    }
+}
+
+impl fmt::Display for JobId {
+    /// 32 hexadecimal digits in lower case.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Says that a text is no job id.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a job id: wanted 32 hexadecimal digits")]
+pub struct ParseJobIdError;
+
+impl FromStr for JobId {
+    type Err = ParseJobIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseJobIdError> {
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(ParseJobIdError);
+        }
+        let mut id = [0; 16];
+        for (at, byte) in id.iter_mut().enumerate() {
+            *byte =
+                u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| ParseJobIdError)?;
+        }
+        Ok(Self(id))
+    }
+}
+
+/// Names a lane: order holds among jobs of one key. Cheap to clone.
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// The longest key in bytes.
+    pub const BYTES_MAX: usize = 255;
+
+    /// Takes a text of 1 to 255 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if it is empty or longer.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, Error> {
+        let text = text.as_ref();
+        if text.is_empty() || text.len() > Self::BYTES_MAX {
+            return Err(Error::Invalid { what: "a key has 1 to 255 bytes" });
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Gives the text. It may be personal: a key can hold an address.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} bytes>", self.0.len())
+    }
+}
+
+/// Says which of the store's queues is meant.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum QueueName {
+    /// Conversations that the bot has to become a participant of.
+    Joins,
+    /// Messages that wait for the agent.
+    Inbox,
+    /// Replies that wait to be sent.
+    Outbox,
+}
+
+impl QueueName {
+    /// Every queue of a store.
+    pub const ALL: [Self; 3] = [Self::Joins, Self::Inbox, Self::Outbox];
+
+    /// Gives the name used in logs, metrics and on the command line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Joins => "joins",
+            Self::Inbox => "inbox",
+            Self::Outbox => "outbox",
+        }
+    }
+}
+
+impl fmt::Display for QueueName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One job to append.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Append {
+    /// Names the job; a second append of it is a duplicate.
+    pub id: JobId,
+    /// Names the lane.
+    pub key: Key,
+    /// Places the job within its lane: lower goes first. At most `i64::MAX`.
+    pub position: Option<u64>,
+    /// Holds the job back until then; `None` is at once.
+    pub not_before: Option<Timestamp>,
+    /// What the consumer gets, at most [`Append::PAYLOAD_BYTES_MAX`].
+    pub payload: Vec<u8>,
+}
+
+impl Append {
+    /// The largest payload. A Twilio message body has at most 1,600 characters for SMS and 32 KiB in
+    /// chat with as much again in attributes; a mebibyte leaves room for any envelope around it.
+    pub const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
+
+    /// Checks the bounds that the types do not hold.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if self.payload.len() > Self::PAYLOAD_BYTES_MAX {
+            return Err(Error::Invalid { what: "a payload has at most 1 MiB" });
+        }
+        if self.position.is_some_and(|position| i64::try_from(position).is_err()) {
+            return Err(Error::Invalid { what: "a position is at most 2^63 - 1" });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Append {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Append")
+            .field("id", &self.id)
+            .field("key", &self.key)
+            .field("position", &self.position)
+            .field("not_before", &self.not_before)
+            .field("payload_bytes", &self.payload.len())
+            .finish()
+    }
+}
+
+/// Says what an append did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Appended {
+    /// The job is stored and will be delivered.
+    Added,
+    /// The id is known: the job waits, is out, is done or is dead.
+    Duplicate,
+}
+
+/// Says why an attempt failed. Never holds message text, addresses or secrets.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cause {
+    /// A word from the caller's closed list, such as `rate_limited`.
+    pub class: Cow<'static, str>,
+    /// The other side's error code, if it gave one.
+    pub code: Option<u32>,
+    /// A sentence for the operator, at most [`Cause::DETAIL_BYTES_MAX`] are kept.
+    pub detail: String,
+}
+
+impl Cause {
+    /// The longest detail that is stored; the rest is cut off.
+    pub const DETAIL_BYTES_MAX: usize = 500;
+
+    /// Names the class alone.
+    #[must_use]
+    pub const fn new(class: &'static str) -> Self {
+        Self { class: Cow::Borrowed(class), code: None, detail: String::new() }
+    }
+
+    /// Adds the other side's error code.
+    #[must_use]
+    pub const fn with_code(mut self, code: u32) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// Adds a sentence for the operator.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        let mut end = self.detail.len().min(Self::DETAIL_BYTES_MAX);
+        while !self.detail.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.detail.truncate(end);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_print_as_they_parse() {
+        let id = JobId::digest("test", &[b"one"]);
+        assert_eq!(id.to_string().parse::<JobId>().unwrap(), id);
+        assert_eq!(id.to_string().to_uppercase().parse::<JobId>().unwrap(), id);
+        for text in ["", "0", &"g".repeat(32), &"0".repeat(31), &"0".repeat(33), &"é".repeat(16)] {
+            assert_eq!(text.parse::<JobId>(), Err(ParseJobIdError), "{text}");
+        }
+    }
+
+    #[test]
+    fn digests_tell_parts_and_domains_apart() {
+        let ids = [
+            JobId::digest("a", &[b"bc"]),
+            JobId::digest("ab", &[b"c"]),
+            JobId::digest("a", &[b"b", b"c"]),
+            JobId::digest("a", &[b"bc", b""]),
+        ];
+        for (at, id) in ids.iter().enumerate() {
+            assert!(!ids[at + 1..].contains(id));
+        }
+        assert_eq!(ids[0], JobId::digest("a", &[b"bc"]), "the same parts give the same id");
+    }
+
+    #[test]
+    fn a_stored_digest_never_changes() {
+        // Ids live in files: another digest would answer old messages a second time.
+        let id = JobId::digest("reply", &[b"IM0123", b"0"]);
+        assert_eq!(id.to_string(), "5b9ef340c0227817947b7125b44b715c");
+    }
+
+    #[test]
+    fn keys_are_bounded_and_never_printed() {
+        assert!(Key::new("").is_err());
+        assert!(Key::new("k".repeat(256)).is_err());
+        let key = Key::new("k".repeat(255)).unwrap();
+        assert_eq!(key.as_str().len(), 255);
+        let append = Append {
+            id: JobId::from_bytes([7; 16]),
+            key: Key::new("whatsapp:+15555550123").unwrap(),
+            position: None,
+            not_before: None,
+            payload: b"call me".to_vec(),
+        };
+        let shown = format!("{append:?}");
+        assert!(!shown.contains("+1555") && !shown.contains("call"), "{shown}");
+    }
+
+    #[test]
+    fn oversized_jobs_are_refused() {
+        let append = |payload: usize, position| Append {
+            id: JobId::from_bytes([7; 16]),
+            key: Key::new("k").unwrap(),
+            position,
+            not_before: None,
+            payload: vec![0; payload],
+        };
+        assert!(append(Append::PAYLOAD_BYTES_MAX, Some(1)).check().is_ok());
+        assert!(append(Append::PAYLOAD_BYTES_MAX + 1, None).check().is_err());
+        assert!(append(0, Some(u64::MAX)).check().is_err());
+    }
+
+    #[test]
+    fn details_are_cut_between_characters() {
+        let cause = Cause::new("odd").with_detail("é".repeat(400));
+        assert_eq!(cause.detail.len(), 500);
+        let cause = Cause::new("odd").with_detail(format!("x{}", "é".repeat(400)));
+        assert_eq!(cause.detail.len(), 499);
+    }
+}

@@ -1,0 +1,220 @@
+//! The handles that the rest of the program holds.
+//!
+//! They check arguments and pass on to the engine; they keep no state, read no time and do no I/O.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::embedded::{self, Embedded};
+use super::engine::Engine;
+use super::{
+    Append, Appended, DeadLetter, DeadLetters, Delivery, Error, Filter, JobId, Page, QueueName,
+    Stats,
+};
+
+/// One opened engine with all its queues.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<dyn Engine>,
+}
+
+impl Store {
+    /// Opens the embedded engine, and makes its file if there is none.
+    ///
+    /// Blocks for the time it takes to read the open jobs, well under a second for a hundred
+    /// thousand.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InUse`] if another process has it open, [`Error::Newer`] if a newer version wrote it,
+    /// [`Error::NotWritable`], [`Error::Corrupt`], [`Error::Full`] or [`Error::Storage`] by the state
+    /// of the file.
+    pub fn open(options: embedded::Options) -> Result<Self, Error> {
+        Ok(Self { engine: Arc::new(Embedded::open(options)?) })
+    }
+
+    /// Gives one of the queues.
+    #[must_use]
+    pub fn queue(&self, name: QueueName) -> Queue {
+        Queue { engine: Arc::clone(&self.engine), name }
+    }
+
+    /// Gives the marks.
+    #[must_use]
+    pub fn marks(&self) -> Marks {
+        Marks { engine: Arc::clone(&self.engine) }
+    }
+
+    /// Closes the store: what was accepted is finished, everything after answers
+    /// [`Error::Closed`], and the file is free when this returns.
+    ///
+    /// Deliveries still out come again at the next open.
+    pub async fn close(&self) {
+        self.engine.close().await;
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// One queue of a store. Cheap to clone, any number of producers and consumers.
+#[derive(Clone)]
+pub struct Queue {
+    engine: Arc<dyn Engine>,
+    name: QueueName,
+}
+
+impl Queue {
+    /// The most jobs that one append takes.
+    pub const APPEND_JOBS_MAX: usize = 1000;
+
+    /// Gives its name.
+    #[must_use]
+    pub const fn name(&self) -> QueueName {
+        self.name
+    }
+
+    /// Appends jobs, all or none; they are on disk when this returns.
+    ///
+    /// Answers for each job in turn. Waits while too many appends are under way.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`] and its kin if it could not be stored, [`Error::Invalid`] if a bound is not
+    /// kept. After an error append again with the same ids: those that were stored are duplicates.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while waiting, the jobs may be stored or not.
+    pub async fn append(&self, jobs: Vec<Append>) -> Result<Vec<Appended>, Error> {
+        let jobs: Vec<_> = jobs.into_iter().map(|job| (self.name, job)).collect();
+        check(&jobs)?;
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.engine.append(jobs).await
+    }
+
+    /// Waits for the next job and leases it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] after the store is closed. Other errors mean that the job could not be read;
+    /// it is held back for some seconds, and calling again goes on with the others.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing: a job that was just being read is given back, unseen.
+    pub async fn next(&self) -> Result<Delivery, Error> {
+        Ok(Delivery::new(self.engine.next(self.name).await?))
+    }
+
+    /// Counts the jobs by state.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], or a storage error.
+    pub async fn stats(&self) -> Result<Stats, Error> {
+        self.engine.stats(self.name).await
+    }
+
+    /// Lists dead letters, oldest append first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a page of no or more than [`Page::LIMIT_MAX`] letters, or a storage
+    /// error.
+    pub async fn list(&self, filter: Filter, page: Page) -> Result<DeadLetters, Error> {
+        if !(1..=Page::LIMIT_MAX).contains(&page.limit) {
+            return Err(Error::Invalid { what: "a page has 1 to 1000 dead letters" });
+        }
+        self.engine.dead_letters(self.name, filter, page).await
+    }
+
+    /// Shows one dead letter with payload and history.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDeadLetter`], or a storage error.
+    pub async fn show(&self, id: JobId) -> Result<DeadLetter, Error> {
+        self.engine.dead_letter(self.name, id).await
+    }
+
+    /// Makes a dead letter an open job again: attempt 1, at its old place in the lane.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDeadLetter`], or a storage error.
+    pub async fn redrive(&self, id: JobId) -> Result<(), Error> {
+        self.engine.redrive(self.name, id).await
+    }
+
+    /// Drops a dead letter. Its id stays known for the retention time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDeadLetter`], or a storage error.
+    pub async fn drop(&self, id: JobId) -> Result<(), Error> {
+        self.engine.discard(self.name, id).await
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Numbers by name that only rise, such as the last message seen of a conversation.
+#[derive(Clone)]
+pub struct Marks {
+    engine: Arc<dyn Engine>,
+}
+
+impl Marks {
+    /// The longest name in bytes.
+    pub const NAME_BYTES_MAX: usize = 255;
+
+    /// Reads a mark; `None` if it was never raised.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], or a storage error.
+    pub async fn read(&self, name: &str) -> Result<Option<u64>, Error> {
+        self.engine.read_mark(name.to_owned()).await
+    }
+
+    /// Raises a mark to `value`; a lower value changes nothing. Visible at once, on disk about a
+    /// second later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a name of no or more than 255 bytes or a value above `i64::MAX`,
+    /// [`Error::Closed`], or a storage error.
+    pub async fn raise(&self, name: &str, value: u64) -> Result<(), Error> {
+        if name.is_empty() || name.len() > Self::NAME_BYTES_MAX {
+            return Err(Error::Invalid { what: "the name of a mark has 1 to 255 bytes" });
+        }
+        if i64::try_from(value).is_err() {
+            return Err(Error::Invalid { what: "a mark is at most 2^63 - 1" });
+        }
+        self.engine.raise_mark(name.to_owned(), value).await
+    }
+}
+
+impl fmt::Debug for Marks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Marks").finish_non_exhaustive()
+    }
+}
+
+/// Checks the bounds of one append.
+pub(super) fn check(jobs: &[(QueueName, Append)]) -> Result<(), Error> {
+    if jobs.len() > Queue::APPEND_JOBS_MAX {
+        return Err(Error::Invalid { what: "an append has at most 1000 jobs" });
+    }
+    jobs.iter().try_for_each(|(_, job)| job.check())
+}
