@@ -21,6 +21,8 @@ pub trait Setting: Sized {
     const WANTED: &'static str;
     /// Whether the value must not be shown.
     const SECRET: bool = false;
+    /// Whether there may be no value.
+    const OPTIONAL: bool = false;
 
     /// Reads a trimmed text.
     fn parse(text: &str) -> Option<Self>;
@@ -34,6 +36,7 @@ pub trait Setting: Sized {
 impl<T: Setting> Setting for Option<T> {
     const WANTED: &'static str = T::WANTED;
     const SECRET: bool = T::SECRET;
+    const OPTIONAL: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         T::parse(text).map(Some)

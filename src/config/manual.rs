@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 
 use toml::Table;
 
+use super::settings::KEYS;
+
 /// The manual's text.
 pub const TEXT: &str = include_str!("../../config/default.toml");
 
@@ -62,6 +64,14 @@ pub fn entries() -> Vec<Entry> {
     entries
 }
 
+/// Gives the variables of every key that must be set: neither optional nor with a default.
+#[must_use]
+pub fn required_variables() -> Vec<String> {
+    let entries = entries();
+    let without_default = entries.iter().zip(KEYS).filter(|(entry, _)| entry.default.is_none());
+    without_default.filter(|(_, key)| !key.optional).flat_map(|(_, key)| key.variables()).collect()
+}
+
 /// Writes the manual as a table in Markdown.
 #[must_use]
 pub fn markdown() -> String {
@@ -84,7 +94,6 @@ pub fn markdown() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::settings::KEYS;
 
     #[test]
     fn the_manual_and_the_code_have_the_same_keys_in_the_same_order() {
@@ -108,6 +117,27 @@ mod tests {
             assert!(entry.meaning.ends_with('.'), "{}", key.name);
             assert!(!key.secret || entry.default.is_none(), "{}", key.name);
         }
+    }
+
+    #[test]
+    fn the_manual_says_required_where_a_value_is() {
+        for (entry, key) in entries().iter().zip(KEYS) {
+            let is_said =
+                entry.meaning.contains("Required.") || entry.meaning.contains("Required,");
+            let is_required = entry.default.is_none() && !key.optional;
+            assert_eq!(is_said, is_required, "{}", key.name);
+        }
+        assert_eq!(
+            required_variables(),
+            [
+                "TWILIO_ACCOUNT_SID",
+                "TWILIO_AUTH_TOKEN",
+                "TWILIO_API_KEY",
+                "TWILIO_API_SECRET",
+                "TWILIO_CHAT_SERVICE_SID",
+                "TWILIO_IDENTITY",
+            ]
+        );
     }
 
     #[test]

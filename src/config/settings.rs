@@ -28,6 +28,8 @@ pub struct Key {
     named: &'static [&'static str],
     /// Whether the value must not be shown.
     pub secret: bool,
+    /// Whether there may be no value.
+    pub optional: bool,
 }
 
 impl Key {
@@ -60,6 +62,7 @@ macro_rules! sections {
                     name: concat!($name, ".", stringify!($field)),
                     named: &[$($($variable),+)?],
                     secret: <$kind as Setting>::SECRET,
+                    optional: <$kind as Setting>::OPTIONAL,
                 }),*];
 
                 /// Reads every key before it gives up for want of one.
@@ -336,7 +339,7 @@ const fn total(parts: &[&[Key]]) -> usize {
 }
 
 const fn joined<const N: usize>(parts: &[&[Key]]) -> [Key; N] {
-    let mut keys = [Key { name: "", named: &[], secret: false }; N];
+    let mut keys = [Key { name: "", named: &[], secret: false, optional: false }; N];
     let (mut part, mut to) = (0, 0);
     while part < parts.len() {
         let mut at = 0;
