@@ -1,1 +1,201 @@
 //! Health, readiness, metrics and debug endpoints.
+//!
+//! Decides what the outside may see of the service and in which shape; the facts come from an
+//! [`Insight`] that the composition root implements. Shapes and paths are BitBrat's, so that its
+//! tooling reads them; what we add comes after. Answers hold no phone number and no text of a
+//! message. Secrets enter as the debug pages' token only. Time is read for `timestamp` and
+//! `uptimeSec`. Source of the shapes: BitBrat 0.33.3, its base server and integration base class.
+
+mod debug;
+mod health;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use futures::future::BoxFuture;
+use secrecy::SecretString;
+use serde_json::json;
+
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::config::Effective;
+use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
+use crate::twilio::sid::ConversationSid;
+
+/// What the running service knows about itself.
+pub trait Insight: Send + Sync + 'static {
+    /// Says whether the service can do its work.
+    fn readiness(&self) -> Readiness;
+
+    /// Describes the connection to Twilio; `None` if Twilio is switched off.
+    fn twilio(&self) -> Option<Connector>;
+
+    /// Brings metrics up to date that are only measured when somebody asks.
+    fn refresh(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Whether the service can do its work, and what it lacks, in closed words.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Readiness {
+    /// It works as it should.
+    Ready,
+    /// It works with less than it should have.
+    Degraded(Vec<&'static str>),
+    /// It cannot work yet, or no more.
+    NotReady(Vec<&'static str>),
+}
+
+/// The connection to Twilio as the debug pages show it.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    /// How the socket is.
+    pub state: ConnectorState,
+    /// The bot's own identity.
+    pub identity: String,
+    /// When the last message of a person was created.
+    pub last_message_at: Option<Timestamp>,
+    /// What went wrong last: an error's text, which holds no personal data.
+    pub last_error: Option<String>,
+    /// What has been done since the start.
+    pub counters: Counters,
+    /// The conversations that the bot sits in; the page shows a bounded number of them.
+    pub conversations: Vec<Seat>,
+}
+
+/// The states that BitBrat knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConnectorState {
+    /// Not connected.
+    Disconnected,
+    /// Being connected.
+    Connecting,
+    /// Connected.
+    Connected,
+    /// Given up, or refused.
+    Error,
+}
+
+/// What has been done since the start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counters {
+    /// Messages of people that were seen.
+    pub received: u64,
+    /// Messages that were handed on to the agent.
+    pub published: u64,
+    /// Messages whose turn or reply failed for good.
+    pub failed: u64,
+}
+
+/// A conversation that the bot sits in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Seat {
+    /// The conversation.
+    pub sid: ConversationSid,
+    /// Twilio's word for the membership, such as joined.
+    pub status: &'static str,
+}
+
+/// What the pages need to know; fixed for the life of the process.
+pub struct Options {
+    /// The service's name.
+    pub service: String,
+    /// This instance's name.
+    pub instance_id: String,
+    /// The effective settings, secrets masked.
+    pub effective: Vec<Effective>,
+    /// What debug pages ask for; open without.
+    pub debug_token: Option<SecretString>,
+    /// The metrics that are shown.
+    pub metrics: Metrics,
+    /// What the running service knows about itself.
+    pub insight: Arc<dyn Insight>,
+    /// Tells the time and, from its origin on, how long the service has been up.
+    pub clock: Clock,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("service", &self.service)
+            .field("instance_id", &self.instance_id)
+            .finish_non_exhaustive()
+    }
+}
+
+type Shared = Arc<Options>;
+
+/// The paths of [`public`] in the order of the manual; `architecture.yaml` lists them.
+pub const PUBLIC_PATHS: &[&str] = &[
+    "/",
+    "/healthz",
+    "/livez",
+    "/readyz",
+    "/_debug/twilio",
+    "/_debug/config",
+    "/_debug/instance",
+    "/_debug/connectors",
+];
+
+/// Builds the pages of the public listener; an unknown path is answered 404 in JSON.
+///
+/// Merge it with routers that have no fallback of their own.
+pub fn public(options: Arc<Options>) -> Router {
+    let guarded = middleware::from_fn_with_state(Arc::clone(&options), debug::guard);
+    let debug = Router::new()
+        .route("/_debug/twilio", get(debug::twilio))
+        .route("/_debug/config", get(debug::config))
+        .route("/_debug/instance", get(debug::instance))
+        .route("/_debug/connectors", get(debug::connectors))
+        .route("/_debug/{platform}", get(debug::unknown_platform))
+        .route_layer(guarded);
+    finished(health_routes().merge(debug), options)
+}
+
+/// Builds the pages of the admin listener: metrics, and health once more.
+pub fn private(options: Arc<Options>) -> Router {
+    finished(health_routes().route("/metrics", get(metrics)), options)
+}
+
+fn health_routes() -> Router<Shared> {
+    Router::new()
+        .route("/", get(health::root))
+        .route("/healthz", get(health::health))
+        .route("/livez", get(health::health))
+        .route("/readyz", get(health::ready))
+}
+
+fn finished(router: Router<Shared>, options: Shared) -> Router {
+    router
+        .method_not_allowed_fallback(|| async {
+            refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
+        })
+        .fallback(|| async { refusal(StatusCode::NOT_FOUND, "not_found") })
+        .with_state(options)
+}
+
+/// How long a page of metrics waits for fresh values before it shows the last ones.
+const REFRESH_LIMIT: Duration = Duration::from_secs(2);
+
+async fn metrics(State(options): State<Shared>) -> Response {
+    if tokio::time::timeout(REFRESH_LIMIT, options.insight.refresh()).await.is_err() {
+        tracing::warn!("metrics are not fresh, the service did not answer in time");
+    }
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], options.metrics.page()).into_response()
+}
+
+fn refusal(status: StatusCode, error: &'static str) -> Response {
+    (status, Json(json!({ "error": error }))).into_response()
+}
+
+/// How long the service has been up.
+fn uptime(clock: Clock) -> Duration {
+    clock.now().since(Moment::ORIGIN)
+}
+
+#[cfg(test)]
+mod tests;

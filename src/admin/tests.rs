@@ -1,0 +1,283 @@
+//! Tests of every page through its router.
+
+use axum::body::{Body, to_bytes};
+use axum::http::Request;
+use futures::FutureExt;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::*;
+use crate::config::{self, Environment};
+use crate::telemetry::metrics::labels::{JobState, Queue};
+
+#[tokio::test(start_paused = true)]
+async fn health_has_bitbrats_shape() {
+    let options = options(Readiness::Ready, None);
+    tokio::time::advance(Duration::from_secs(12)).await;
+    for path in ["/healthz", "/livez"] {
+        let (status, body) = ask(&public(Arc::clone(&options)), path).await;
+        assert_eq!((status, &body["status"]), (200, &"ok".into()), "{path}");
+        assert_eq!(body["service"], "chimein");
+        assert_eq!(body["uptimeSec"], 12);
+        let at = body["timestamp"].as_str().unwrap();
+        assert!(Timestamp::parse_rfc3339(at).is_some(), "{at}");
+        assert_eq!(body.as_object().unwrap().len(), 4, "{body}");
+    }
+    let (status, body) = ask(&public(options), "/").await;
+    assert_eq!((status, &body["message"]), (200, &"chimein up".into()));
+}
+
+#[tokio::test]
+async fn readiness_is_told_with_its_reasons() {
+    for (readiness, status, ready, degraded, reasons) in [
+        (Readiness::Ready, 200, true, false, json!([])),
+        (Readiness::Degraded(vec!["socket_down"]), 200, true, true, json!(["socket_down"])),
+        (Readiness::NotReady(vec!["socket_down"]), 503, false, false, json!(["socket_down"])),
+    ] {
+        let (answered, body) = ask(&public(options(readiness, None)), "/readyz").await;
+        assert_eq!(answered, status);
+        assert_eq!((&body["ready"], &body["degraded"]), (&ready.into(), &degraded.into()));
+        assert_eq!(body["reasons"], reasons);
+        assert_eq!(body["service"], "chimein");
+    }
+}
+
+#[tokio::test]
+async fn twilio_has_bitbrats_shape() {
+    let (status, body) = ask(&public(options(Readiness::Ready, None)), "/_debug/twilio").await;
+    assert_eq!(status, 200);
+    insta::assert_json_snapshot!(body, @r#"
+    {
+      "conversations": [
+        {
+          "friendlyName": null,
+          "sid": "CHaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+          "status": "joined"
+        }
+      ],
+      "conversationsTotal": 1,
+      "counters": {
+        "failed": 0,
+        "published": 12,
+        "received": 12
+      },
+      "displayName": "bitbrat-bot",
+      "id": "bitbrat-bot",
+      "identity": "bitbrat-bot",
+      "lastError": {
+        "message": "socket closed"
+      },
+      "lastMessageAt": "2026-08-20T12:00:03.120Z",
+      "state": "CONNECTED"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_platform_that_is_off_or_unknown_is_404() {
+    let off = Arc::new(Options { insight: Arc::new(Off), ..bare() });
+    for platform in ["twilio", "slack"] {
+        let (status, body) = ask(&public(Arc::clone(&off)), &format!("/_debug/{platform}")).await;
+        assert_eq!(status, 404);
+        assert_eq!(body, json!({ "error": "unknown_platform", "platform": platform }));
+    }
+    let (_, body) = ask(&public(Arc::clone(&off)), "/_debug/connectors").await;
+    assert_eq!(body, json!({ "connectors": {} }));
+    let (_, body) = ask(&public(off), "/_debug/instance").await;
+    assert_eq!(body["connectors"], json!([{ "name": "twilio", "enabled": false }]));
+}
+
+#[tokio::test]
+async fn instance_and_connectors_have_bitbrats_shape() {
+    let router = public(options(Readiness::Ready, None));
+    let (_, body) = ask(&router, "/_debug/instance").await;
+    assert_eq!(body["serviceName"], "chimein");
+    assert_eq!(body["instanceId"], "chimein-1");
+    assert_eq!(body["connectorCount"], 1);
+    assert_eq!(body["connectors"], json!([{ "name": "twilio", "enabled": true }]));
+    let (_, body) = ask(&router, "/_debug/connectors").await;
+    assert_eq!(body["connectors"]["twilio"]["state"], "CONNECTED");
+    assert_eq!(body["connectors"]["twilio"]["started"], true);
+}
+
+#[tokio::test]
+async fn settings_are_shown_with_secrets_masked() {
+    let (status, body) = ask(&public(options(Readiness::Ready, None)), "/_debug/config").await;
+    assert_eq!(status, 200);
+    assert_eq!(body["service"], "chimein");
+    assert_eq!(body["config"]["twilio.auth_token"], "***REDACTED***");
+    assert_eq!(body["config"]["agent.kind"], "echo");
+    assert_eq!(body["origins"]["twilio.auth_token"], "environment TWILIO_AUTH_TOKEN");
+    assert!(body["requiredEnv"].as_array().unwrap().contains(&"TWILIO_ACCOUNT_SID".into()));
+    assert!(!body.to_string().contains("planted"), "{body}");
+}
+
+#[tokio::test]
+async fn debug_pages_ask_for_their_token_and_health_does_not() {
+    let router = public(options(Readiness::Ready, Some("planted-token")));
+    for path in PUBLIC_PATHS {
+        let is_guarded = path.starts_with("/_debug");
+        for (authorization, is_right) in [
+            (None, false),
+            (Some("Bearer wrong"), false),
+            (Some("Basic planted-token"), false),
+            (Some("planted-token"), false),
+            (Some("Bearer planted-token"), true),
+            (Some("bearer planted-token"), true),
+        ] {
+            let mut request = Request::get(*path);
+            if let Some(authorization) = authorization {
+                request = request.header("authorization", authorization);
+            }
+            let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await;
+            let expected = if is_guarded && !is_right { 401 } else { 200 };
+            assert_eq!(answer.unwrap().status(), expected, "{path} {authorization:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_answered_in_json() {
+    let router = public(options(Readiness::Ready, None));
+    let (status, body) = ask(&router, "/metrics").await;
+    assert_eq!((status, body), (404, json!({ "error": "not_found" })));
+    let request = Request::post("/healthz").body(Body::empty()).unwrap();
+    let (status, body) = read(router.oneshot(request).await.unwrap()).await;
+    assert_eq!(status, 405);
+    assert_eq!(body, json!({ "error": "method_not_allowed" }).to_string());
+}
+
+#[tokio::test]
+async fn metrics_are_fresh_and_on_the_admin_listener_only() {
+    let router = private(options(Readiness::Ready, None));
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.headers()["content-type"], CONTENT_TYPE);
+    let (status, page) = read(answer).await;
+    assert_eq!(status, 200);
+    assert!(page.contains("chimein_queue_jobs{queue=\"inbox\",state=\"ready\"} 3\n"), "{page}");
+    assert_eq!(ask(&router, "/healthz").await.0, 200);
+    assert_eq!(ask(&router, "/_debug/config").await.0, 404);
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_are_shown_even_if_the_service_hangs() {
+    let options = Arc::new(Options { insight: Arc::new(Hung), ..bare() });
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let (status, page) = read(private(options).oneshot(request).await.unwrap()).await;
+    assert_eq!(status, 200);
+    assert!(page.contains("chimein_build_info"), "{page}");
+}
+
+#[tokio::test]
+async fn a_page_lists_a_bounded_number_of_conversations() {
+    let seat = Seat { sid: ConversationSid::from_bytes([1; 16]), status: "joined" };
+    let total = debug::CONVERSATIONS_SHOWN_MAX + 5;
+    let insight = Fixed { seats: vec![seat; total], ..Fixed::new(Readiness::Ready) };
+    let options = Arc::new(Options { insight: Arc::new(insight), ..bare() });
+    let (_, body) = ask(&public(options), "/_debug/twilio").await;
+    assert_eq!(body["conversationsTotal"], total);
+    assert_eq!(body["conversations"].as_array().unwrap().len(), debug::CONVERSATIONS_SHOWN_MAX);
+}
+
+/// A service whose state does not change.
+struct Fixed {
+    readiness: Readiness,
+    seats: Vec<Seat>,
+    metrics: Metrics,
+}
+
+impl Fixed {
+    fn new(readiness: Readiness) -> Self {
+        let seat = Seat { sid: ConversationSid::from_bytes([0xaa; 16]), status: "joined" };
+        Self { readiness, seats: vec![seat], metrics: Metrics::new() }
+    }
+}
+
+impl Insight for Fixed {
+    fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    fn twilio(&self) -> Option<Connector> {
+        Some(Connector {
+            state: ConnectorState::Connected,
+            identity: "bitbrat-bot".to_owned(),
+            last_message_at: Timestamp::parse_rfc3339("2026-08-20T12:00:03.120Z"),
+            last_error: Some("socket closed".to_owned()),
+            counters: Counters { received: 12, published: 12, failed: 0 },
+            conversations: self.seats.clone(),
+        })
+    }
+
+    fn refresh(&self) -> BoxFuture<'_, ()> {
+        self.metrics.queue_jobs(Queue::Inbox, JobState::Ready, 3);
+        std::future::ready(()).boxed()
+    }
+}
+
+/// A service with Twilio switched off.
+struct Off;
+
+impl Insight for Off {
+    fn readiness(&self) -> Readiness {
+        Readiness::Degraded(vec!["twilio_off"])
+    }
+
+    fn twilio(&self) -> Option<Connector> {
+        None
+    }
+
+    fn refresh(&self) -> BoxFuture<'_, ()> {
+        std::future::ready(()).boxed()
+    }
+}
+
+/// A service that answers no more.
+struct Hung;
+
+impl Insight for Hung {
+    fn readiness(&self) -> Readiness {
+        Readiness::NotReady(vec!["hung"])
+    }
+
+    fn twilio(&self) -> Option<Connector> {
+        None
+    }
+
+    fn refresh(&self) -> BoxFuture<'_, ()> {
+        std::future::pending().boxed()
+    }
+}
+
+fn bare() -> Options {
+    let environment = Environment::from_pairs([("TWILIO_AUTH_TOKEN", "planted-secret")]);
+    Options {
+        service: "chimein".to_owned(),
+        instance_id: "chimein-1".to_owned(),
+        effective: config::load(None, &environment).effective,
+        debug_token: None,
+        metrics: Metrics::new(),
+        insight: Arc::new(Off),
+        clock: Clock::start(),
+    }
+}
+
+fn options(readiness: Readiness, debug_token: Option<&str>) -> Arc<Options> {
+    let insight = Fixed::new(readiness);
+    let metrics = insight.metrics.clone();
+    let debug_token = debug_token.map(SecretString::from);
+    Arc::new(Options { debug_token, metrics, insight: Arc::new(insight), ..bare() })
+}
+
+async fn ask(router: &Router, path: &str) -> (u16, Value) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let (status, text) = read(router.clone().oneshot(request).await.unwrap()).await;
+    (status, serde_json::from_str(&text).unwrap())
+}
+
+async fn read(answer: Response) -> (u16, String) {
+    let status = answer.status().as_u16();
+    let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
+}
