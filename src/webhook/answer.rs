@@ -1,0 +1,91 @@
+//! The answers, each with its status, body and place in the counters. Pure.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::telemetry::metrics::labels::WebhookOutcome;
+
+/// How a request is answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Answer {
+    /// Stored.
+    Accepted,
+    /// Signed and readable, but of no interest.
+    Ignored,
+    /// A pre-action event, let through.
+    Passed,
+    /// Not signed by Twilio.
+    InvalidSignature,
+    /// Signed, but for another account.
+    WrongAccount,
+    /// Signed, but unreadable, for want of this field if it is one.
+    Malformed { field: Option<&'static str> },
+    /// Above the limit.
+    TooLarge,
+    /// Slower than the limit.
+    TooSlow,
+    /// Neither GET nor POST.
+    WrongMethod,
+    /// Not stored.
+    Unavailable,
+}
+
+impl Answer {
+    /// The answer's place in the counters.
+    pub(super) const fn outcome(self) -> WebhookOutcome {
+        match self {
+            Self::Accepted => WebhookOutcome::Accepted,
+            Self::Ignored => WebhookOutcome::Ignored,
+            Self::Passed => WebhookOutcome::Passed,
+            Self::InvalidSignature => WebhookOutcome::BadSignature,
+            Self::WrongAccount => WebhookOutcome::WrongAccount,
+            Self::Malformed { .. } => WebhookOutcome::Malformed,
+            Self::TooLarge => WebhookOutcome::TooLarge,
+            Self::TooSlow => WebhookOutcome::TooSlow,
+            Self::WrongMethod => WebhookOutcome::WrongMethod,
+            Self::Unavailable => WebhookOutcome::Unavailable,
+        }
+    }
+
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Accepted | Self::Ignored | Self::Passed => StatusCode::OK,
+            Self::InvalidSignature | Self::WrongAccount => StatusCode::FORBIDDEN,
+            Self::Malformed { .. } => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn body(self) -> Value {
+        match self {
+            Self::Accepted | Self::Ignored => json!({ "ok": true }),
+            Self::Passed => json!({}),
+            Self::InvalidSignature => json!({ "error": "invalid_signature" }),
+            Self::WrongAccount => json!({ "error": "wrong_account" }),
+            Self::Malformed { field: Some(field) } => {
+                json!({ "error": "malformed", "field": field })
+            }
+            Self::Malformed { field: None } => json!({ "error": "malformed" }),
+            Self::TooLarge => json!({ "error": "too_large" }),
+            Self::TooSlow => json!({ "error": "too_slow" }),
+            Self::WrongMethod => json!({ "error": "method_not_allowed" }),
+            Self::Unavailable => json!({ "error": "unavailable" }),
+        }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), Json(self.body())).into_response();
+        if self == Self::WrongMethod {
+            let allowed = HeaderValue::from_static("GET, POST");
+            let _ = response.headers_mut().insert(header::ALLOW, allowed);
+        }
+        response
+    }
+}

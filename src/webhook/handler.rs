@@ -1,0 +1,237 @@
+//! The steps of one request; what each failure is answered with is decided here and nowhere else.
+
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, header, request};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+
+use super::answer::Answer;
+use super::url::{Hints, called};
+use super::{Intake, Meta, Options, Unavailable};
+use crate::clock::{Clock, Moment};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::Known;
+use crate::twilio::events::{self, Event, EventType, Fields, Phase};
+use crate::twilio::signature::{self, Request as Signed};
+
+/// How long an idempotency token may be; Twilio's are UUIDs.
+const TOKEN_BYTES_MAX: usize = 64;
+
+/// What all requests share.
+pub(super) struct Room {
+    pub(super) options: Options,
+    pub(super) intake: Arc<dyn Intake>,
+    pub(super) metrics: Metrics,
+    pub(super) clock: Clock,
+}
+
+/// Answers a request and counts the answer.
+pub(super) async fn handle(State(room): State<Arc<Room>>, request: Request) -> Response {
+    let started = room.clock.now();
+    let (answer, event_type) = room.answer(request, started).await;
+    let took = room.clock.now().since(started);
+    let name = event_type.map_or(Known::UNKNOWN, |event_type| Known(event_type.as_str()));
+    room.metrics.webhook(answer.outcome(), name, took);
+    answer.into_response()
+}
+
+impl Room {
+    async fn answer(&self, request: Request, started: Moment) -> (Answer, Option<EventType>) {
+        if !matches!(*request.method(), Method::GET | Method::POST) {
+            return (Answer::WrongMethod, None);
+        }
+        let (parts, body) = request.into_parts();
+        let body = if parts.method == Method::GET {
+            Ok(Bytes::new())
+        } else {
+            self.read(&parts.headers, body).await
+        };
+        let body = match body {
+            Ok(body) => body,
+            Err(answer) => return (answer, None),
+        };
+        if let Err(answer) = self.verify(&parts, &body) {
+            return (answer, None);
+        }
+        let fields = match fields(&parts, &body) {
+            Ok(fields) => fields,
+            Err(error) => return (malformed(&error, None), None),
+        };
+        match EventType::of(&fields) {
+            Err(error) => (malformed(&error, None), None),
+            Ok(event_type) if event_type.phase() == Phase::Pre => {
+                (Answer::Passed, Some(event_type))
+            }
+            Ok(event_type) => {
+                let meta = self.meta(&parts.headers);
+                let within = self.clock.now().since(started);
+                let patience = self.options.answer_within.saturating_sub(within);
+                (self.take(event_type, &fields, meta, patience).await, Some(event_type))
+            }
+        }
+    }
+
+    /// Reads a body within its bounds; the limit holds while reading, whatever the length header says.
+    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Answer> {
+        let max = self.options.body_bytes_max;
+        let announced = text(headers, header::CONTENT_LENGTH.as_str());
+        if announced
+            .and_then(|text| text.parse().ok())
+            .is_some_and(|length: u64| usize::try_from(length).map_or(true, |length| length > max))
+        {
+            return Err(Answer::TooLarge);
+        }
+        tokio::time::timeout(self.options.read_timeout, collect(body, max))
+            .await
+            .unwrap_or(Err(Answer::TooSlow))
+    }
+
+    fn verify(&self, parts: &request::Parts, body: &[u8]) -> Result<(), Answer> {
+        let headers = &parts.headers;
+        let trusted = |name| self.options.trust_forwarded.then(|| text(headers, name)).flatten();
+        let hints = Hints {
+            host: text(headers, header::HOST.as_str()),
+            forwarded_proto: trusted("x-forwarded-proto"),
+            forwarded_host: trusted("x-forwarded-host"),
+        };
+        let path_and_query = parts.uri.path_and_query().map_or("/", |written| written.as_str());
+        let url = called(
+            self.options.public_base.as_ref(),
+            self.options.listener_scheme,
+            hints,
+            path_and_query,
+        );
+        let content_type = text(headers, header::CONTENT_TYPE.as_str());
+        let request = Signed {
+            url: &url,
+            body: signature::Body::of(parts.method.as_str(), content_type, body),
+            signatures: &values(headers, signature::HEADER),
+            settings: &values(headers, signature::SETTINGS_HEADER),
+        };
+        signature::verify(&self.options.keys, &request).map_err(|error| {
+            tracing::warn!(
+                reason = error.reason(),
+                urls = error.tried().join(" "),
+                error = %error,
+                "refused a webhook request for its signature"
+            );
+            Answer::InvalidSignature
+        })
+    }
+
+    fn meta(&self, headers: &HeaderMap) -> Meta {
+        let token = text(headers, "i-twilio-idempotency-token")
+            .filter(|token| token.len() <= TOKEN_BYTES_MAX)
+            .map(str::to_owned);
+        Meta { received_at: self.clock.wall(), idempotency_token: token }
+    }
+
+    async fn take(
+        &self,
+        event_type: EventType,
+        fields: &Fields<'_>,
+        meta: Meta,
+        patience: Duration,
+    ) -> Answer {
+        let envelope = match events::decode(fields) {
+            Ok(envelope) => envelope,
+            Err(error) => return malformed(&error, Some(event_type)),
+        };
+        if envelope.account_sid != self.options.account_sid {
+            tracing::warn!(
+                event_type = event_type.as_str(),
+                reason = "wrong_account",
+                "refused a webhook request of another account"
+            );
+            return Answer::WrongAccount;
+        }
+        let ours = self.options.chat_service_sid;
+        if ours.is_some() && envelope.chat_service_sid.is_some_and(|sid| Some(sid) != ours) {
+            tracing::debug!(
+                event_type = event_type.as_str(),
+                "ignored another chat service's event"
+            );
+            return Answer::Ignored;
+        }
+        if let Event::Unknown { .. } = envelope.event {
+            tracing::debug!(event_type = event_type.as_str(), "ignored an event of unknown type");
+            return Answer::Ignored;
+        }
+        let stored = self.intake.take(envelope, meta);
+        match tokio::time::timeout(patience, stored).await {
+            Ok(Ok(())) => Answer::Accepted,
+            Ok(Err(error)) => unavailable(event_type, &causes(&error)),
+            Err(_) => unavailable(event_type, "storing took too long"),
+        }
+    }
+}
+
+async fn collect(body: Body, max: usize) -> Result<Bytes, Answer> {
+    let mut chunks = body.into_data_stream();
+    let mut whole: Option<Vec<u8>> = None;
+    let mut first = Bytes::new();
+    while let Some(chunk) = chunks.next().await {
+        // The sender broke off; nobody hears the answer.
+        let chunk = chunk.map_err(|_| Answer::Malformed { field: None })?;
+        let so_far = whole.as_ref().map_or(first.len(), Vec::len);
+        if so_far + chunk.len() > max {
+            return Err(Answer::TooLarge);
+        }
+        if so_far == 0 {
+            first = chunk;
+        } else {
+            whole.get_or_insert_with(|| first.to_vec()).extend_from_slice(&chunk);
+        }
+    }
+    Ok(whole.map_or(first, Bytes::from))
+}
+
+fn fields<'a>(parts: &'a request::Parts, body: &'a [u8]) -> Result<Fields<'a>, events::Error> {
+    let content_type = text(&parts.headers, header::CONTENT_TYPE.as_str());
+    match signature::Body::of(parts.method.as_str(), content_type, body) {
+        signature::Body::None => Ok(Fields::from_form(parts.uri.query().unwrap_or("").as_bytes())),
+        signature::Body::Form(bytes) => Ok(Fields::from_form(bytes)),
+        signature::Body::Other(bytes) => Fields::from_json(bytes),
+    }
+}
+
+fn malformed(error: &events::Error, event_type: Option<EventType>) -> Answer {
+    tracing::warn!(
+        event_type = event_type.map(EventType::as_str),
+        error = %error,
+        "a signed webhook request could not be read"
+    );
+    Answer::Malformed { field: error.field() }
+}
+
+fn unavailable(event_type: EventType, cause: &str) -> Answer {
+    tracing::error!(
+        event_type = event_type.as_str(),
+        error = cause,
+        "a webhook event was not stored and is refused"
+    );
+    Answer::Unavailable
+}
+
+fn causes(error: &Unavailable) -> String {
+    let mut causes = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        causes.push(cause.to_string());
+        source = cause.source();
+    }
+    causes.join(": ")
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn values<'h>(headers: &'h HeaderMap, name: &str) -> Vec<&'h [u8]> {
+    headers.get_all(name).iter().map(|value| value.as_bytes()).collect()
+}
