@@ -395,3 +395,6 @@ impl Lane {
         self.jobs.back().map_or(0, |job| job.rank).max(out)
     }
 }
+
+#[cfg(test)]
+mod tests;
