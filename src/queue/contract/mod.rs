@@ -5,13 +5,18 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Append, Appended, Delivery, Error, JobId, Key, Queue, QueueName, Store};
+use super::{Append, Appended, Cause, Delivery, Error, JobId, Key, Queue, QueueName, Store};
+use crate::clock::{Clock, Timestamp};
 
 mod delivery;
 mod embedded;
+mod letters;
 
-/// The lease that stores of the contract are opened with.
-pub(super) const LEASE: Duration = Duration::from_millis(300);
+/// A lease for claims about its end; long enough that a busy machine does not end it by itself.
+const SHORT_LEASE: Duration = Duration::from_millis(600);
+
+/// A lease that no test outlives.
+const LONG_LEASE: Duration = Duration::from_secs(60);
 
 /// The longest that anything may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -24,8 +29,13 @@ pub(super) trait Harness {
     /// Makes an empty place.
     fn empty() -> Self;
 
-    /// Opens the store there, with leases of [`LEASE`].
-    fn open(&self) -> impl Future<Output = Store>;
+    /// Opens the store there, with such leases.
+    fn open_leasing(&self, lease: Duration) -> impl Future<Output = Store>;
+
+    /// Opens the store there.
+    fn open(&self) -> impl Future<Output = Store> {
+        self.open_leasing(LONG_LEASE)
+    }
 }
 
 /// Runs every claim of the contract on an engine.
@@ -52,6 +62,10 @@ fn job(key: &str, name: &str) -> Append {
         not_before: None,
         payload: name.as_bytes().to_vec(),
     }
+}
+
+fn cause(class: &'static str, code: u32) -> Cause {
+    Cause::new(class).with_code(code).with_detail("told by the test")
 }
 
 fn name(delivery: &Delivery) -> &str {

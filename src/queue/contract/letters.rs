@@ -1,0 +1,166 @@
+//! Dead letters, counts and marks.
+
+use super::*;
+use crate::queue::{Cursor, Filter, Page};
+
+pub(super) async fn a_dead_letter_keeps_everything_and_frees_its_lane(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    queue.append(vec![job("a", "1"), job("a", "2")]).await.unwrap();
+    next_is(&queue, "1").await.retry_in(Duration::ZERO, cause("busy", 7)).await.unwrap();
+    next_is(&queue, "1").await.dead(cause("refused", 50_433)).await.unwrap();
+    next_is(&queue, "2").await.ack().await.unwrap();
+    store.close().await;
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    nothing_is_due(&queue).await;
+    let letter = queue.show(id("1")).await.unwrap();
+    assert_eq!(letter.payload, b"1");
+    assert_eq!((letter.summary.id, letter.summary.key.as_str()), (id("1"), "a"));
+    assert_eq!(letter.summary.attempts, 2);
+    assert_eq!(letter.summary.cause, cause("refused", 50_433));
+    assert!(letter.summary.died_at >= letter.summary.appended_at);
+    let history: Vec<_> = letter.attempts.iter().map(|a| (a.number, a.cause.clone())).collect();
+    assert_eq!(history, [(1, cause("busy", 7)), (2, cause("refused", 50_433))]);
+    assert_eq!(append(&queue, job("a", "1")).await, Appended::Duplicate);
+}
+
+pub(super) async fn a_redriven_letter_starts_again_in_its_old_place(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    queue.append(vec![job("a", "1"), job("a", "2")]).await.unwrap();
+    next_is(&queue, "1").await.retry_in(Duration::ZERO, cause("busy", 7)).await.unwrap();
+    next_is(&queue, "1").await.dead(cause("refused", 8)).await.unwrap();
+    queue.redrive(id("1")).await.unwrap();
+    assert!(matches!(queue.redrive(id("1")).await, Err(Error::NoDeadLetter { .. })));
+    let again = next_is(&queue, "1").await;
+    assert_eq!((again.attempt(), again.redelivered()), (1, true));
+    again.dead(cause("refused", 9)).await.unwrap();
+    let letter = queue.show(id("1")).await.unwrap();
+    let codes: Vec<_> = letter.attempts.iter().map(|a| (a.number, a.cause.code)).collect();
+    assert_eq!(codes, [(1, Some(7)), (2, Some(8)), (3, Some(9))], "history goes on");
+    queue.redrive(id("1")).await.unwrap();
+    store.close().await;
+    let store = harness.open().await;
+    next_is(&inbox(&store), "1").await.ack().await.unwrap();
+    next_is(&inbox(&store), "2").await.ack().await.unwrap();
+    assert_eq!(inbox(&store).stats().await.unwrap().dead, 0);
+}
+
+pub(super) async fn a_dropped_letter_is_gone_but_its_id_is_known(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    append(&queue, job("a", "1")).await;
+    assert!(matches!(queue.drop(id("1")).await, Err(Error::NoDeadLetter { .. })), "it is open");
+    next_is(&queue, "1").await.dead(cause("refused", 8)).await.unwrap();
+    assert!(matches!(
+        store.queue(QueueName::Outbox).drop(id("1")).await,
+        Err(Error::NoDeadLetter { queue: QueueName::Outbox, .. })
+    ));
+    queue.drop(id("1")).await.unwrap();
+    for answer in [queue.show(id("1")).await.map(drop), queue.redrive(id("1")).await] {
+        assert!(matches!(answer, Err(Error::NoDeadLetter { .. })));
+    }
+    assert_eq!(append(&queue, job("a", "1")).await, Appended::Duplicate);
+    nothing_is_due(&queue).await;
+}
+
+pub(super) async fn a_long_history_keeps_its_start_and_its_end(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    append(&queue, job("a", "1")).await;
+    for attempt in 1..=60 {
+        let delivery = next_is(&queue, "1").await;
+        assert_eq!(delivery.attempt(), attempt);
+        if attempt < 60 {
+            delivery.retry_in(Duration::ZERO, cause("busy", attempt)).await.unwrap();
+        } else {
+            delivery.dead(cause("busy", attempt)).await.unwrap();
+        }
+    }
+    let letter = queue.show(id("1")).await.unwrap();
+    let kept: Vec<_> = letter.attempts.iter().map(|attempt| attempt.number).collect();
+    assert_eq!(kept, (1..=5).chain(16..=60).collect::<Vec<_>>());
+    assert_eq!(letter.summary.attempts, 60);
+}
+
+pub(super) async fn letters_are_listed_by_page_and_filter(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    for n in 0..7_u32 {
+        let key = if n % 2 == 0 { "even" } else { "odd" };
+        append(&queue, job(key, &n.to_string())).await;
+        let class = if n < 3 { "early" } else { "late" };
+        next(&queue).await.dead(cause(class, n)).await.unwrap();
+    }
+    let codes = async |filter: Filter, page: Page| -> (Vec<u32>, Option<Cursor>) {
+        let list = queue.list(filter, page).await.unwrap();
+        (list.letters.iter().filter_map(|letter| letter.cause.code).collect(), list.next)
+    };
+    let all = Filter::default();
+    let (first, after) = codes(all.clone(), Page { after: None, limit: 4 }).await;
+    assert_eq!(first, [0, 1, 2, 3]);
+    let (rest, end) = codes(all.clone(), Page { after, limit: 4 }).await;
+    assert_eq!((rest, end), (vec![4, 5, 6], None));
+    let (exact, end) = codes(all, Page { after: None, limit: 7 }).await;
+    assert_eq!((exact.len(), end), (7, None));
+    let key = Some(Key::new("odd").unwrap());
+    let odd = codes(Filter { key: key.clone(), ..Filter::default() }, Page::default()).await.0;
+    assert_eq!(odd, [1, 3, 5]);
+    let both = Filter { key, class: Some("late".into()), ..Filter::default() };
+    assert_eq!(codes(both, Page::default()).await.0, [3, 5]);
+    let before = Some(Timestamp::from_millis(0));
+    let none = codes(Filter { before, ..Filter::default() }, Page::default()).await;
+    assert_eq!(none, (Vec::new(), None));
+    for limit in [0, Page::LIMIT_MAX + 1] {
+        let page = Page { after: None, limit };
+        let answer = queue.list(Filter::default(), page).await;
+        assert!(matches!(answer, Err(Error::Invalid { .. })));
+    }
+}
+
+pub(super) async fn counts_tell_the_states_apart(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    assert_eq!(queue.stats().await.unwrap(), crate::queue::Stats::default());
+    let later = Some(Clock::start().wall() + Duration::from_secs(3600));
+    append(&queue, job("dead", "0")).await;
+    next(&queue).await.dead(cause("refused", 8)).await.unwrap();
+    append(&queue, job("out", "1")).await;
+    let out = next_is(&queue, "1").await;
+    let delayed = Append { not_before: later, ..job("later", "4") };
+    queue.append(vec![job("out", "2"), job("b", "3"), delayed]).await.unwrap();
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.ready, stats.delayed, stats.leased, stats.dead), (2, 1, 1, 1));
+    assert!(stats.oldest_age.is_some_and(|age| age < PATIENCE));
+    out.ack().await.unwrap();
+    assert_eq!(queue.stats().await.unwrap().leased, 0);
+}
+
+pub(super) async fn marks_only_rise_and_survive_reopen(harness: impl Harness) {
+    let store = harness.open().await;
+    let marks = store.marks();
+    assert_eq!(marks.read("CH1").await.unwrap(), None);
+    for (raised, read) in [(5, 5), (3, 5), (8, 8)] {
+        marks.raise("CH1", raised).await.unwrap();
+        assert_eq!(marks.read("CH1").await.unwrap(), Some(read));
+    }
+    marks.raise("CH2", 0).await.unwrap();
+    store.close().await;
+    assert!(matches!(marks.raise("CH1", 9).await, Err(Error::Closed)));
+    let store = harness.open().await;
+    let marks = store.marks();
+    assert_eq!(marks.read("CH1").await.unwrap(), Some(8));
+    assert_eq!(marks.read("CH2").await.unwrap(), Some(0));
+    marks.raise("CH1", 7).await.unwrap();
+    store.close().await;
+    assert_eq!(harness.open().await.marks().read("CH1").await.unwrap(), Some(8));
+}
+
+pub(super) async fn marks_have_bounds(harness: impl Harness) {
+    let store = harness.open().await;
+    for (name, value) in [("", 1), ("n".repeat(256).as_str(), 1), ("CH1", u64::MAX)] {
+        let answer = store.marks().raise(name, value).await;
+        assert!(matches!(answer, Err(Error::Invalid { .. })));
+    }
+}
