@@ -6,6 +6,7 @@
 
 mod config;
 mod health;
+mod signature;
 
 use std::error::Error as StdError;
 use std::process::ExitCode;
@@ -30,6 +31,8 @@ enum Command {
     Config(config::Args),
     /// Asks the service on this machine whether it is well; the health check of containers.
     Health(health::Args),
+    /// Checks a webhook's signature by hand.
+    Signature(signature::Args),
 }
 
 /// Says why a command could not do its work.
@@ -61,6 +64,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
     match command {
         Command::Config(args) => Ok(config::run(&args, environment)?),
         Command::Health(args) => Ok(health::run(&args, environment)?),
+        Command::Signature(args) => Ok(signature::run(&args, environment)),
     }
 }
 
