@@ -75,6 +75,17 @@ fn check_listeners(reader: &mut Reader<'_>) {
         MILLISECOND..=Duration::from_millis(4_999),
         "is not under the 5s after which Twilio gives up",
     );
+    within(
+        reader,
+        "webhook.answer_within",
+        MILLISECOND..=Duration::from_millis(4_999),
+        "is not under the 5s after which Twilio gives up",
+    );
+    longer(
+        reader,
+        ["webhook.answer_within", "webhook.read_timeout"],
+        "is not longer than webhook.read_timeout, so a slow body would leave no time to store it",
+    );
 }
 
 fn check_work(reader: &mut Reader<'_>) {
@@ -101,6 +112,10 @@ fn check_work(reader: &mut Reader<'_>) {
         ["queue.retention", "turns.stale_after"],
         "is not longer than turns.stale_after, so a late duplicate would be answered again",
     );
+    let kept = minutes(24 * 60)..=Duration::MAX;
+    within(reader, "queue.dead_retention", kept, "is under 1d, less than a night's sleep");
+    let room = reader.value("queue.bytes_max").map(|size: Size| size.0 >= 64 << 20);
+    reader.rule("queue.bytes_max", room, "is under 64MiB");
     within(reader, "queue.lease", seconds(5)..=minutes(60), "is not between 5s and 1h");
     // Source: Conversations limits: 30 writes a second per conversation.
     at_most(reader, "send.conversation_rate", 30, "is over the 30 a second that Twilio takes");

@@ -159,6 +159,8 @@ sections! {
         body_bytes_max: Size;
         /// How long a body may take.
         read_timeout: Duration;
+        /// How long the answer may take.
+        answer_within: Duration;
     }
     /// The queues.
     Queue = "queue" {
@@ -168,6 +170,10 @@ sections! {
         path: PathBuf;
         /// How long finished work is remembered.
         retention: Duration;
+        /// How long a dead letter is kept.
+        dead_retention: Duration;
+        /// How large the file may become.
+        bytes_max: Size;
         /// How long a silent worker keeps its job.
         lease: Duration;
     }
