@@ -1,0 +1,37 @@
+# syntax=docker/dockerfile:1
+# Three stages: the dependencies alone, so that a change of the sources does not build them again;
+# the program; and a small image that holds nothing but the program.
+
+FROM rust:1.95.0-slim-trixie AS build
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
+# Cargo wants the targets to exist; empty ones are enough to build all dependencies.
+RUN mkdir -p src \
+ && touch README.md src/lib.rs \
+ && echo 'fn main() {}' > src/main.rs \
+ && sed -i '/^\[\[bench\]\]/,/^$/d' Cargo.toml \
+ && cargo build --release --locked \
+ && rm -rf src
+COPY . .
+# The sources' times may lie before those of the empty ones.
+RUN touch src/lib.rs src/main.rs && cargo build --release --locked
+
+FROM debian:13.1-slim AS service
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/* \
+ && install --directory --owner=10001 --group=10001 --mode=0750 /data
+COPY --from=build /build/target/release/chimein /usr/local/bin/chimein
+COPY architecture.yaml LICENSE /usr/share/chimein/
+ENV CHIMEIN_QUEUE_PATH=/data/chimein.db
+VOLUME /data
+USER 10001:10001
+EXPOSE 3000 9464
+HEALTHCHECK --interval=5s --timeout=5s --start-period=5s --retries=10 CMD ["chimein", "health"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["chimein"]
+CMD ["serve"]

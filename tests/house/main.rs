@@ -1,0 +1,89 @@
+//! Holds the sources against the rules of the house, and the documents against the code.
+//!
+//! A rule that nobody checks is a wish. The checks read text, not syntax: the sources are formatted
+//! by rustfmt, which makes lines and indentation reliable.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of these tests fail as the tests do")]
+
+mod logs;
+mod papers;
+mod rooms;
+mod shape;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A source file: its path below the package, and its lines.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The lines that are production code: no comments, no blank lines, nothing below the mark of
+    /// a test module.
+    fn code(&self) -> impl Iterator<Item = &str> {
+        let is_test = self.is_test();
+        self.text
+            .lines()
+            .take_while(move |line| !is_test && *line != "#[cfg(test)]")
+            .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
+    }
+
+    /// Whether the whole file is test code.
+    fn is_test(&self) -> bool {
+        self.path.starts_with("tests/")
+            || self.path.ends_with("/tests.rs")
+            || self.path.contains("/tests/")
+            || self.path.contains("/contract/")
+    }
+
+    /// The module doc's text.
+    fn module_doc(&self) -> String {
+        let lines = self.text.lines().take_while(|line| line.starts_with("//!"));
+        lines.map(|line| line.trim_start_matches("//!").trim()).collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every Rust file below a folder of the package, in order.
+fn sources(folder: &str) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for path in files(&root().join(folder)) {
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            sources.push(Source { text: read(&name), path: name });
+        }
+    }
+    assert!(!sources.is_empty(), "{folder} has no sources");
+    sources
+}
+
+/// Every file below a folder, but not those of other people's packages.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    for entry in entries {
+        let name = entry.file_name().unwrap().to_str().unwrap();
+        if entry.is_dir() && !["node_modules", "target"].contains(&name) {
+            found.extend(files(&entry));
+        } else if entry.is_file() {
+            found.push(entry);
+        }
+    }
+    found
+}
+
+/// Fails with all findings at once.
+fn assert_none(rule: &str, findings: &[String]) {
+    assert!(findings.is_empty(), "{rule}:\n  {}", findings.join("\n  "));
+}

@@ -1,0 +1,167 @@
+//! The documents beside the code say what the code does: README, `architecture.yaml`, Dockerfile,
+//! `.ci/run`. With `UPDATE=1` in the environment the README's table is written anew.
+
+use std::fs;
+
+use chimein::admin;
+use chimein::config::{KEYS, manual};
+
+use super::{assert_none, files, read, root};
+
+/// Sids that are no secrets but that the platform keeps with them.
+const KEPT_WITH_SECRETS: &[&str] =
+    &["TWILIO_ACCOUNT_SID", "TWILIO_API_KEY", "TWILIO_CHAT_SERVICE_SID"];
+
+const TABLE_START: &str = "<!-- configuration table: written from config/default.toml by `UPDATE=1 cargo test --test house` -->\n";
+const TABLE_END: &str = "<!-- end of the configuration table -->\n";
+
+#[test]
+fn the_readme_has_the_manuals_table() {
+    let readme = read("README.md");
+    let (before, rest) = readme.split_once(TABLE_START).expect("the table's start is marked");
+    let (table, after) = rest.split_once(TABLE_END).expect("the table's end is marked");
+    let expected = format!("\n{}\n", manual::markdown());
+    if std::env::var_os("UPDATE").is_some() {
+        let written = format!("{before}{TABLE_START}{expected}{TABLE_END}{after}");
+        fs::write(root().join("README.md"), written).unwrap();
+    } else {
+        assert_eq!(table, expected, "run UPDATE=1 cargo test --test house");
+    }
+}
+
+#[test]
+fn the_architecture_names_the_variables_and_secrets_of_the_code() {
+    let secrets = list("secrets");
+    let mut expected: Vec<String> = manual::required_variables();
+    expected.retain(|name| {
+        KEPT_WITH_SECRETS.contains(&name.as_str())
+            || KEYS.iter().any(|key| key.secret && key.variables().contains(name))
+    });
+    assert_eq!(secrets, expected);
+
+    let env = list("env");
+    let required = manual::required_variables();
+    for name in required.iter().filter(|name| !secrets.contains(name)) {
+        assert!(env.contains(name), "{name} is required and not listed");
+    }
+    for name in env {
+        let key = KEYS.iter().find(|key| key.variables().contains(&name));
+        assert!(key.is_some_and(|key| !key.secret), "{name} is no variable of the code");
+    }
+}
+
+#[test]
+fn the_architecture_names_the_paths_of_the_code() {
+    let text = read("architecture.yaml");
+    let health = text.lines().find_map(|line| line.trim().strip_prefix("health: [")).unwrap();
+    let mut named: Vec<String> =
+        health.trim_end_matches(']').split(", ").map(str::to_owned).collect();
+    named.extend(list("paths"));
+    named.push("/".to_owned());
+    named.sort();
+    let mut served: Vec<String> = admin::PUBLIC_PATHS.iter().map(|&path| path.to_owned()).collect();
+    served.extend(
+        ["/webhooks/twilio", "/v1/conversations/{conversation}/replies"].map(str::to_owned),
+    );
+    served.sort();
+    assert_eq!(named, served);
+}
+
+#[test]
+fn the_image_runs_what_there_is() {
+    let dockerfile = read("Dockerfile");
+    for line in dockerfile.lines().filter(|line| line.starts_with("COPY ")) {
+        let is_from_build = line.contains("--from=");
+        let sources = line.split_whitespace().skip(1);
+        let mut sources: Vec<&str> = sources.filter(|word| !word.starts_with("--")).collect();
+        let _ = sources.pop();
+        for source in sources.iter().filter(|_| !is_from_build) {
+            assert!(root().join(source).exists(), "{line}");
+        }
+    }
+    assert!(dockerfile.contains(r#"CMD ["chimein", "health"]"#));
+    assert!(dockerfile.contains("\nUSER 10001:10001\n"), "not a numeric user of no rights");
+    for line in dockerfile.lines().filter(|line| line.starts_with("FROM ")) {
+        let image = line.split_whitespace().nth(1).unwrap();
+        assert!(image.contains(':') && !image.ends_with("latest"), "{image} is not pinned");
+    }
+    let version = rust_version();
+    assert!(dockerfile.contains("FROM rust:1."), "the image that builds is Rust's own");
+    assert!(builder_minor(&dockerfile) >= version, "the image builds with a Rust too old");
+}
+
+#[test]
+fn the_top_level_is_as_agreed() {
+    let agreed = [
+        "Cargo.lock",
+        "Cargo.toml",
+        "Dockerfile",
+        "LICENSE",
+        "README.md",
+        "architecture.yaml",
+        "config",
+        "src",
+        "tests",
+    ];
+    let mut found: Vec<String> = fs::read_dir(root())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !name.starts_with('.') && !["target", "data"].contains(&name.as_str()))
+        .collect();
+    found.sort();
+    assert_eq!(found, agreed);
+}
+
+#[test]
+fn the_check_runs_files_that_exist_and_names_no_host() {
+    let check = read(".ci/run");
+    assert!(check.contains("--config config/deny.toml"));
+    assert!(root().join("config/deny.toml").exists());
+    assert!(check.contains("\ncargo test\n"), "cargo test exactly as the README says it");
+    assert!(!check.contains("://"), "a host is named");
+}
+
+#[test]
+fn no_file_speaks_of_one_machine_or_of_a_registrys_host() {
+    let mut findings = Vec::new();
+    let folders = ["src", "tests", "config", ".ci"].map(|folder| root().join(folder));
+    let papers = ["README.md", "Cargo.toml", "Dockerfile", "architecture.yaml"];
+    let papers = papers.map(|paper| root().join(paper));
+    for path in folders.iter().flat_map(|folder| files(folder)).chain(papers) {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        // Put together here, so that this file does not hold them itself.
+        for word in [
+            concat!("/wo", "rk/"),
+            concat!("/tm", "p/brief"),
+            concat!("/ro", "ot/"),
+            concat!("py", "pi.org"),
+            concat!("registry.", "npmjs"),
+            concat!("index.", "crates.io"),
+        ] {
+            if text.contains(word) {
+                findings.push(format!("{}: {word}", path.display()));
+            }
+        }
+    }
+    assert_none("a path of one machine, or the host of a registry", &findings);
+}
+
+/// A list of the service in `architecture.yaml`, one item a line.
+fn list(name: &str) -> Vec<String> {
+    let text = read("architecture.yaml");
+    let start = format!("    {name}:\n");
+    let (_, rest) = text.split_once(&start).unwrap_or_else(|| panic!("no {name}"));
+    rest.lines().map_while(|line| line.strip_prefix("      - ")).map(str::to_owned).collect()
+}
+
+/// The minor version of Rust that the package asks for.
+fn rust_version() -> u32 {
+    let manifest = read("Cargo.toml");
+    let line = manifest.lines().find(|line| line.starts_with("rust-version")).unwrap();
+    line.split('"').nth(1).unwrap().split('.').nth(1).unwrap().parse().unwrap()
+}
+
+fn builder_minor(dockerfile: &str) -> u32 {
+    let (_, rest) = dockerfile.split_once("FROM rust:1.").unwrap();
+    rest.split('.').next().unwrap().parse().unwrap()
+}

@@ -1,0 +1,157 @@
+//! Who may use whom, and what pure files do without.
+
+use super::{Source, assert_none, sources};
+
+/// The rooms from the top of the house to its ground; those of one level do not use each other.
+const LEVELS: &[&[&str]] = &[
+    &["cli"],
+    &["app"],
+    &["admin", "agent", "emulator", "pipeline", "webhook"],
+    &["queue", "realtime"],
+    &["http"],
+    &["config"],
+    &["telemetry"],
+    &["twilio"],
+    &["clock", "pii"],
+];
+
+/// Uses that the design allows beside the order: the user, and the start of what is used.
+const ALLOWED: &[(&str, &str)] = &[("pipeline", "agent")];
+
+/// The parts that the emulator must not share with what it is there to test.
+const NOT_FOR_THE_EMULATOR: &[&str] =
+    &["crate::twilio::rest", "crate::realtime::", "crate::pipeline", "crate::queue"];
+
+/// Files and folders that are pure by the design; so is every file whose doc says "Pure".
+const PURE: &[&str] = &[
+    "src/emulator/state/",
+    "src/pii.rs",
+    "src/pipeline/policy/",
+    "src/queue/lanes.rs",
+    "src/realtime/sync/",
+    "src/realtime/twilsock/frame.rs",
+    "src/realtime/twilsock/session.rs",
+    "src/twilio/catalogue.rs",
+    "src/twilio/events/",
+    "src/twilio/form.rs",
+    "src/twilio/sid.rs",
+    "src/twilio/signature/",
+];
+
+/// What pure files do without: I/O, time, locks, channels, shared pointers.
+const IMPURE: &[&str] = &[
+    "tokio::",
+    "axum::",
+    "reqwest::",
+    "rusqlite::",
+    "hyper::",
+    "std::fs",
+    "std::net::Tcp",
+    "std::thread",
+    "crate::clock::Clock",
+    "Instant::now",
+    "SystemTime",
+    "Arc<",
+    "Arc::",
+    "Mutex",
+    "RwLock",
+    "mpsc",
+    "watch::",
+    "rand::rng",
+];
+
+#[test]
+fn the_levels_are_the_order_of_the_library() {
+    let library = super::read("src/lib.rs");
+    let listed: Vec<&str> = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
+    assert_eq!(listed, LEVELS.concat());
+}
+
+#[test]
+fn a_room_uses_only_rooms_below_it() {
+    let mut findings = Vec::new();
+    for source in sources("src") {
+        let Some(user) = room_of(&source.path) else { continue };
+        for line in source.code() {
+            for used in line.split("crate::").skip(1) {
+                let used: String =
+                    used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                if !may_use(user, &used) {
+                    findings.push(format!("{}: {}", source.path, line.trim()));
+                }
+            }
+        }
+    }
+    assert_none("a room uses one that is not below it", &findings);
+}
+
+#[test]
+fn the_emulator_shares_nothing_with_what_it_tests() {
+    let emulator = sources("src").into_iter().filter(|s| s.path.starts_with("src/emulator/"));
+    let mut findings = Vec::new();
+    for source in emulator {
+        for line in source.code() {
+            let is_shared = NOT_FOR_THE_EMULATOR.iter().any(|start| line.contains(start));
+            if is_shared && !line.contains("crate::realtime::twilsock::frame") {
+                findings.push(format!("{}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert_none("the emulator uses a part that it is there to test", &findings);
+}
+
+#[test]
+fn pure_files_know_no_time_no_io_and_no_locks() {
+    let mut findings = Vec::new();
+    for source in sources("src").iter().filter(|source| is_pure(source)) {
+        for line in source.code() {
+            // A text that never changes may be shared: it is a value.
+            let line = line.replace("Arc<str>", "Text").replace("Arc::from(", "Text(");
+            if let Some(word) = IMPURE.iter().find(|word| line.contains(**word)) {
+                findings.push(format!("{} has {word}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert_none("a pure file is not", &findings);
+}
+
+#[test]
+fn the_environment_is_read_in_one_place() {
+    let mut findings = Vec::new();
+    for source in sources("src") {
+        let reads = source.code().any(|line| line.contains("env::var"));
+        if reads && source.path != "src/config/environment.rs" {
+            findings.push(source.path);
+        }
+    }
+    assert_none("the process environment is read outside config", &findings);
+}
+
+fn room_of(path: &str) -> Option<&str> {
+    let room = path.strip_prefix("src/")?.split('/').next()?.trim_end_matches(".rs");
+    (!["lib", "main"].contains(&room)).then_some(room)
+}
+
+fn level_of(room: &str) -> Option<usize> {
+    LEVELS.iter().position(|level| level.contains(&room))
+}
+
+fn may_use(user: &str, used: &str) -> bool {
+    // The emulator's one look upwards is held in check by a test of its own.
+    let is_allowed = ALLOWED.contains(&(user, used));
+    let is_below = level_of(user)
+        .zip(level_of(used))
+        .is_some_and(|(user_level, used_level)| user_level < used_level);
+    user == used || is_allowed || is_below
+}
+
+fn is_pure(source: &Source) -> bool {
+    let says_so = source.module_doc().split(". ").any(|sentence| {
+        let sentence = sentence.trim_end_matches('.');
+        sentence == "Pure" || sentence.starts_with("Pure: ") || sentence.starts_with("Pure but ")
+    });
+    PURE.iter().any(|path| source.path.starts_with(path)) || says_so
+}

@@ -1,0 +1,124 @@
+//! The sizes of files and functions, module docs, and what the sources must not hold.
+
+use super::{Source, assert_none, sources};
+
+/// The most lines of code that a file may have.
+const FILE_LINES_MAX: usize = 500;
+
+/// The most lines that a function may have, its signature included.
+const FUNCTION_LINES_MAX: usize = 70;
+
+#[test]
+fn every_file_opens_with_what_it_is_about() {
+    let mut findings = Vec::new();
+    for source in [sources("src"), sources("tests")].concat_all() {
+        let is_library = source.path == "src/lib.rs";
+        if !is_library && source.module_doc().is_empty() {
+            findings.push(source.path);
+        }
+    }
+    assert_none("a file has no module doc", &findings);
+}
+
+#[test]
+fn files_have_at_most_500_lines_of_code() {
+    let mut findings = Vec::new();
+    for source in [sources("src"), sources("tests")].concat_all() {
+        let lines = source.text.lines().map(str::trim);
+        let all = lines.filter(|line| !line.is_empty() && !line.starts_with("//")).count();
+        // A module's tests at its end are a part of their own.
+        let production = source.code().count();
+        if production.max(all - production) > FILE_LINES_MAX {
+            findings.push(format!("{}: {production} and {}", source.path, all - production));
+        }
+    }
+    assert_none("a file is too long", &findings);
+}
+
+#[test]
+fn functions_have_at_most_70_lines() {
+    let mut findings = Vec::new();
+    for source in [sources("src"), sources("tests")].concat_all() {
+        for (name, lines) in functions(&source.text) {
+            if lines > FUNCTION_LINES_MAX {
+                findings.push(format!("{}: {name} has {lines}", source.path));
+            }
+        }
+    }
+    assert_none("a function is too long", &findings);
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    let mut findings = Vec::new();
+    for source in sources("src") {
+        let prints =
+            source.code().any(|line| line.contains("print!(") || line.contains("println!("));
+        if prints && !source.path.starts_with("src/cli/") {
+            findings.push(source.path);
+        }
+    }
+    assert_none("a room other than cli prints", &findings);
+}
+
+#[test]
+fn no_test_is_switched_off() {
+    let mut findings = Vec::new();
+    for source in [sources("src"), sources("tests")].concat_all() {
+        if source.text.lines().any(|line| line.trim().starts_with("#[ignore")) {
+            findings.push(source.path);
+        }
+    }
+    assert_none("a test is ignored", &findings);
+}
+
+#[test]
+fn the_sizes_of_functions_are_counted_right() {
+    let text = "impl A {\n    fn one() {\n        2\n    }\n\n    fn none();\n}\n\nfn long(\n    a: u8,\n) {\n}\nconst fn short() {}\n";
+    let counted: Vec<(String, usize)> = functions(text);
+    let counted: Vec<(&str, usize)> = counted.iter().map(|(n, l)| (n.as_str(), *l)).collect();
+    assert_eq!(counted, [("one", 3), ("long", 4), ("short", 1)]);
+}
+
+/// The functions of a formatted file with the number of their lines.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let trimmed = line.trim_start();
+        let indent = &line[..line.len() - trimmed.len()];
+        let Some(name) = name_of_function(trimmed) else { continue };
+        let closing = format!("{indent}}}");
+        let end = lines[start..].iter().position(|line| {
+            let is_whole = line.ends_with('}') && line.starts_with(indent) && line.contains(" {");
+            *line == closing
+                || line.ends_with(';') && line.starts_with(&format!("{indent})"))
+                || std::ptr::eq(*line, lines[start]) && (line.ends_with(';') || is_whole)
+        });
+        let end = end.unwrap_or(0) + start;
+        if !lines[end].ends_with(';') {
+            found.push((name.to_owned(), end - start + 1));
+        }
+    }
+    found
+}
+
+fn name_of_function(line: &str) -> Option<&str> {
+    let mut rest = line;
+    for word in ["pub ", "pub(crate) ", "pub(super) ", "const ", "async "] {
+        rest = rest.strip_prefix(word).unwrap_or(rest);
+    }
+    let name = rest.strip_prefix("fn ")?;
+    name.find(|c: char| !c.is_alphanumeric() && c != '_').map(|end| &name[..end])
+}
+
+/// Joins lists of sources.
+trait ConcatAll {
+    fn concat_all(self) -> Vec<Source>;
+}
+
+impl<const N: usize> ConcatAll for [Vec<Source>; N] {
+    fn concat_all(self) -> Vec<Source> {
+        self.into_iter().flatten().collect()
+    }
+}
