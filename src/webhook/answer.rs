@@ -1,4 +1,4 @@
-//! The answers, each with its status, body and place in the counters. Pure.
+//! The answers, each with its status, body and place in the counters. No I/O, no time, no secrets.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};

@@ -5,6 +5,7 @@ use std::fs;
 
 use chimein::admin;
 use chimein::config::{KEYS, manual};
+use chimein::webhook;
 
 use super::{assert_none, files, read, root};
 
@@ -60,9 +61,10 @@ fn the_architecture_names_the_paths_of_the_code() {
     named.push("/".to_owned());
     named.sort();
     let mut served: Vec<String> = admin::PUBLIC_PATHS.iter().map(|&path| path.to_owned()).collect();
-    served.extend(
-        ["/webhooks/twilio", "/v1/conversations/{conversation}/replies"].map(str::to_owned),
-    );
+    served.push(webhook::ROUTE.to_owned());
+    let late = "/v1/conversations/{conversation}/replies";
+    assert!(read("src/agent/later.rs").contains(late), "late replies come in elsewhere");
+    served.push(late.to_owned());
     served.sort();
     assert_eq!(named, served);
 }
