@@ -3,6 +3,7 @@
 //! Plain values; decides nothing. A [`DeadLetter`] holds a payload, so its `Debug` prints the length.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use super::{Cause, JobId, Key};
@@ -69,6 +70,26 @@ impl Default for Page {
 /// Points between two dead letters of a listing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cursor(pub(super) i64);
+
+impl fmt::Display for Cursor {
+    /// A number that means something to the store alone.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Says that a text is no cursor.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not a place in a listing: wanted what an earlier page gave")]
+pub struct ParseCursorError;
+
+impl FromStr for Cursor {
+    type Err = ParseCursorError;
+
+    fn from_str(text: &str) -> Result<Self, ParseCursorError> {
+        text.parse().map(Self).map_err(|_| ParseCursorError)
+    }
+}
 
 /// One page of a listing, oldest append first.
 #[derive(Clone, Debug, Eq, PartialEq)]

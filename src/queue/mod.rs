@@ -72,7 +72,7 @@ mod store;
 pub use self::delivery::Delivery;
 pub use self::error::{Error, Retry};
 pub use self::inspect::{
-    Attempt, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, Page, Stats,
+    Attempt, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, Page, ParseCursorError, Stats,
 };
 pub use self::job::{Append, Appended, Cause, JobId, Key, ParseJobIdError, QueueName};
 pub use self::store::{Marks, Queue, Store};
