@@ -20,6 +20,8 @@ use super::standard_webhooks::{self, Headers, Secret};
 use super::{Answer, Reply, Thread, http};
 use crate::clock::Clock;
 
+/// Where replies are posted to.
+pub const PATH: &str = "/v1/conversations/{conversation}/replies";
 /// The largest body that is read.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// The longest `webhook-id` that is taken.
@@ -59,9 +61,36 @@ pub struct Door {
 /// Makes the routes.
 pub fn router(door: Door) -> Router {
     Router::new()
-        .route("/v1/conversations/{conversation}/replies", post(take))
+        .route(PATH, post(take))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(door)
+}
+
+/// Makes the same route for callers that are trusted already: the operator, on the admin listener.
+///
+/// It checks no signature, so whoever mounts it checks who calls. `webhook-id` is asked for all the
+/// same, because it is what makes a request that is sent twice count once.
+pub fn trusted_router(outbox: Arc<dyn Outbox>) -> Router {
+    Router::new()
+        .route(PATH, post(take_trusted))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(outbox)
+}
+
+async fn take_trusted(
+    State(outbox): State<Arc<dyn Outbox>>,
+    Path(conversation): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    match text(&headers, standard_webhooks::ID) {
+        Some(key) if !key.is_empty() => store(&*outbox, &conversation, key, &body).await,
+        Some(_) | None => {
+            let detail =
+                "the header webhook-id must name this request; repeat it with the same one";
+            problem(StatusCode::BAD_REQUEST, "missing_id", detail)
+        }
+    }
 }
 
 async fn take(
@@ -80,23 +109,27 @@ async fn take(
         tracing::warn!(reason = %refusal, "late replies were refused");
         return problem(StatusCode::UNAUTHORIZED, "invalid_signature", &refusal.to_string());
     }
+    store(&*door.outbox, &conversation, given.id.unwrap_or_default(), &body).await
+}
+
+/// Stores the replies of a caller who was let in.
+async fn store(outbox: &dyn Outbox, conversation: &str, key: &str, body: &[u8]) -> Response {
     let Ok(thread) = conversation.parse::<Thread>() else {
         let detail = "the path must name a conversation: CH followed by 32 hexadecimal digits";
         return problem(StatusCode::NOT_FOUND, "unknown_conversation", detail);
     };
-    let key = given.id.unwrap_or_default();
     if key.len() > ID_BYTES_MAX {
         let detail = format!("webhook-id may have {ID_BYTES_MAX} bytes at most");
         return problem(StatusCode::BAD_REQUEST, "invalid_id", &detail);
     }
-    let replies = match http::parse(&body, key) {
+    let replies = match http::parse(body, key) {
         Ok(Answer::Replies(replies)) => replies,
         Ok(Answer::Later) => Vec::new(),
         Err(error) => {
             return problem(StatusCode::BAD_REQUEST, "invalid_body", &error.to_string());
         }
     };
-    match door.outbox.put(thread, key, replies).await {
+    match outbox.put(thread, key, replies).await {
         Ok(added) => {
             (StatusCode::ACCEPTED, axum::Json(json!({"ok": true, "added": added}))).into_response()
         }
@@ -131,13 +164,13 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
 
-    const PATH: &str = "/v1/conversations/CH0123456789abcdef0123456789abcdef/replies";
+    const TEST_PATH: &str = "/v1/conversations/CH0123456789abcdef0123456789abcdef/replies";
 
     #[tokio::test]
     async fn signed_replies_are_stored_before_they_are_accepted() {
         let (door, outbox) = door(false);
         let body = br#"{"replies":["one",{"body":"two"}]}"#;
-        let answer = call(&door, PATH, signed(&door, "evt_1", body), body).await;
+        let answer = call(&door, TEST_PATH, signed(&door, "evt_1", body), body).await;
         assert_eq!(answer, StatusCode::ACCEPTED);
         let stored = outbox.stored.lock().unwrap();
         assert_eq!(stored.len(), 1);
@@ -154,26 +187,46 @@ mod tests {
             signed_at(&door, "evt_1", body, door.clock.wall().before(Duration::from_secs(3600)));
         let elsewhere = "/v1/conversations/CH01/replies";
         for (path, headers, body, expected) in [
-            (PATH, HeaderMap::new(), &body[..], StatusCode::UNAUTHORIZED),
-            (PATH, stale, &body[..], StatusCode::UNAUTHORIZED),
-            (PATH, fresh(), br#"{"replies":["two"]}"#, StatusCode::UNAUTHORIZED),
+            (TEST_PATH, HeaderMap::new(), &body[..], StatusCode::UNAUTHORIZED),
+            (TEST_PATH, stale, &body[..], StatusCode::UNAUTHORIZED),
+            (TEST_PATH, fresh(), br#"{"replies":["two"]}"#, StatusCode::UNAUTHORIZED),
             (elsewhere, fresh(), &body[..], StatusCode::NOT_FOUND),
-            (PATH, signed(&door, "evt_1", b"hello"), b"hello", StatusCode::BAD_REQUEST),
-            (PATH, signed(&door, &"x".repeat(257), body), &body[..], StatusCode::BAD_REQUEST),
+            (TEST_PATH, signed(&door, "evt_1", b"hello"), b"hello", StatusCode::BAD_REQUEST),
+            (TEST_PATH, signed(&door, &"x".repeat(257), body), &body[..], StatusCode::BAD_REQUEST),
         ] {
             assert_eq!(call(&door, path, headers, body).await, expected, "{path}");
         }
         let large = vec![b' '; BODY_BYTES_MAX + 1];
-        let answer = call(&door, PATH, signed(&door, "evt_1", &large), &large).await;
+        let answer = call(&door, TEST_PATH, signed(&door, "evt_1", &large), &large).await;
         assert_eq!(answer, StatusCode::PAYLOAD_TOO_LARGE);
         assert!(outbox.stored.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_trusted_caller_needs_no_signature_but_an_id() {
+        let (door, outbox) = door(false);
+        let mut named = HeaderMap::new();
+        named.insert(standard_webhooks::ID, "by-hand".parse().unwrap());
+        for (headers, expected) in
+            [(HeaderMap::new(), StatusCode::BAD_REQUEST), (named, StatusCode::ACCEPTED)]
+        {
+            let mut request =
+                Request::post(TEST_PATH).body(Body::from(r#"{"replies":["one"]}"#)).unwrap();
+            *request.headers_mut() = headers;
+            let router = trusted_router(Arc::clone(&door.outbox));
+            assert_eq!(router.oneshot(request).await.unwrap().status(), expected);
+        }
+        assert_eq!(
+            *outbox.stored.lock().unwrap(),
+            [("by-hand".to_owned(), vec![Reply::text("one")])]
+        );
     }
 
     #[tokio::test]
     async fn replies_that_cannot_be_stored_are_not_accepted() {
         let (door, _) = door(true);
         let body = br#"{"replies":["one"]}"#;
-        let answer = call(&door, PATH, signed(&door, "evt_1", body), body).await;
+        let answer = call(&door, TEST_PATH, signed(&door, "evt_1", body), body).await;
         assert_eq!(answer, StatusCode::SERVICE_UNAVAILABLE);
     }
 
