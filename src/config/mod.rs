@@ -20,6 +20,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use secrecy::SecretString;
 use toml::Table;
 
 pub use self::environment::Environment;
@@ -50,6 +51,7 @@ pub struct Report {
     /// Each key's value as people may see it, in the order of the manual.
     pub effective: Vec<Effective>,
     settings: Option<Settings>,
+    admin_token: Option<SecretString>,
     problems: Vec<Problem>,
 }
 
@@ -65,6 +67,12 @@ impl Report {
     pub fn value<T: FromStr>(&self, key: &str) -> Option<T> {
         let effective = self.effective.iter().find(|effective| effective.key == key)?;
         effective.shown.as_deref()?.trim().parse().ok()
+    }
+
+    /// Gives the admin listener's token, for commands that need no more to ask a running service.
+    #[must_use]
+    pub const fn admin_token(&self) -> Option<&SecretString> {
+        self.admin_token.as_ref()
     }
 
     /// Gives the settings if nothing is wrong with them.
@@ -108,8 +116,9 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
     });
     reader.refuse_unknown();
     let settings = Settings::read(&mut reader);
+    let admin_token = reader.value("admin.debug_token");
     problems.append(&mut reader.problems);
-    Report { effective: reader.effective, settings, problems }
+    Report { effective: reader.effective, settings, admin_token, problems }
 }
 
 fn read_table(path: &Path) -> Result<Table, Reason> {
