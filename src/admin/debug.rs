@@ -35,7 +35,8 @@ pub(super) async fn guard(State(options): State<Shared>, request: Request, next:
     answer
 }
 
-fn carries(headers: &HeaderMap, token: &SecretString) -> bool {
+/// Whether a request carries the token as its one bearer token.
+pub(super) fn carries(headers: &HeaderMap, token: &SecretString) -> bool {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     let Some((scheme, given)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else {

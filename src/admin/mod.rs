@@ -7,7 +7,10 @@
 //! `uptimeSec`. Source of the shapes: BitBrat 0.33.3, its base server and integration base class.
 
 mod debug;
+pub mod desk;
 mod health;
+mod mask;
+pub mod operate;
 
 use std::fmt;
 use std::sync::Arc;

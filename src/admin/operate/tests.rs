@@ -1,0 +1,207 @@
+//! Tests of the operator's routes through their router, on a real store.
+
+use axum::body::{Body, to_bytes};
+use axum::http::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use super::*;
+use crate::clock::Clock;
+use crate::queue::{Store, embedded};
+
+const REPLIES: &str = "/v1/conversations/CHcccccccccccccccccccccccccccccccc/replies";
+
+#[tokio::test]
+async fn access_is_by_token_else_by_loopback_else_closed() {
+    for (listen, token, access) in [
+        ("127.0.0.1:9464", None, "Loopback"),
+        ("[::1]:9464", None, "Loopback"),
+        ("[::ffff:127.0.0.1]:9464", None, "Loopback"),
+        ("0.0.0.0:9464", None, "Closed"),
+        ("10.0.0.7:9464", None, "Closed"),
+        ("0.0.0.0:9464", Some("planted"), "Token"),
+        ("127.0.0.1:9464", Some("planted"), "Token"),
+    ] {
+        let found = Access::new(listen.parse().unwrap(), token.map(SecretString::from));
+        let shown = format!("{found:?}");
+        assert!(shown.starts_with(access) && !shown.contains("planted"), "{listen} {shown}");
+    }
+}
+
+#[tokio::test]
+async fn every_route_asks_for_the_token() {
+    let desk = Bench::open(Access::Token("planted-token".into())).await;
+    for (method, path) in OPERATE_PATHS {
+        for (authorization, is_let_in) in [
+            (None, false),
+            (Some("Bearer wrong"), false),
+            (Some("Basic planted-token"), false),
+            (Some("Bearer planted-token"), true),
+        ] {
+            let mut request = ask(method, &concrete(path));
+            if let Some(authorization) = authorization {
+                let _ =
+                    request.headers_mut().insert("authorization", authorization.parse().unwrap());
+            }
+            let (status, body) = desk.call(request).await;
+            assert_eq!(status != 401, is_let_in, "{method} {path} {authorization:?}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_a_far_listener_answers_nobody() {
+    let desk = Bench::open(Access::Closed).await;
+    for (method, path) in OPERATE_PATHS {
+        let (status, body) = desk.call(ask(method, &concrete(path))).await;
+        assert_eq!((status, &body["error"]), (403, &"no_token_configured".into()), "{path}");
+        assert!(body["detail"].as_str().unwrap().contains("CHIMEIN_ADMIN_DEBUG_TOKEN"));
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_no_web_page_gets_through() {
+    let desk = Bench::open(Access::Loopback).await;
+    for (host, origin, status) in [
+        ("127.0.0.1:9464", None, 200),
+        ("localhost:9464", None, 200),
+        ("localhost", None, 200),
+        ("[::1]:9464", None, 200),
+        ("[::1]", None, 200),
+        ("127.0.0.1:9464", Some("http://127.0.0.1:9464"), 200),
+        ("127.0.0.1:9464", Some("http://evil.example"), 403),
+        ("127.0.0.1:9464", Some("http://127.0.0.1:3000"), 403),
+        ("127.0.0.1:9464", Some("null"), 403),
+        ("rebound.example:9464", None, 403),
+        ("127.0.0.1.evil.example", None, 403),
+        ("", None, 403),
+    ] {
+        let mut request = ask("GET", "/v1/queues");
+        let _ = request.headers_mut().insert("host", host.parse().unwrap());
+        if let Some(origin) = origin {
+            let _ = request.headers_mut().insert("origin", origin.parse().unwrap());
+        }
+        assert_eq!(desk.call(request).await.0, status, "{host} {origin:?}");
+    }
+}
+
+#[tokio::test]
+async fn letters_are_listed_shown_redriven_and_dropped() {
+    let desk = Bench::open(Access::Loopback).await;
+    let (_, listing) = desk.call(ask("GET", "/v1/dead-letters?queue=outbox&class=dead")).await;
+    let letters = listing["letters"].as_array().unwrap();
+    assert_eq!((letters.len(), &listing["next"]), (2, &Value::Null));
+    let paths: Vec<String> = letters
+        .iter()
+        .map(|letter| format!("/v1/dead-letters/outbox/{}", letter["id"].as_str().unwrap()))
+        .collect();
+
+    let (status, letter) = desk.call(ask("GET", &paths[0])).await;
+    assert_eq!((status, &letter["payload"]["author"]), (200, &"+…23".into()));
+    assert_eq!(letter["history"][0]["cause"]["code"], 50400);
+    let (_, letter) = desk.call(ask("GET", &format!("{}?reveal=true", paths[0]))).await;
+    assert_eq!(letter["payload"]["body"], "planted");
+
+    let redrive = format!("{}/redrive", paths[0]);
+    assert_eq!(desk.call(ask("POST", &redrive)).await.0, 200);
+    assert_eq!(desk.call(ask("POST", &redrive)).await.0, 404);
+    assert_eq!(desk.call(ask("DELETE", &paths[1])).await.0, 200);
+    let (_, counts) = desk.call(ask("GET", "/v1/queues")).await;
+    assert_eq!(counts["queues"][2]["queue"], "outbox");
+    assert_eq!(
+        (&counts["queues"][2]["ready"], &counts["queues"][2]["dead"]),
+        (&1.into(), &0.into())
+    );
+}
+
+#[tokio::test]
+async fn bulk_calls_take_a_selection_and_a_bound() {
+    let desk = Bench::open(Access::Loopback).await;
+    let body = r#"{"select":{"queue":"inbox"},"limit":1}"#;
+    let (status, bulk) = desk.call(with_body("/v1/dead-letters/drop", body)).await;
+    assert_eq!((status, &bulk["done"], &bulk["more"]), (200, &1.into(), &true.into()));
+    let (_, bulk) = desk.call(with_body("/v1/dead-letters/redrive", "{}")).await;
+    assert_eq!((&bulk["done"], &bulk["more"]), (&4.into(), &false.into()));
+}
+
+#[tokio::test]
+async fn malformed_calls_are_answered_in_json_with_the_reason() {
+    let desk = Bench::open(Access::Loopback).await;
+    let oversized = format!(r#"{{"select":{{"class":"{}"}}}}"#, "x".repeat(BULK_BYTES_MAX));
+    for (request, status) in [
+        (ask("GET", "/v1/dead-letters?queue=mail"), 400),
+        (ask("GET", "/v1/dead-letters?quue=inbox"), 400),
+        (ask("GET", "/v1/dead-letters?limit=1001"), 400),
+        (ask("GET", "/v1/dead-letters/mail/00000000000000000000000000000000"), 404),
+        (ask("GET", "/v1/dead-letters/inbox/ffffffffffffffffffffffffffffffff"), 404),
+        (ask("GET", "/v1/dead-letters/inbox/01010101010101010101010101010101?reveal=perhaps"), 400),
+        (with_body("/v1/dead-letters/drop", r#"{"planted":1}"#), 400),
+        (with_body("/v1/dead-letters/drop", r#"{"select":{"everything":true}}"#), 400),
+        (with_body("/v1/dead-letters/drop", "planted"), 400),
+        (with_body("/v1/dead-letters/drop", &oversized), 413),
+        (ask("PUT", "/v1/queues"), 405),
+    ] {
+        let shown = format!("{} {}", request.method(), request.uri());
+        let (found, body) = desk.call(request).await;
+        assert_eq!(found, status, "{shown} {body}");
+        assert!(!body.to_string().contains("planted"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_is_answered_503_and_tells_nothing() {
+    let desk = Bench::open(Access::Loopback).await;
+    desk.store.close().await;
+    for (method, path) in &OPERATE_PATHS[..5] {
+        let (status, body) = desk.call(ask(method, &concrete(path))).await;
+        assert_eq!((status, &body["error"]), (503, &"unavailable".into()), "{path}");
+    }
+}
+
+/// A router over a store with dead letters.
+struct Bench {
+    router: Router,
+    store: Store,
+    _place: TempDir,
+}
+
+impl Bench {
+    async fn open(access: Access) -> Self {
+        let place = TempDir::new().unwrap();
+        let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
+        super::super::desk::tests::bury(&store).await;
+        let replies = Router::new().route(
+            "/v1/conversations/{conversation}/replies",
+            post(|| async { StatusCode::ACCEPTED }),
+        );
+        let router = router(Desk::new(store.clone(), Clock::start()), replies, access);
+        Self { router, store, _place: place }
+    }
+
+    /// Gives the status and the body, null if that is no JSON.
+    async fn call(&self, request: Request) -> (u16, Value) {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+}
+
+fn ask(method: &str, path: &str) -> Request {
+    let method: Method = method.parse().unwrap();
+    let body = if path == REPLIES || method != Method::POST { "" } else { "{}" };
+    let request = Request::builder().method(method).uri(path).header("host", "127.0.0.1:9464");
+    request.body(Body::from(body)).unwrap()
+}
+
+fn with_body(path: &str, body: &str) -> Request {
+    let request = Request::post(path).header("host", "127.0.0.1:9464");
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+fn concrete(path: &str) -> String {
+    path.replace("{queue}", "inbox")
+        .replace("{id}", "01010101010101010101010101010101")
+        .replace("{conversation}", "CHcccccccccccccccccccccccccccccccc")
+}
