@@ -56,4 +56,5 @@ super::contract! {
         marks_only_rise_and_survive_reopen,
         marks_have_bounds,
     },
+    model::{random_walks_agree_with_a_list},
 }

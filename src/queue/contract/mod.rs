@@ -11,6 +11,7 @@ use crate::clock::{Clock, Timestamp};
 mod delivery;
 mod embedded;
 mod letters;
+mod model;
 
 /// A lease for claims about its end; long enough that a busy machine does not end it by itself.
 const SHORT_LEASE: Duration = Duration::from_millis(600);

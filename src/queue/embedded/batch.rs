@@ -173,7 +173,7 @@ impl<'a> Batch<'a> {
             && job.not_before.is_none_or(|not_before| not_before < waits_until)
             && rows::bring_forward(self.db, known.seq, job.not_before)?
         {
-            let (key, seq) = (job.key.clone(), known.seq.unsigned_abs());
+            let (key, seq) = (known.key, known.seq.unsigned_abs());
             self.effects.push(Effect::BringForward { queue, key, seq, due, now });
         }
         Ok(Appended::Duplicate)

@@ -5,8 +5,7 @@
 //! [`Lanes`](super::lanes::Lanes), rebuilt from the open rows at start; payloads stay on disk until
 //! they are delivered. Leases live in memory, so they end with the process.
 //!
-//! Time enters here: a caller's clock readings travel with what it asks for, and the writer reads
-//! none. Two threads (writer and its ticker) end when the store is closed or dropped.
+//! Time enters here: a caller's clock readings travel with what it asks for. Two threads (writer and its ticker) end when the store is closed or dropped.
 //!
 //! The file does not shrink. Pages of settled payloads are used again, so its size is bounded by the
 //! most that was open at one time and the ids remembered, about 130 bytes each.
@@ -135,12 +134,13 @@ impl Embedded {
         let writer = Writer {
             db,
             shared: Arc::clone(&shared),
+            clock,
             seq_last,
             sweep: Sweep::new(retention),
             lock,
         };
         let (submit, threads) =
-            writer::start(writer, clock).map_err(|error| fault.io("start the writer of", error))?;
+            writer::start(writer).map_err(|error| fault.io("start the writer of", error))?;
         let threads = Mutex::new(Some(threads));
         Ok(Self { clock, lease_time: lease, shared, reader, submit, threads })
     }
@@ -407,3 +407,6 @@ fn restore(db: &Connection, shared: &Shared, clock: Clock) -> Result<i64, Error>
     }
     rows::last_seq(db).map_err(|error| shared.fault.sqlite("read", error))
 }
+
+#[cfg(test)]
+mod tests;

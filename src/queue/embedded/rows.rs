@@ -49,6 +49,8 @@ pub(super) struct Loaded {
 /// What a duplicate finds.
 pub(super) struct Known {
     pub(super) seq: i64,
+    /// The lane it was appended to, which a duplicate may name differently.
+    pub(super) key: Key,
     pub(super) is_open: bool,
     pub(super) not_before: Option<Timestamp>,
 }
@@ -88,10 +90,11 @@ pub(super) fn find(
     queue: QueueName,
     id: JobId,
 ) -> rusqlite::Result<Option<Known>> {
-    db.prepare_cached("SELECT seq, state, not_before FROM jobs WHERE id = ?1 AND queue = ?2")?
+    db.prepare_cached("SELECT seq, state, not_before, key FROM jobs WHERE id = ?1 AND queue = ?2")?
         .query_row(params![id.as_bytes(), queue_number(queue)], |row| {
             Ok(Known {
                 seq: row.get(0)?,
+                key: key(row, 3)?,
                 is_open: row.get::<_, i64>(1)? == OPEN,
                 not_before: row.get::<_, Option<i64>>(2)?.map(Timestamp::from_millis),
             })

@@ -2,8 +2,8 @@
 //!
 //! Takes whatever came in since the last commit, up to a bound, into one transaction, and answers
 //! when it is on disk. Only then do the lanes hear of it. If the transaction fails, everybody in it
-//! is told so and nothing has changed; the next batch starts afresh. Reads no clock: the times it
-//! stores came with what it was asked to do.
+//! is told so and nothing has changed; the next batch starts afresh. The times it stores came with what
+//! it was asked to do; it reads a clock of its own only to hold what could not be settled.
 
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::thread::JoinHandle;
@@ -97,10 +97,10 @@ impl Threads {
 }
 
 /// Starts the threads.
-pub(super) fn start(state: Writer, clock: Clock) -> std::io::Result<(Submit, Threads)> {
+pub(super) fn start(state: Writer) -> std::io::Result<(Submit, Threads)> {
     let (sender, receiver) = mpsc::channel(OPS_WAITING_MAX);
     let (stop_ticker, stopped) = std_mpsc::channel::<()>();
-    let ticks = sender.downgrade();
+    let (ticks, clock) = (sender.downgrade(), state.clock);
     let writer = std::thread::Builder::new()
         .name("queue-writer".into())
         .spawn(move || state.run(receiver))?;
@@ -118,6 +118,7 @@ pub(super) fn start(state: Writer, clock: Clock) -> std::io::Result<(Submit, Thr
 pub(super) struct Writer {
     pub(super) db: Connection,
     pub(super) shared: Arc<Shared>,
+    pub(super) clock: Clock,
     pub(super) seq_last: i64,
     pub(super) sweep: Sweep,
     /// Released last, when the connection is closed.
@@ -214,10 +215,11 @@ impl Writer {
 
     /// Lets a job go whose settlement was not stored.
     fn release(&self, write: &Write) {
-        if let Write::Settle(Settle { queue, lease, now, .. }) = write {
+        if let Write::Settle(Settle { queue, lease, .. }) = write {
+            let now = self.clock.now();
             self.shared
                 .dispatch(*queue)
-                .change(|lanes| lanes.hold(*now, *lease, *now + HOLD_AFTER_FAILURE));
+                .change(|lanes| lanes.hold(now, *lease, now + HOLD_AFTER_FAILURE));
         }
     }
 

@@ -1,0 +1,248 @@
+//! Random walks beside a naive model: a list that is searched from end to end.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::*;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Append { key: u8, name: u8, position: Option<u64>, in_an_hour: bool },
+    Next,
+    Ack { pick: usize },
+    AckAndAppend { pick: usize, name: u8 },
+    Retry { pick: usize, in_an_hour: bool },
+    Dead { pick: usize },
+    GiveBack { pick: usize },
+    Redrive { name: u8 },
+    Drop { name: u8 },
+    Reopen,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let (name, pick) = (0..40_u8, 0..4_usize);
+    // A lane has positions or has none: of mixed ones the contract says less than a list does.
+    let lane = prop_oneof![
+        (0..2_u8).prop_map(|key| (key, None)),
+        (2..4_u8, 0..9_u64).prop_map(|(key, position)| (key, Some(position))),
+    ];
+    let step = prop_oneof![
+        8 => (lane, name.clone(), prop::bool::weighted(0.2)).prop_map(
+            |((key, position), name, in_an_hour)| Step::Append { key, name, position, in_an_hour }
+        ),
+        8 => Just(Step::Next),
+        3 => pick.clone().prop_map(|pick| Step::Ack { pick }),
+        1 => (pick.clone(), name.clone()).prop_map(|(pick, name)| Step::AckAndAppend { pick, name }),
+        2 => (pick.clone(), prop::bool::weighted(0.2))
+            .prop_map(|(pick, in_an_hour)| Step::Retry { pick, in_an_hour }),
+        2 => pick.clone().prop_map(|pick| Step::Dead { pick }),
+        1 => pick.prop_map(|pick| Step::GiveBack { pick }),
+        2 => name.clone().prop_map(|name| Step::Redrive { name }),
+        1 => name.prop_map(|name| Step::Drop { name }),
+        1 => Just(Step::Reopen),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+pub(super) async fn random_walks_agree_with_a_list<H: Harness + 'static>(harness: H) {
+    drop(harness); // Each walk has a place of its own.
+    let runtime = tokio::runtime::Handle::current();
+    let walks = move || {
+        let config = Config { cases: 48, failure_persistence: None, ..Config::default() };
+        TestRunner::new(config).run(&steps(), |steps| {
+            runtime.block_on(walk(&H::empty(), steps));
+            Ok(())
+        })
+    };
+    tokio::task::spawn_blocking(walks).await.unwrap().unwrap();
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum At {
+    Open { delayed: bool },
+    Out,
+    Done,
+    Dead,
+}
+
+#[derive(Clone, Debug)]
+struct Row {
+    name: u8,
+    key: u8,
+    position: Option<u64>,
+    at: At,
+    attempts: u32,
+    /// As many of them as ended by settling.
+    settled: u32,
+    suspect: bool,
+}
+
+#[derive(Default)]
+struct Model {
+    /// In the order of the appends.
+    rows: Vec<Row>,
+    out: Vec<Delivery>,
+}
+
+async fn walk(harness: &impl Harness, steps: Vec<Step>) {
+    let mut store = harness.open().await;
+    let mut model = Model::default();
+    for step in steps {
+        if matches!(step, Step::Reopen) {
+            store.close().await;
+            model.out.clear();
+            for row in &mut model.rows {
+                row.reopened();
+            }
+            store = harness.open().await;
+        } else {
+            model.step(&inbox(&store), step).await;
+        }
+        model.check(&inbox(&store)).await;
+    }
+    drop(model);
+    store.close().await;
+}
+
+impl Model {
+    async fn step(&mut self, queue: &Queue, step: Step) {
+        match step {
+            Step::Append { key, name, position, in_an_hour } => {
+                let answer = append(queue, append_of(key, name, position, in_an_hour)).await;
+                assert_eq!(answer, self.append(key, name, position, in_an_hour));
+            }
+            Step::Next => self.next(queue).await,
+            Step::Ack { pick } => {
+                let Some((delivery, row)) = self.pick(pick) else { return };
+                row.at = At::Done;
+                delivery.ack().await.unwrap();
+            }
+            Step::AckAndAppend { pick, name } => {
+                let Some((delivery, row)) = self.pick(pick) else { return };
+                row.at = At::Done;
+                let key = row.key;
+                let position = (key >= 2).then_some(3);
+                let job = append_of(key, name, position, false);
+                let answer = delivery.ack_and_append(vec![(QueueName::Inbox, job)]).await.unwrap();
+                assert_eq!(answer, [self.append(key, name, position, false)]);
+            }
+            Step::Retry { pick, in_an_hour } => {
+                let Some((delivery, row)) = self.pick(pick) else { return };
+                row.at = At::Open { delayed: in_an_hour };
+                (row.attempts, row.settled) = (delivery.attempt(), delivery.attempt());
+                let delay = if in_an_hour { HOUR } else { Duration::ZERO };
+                delivery.retry_in(delay, cause("busy", 1)).await.unwrap();
+            }
+            Step::Dead { pick } => {
+                let Some((delivery, row)) = self.pick(pick) else { return };
+                row.at = At::Dead;
+                delivery.dead(cause("refused", 2)).await.unwrap();
+            }
+            Step::GiveBack { pick } => {
+                let Some((delivery, row)) = self.pick(pick) else { return };
+                row.at = At::Open { delayed: false };
+                row.attempts = delivery.attempt();
+                drop(delivery);
+            }
+            Step::Redrive { name } => {
+                let row = self.dead(name);
+                assert_eq!(queue.redrive(id(&name.to_string())).await.is_ok(), row.is_some());
+                if let Some(row) = row {
+                    row.at = At::Open { delayed: false };
+                    (row.attempts, row.settled, row.suspect) = (0, 0, true);
+                }
+            }
+            Step::Drop { name } => {
+                let row = self.dead(name);
+                assert_eq!(queue.drop(id(&name.to_string())).await.is_ok(), row.is_some());
+                if let Some(row) = row {
+                    row.at = At::Done;
+                }
+            }
+            Step::Reopen => unreachable!("done by the walk"),
+        }
+    }
+
+    fn append(&mut self, key: u8, name: u8, position: Option<u64>, in_an_hour: bool) -> Appended {
+        if let Some(row) = self.rows.iter_mut().find(|row| row.name == name) {
+            let unseen = row.at == At::Open { delayed: true } && row.attempts == 0;
+            if unseen && !in_an_hour {
+                row.at = At::Open { delayed: false };
+            }
+            return Appended::Duplicate;
+        }
+        let at = At::Open { delayed: in_an_hour };
+        self.rows.push(Row { name, key, position, at, attempts: 0, settled: 0, suspect: false });
+        Appended::Added
+    }
+
+    async fn next(&mut self, queue: &Queue) {
+        let due: Vec<u8> = (0..4).filter_map(|key| self.due(key)).collect();
+        let wait = if due.is_empty() { Duration::from_millis(1) } else { PATIENCE };
+        let Ok(delivery) = tokio::time::timeout(wait, queue.next()).await else {
+            assert!(due.is_empty(), "{due:?} never came");
+            return;
+        };
+        let delivery = delivery.unwrap();
+        let came: u8 = name(&delivery).parse().unwrap();
+        assert!(due.contains(&came), "{came} came, due were {due:?}");
+        let row = self.rows.iter_mut().find(|row| row.name == came).unwrap();
+        assert_eq!(delivery.attempt(), row.attempts + 1);
+        assert_eq!(delivery.redelivered(), row.attempts > 0 || row.suspect);
+        row.at = At::Out;
+        self.out.push(delivery);
+    }
+
+    /// The job of this lane that may go out now.
+    fn due(&self, key: u8) -> Option<u8> {
+        let lane = || self.rows.iter().filter(|row| row.key == key);
+        if lane().any(|row| row.at == At::Out) {
+            return None;
+        }
+        let open = lane().filter(|row| matches!(row.at, At::Open { .. }));
+        // `min_by_key` gives the first of equals: the one that was appended first.
+        let first = open.min_by_key(|row| row.position)?;
+        (first.at == At::Open { delayed: false }).then_some(first.name)
+    }
+
+    fn pick(&mut self, pick: usize) -> Option<(Delivery, &mut Row)> {
+        if pick >= self.out.len() {
+            return None;
+        }
+        let delivery = self.out.remove(pick);
+        let row = self.rows.iter_mut().find(|row| id(&row.name.to_string()) == delivery.id());
+        Some((delivery, row.unwrap()))
+    }
+
+    fn dead(&mut self, name: u8) -> Option<&mut Row> {
+        self.rows.iter_mut().find(|row| row.name == name && row.at == At::Dead)
+    }
+
+    async fn check(&self, queue: &Queue) {
+        let count =
+            |at: At| u64::try_from(self.rows.iter().filter(|row| row.at == at).count()).unwrap();
+        let stats = queue.stats().await.unwrap();
+        assert_eq!(stats.ready, count(At::Open { delayed: false }));
+        assert_eq!(stats.delayed, count(At::Open { delayed: true }));
+        assert_eq!((stats.leased, stats.dead), (count(At::Out), count(At::Dead)));
+    }
+}
+
+impl Row {
+    /// What a restart makes of it: leases end, and attempts count only as far as they were settled.
+    fn reopened(&mut self) {
+        match self.at {
+            At::Out => self.at = At::Open { delayed: false },
+            At::Open { .. } | At::Done | At::Dead => {}
+        }
+        self.attempts = self.settled;
+        self.suspect = true;
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn append_of(key: u8, name: u8, position: Option<u64>, in_an_hour: bool) -> Append {
+    let not_before = in_an_hour.then(|| Clock::start().wall() + HOUR);
+    Append { position, not_before, ..job(&key.to_string(), &name.to_string()) }
+}
