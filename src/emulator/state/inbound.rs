@@ -1,0 +1,199 @@
+//! A phone writes to one of our numbers: which conversation gets it, or which is made for it.
+//!
+//! Pure. Source: webhook notes 1.7 (inbound autocreation), read 2026-11-21.
+
+use super::command::{Actor, Amendment, NewConversation, NewMessage, NewParticipant};
+use super::event::{EventKind, Fields, Occurrence, conversation_fields};
+use super::hooks::HookFields;
+use super::model::{Autocreation, AutocreationKind, Channel, HookTarget};
+use super::refusal::Refusal;
+use super::{World, about, pair, stamp};
+use crate::clock::Timestamp;
+use crate::pii::Pii;
+use crate::twilio::sid::{ChatServiceSid, ConversationSid, MediaSid, MessageSid};
+
+/// A message from a phone.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    /// The channel, which both addresses belong to.
+    pub channel: Channel,
+    /// The phone's address.
+    pub from: Pii,
+    /// Ours.
+    pub to: Pii,
+    /// The text.
+    pub body: Option<Pii>,
+    /// Pictures and the like.
+    pub media: Vec<MediaSid>,
+}
+
+/// Where a phone's message goes.
+#[derive(Clone, Debug)]
+pub enum Route {
+    /// Into the open conversation that holds the pair.
+    Existing(ConversationSid),
+    /// Into a conversation to be made in this service.
+    Autocreate {
+        /// The service.
+        service: ChatServiceSid,
+        /// The address's settings; none if the messaging service makes the conversation.
+        settings: Option<Autocreation>,
+    },
+    /// Nowhere.
+    Nobody,
+}
+
+impl Inbound {
+    /// Reads the addresses.
+    ///
+    /// # Errors
+    ///
+    /// If one is no address or they belong to different channels.
+    pub fn new(from: Pii, to: Pii, body: Option<Pii>) -> Result<Self, Refusal> {
+        let channel = Channel::of(from.reveal()).ok_or(Refusal::AddressInvalid)?;
+        match Channel::of(to.reveal()) {
+            None => Err(Refusal::ProxyInvalid),
+            Some(other) if other != channel => Err(Refusal::ChannelMismatch),
+            Some(_) => Ok(Self { channel, from, to, body, media: Vec::new() }),
+        }
+    }
+}
+
+/// The words that stop and restart messages from one of our numbers.
+/// Source: opt-out keywords as carriers in North America demand them, assumed to be these.
+const STOP: &[&str] = &["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"];
+const START: &[&str] = &["START", "UNSTOP", "YES"];
+
+impl World {
+    /// Says where a phone's message goes.
+    #[must_use]
+    pub fn route(&self, inbound: &Inbound) -> Route {
+        if let Some(holder) = self.pairs.get(&pair(&inbound.from, &inbound.to)) {
+            return Route::Existing(*holder);
+        }
+        match self.find_address(inbound.to.reveal()) {
+            Ok(address) if address.autocreation.enabled => Route::Autocreate {
+                service: address.autocreation.service.unwrap_or(self.default_service),
+                settings: Some(address.autocreation.clone()),
+            },
+            Ok(_) | Err(_) if self.settings.autocreate_all => {
+                Route::Autocreate { service: self.default_service, settings: None }
+            }
+            Ok(_) | Err(_) => Route::Nobody,
+        }
+    }
+
+    /// Takes note of a phone's message, whatever becomes of it: opt-out words, WhatsApp's window.
+    pub fn hear(&mut self, at: Timestamp, inbound: &Inbound) {
+        let pair = pair(&inbound.from, &inbound.to);
+        let word = inbound.body.as_ref().map(|body| body.reveal().trim().to_uppercase());
+        let is_one_of = |words: &[&str]| word.as_deref().is_some_and(|word| words.contains(&word));
+        if inbound.channel == Channel::Sms && is_one_of(STOP) {
+            self.opted_out.insert(pair.clone(), at);
+        } else if is_one_of(START) {
+            self.opted_out.remove(&pair);
+        }
+        self.last_heard.insert(pair, at);
+    }
+
+    /// A phone's message as a write into an existing conversation.
+    #[must_use]
+    pub fn message_of(inbound: &Inbound) -> NewMessage {
+        NewMessage {
+            author: Some(inbound.from.reveal().to_owned()),
+            body: inbound.body.as_ref().map(|body| body.reveal().to_owned()),
+            media: inbound.media.clone(),
+            ..NewMessage::default()
+        }
+    }
+
+    /// The question before autocreation: it carries the whole pair and the text, and no sid.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such service.
+    pub fn ask_autocreate(
+        &self,
+        at: Timestamp,
+        inbound: &Inbound,
+        service: ChatServiceSid,
+    ) -> Result<Occurrence, Refusal> {
+        let actor = Actor::Channel(inbound.channel);
+        let draft = self.draft_conversation(at, &actor, service, &autocreated(inbound, None))?;
+        let mut fields = conversation_fields(&draft, false);
+        fields.extend(binding_fields(inbound));
+        if let Some(body) = &inbound.body {
+            fields.push(("MessageBody", body.clone()));
+        }
+        let asked = about(&draft, EventKind::ConversationAdd, fields);
+        Ok(stamp(Occurrence { conversation: None, ..asked }, &actor))
+    }
+
+    /// Makes the conversation, its first participant and its first message, in this order; nobody
+    /// is asked about the last two.
+    ///
+    /// # Errors
+    ///
+    /// If the service is gone or the text is too long; nothing has changed then.
+    pub fn autocreate(
+        &mut self,
+        at: Timestamp,
+        inbound: &Inbound,
+        (service, settings): (ChatServiceSid, Option<Autocreation>),
+        amendment: Amendment,
+    ) -> Result<(ConversationSid, MessageSid), Refusal> {
+        let actor = Actor::Channel(inbound.channel);
+        let wanted = autocreated(inbound, amendment.friendly_name);
+        let draft = self.draft_conversation(at, &actor, service, &wanted)?;
+        let body_bytes = inbound.body.as_ref().map_or(0, |body| body.reveal().len());
+        if body_bytes > self.settings.limits.body_bytes {
+            return Err(Refusal::BodyTooLong);
+        }
+        if body_bytes == 0 && inbound.media.is_empty() {
+            return Err(Refusal::BodyMissing);
+        }
+        let sid = self.insert_conversation(at, draft);
+        if let Some(settings) = settings.filter(|set| set.kind == AutocreationKind::Webhook) {
+            let fields = HookFields {
+                url: settings.hook_url,
+                method: settings.hook_method,
+                filters: Some(settings.hook_filters),
+                ..HookFields::default()
+            };
+            if fields.url.is_some() {
+                self.create_hook(at, sid, HookTarget::Webhook, fields)?;
+            }
+        }
+        let added = {
+            let conversation = self.existing(sid)?;
+            let mut fields = conversation_fields(conversation, true);
+            fields.extend(binding_fields(inbound));
+            about(conversation, EventKind::ConversationAdded, fields)
+        };
+        self.fire(&actor, added);
+        let participant = NewParticipant {
+            address: Some(inbound.from.clone()),
+            proxy: Some(inbound.to.clone()),
+            ..NewParticipant::default()
+        };
+        let draft = self.draft_participant(at, sid, &participant)?;
+        self.insert_participant(at, &actor, sid, draft)?;
+        let draft = self.draft_message(at, &actor, sid, Self::message_of(inbound))?;
+        let message = self.insert_message(at, &actor, sid, draft)?;
+        Ok((sid, message))
+    }
+}
+
+fn autocreated(inbound: &Inbound, friendly_name: Option<String>) -> NewConversation {
+    NewConversation {
+        friendly_name: friendly_name.or_else(|| Some(inbound.from.reveal().to_owned())),
+        ..NewConversation::default()
+    }
+}
+
+fn binding_fields(inbound: &Inbound) -> Fields {
+    vec![
+        ("MessagingBinding.Address", inbound.from.clone()),
+        ("MessagingBinding.ProxyAddress", inbound.to.clone()),
+    ]
+}
