@@ -1,0 +1,355 @@
+//! Where the emulator's doors meet: REST, socket, phones and control all act on one [`World`] here.
+//!
+//! Thin: takes the lock, makes one pure mutation, and hands its effects on in their order, all before
+//! the lock is given back, so that no subscriber sees events out of order. Nothing waits while the
+//! lock is held. The time enters here, read from the emulator's clock.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::faults::{Action, Faults, Occasion};
+use super::options::{Credentials, Options, Urls};
+use super::record::{Happening, Record, Records};
+use super::sockets::Sockets;
+use super::state::command::{Actor, Amendment, Command, Outcome};
+use super::state::event::Occurrence;
+use super::state::model::DeliveryStatus;
+use super::state::refusal::Refusal;
+use super::state::{Effect, Target, World};
+use super::webhooks::caller::{Caller, Verdict};
+use super::webhooks::{self, Outgoing, request};
+use crate::clock::{Clock, Moment, Timestamp};
+use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
+
+/// Records that a slow watcher may lag behind before it misses some.
+const WATCH_LAG_MAX: usize = 16_384;
+/// Messages on their way to phones.
+const DELIVERIES_MAX: usize = 50_000;
+
+/// A message on its way to a phone.
+type Delivery = (ConversationSid, MessageSid, ParticipantSid);
+
+/// What the lock guards.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) world: World,
+    pub(super) records: Records,
+    pub(super) faults: Faults,
+    pub(super) sockets: Sockets,
+    /// Webhooks held back until the next one has gone, a fault.
+    swapped: Vec<Outgoing>,
+    /// Texts of media files.
+    pub(super) files: HashMap<crate::twilio::sid::MediaSid, bytes::Bytes>,
+    /// Messages of the plain messaging API, newest last.
+    pub(super) plain: std::collections::VecDeque<serde_json::Value>,
+}
+
+/// The meeting place.
+#[derive(Debug)]
+pub(super) struct Hub {
+    core: Mutex<Core>,
+    clock: Clock,
+    pub(super) options: Options,
+    pub(super) credentials: Credentials,
+    pub(super) urls: Urls,
+    caller: Caller,
+    outgoing: mpsc::Sender<Outgoing>,
+    deliveries: mpsc::Sender<(Moment, Delivery)>,
+    watchers: broadcast::Sender<Record>,
+    pub(super) inbound: super::inbound::Pairs,
+    trailing_crlf: AtomicBool,
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+    this: Weak<Self>,
+}
+
+/// What a hub is made of.
+pub(super) struct Parts {
+    pub(super) world: World,
+    pub(super) options: Options,
+    pub(super) credentials: Credentials,
+    pub(super) urls: Urls,
+    pub(super) caller: Caller,
+    pub(super) clock: Clock,
+    pub(super) seed: u64,
+}
+
+impl Hub {
+    /// Builds the hub and starts its two tasks: webhooks, and deliveries to phones.
+    pub(super) fn start(parts: Parts) -> Arc<Self> {
+        let Parts { world, options, credentials, urls, caller, clock, seed } = parts;
+        let (outgoing, outgoing_rx) = mpsc::channel(webhooks::WAITING_MAX);
+        let (deliveries, deliveries_rx) = mpsc::channel(DELIVERIES_MAX);
+        let core = Core {
+            world,
+            records: Records::new(options.records),
+            faults: Faults::new(seed),
+            sockets: Sockets::default(),
+            swapped: Vec::new(),
+            files: HashMap::new(),
+            plain: std::collections::VecDeque::new(),
+        };
+        let trailing_crlf = AtomicBool::new(options.trailing_crlf);
+        let hub = Arc::new_cyclic(|this| Self {
+            trailing_crlf,
+            core: Mutex::new(core),
+            clock,
+            options,
+            credentials,
+            urls,
+            caller: caller.clone(),
+            outgoing,
+            deliveries,
+            watchers: broadcast::channel(WATCH_LAG_MAX).0,
+            inbound: super::inbound::Pairs::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            this: Weak::clone(this),
+        });
+        let weak = Arc::downgrade(&hub);
+        let concurrency = hub.options.webhook_concurrency.max(1);
+        hub.tasks.spawn(webhooks::dispatch(
+            Weak::clone(&weak),
+            caller,
+            outgoing_rx,
+            concurrency,
+            hub.stop.clone(),
+        ));
+        hub.tasks.spawn(deliver(weak, clock, deliveries_rx, hub.stop.clone()));
+        hub
+    }
+
+    /// The clock.
+    pub(super) const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Whether a CRLF follows a frame's payload.
+    pub(super) fn has_trailing_crlf(&self) -> bool {
+        self.trailing_crlf.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether a CRLF follows a frame's payload.
+    pub(super) fn set_trailing_crlf(&self, on: bool) {
+        self.trailing_crlf.store(on, Ordering::Relaxed);
+    }
+
+    /// Waits.
+    pub(super) async fn sleep(&self, duration: Duration) {
+        self.clock.sleep_until(self.clock.now() + duration).await;
+    }
+
+    /// What happens from now on.
+    pub(super) fn watch(&self) -> broadcast::Receiver<Record> {
+        self.watchers.subscribe()
+    }
+
+    /// Reads or changes the world, and hands the effects on.
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut Core, Timestamp) -> T) -> T {
+        let mut core = self.lock();
+        let at = self.clock.wall();
+        let result = act(&mut core, at);
+        self.settle(&mut core, at);
+        result
+    }
+
+    /// Keeps a record and tells the watchers.
+    pub(super) fn record(&self, what: Happening) {
+        let mut core = self.lock();
+        self.note(&mut core, self.clock.wall(), what);
+    }
+
+    /// Gives the fault that is due on this occasion.
+    pub(super) fn fault(&self, occasion: Occasion<'_>) -> Option<Action> {
+        let mut core = self.lock();
+        self.fault_in(&mut core, occasion)
+    }
+
+    /// Makes a write: asks the pre-action webhook, applies what came of it, tells everybody.
+    ///
+    /// # Errors
+    ///
+    /// The reason if it was refused.
+    pub(super) async fn perform(
+        &self,
+        actor: &Actor,
+        mut command: Command,
+    ) -> Result<Outcome, Refusal> {
+        let asked = self.with(|core, at| {
+            let asked = core.world.ask(at, actor, &command)?;
+            Ok(asked.and_then(|asked| self.pre_action(core, asked)))
+        })?;
+        if let Some(question) = asked {
+            command.amend(self.ask(&question).await?);
+        }
+        self.with(|core, at| core.world.apply(at, actor, command))
+    }
+
+    /// The pre-action webhook of an event, if one is set.
+    pub(super) fn pre_action(&self, core: &mut Core, asked: Occurrence) -> Option<Outgoing> {
+        let target = core.world.targets(&asked).into_iter().next()?;
+        let outgoing = self.outgoing(core, &asked, target);
+        match self.fault_in(core, Occasion::Webhook(outgoing.kind.as_str())) {
+            Some(Action::MisSign) => Some(Outgoing { mis_sign: true, ..outgoing }),
+            Some(Action::Delay { ms }) => {
+                Some(Outgoing { delay: Some(Duration::from_millis(ms)), ..outgoing })
+            }
+            // A lost question is one without an answer in time: the change goes through.
+            Some(Action::Lose) => None,
+            Some(_) | None => Some(outgoing),
+        }
+    }
+
+    /// Calls a pre-action webhook and reads its verdict.
+    ///
+    /// # Errors
+    ///
+    /// If the webhook refuses the change.
+    pub(super) async fn ask(&self, question: &Outgoing) -> Result<Amendment, Refusal> {
+        if let Some(delay) = question.delay {
+            self.sleep(delay).await;
+        }
+        let answer = webhooks::call(&self.this, &self.caller, question).await;
+        match answer.verdict() {
+            Verdict::Go(amendment) => Ok(amendment),
+            Verdict::Refused => Err(Refusal::HookRefused),
+            Verdict::Failed => Err(Refusal::HookFailed),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        // A panic under the lock is a bug of the emulator; its state is still the best there is.
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, core: &mut Core, at: Timestamp) {
+        while let Some(effect) = core.world.poll() {
+            match effect {
+                Effect::Sync(emitted) => {
+                    let occasion = Occasion::SocketEvent(emitted.event_type.as_str());
+                    let wanted = core.sockets.is_wanted(&emitted);
+                    let fault = if wanted { self.fault_in(core, occasion) } else { None };
+                    let Core { world, sockets, .. } = core;
+                    sockets.publish(&emitted, fault, world.ids_mut());
+                }
+                Effect::Hook(occurrence) => self.post_action(core, at, &occurrence),
+                Effect::Deliver { conversation, message, participant } => {
+                    let due = self.clock.now() + self.options.delivery_delay;
+                    if self
+                        .deliveries
+                        .try_send((due, (conversation, message, participant)))
+                        .is_err()
+                    {
+                        tracing::warn!(message_sid = %message, "a delivery to a phone was lost");
+                    }
+                }
+                Effect::Typing { conversation, participant, identity, listeners } => {
+                    let Core { world, sockets, .. } = core;
+                    let typing = (conversation, participant, identity.as_str());
+                    sockets.publish_typing(typing, &listeners, world.ids_mut());
+                }
+                Effect::Happened(what) => self.note(core, at, what),
+            }
+        }
+    }
+
+    fn post_action(&self, core: &mut Core, at: Timestamp, occurrence: &Occurrence) {
+        for target in core.world.targets(occurrence) {
+            let outgoing = self.outgoing(core, occurrence, target);
+            let fault = self.fault_in(core, Occasion::Webhook(outgoing.kind.as_str()));
+            let mut held = std::mem::take(&mut core.swapped);
+            match fault {
+                Some(Action::Lose) => {
+                    let lost = Happening::WebhookLost {
+                        event_type: outgoing.kind.as_str(),
+                        reason: "a fault lost it",
+                    };
+                    self.note(core, at, lost);
+                }
+                Some(Action::Swap) => core.swapped.push(outgoing),
+                Some(Action::Duplicate) => {
+                    self.send(core, at, outgoing.clone());
+                    self.send(core, at, outgoing);
+                }
+                Some(Action::MisSign) => {
+                    self.send(core, at, Outgoing { mis_sign: true, ..outgoing });
+                }
+                Some(Action::Delay { ms }) => {
+                    let delay = Some(Duration::from_millis(ms));
+                    self.send(core, at, Outgoing { delay, ..outgoing });
+                }
+                Some(_) | None => self.send(core, at, outgoing),
+            }
+            for late in held.drain(..) {
+                self.send(core, at, late);
+            }
+        }
+    }
+
+    fn send(&self, core: &mut Core, at: Timestamp, outgoing: Outgoing) {
+        let event_type = outgoing.kind.as_str();
+        if self.outgoing.try_send(outgoing).is_err() {
+            let lost = Happening::WebhookLost { event_type, reason: "too many webhooks wait" };
+            self.note(core, at, lost);
+        }
+    }
+
+    fn outgoing(&self, core: &mut Core, occurrence: &Occurrence, target: Target) -> Outgoing {
+        Outgoing {
+            target,
+            kind: occurrence.kind,
+            conversation: occurrence.conversation,
+            fields: request::fields(core.world.account(), occurrence),
+            delivery_id: core.world.ids_mut().uuid().to_string(),
+            delay: None,
+            mis_sign: false,
+        }
+    }
+
+    pub(super) fn fault_in(&self, core: &mut Core, occasion: Occasion<'_>) -> Option<Action> {
+        let (fault_id, action) = core.faults.take(occasion)?;
+        let applied = Happening::FaultApplied { fault_id, action: action.name() };
+        self.note(core, self.clock.wall(), applied);
+        Some(action)
+    }
+
+    fn note(&self, core: &mut Core, at: Timestamp, what: Happening) {
+        let record = core.records.add(at, what);
+        // Nobody need be watching.
+        let _ = self.watchers.send(record);
+    }
+}
+
+/// Takes messages to phones: all wait equally long, so they arrive in their order.
+async fn deliver(
+    hub: Weak<Hub>,
+    clock: Clock,
+    mut deliveries: mpsc::Receiver<(Moment, Delivery)>,
+    stop: CancellationToken,
+) {
+    loop {
+        let next = tokio::select! {
+            () = stop.cancelled() => return,
+            next = deliveries.recv() => next,
+        };
+        let Some((due, delivery)) = next else { return };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep_until(due) => {}
+        }
+        let Some(hub) = hub.upgrade() else { return };
+        let arrived = hub.with(|core, at| {
+            core.world.advance_delivery(at, delivery, (DeliveryStatus::Delivered, None))
+        });
+        // The conversation or message may be gone by now, which is nobody's fault.
+        if arrived.is_err() {
+            tracing::debug!(message_sid = %delivery.1, "a delivered message is gone");
+        }
+    }
+}

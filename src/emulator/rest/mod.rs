@@ -1,0 +1,312 @@
+//! Twilio's REST APIs: Conversations v1 and a little of the messaging API of 2010-04-01.
+//!
+//! One entry, [`serve`]: authenticate, bound and read the body, let a fault have its way, answer,
+//! record. What a request means is pure ([`path`], [`fields`], [`page`], [`json`]); what it does goes
+//! through the hub. Secrets enter here only to be compared with basic authentication.
+
+mod auth;
+mod conversations;
+pub mod fields;
+pub mod json;
+mod messages;
+mod messaging;
+pub mod page;
+mod participants;
+pub mod path;
+mod settings;
+mod users;
+mod webhooks;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use serde_json::Value;
+
+use self::fields::Fields;
+use self::json::View;
+use self::path::{Inner, Resource, Scope};
+use super::faults::{Action, Occasion};
+use super::hub::{Core, Hub};
+use super::record::Happening;
+use super::state::World;
+use super::state::command::{Actor, Command, Outcome};
+use super::state::model::{Conversation, Message};
+use super::state::refusal::Refusal;
+use crate::clock::Timestamp;
+use crate::pii::Pii;
+use crate::twilio::sid::ChatServiceSid;
+
+/// Bytes of a request body; a 32 KB message in escapes is about 100 KB.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// A status and a resource.
+    Json(u16, Value),
+    /// Nothing, after a removal.
+    Empty,
+}
+
+type Answered = Result<Reply, Refusal>;
+
+/// A request with what handlers need of it.
+struct Call<'a> {
+    hub: &'a Hub,
+    method: &'a Method,
+    form: Fields,
+    query: Fields,
+    /// Whether the caller wants webhooks to fire.
+    hooks: bool,
+    /// What pages of this list start with.
+    path: &'a str,
+}
+
+/// Why no answer is given at all: a fault breaks the connection.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("a fault breaks the connection")]
+pub(super) struct Broken;
+
+/// Answers a REST request.
+///
+/// # Errors
+///
+/// If a fault wants the connection broken.
+pub(super) async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Response<Body>, Broken> {
+    let started = hub.clock().now();
+    let (parts, body) = request.into_parts();
+    let (path, method) = (parts.uri.path().to_owned(), parts.method.clone());
+    let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
+    let form = bytes.as_ref().map(|bytes| Fields::parse(bytes)).unwrap_or_default();
+    let fields = form.pairs().to_vec();
+    let call = Call {
+        hub: &hub,
+        method: &method,
+        form,
+        query: Fields::parse(parts.uri.query().unwrap_or_default().as_bytes()),
+        hooks: header_text(&parts.headers, "x-twilio-webhook-enabled").as_deref() == Some("true"),
+        path: &path,
+    };
+    let fault = hub.fault(Occasion::Rest(method.as_str(), &path));
+    if let Some(Action::Delay { ms }) = fault {
+        hub.sleep(Duration::from_millis(ms)).await;
+    }
+    let answered = match &fault {
+        Some(Action::Answer { .. } | Action::BreakBefore) => None,
+        Some(_) | None => Some(match bytes {
+            Err(_) => Err(Refusal::TooLarge),
+            Ok(_) => match auth::check(&hub.credentials, &parts.headers) {
+                false => Err(Refusal::Unauthenticated),
+                true => call.answer().await,
+            },
+        }),
+    };
+    let response = respond(&hub, answered, fault).await;
+    let status = response.as_ref().map(|(response, _)| response.status().as_u16()).ok();
+    hub.record(Happening::Rest {
+        method: method.to_string(),
+        path: Pii::new(path),
+        fields,
+        status,
+        code: response.as_ref().ok().and_then(|(_, code)| *code),
+        elapsed_ms: u64::try_from(hub.clock().now().since(started).as_millis()).unwrap_or(u64::MAX),
+    });
+    response.map(|(response, _)| response)
+}
+
+/// Turns what was answered, or a fault, into a response and its error code.
+async fn respond(
+    hub: &Hub,
+    answered: Option<Answered>,
+    fault: Option<Action>,
+) -> Result<(Response<Body>, Option<u32>), Broken> {
+    let (status, code, body, retry_after) = match (fault, answered) {
+        (Some(Action::BreakBefore | Action::BreakAfter), _) => return Err(Broken),
+        (Some(Action::Silence), _) => {
+            hub.stop.cancelled().await;
+            return Err(Broken);
+        }
+        (Some(Action::Answer { status, code, retry_after }), _) => {
+            (status, code, Some(fault_body(status, code)), retry_after)
+        }
+        (Some(Action::AnswerAfter { status, code }), _) => {
+            (status, code, Some(fault_body(status, code)), None)
+        }
+        (_, Some(Ok(Reply::Json(status, body)))) => (status, None, Some(body), None),
+        (_, Some(Ok(Reply::Empty)) | None) => (204, None, None, None),
+        (_, Some(Err(refusal))) => {
+            (refusal.status(), Some(refusal.code()), Some(refusal_body(&refusal)), None)
+        }
+    };
+    let request_id = hub.with(|core, _| core.world.ids_mut().raw("RQ"));
+    let mut response = Response::builder()
+        .status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+        // Source: REST notes 1, "Answer headers", read 2026-11-21.
+        .header("twilio-request-id", request_id)
+        .header("twilio-concurrent-requests", "1")
+        .header("x-home-region", "us1");
+    if let Some(seconds) = retry_after {
+        response = response.header(header::RETRY_AFTER, seconds.to_string());
+    }
+    if status == 401 {
+        response = response.header(header::WWW_AUTHENTICATE, "Basic realm=\"Twilio API\"");
+    }
+    let body = match body {
+        None => Body::empty(),
+        Some(body) => {
+            response = response.header(header::CONTENT_TYPE, "application/json;charset=utf-8");
+            Body::from(body.to_string())
+        }
+    };
+    let response = response.body(body).expect("statuses and header values are well formed");
+    Ok((response, code))
+}
+
+/// Twilio names the path that it does not find.
+fn refusal_body(refusal: &Refusal) -> Value {
+    refusal.body()
+}
+
+pub(super) fn fault_body(status: u16, code: Option<u32>) -> Value {
+    let code = code.unwrap_or(match status {
+        401 => 20003,
+        404 => 20404,
+        429 => 20429,
+        503 => 20503,
+        _ => 20500,
+    });
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    serde_json::json!({
+        "code": code,
+        "message": reason.unwrap_or("Error"),
+        "more_info": format!("https://www.twilio.com/docs/errors/{code}"),
+        "status": status,
+    })
+}
+
+pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+impl Call<'_> {
+    async fn answer(&self) -> Answered {
+        if self.path.starts_with("/2010-04-01/") {
+            return self.messaging().await;
+        }
+        match path::resource(self.path)? {
+            Resource::AccountConfiguration => self.account_configuration(),
+            Resource::AccountWebhooks => self.hook_settings(None),
+            Resource::Addresses => self.addresses(),
+            Resource::Address(sid) => self.address(&sid),
+            Resource::Services => self.services(),
+            Resource::Service(service) => self.service(service),
+            Resource::ServiceConfiguration(service) => self.service_configuration(service),
+            Resource::ServiceWebhooks(service) => self.hook_settings(Some(service)),
+            Resource::Scoped(scope, inner) => self.scoped(scope, inner).await,
+        }
+    }
+
+    async fn scoped(&self, scope: Scope, inner: Inner) -> Answered {
+        let service = self.service_of(scope)?;
+        match inner {
+            Inner::Conversations => self.conversations(scope, service).await,
+            Inner::Conversation(one) => self.conversation(scope, service, &one).await,
+            Inner::ConversationWithParticipants => self.with_participants(scope, service).await,
+            Inner::ParticipantConversations => self.participant_conversations(scope, service),
+            Inner::Participants(of) => self.participants(scope, service, &of).await,
+            Inner::Participant(of, one) => self.participant(scope, service, (&of, &one)).await,
+            Inner::Messages(of) => self.messages(scope, service, &of).await,
+            Inner::Message(of, one) => self.message(scope, service, (&of, &one)).await,
+            Inner::Receipts(of, message) => self.receipts(scope, service, (&of, &message)),
+            Inner::Receipt(of, message, one) => self.receipt(scope, service, (&of, &message, &one)),
+            Inner::Hooks(of) => self.hooks(scope, service, &of),
+            Inner::Hook(of, one) => self.hook(scope, service, (&of, &one)),
+            Inner::Users => self.users(scope, service).await,
+            Inner::User(one) => self.user(scope, service, &one).await,
+            Inner::UserConversations(user) => self.user_conversations(scope, service, &user),
+            Inner::UserConversation(user, of) => {
+                self.user_conversation(scope, service, (&user, &of)).await
+            }
+        }
+    }
+
+    /// The service that a path means; it must exist.
+    fn service_of(&self, scope: Scope) -> Result<ChatServiceSid, Refusal> {
+        self.read(|world| {
+            let service = scope.service.unwrap_or_else(|| world.default_service());
+            world.find_service(service).map(|service| service.sid)
+        })
+    }
+
+    fn view(&self, scope: Scope) -> View {
+        let root = self.hub.urls.conversations.as_str().trim_end_matches('/');
+        let base = match scope.service {
+            None => format!("{root}/v1"),
+            Some(service) => format!("{root}/v1/Services/{service}"),
+        };
+        View { account: self.hub.credentials.account_sid, base, service: scope.service }
+    }
+
+    /// The view of things that belong to the account.
+    fn account_view(&self) -> View {
+        self.view(Scope { service: None })
+    }
+
+    fn list_place<'k>(&self, key: &'k str, filters: Vec<(&'k str, &'k str)>) -> page::Place<'k> {
+        let root = self.hub.urls.conversations.as_str().trim_end_matches('/');
+        page::Place { key, url: format!("{root}{}", self.path), filters }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&World) -> Result<T, Refusal>) -> Result<T, Refusal> {
+        self.hub.with(|core, _| read(&core.world))
+    }
+
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Core, Timestamp) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        self.hub.with(change)
+    }
+
+    /// Makes a write as the REST API and shows what came of it.
+    async fn perform(&self, scope: Scope, status: u16, command: Command) -> Answered {
+        let actor = Actor::Api { hooks: self.hooks };
+        let outcome = self.hub.perform(&actor, command).await?;
+        let view = self.view(scope);
+        let shown = self.read(|world| show(world, &view, outcome))?;
+        Ok(shown.map_or(Reply::Empty, |shown| Reply::Json(status, shown)))
+    }
+
+    /// Holds the form to the fields that the resource has, in strict mode.
+    fn allow(&self, form: &[&str]) -> Result<(), Refusal> {
+        if self.hub.options.strict { self.form.only(form) } else { Ok(()) }
+    }
+
+    /// Holds the query to the filters that the list has, in strict mode.
+    fn allow_query(&self, filters: &[&str]) -> Result<(), Refusal> {
+        const PAGING: [&str; 3] = ["PageSize", "Page", "PageToken"];
+        let known: Vec<&str> = PAGING.iter().chain(filters).copied().collect();
+        if self.hub.options.strict { self.query.only(&known) } else { Ok(()) }
+    }
+}
+
+/// What a write made, as a resource.
+fn show(world: &World, view: &View, outcome: Outcome) -> Result<Option<Value>, Refusal> {
+    let conversation = |sid| world.conversation(sid).ok_or(Refusal::NotFound);
+    Ok(match outcome {
+        Outcome::Removed => None,
+        Outcome::Conversation(sid) => Some(view.conversation(conversation(sid)?)),
+        Outcome::Participant(sid, one) | Outcome::RepeatedParticipant(sid, one) => {
+            let of = conversation(sid)?;
+            let one = of.participant_by_sid(one).ok_or(Refusal::NotFound)?;
+            Some(view.participant(of, one))
+        }
+        Outcome::Message(sid, one) | Outcome::RepeatedMessage(sid, one) => {
+            let (of, one): (&Conversation, &Message) = world.find_message(sid, one)?;
+            Some(view.message(of, one))
+        }
+        Outcome::User(sid) => Some(view.user(world.user(sid).ok_or(Refusal::NotFound)?)),
+    })
+}

@@ -1,0 +1,104 @@
+//! Listens, and hands each request to the door that it belongs to.
+//!
+//! One tracked task a connection; a header that does not come in time ends it, and so does the
+//! emulator's stop. A door that answers with an error breaks the connection without an answer, which
+//! is what faults ask for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::hub::Hub;
+use super::rest::Broken;
+use super::{control, media, phone, rest, twilsock};
+
+/// How long a client may take to send a request's header.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Accepts connections until the emulator stops.
+pub(super) async fn accept(hub: Arc<Hub>, listener: TcpListener) {
+    loop {
+        let accepted = tokio::select! {
+            () = hub.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                hub.tasks.spawn(connection(Arc::clone(&hub), stream));
+            }
+            Err(error) => {
+                // Too many open files, most likely: it passes.
+                tracing::warn!(%error, "a connection was not accepted");
+                hub.sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(hub: Arc<Hub>, stream: TcpStream) {
+    // Small answers must not wait for more of them.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    let stop = hub.stop.clone();
+    let service = service_fn(move |request: Request<Incoming>| route(Arc::clone(&hub), request));
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut serving = std::pin::pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = stop.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::trace!(target: "wire::http", %error, "a connection ended with an error");
+    }
+}
+
+async fn route(hub: Arc<Hub>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+    let request = request.map(Body::new);
+    let path = request.uri().path().to_owned();
+    if path == "/v3/wsconnect" {
+        return twilsock::upgrade(hub, request).await;
+    }
+    if media::is_media(&path) {
+        return Ok(media::serve(&hub, request).await);
+    }
+    if path.starts_with("/v1/") || path.starts_with("/2010-04-01/") {
+        return rest::serve(hub, request).await;
+    }
+    if path.starts_with(control::BASE) {
+        return Ok(control::http::serve(hub, request).await);
+    }
+    if path == "/" {
+        return Ok(phone::page());
+    }
+    Ok(not_found())
+}
+
+fn not_found() -> Response<Body> {
+    let mut response = Response::new(Body::from("not found\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
+}
+
+/// Answers JSON.
+pub(super) fn json(status: u16, body: &serde_json::Value) -> Response<Body> {
+    Response::builder()
+        .status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
+        .header("content-type", "application/json")
+        .header("access-control-allow-origin", "*")
+        .body(Body::from(body.to_string()))
+        .expect("the header values are well formed")
+}
