@@ -5,6 +5,7 @@
 //! prints. The process environment is read once, in [`main`], and handed on as a value.
 
 mod config;
+mod emulator;
 mod health;
 mod signature;
 
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Shows the effective settings with their origins, and everything that is wrong with them.
     Config(config::Args),
+    /// Runs a Twilio for this machine: REST, webhooks, the realtime socket and a page with phones.
+    Emulator(Box<emulator::Args>),
     /// Asks the service on this machine whether it is well; the health check of containers.
     Health(health::Args),
     /// Checks a webhook's signature by hand.
@@ -42,6 +45,9 @@ pub enum Error {
     /// The config command failed.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// The emulator command failed.
+    #[error(transparent)]
+    Emulator(#[from] emulator::Error),
     /// The health command failed.
     #[error(transparent)]
     Health(#[from] health::Error),
@@ -63,6 +69,7 @@ pub fn main() -> ExitCode {
 fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
     match command {
         Command::Config(args) => Ok(config::run(&args, environment)?),
+        Command::Emulator(args) => Ok(emulator::run(&args)?),
         Command::Health(args) => Ok(health::run(&args, environment)?),
         Command::Signature(args) => Ok(signature::run(&args, environment)),
     }

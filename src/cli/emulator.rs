@@ -1,0 +1,109 @@
+//! `chimein emulator`: runs a Twilio for this machine until it is told to stop.
+//!
+//! Prints one line of JSON when it is ready, with everything that a client must know, so that a
+//! script can start it and read on. The credentials in it are made up and open nothing else.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use url::Url;
+
+use crate::emulator::{self, Emulator, Options};
+
+/// Options of `chimein emulator`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// How others reach it, if not by the address it listens on.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<Url>,
+    /// Where the service's post-action webhooks go.
+    #[arg(long, value_name = "URL")]
+    webhook_url: Option<Url>,
+    /// Refuses form fields and filters that a resource does not have.
+    #[arg(long)]
+    strict: bool,
+    /// Makes all sids, credentials and faults repeatable.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// Lets only configured addresses make conversations of incoming messages.
+    #[arg(long)]
+    configured_addresses_only: bool,
+}
+
+/// Says why the emulator did not run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The runtime could not be started.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    /// The emulator could not be started.
+    #[error("cannot start the emulator")]
+    Start(#[source] emulator::Error),
+    /// The signals that end it cannot be heard.
+    #[error("cannot listen for signals")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Runs until SIGINT or SIGTERM.
+pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: &Args) -> Result<ExitCode, Error> {
+    let mut signals = Signals::listen().map_err(Error::Signals)?;
+    let emulator = Emulator::start(options(args)).await.map_err(Error::Start)?;
+    println!("{}", emulator.info());
+    signals.wait().await;
+    emulator.shutdown().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(args: &Args) -> Options {
+    Options {
+        listen: args.listen,
+        public_url: args.public_url.clone(),
+        webhook_url: args.webhook_url.clone(),
+        strict: args.strict,
+        seed: args.seed,
+        autocreate_all: !args.configured_addresses_only,
+        ..Options::default()
+    }
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())? })
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(unix)]
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    async fn wait(&mut self) {
+        // Without a handler for it there is nothing but waiting.
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
