@@ -97,6 +97,7 @@ async fn accept_until_cancelled(
                         drop(permit);
                     });
                 }
+                Err(error) if was_the_clients(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::select! {
@@ -119,8 +120,20 @@ async fn accept(
         .await
         .expect("the semaphore is never closed while its only owner accepts");
     let (stream, peer) = listener.accept().await?;
-    stream.set_nodelay(true)?;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection ended before it began");
+    }
     Ok((stream, peer, permit))
+}
+
+/// Whether a connection failed by the client's doing, which says nothing about the next one.
+fn was_the_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Answers one connection's requests until either side ends it.
