@@ -9,12 +9,12 @@ mod emulator;
 mod health;
 mod signature;
 
-use std::error::Error as StdError;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::Environment;
+use crate::telemetry::chain::Chain;
 
 /// The exit code for misuse: wrong arguments, or settings that do not fit together.
 pub const MISUSE: u8 = 2;
@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
     match run(Cli::parse().command, &environment) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("chimein: {}", chain(&error));
+            eprintln!("chimein: {}", Chain(&error));
             ExitCode::FAILURE
         }
     }
@@ -77,15 +77,8 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
 
 /// Writes an error and all its sources on one line.
 #[must_use]
-pub fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
+pub fn chain(error: &dyn std::error::Error) -> String {
+    Chain(error).to_string()
 }
 
 #[cfg(test)]
@@ -103,14 +96,5 @@ mod tests {
     fn the_version_is_the_package_version() {
         let error = Cli::try_parse_from(["chimein", "--version"]).unwrap_err();
         assert_eq!(error.to_string(), format!("chimein {}\n", env!("CARGO_PKG_VERSION")));
-    }
-
-    #[test]
-    fn a_chain_names_every_cause() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("cannot read the file")]
-        struct Outer(#[source] std::io::Error);
-        let error = Outer(std::io::Error::other("disk on fire"));
-        assert_eq!(chain(&error), "cannot read the file: disk on fire");
     }
 }

@@ -4,6 +4,7 @@
 //! system ([`metrics`]), and the stages of each message for those who watch one ([`journal`]).
 //! None of them decides anything.
 
+pub mod chain;
 pub mod journal;
 pub mod log;
 pub mod metrics;

@@ -14,6 +14,7 @@ pub struct Field {
 
 /// Every field that a log line of this program may carry, in alphabetical order.
 pub const FIELDS: &[Field] = &[
+    field("action", "what an operator asked for: redrive or drop"),
     field("address", "the network address listened on or connected to"),
     field("attempt", "the number of this try, counted from 1"),
     field("close_code", "the code that closed a WebSocket"),
