@@ -260,6 +260,40 @@ async fn forwarded_headers_count_only_where_they_are_trusted() {
 }
 
 #[tokio::test]
+async fn refusals_are_logged_with_reason_and_urls_and_nothing_personal() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let rig = Rig { intake: Recorder::failing(), ..Rig::new() };
+    let body = format!("{}&Body=planted&Author=%2B15555550123", form("onMessageAdded"));
+    let mut forged = rig.post(&body);
+    *forged.uri_mut() = format!("{ROUTE}?secret=planted").parse().unwrap();
+    let _ = rig.ask(forged).await;
+    let _ = rig.ask(rig.post(&body)).await;
+    let _ = rig.ask(rig.post(&body.replace("MessageSid=", "MessageSid=planted"))).await;
+
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    for part in [
+        r#"WARN"#,
+        r#"reason="mismatch""#,
+        "https://bot.example.com/webhooks/twilio?secret=…",
+        r#"ERROR"#,
+        r#"error="disk full""#,
+        "the field MessageSid cannot be read",
+    ] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+    for part in ["planted", "5555", "token"] {
+        assert!(!log.replace("the auth token", "").contains(part), "{part}: {log}");
+    }
+}
+
+#[tokio::test]
 async fn the_next_token_is_taken_during_a_rotation() {
     let mut rig = Rig::new();
     rig.options.keys.auth_tokens.insert(0, SecretString::from("next".to_owned()));
@@ -339,6 +373,21 @@ impl Rig {
                 && line.contains(&format!("outcome=\"{outcome}\""))
                 && line.contains(&format!("event_type=\"{event_type}\""))
         })
+    }
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
