@@ -1,0 +1,349 @@
+//! What an acknowledged, durable webhook costs, beside a handler that only checks the signature.
+//!
+//! `cargo bench --bench webhook`. Takes about a minute. The server is a child process with one worker
+//! thread, pinned to one core where `taskset` is at hand, so its CPU time is its own (the queue's
+//! writer thread included); the load comes from this process, over keep-alive connections on loopback,
+//! each with one request at a time and a new conversation in every request. Each row is a fresh
+//! server and a fresh file.
+
+use std::error::Error;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use chimein::clock::{Clock, Moment};
+use chimein::http;
+use chimein::queue::{Append, JobId, Key, Queue, QueueName, Store, embedded};
+use chimein::telemetry::metrics::Metrics;
+use chimein::twilio::events::{Envelope, Event};
+use chimein::twilio::signature::{self, Algorithm, Body, Keys};
+use chimein::webhook::{Intake, Meta, Options, PublicBase, ROUTE, Unavailable, router};
+use comfy_table::Table;
+use futures::future::BoxFuture;
+use secrecy::SecretString;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+const CONNECTIONS: [usize; 4] = [1, 8, 64, 256];
+const WARM_UP: Duration = Duration::from_millis(500);
+const TIME_PER_ROW: Duration = Duration::from_secs(4);
+const CPU_RATIO_AIM: f64 = 2.5;
+const P99_AIM: Duration = Duration::from_millis(5);
+
+/// Tells the child process which server to be, and where its file is.
+const SERVE: &str = "CHIMEIN_BENCH_SERVE";
+const FILE: &str = "CHIMEIN_BENCH_FILE";
+const BASE: &str = "http://bench.example";
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+const ACCOUNT: &str = "ACc3c3c3c3c3c3c3c3c3c3c3c3c3c3c3c3";
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+fn main() -> Result<(), Failure> {
+    match std::env::var(SERVE).as_deref() {
+        Ok("bare") => serve(false),
+        Ok(_) => serve(true),
+        Err(_) => measure(),
+    }
+}
+
+fn measure() -> Result<(), Failure> {
+    let mut table = Table::new();
+    let _ = table.set_header([
+        "connections",
+        "bare/s",
+        "durable/s",
+        "x bare",
+        "bare CPU µs",
+        "durable CPU µs",
+        "x CPU",
+        "bare p50/p99 ms",
+        "durable p50/p99 ms",
+        "aim",
+    ]);
+    for connections in CONNECTIONS {
+        let bare = row("bare", connections)?;
+        let durable = row("durable", connections)?;
+        let ratio = durable.cpu_each_us / bare.cpu_each_us;
+        let met = ratio <= CPU_RATIO_AIM && durable.p99 <= P99_AIM;
+        let aimed = connections >= 64;
+        let _ = table.add_row([
+            connections.to_string(),
+            format!("{:.0}", bare.rate),
+            format!("{:.0}", durable.rate),
+            format!("{:.2}", durable.rate / bare.rate),
+            format!("{:.1}", bare.cpu_each_us),
+            format!("{:.1}", durable.cpu_each_us),
+            format!("{ratio:.2}"),
+            bare.latencies(),
+            durable.latencies(),
+            if !aimed {
+                "-"
+            } else if met {
+                "met"
+            } else {
+                "missed"
+            }
+            .to_owned(),
+        ]);
+    }
+    println!(
+        "server on {}\n{table}\naim from 64 connections on: at most {CPU_RATIO_AIM} times the bare \
+         handler's CPU, p99 at most {} ms",
+        if pins() { "one core (taskset)" } else { "any core (no taskset)" },
+        P99_AIM.as_millis()
+    );
+    Ok(())
+}
+
+struct Row {
+    rate: f64,
+    cpu_each_us: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+impl Row {
+    fn latencies(&self) -> String {
+        format!("{:.2}/{:.2}", self.p50.as_secs_f64() * 1e3, self.p99.as_secs_f64() * 1e3)
+    }
+}
+
+/// Runs one server under load.
+fn row(kind: &str, connections: usize) -> Result<Row, Failure> {
+    let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
+    let (mut child, address) = start(kind, &dir.path().join("queue.db"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let pid = child.id();
+    let row = runtime.block_on(async {
+        let _ = load(address, connections, 0, WARM_UP).await?;
+        let (cpu, clock) = (cpu_time(pid)?, Clock::start());
+        let mut latencies = load(address, connections, 1, TIME_PER_ROW).await?;
+        let elapsed = clock.now().since(Moment::ORIGIN);
+        let cpu = cpu_time(pid)?.saturating_sub(cpu);
+        latencies.sort_unstable();
+        let count = f64::from(u32::try_from(latencies.len())?);
+        Ok::<_, Failure>(Row {
+            rate: count / elapsed.as_secs_f64(),
+            cpu_each_us: cpu.as_secs_f64() * 1e6 / count,
+            p50: latencies[latencies.len() / 2],
+            p99: latencies[latencies.len() * 99 / 100],
+        })
+    })?;
+    drop(child.stdin.take()); // the child's sign to stop
+    let _ = child.wait()?;
+    Ok(row)
+}
+
+async fn load(
+    address: SocketAddr,
+    connections: usize,
+    phase: usize,
+    time: Duration,
+) -> Result<Vec<Duration>, Failure> {
+    let mut tasks = JoinSet::new();
+    let clock = Clock::start();
+    for connection in 0..connections {
+        let _ = tasks.spawn(ask_until(address, phase * 1_000 + connection, clock, time));
+    }
+    let mut latencies = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        latencies.extend(done??);
+    }
+    Ok(latencies)
+}
+
+/// One connection: a request, its answer, the next request.
+async fn ask_until(
+    address: SocketAddr,
+    connection: usize,
+    clock: Clock,
+    time: Duration,
+) -> Result<Vec<Duration>, Failure> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let secret = SecretString::from(TOKEN.to_owned());
+    let mut latencies = Vec::new();
+    let mut buffer = vec![0; 4096];
+    let mut round = 0;
+    while clock.now().since(Moment::ORIGIN) < time {
+        let request = request(&secret, connection, round);
+        round += 1;
+        let began = clock.now();
+        stream.write_all(request.as_bytes()).await?;
+        read_answer(&mut stream, &mut buffer).await?;
+        latencies.push(clock.now().since(began));
+    }
+    Ok(latencies)
+}
+
+async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<(), Failure> {
+    let mut have = 0;
+    loop {
+        let read = stream.read(&mut buffer[have..]).await?;
+        if read == 0 {
+            return Err("the server closed the connection".into());
+        }
+        have += read;
+        let text = std::str::from_utf8(&buffer[..have])?;
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        if !head.starts_with("HTTP/1.1 200") {
+            return Err(format!("answered {}", head.lines().next().unwrap_or("")).into());
+        }
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .ok_or("no content-length")?;
+        if body.len() >= length.parse()? {
+            return Ok(());
+        }
+    }
+}
+
+/// A request as Twilio sends it when a text makes a conversation.
+fn request(secret: &SecretString, connection: usize, round: u64) -> String {
+    let body = format!(
+        "MessagingServiceSid=MGb2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2&RetryCount=0\
+         &EventType=onConversationAdded&Attributes=%7B%7D&DateCreated=2026-08-10T18%3A00%3A58.111Z\
+         &ChatServiceSid=IS29292929292929292929292929292929&AccountSid={ACCOUNT}&Source=SMS\
+         &MessagingBinding.ProxyAddress=%2B15005550006&MessagingBinding.Address=%2B15005550001\
+         &DateUpdated=2026-08-10T18%3A00%3A58.111Z&State=active&ClientIdentity=&FriendlyName=\
+         &ConversationSid=CH{connection:016x}{round:016x}"
+    );
+    let url = format!("{BASE}{ROUTE}");
+    let signature = signature::sign(secret, Algorithm::HmacSha1, &url, Body::Form(body.as_bytes()));
+    format!(
+        "POST {ROUTE} HTTP/1.1\r\nhost: bench.example\r\nuser-agent: TwilioProxy/1.1\r\naccept: */*\r\n\
+         content-type: application/x-www-form-urlencoded; charset=utf-8\r\n\
+         x-twilio-signature: {signature}\r\n\
+         i-twilio-idempotency-token: 2c1c3c1e-7f5e-4d8e-9f55-5d6f3a1b2c3d\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Starts this program again as the server.
+fn start(kind: &str, file: &Path) -> Result<(Child, SocketAddr), Failure> {
+    let program = std::env::current_exe()?;
+    let mut command = if pins() {
+        let mut command = Command::new("taskset");
+        let _ = command.args(["-c", "0"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    let mut child = command
+        .env(SERVE, kind)
+        .env(FILE, file)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut line = String::new();
+    let stdout = child.stdout.take().ok_or("no standard output")?;
+    let _ = BufReader::new(stdout).read_line(&mut line)?;
+    Ok((child, line.trim().parse()?))
+}
+
+fn pins() -> bool {
+    let taskset = Command::new("taskset").args(["-c", "0", "true"]).status();
+    taskset.is_ok_and(|status| status.success())
+}
+
+/// User and system time of a process; the kernel counts it in hundredths of a second.
+fn cpu_time(pid: u32) -> Result<Duration, Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, fields) = stat.rsplit_once(") ").ok_or("no stat")?;
+    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u64>);
+    let ticks = ticks.sum::<Result<u64, _>>()?;
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+/// The child: serves until its standard input ends.
+fn serve(durable: bool) -> Result<(), Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let store = Store::open(embedded::Options::new(std::env::var(FILE)?))?;
+        let keys = Keys { auth_tokens: vec![SecretString::from(TOKEN.to_owned())], shared: vec![] };
+        let router = if durable {
+            let mut options = Options::new(ACCOUNT.parse()?, keys);
+            options.public_base = Some(PublicBase::new(BASE));
+            let clock = Clock::start();
+            let intake = Joins { queue: store.queue(QueueName::Joins), clock };
+            router(options, Arc::new(intake), Metrics::new(), clock)
+        } else {
+            bare(Arc::new(keys))
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?);
+        let cancel = CancellationToken::new();
+        let until = cancel.clone();
+        let waiting = tokio::task::spawn_blocking(move || {
+            let ended = std::io::stdin().read_to_end(&mut Vec::new());
+            until.cancel();
+            ended
+        });
+        // The server runs on the worker thread, as in the service.
+        let serving = tokio::spawn(http::serve(listener, router, http::Options::default(), cancel));
+        serving.await?;
+        let _ = waiting.await??;
+        store.close().await;
+        std::io::stdout().flush()?;
+        Ok::<_, Failure>(())
+    })
+}
+
+/// A handler that checks the signature and stores nothing.
+fn bare(keys: Arc<Keys>) -> Router {
+    let check = move |headers: HeaderMap, body: Bytes| async move {
+        let signatures: Vec<_> =
+            headers.get_all(signature::HEADER).iter().map(|value| value.as_bytes()).collect();
+        let request = signature::Request {
+            url: &format!("{BASE}{ROUTE}"),
+            body: Body::Form(&body),
+            signatures: &signatures,
+            settings: &[],
+        };
+        match signature::verify(&keys, &request) {
+            Ok(()) => (StatusCode::OK, r#"{"ok":true}"#),
+            Err(_) => (StatusCode::FORBIDDEN, r#"{"error":"invalid_signature"}"#),
+        }
+    };
+    Router::new().route(ROUTE, post(check))
+}
+
+/// Appends a join job for each conversation, with the pipeline's id, lane and payload.
+struct Joins {
+    queue: Queue,
+    clock: Clock,
+}
+
+impl Intake for Joins {
+    fn take(&self, event: Envelope, _meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let Event::ConversationAdded(conversation) = event.event else { return Ok(()) };
+            let sid = conversation.conversation_sid;
+            let job = Append {
+                id: JobId::digest("join", &[sid.as_bytes()]),
+                key: Key::new(sid.to_string()).map_err(Unavailable::new)?,
+                position: None,
+                not_before: None,
+                payload: json!({ "V1": { "conversation": sid, "at": self.clock.wall() } })
+                    .to_string()
+                    .into_bytes(),
+            };
+            self.queue.append(vec![job]).await.map_err(Unavailable::new).map(|_| ())
+        })
+    }
+}
