@@ -26,6 +26,7 @@ pub const FIELDS: &[Field] = &[
     field("elapsed_ms", "how long it took, in milliseconds"),
     field("error", "what went wrong, with its causes"),
     field("event_type", "Twilio's name of the event"),
+    field("frame", "a frame of the socket, under targets wire::* only"),
     field("identity", "the bot's own identity, never a person's"),
     field("job_id", "the queue's job, 32 hexadecimal digits"),
     field("key", "the setting it is about"),
