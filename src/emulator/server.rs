@@ -98,7 +98,6 @@ pub(super) fn json(status: u16, body: &serde_json::Value) -> Response<Body> {
     Response::builder()
         .status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
         .header("content-type", "application/json")
-        .header("access-control-allow-origin", "*")
         .body(Body::from(body.to_string()))
         .expect("the header values are well formed")
 }

@@ -1,6 +1,7 @@
 //! The emulator as its users see it: over HTTP, over the socket, with a webhook receiver beside it.
 
 mod rest;
+mod socket;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::broadcast;
 
+use super::record::{Happening, Record};
 use super::{Control, Emulator, Options};
 use crate::twilio::form;
 use crate::twilio::signature;
@@ -190,4 +193,18 @@ async fn receive(keys: &signature::Keys, base: &str, request: axum::extract::Req
         is_signed: signature::verify(keys, &seen).is_ok(),
         content_type,
     }
+}
+/// Waits for a record that a test is after.
+async fn until<T>(
+    records: &mut broadcast::Receiver<Record>,
+    mut wanted: impl FnMut(&Happening) -> Option<T>,
+) -> T {
+    let search = async {
+        loop {
+            if let Some(found) = wanted(&records.recv().await.unwrap().what) {
+                return found;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, search).await.expect("the awaited record came in time")
 }
