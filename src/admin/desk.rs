@@ -261,11 +261,15 @@ impl Desk {
     pub async fn settle(&self, target: Target, fate: Fate) -> Result<(), Error> {
         let queue = self.store.queue(target.queue);
         match fate {
-            Fate::Redrive => queue.redrive(target.id).await?,
-            Fate::Drop => queue.drop(target.id).await?,
+            Fate::Redrive => {
+                queue.redrive(target.id).await?;
+                tracing::info!(job_id = %target.id, "operator redrove a dead letter");
+            }
+            Fate::Drop => {
+                queue.drop(target.id).await?;
+                tracing::info!(job_id = %target.id, "operator dropped a dead letter");
+            }
         }
-        tracing::info!(job_id = %target.id, queue = %target.queue, action = fate.as_str(),
-            "operator settled a dead letter");
         Ok(())
     }
 
