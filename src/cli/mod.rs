@@ -4,9 +4,13 @@
 //! chain of what went wrong. Each command is an `Args` and a `run`. This is the only room that
 //! prints. The process environment is read once, in [`main`], and handed on as a value.
 
+mod admin_api;
 mod config;
+mod dead_letters;
 mod emulator;
 mod health;
+mod outcome;
+mod send;
 mod signature;
 
 use std::process::ExitCode;
@@ -30,10 +34,14 @@ struct Cli {
 enum Command {
     /// Shows the effective settings with their origins, and everything that is wrong with them.
     Config(config::Args),
+    /// Lists, shows, redrives and drops what could not be done.
+    DeadLetters(dead_letters::Args),
     /// Runs a Twilio for this machine: REST, webhooks, the realtime socket and a page with phones.
     Emulator(Box<emulator::Args>),
     /// Asks the service on this machine whether it is well; the health check of containers.
     Health(health::Args),
+    /// Says something in a conversation as the bot.
+    Send(send::Args),
     /// Checks a webhook's signature by hand.
     Signature(signature::Args),
 }
@@ -45,12 +53,18 @@ pub enum Error {
     /// The config command failed.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// The dead-letters command failed.
+    #[error(transparent)]
+    DeadLetters(#[from] dead_letters::Error),
     /// The emulator command failed.
     #[error(transparent)]
     Emulator(#[from] emulator::Error),
     /// The health command failed.
     #[error(transparent)]
     Health(#[from] health::Error),
+    /// The send command failed.
+    #[error(transparent)]
+    Send(#[from] send::Error),
 }
 
 /// Runs the command that the process was started with.
@@ -69,10 +83,17 @@ pub fn main() -> ExitCode {
 fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
     match command {
         Command::Config(args) => Ok(config::run(&args, environment)?),
+        Command::DeadLetters(args) => Ok(dead_letters::run(&args, environment)?),
         Command::Emulator(args) => Ok(emulator::run(&args)?),
         Command::Health(args) => Ok(health::run(&args, environment)?),
+        Command::Send(args) => Ok(send::run(&args, environment)?),
         Command::Signature(args) => Ok(signature::run(&args, environment)),
     }
+}
+
+/// Makes the runtime of a command that asks and waits.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 /// Writes an error and all its sources on one line.

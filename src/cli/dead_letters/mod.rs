@@ -1,0 +1,265 @@
+//! `chimein dead-letters`: what could not be done, why, and what becomes of it.
+//!
+//! Lists, shows, redrives and drops. A running service is asked on its admin listener; where none has
+//! the store open, the file itself is worked on and that is said. Texts and addresses are shown by
+//! `show --reveal` alone. Dropping, and redriving by selection, want `--yes`. Exit code 0 if all was
+//! done, 1 if a letter was not there or the work failed, 2 for misuse and a missing `--yes`.
+
+mod place;
+mod print;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
+use serde_json::json;
+use url::Url;
+
+use self::place::Place;
+use super::outcome::{self, Outcome};
+use super::{MISUSE, admin_api};
+use crate::admin::desk::{Fate, LETTERS_MAX, Selection, Target};
+use crate::config::{self, Environment};
+use crate::queue;
+use crate::twilio::sid::ConversationSid;
+
+/// What `chimein dead-letters` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+    /// The configuration file; without it the one that CHIMEIN_CONFIG names.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Where the service's admin listener is, instead of the place in the settings.
+    #[arg(long, global = true)]
+    url: Option<Url>,
+    /// Prints JSON instead of a table.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Lists dead letters with their causes.
+    List(List),
+    /// Shows one with its history.
+    Show(Show),
+    /// Makes dead letters open jobs again, at their old place in their conversation.
+    Redrive(Settle),
+    /// Forgets dead letters.
+    Drop(Settle),
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    #[command(flatten)]
+    selection: Choice,
+    /// How many at most, 1 to 1000.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(LETTERS_MAX)))]
+    limit: u32,
+    /// Goes on where an earlier list ended.
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Show {
+    /// The letter, as the list names it: outbox/5b9ef340c0227817947b7125b44b715c.
+    #[arg(value_name = "QUEUE/ID")]
+    target: Target,
+    /// Shows texts and addresses, too.
+    #[arg(long)]
+    reveal: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Settle {
+    /// The letters, as the list names them.
+    #[arg(value_name = "QUEUE/ID", required_unless_present = "all", conflicts_with = "all")]
+    targets: Vec<Target>,
+    /// Takes all that the selection fits instead.
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    selection: Choice,
+    /// Does it without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Which dead letters.
+#[derive(Clone, Debug, clap::Args)]
+struct Choice {
+    /// Of this queue only.
+    #[arg(long, value_parser = PossibleValuesParser::new(["joins", "inbox", "outbox"]))]
+    queue: Option<String>,
+    /// With a last cause of this class only.
+    #[arg(long)]
+    class: Option<String>,
+    /// Of this conversation only.
+    #[arg(long, value_name = "CH…")]
+    conversation: Option<ConversationSid>,
+}
+
+impl Choice {
+    fn selection(&self) -> Selection {
+        Selection {
+            queue: self.queue.clone(),
+            class: self.class.clone(),
+            conversation: self.conversation.map(|sid| sid.to_string()),
+            before: None,
+        }
+    }
+}
+
+/// Says why the dead letters could not be worked on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting that is needed is malformed.
+    #[error("the setting {key} is malformed; `chimein config` says why")]
+    Setting {
+        /// The key's name.
+        key: &'static str,
+    },
+    /// There is neither a service nor a file.
+    #[error("there is no store at {path}, and no service could be asked either")]
+    Nowhere {
+        /// Where the settings say that the store is.
+        path: PathBuf,
+        /// Why no service could be asked.
+        #[source]
+        source: admin_api::Error,
+    },
+    /// The service could not be asked, or refused.
+    #[error(transparent)]
+    Api(#[from] admin_api::Error),
+    /// The store could not do it.
+    #[error(transparent)]
+    Queue(#[from] queue::Error),
+    /// The runtime could not be made.
+    #[error("the runtime could not be started")]
+    Runtime(#[source] io::Error),
+    /// Standard output did not take the answer.
+    #[error("cannot write the dead letters")]
+    Output(#[source] io::Error),
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
+    let runtime = super::runtime().map_err(Error::Runtime)?;
+    runtime.block_on(work(args, environment))?.tell().map_err(Error::Output)
+}
+
+async fn work(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
+    let report = config::load(args.config.as_deref(), environment);
+    let place = Place::find(&report, args.url.as_ref()).await?;
+    let note = place.note();
+    let outcome = act(&place, args).await;
+    place.close().await;
+    Ok(match note {
+        Some(note) => outcome?.with_note(&note),
+        None => outcome?,
+    })
+}
+
+async fn act(place: &Place, args: &Args) -> Result<Outcome, Error> {
+    match &args.action {
+        Action::List(list) => {
+            let selection = list.selection.selection();
+            let listing = place.list(&selection, list.cursor.as_deref(), list.limit).await?;
+            let shown = if args.json { outcome::json(&listing) } else { print::listing(&listing) };
+            Ok(Outcome::done(shown))
+        }
+        Action::Show(show) => {
+            let letter = place.show(show.target, show.reveal).await?;
+            Ok(Outcome::done(if args.json {
+                outcome::json(&letter)
+            } else {
+                print::letter(&letter)
+            }))
+        }
+        Action::Redrive(settle) => settle_those(place, settle, Fate::Redrive, args.json).await,
+        Action::Drop(settle) => settle_those(place, settle, Fate::Drop, args.json).await,
+    }
+}
+
+async fn settle_those(
+    place: &Place,
+    settle: &Settle,
+    fate: Fate,
+    as_json: bool,
+) -> Result<Outcome, Error> {
+    if !settle.yes && (settle.all || fate == Fate::Drop) {
+        return ask(place, settle, fate).await;
+    }
+    let (done, missing) = if settle.all {
+        (settle_selection(place, &settle.selection, fate).await?, Vec::new())
+    } else {
+        settle_targets(place, &settle.targets, fate).await?
+    };
+    let output = if as_json {
+        let missing: Vec<_> = missing.iter().map(Target::to_string).collect();
+        outcome::json(&json!({ "done": done, "missing": missing }))
+    } else {
+        format!("{} {}\n", print::letters(done), print::past(fate))
+    };
+    let code = u8::from(!missing.is_empty());
+    let outcome = Outcome::done(output).with_code(code);
+    Ok(missing.iter().fold(outcome, |outcome, target| {
+        outcome.with_note(&format!("{target} is no dead letter, or no more"))
+    }))
+}
+
+/// Says what would be done.
+async fn ask(place: &Place, settle: &Settle, fate: Fate) -> Result<Outcome, Error> {
+    let (count, at_least) = if settle.all {
+        let listing = place.list(&settle.selection.selection(), None, LETTERS_MAX).await?;
+        (listing.letters.len(), if listing.next.is_some() { "at least " } else { "" })
+    } else {
+        (settle.targets.len(), "")
+    };
+    let letters = print::letters(u64::try_from(count).unwrap_or(u64::MAX));
+    let question = format!("would {} {at_least}{letters}; add --yes to do it", fate.as_str());
+    Ok(Outcome::done(String::new()).with_note(&question).with_code(MISUSE))
+}
+
+/// Settles page by page what was dead when the command began.
+async fn settle_selection(place: &Place, choice: &Choice, fate: Fate) -> Result<u64, Error> {
+    let mut selection = choice.selection();
+    let mut done = 0;
+    loop {
+        let bulk = place.settle_all(&selection, fate, LETTERS_MAX).await?;
+        done += bulk.done;
+        if !bulk.more || bulk.done == 0 {
+            return Ok(done);
+        }
+        selection.before = Some(bulk.before);
+    }
+}
+
+async fn settle_targets(
+    place: &Place,
+    targets: &[Target],
+    fate: Fate,
+) -> Result<(u64, Vec<Target>), Error> {
+    let (mut done, mut missing) = (0, Vec::new());
+    for &target in targets {
+        if place.settle(target, fate).await? {
+            done += 1;
+        } else {
+            missing.push(target);
+        }
+    }
+    Ok((done, missing))
+}
+
+#[cfg(test)]
+mod tests;

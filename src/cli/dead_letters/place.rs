@@ -1,0 +1,166 @@
+//! Where the dead letters are: with a running service, or in a file that no service has open.
+//!
+//! The store's lock decides. Held, a service runs and is asked on its admin listener; free, the file
+//! is opened right here, which keeps a service from starting for as long as the command takes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::Error;
+use crate::admin::desk::{Bulk, Desk, Fate, LetterShown, Listing, Selection, Target};
+use crate::cli::admin_api::{self, AdminApi};
+use crate::clock::Clock;
+use crate::config::Report;
+use crate::config::kinds::{Setting, Size};
+use crate::queue::{self, Store, embedded};
+
+/// The place that a command works on.
+pub(super) enum Place {
+    /// A running service.
+    Service(AdminApi),
+    /// A file, with the store to close at the end.
+    File { desk: Desk, store: Store, path: PathBuf },
+}
+
+impl Place {
+    /// Finds the place: the service at `url`, else whoever has the settings' store.
+    pub(super) async fn find(report: &Report, url: Option<&Url>) -> Result<Self, Error> {
+        if url.is_some() {
+            return Ok(Self::Service(AdminApi::new(report, url)?));
+        }
+        let options = options(report)?;
+        let path = options.path.clone();
+        if path.exists() {
+            return match Store::open(options) {
+                Ok(store) => {
+                    let desk = Desk::new(store.clone(), Clock::start());
+                    Ok(Self::File { desk, store, path })
+                }
+                Err(queue::Error::InUse { .. }) => Ok(Self::Service(AdminApi::new(report, None)?)),
+                Err(error) => Err(error.into()),
+            };
+        }
+        // The service may run elsewhere, with its admin listener within reach.
+        let api = AdminApi::new(report, None)
+            .map_err(|source| Error::Nowhere { path: path.clone(), source })?;
+        match api.get::<serde_json::Value>(&["v1", "queues"], &[]).await {
+            Err(source @ admin_api::Error::NoAnswer { .. }) => Err(Error::Nowhere { path, source }),
+            Ok(_) | Err(_) => Ok(Self::Service(api)),
+        }
+    }
+
+    /// Says what should be known about the place.
+    pub(super) fn note(&self) -> Option<String> {
+        match self {
+            Self::Service(_) => None,
+            Self::File { path, .. } => {
+                Some(format!("no service has {} open: working on the file itself", path.display()))
+            }
+        }
+    }
+
+    pub(super) async fn list(
+        &self,
+        selection: &Selection,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<Listing, Error> {
+        let api = match self {
+            Self::File { desk, .. } => return Ok(desk.list(selection, cursor, limit).await?),
+            Self::Service(api) => api,
+        };
+        let limit = limit.to_string();
+        let Selection { queue, class, conversation, before } = selection;
+        let fields = [
+            ("queue", queue.as_deref()),
+            ("class", class.as_deref()),
+            ("conversation", conversation.as_deref()),
+            ("before", before.as_deref()),
+            ("cursor", cursor),
+            ("limit", Some(limit.as_str())),
+        ];
+        let query: Vec<_> =
+            fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        Ok(api.get(&["v1", "dead-letters"], &query).await?)
+    }
+
+    pub(super) async fn show(&self, target: Target, reveal: bool) -> Result<LetterShown, Error> {
+        let api = match self {
+            Self::File { desk, .. } => return Ok(desk.show(target, reveal).await?),
+            Self::Service(api) => api,
+        };
+        let id = target.id.to_string();
+        let path = ["v1", "dead-letters", target.queue.as_str(), &id];
+        let query: &[_] = if reveal { &[("reveal", "true")] } else { &[] };
+        Ok(api.get(&path, query).await?)
+    }
+
+    /// Settles one letter; `false` says that there is none.
+    pub(super) async fn settle(&self, target: Target, fate: Fate) -> Result<bool, Error> {
+        let settled = match self {
+            Self::File { desk, .. } => desk.settle(target, fate).await.map_err(Error::from),
+            Self::Service(api) => settle_there(api, target, fate).await,
+        };
+        match settled {
+            Ok(()) => Ok(true),
+            Err(
+                Error::Queue(queue::Error::NoDeadLetter { .. })
+                | Error::Api(admin_api::Error::Refused { status: 404, .. }),
+            ) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn settle_all(
+        &self,
+        selection: &Selection,
+        fate: Fate,
+        limit: u32,
+    ) -> Result<Bulk, Error> {
+        match self {
+            Self::File { desk, .. } => Ok(desk.settle_all(selection, fate, limit).await?),
+            Self::Service(api) => {
+                let body = serde_json::json!({ "select": selection, "limit": limit });
+                Ok(api.post(&["v1", "dead-letters", fate.as_str()], &body).await?)
+            }
+        }
+    }
+
+    /// Leaves the file to the next who wants it.
+    pub(super) async fn close(self) {
+        match self {
+            Self::Service(_) => {}
+            Self::File { store, .. } => store.close().await,
+        }
+    }
+}
+
+async fn settle_there(api: &AdminApi, target: Target, fate: Fate) -> Result<(), Error> {
+    let id = target.id.to_string();
+    let path = ["v1", "dead-letters", target.queue.as_str(), &id];
+    let _: serde_json::Value = match fate {
+        Fate::Redrive => {
+            let [v1, letters, queue, id] = path;
+            api.post(&[v1, letters, queue, id, "redrive"], &serde_json::json!({})).await?
+        }
+        Fate::Drop => api.delete(&path).await?,
+    };
+    Ok(())
+}
+
+/// Opens the file as the service would, so that nothing is forgotten sooner.
+fn options(report: &Report) -> Result<embedded::Options, Error> {
+    let path: PathBuf = setting(report, "queue.path")?;
+    let retention: Duration = setting(report, "queue.retention")?;
+    let bytes_max: Size = setting(report, "queue.bytes_max")?;
+    let bytes_max = u64::try_from(bytes_max.0).unwrap_or(u64::MAX);
+    Ok(embedded::Options { retention, bytes_max, ..embedded::Options::new(path) })
+}
+
+fn setting<T: Setting>(report: &Report, key: &'static str) -> Result<T, Error> {
+    let effective = report.effective.iter().find(|effective| effective.key == key);
+    let text = effective.and_then(|effective| effective.shown.as_deref());
+    text.and_then(|text| T::parse(text.trim())).ok_or(Error::Setting { key })
+}

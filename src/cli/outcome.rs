@@ -1,0 +1,82 @@
+//! What a command says and how it ends, as a value, so that tests can look at it.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use comfy_table::Table;
+use comfy_table::presets::NOTHING;
+use serde::Serialize;
+
+/// The end of a command that could do its work.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// For standard output.
+    pub(super) output: String,
+    /// For standard error.
+    pub(super) complaint: String,
+    /// For the caller's `$?`.
+    pub(super) code: u8,
+}
+
+impl Outcome {
+    /// All went well.
+    pub(super) const fn done(output: String) -> Self {
+        Self { output, complaint: String::new(), code: 0 }
+    }
+
+    /// Adds a line for standard error.
+    pub(super) fn with_note(mut self, note: &str) -> Self {
+        self.complaint.push_str(note);
+        self.complaint.push('\n');
+        self
+    }
+
+    /// Ends with another code.
+    pub(super) const fn with_code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// Prints it and gives the exit code.
+    pub(super) fn tell(self) -> io::Result<ExitCode> {
+        io::stdout().write_all(self.output.as_bytes())?;
+        io::stderr().write_all(self.complaint.as_bytes())?;
+        Ok(ExitCode::from(self.code))
+    }
+}
+
+/// Lays out rows under a header, without lines, as all commands do.
+pub(super) fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut table = Table::new();
+    let _ = table.load_style(NOTHING).set_header(header);
+    for row in rows {
+        let _ = table.add_row(row.map(one_line));
+    }
+    table.lines().map(|line| format!("{}\n", line.trim())).collect()
+}
+
+/// Writes a value as JSON for programs.
+pub(super) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).expect("text, numbers and lists are always JSON") + "\n"
+}
+
+/// Keeps a cell from changing the terminal or the row.
+fn one_line(cell: String) -> String {
+    cell.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_stay_in_their_row() {
+        let rows = [["a".to_owned(), "b\n\u{1b}[31mc".to_owned()]];
+        let shown = table(["one", "two"], rows);
+        assert_eq!(shown.lines().count(), 2, "{shown}");
+        assert!(!shown.contains('\u{1b}'), "{shown}");
+    }
+}
