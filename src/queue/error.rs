@@ -14,7 +14,7 @@ pub(super) type Source = Arc<dyn std::error::Error + Send + Sync>;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The store is closed or closing.
+    /// The store is closed or closing, or its writer has died of a bug.
     #[error("the queue is closed")]
     Closed,
     /// The lease ran out or was given back before; nothing was changed.

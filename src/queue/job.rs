@@ -231,12 +231,17 @@ impl Cause {
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = detail.into();
+        self.detail.truncate(self.bounded_detail().len());
+        self
+    }
+
+    /// As much of the detail as is stored, cut between characters.
+    pub(super) fn bounded_detail(&self) -> &str {
         let mut end = self.detail.len().min(Self::DETAIL_BYTES_MAX);
         while !self.detail.is_char_boundary(end) {
             end -= 1;
         }
-        self.detail.truncate(end);
-        self
+        &self.detail[..end]
     }
 }
 

@@ -41,14 +41,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => name.prop_map(|name| Step::Drop { name }),
         1 => Just(Step::Reopen),
     ];
-    prop::collection::vec(step, 1..80)
+    prop::collection::vec(step, 1..70)
 }
 
 pub(super) async fn random_walks_agree_with_a_list<H: Harness + 'static>(harness: H) {
     drop(harness); // Each walk has a place of its own.
     let runtime = tokio::runtime::Handle::current();
     let walks = move || {
-        let config = Config { cases: 48, failure_persistence: None, ..Config::default() };
+        let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
         TestRunner::new(config).run(&steps(), |steps| {
             runtime.block_on(walk(&H::empty(), steps));
             Ok(())

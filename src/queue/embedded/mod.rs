@@ -7,6 +7,9 @@
 //!
 //! Time enters here: a caller's clock readings travel with what it asks for. Two threads (writer and its ticker) end when the store is closed or dropped.
 //!
+//! A `not_before` is turned into a deadline when the job is appended or the store opened; setting the
+//! wall clock in between moves no job that waits.
+//!
 //! The file does not shrink. Pages of settled payloads are used again, so its size is bounded by the
 //! most that was open at one time and the ids remembered, about 130 bytes each.
 
@@ -291,9 +294,9 @@ impl Engine for Embedded {
     fn close(&self) -> BoxFuture<'_, ()> {
         async move {
             self.shared.closed.cancel();
-            let Some(threads) = self.take_threads() else { return };
             self.submit.stop().await;
             self.reader.close();
+            let Some(threads) = self.take_threads() else { return };
             if tokio::task::spawn_blocking(move || threads.join()).await.is_err() {
                 tracing::error!("closing the queue was cut short");
             }
@@ -368,6 +371,7 @@ impl Reader {
 
 fn connect(path: &Path, fault: &Fault, pages_max: i64) -> Result<Connection, Error> {
     let wrap = |error| fault.sqlite("open", error);
+    make_private(path).map_err(|error| fault.io("make", error))?;
     let mut db = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -378,6 +382,16 @@ fn connect(path: &Path, fault: &Fault, pages_max: i64) -> Result<Connection, Err
     schema::configure(&db, pages_max).map_err(wrap)?;
     schema::migrate(&mut db, fault)?;
     Ok(db)
+}
+
+/// Makes the file if there is none, for this user's eyes only: it holds what people wrote. SQLite
+/// gives the files beside it the same mode. Source: SQLite, "Write-Ahead Logging", read 2026-11-21.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// Rebuilds the lanes from the open rows and gives the last `seq` in use.

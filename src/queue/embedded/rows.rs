@@ -169,7 +169,14 @@ pub(super) fn record_attempt(
         "INSERT INTO attempts (seq, number, at, class, code, detail)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?
-    .execute(params![seq, number, at.as_millis(), cause.class, cause.code, cause.detail])?;
+    .execute(params![
+        seq,
+        number,
+        at.as_millis(),
+        cause.class,
+        cause.code,
+        cause.bounded_detail()
+    ])?;
     let stale = number - ATTEMPTS_LAST;
     if stale > ATTEMPTS_FIRST {
         db.prepare_cached("DELETE FROM attempts WHERE seq = ?1 AND number = ?2")?

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::queue::{Cause, Queue, Retry, Store};
+use crate::queue::{Cause, Delivery, Queue, Retry, Store};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -34,6 +34,20 @@ fn the_directory_is_made() {
     let path = place.0.path().join("var/lib/queue.db");
     drop(Store::open(Options::new(&path)).unwrap());
     assert!(path.exists());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_may_read_what_people_wrote() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::empty();
+    let store = place.open();
+    store.queue(QueueName::Inbox).append(vec![job("a", 1)]).await.unwrap();
+    for name in ["queue.db", "queue.db-wal", "queue.db-shm"] {
+        let mode = std::fs::metadata(place.0.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+    store.close().await;
 }
 
 #[test]
@@ -149,9 +163,7 @@ async fn a_damaged_page_is_told_and_nothing_is_acknowledged_on_it() {
     let place = Place::empty();
     let store = place.open();
     let queue = store.queue(QueueName::Inbox);
-    for n in 0..100 {
-        queue.append(vec![job("a", n)]).await.unwrap();
-    }
+    queue.append((0..100).map(|n| job("a", n)).collect()).await.unwrap();
     store.close().await;
     place.damage_table("payloads");
     let store = place.open();
@@ -178,9 +190,13 @@ async fn the_file_stops_growing_when_work_is_done_as_it_comes() {
     for round in 0..6_u32 {
         let first = round * 500;
         queue.append((first..first + 500).map(|n| job(&n.to_string(), n)).collect()).await.unwrap();
+        let mut out = Vec::new();
         for _ in 0..500 {
-            next(&queue).await.ack().await.unwrap();
+            out.push(next(&queue).await);
         }
+        // Together, so that they share commits.
+        let acks = futures::future::join_all(out.into_iter().map(Delivery::ack)).await;
+        assert!(acks.iter().all(Result::is_ok));
         sizes.push(place.pages());
     }
     // 3,000 remembered ids at 130 bytes are about a hundred pages; payloads were 500 pages.
@@ -328,7 +344,7 @@ fn job(key: &str, n: u32) -> Append {
     }
 }
 
-async fn next(queue: &Queue) -> crate::queue::Delivery {
+async fn next(queue: &Queue) -> Delivery {
     tokio::time::timeout(PATIENCE, queue.next()).await.expect("it never came").unwrap()
 }
 

@@ -127,6 +127,8 @@ pub(super) struct Writer {
 
 impl Writer {
     fn run(mut self, mut receiver: mpsc::Receiver<Op>) {
+        // However this ends, consumers must not wait for a writer that is gone.
+        let _closed = self.shared.closed.clone().drop_guard();
         let mut ops = Vec::with_capacity(OPS_PER_BATCH_MAX);
         let mut writes = Vec::with_capacity(OPS_PER_BATCH_MAX);
         loop {

@@ -397,7 +397,7 @@ fn goes_before(a: &Row, b: &Row) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn lanes_behave_like_a_list_searched_from_end_to_end(steps in steps()) {
