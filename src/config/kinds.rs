@@ -236,7 +236,7 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
-/// A short word: a region, an edge, a service's name.
+/// A short word: the name of a service or an instance.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Name(String);
 
@@ -254,6 +254,29 @@ impl Setting for Name {
     fn parse(text: &str) -> Option<Self> {
         let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         (fits && (1..=63).contains(&text.len())).then(|| Self(text.to_owned()))
+    }
+}
+
+/// A region or an edge location: one part of a host's name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct HostPart(String);
+
+impl HostPart {
+    /// Gives the part.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for HostPart {
+    const WANTED: &'static str = "1 to 63 small letters and digits, hyphens between them";
+
+    fn parse(text: &str) -> Option<Self> {
+        let is_word = |word: &str| {
+            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        };
+        (text.len() <= 63 && text.split('-').all(is_word)).then(|| Self(text.to_owned()))
     }
 }
 
@@ -440,6 +463,18 @@ mod tests {
         assert_eq!(Identity::parse("system"), None);
         assert_eq!(Identity::parse(""), None);
         assert_eq!(Identity::parse(&"x".repeat(257)), None);
+    }
+
+    #[test]
+    fn regions_and_edges_can_be_part_of_any_host() {
+        for text in ["us1", "ie1", "dublin", "singapore-ix", "a"] {
+            let part = HostPart::parse(text).unwrap();
+            let url = format!("https://conversations.{}.twilio.com", part.as_str());
+            assert!(Url::parse(&url).is_ok(), "{url}");
+        }
+        for text in ["", "-", "a-", "xn--a", "US1", "evil.example/", "a.b", "ü", &"x".repeat(64)] {
+            assert_eq!(HostPart::parse(text), None, "{text}");
+        }
     }
 
     #[test]

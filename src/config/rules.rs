@@ -8,6 +8,10 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use secrecy::{ExposeSecret, SecretString};
+
 use super::kinds::{AgentKind, HttpUrl, Identities, Identity, Listen, Size};
 use super::reader::Reader;
 
@@ -93,6 +97,8 @@ fn check_work(reader: &mut Reader<'_>) {
     let has_url = reader.value::<HttpUrl>("agent.url").is_some();
     let reachable = kind.map(|kind| kind == AgentKind::Echo || has_url);
     reader.rule("agent.url", reachable, "is required, as a well-formed URL, for agent.kind http");
+    let secret = reader.value::<SecretString>("agent.secret").map(|secret| is_whsec(&secret));
+    reader.rule("agent.secret", secret, "is not whsec_ and 24 to 64 bytes in base64");
     within(reader, "agent.timeout", seconds(1)..=minutes(60), "is not between 1s and 1h");
     let answer = reader.value("agent.response_bytes_max").map(|size: Size| size.0 >= 1 << 10);
     reader.rule("agent.response_bytes_max", answer, "is under 1KiB");
@@ -123,6 +129,14 @@ fn check_work(reader: &mut Reader<'_>) {
     let rest = minutes(1)..=Duration::MAX;
     let broken = "is under 1m, which would spend the account's request rate";
     within(reader, "reconcile.interval", rest, broken);
+}
+
+/// Whether a secret can sign by the Standard Webhooks scheme.
+/// Source: Standard Webhooks, signature scheme, read 2026-11-21: 24 to 64 bytes.
+fn is_whsec(secret: &SecretString) -> bool {
+    let text = secret.expose_secret().trim();
+    let key = BASE64.decode(text.strip_prefix("whsec_").unwrap_or(text));
+    key.is_ok_and(|key| (24..=64).contains(&key.len()))
 }
 
 /// Whether one listener would take the other's place.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::kinds::{
-    AgentKind, BaseUrl, HttpUrl, Identities, Identity, Listen, Name, QueueEngine, RestAuth,
-    Schedule, Setting, Size, SocketUrl,
+    AgentKind, BaseUrl, HostPart, HttpUrl, Identities, Identity, Listen, Name, QueueEngine,
+    RestAuth, Schedule, Setting, Size, SocketUrl,
 };
 use super::reader::Reader;
 use super::rules;
@@ -105,9 +105,9 @@ sections! {
         /// What signs in to the REST API.
         rest_auth: RestAuth;
         /// The region that the data lives in.
-        region: Option<Name> = "TWILIO_REGION";
+        region: Option<HostPart> = "TWILIO_REGION";
         /// The edge location that requests enter by.
-        edge: Option<Name> = "TWILIO_EDGE";
+        edge: Option<HostPart> = "TWILIO_EDGE";
         /// The Conversations API's place, instead of what region and edge give.
         conversations_base_url: Option<BaseUrl> = "TWILIO_CONVERSATIONS_BASE_URL";
         /// The account API's place, instead of what region and edge give.

@@ -168,6 +168,8 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_QUEUE_DEAD_RETENTION", "1h", "queue.dead_retention"),
         ("CHIMEIN_QUEUE_BYTES_MAX", "1MiB", "queue.bytes_max"),
         ("CHIMEIN_AGENT_KIND", "http", "agent.url"),
+        ("CHIMEIN_AGENT_SECRET", "short", "agent.secret"),
+        ("CHIMEIN_AGENT_SECRET", "whsec_c2hvcnQ=", "agent.secret"),
         ("CHIMEIN_AGENT_TIMEOUT", "0s", "agent.timeout"),
         ("CHIMEIN_AGENT_RESPONSE_BYTES_MAX", "1B", "agent.response_bytes_max"),
         ("CHIMEIN_TURNS_STALE_AFTER", "1m", "turns.stale_after"),
@@ -196,7 +198,7 @@ fn no_view_of_the_settings_shows_a_secret() {
             ("TWILIO_AUTH_TOKEN_NEXT", "planted-next"),
             ("CHIMEIN_AGENT_KIND", "http"),
             ("CHIMEIN_AGENT_URL", "https://agent.example.com/turns?from=+15555550123&k=planted"),
-            ("CHIMEIN_AGENT_SECRET", "planted-agent-secret"),
+            ("CHIMEIN_AGENT_SECRET", "whsec_plantedplantedplantedplantedplantedA"),
             ("CHIMEIN_ADMIN_DEBUG_TOKEN", "planted-debug-token"),
         ]),
     );
