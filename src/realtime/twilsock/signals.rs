@@ -1,0 +1,179 @@
+//! What goes into a session and what comes out of it, and its times and bounds.
+//!
+//! Decides nothing; the vocabulary between [`super::session::Session`] and its driver. Pure. A
+//! [`Token`] holds a secret that its `Debug` does not show.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::frame::{Frame, Secret};
+use super::requests::{self, Answer, Request, RequestError};
+
+/// Numbers the connections of one session.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ConnId(pub u64);
+
+/// An access token and how long it is still good.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// The JWT.
+    pub jwt: Secret,
+    /// Time to its expiry, by the provider's word.
+    pub valid_for: Duration,
+}
+
+/// Times and bounds of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Time for TCP, TLS and the WebSocket upgrade.
+    pub connect_timeout: Duration,
+    /// Time for the answer to `init` and `update`. Source: Twilsock protocol notes 2.2 and 3: 30 s.
+    pub handshake_timeout: Duration,
+    /// Silence after which the peer is probed. Assumed: any WebSocket server answers a ping.
+    pub probe_after: Duration,
+    /// Silence after which the connection counts as dead.
+    /// Source: Twilsock protocol notes 2.6: the Kotlin client takes 45 s.
+    pub silence_max: Duration,
+    /// Time connected after which the backoff starts over.
+    pub healthy_after: Duration,
+    /// First delay before a new connection.
+    pub backoff_base: Duration,
+    /// Longest delay before a new connection.
+    pub backoff_cap: Duration,
+    /// How long before its expiry a token is renewed, at most a quarter of its life.
+    pub renew_before: Duration,
+    /// Bounds of the requests.
+    pub requests: requests::Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            handshake_timeout: Duration::from_secs(30),
+            probe_after: Duration::from_secs(20),
+            silence_max: Duration::from_secs(45),
+            healthy_after: Duration::from_secs(30),
+            backoff_base: Duration::from_secs(1),
+            backoff_cap: Duration::from_secs(60),
+            renew_before: Duration::from_secs(300),
+            requests: requests::Limits::default(),
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<T> {
+    /// The owner wants to be connected.
+    Start,
+    /// A token, asked for or not.
+    Token(Token),
+    /// The provider had none.
+    TokenFailed,
+    /// The owner wants a new token to be fetched, and a stopped session to start over with it.
+    Renew,
+    /// The WebSocket is open.
+    Opened(ConnId),
+    /// The WebSocket failed to open or is gone.
+    Lost(ConnId),
+    /// The peer showed life without a frame: a pong, or junk that was dropped.
+    Heard(ConnId),
+    /// A frame arrived.
+    Frame(ConnId, Frame),
+    /// The owner wants this answered.
+    Request(T, Request),
+    /// Time has passed.
+    Tick,
+    /// The owner wants no more.
+    Shutdown,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Output<T> {
+    /// Open a WebSocket; report [`Input::Opened`] or [`Input::Lost`].
+    Connect(ConnId),
+    /// Write a frame.
+    Write(ConnId, Bytes),
+    /// Send a WebSocket ping.
+    Probe(ConnId),
+    /// Flush and close the WebSocket, or stop opening it. Nothing of it is to be reported any more.
+    Disconnect(ConnId),
+    /// Fetch a token; report [`Input::Token`] or [`Input::TokenFailed`].
+    WantToken,
+    /// The connection is up: requests flow, subscriptions are to be made anew.
+    Up,
+    /// The connection is down.
+    Down(Down),
+    /// A request is done.
+    Answered(T, Result<Answer, RequestError>),
+    /// A notification arrived.
+    Notified {
+        /// Its type.
+        message_type: String,
+        /// Its payload.
+        payload: Bytes,
+    },
+}
+
+/// Says why there is no connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Down {
+    /// The socket was lost or could not be opened.
+    Lost,
+    /// The peer was silent for too long.
+    Silent,
+    /// `init` or `update` was not answered, or with an error that a retry may cure.
+    Handshake {
+        /// The answer's code, if there was one.
+        code: Option<u16>,
+    },
+    /// The server closed, and the client comes back.
+    Closed {
+        /// The code of the `close` frame.
+        code: u16,
+    },
+    /// The token ran out; another is being fetched.
+    TokenExpired,
+    /// The server refuses the token; another is being fetched.
+    Denied {
+        /// 401 or 403.
+        code: u16,
+        /// Twilio's error code.
+        error_code: Option<u32>,
+        /// How many tokens were refused in a row.
+        in_a_row: u32,
+    },
+    /// The server refuses this client for good (406, 417).
+    Stopped {
+        /// The code of the `close` frame.
+        code: u16,
+    },
+    /// The owner shut the session down.
+    ShutDown,
+}
+
+/// Where the session stands, without its data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Phase {
+    /// Not started.
+    Idle,
+    /// Waits for a token.
+    AwaitingToken,
+    /// Waits for the time of the next attempt.
+    Waiting,
+    /// Opens the WebSocket.
+    Connecting,
+    /// Waits for the answer to `init`.
+    Initialising,
+    /// Up.
+    Connected,
+    /// Up, and waits for the answer to `update`.
+    Updating,
+    /// Refused for good, until there is a new token.
+    Stopped,
+    /// Done.
+    ShutDown,
+}
