@@ -32,8 +32,8 @@ pub enum Event {
     Joined {
         /// The conversation.
         conversation: ConversationSid,
-        /// What is known of it.
-        details: Details,
+        /// What is known of it; nothing if the seat was resumed and nothing has changed.
+        details: Option<Details>,
     },
     /// The bot has no seat in a conversation any more.
     Left {

@@ -67,7 +67,7 @@ pub struct Stream {
     /// The highest index delivered, or handled before.
     delivered: Option<u64>,
     mode: Mode,
-    held: Option<Box<BTreeMap<i64, Change>>>,
+    held: Option<BTreeMap<i64, Change>>,
     hold_until: Option<Moment>,
 }
 
@@ -189,13 +189,20 @@ impl Stream {
         }
     }
 
+    /// Passes over an item of a page that is no message.
+    pub fn page_skip(&mut self, index: u64) {
+        if self.is_reading() {
+            self.delivered = self.delivered.max(Some(index));
+        }
+    }
+
     /// Takes in the end of the last page. Says whether the list must be read once more.
     pub fn pages_done(&mut self, now: Moment, room: &mut usize, out: &mut Vec<Delivery>) -> bool {
         let Mode::Reading { through, overflow } = self.mode else { return false };
         self.mode = Mode::Flowing;
         let passed = self.held.as_mut().map(|held| {
             let later = held.split_off(&(through + 1));
-            std::mem::replace(&mut **held, later)
+            std::mem::replace(held, later)
         });
         self.trail.repaired(through);
         for change in passed.into_iter().flat_map(BTreeMap::into_values) {

@@ -16,7 +16,7 @@ pub struct Trail {
     /// Nothing up to here is missing.
     whole: i64,
     /// Ids seen beyond the first hole.
-    ahead: Option<Box<BTreeSet<i64>>>,
+    ahead: Option<BTreeSet<i64>>,
     /// The highest id that is known to exist.
     known: i64,
 }

@@ -66,6 +66,11 @@ impl Backoff {
         self.floor = least.min(self.cap.saturating_mul(4));
     }
 
+    /// Counts attempts that were made elsewhere.
+    pub fn skip(&mut self, attempts: u32) {
+        self.attempt = self.attempt.saturating_add(attempts);
+    }
+
     /// How many delays were given since the last reset.
     #[must_use]
     pub const fn attempts(&self) -> u32 {

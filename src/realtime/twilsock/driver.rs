@@ -65,7 +65,7 @@ impl From<tungstenite::Error> for Error {
 #[derive(Debug)]
 pub enum Incoming {
     /// A frame.
-    Frame(Frame),
+    Frame(Box<Frame>),
     /// A sign of life that is no frame: a ping, a pong, or junk that was dropped.
     Alive,
 }
@@ -128,7 +128,7 @@ impl Socket {
             Message::Binary(bytes) => match frame::decode(&bytes, &self.limits) {
                 Ok(frame) => {
                     tracing::trace!(target: "wire::twilsock", frame = ?frame, "frame received");
-                    Ok(Incoming::Frame(frame))
+                    Ok(Incoming::Frame(Box::new(frame)))
                 }
                 Err(error) => {
                     // Dropped without an answer. Source: Twilsock protocol notes 1.

@@ -122,7 +122,7 @@ impl<T> Session<T> {
             }
             Input::Frame(conn, frame) => {
                 if self.heard(now, conn) {
-                    self.on_frame(now, frame);
+                    self.on_frame(now, *frame);
                 }
             }
             Input::Request(tag, request) => self.on_request(now, tag, request),

@@ -81,7 +81,7 @@ pub enum Input<T> {
     /// The peer showed life without a frame: a pong, or junk that was dropped.
     Heard(ConnId),
     /// A frame arrived.
-    Frame(ConnId, Frame),
+    Frame(ConnId, Box<Frame>),
     /// The owner wants this answered.
     Request(T, Request),
     /// Time has passed.

@@ -1,0 +1,113 @@
+//! Where a client stopped, so that the next one need not open every conversation again.
+//!
+//! Decides what is worth keeping: the Sync sids, which are known only by opening, and the place in
+//! each list of messages. Never holds a message or a name. Pure. It may be old, or of another
+//! server: whatever fails is opened the long way, whatever is missing is found by its event ids.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::core::Core;
+use crate::pii::Pii;
+use crate::twilio::sid::ConversationSid;
+
+/// The version of the stored form.
+const VERSION: u32 = 1;
+
+/// Where a client stopped.
+///
+/// Serialise it as you like (JSON, say), hand it in as [`crate::realtime::Config::resume`]. Values
+/// of another version or identity are ignored.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Resume {
+    version: u32,
+    identity: Pii,
+    seats: BTreeMap<ConversationSid, Place>,
+}
+
+/// Where a seat stopped.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct Place {
+    /// The document and the last event seen of it.
+    pub document: (String, i64),
+    /// The list of messages and the event up to which nothing is missing.
+    pub messages: (String, i64),
+    /// Where the items are.
+    pub items: String,
+    /// The highest index delivered.
+    pub delivered: Option<u64>,
+}
+
+impl Resume {
+    /// Whether it may be used by this identity.
+    pub(super) fn is_of(&self, identity: &Pii) -> bool {
+        self.version == VERSION && self.identity == *identity
+    }
+
+    /// Takes the place of a seat out.
+    pub(super) fn take(&mut self, conversation: ConversationSid) -> Option<Place> {
+        self.seats.remove(&conversation)
+    }
+
+    /// How many seats it knows.
+    #[must_use]
+    pub fn seats(&self) -> usize {
+        self.seats.len()
+    }
+}
+
+impl Core {
+    /// Where the client stands now. A seat that is still being read for the first time is left out.
+    #[must_use]
+    pub fn resume(&self) -> Resume {
+        let seats = self.seats.iter().filter_map(|(conversation, seat)| {
+            let open = seat.open_ref().filter(|open| !open.stream.is_reading())?;
+            let document = self.book.sid(open.document)?.to_owned();
+            let messages = self.book.sid(open.messages)?.to_owned();
+            let place = Place {
+                document: (document, self.book.last_event_id(open.document)?),
+                messages: (messages, open.stream.last_event_id()),
+                items: open.items.to_string(),
+                delivered: open.stream.delivered(),
+            };
+            Some((*conversation, place))
+        });
+        let identity = self.configuration.as_ref().map(|configuration| &configuration.identity);
+        Resume {
+            version: VERSION,
+            identity: identity.cloned().unwrap_or_default(),
+            seats: seats.collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stored_form_is_fixed_and_bound_to_version_and_identity() {
+        let place = Place {
+            document: ("ET1".to_owned(), 3),
+            messages: ("ES1".to_owned(), 7),
+            items: "https://cds.us1.twilio.com/v3/Services/IS1/Lists/ES1/Items".to_owned(),
+            delivered: Some(5),
+        };
+        let conversation = ConversationSid::from_bytes([1; 16]);
+        let resume = Resume {
+            version: VERSION,
+            identity: "bot".into(),
+            seats: BTreeMap::from([(conversation, place)]),
+        };
+        let json = serde_json::to_string(&resume).unwrap();
+        assert_eq!(
+            json,
+            r#"{"version":1,"identity":"bot","seats":{"CH01010101010101010101010101010101":{"document":["ET1",3],"messages":["ES1",7],"items":"https://cds.us1.twilio.com/v3/Services/IS1/Lists/ES1/Items","delivered":5}}}"#
+        );
+        let mut read: Resume = serde_json::from_str(&json).unwrap();
+        assert!(read.is_of(&"bot".into()) && !read.is_of(&"other".into()));
+        assert!(read.take(conversation).is_some() && read.seats() == 0);
+        assert!(!Resume::default().is_of(&Pii::default()), "version 0 is nobody's");
+    }
+}
