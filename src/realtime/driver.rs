@@ -54,6 +54,7 @@ enum Waiter {
     Done(oneshot::Sender<Outcome<()>>),
 }
 
+type Connecting = BoxFuture<'static, Result<Box<Socket>, Error>>;
 type Loaded = (ConversationSid, u32, Option<u64>);
 
 /// Everything the task owns.
@@ -64,7 +65,7 @@ pub(super) struct Driver {
     events_max: usize,
     shutdown_grace: Duration,
     socket: Option<(ConnId, Box<Socket>)>,
-    connecting: Option<(ConnId, BoxFuture<'static, Result<Box<Socket>, Error>>)>,
+    connecting: Option<(ConnId, Connecting)>,
     closing: FuturesUnordered<BoxFuture<'static, ()>>,
     tokens: Arc<dyn TokenProvider>,
     token: Fuse<BoxFuture<'static, Result<AccessToken, TokenError>>>,
@@ -424,7 +425,7 @@ async fn load(
 }
 
 async fn connected(
-    connecting: &mut Option<(ConnId, BoxFuture<'static, Result<Box<Socket>, Error>>)>,
+    connecting: &mut Option<(ConnId, Connecting)>,
 ) -> (ConnId, Result<Box<Socket>, Error>) {
     match connecting {
         Some((conn, connect)) => {
