@@ -201,7 +201,8 @@ async fn settle_those(
         return ask(place, settle, fate).await;
     }
     let (done, missing) = if settle.all {
-        (settle_selection(place, &settle.selection, fate).await?, Vec::new())
+        let selection = settle.selection.selection();
+        (settle_selection(place, selection, fate, LETTERS_MAX).await?, Vec::new())
     } else {
         settle_targets(place, &settle.targets, fate).await?
     };
@@ -232,11 +233,15 @@ async fn ask(place: &Place, settle: &Settle, fate: Fate) -> Result<Outcome, Erro
 }
 
 /// Settles page by page what was dead when the command began.
-async fn settle_selection(place: &Place, choice: &Choice, fate: Fate) -> Result<u64, Error> {
-    let mut selection = choice.selection();
+async fn settle_selection(
+    place: &Place,
+    mut selection: Selection,
+    fate: Fate,
+    page: u32,
+) -> Result<u64, Error> {
     let mut done = 0;
     loop {
-        let bulk = place.settle_all(&selection, fate, LETTERS_MAX).await?;
+        let bulk = place.settle_all(&selection, fate, page).await?;
         done += bulk.done;
         if !bulk.more || bulk.done == 0 {
             return Ok(done);

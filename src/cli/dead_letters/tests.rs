@@ -15,7 +15,7 @@ use crate::admin::desk::tests::bury;
 use crate::admin::operate::{self, Access};
 use crate::clock::Clock;
 use crate::http;
-use crate::queue::{Append, JobId, Key, QueueName, Store, embedded};
+use crate::queue::{Store, embedded};
 
 const FIRST_REPLY: &str = "outbox/03030303030303030303030303030303";
 const SECOND_REPLY: &str = "outbox/04040404040404040404040404040404";
@@ -77,29 +77,16 @@ async fn what_cannot_be_undone_wants_yes() {
 }
 
 #[tokio::test]
-async fn more_than_one_page_is_settled_by_one_command() {
-    let bench = Bench::new().await;
-    let store = bench.store();
-    let jobs = (0..1_200_u32).map(|number| Append {
-        id: JobId::digest("many", &[&number.to_be_bytes()]),
-        key: Key::new(format!("lane-{}", number % 100)).unwrap(),
-        position: None,
-        not_before: None,
-        payload: Vec::new(),
-    });
-    let jobs: Vec<_> = jobs.collect();
-    let joins = store.queue(QueueName::Joins);
-    for part in jobs.chunks(600) {
-        joins.append(part.to_vec()).await.unwrap();
+async fn a_selection_is_settled_page_by_page() {
+    let mut bench = Bench::new().await;
+    for page in [1, 2, 5] {
+        let report = config::load(None, &environment(bench.place.path(), &bench.listen));
+        let place = Place::find(&report, None).await.unwrap();
+        let done = settle_selection(&place, Selection::default(), Fate::Redrive, page).await;
+        assert_eq!(done.unwrap(), 5, "pages of {page}");
+        place.close().await;
+        bench = Bench::new().await;
     }
-    for _ in 0..jobs.len() {
-        joins.next().await.unwrap().dead(queue::Cause::new("many")).await.unwrap();
-    }
-    store.close().await;
-    drop((joins, store));
-    let outcome = bench.run(&["redrive", "--all", "--class", "many", "--yes"]).await.unwrap();
-    assert_eq!(outcome.output, "1200 dead letters redriven\n");
-    assert_eq!(bench.count(&["list", "--queue", "joins"]).await, 1);
 }
 
 #[tokio::test]
