@@ -30,6 +30,8 @@ pub enum Op {
     ListMessages,
     /// Fetches the account, to see whether the credentials are right.
     FetchAccount,
+    /// Fetches where the service's webhooks go.
+    FetchWebhooks,
 }
 
 impl Op {
@@ -45,6 +47,7 @@ impl Op {
         Self::CreateMessage,
         Self::ListMessages,
         Self::FetchAccount,
+        Self::FetchWebhooks,
     ];
 
     /// Names the operation for a log field or a label.
@@ -61,6 +64,7 @@ impl Op {
             Self::CreateMessage => "create_message",
             Self::ListMessages => "list_messages",
             Self::FetchAccount => "fetch_account",
+            Self::FetchWebhooks => "fetch_webhooks",
         }
     }
 }

@@ -37,7 +37,7 @@ pub use self::error::{Cause, Error, Op, Outcome};
 pub use self::host::host;
 pub use self::model::{
     Binding, Conversation, ConversationFilter, Media, Message, MessagesAfter, NewMessage,
-    Participant, ParticipantConversation,
+    Participant, ParticipantConversation, Webhooks,
 };
 pub use self::pages::Pages;
 

@@ -151,6 +151,26 @@ pub struct Media {
     pub filename: Option<Pii>,
 }
 
+/// Where a service's webhooks go, and which of them.
+///
+/// The service answers null for what was never set. Source: Conversations notes, service-scope
+/// webhooks, read 2026-11-21.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+pub struct Webhooks {
+    /// `GET` or `POST`, in either case.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// The events that are sent; nothing else is.
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pub filters: Vec<String>,
+    /// Where pre-action webhooks go. May hold a user's name and password.
+    #[serde(default)]
+    pub pre_webhook_url: Option<Pii>,
+    /// Where post-action webhooks go. May hold a user's name and password.
+    #[serde(default)]
+    pub post_webhook_url: Option<Pii>,
+}
+
 /// A message to add.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct NewMessage {
@@ -192,6 +212,8 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>,
     Ok(text.as_deref().and_then(Timestamp::parse_rfc3339))
 }
 
-fn null_as_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Media>, D::Error> {
+fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }

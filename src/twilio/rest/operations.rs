@@ -8,7 +8,7 @@ use url::Url;
 
 use super::model::{
     Conversation, ConversationFilter, Message, MessagesAfter, NewMessage, Participant,
-    ParticipantConversation,
+    ParticipantConversation, Webhooks,
 };
 use super::{Client, Error, Op, Pages};
 use crate::twilio::events::ConversationState;
@@ -230,6 +230,16 @@ impl Client {
             &account,
         ]);
         self.call::<IgnoredAny>(Op::FetchAccount, Method::GET, url, None).await.map(|_| ())
+    }
+
+    /// Fetches where the service's webhooks go; `None` where there is no such service.
+    ///
+    /// # Errors
+    ///
+    /// As any request; a 404 is no error.
+    pub async fn fetch_webhooks(&self) -> Result<Option<Webhooks>, Error> {
+        let url = self.url(&["Configuration", "Webhooks"]);
+        none_if_absent(self.call(Op::FetchWebhooks, Method::GET, url, None).await)
     }
 
     fn messages(&self, conversation: ConversationSid, page_size: usize) -> Pages<Message> {

@@ -76,6 +76,28 @@ async fn an_identity_stands_in_the_sids_place_and_is_escaped() {
 }
 
 #[tokio::test]
+async fn the_webhooks_of_a_service_may_never_have_been_set() {
+    let never = json!({
+        "chat_service_sid": format!("IS{H}"), "method": null, "filters": null,
+        "pre_webhook_url": null, "post_webhook_url": null,
+    });
+    let set = json!({
+        "method": "POST", "filters": ["onMessageAdded"],
+        "post_webhook_url": "https://u:pw@bot.example/webhooks/twilio",
+    });
+    let absent = json!({"code": 20404, "status": 404});
+    let script = vec![json_answer(200, never), json_answer(200, set), json_answer(404, absent)];
+    let server = Server::start(script).await;
+    let client = server.client();
+    assert_eq!(client.fetch_webhooks().await.unwrap(), Some(Webhooks::default()));
+    let webhooks = client.fetch_webhooks().await.unwrap().unwrap();
+    assert_eq!((webhooks.method.as_deref(), webhooks.filters.len()), (Some("POST"), 1));
+    assert!(!format!("{webhooks:?}").contains("pw"));
+    assert_eq!(client.fetch_webhooks().await.unwrap(), None);
+    assert_eq!(server.asked()[0].line, format!("GET /v1/Services/IS{H}/Configuration/Webhooks"));
+}
+
+#[tokio::test]
 async fn removing_what_is_not_there_counts_as_removed() {
     let server = Server::start(vec![
         answer(204, ""),
