@@ -115,7 +115,7 @@ pub(super) async fn serve(
     hub.record(Happening::SocketRequest {
         conn_id: who.conn_id,
         method: request.method.clone(),
-        path: Pii::new(request.path.clone()),
+        path: Pii::new(shown_path(&request)),
         body: Pii::new(String::from_utf8_lossy(&payload)),
         mutation_id: mutation,
         status: if broken || silent { None } else { status.or(Some(202)) },
@@ -163,6 +163,16 @@ fn header<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
         .iter()
         .find(|(key, _)| key.eq_ignore_ascii_case(name))
         .map(|(_, value)| value.as_str())
+}
+
+/// The path with its query, for the records.
+fn shown_path(request: &HttpRequest) -> String {
+    let query: Vec<String> =
+        query(request).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    match query.is_empty() {
+        true => request.path.clone(),
+        false => format!("{}?{}", request.path, query.join("&")),
+    }
 }
 
 /// The query; names and values come percent-encoded, of a repeated name the first counts.
