@@ -304,6 +304,8 @@ fn dump(control: &Control) -> Value {
 /// What happens, as server-sent events; the id of each is its number.
 fn events(control: &Control) -> Response<Body> {
     let watching = (control.watch(), control.hub.stop.clone());
+    // Something at once, so that whoever listens knows that nothing is missed from here on.
+    let hello = futures::stream::once(async { Ok(Bytes::from(": hello\n\n")) });
     let stream = futures::stream::unfold(watching, |(mut records, stop)| async move {
         let piece = tokio::select! {
             () = stop.cancelled() => return None,
@@ -317,6 +319,7 @@ fn events(control: &Control) -> Response<Body> {
         };
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(piece)), (records, stop)))
     });
+    let stream = futures::StreamExt::chain(hello, stream);
     Response::builder()
         .header("content-type", "text/event-stream")
         .header("cache-control", "no-store")
