@@ -3,15 +3,17 @@
 //! Pure. A value is parsed once, into the type that the rooms use; what does not parse is told by
 //! the kind's own words, never by repeating the value, which may be a misplaced secret.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+mod places;
+
+use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use url::Url;
 
+pub(super) use self::places::without_query;
+pub use self::places::{BaseUrl, Endpoint, HostPart, HttpUrl, Listen, SocketUrl};
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
@@ -257,127 +259,6 @@ impl Setting for Name {
     }
 }
 
-/// A region or an edge location: one part of a host's name.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct HostPart(String);
-
-impl HostPart {
-    /// Gives the part.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Setting for HostPart {
-    const WANTED: &'static str = "1 to 63 small letters and digits, hyphens between them";
-
-    fn parse(text: &str) -> Option<Self> {
-        let is_word = |word: &str| {
-            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-        };
-        (text.len() <= 63 && text.split('-').all(is_word)).then(|| Self(text.to_owned()))
-    }
-}
-
-/// A place that requests go to; `Debug` shows no query, since one may hold a secret.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Endpoint<const WEBSOCKET: bool>(Url);
-
-impl<const WEBSOCKET: bool> Endpoint<WEBSOCKET> {
-    /// Gives the URL.
-    #[must_use]
-    pub const fn url(&self) -> &Url {
-        &self.0
-    }
-
-    fn parse_with(text: &str, schemes: [&str; 2]) -> Option<Self> {
-        let url = Url::parse(text).ok()?;
-        let is_clean = url.username().is_empty()
-            && url.password().is_none()
-            && url.fragment().is_none()
-            && url.has_host();
-        (is_clean && schemes.contains(&url.scheme())).then_some(Self(url))
-    }
-}
-
-impl<const WEBSOCKET: bool> fmt::Debug for Endpoint<WEBSOCKET> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_query(self.0.as_str()))
-    }
-}
-
-/// A text as it is, or a URL's up to its query.
-pub(super) fn without_query(text: &str) -> String {
-    match text.split_once('?') {
-        Some((start, _)) if start.contains("://") => format!("{start}?…"),
-        _ => text.to_owned(),
-    }
-}
-
-/// An endpoint of HTTP.
-pub type HttpUrl = Endpoint<false>;
-
-/// An endpoint of WebSocket.
-pub type SocketUrl = Endpoint<true>;
-
-impl Setting for HttpUrl {
-    const WANTED: &'static str = "an http or https URL without user, password and fragment";
-
-    fn parse(text: &str) -> Option<Self> {
-        Self::parse_with(text, ["https", "http"])
-    }
-}
-
-impl Setting for SocketUrl {
-    const WANTED: &'static str = "a ws or wss URL without user, password and fragment";
-
-    fn parse(text: &str) -> Option<Self> {
-        Self::parse_with(text, ["wss", "ws"])
-    }
-}
-
-/// Scheme, host and path prefix; the path and query of something else are put after it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct BaseUrl(Url);
-
-impl BaseUrl {
-    /// Gives the URL.
-    #[must_use]
-    pub const fn url(&self) -> &Url {
-        &self.0
-    }
-}
-
-impl Setting for BaseUrl {
-    const WANTED: &'static str = "an http or https URL without user, password, query and fragment";
-
-    fn parse(text: &str) -> Option<Self> {
-        let url = HttpUrl::parse(text)?.0;
-        url.query().is_none().then_some(Self(url))
-    }
-}
-
-/// Where a listener that can be switched off listens.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Listen {
-    /// Nowhere.
-    Off,
-    /// On this address.
-    On(SocketAddr),
-}
-
-impl Setting for Listen {
-    const WANTED: &'static str = "an address and port such as 127.0.0.1:9464, or off";
-
-    fn parse(text: &str) -> Option<Self> {
-        if text.is_empty() || text.eq_ignore_ascii_case("off") {
-            return Some(Self::Off);
-        }
-        text.parse().ok().map(Self::On)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -430,51 +311,12 @@ mod tests {
     }
 
     #[test]
-    fn urls_hold_no_credentials_and_show_no_query() {
-        for text in [
-            "https://user@example.com/",
-            "https://user:password@example.com/",
-            "https://example.com/#part",
-            "ftp://example.com/",
-            "example.com",
-            "/turns",
-        ] {
-            assert_eq!(HttpUrl::parse(text), None, "{text}");
-        }
-        let url = HttpUrl::parse("https://example.com/turns?token=planted").unwrap();
-        assert_eq!(format!("{url:?}"), "https://example.com/turns?…");
-        assert_eq!(BaseUrl::parse("https://example.com/?a=b"), None);
-        assert!(SocketUrl::parse("ws://127.0.0.1:9/v3/wsconnect").is_some());
-        assert_eq!(SocketUrl::parse("http://127.0.0.1/"), None);
-    }
-
-    #[test]
-    fn a_listener_can_be_off() {
-        assert_eq!(Listen::parse("off"), Some(Listen::Off));
-        assert_eq!(Listen::parse(""), Some(Listen::Off));
-        assert_eq!(Listen::parse("0.0.0.0:80"), Some(Listen::On(([0, 0, 0, 0], 80).into())));
-        assert_eq!(Listen::parse("9464"), None);
-    }
-
-    #[test]
     fn the_bot_is_not_called_system() {
         assert!(Identity::parse("support-bot").is_some());
         assert!(Identity::parse("Ассистент").is_some());
         assert_eq!(Identity::parse("system"), None);
         assert_eq!(Identity::parse(""), None);
         assert_eq!(Identity::parse(&"x".repeat(257)), None);
-    }
-
-    #[test]
-    fn regions_and_edges_can_be_part_of_any_host() {
-        for text in ["us1", "ie1", "dublin", "singapore-ix", "a"] {
-            let part = HostPart::parse(text).unwrap();
-            let url = format!("https://conversations.{}.twilio.com", part.as_str());
-            assert!(Url::parse(&url).is_ok(), "{url}");
-        }
-        for text in ["", "-", "a-", "xn--a", "US1", "evil.example/", "a.b", "ü", &"x".repeat(64)] {
-            assert_eq!(HostPart::parse(text), None, "{text}");
-        }
     }
 
     #[test]
