@@ -163,3 +163,81 @@ pub(super) fn new_jobs(jobs: Vec<(QueueName, Append)>, clock: Clock) -> Vec<NewJ
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Moment;
+    use crate::queue::Key;
+    use crate::queue::lanes::Entry;
+
+    const LEASE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_consumer_that_leaves_passes_on_what_it_had_seen() {
+        let (dispatch, clock, closed) =
+            (Dispatch::default(), Clock::start(), CancellationToken::new());
+        let mut first = Box::pin(dispatch.take(clock, LEASE, &closed));
+        let mut second = Box::pin(dispatch.take(clock, LEASE, &closed));
+        assert!(futures::poll!(&mut first).is_pending());
+        assert!(futures::poll!(&mut second).is_pending());
+        enter(&dispatch, 1, Moment::ORIGIN + Duration::from_secs(5));
+        // The bell rings once, and the first to wait hears it: only that one knows of second 5.
+        assert!(futures::poll!(&mut first).is_pending());
+        drop(first);
+        let taken = tokio::time::timeout(LEASE, second).await.expect("nobody woke").unwrap();
+        assert_eq!(taken.seq, 1);
+        assert_eq!(clock.now(), Moment::ORIGIN + Duration::from_secs(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_ring_reaches_every_consumer_there_is_work_for() {
+        let (dispatch, clock, closed) =
+            (Dispatch::default(), Clock::start(), CancellationToken::new());
+        let takes: Vec<_> = (0..3).map(|_| dispatch.take(clock, LEASE, &closed)).collect();
+        let mut all = Box::pin(futures::future::join_all(takes));
+        assert!(futures::poll!(&mut all).is_pending());
+        {
+            let mut lanes = dispatch.lanes();
+            for seq in 1..=3 {
+                lanes.enter(Moment::ORIGIN, &Key::new(seq.to_string()).unwrap(), entry(seq));
+            }
+        }
+        dispatch.bell.notify_one();
+        let taken = tokio::time::timeout(LEASE / 2, all).await.expect("somebody slept on");
+        assert!(taken.iter().all(Result::is_ok));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_runs_out_wakes_who_waits() {
+        let (dispatch, clock, closed) =
+            (Dispatch::default(), Clock::start(), CancellationToken::new());
+        enter(&dispatch, 1, Moment::ORIGIN);
+        let late = dispatch.take(clock, LEASE, &closed).await.unwrap();
+        let again = dispatch.take(clock, LEASE, &closed).await.unwrap();
+        assert_eq!((again.seq, again.attempt, again.redelivered), (1, 2, true));
+        assert_eq!(clock.now(), Moment::ORIGIN + LEASE);
+        assert_eq!(dispatch.lanes().begin(clock.now(), late.lease), Err(Lost));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn closing_wakes_who_waits() {
+        let (dispatch, clock, closed) =
+            (Dispatch::default(), Clock::start(), CancellationToken::new());
+        let mut take = Box::pin(dispatch.take(clock, LEASE, &closed));
+        assert!(futures::poll!(&mut take).is_pending());
+        closed.cancel();
+        assert!(matches!(take.await, Err(Error::Closed)));
+    }
+
+    fn enter(dispatch: &Dispatch, seq: u64, not_before: Moment) {
+        let key = Key::new(seq.to_string()).unwrap();
+        dispatch.change(|lanes| {
+            lanes.enter(Moment::ORIGIN, &key, Entry { not_before, ..entry(seq) });
+        });
+    }
+
+    fn entry(seq: u64) -> Entry {
+        Entry { seq, position: None, not_before: Moment::ORIGIN, attempts: 0, suspect: false }
+    }
+}

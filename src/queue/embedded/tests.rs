@@ -159,6 +159,31 @@ async fn what_could_not_be_settled_comes_again_after_a_while() {
 }
 
 #[tokio::test]
+async fn who_gives_up_settling_before_the_writer_has_it_gives_the_job_back() {
+    let place = Place::empty();
+    let store = place.open();
+    let queue = store.queue(QueueName::Inbox);
+    queue.append(vec![job("a", 0)]).await.unwrap();
+    let delivery = next(&queue).await;
+    // The writer is held up and more appends wait than it lets in.
+    let intruder = place.sqlite();
+    intruder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let crowd = writer::OPS_WAITING_MAX + writer::OPS_PER_BATCH_MAX + 100;
+    let appends = (0..u32::try_from(crowd).unwrap()).map(|n| queue.append(vec![job("b", n)]));
+    let mut appends = Box::pin(futures::future::join_all(appends));
+    assert!(futures::poll!(&mut appends).is_pending());
+    let mut ack = Box::pin(delivery.ack());
+    assert!(futures::poll!(&mut ack).is_pending());
+    assert_eq!(queue.stats().await.unwrap().leased, 1, "it is being settled");
+    drop(ack);
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.leased, stats.ready), (0, 1));
+    intruder.execute_batch("ROLLBACK").unwrap();
+    drop(appends);
+    assert_eq!(next(&queue).await.attempt(), 2);
+}
+
+#[tokio::test]
 async fn a_damaged_page_is_told_and_nothing_is_acknowledged_on_it() {
     let place = Place::empty();
     let store = place.open();
@@ -310,9 +335,11 @@ impl Place {
         Store::open(self.options()).unwrap()
     }
 
-    /// A connection such as an operator's shell has.
+    /// A connection such as an operator's shell has, but it does not wait for the disk.
     fn sqlite(&self) -> Connection {
-        Connection::open(self.path()).unwrap()
+        let db = Connection::open(self.path()).unwrap();
+        db.execute_batch("PRAGMA synchronous = OFF").unwrap();
+        db
     }
 
     fn pages(&self) -> i64 {

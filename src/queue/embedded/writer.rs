@@ -20,10 +20,10 @@ use crate::clock::{Clock, Timestamp};
 use crate::queue::{Appended, Error};
 
 /// How many calls wait for the writer before callers wait to be let in.
-const OPS_WAITING_MAX: usize = 1024;
+pub(super) const OPS_WAITING_MAX: usize = 1024;
 
 /// How many calls share a transaction. Larger batches gain little and make the first wait longer.
-const OPS_PER_BATCH_MAX: usize = 512;
+pub(super) const OPS_PER_BATCH_MAX: usize = 512;
 
 /// How often marks are flushed and old rows looked for.
 const TICK: Duration = Duration::from_millis(500);
