@@ -1,6 +1,6 @@
 //! The keyed durable queue: joins, inbox and outbox are the same thing.
 //!
-//! This page is the contract; `contract.rs` holds every engine to it, sentence by sentence. The room
+//! This page is the contract; `contract/` holds every engine to it, sentence by sentence. The room
 //! knows nothing of Twilio. It decides which job is delivered next, never what a job means. Time
 //! enters through [`Clock`](crate::clock::Clock) in the engine, disk I/O in `embedded/` alone, and no
 //! secret enters at all; payloads and keys may be personal and are never logged.
