@@ -1,4 +1,4 @@
-//! The plain messaging API of 2010-04-01, as far as a bot needs it: send, list, fetch, delete.
+//! The plain messaging API of 2010-04-01, as far as a bot needs it: send, list, fetch, redact, delete.
 //!
 //! Times are RFC 2822, `num_media` and `num_segments` are text. Source: REST notes 1 and 2.4, read
 //! 2026-11-21. Status callbacks are not sent, and no message arrives anywhere: the emulator keeps it
@@ -12,9 +12,15 @@ use crate::clock::Timestamp;
 use crate::emulator::record::Happening;
 use crate::emulator::state::refusal::Refusal;
 use crate::pii::Pii;
+use crate::twilio::form;
 
-/// Source: API definition, `CreateMessage`, read 2026-11-21; the fields that a bot sends.
-const CREATE: [&str; 20] = [
+/// Source: API definition, `CreateMessage`, read 2026-11-21.
+const CREATE: [&str; 25] = [
+    "AddressRetention",
+    "ContentRetention",
+    "FallbackFrom",
+    "SendAsMms",
+    "TrafficType",
     "To",
     "From",
     "MessagingServiceSid",
@@ -49,6 +55,9 @@ impl Call<'_> {
             ([_, _, _, "Messages", file], &Method::GET) => self
                 .find_plain(file.trim_end_matches(".json"))
                 .map(|message| Reply::Json(200, message)),
+            ([_, _, _, "Messages", file], &Method::POST) => {
+                self.change_plain(file.trim_end_matches(".json"))
+            }
             ([_, _, _, "Messages", file], &Method::DELETE) => {
                 let sid = file.trim_end_matches(".json");
                 self.find_plain(sid)?;
@@ -65,19 +74,19 @@ impl Call<'_> {
     fn send_plain(&self) -> Answered {
         self.allow(&CREATE)?;
         let form = &self.form;
-        let to = form.filled("To").ok_or(Refusal::ParameterMissing("To"))?;
+        let to = form.filled("To").ok_or(Refusal::PlainRecipientMissing)?;
         let from = form.filled("From");
         let service = form.filled("MessagingServiceSid");
         if from.is_none() && service.is_none() {
-            return Err(Refusal::ParameterMissing("From"));
+            return Err(Refusal::PlainSenderMissing);
         }
         let media = form.all("MediaUrl").count();
         let body = form.text("Body").unwrap_or_default();
         if body.is_empty() && media == 0 && form.filled("ContentSid").is_none() {
-            return Err(Refusal::ParameterMissing("Body"));
+            return Err(Refusal::PlainBodyMissing);
         }
         if body.chars().count() > PLAIN_BODY_CHARS_MAX {
-            return Err(Refusal::BodyTooLong);
+            return Err(Refusal::PlainBodyTooLong);
         }
         let account = self.hub.credentials.account_sid;
         let limit = self.hub.options.limits.plain_messages;
@@ -139,7 +148,7 @@ impl Call<'_> {
         });
         let more = messages.len() > size;
         let shown: Vec<Value> = messages.into_iter().take(size).collect();
-        let uri = |number: usize| format!("{}?PageSize={size}&Page={number}", self.path);
+        let uri = |number: usize| self.plain_page(size, number);
         Ok(Reply::Json(
             200,
             json!({
@@ -154,6 +163,38 @@ impl Call<'_> {
                 "uri": uri(page),
             }),
         ))
+    }
+
+    /// The path of a page of the list, which keeps the filters.
+    fn plain_page(&self, size: usize, number: usize) -> String {
+        let (size, number) = (size.to_string(), number.to_string());
+        let filters =
+            self.query.pairs().iter().map(|(name, value)| (name.as_str(), value.reveal()));
+        let filters = filters.filter(|(name, _)| !["PageSize", "Page", "PageToken"].contains(name));
+        let pairs = filters.chain([("PageSize", size.as_str()), ("Page", number.as_str())]);
+        format!("{}?{}", self.path, form::encode(pairs))
+    }
+
+    /// Empties a message's text. Nothing is ever scheduled here, so nothing can be cancelled.
+    /// Source: REST notes 2.4, "Update", read 2026-11-21.
+    fn change_plain(&self, sid: &str) -> Answered {
+        self.allow(&["Body", "Status"])?;
+        if self.form.filled("Body").is_some() {
+            return Err(Refusal::ParameterInvalid("Body"));
+        }
+        if self.form.filled("Status").is_some() {
+            return Err(Refusal::ParameterInvalid("Status"));
+        }
+        let redacts = self.form.first("Body").is_some();
+        self.hub.with(|core, at| {
+            let message = core.plain.iter_mut().find(|message| message["sid"] == sid);
+            let message = message.ok_or(Refusal::NotFound)?;
+            if redacts {
+                message["body"] = json!("");
+                message["date_updated"] = json!(rfc2822(at));
+            }
+            Ok(Reply::Json(200, message.clone()))
+        })
     }
 
     fn find_plain(&self, sid: &str) -> Result<Value, Refusal> {

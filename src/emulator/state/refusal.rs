@@ -147,6 +147,18 @@ pub enum Refusal {
     /// The recipient has opted out.
     #[error("Attempt to send to unsubscribed recipient")]
     OptedOut,
+    /// A plain message has nobody to go to.
+    #[error("A 'To' phone number is required")]
+    PlainRecipientMissing,
+    /// A plain message has nobody to come from.
+    #[error("A 'From' or 'MessagingServiceSid' parameter is required to send a message")]
+    PlainSenderMissing,
+    /// A plain message says nothing.
+    #[error("Message body is required")]
+    PlainBodyMissing,
+    /// A plain message says too much.
+    #[error("The concatenated message body exceeds the 1600 character limit")]
+    PlainBodyTooLong,
     /// The address configuration exists.
     #[error("Address configuration already exists")]
     AddressExists,
@@ -224,6 +236,10 @@ impl Refusal {
                 (20001, 400)
             }
             Self::OptedOut => (21610, 400),
+            Self::PlainRecipientMissing => (21604, 400),
+            Self::PlainSenderMissing => (21603, 400),
+            Self::PlainBodyMissing => (21602, 400),
+            Self::PlainBodyTooLong => (21617, 400),
             Self::AddressExists => (20409, 409),
             Self::Unauthenticated => (20003, 401),
             Self::MethodNotAllowed => (20004, 405),
