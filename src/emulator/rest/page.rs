@@ -60,7 +60,8 @@ impl Wanted {
                 _ => None,
             }
         })?;
-        let descending = query.read("Order", |text| match text {
+        // In any case of letters. Source: API definition, `ListConversationMessage`, examples.
+        let descending = query.read("Order", |text| match text.to_ascii_lowercase().as_str() {
             "asc" => Some(false),
             "desc" => Some(true),
             _ => None,
@@ -204,6 +205,7 @@ mod tests {
         assert_eq!(read("").unwrap().size, 5);
         assert_eq!(read("PageSize=0"), Err(Refusal::ParameterInvalid("PageSize")));
         assert_eq!(read("PageToken=xx"), Err(Refusal::ParameterInvalid("PageToken")));
+        assert!(read("Order=DeSc").unwrap().descending);
         assert_eq!(read("Order=up"), Err(Refusal::ParameterInvalid("Order")));
     }
 }
