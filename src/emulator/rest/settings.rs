@@ -31,10 +31,10 @@ const ADDRESS_TYPES: [&str; 8] =
     ["sms", "whatsapp", "messenger", "gbm", "email", "rcs", "apple", "chat"];
 
 impl Call<'_> {
-    /// Updates are accepted and change nothing: the defaults of the account are the emulator's.
+    /// The defaults of the account are the emulator's and cannot be changed.
     pub(super) fn account_configuration(&self) -> Answered {
         match *self.method {
-            Method::GET | Method::POST => {
+            Method::GET => {
                 let view = self.account_view();
                 let shown = self.read(|world| Ok(view.account_configuration(world)))?;
                 Ok(Reply::Json(200, shown))
