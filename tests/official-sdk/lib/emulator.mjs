@@ -17,9 +17,14 @@ for (const name of ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]) {
 
 export class Emulator {
   constructor(ready, child) {
-    this.ready = ready;
-    this.urls = ready.urls;
-    this.credentials = ready.credentials;
+    this.urls = {
+      conversations: ready.conversations_url,
+      api: ready.api_url,
+      twilsock: ready.twilsock_url,
+      phone: ready.phone_url,
+      control: ready.control_url,
+    };
+    this.credentials = ready;
     this.child = child;
   }
 
@@ -36,6 +41,35 @@ export class Emulator {
 
   async close() {
     this.child?.kill("SIGTERM");
+  }
+
+  /** A phone writes; gives the conversation and the message. */
+  sms(from, to, body) {
+    return this.order("POST", "inbound", { from, to, body });
+  }
+
+  /** Breaks the connections of an identity, without a word. */
+  cut(identity) {
+    return this.order("POST", "sockets", { do: "drop", identity });
+  }
+
+  /** Sends the clients of an identity a close frame, such as `{ code: 308 }`. */
+  closeSocket(identity, status) {
+    return this.order("POST", "sockets", { do: "close", identity, ...status });
+  }
+
+  /** Lets a fault wait at a place; it acts `times` times. */
+  fault(place, action, times = 1) {
+    return this.order("POST", "faults", { where: place, do: action, times });
+  }
+
+  /** Sets limits; those not named are Twilio's, but for the one that would slow every suite. */
+  limits(limits) {
+    return this.order("POST", "limits", { service_writes: 10_000, ...limits });
+  }
+
+  clearFaults() {
+    return this.order("DELETE", "faults");
   }
 
   /** One order to the control API; gives its JSON. */

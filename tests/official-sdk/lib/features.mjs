@@ -3,9 +3,10 @@
 // A feature is a claim about one thing that Twilio's SDK can do against the emulator. Features run several at
 // once, each with its own conversations and identities; those marked `alone` disturb others (they cut every
 // socket, or change a limit) and run one after another at the end. `--only=<text>[,<text>]` runs the features whose
-// names contain one of the texts. The process ends with 0 only if every feature holds.
+// names contain one of the texts; `--list` only prints the names. The process ends with 0 only if every feature holds.
 
 const FEATURE_MS_MAX = 40_000;
+const LEAVE_MS_MAX = 10_000;
 const AT_ONCE = 6;
 
 export class Features {
@@ -17,22 +18,30 @@ export class Features {
     this.#all.push({ name, check, alone: options.alone ?? false });
   }
 
-  /** Runs what the command line chose, then ends the process. */
-  async run(world) {
+  /** Runs what the command line chose against the world that `open` gives, then ends the process. */
+  async run(open) {
+    if (process.argv.includes("--list")) this.list();
     const chosen = this.#chosen();
+    const world = await open();
     const failures = [];
     const stray = [];
-    const note = (error) => stray.push(error);
+    const note = (error) => {
+      // A client that is shut down while it starts says so in a promise that nobody holds.
+      if (error?.constructor?.name !== "TransportUnavailableError") stray.push(error);
+    };
     process.on("uncaughtException", note);
     process.on("unhandledRejection", note);
     const one = async (feature) => {
       const started = Date.now();
+      const apart = world.apart();
       try {
-        await within(FEATURE_MS_MAX, feature.check(world));
+        await within(FEATURE_MS_MAX, feature.check(apart));
         console.log(`ok   ${feature.name} (${Date.now() - started} ms)`);
       } catch (error) {
         failures.push(feature.name);
         console.log(`FAIL ${feature.name}: ${said(error)}`);
+      } finally {
+        await within(LEAVE_MS_MAX, apart.leaveAll()).catch(note);
       }
     };
     const waiting = chosen.filter((feature) => !feature.alone);
@@ -41,13 +50,19 @@ export class Features {
     };
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
     for (const feature of chosen.filter((each) => each.alone)) await one(feature);
-    await world.close();
+    await world.emulator.close();
     for (const error of stray) {
       failures.push("nothing is thrown outside a feature");
       console.log(`FAIL nothing is thrown outside a feature: ${said(error)}`);
     }
     console.log(`${chosen.length - failures.length} of ${chosen.length} features hold`);
     process.exit(failures.length === 0 && chosen.length > 0 ? 0 : 1);
+  }
+
+  /** All names, one a line. */
+  list() {
+    for (const { name } of this.#all) console.log(name);
+    process.exit(0);
   }
 
   #chosen() {

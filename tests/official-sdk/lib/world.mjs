@@ -4,7 +4,7 @@ import { Client } from "@twilio/conversations";
 import twilio from "twilio";
 
 import { Emulator } from "./emulator.mjs";
-import { until } from "./features.mjs";
+import { pause, until } from "./features.mjs";
 
 const { AccessToken } = twilio.jwt;
 
@@ -28,40 +28,49 @@ function rerouted(uri, urls) {
   return url.toString();
 }
 
+let names = 0;
+
 export class World {
   #clients = [];
-  #names = 0;
 
   static async open(...argumentsOfEmulator) {
-    return new World(await Emulator.find(...argumentsOfEmulator));
+    const emulator = await Emulator.find(...argumentsOfEmulator);
+    // The suites make more conversations a second than Twilio lets a service make.
+    await emulator.limits({});
+    return new World(emulator);
   }
 
   constructor(emulator) {
     this.emulator = emulator;
-    const { account_sid, auth_token, service_sid } = emulator.credentials;
+    const { account_sid, auth_token, chat_service_sid } = emulator.credentials;
     this.twilio = this.restAs(account_sid, auth_token);
     this.account = this.twilio.conversations.v1;
-    this.serviceSid = service_sid;
-    this.service = this.account.services(service_sid);
+    this.serviceSid = chat_service_sid;
+    this.service = this.account.services(chat_service_sid);
   }
 
   /** The REST helper with these credentials. Refusals for haste are tried again, as the helper can. */
-  restAs(user, password) {
-    const httpClient = new Rerouted(this.emulator.urls, { autoRetry: true, maxRetries: 20 });
+  restAs(user, password, options = { autoRetry: true, maxRetries: 20 }) {
+    const httpClient = new Rerouted(this.emulator.urls, options);
     const accountSid = this.emulator.credentials.account_sid;
     return twilio(user, password, { accountSid, httpClient });
   }
 
+  /** The same emulator with clients of its own, for one feature. */
+  apart() {
+    return new World(this.emulator);
+  }
+
   /** A name that no other feature has. */
   name(stem) {
-    this.#names += 1;
-    return `${stem}-${process.pid}-${this.#names}`;
+    names += 1;
+    return `${stem}-${process.pid}-${names}`;
   }
 
   /** A phone number that no other feature has. */
   phone() {
-    this.#names += 1;
-    return `+1555${String((process.pid % 1000) * 10_000 + this.#names).padStart(7, "0")}`;
+    names += 1;
+    return `+1555${String((process.pid % 1000) * 10_000 + names).padStart(7, "0")}`;
   }
 
   token(identity, options = {}) {
@@ -103,7 +112,7 @@ export class World {
     return this.service.conversations(conversation).participants.create({ identity });
   }
 
-  leave(conversation, participant) {
+  remove(conversation, participant) {
     return this.service.conversations(conversation).participants(participant).remove();
   }
 
@@ -118,9 +127,14 @@ export class World {
     return { sid, client, conversation: await joined(client, sid) };
   }
 
-  async close() {
-    await Promise.allSettled(this.#clients.map((client) => client.shutdown()));
-    await this.emulator.close();
+  /** Ends this world's clients. */
+  async leaveAll() {
+    const leave = async (client) => {
+      // Whoever is shut down while it starts complains on the console.
+      if (client.connectionState === "connected") await Promise.race([client.getSubscribedConversations(), pause(1_000)]);
+      await client.shutdown();
+    };
+    await Promise.allSettled(this.#clients.map(leave));
   }
 }
 
@@ -134,9 +148,14 @@ export async function joined(client, sid) {
   return conversation;
 }
 
+/** The participant with this identity, once the client knows of it. */
+export function participantOf(conversation, identity) {
+  return until(`participant ${identity}`, () => conversation.getParticipantByIdentity(identity).catch(() => null));
+}
+
 /** The first event of this name that suits; fails if none comes. */
 export function happens(emitter, event, suits = () => true, milliseconds = 10_000) {
-  return new Promise((resolve, reject) => {
+  const promise = new Promise((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer);
       emitter.removeListener(event, heard);
@@ -152,6 +171,9 @@ export function happens(emitter, event, suits = () => true, milliseconds = 10_00
     }, milliseconds);
     emitter.on(event, heard);
   });
+  // Whoever awaits it hears of the failure; a feature that failed before that has said so itself.
+  promise.catch(() => {});
+  return promise;
 }
 
 /** Collects every event of this name from now on. */
