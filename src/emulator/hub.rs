@@ -238,7 +238,14 @@ impl Hub {
                     let Core { world, sockets, .. } = core;
                     sockets.publish(&emitted, fault, world.ids_mut());
                 }
-                Effect::Hook(occurrence) => self.post_action(core, at, &occurrence),
+                Effect::Hook(occurrence) => {
+                    for target in core.world.targets(&occurrence) {
+                        self.post_action(core, at, &occurrence, target);
+                    }
+                }
+                Effect::HookLate(occurrence, target) => {
+                    self.post_action(core, at, &occurrence, target);
+                }
                 Effect::Deliver { conversation, message, participant } => {
                     let due = self.clock.now() + self.options.delivery_delay;
                     if self
@@ -259,36 +266,34 @@ impl Hub {
         }
     }
 
-    fn post_action(&self, core: &mut Core, at: Timestamp, occurrence: &Occurrence) {
-        for target in core.world.targets(occurrence) {
-            let outgoing = self.outgoing(core, occurrence, target);
-            let fault = self.fault_in(core, Occasion::Webhook(outgoing.kind.as_str()));
-            let mut held = std::mem::take(&mut core.swapped);
-            match fault {
-                Some(Action::Lose) => {
-                    let lost = Happening::WebhookLost {
-                        event_type: outgoing.kind.as_str(),
-                        reason: "a fault lost it",
-                    };
-                    self.note(core, at, lost);
-                }
-                Some(Action::Swap) => core.swapped.push(outgoing),
-                Some(Action::Duplicate) => {
-                    self.send(core, at, outgoing.clone());
-                    self.send(core, at, outgoing);
-                }
-                Some(Action::MisSign) => {
-                    self.send(core, at, Outgoing { mis_sign: true, ..outgoing });
-                }
-                Some(Action::Delay { ms }) => {
-                    let delay = Some(Duration::from_millis(ms));
-                    self.send(core, at, Outgoing { delay, ..outgoing });
-                }
-                Some(_) | None => self.send(core, at, outgoing),
+    fn post_action(&self, core: &mut Core, at: Timestamp, occurrence: &Occurrence, target: Target) {
+        let outgoing = self.outgoing(core, occurrence, target);
+        let fault = self.fault_in(core, Occasion::Webhook(outgoing.kind.as_str()));
+        let mut held = std::mem::take(&mut core.swapped);
+        match fault {
+            Some(Action::Lose) => {
+                let lost = Happening::WebhookLost {
+                    event_type: outgoing.kind.as_str(),
+                    reason: "a fault lost it",
+                };
+                self.note(core, at, lost);
             }
-            for late in held.drain(..) {
-                self.send(core, at, late);
+            Some(Action::Swap) => core.swapped.push(outgoing),
+            Some(Action::Duplicate) => {
+                self.send(core, at, outgoing.clone());
+                self.send(core, at, outgoing);
             }
+            Some(Action::MisSign) => {
+                self.send(core, at, Outgoing { mis_sign: true, ..outgoing });
+            }
+            Some(Action::Delay { ms }) => {
+                let delay = Some(Duration::from_millis(ms));
+                self.send(core, at, Outgoing { delay, ..outgoing });
+            }
+            Some(_) | None => self.send(core, at, outgoing),
+        }
+        for late in held.drain(..) {
+            self.send(core, at, late);
         }
     }
 

@@ -2,11 +2,14 @@
 //!
 //! Pure. Source: webhook notes 1.1 and 1.3, read 2026-11-21.
 
-use super::World;
-use super::event::{EventKind, Occurrence};
-use super::model::{HookMethod, HookSettings, HookTarget, ScopedHook, words};
+use super::event::{EventKind, Occurrence, message_fields};
+use super::model::{
+    Conversation, HookMethod, HookSettings, HookTarget, Message, ScopedHook, words,
+};
 use super::refusal::Refusal;
+use super::{Effect, World, about};
 use crate::clock::Timestamp;
+use crate::pii::Pii;
 use crate::twilio::sid::{ChatServiceSid, ConversationSid, WebhookSid};
 
 /// Whose webhook it is.
@@ -132,7 +135,26 @@ impl World {
             updated: at,
         };
         self.conversation_mut(sid)?.hooks.push(hook.clone());
+        self.replay_to(sid, &hook)?;
         Ok(hook)
+    }
+
+    /// Sends a new webhook the messages from the index on that it asked for.
+    /// Source: conversation-scoped webhook resource, `Configuration.ReplayAfter`, read 2026-11-21;
+    /// the source of a replayed message is assumed.
+    fn replay_to(&mut self, sid: ConversationSid, hook: &ScopedHook) -> Result<(), Refusal> {
+        let (Some(first), Some(url)) = (hook.replay_after, &hook.url) else { return Ok(()) };
+        let target = Target { scope: Scope::Conversation, url: url.clone(), method: hook.method };
+        let conversation = self.existing(sid)?;
+        let late: Vec<Effect> = conversation
+            .messages
+            .range(first..)
+            .map(|(_, message)| added(conversation, message))
+            .filter(|occurrence| wants(hook, occurrence))
+            .map(|occurrence| Effect::HookLate(occurrence, target.clone()))
+            .collect();
+        self.effects.extend(late);
+        Ok(())
     }
 
     /// Changes a webhook of one conversation.
@@ -241,6 +263,15 @@ fn wants(hook: &ScopedHook, occurrence: &Occurrence) -> bool {
         }
         HookTarget::Studio => false,
     }
+}
+
+/// The event of a message's arrival.
+pub(super) fn added(conversation: &Conversation, message: &Message) -> Occurrence {
+    let mut fields = message_fields(conversation, message, true);
+    fields.push(("MessagingServiceSid", Pii::new(conversation.messaging_service.to_string())));
+    let mut added = about(conversation, EventKind::MessageAdded, fields);
+    added.index = Some(message.index);
+    added
 }
 
 /// The post events that a conversation's own webhook can be asked for.

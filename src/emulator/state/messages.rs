@@ -4,6 +4,7 @@
 
 use super::command::{Actor, MessageChange, NewMessage, Outcome};
 use super::event::{EventKind, Occurrence, message_fields, with_date};
+use super::hooks::added;
 use super::model::{Conversation, Made, Message, Participant, State};
 use super::refusal::Refusal;
 use super::{Effect, World, about, projection};
@@ -216,10 +217,7 @@ impl World {
         self.emit(emitted);
         self.project_conversation(at, sid);
         let (conversation, message) = self.find_message(sid, message_sid)?;
-        let mut fields = message_fields(conversation, message, true);
-        fields.push(("MessagingServiceSid", Pii::new(conversation.messaging_service.to_string())));
-        let mut added = about(conversation, EventKind::MessageAdded, fields);
-        added.index = Some(index);
+        let added = added(conversation, message);
         self.fire(actor, added);
         self.dispatch(at, sid, message_sid)?;
         Ok(message_sid)

@@ -54,6 +54,8 @@ pub enum Effect {
     Sync(Emitted),
     /// Tell the webhooks.
     Hook(Occurrence),
+    /// Tell one webhook of something that happened before it was set.
+    HookLate(Occurrence, Target),
     /// Take a message to a phone.
     Deliver {
         /// The conversation.
