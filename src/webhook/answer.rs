@@ -1,9 +1,10 @@
 //! The answers, each with its status, body and place in the counters. No I/O, no time, no secrets.
 
-use axum::Json;
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::telemetry::metrics::labels::WebhookOutcome;
 
@@ -61,27 +62,28 @@ impl Answer {
         }
     }
 
-    fn body(self) -> Value {
-        match self {
-            Self::Accepted | Self::Ignored => json!({ "ok": true }),
-            Self::Passed => json!({}),
-            Self::InvalidSignature => json!({ "error": "invalid_signature" }),
-            Self::WrongAccount => json!({ "error": "wrong_account" }),
+    fn body(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::Accepted | Self::Ignored => r#"{"ok":true}"#,
+            Self::Passed => "{}",
+            Self::InvalidSignature => r#"{"error":"invalid_signature"}"#,
+            Self::WrongAccount => r#"{"error":"wrong_account"}"#,
             Self::Malformed { field: Some(field) } => {
-                json!({ "error": "malformed", "field": field })
+                return json!({ "error": "malformed", "field": field }).to_string().into();
             }
-            Self::Malformed { field: None } => json!({ "error": "malformed" }),
-            Self::TooLarge => json!({ "error": "too_large" }),
-            Self::TooSlow => json!({ "error": "too_slow" }),
-            Self::WrongMethod => json!({ "error": "method_not_allowed" }),
-            Self::Unavailable => json!({ "error": "unavailable" }),
-        }
+            Self::Malformed { field: None } => r#"{"error":"malformed"}"#,
+            Self::TooLarge => r#"{"error":"too_large"}"#,
+            Self::TooSlow => r#"{"error":"too_slow"}"#,
+            Self::WrongMethod => r#"{"error":"method_not_allowed"}"#,
+            Self::Unavailable => r#"{"error":"unavailable"}"#,
+        })
     }
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let mut response = (self.status(), Json(self.body())).into_response();
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        let mut response = (self.status(), json, self.body()).into_response();
         if self == Self::WrongMethod {
             let allowed = HeaderValue::from_static("GET, POST");
             let _ = response.headers_mut().insert(header::ALLOW, allowed);

@@ -1,6 +1,5 @@
 //! The steps of one request; what each failure is answered with is decided here and nowhere else.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +11,13 @@ use futures::StreamExt;
 
 use super::answer::Answer;
 use super::url::{Hints, called};
-use super::{Intake, Meta, Options, Unavailable};
+use super::{Intake, Meta, Options};
 use crate::clock::{Clock, Moment};
+use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::Known;
 use crate::twilio::events::{self, Event, EventType, Fields, Phase};
+use crate::twilio::form::Form;
 use crate::twilio::signature::{self, Request as Signed};
 
 /// How long an idempotency token may be; Twilio's are UUIDs.
@@ -55,12 +56,28 @@ impl Room {
             Ok(body) => body,
             Err(answer) => return (answer, None),
         };
-        if let Err(answer) = self.verify(&parts, &body) {
+        let content_type = text(&parts.headers, header::CONTENT_TYPE.as_str());
+        let raw = signature::Body::of(parts.method.as_str(), content_type, &body);
+        // The signature covers a form's pairs, so they are read once, for it and for the event.
+        let form = match raw {
+            signature::Body::Form(bytes) => Some(Form::parse(bytes)),
+            signature::Body::None | signature::Body::ReadForm(_) | signature::Body::Other(_) => {
+                None
+            }
+        };
+        let signed = form.as_ref().map_or(raw, signature::Body::ReadForm);
+        if let Err(answer) = self.verify(&parts, signed) {
             return (answer, None);
         }
-        let fields = match fields(&parts, &body) {
-            Ok(fields) => fields,
-            Err(error) => return (malformed(&error, None), None),
+        let fields = match form {
+            Some(form) => Fields::of_form(form),
+            None if parts.method == Method::GET => {
+                Fields::from_form(parts.uri.query().unwrap_or("").as_bytes())
+            }
+            None => match Fields::from_json(&body) {
+                Ok(fields) => fields,
+                Err(error) => return (malformed(&error, None), None),
+            },
         };
         match EventType::of(&fields) {
             Err(error) => (malformed(&error, None), None),
@@ -91,7 +108,7 @@ impl Room {
             .unwrap_or(Err(Answer::TooSlow))
     }
 
-    fn verify(&self, parts: &request::Parts, body: &[u8]) -> Result<(), Answer> {
+    fn verify(&self, parts: &request::Parts, body: signature::Body<'_>) -> Result<(), Answer> {
         let headers = &parts.headers;
         let trusted = |name| self.options.trust_forwarded.then(|| text(headers, name)).flatten();
         let hints = Hints {
@@ -106,10 +123,9 @@ impl Room {
             hints,
             path_and_query,
         );
-        let content_type = text(headers, header::CONTENT_TYPE.as_str());
         let request = Signed {
             url: &url,
-            body: signature::Body::of(parts.method.as_str(), content_type, body),
+            body,
             signatures: &values(headers, signature::HEADER),
             settings: &values(headers, signature::SETTINGS_HEADER),
         };
@@ -165,7 +181,7 @@ impl Room {
         let stored = self.intake.take(envelope, meta);
         match tokio::time::timeout(patience, stored).await {
             Ok(Ok(())) => Answer::Accepted,
-            Ok(Err(error)) => unavailable(event_type, &causes(&error)),
+            Ok(Err(error)) => unavailable(event_type, &Chain(&error).to_string()),
             Err(_) => unavailable(event_type, "storing took too long"),
         }
     }
@@ -191,15 +207,6 @@ async fn collect(body: Body, max: usize) -> Result<Bytes, Answer> {
     Ok(whole.map_or(first, Bytes::from))
 }
 
-fn fields<'a>(parts: &'a request::Parts, body: &'a [u8]) -> Result<Fields<'a>, events::Error> {
-    let content_type = text(&parts.headers, header::CONTENT_TYPE.as_str());
-    match signature::Body::of(parts.method.as_str(), content_type, body) {
-        signature::Body::None => Ok(Fields::from_form(parts.uri.query().unwrap_or("").as_bytes())),
-        signature::Body::Form(bytes) => Ok(Fields::from_form(bytes)),
-        signature::Body::Other(bytes) => Fields::from_json(bytes),
-    }
-}
-
 fn malformed(error: &events::Error, event_type: Option<EventType>) -> Answer {
     tracing::warn!(
         event_type = event_type.map(EventType::as_str),
@@ -216,16 +223,6 @@ fn unavailable(event_type: EventType, cause: &str) -> Answer {
         "a webhook event was not stored and is refused"
     );
     Answer::Unavailable
-}
-
-fn causes(error: &Unavailable) -> String {
-    let mut causes = Vec::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        causes.push(cause.to_string());
-        source = cause.source();
-    }
-    causes.join(": ")
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

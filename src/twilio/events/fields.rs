@@ -26,6 +26,12 @@ impl<'a> Fields<'a> {
         Self { form: Form::parse(bytes) }
     }
 
+    /// Takes a form that has been read already.
+    #[must_use]
+    pub const fn of_form(form: Form<'a>) -> Self {
+        Self { form }
+    }
+
     /// Reads a JSON object whose members are named as the form's fields.
     ///
     /// Numbers and truth values are read as their text, `null` as missing, lists of texts as repeated

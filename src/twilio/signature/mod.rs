@@ -54,6 +54,8 @@ pub enum Body<'a> {
     None,
     /// A form, raw as it came.
     Form(&'a [u8]),
+    /// A form that has been read already.
+    ReadForm(&'a Form<'a>),
     /// Any other body, raw as it came; the URL's query holds its hash.
     Other(&'a [u8]),
 }
@@ -341,12 +343,19 @@ fn body_hash(body: &[u8]) -> String {
 ///
 /// Names are sorted, then the distinct values of each; the joined strings are not what is sorted.
 fn tail(body: Body<'_>) -> Vec<u8> {
-    let Body::Form(bytes) = body else { return Vec::new() };
-    let form = Form::parse(bytes);
+    match body {
+        Body::None | Body::Other(_) => Vec::new(),
+        Body::Form(bytes) => form_tail(&Form::parse(bytes)),
+        Body::ReadForm(form) => form_tail(form),
+    }
+}
+
+fn form_tail(form: &Form<'_>) -> Vec<u8> {
     let mut pairs: Vec<_> = form.pairs().collect();
     pairs.sort_unstable();
     pairs.dedup();
-    let mut text = Vec::with_capacity(bytes.len());
+    let length = pairs.iter().map(|(name, value)| name.len() + value.len()).sum();
+    let mut text = Vec::with_capacity(length);
     for (name, value) in pairs {
         text.extend_from_slice(name.as_bytes());
         text.extend_from_slice(value.as_bytes());
