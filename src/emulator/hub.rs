@@ -140,9 +140,12 @@ impl Hub {
         self.trailing_crlf.store(on, Ordering::Relaxed);
     }
 
-    /// Waits.
+    /// Waits, but not beyond the emulator's stop.
     pub(super) async fn sleep(&self, duration: Duration) {
-        self.clock.sleep_until(self.clock.now() + duration).await;
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.clock.sleep_until(self.clock.now() + duration) => {}
+        }
     }
 
     /// What happens from now on.

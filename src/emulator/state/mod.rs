@@ -21,6 +21,8 @@ mod projection;
 pub mod refusal;
 mod services;
 pub mod sync;
+#[cfg(test)]
+mod tests;
 mod users;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -277,7 +279,7 @@ impl World {
         actor: &Actor,
         command: &Command,
     ) -> Result<Option<Occurrence>, Refusal> {
-        if !actor.fires() {
+        if !actor.fires() || self.is_repeat(command) {
             return Ok(None);
         }
         let asked = match command {
@@ -312,6 +314,16 @@ impl World {
             Command::CreateUser { .. } | Command::RemoveUser { .. } => return Ok(None),
         };
         Ok(Some(stamp(asked, actor)))
+    }
+
+    /// Whether a write carries a mutation id that has done its work already.
+    fn is_repeat(&self, command: &Command) -> bool {
+        let (Command::AddParticipant { conversation, mutation: Some(mutation), .. }
+        | Command::CreateMessage { conversation, mutation: Some(mutation), .. }) = command
+        else {
+            return false;
+        };
+        self.conversation(*conversation).is_some_and(|of| of.mutations.contains_key(mutation))
     }
 
     /// A conversation of any service.

@@ -357,3 +357,217 @@ fn storage_id(grant: &Grant) -> String {
     let name = format!("{}/{}", grant.service_sid, grant.identity.reveal());
     sha2::Sha256::digest(name.as_bytes())[..20].iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::twilsock::frame::Registration;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const WALL: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+    enum At {
+        AwaitingInit,
+        Open,
+        Closing,
+        Ended,
+    }
+
+    #[test]
+    fn every_frame_in_every_state_does_what_the_table_says() {
+        use At::{AwaitingInit, Closing, Ended, Open};
+        let methods = [
+            (Method::Init, [Open, Open, Closing, Ended]),
+            (Method::Update, [Closing, Open, Closing, Ended]),
+            (Method::Message, [AwaitingInit, Open, Closing, Ended]),
+            (Method::Ping, [AwaitingInit, Open, Closing, Ended]),
+            (Method::PutNotificationCtx, [AwaitingInit, Open, Closing, Ended]),
+            (Method::Other("unknown".into()), [AwaitingInit, Open, Closing, Ended]),
+            (Method::Telemetry, [AwaitingInit, Open, Closing, Ended]),
+            (Method::Reply, [AwaitingInit, Open, Closing, Ended]),
+            (Method::Close, [Ended, Ended, Ended, Ended]),
+        ];
+        for (method, afters) in methods {
+            for (before, after) in [AwaitingInit, Open, Closing, Ended].into_iter().zip(afters) {
+                let mut session = session_at(before);
+                let header = Header {
+                    token: Some(token("bot", HOUR).into()),
+                    http_request: Some(HttpRequest::default()),
+                    ..Header::new(method.clone(), "TM1")
+                };
+                session.frame(Moment::ORIGIN, WALL, frame(header));
+                assert_eq!(at(&session), after, "{method:?} in {before:?}");
+                let silent = matches!(before, Closing | Ended)
+                    || matches!(method, Method::Telemetry | Method::Reply);
+                let outputs = drain(&mut session);
+                let hangs_up = outputs.iter().any(|one| matches!(one, Output::HangUp(_)));
+                assert_eq!(hangs_up, method == Method::Close, "{method:?} in {before:?}");
+                if silent && method != Method::Close {
+                    assert!(outputs.is_empty(), "{method:?} in {before:?}: {outputs:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_warned_about_once_and_ends_the_session() {
+        let mut session = session_at(At::Open);
+        assert_eq!(session.deadline(), Some(Moment::ORIGIN + (HOUR - WARNING)));
+        session.tick(Moment::ORIGIN);
+        assert!(drain(&mut session).is_empty());
+        session.tick(Moment::ORIGIN + (HOUR - WARNING));
+        session.tick(Moment::ORIGIN + (HOUR - WARNING));
+        assert_eq!(methods(&drain(&mut session)), ["client_update"]);
+        assert_eq!(session.deadline(), Some(Moment::ORIGIN + HOUR));
+        session.tick(Moment::ORIGIN + HOUR);
+        assert_eq!(methods(&drain(&mut session)), ["close"]);
+        assert_eq!(at(&session), At::Closing);
+        let patience = session.deadline().unwrap();
+        session.tick(patience);
+        assert!(matches!(drain(&mut session)[..], [Output::HangUp(_)]));
+        assert_eq!(session.deadline(), None);
+    }
+
+    #[test]
+    fn a_new_token_moves_the_end_and_only_for_the_same_identity() {
+        let mut session = session_at(At::Open);
+        let mut update = |token: String| {
+            let header = Header { token: Some(token.into()), ..Header::new(Method::Update, "TM2") };
+            session.frame(Moment::ORIGIN, WALL, frame(header));
+            (session.deadline(), codes(&drain(&mut session)))
+        };
+        let end = Moment::ORIGIN + (HOUR * 2 - WARNING);
+        assert_eq!(update(token("bot", HOUR * 2)), (Some(end), vec![(200, None)]));
+        let (_, refused) = update(token("other", HOUR));
+        assert_eq!(refused, [(401, Some(51215))]);
+    }
+
+    #[test]
+    fn a_continuation_token_is_kept_for_its_identity_only() {
+        let init = |identity: &str, continuation: Option<String>| {
+            let mut session = session_at(At::AwaitingInit);
+            let header = Header {
+                token: Some(token(identity, HOUR).into()),
+                continuation_token: continuation.map(Into::into),
+                registrations: Some(vec![Registration::default()]),
+                ..Header::new(Method::Init, "TM3")
+            };
+            session.frame(Moment::ORIGIN, WALL, frame(header));
+            let reply = drain(&mut session).into_iter().find_map(|output| match output {
+                Output::Send(header, _) => Some(header),
+                _ => None,
+            });
+            let reply = reply.unwrap();
+            let given = reply.continuation_token.as_ref().unwrap().expose().to_owned();
+            (given, reply.continuation_token_status.unwrap())
+        };
+        let (first, status) = init("bot", None);
+        assert_eq!(status["reissue_reason"], "MISSING");
+        assert_eq!(init("bot", Some(first.clone())), (first.clone(), json!({"reissued": false})));
+        assert_eq!(init("other", Some(first)).1["reissue_reason"], "DIFFERENT_IDENTITY");
+    }
+
+    #[test]
+    fn bad_tokens_are_told_apart() {
+        let foreign = Authority { account: AccountSid::from_bytes([8; 16]), ..authority() };
+        for (authority, token, code) in [
+            (authority(), String::new(), 20101),
+            (authority(), "x.y.z".to_owned(), 20101),
+            (foreign, token("bot", HOUR), 20101),
+            (authority(), token("", HOUR), 20106),
+        ] {
+            let mut session = Session::new(authority, Ids::seeded(1), Moment::ORIGIN);
+            let header = Header { token: Some(token.into()), ..Header::new(Method::Init, "TM4") };
+            session.frame(Moment::ORIGIN, WALL, frame(header));
+            assert_eq!(codes(&drain(&mut session))[0].1, Some(code));
+            assert_eq!(at(&session), At::Closing);
+        }
+        let mut session = session_at(At::AwaitingInit);
+        let header =
+            Header { token: Some(token("bot", HOUR).into()), ..Header::new(Method::Init, "TM5") };
+        session.frame(Moment::ORIGIN, WALL + HOUR * 2, frame(header));
+        assert_eq!(codes(&drain(&mut session)), [(401, Some(20104))]);
+    }
+
+    const WARNING: Duration = Duration::from_secs(240);
+
+    fn authority() -> Authority {
+        Authority {
+            account: AccountSid::from_bytes([1; 16]),
+            key: ApiKeySid::from_bytes([2; 16]),
+            secret: SecretString::from("secret".to_owned()),
+            warning: WARNING,
+        }
+    }
+
+    fn token(identity: &str, lifetime: Duration) -> String {
+        use secrecy::ExposeSecret as _;
+        let Authority { account, key, secret, .. } = authority();
+        let request = access_token::Request {
+            account_sid: account,
+            key_sid: key,
+            service_sid: ChatServiceSid::from_bytes([3; 16]),
+            identity: identity.to_owned(),
+            lifetime,
+            region: None,
+        };
+        access_token::mint(&request, &secret, WALL).unwrap().jwt.expose_secret().to_owned()
+    }
+
+    fn session_at(state: At) -> Session {
+        let mut session = Session::new(authority(), Ids::seeded(1), Moment::ORIGIN);
+        if state != At::AwaitingInit {
+            let token = Some(token("bot", HOUR).into());
+            let header = Header { token, ..Header::new(Method::Init, "TM0") };
+            session.frame(Moment::ORIGIN, WALL, frame(header));
+        }
+        match state {
+            At::AwaitingInit | At::Open => {}
+            At::Closing => session.close(Moment::ORIGIN, Status::ok(), Bytes::new()),
+            At::Ended => {
+                session.frame(Moment::ORIGIN, WALL, frame(Header::new(Method::Close, "TM0")));
+            }
+        }
+        drain(&mut session);
+        session
+    }
+
+    fn at(session: &Session) -> At {
+        match session.state {
+            State::AwaitingInit { .. } => At::AwaitingInit,
+            State::Open(_) => At::Open,
+            State::Closing { .. } => At::Closing,
+            State::Ended => At::Ended,
+        }
+    }
+
+    fn frame(header: Header) -> Frame {
+        Frame { header, payload: Bytes::new() }
+    }
+
+    fn drain(session: &mut Session) -> Vec<Output> {
+        std::iter::from_fn(|| session.poll()).collect()
+    }
+
+    fn methods(outputs: &[Output]) -> Vec<&str> {
+        outputs
+            .iter()
+            .filter_map(|output| match output {
+                Output::Send(header, _) => Some(header.method.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn codes(outputs: &[Output]) -> Vec<(u16, Option<u32>)> {
+        outputs
+            .iter()
+            .filter_map(|output| match output {
+                Output::Send(header, _) => header.status.as_ref(),
+                _ => None,
+            })
+            .map(|status| (status.code, status.error_code))
+            .collect()
+    }
+}
