@@ -218,3 +218,19 @@ pub(super) fn check(jobs: &[(QueueName, Append)]) -> Result<(), Error> {
     }
     jobs.iter().try_for_each(|(_, job)| job.check())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Debug;
+
+    use static_assertions::assert_impl_all;
+
+    use super::*;
+
+    // Handles travel between tasks; a delivery may be settled by another task than took it.
+    assert_impl_all!(Store: Clone, Debug, Send, Sync);
+    assert_impl_all!(Queue: Clone, Debug, Send, Sync);
+    assert_impl_all!(Marks: Clone, Debug, Send, Sync);
+    assert_impl_all!(Delivery: Debug, Send, Sync);
+    assert_impl_all!(Error: Clone, Debug, Send, Sync);
+}
