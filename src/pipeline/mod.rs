@@ -1,3 +1,34 @@
 //! The way of a message: doors in, join, turn, send.
+//!
+//! ```text
+//! webhook, socket, catch-up, sweep ──▶ doors ──▶ joins  ──▶ join ──▶ Twilio
+//!                                        └─────▶ inbox  ──▶ turn ──▶ agent
+//!                                                             │
+//!                                    late replies ──▶ outbox ◀┘
+//!                                                       └──▶ send ──▶ Twilio
+//! ```
+//!
+//! Each arrow into a queue is an append that is on disk before anything is acknowledged; each arrow
+//! out of one is a lease. The decisions are pure and in [`policy`]; what the queues hold is in
+//! [`record`]; the rest is thin drivers. The pipeline reads time through its notes' clock and talks
+//! to Twilio through the REST and realtime clients it is given.
 
+pub mod admit;
+pub mod catch_up;
+pub mod doors;
+mod heard;
+pub mod join;
+pub mod late;
+pub mod listen;
+pub mod notes;
+mod outbound;
+pub mod paces;
 pub mod policy;
+pub mod reconcile;
+pub mod record;
+pub mod seats;
+pub mod send;
+mod settle;
+pub mod status;
+pub mod turn;
+pub mod worker;

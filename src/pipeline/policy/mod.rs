@@ -1,7 +1,10 @@
-//! The pipeline's decisions, all pure: what a failure means, when to try again,
+//! The pipeline's decisions, all pure: what a failure means, when to try again, who wrote a message,
 //! how fast and in which pieces to send, when a conversation is a loop.
 
+pub mod authors;
+pub mod breaker;
 pub mod guard;
+pub mod keywords;
 pub mod outcome;
 pub mod pace;
 pub mod schedule;

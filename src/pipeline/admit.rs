@@ -1,0 +1,160 @@
+//! Which messages get a turn, and which are only remembered.
+//!
+//! A message that is too old, that the carrier answers itself, or that is one too many in a minute
+//! gets none. The rules are pure and in [`policy`](super::policy); here they meet the memory of what
+//! each conversation did of late, which many turns share.
+
+use std::time::Duration;
+
+use dashmap::DashMap;
+
+use crate::agent::{Thread, TurnMessage};
+use crate::clock::{Moment, Timestamp};
+use crate::pipeline::policy::guard::{Guard, Verdict};
+use crate::pipeline::policy::keywords;
+
+/// How many conversations the loop guard remembers before it forgets the quiet ones.
+const GUARDS_MAX: usize = 10_000;
+
+/// Decides about each message.
+#[derive(Debug)]
+pub struct Admission {
+    /// How old a message may be and still be answered.
+    pub stale_after: Duration,
+    /// Turns a minute in one conversation; one more is a loop.
+    pub turns_per_minute: u32,
+    /// What each conversation did in the last two minutes.
+    guards: DashMap<Thread, Watched>,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Admitted {
+    /// The agent is asked.
+    Turn,
+    /// Nobody answers, for a reason of a closed set of words.
+    Skip(&'static str),
+    /// The conversation has just become a loop: somebody should look at it.
+    Loop,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Watched {
+    guard: Guard,
+    is_cut: bool,
+}
+
+impl Admission {
+    /// Starts with no memory.
+    #[must_use]
+    pub fn new(stale_after: Duration, turns_per_minute: u32) -> Self {
+        Self { stale_after, turns_per_minute, guards: DashMap::new() }
+    }
+
+    /// Decides about a message that is delivered for the first time.
+    pub fn admit(
+        &self,
+        thread: Thread,
+        message: &TurnMessage,
+        wall: Timestamp,
+        now: Moment,
+    ) -> Admitted {
+        if self.is_stale(message, wall) {
+            return Admitted::Skip("stale");
+        }
+        let body = message.body.as_ref().map_or("", |body| body.reveal());
+        if keywords::is_for_the_carrier(message.author.reveal(), body) {
+            return Admitted::Skip("keyword");
+        }
+        self.guard(thread, now)
+    }
+
+    /// Whether a message is too old to be answered.
+    #[must_use]
+    pub fn is_stale(&self, message: &TurnMessage, wall: Timestamp) -> bool {
+        message.created.is_some_and(|created| wall.since(created) > self.stale_after)
+    }
+
+    fn guard(&self, thread: Thread, now: Moment) -> Admitted {
+        if self.guards.len() >= GUARDS_MAX {
+            self.guards.retain(|_, watched| !watched.guard.is_idle(now));
+        }
+        let mut watched = self.guards.entry(thread).or_default();
+        let was_cut = watched.is_cut;
+        match watched.guard.admit(self.turns_per_minute, now) {
+            Verdict::Pass => {
+                watched.is_cut = false;
+                Admitted::Turn
+            }
+            Verdict::Stop => {
+                watched.is_cut = true;
+                if was_cut { Admitted::Skip("loop") } else { Admitted::Loop }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Map;
+
+    use super::*;
+    use crate::twilio::sid::{ConversationSid, MessageSid};
+
+    const WALL: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+    #[test]
+    fn old_messages_and_carrier_words_are_skipped() {
+        let admission = Admission::new(Duration::from_secs(3600), 20);
+        let old = message("hello", WALL.before(Duration::from_secs(3601)));
+        let fresh = message("hello", WALL.before(Duration::from_secs(3599)));
+        let stop = message("STOP", WALL);
+        assert_eq!(admit(&admission, &old), Admitted::Skip("stale"));
+        assert_eq!(admit(&admission, &fresh), Admitted::Turn);
+        assert_eq!(admit(&admission, &stop), Admitted::Skip("keyword"));
+    }
+
+    #[test]
+    fn a_loop_is_reported_once_and_then_skipped() {
+        let admission = Admission::new(Duration::from_secs(3600), 2);
+        let admitted: Vec<_> = (0..4).map(|_| admit(&admission, &message("hi", WALL))).collect();
+        let skip = Admitted::Skip("loop");
+        assert_eq!(admitted, [Admitted::Turn, Admitted::Turn, Admitted::Loop, skip]);
+        let other = Thread::Conversation(ConversationSid::from_bytes([2; 16]));
+        let elsewhere = admission.admit(other, &message("hi", WALL), WALL, Moment::ORIGIN);
+        assert_eq!(elsewhere, Admitted::Turn, "other conversations are not held up");
+    }
+
+    #[test]
+    fn quiet_conversations_are_forgotten_when_there_are_many() {
+        let admission = Admission::new(Duration::from_secs(3600), 2);
+        for n in 0..u32::try_from(GUARDS_MAX).unwrap() {
+            let mut sid = [0; 16];
+            sid[..4].copy_from_slice(&n.to_be_bytes());
+            let thread = Thread::Conversation(ConversationSid::from_bytes(sid));
+            admission.admit(thread, &message("hi", WALL), WALL, Moment::ORIGIN);
+        }
+        let later = Moment::ORIGIN + Duration::from_secs(300);
+        let other = Thread::Conversation(ConversationSid::from_bytes([9; 16]));
+        admission.admit(other, &message("hi", WALL), WALL, later);
+        assert_eq!(admission.guards.len(), 1);
+    }
+
+    fn admit(admission: &Admission, message: &TurnMessage) -> Admitted {
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        admission.admit(thread, message, WALL, Moment::ORIGIN)
+    }
+
+    fn message(body: &str, created: Timestamp) -> TurnMessage {
+        TurnMessage {
+            sid: MessageSid::from_bytes([7; 16]),
+            index: Some(0),
+            author: "+15555550123".into(),
+            body: Some(body.into()),
+            attributes: Map::new(),
+            media: Vec::new(),
+            participant: None,
+            created: Some(created),
+        }
+    }
+}

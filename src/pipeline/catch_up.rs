@@ -1,0 +1,83 @@
+//! The catch-up read over REST, for when no socket does it: everything after the watermark, in order.
+//!
+//! The realtime client reads its own way as soon as it hears of a conversation. This is the other
+//! door: with the socket down or switched off, the message that created a conversation is still found
+//! after the join.
+
+use crate::agent::{Media, Thread, TurnMessage};
+use crate::pipeline::doors::{Doors, Seen};
+use crate::pipeline::heard::attributes;
+use crate::queue::{self, Marks};
+use crate::telemetry::journal::Door;
+use crate::twilio::rest;
+use crate::twilio::sid::ConversationSid;
+
+/// The most messages that one read takes; older ones are left to history. Chosen so that a busy
+/// conversation that was missed for an hour fits.
+pub const MESSAGES_MAX: usize = 1000;
+
+/// Reads conversations over REST.
+#[derive(Clone)]
+pub struct CatchUp {
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// Where the messages go.
+    pub doors: Doors,
+    /// How far each conversation has been read.
+    pub marks: Marks,
+}
+
+/// Why a conversation could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Twilio did not give the messages.
+    #[error("messages could not be read")]
+    Rest(#[from] rest::Error),
+    /// The store did not take them.
+    #[error("messages could not be stored")]
+    Store(#[from] queue::Error),
+}
+
+impl CatchUp {
+    /// Reads everything after the watermark into the inbox and raises the watermark.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio or the store failed; what was stored stays, and reading again is harmless.
+    pub async fn read(&self, conversation: ConversationSid) -> Result<usize, Error> {
+        let name = conversation.to_string();
+        let after = self.marks.read(&name).await?;
+        let found = self.rest.messages_after(conversation, after, MESSAGES_MAX).await?;
+        if !found.complete {
+            tracing::warn!(conversation_sid = %conversation, count = MESSAGES_MAX,
+                "conversation was missed for so long that older messages were left out");
+        }
+        let found = found.messages;
+        let last = found.iter().map(|message| message.index).max();
+        let seen = found.into_iter().map(|message| seen(conversation, message)).collect();
+        let added = self.doors.messages_seen(seen).await?;
+        if let Some(last) = last {
+            self.marks.raise(&name, last).await?;
+        }
+        Ok(added)
+    }
+}
+
+fn seen(conversation: ConversationSid, message: rest::Message) -> Seen {
+    let message = TurnMessage {
+        sid: message.sid,
+        index: Some(message.index),
+        author: message.author.unwrap_or_default(),
+        body: message.body,
+        attributes: attributes(message.attributes.as_ref()),
+        media: message.media.into_iter().map(media).collect(),
+        participant: message.participant_sid,
+        created: message.created,
+    };
+    Seen { thread: Thread::Conversation(conversation), message, door: Door::CatchUp }
+}
+
+fn media(media: rest::Media) -> Media {
+    let rest::Media { sid, size, content_type, filename } = media;
+    Media { sid, content_type, filename, size }
+}

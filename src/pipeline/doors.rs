@@ -1,0 +1,146 @@
+//! Where messages and conversations come in, whichever way they were heard of.
+//!
+//! Webhook, socket, catch-up read and sweep all end in the same two calls, and both end on disk: a
+//! conversation becomes one join job, a message of somebody else becomes one turn job, however often
+//! and through whichever door it is seen. Nothing is thought about here but whose message it is.
+
+use std::time::Duration;
+
+use crate::agent::{Thread, TurnMessage};
+use crate::clock::Timestamp;
+use crate::pipeline::notes::Notes;
+use crate::pipeline::policy::authors::{Author, Authors};
+use crate::pipeline::record::{self, Inbound, Join};
+use crate::queue::{Append, Appended, Error, JobId, Queue};
+use crate::telemetry::journal::{Door, Stage};
+use crate::twilio::sid::ConversationSid;
+
+/// What the doors need.
+#[derive(Clone)]
+pub struct Doors {
+    /// The queue of conversations to join.
+    pub joins: Queue,
+    /// The queue of messages to answer.
+    pub inbox: Queue,
+    /// Tells our messages from others.
+    pub authors: Authors,
+    /// How long a message that only a webhook told of waits for the socket to bring those before it.
+    pub webhook_grace: Duration,
+    /// Where the stages are noted.
+    pub notes: Notes,
+}
+
+/// A message, as a door saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Where it was said.
+    pub thread: Thread,
+    /// What was said, and by whom.
+    pub message: TurnMessage,
+    /// The door.
+    pub door: Door,
+}
+
+impl Doors {
+    /// Takes note of a conversation that the bot should be in; durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// If the queue could not store it; then nothing may be acknowledged.
+    pub async fn conversation_heard(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Appended, Error> {
+        self.put_join(record::join_id(conversation), conversation).await
+    }
+
+    /// Takes note of an open conversation that the sweep found without the bot; durable when it
+    /// returns. Unlike a webhook, it asks again for a conversation that was joined before.
+    ///
+    /// # Errors
+    ///
+    /// If the queue could not store it.
+    pub async fn conversation_missed(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Appended, Error> {
+        let id = record::rejoin_id(conversation, self.notes.clock.wall());
+        self.put_join(id, conversation).await
+    }
+
+    async fn put_join(&self, id: JobId, conversation: ConversationSid) -> Result<Appended, Error> {
+        let at = self.notes.clock.wall();
+        let append = Append {
+            id,
+            key: record::lane(Thread::Conversation(conversation)),
+            position: None,
+            not_before: None,
+            payload: encode(&Join::V1 { conversation, at }),
+        };
+        let appended = self.joins.append(vec![append]).await?;
+        Ok(appended.into_iter().next().unwrap_or(Appended::Duplicate))
+    }
+
+    /// Takes messages in, in the given order; durable when it returns. Says how many were new turns.
+    ///
+    /// Our own messages and Twilio's are noted and go no further.
+    ///
+    /// # Errors
+    ///
+    /// If the queue could not store them; then nothing may be acknowledged.
+    pub async fn messages_seen(&self, seen: Vec<Seen>) -> Result<usize, Error> {
+        let now = self.notes.clock.wall();
+        let theirs: Vec<Seen> = seen.into_iter().filter(|seen| self.is_theirs(seen)).collect();
+        if theirs.is_empty() {
+            return Ok(0);
+        }
+        let noted: Vec<_> =
+            theirs.iter().map(|seen| (seen.thread, seen.message.sid, seen.door)).collect();
+        let appends = theirs.into_iter().map(|seen| self.turn(seen, now)).collect();
+        let appended = self.inbox.append(appends).await?;
+        let mut added = 0;
+        for ((thread, message, door), _) in
+            noted.into_iter().zip(appended).filter(|(_, appended)| *appended == Appended::Added)
+        {
+            added += 1;
+            self.notes.metrics.message(door);
+            self.notes.stage(thread, Some(message), Stage::MessageSeen { door });
+        }
+        Ok(added)
+    }
+
+    fn is_theirs(&self, seen: &Seen) -> bool {
+        let message = &seen.message;
+        match self.authors.judge(message.author.reveal(), &message.attributes) {
+            Author::Theirs => true,
+            Author::System => false,
+            Author::Ours => {
+                if record::reply_key(&message.attributes).is_some() {
+                    let stage = Stage::ReplyVisible { reply: message.sid };
+                    self.notes.stage(seen.thread, None, stage);
+                }
+                false
+            }
+        }
+    }
+
+    fn turn(&self, seen: Seen, at: Timestamp) -> Append {
+        let Seen { thread, message, door } = seen;
+        let not_before = match door {
+            Door::Webhook if !self.webhook_grace.is_zero() => Some(at + self.webhook_grace),
+            Door::Webhook | Door::Socket | Door::Replay | Door::CatchUp | Door::Reconcile => None,
+        };
+        Append {
+            id: record::turn_id(message.sid),
+            key: record::lane(thread),
+            position: message.index,
+            not_before,
+            payload: encode(&Inbound::V1 { thread, message, at }),
+        }
+    }
+}
+
+/// Writes a record as the queues store it.
+pub(super) fn encode<T: serde::Serialize>(record: &T) -> Vec<u8> {
+    serde_json::to_vec(record).expect("records are always JSON")
+}

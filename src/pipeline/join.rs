@@ -1,0 +1,249 @@
+//! Joins: puts the bot into the conversations that it should be in.
+//!
+//! Adding is idempotent: whatever Twilio answers that means "already in" is success, so two webhooks,
+//! a retry or another instance do no harm. A group conversation that is still `initializing` cannot be
+//! changed yet and is waited for. What follows from a refusal is decided in
+//! [`policy::outcome`](super::policy::outcome).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::pipeline::catch_up::CatchUp;
+use crate::pipeline::notes::Notes;
+use crate::pipeline::policy::outcome::{Class, Failure, Operation, classify};
+use crate::pipeline::policy::schedule::Schedule;
+use crate::pipeline::record::Join;
+use crate::pipeline::seats::{Line, Seats};
+use crate::pipeline::settle;
+use crate::pipeline::status::Status;
+use crate::pipeline::worker::Work;
+use crate::queue::{Cause, Delivery, QueueName};
+use crate::telemetry::chain::Chain;
+use crate::telemetry::journal::{How, Stage};
+use crate::telemetry::metrics::labels::{self, JoinOutcome};
+use crate::twilio::catalogue;
+use crate::twilio::events::ConversationState;
+use crate::twilio::rest;
+use crate::twilio::sid::ConversationSid;
+
+/// How often a conversation that is still being set up is tried.
+/// Source: a field report saw group conversations become active after about 700 ms.
+const INITIALIZING_EVERY: Duration = Duration::from_secs(1);
+
+/// The identity is in as many conversations as Twilio allows.
+const TOO_MANY_CONVERSATIONS: u32 = 50214;
+
+/// Works on the queue of joins.
+pub struct Joins {
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// The identities and their seats.
+    pub seats: Arc<Seats>,
+    /// Reads a conversation over REST where no socket will.
+    pub catch_up: CatchUp,
+    /// When a failed join is tried again.
+    pub schedule: Schedule,
+    /// What the operator should know.
+    pub status: Arc<Status>,
+    /// Where the stages are noted.
+    pub notes: Notes,
+}
+
+impl Work for Joins {
+    const QUEUE: QueueName = QueueName::Joins;
+
+    async fn wait(&self) {
+        self.status.wait(&self.notes.clock).await;
+    }
+
+    async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
+        let Join::V1 { conversation, at: _ } = match serde_json::from_slice(delivery.payload()) {
+            Ok(record) => record,
+            Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
+        };
+        let added = tokio::select! {
+            biased;
+            lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
+            added = self.add(conversation) => added,
+        };
+        match added {
+            Added::Done(line, how) => self.joined(delivery, conversation, line, how).await,
+            Added::Refused(error) => self.refused(delivery, conversation, &error, stop).await,
+            Added::NoRoom => self.bury(delivery, conversation, no_room()).await,
+        }
+    }
+}
+
+/// How the attempts to add an identity of the pool ended.
+enum Added<'a> {
+    /// This one sits there now.
+    Done(&'a Line, How),
+    /// Twilio did not take it.
+    Refused(rest::Error),
+    /// Every identity is in as many conversations as Twilio allows.
+    NoRoom,
+}
+
+impl Joins {
+    /// Adds the first identity of the pool that Twilio has room for.
+    async fn add(&self, conversation: ConversationSid) -> Added<'_> {
+        for line in self.seats.candidates(conversation) {
+            let error = match self.rest.add_participant(conversation, &line.identity).await {
+                Ok(_) => return Added::Done(line, How::Added),
+                Err(error) => error,
+            };
+            match classify(Operation::Join, failure(&error)) {
+                Class::Done => return Added::Done(line, How::Already),
+                Class::Dead if code_of(&error) == Some(TOO_MANY_CONVERSATIONS) => {
+                    self.seats.note_full(line);
+                }
+                Class::Retry(_) | Class::Look | Class::Reconfigure | Class::Dead => {
+                    return Added::Refused(error);
+                }
+            }
+        }
+        Added::NoRoom
+    }
+
+    async fn joined(
+        &self,
+        delivery: Delivery,
+        conversation: ConversationSid,
+        line: &Line,
+        how: How,
+    ) {
+        self.seats.take(conversation, &line.identity);
+        self.status.succeeded();
+        self.notes.of_conversation(conversation, None, Stage::Joined { how });
+        self.notes.metrics.join(match how {
+            How::Added => JoinOutcome::Added,
+            How::Already => JoinOutcome::Already,
+        });
+        tracing::info!(conversation_sid = %conversation, attempt = delivery.attempt(),
+            "bot is a participant of the conversation");
+        // With the socket up, the realtime client reads the conversation as soon as it hears of it.
+        if line.connected().is_none()
+            && let Err(error) = self.catch_up.read(conversation).await
+        {
+            tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
+                "conversation could not be read after the join; trying again");
+            let cause = Cause::new("catch_up").with_detail(error.to_string());
+            let delay = self.schedule.delay_after(delivery.attempt(), None, settle::jitter());
+            if let Some(delay) = delay {
+                return settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+            }
+        }
+        settle::report(Self::QUEUE, delivery.ack().await);
+    }
+
+    async fn refused(
+        &self,
+        delivery: Delivery,
+        conversation: ConversationSid,
+        error: &rest::Error,
+        stop: &CancellationToken,
+    ) {
+        let class = classify(Operation::Join, failure(error));
+        self.status.failed(failure(error), &self.notes.clock);
+        let cause = cause(class, error);
+        match class {
+            Class::Reconfigure => {
+                self.status.refused(&cause.detail);
+                let delay = self.schedule.longest();
+                settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+            }
+            Class::Retry(asked) => self.retry(delivery, conversation, asked, cause).await,
+            // An add that is done is not refused, see `add`.
+            Class::Done | Class::Look | Class::Dead => {
+                if self.is_initializing(conversation).await && !stop.is_cancelled() {
+                    tracing::debug!(conversation_sid = %conversation, "conversation is still initializing");
+                    let waited = delivery.retry_in(INITIALIZING_EVERY, cause).await;
+                    return settle::report(Self::QUEUE, waited);
+                }
+                self.bury(delivery, conversation, cause).await;
+            }
+        }
+    }
+
+    async fn retry(
+        &self,
+        delivery: Delivery,
+        conversation: ConversationSid,
+        asked: Option<Duration>,
+        cause: Cause,
+    ) {
+        let attempt = delivery.attempt();
+        match self.schedule.delay_after(attempt, asked, settle::jitter()) {
+            Some(delay) => {
+                tracing::warn!(conversation_sid = %conversation, attempt, reason = %cause.detail,
+                    retry_in_ms = settle::millis(delay), "bot could not be added; trying again");
+                self.notes.metrics.join(JoinOutcome::Retried);
+                settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+            }
+            None => self.bury(delivery, conversation, cause).await,
+        }
+    }
+
+    async fn bury(&self, delivery: Delivery, conversation: ConversationSid, cause: Cause) {
+        tracing::error!(conversation_sid = %conversation, attempt = delivery.attempt(), code = cause.code,
+            reason = %cause.detail, "bot could not be added; the join is a dead letter");
+        let queue = QueueName::Joins.as_str();
+        let stage = Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code };
+        self.notes.of_conversation(conversation, None, stage);
+        self.notes.metrics.join(JoinOutcome::Dead);
+        self.notes.metrics.dead_letter(labels::Queue::Joins);
+        settle::report(Self::QUEUE, delivery.dead(cause).await);
+    }
+
+    async fn is_initializing(&self, conversation: ConversationSid) -> bool {
+        match self.rest.fetch_conversation(conversation).await {
+            Ok(Some(found)) => found.state == Some(ConversationState::Initializing),
+            Ok(None) => false,
+            Err(error) => {
+                tracing::debug!(conversation_sid = %conversation, error = %Chain(&error),
+                    "state of the conversation could not be read");
+                false
+            }
+        }
+    }
+}
+
+/// What a REST error says for certain.
+#[must_use]
+pub(super) fn failure(error: &rest::Error) -> Failure {
+    match error {
+        rest::Error::Refused { status, code, retry_after, .. } => {
+            Failure::Refused { status: *status, code: *code, retry_after: *retry_after }
+        }
+        rest::Error::NotSent { .. } => Failure::NotSent,
+        rest::Error::Unknown { .. } => Failure::Unknown,
+    }
+}
+
+const fn code_of(error: &rest::Error) -> Option<u32> {
+    match error {
+        rest::Error::Refused { code, .. } => *code,
+        rest::Error::NotSent { .. } | rest::Error::Unknown { .. } => None,
+    }
+}
+
+fn no_room() -> Cause {
+    Cause::new(Class::Dead.as_str()).with_code(TOO_MANY_CONVERSATIONS).with_detail(
+        "every identity is in as many conversations as twilio allows; add one to \
+         CHIMEIN_IDENTITY_POOL and redrive",
+    )
+}
+
+/// The cause that is kept with the job: the code's meaning where there is one.
+#[must_use]
+pub(super) fn cause(class: Class, error: &rest::Error) -> Cause {
+    let code = code_of(error);
+    let meaning = code.and_then(catalogue::lookup).map(|entry| entry.meaning.as_str());
+    let detail = match meaning {
+        Some(meaning) => format!("{error}: {meaning}"),
+        None => error.to_string(),
+    };
+    Cause { code, ..Cause::new(class.as_str()).with_detail(detail) }
+}

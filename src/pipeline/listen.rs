@@ -1,0 +1,188 @@
+//! Listens to one identity's realtime client and brings what it says to the doors.
+//!
+//! Events that are there together are stored together, in their order. The watermark of a
+//! conversation is raised only after its messages are on disk, so a crash in between costs a second
+//! look and no message. If the store fails, nothing more is taken from the client, which then slows
+//! the socket down.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Media, Thread, TurnMessage};
+use crate::pipeline::doors::{Doors, Seen};
+use crate::pipeline::heard::attributes;
+use crate::pipeline::record::ATTRIBUTE;
+use crate::pipeline::seats::Seats;
+use crate::queue::Marks;
+use crate::realtime::{self, Client, Event};
+use crate::telemetry::chain::Chain;
+use crate::telemetry::journal::{Door, Stage};
+use crate::telemetry::metrics::labels::SocketState;
+use crate::twilio::sid::ConversationSid;
+
+/// How many events are taken together at most.
+const EVENTS_MAX: usize = 256;
+/// How long to wait before the store is asked again.
+const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// One identity's listener.
+pub struct Listener {
+    /// The identity that listens.
+    pub identity: String,
+    /// Its client, to be told what is handled.
+    pub client: Client,
+    /// Where messages go.
+    pub doors: Doors,
+    /// Who sits where.
+    pub seats: Arc<Seats>,
+    /// How far each conversation has been read.
+    pub marks: Marks,
+}
+
+impl Listener {
+    /// Listens until the client ends or `stop` is cancelled.
+    pub async fn run(self, events: impl Stream<Item = Event> + Unpin, stop: CancellationToken) {
+        let mut chunks = events.ready_chunks(EVENTS_MAX);
+        loop {
+            let chunk = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                chunk = chunks.next() => chunk,
+            };
+            let Some(chunk) = chunk else { return };
+            let mut seen = Vec::new();
+            let mut through = BTreeMap::new();
+            for event in chunk {
+                self.hear(event, &mut seen, &mut through);
+            }
+            if !self.store(seen, &stop).await {
+                return;
+            }
+            for (conversation, index) in through {
+                self.handled(conversation, index).await;
+            }
+        }
+    }
+
+    fn hear(
+        &self,
+        event: Event,
+        seen: &mut Vec<Seen>,
+        through: &mut BTreeMap<ConversationSid, u64>,
+    ) {
+        let notes = &self.doors.notes;
+        match event {
+            Event::MessageAdded(message) => {
+                let last = through.entry(message.conversation).or_insert(message.index);
+                *last = (*last).max(message.index);
+                seen.push(of_socket(message));
+            }
+            Event::CaughtUp { conversation, through: Some(index) } => {
+                let last = through.entry(conversation).or_insert(index);
+                *last = (*last).max(index);
+            }
+            Event::Joined { conversation, details } => {
+                self.seats.take(conversation, &self.identity);
+                if let Some(details) = details {
+                    self.seats.set_paused(conversation, is_paused(&details));
+                }
+                notes.of_conversation(conversation, None, Stage::SocketJoined);
+                tracing::info!(conversation_sid = %conversation, "socket joined the conversation");
+            }
+            Event::ConversationUpdated { conversation, details } => {
+                self.seats.set_paused(conversation, is_paused(&details));
+            }
+            Event::Left { conversation } => {
+                self.seats.leave(conversation, &self.identity);
+                tracing::info!(conversation_sid = %conversation, "bot has left the conversation");
+            }
+            Event::Connected { .. } => {
+                notes.metrics.socket(SocketState::Connected);
+                tracing::info!(identity = %self.identity, "socket is connected");
+            }
+            Event::Fatal { reason } => {
+                notes.metrics.socket(SocketState::Failed);
+                tracing::error!(identity = %self.identity, reason = ?reason,
+                    "twilio refuses the socket; check the API key, its secret and the identity");
+            }
+            Event::Disconnected { .. } => {
+                notes.metrics.socket(SocketState::Connecting);
+                notes.metrics.socket_lost();
+                tracing::warn!(identity = %self.identity, "socket is lost; the client reconnects");
+            }
+            // Nothing is done about these yet: changed and removed messages, rosters, typing.
+            _ => {}
+        }
+    }
+
+    /// Stores messages, however long it takes; false if told to stop before.
+    async fn store(&self, seen: Vec<Seen>, stop: &CancellationToken) -> bool {
+        let mut failing = false;
+        while let Err(error) = self.doors.messages_seen(seen.clone()).await {
+            if !failing {
+                tracing::error!(
+                    error = %Chain(&error),
+                    count = seen.len(),
+                    "messages of the socket cannot be stored; trying until they can"
+                );
+                failing = true;
+            }
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = tokio::time::sleep(REST_AFTER_ERROR) => {}
+            }
+        }
+        if failing {
+            tracing::info!(count = seen.len(), "messages of the socket are stored again");
+        }
+        true
+    }
+
+    async fn handled(&self, conversation: ConversationSid, index: u64) {
+        if let Err(error) = self.marks.raise(&conversation.to_string(), index).await {
+            tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
+                "watermark could not be raised; messages may be looked at again");
+        }
+        self.client.mark_handled(conversation, index).await;
+    }
+}
+
+/// Whether a person has taken the conversation over: `{"chimein":{"paused":true}}` in its attributes.
+fn is_paused(details: &realtime::Details) -> bool {
+    let attributes = attributes(details.attributes.as_ref());
+    attributes.get(ATTRIBUTE).and_then(|ours| ours.get("paused")) == Some(&true.into())
+}
+
+fn of_socket(message: realtime::Message) -> Seen {
+    let door = match message.door {
+        realtime::Door::Live => Door::Socket,
+        realtime::Door::Replay => Door::Replay,
+        realtime::Door::CatchUp => Door::CatchUp,
+    };
+    let media = message
+        .media
+        .into_iter()
+        .map(|media| Media {
+            sid: media.sid,
+            content_type: media.content_type,
+            filename: media.filename,
+            size: media.size,
+        })
+        .collect();
+    let thread = Thread::Conversation(message.conversation);
+    let message = TurnMessage {
+        sid: message.sid,
+        index: Some(message.index),
+        author: message.author,
+        body: message.body,
+        attributes: attributes(message.attributes.as_ref()),
+        media,
+        participant: message.participant,
+        created: Some(message.created),
+    };
+    Seen { thread, message, door }
+}

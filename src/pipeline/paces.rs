@@ -1,0 +1,95 @@
+//! The senders' common pace: each conversation's, and the whole chat service's.
+//!
+//! The rule is pure and in [`policy::pace`](super::policy::pace); here it meets the many senders that
+//! share it, and the clock that they wait by.
+
+use std::sync::{Mutex, PoisonError};
+
+use dashmap::DashMap;
+
+use crate::clock::{Clock, Moment};
+use crate::pipeline::policy::pace::{Pace, Rate};
+use crate::twilio::sid::ConversationSid;
+
+/// How many conversations are remembered before those that rest are forgotten.
+const CONVERSATIONS_MAX: usize = 10_000;
+
+/// Everybody's pace.
+#[derive(Debug)]
+pub struct Paces {
+    conversation_rate: Rate,
+    service_rate: Rate,
+    conversations: DashMap<ConversationSid, Pace>,
+    service: Mutex<Pace>,
+}
+
+impl Paces {
+    /// Starts at rest, with limits in writes a second.
+    #[must_use]
+    pub fn within(conversation_limit: u32, service_limit: u32) -> Self {
+        Self {
+            conversation_rate: Rate::within(conversation_limit),
+            service_rate: Rate::within(service_limit),
+            conversations: DashMap::new(),
+            service: Mutex::default(),
+        }
+    }
+
+    /// Waits until one more write into a conversation is within both limits.
+    ///
+    /// # Cancel safety
+    ///
+    /// A place in the row is taken at once and lost when this is dropped; nothing else is.
+    pub async fn wait_for(&self, conversation: ConversationSid, clock: &Clock) {
+        let due = self.reserve(conversation, clock.now());
+        clock.sleep_until(due).await;
+    }
+
+    fn reserve(&self, conversation: ConversationSid, now: Moment) -> Moment {
+        if self.conversations.len() >= CONVERSATIONS_MAX {
+            self.conversations.retain(|_, pace| !pace.is_idle(now));
+        }
+        let own = self
+            .conversations
+            .entry(conversation)
+            .or_default()
+            .reserve(self.conversation_rate, now);
+        let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        service.reserve(self.service_rate, now).max(own)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_busy_conversation_slows_itself_and_the_service_slows_all() {
+        let paces = Paces::within(6, 12);
+        let (one, two) = (sid(1), sid(2));
+        let waits: Vec<_> = [one, one, two, two, two]
+            .map(|conversation| paces.reserve(conversation, Moment::ORIGIN))
+            .map(|due| due.since(Moment::ORIGIN).as_millis())
+            .to_vec();
+        // Five a second evenly in one conversation; in the service two at once, then ten a second.
+        assert_eq!(waits, [0, 200, 100, 200, 400]);
+    }
+
+    #[test]
+    fn resting_conversations_are_forgotten() {
+        let paces = Paces::within(6, 1_000_000);
+        for n in 0..u32::try_from(CONVERSATIONS_MAX).unwrap() {
+            paces.reserve(sid(n), Moment::ORIGIN);
+        }
+        paces.reserve(sid(u32::MAX), Moment::ORIGIN + Duration::from_secs(10));
+        assert_eq!(paces.conversations.len(), 1);
+    }
+
+    fn sid(n: u32) -> ConversationSid {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&n.to_be_bytes());
+        ConversationSid::from_bytes(bytes)
+    }
+}

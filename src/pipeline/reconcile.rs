@@ -1,0 +1,125 @@
+//! The sweep: finds what nobody told us, at start and every few minutes.
+//!
+//! A webhook that never came, an outage longer than Twilio's patience, a seat that somebody took
+//! away: all end in the same state, a conversation that is open and in which no identity of ours
+//! sits. The sweep compares the service's open conversations with the seats of each identity, page by
+//! page and gently, and hands what is missing to the doors. It also tells the directory of seats what
+//! Twilio knows.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::pipeline::doors::Doors;
+use crate::pipeline::seats::Seats;
+use crate::queue;
+use crate::telemetry::chain::Chain;
+use crate::twilio::events::ConversationState;
+use crate::twilio::rest::{self, ConversationFilter};
+use crate::twilio::sid::ConversationSid;
+
+/// The pause between two pages, so that a sweep over a large service never crowds out real work.
+const PAGE_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the sweep needs.
+pub struct Reconciler {
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// The identities and their seats.
+    pub seats: Arc<Seats>,
+    /// Where missing conversations go.
+    pub doors: Doors,
+    /// How long to wait between two sweeps.
+    pub interval: Duration,
+}
+
+/// Why a sweep ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Twilio did not give a page.
+    #[error("a page could not be read")]
+    Rest(#[from] rest::Error),
+    /// The store did not take a join.
+    #[error("a join could not be stored")]
+    Store(#[from] queue::Error),
+}
+
+/// What a sweep found.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Found {
+    /// Open conversations of the service.
+    pub open: usize,
+    /// Of those, conversations in which we have no seat.
+    pub missing: usize,
+}
+
+impl Reconciler {
+    /// Sweeps at once and then again after every interval, until `stop` is cancelled.
+    pub async fn run(self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                swept = self.sweep() => match swept {
+                    Ok(found) if found.missing > 0 => tracing::info!(
+                        count = found.missing, "sweep found conversations without the bot"),
+                    Ok(found) => tracing::debug!(count = found.open, "sweep found nothing missing"),
+                    Err(error) => tracing::warn!(
+                        error = %Chain(&error),
+                        retry_in_ms = crate::pipeline::settle::millis(self.interval),
+                        "sweep ended early; the next one starts anew"),
+                },
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(self.interval) => {}
+            }
+        }
+    }
+
+    /// Compares Twilio's open conversations with our seats once.
+    ///
+    /// # Errors
+    ///
+    /// If a page could not be read or a join not be stored; what was found before stays found.
+    pub async fn sweep(&self) -> Result<Found, Error> {
+        let seated = self.seated().await?;
+        let mut found = Found::default();
+        let mut pages = self.rest.list_conversations(ConversationFilter::default());
+        while let Some(page) = pages.next().await? {
+            for conversation in page.into_iter().filter(|found| is_open(found.state)) {
+                found.open += 1;
+                if !seated.contains(&conversation.sid) {
+                    found.missing += 1;
+                    self.doors.conversation_missed(conversation.sid).await?;
+                }
+            }
+            tokio::time::sleep(PAGE_PAUSE).await;
+        }
+        Ok(found)
+    }
+
+    /// All conversations in which an identity of ours sits, by Twilio's word.
+    async fn seated(&self) -> Result<HashSet<ConversationSid>, Error> {
+        let mut seated = HashSet::new();
+        for line in self.seats.lines() {
+            let mut pages = self.rest.participant_conversations(&line.identity);
+            while let Some(page) = pages.next().await? {
+                for conversation in page {
+                    self.seats.take(conversation.conversation_sid, &line.identity);
+                    seated.insert(conversation.conversation_sid);
+                }
+                tokio::time::sleep(PAGE_PAUSE).await;
+            }
+        }
+        Ok(seated)
+    }
+}
+
+/// Whether the bot can be in a conversation; a state that nobody knows counts as open.
+const fn is_open(state: Option<ConversationState>) -> bool {
+    !matches!(state, Some(ConversationState::Closed))
+}

@@ -1,0 +1,231 @@
+//! What the three queues hold: versioned records, written as JSON. Pure.
+//!
+//! A record read today may have been written by an older release, so every kind is an enum whose
+//! variants carry their version, and a variant is never changed, only added to. The stored form of
+//! each is pinned by a test below.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::agent::{Reply, Thread, TurnMessage};
+use crate::clock::Timestamp;
+use crate::queue::{JobId, Key};
+use crate::twilio::sid::{ConversationSid, MessageSid};
+
+/// The key of our own object in a message's attributes.
+pub const ATTRIBUTE: &str = "chimein";
+
+/// A conversation that the bot should be in.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "v")]
+pub enum Join {
+    /// The first form.
+    #[serde(rename = "1")]
+    V1 {
+        /// The conversation.
+        conversation: ConversationSid,
+        /// When we heard of it.
+        at: Timestamp,
+    },
+}
+
+/// A message that waits for the agent.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "v")]
+pub enum Inbound {
+    /// The first form.
+    #[serde(rename = "1")]
+    V1 {
+        /// Where it was said.
+        thread: Thread,
+        /// What was said.
+        message: TurnMessage,
+        /// When it came in.
+        at: Timestamp,
+    },
+}
+
+/// A reply that waits to be sent.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "v")]
+pub enum Outbound {
+    /// The first form.
+    #[serde(rename = "1")]
+    V1 {
+        /// Never changes; the mutation id on the socket and the key in the message's attributes.
+        id: Uuid,
+        /// Where it goes.
+        thread: Thread,
+        /// The turn that it answers, if one.
+        turn: Option<MessageSid>,
+        /// What to send.
+        reply: Reply,
+        /// When it was accepted.
+        at: Timestamp,
+    },
+}
+
+/// The join's job id: one for each conversation, whoever asks.
+#[must_use]
+pub fn join_id(conversation: ConversationSid) -> JobId {
+    JobId::digest("join", &[conversation.as_bytes()])
+}
+
+/// The job id of a join that the sweep asks for: one for each conversation and minute.
+#[must_use]
+pub fn rejoin_id(conversation: ConversationSid, at: Timestamp) -> JobId {
+    let minute = at.as_secs().div_euclid(60).to_be_bytes();
+    JobId::digest("rejoin", &[conversation.as_bytes(), &minute])
+}
+
+/// The turn's job id: the message's own sid.
+#[must_use]
+pub fn turn_id(message: MessageSid) -> JobId {
+    JobId::from_bytes(*message.as_bytes())
+}
+
+/// The id of the n-th reply to a turn: the same on every attempt.
+#[must_use]
+pub fn reply_id(turn: MessageSid, n: usize) -> Uuid {
+    let n = u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes();
+    uuid_of(JobId::digest("reply", &[turn.as_bytes(), &n]))
+}
+
+/// The id of the n-th reply that came later under an idempotency key.
+#[must_use]
+pub fn late_reply_id(thread: Thread, key: &str, n: usize) -> Uuid {
+    let n = u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes();
+    let thread = thread.to_string();
+    uuid_of(JobId::digest("late-reply", &[thread.as_bytes(), key.as_bytes(), &n]))
+}
+
+/// The key that keeps a thread's jobs in order.
+#[must_use]
+pub fn lane(thread: Thread) -> Key {
+    Key::new(thread.to_string()).expect("a thread's name is short and not empty")
+}
+
+/// The attributes that a reply is sent with: the agent's own and our key.
+#[must_use]
+pub fn attributes_with_key(attributes: &Map<String, Value>, id: Uuid) -> Value {
+    let mut attributes = attributes.clone();
+    attributes.insert(ATTRIBUTE.to_owned(), json!({"reply": id.to_string()}));
+    Value::Object(attributes)
+}
+
+/// Finds the reply id in a message's attributes, if it is one of ours.
+#[must_use]
+pub fn reply_key(attributes: &Map<String, Value>) -> Option<Uuid> {
+    attributes.get(ATTRIBUTE)?.get("reply")?.as_str()?.parse().ok()
+}
+
+/// A UUID of version 8 (free form) made of a digest.
+fn uuid_of(id: JobId) -> Uuid {
+    Uuid::new_v8(*id.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Media;
+
+    #[test]
+    fn what_older_releases_stored_is_still_read() {
+        // If one of these changes, jobs that an older release stored can no longer be read.
+        assert_eq!(
+            stored(&join()),
+            concat!(
+                r#"{"v":"1","conversation":"CHcccccccccccccccccccccccccccccccc","#,
+                r#""at":1795000000000}"#
+            )
+        );
+        assert_eq!(
+            stored(&inbound()),
+            concat!(
+                r#"{"v":"1","thread":"CHcccccccccccccccccccccccccccccccc","message":"#,
+                r#"{"sid":"IM07070707070707070707070707070707","index":4,"author":"+15555550123","#,
+                r#""body":"hello","attributes":{},"media":[{"sid":"ME09090909090909090909090909090909","#,
+                r#""content_type":"image/png","filename":null,"size":12}],"participant":null,"#,
+                r#""created":1795000000000},"at":1795000000001}"#
+            )
+        );
+        assert_eq!(
+            stored(&outbound()),
+            concat!(
+                r#"{"v":"1","id":"153f9eef-1ad8-8f27-a7ab-15548b687228","#,
+                r#""thread":"CHcccccccccccccccccccccccccccccccc","#,
+                r#""turn":"IM07070707070707070707070707070707","reply":{"body":"hi"},"#,
+                r#""at":1795000000002}"#
+            )
+        );
+        assert_eq!(serde_json::from_str::<Join>(&stored(&join())).unwrap(), join());
+        assert_eq!(serde_json::from_str::<Inbound>(&stored(&inbound())).unwrap(), inbound());
+        assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound())).unwrap(), outbound());
+    }
+
+    #[test]
+    fn ids_are_the_same_on_every_attempt_and_differ_between_replies() {
+        let turn = MessageSid::from_bytes([7; 16]);
+        assert_eq!(reply_id(turn, 0), reply_id(turn, 0));
+        assert_ne!(reply_id(turn, 0), reply_id(turn, 1));
+        assert_ne!(reply_id(turn, 0), reply_id(MessageSid::from_bytes([8; 16]), 0));
+        assert_ne!(late_reply_id(thread(), "a", 0), late_reply_id(thread(), "b", 0));
+        // The ids of replies under way must survive an upgrade.
+        assert_eq!(reply_id(turn, 0).to_string(), "153f9eef-1ad8-8f27-a7ab-15548b687228");
+    }
+
+    #[test]
+    fn a_reply_is_known_by_its_key() {
+        let id = reply_id(MessageSid::from_bytes([7; 16]), 0);
+        let mut given = Map::new();
+        given.insert("lang".into(), json!("en"));
+        let attributes = attributes_with_key(&given, id);
+        assert_eq!(attributes["lang"], "en");
+        assert_eq!(reply_key(attributes.as_object().unwrap()), Some(id));
+        assert_eq!(reply_key(&given), None);
+    }
+
+    fn stored<T: Serialize>(record: &T) -> String {
+        serde_json::to_string(record).unwrap()
+    }
+
+    fn thread() -> Thread {
+        Thread::Conversation(ConversationSid::from_bytes([0xcc; 16]))
+    }
+
+    fn join() -> Join {
+        let conversation = ConversationSid::from_bytes([0xcc; 16]);
+        Join::V1 { conversation, at: Timestamp::from_millis(1_795_000_000_000) }
+    }
+
+    fn inbound() -> Inbound {
+        let message = TurnMessage {
+            sid: MessageSid::from_bytes([7; 16]),
+            index: Some(4),
+            author: "+15555550123".into(),
+            body: Some("hello".into()),
+            attributes: Map::new(),
+            media: vec![Media {
+                sid: crate::twilio::sid::MediaSid::from_bytes([9; 16]),
+                content_type: Some("image/png".into()),
+                filename: None,
+                size: Some(12),
+            }],
+            participant: None,
+            created: Some(Timestamp::from_millis(1_795_000_000_000)),
+        };
+        Inbound::V1 { thread: thread(), message, at: Timestamp::from_millis(1_795_000_000_001) }
+    }
+
+    fn outbound() -> Outbound {
+        let turn = MessageSid::from_bytes([7; 16]);
+        Outbound::V1 {
+            id: reply_id(turn, 0),
+            thread: thread(),
+            turn: Some(turn),
+            reply: Reply::text("hi"),
+            at: Timestamp::from_millis(1_795_000_000_002),
+        }
+    }
+}

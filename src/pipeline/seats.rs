@@ -1,0 +1,227 @@
+//! Who sits where: the identities of the pool, their realtime clients, and which of them holds the
+//! seat of each conversation.
+//!
+//! Many tasks meet here by conversation (the joiner, the listeners, the turns, the senders), so the
+//! directory is a concurrent map. It is a memory of what Twilio said, never the truth: a conversation
+//! that is not in it belongs to the first identity.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use dashmap::{DashMap, DashSet};
+
+use crate::realtime::{Client, State};
+use crate::twilio::sid::ConversationSid;
+
+/// How many open conversations one identity may be in.
+/// Source: Conversations limits, "conversations per identity", read 2026-11-21.
+pub const SEATS_MAX: usize = 1000;
+/// From how many on the operator is warned: four fifths.
+const SEATS_WARNED: usize = SEATS_MAX / 5 * 4;
+
+/// One identity of the pool and its ear, if it has one.
+#[derive(Debug)]
+pub struct Line {
+    /// The bot's identity.
+    pub identity: String,
+    /// Its realtime client; `None` when the service runs on webhooks and REST alone.
+    pub client: Option<Client>,
+    seats: AtomicUsize,
+    is_full: AtomicBool,
+}
+
+impl Line {
+    /// Starts without a seat.
+    #[must_use]
+    pub const fn new(identity: String, client: Option<Client>) -> Self {
+        Self { identity, client, seats: AtomicUsize::new(0), is_full: AtomicBool::new(false) }
+    }
+
+    /// Its realtime client, if the socket is up.
+    #[must_use]
+    pub fn connected(&self) -> Option<&Client> {
+        let client = self.client.as_ref()?;
+        let state = *client.state().borrow();
+        matches!(state, State::Connected | State::Live).then_some(client)
+    }
+
+    fn came(&self) {
+        if self.seats.fetch_add(1, Ordering::Relaxed) + 1 == SEATS_WARNED {
+            tracing::warn!(identity = %self.identity, count = SEATS_WARNED,
+                "identity is in four fifths of the conversations that twilio allows it; add one to \
+                 CHIMEIN_IDENTITY_POOL");
+        }
+    }
+
+    fn went(&self) {
+        self.seats.fetch_sub(1, Ordering::Relaxed);
+        self.is_full.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The directory of seats.
+#[derive(Debug)]
+pub struct Seats {
+    lines: Vec<Line>,
+    held: DashMap<ConversationSid, u16>,
+    paused: DashSet<ConversationSid>,
+}
+
+impl Seats {
+    /// Takes the pool; the first identity is the default one.
+    ///
+    /// # Panics
+    ///
+    /// If the pool is empty, which the configuration refuses.
+    #[must_use]
+    pub fn new(lines: Vec<Line>) -> Self {
+        assert!(!lines.is_empty(), "the configuration refuses an empty identity pool");
+        Self { lines, held: DashMap::new(), paused: DashSet::new() }
+    }
+
+    /// All identities with their clients.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
+    /// The line that holds the seat of a conversation, else the first.
+    #[must_use]
+    pub fn line_of(&self, conversation: ConversationSid) -> &Line {
+        let at = self.held.get(&conversation).map_or(0, |at| usize::from(*at));
+        self.lines.get(at).unwrap_or(&self.lines[0])
+    }
+
+    /// The lines that may take a seat in a conversation, the best one first: the one that sits there
+    /// already, else those with room, the emptiest first.
+    #[must_use]
+    pub fn candidates(&self, conversation: ConversationSid) -> Vec<&Line> {
+        if let Some(at) = self.held.get(&conversation).map(|at| usize::from(*at)) {
+            return self.lines.get(at).into_iter().collect();
+        }
+        let with_room = |line: &&Line| !line.is_full.load(Ordering::Relaxed);
+        let mut lines: Vec<_> = self.lines.iter().filter(with_room).collect();
+        lines.sort_by_key(|line| line.seats.load(Ordering::Relaxed));
+        lines
+    }
+
+    /// Notes that Twilio gives an identity no more seats (50214), until it leaves one.
+    pub fn note_full(&self, line: &Line) {
+        if !line.is_full.swap(true, Ordering::Relaxed) {
+            tracing::error!(identity = %line.identity,
+                "identity is in as many conversations as twilio allows; others of the pool are taken");
+        }
+    }
+
+    /// Notes that an identity sits in a conversation.
+    pub fn take(&self, conversation: ConversationSid, identity: &str) {
+        let Some(at) = self.lines.iter().position(|line| line.identity == identity) else { return };
+        let before = self.held.insert(conversation, u16::try_from(at).unwrap_or(0));
+        if before.map(usize::from) != Some(at) {
+            if let Some(line) = before.and_then(|before| self.lines.get(usize::from(before))) {
+                line.went();
+            }
+            self.lines[at].came();
+        }
+    }
+
+    /// Notes that an identity sits in a conversation no longer.
+    pub fn leave(&self, conversation: ConversationSid, identity: &str) {
+        let is_theirs = |at: &u16| {
+            self.lines.get(usize::from(*at)).is_some_and(|line| line.identity == identity)
+        };
+        let removed = self.held.remove_if(&conversation, |_, at| is_theirs(at));
+        if let Some(line) = removed.and_then(|(_, at)| self.lines.get(usize::from(at))) {
+            line.went();
+        }
+        self.paused.remove(&conversation);
+    }
+
+    /// Notes whether a person has taken a conversation over, so that the bot keeps silent.
+    pub fn set_paused(&self, conversation: ConversationSid, is_paused: bool) {
+        if is_paused {
+            self.paused.insert(conversation);
+        } else {
+            self.paused.remove(&conversation);
+        }
+    }
+
+    /// Whether a person has taken a conversation over.
+    #[must_use]
+    pub fn is_paused(&self, conversation: ConversationSid) -> bool {
+        self.paused.contains(&conversation)
+    }
+
+    /// Some of the conversations that are known to be held, at most `count`.
+    #[must_use]
+    pub fn held(&self, count: usize) -> Vec<ConversationSid> {
+        self.held.iter().take(count).map(|held| *held.key()).collect()
+    }
+
+    /// How many conversations are known to be held by each identity, in the pool's order.
+    pub fn counts(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.lines.iter().map(|line| (line.identity.as_str(), line.seats.load(Ordering::Relaxed)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_conversation_goes_to_the_emptiest_line_and_stays_there() {
+        let seats = pool();
+        seats.take(sid(1), "bot");
+        assert_eq!(names(&seats, sid(2)), ["bot-2", "bot"]);
+        seats.take(sid(2), "bot-2");
+        assert_eq!(names(&seats, sid(2)), ["bot-2"], "who sits there is asked first and alone");
+        assert_eq!(seats.line_of(sid(2)).identity, "bot-2");
+        assert_eq!(seats.line_of(sid(9)).identity, "bot", "unknown ones belong to the first");
+    }
+
+    #[test]
+    fn a_full_line_is_passed_over_until_it_leaves_a_seat() {
+        let seats = pool();
+        seats.take(sid(1), "bot");
+        seats.note_full(&seats.lines()[0]);
+        assert_eq!(names(&seats, sid(2)), ["bot-2"]);
+        seats.leave(sid(1), "bot");
+        assert_eq!(names(&seats, sid(2)), ["bot", "bot-2"]);
+    }
+
+    #[test]
+    fn counts_follow_moves_and_ignore_repeats() {
+        let seats = pool();
+        seats.take(sid(1), "bot");
+        seats.take(sid(1), "bot");
+        seats.take(sid(1), "bot-2");
+        seats.leave(sid(1), "bot");
+        seats.take(sid(3), "a stranger");
+        let counts: Vec<_> = seats.counts().collect();
+        assert_eq!(counts, [("bot", 0), ("bot-2", 1)]);
+    }
+
+    #[test]
+    fn a_pause_ends_when_it_is_lifted_or_the_seat_is_left() {
+        let seats = pool();
+        seats.take(sid(1), "bot");
+        seats.set_paused(sid(1), true);
+        assert!(seats.is_paused(sid(1)));
+        seats.set_paused(sid(1), false);
+        assert!(!seats.is_paused(sid(1)));
+        seats.set_paused(sid(1), true);
+        seats.leave(sid(1), "bot");
+        assert!(!seats.is_paused(sid(1)));
+    }
+
+    fn pool() -> Seats {
+        Seats::new(vec![Line::new("bot".into(), None), Line::new("bot-2".into(), None)])
+    }
+
+    fn names(seats: &Seats, conversation: ConversationSid) -> Vec<&str> {
+        seats.candidates(conversation).into_iter().map(|line| line.identity.as_str()).collect()
+    }
+
+    fn sid(n: u8) -> ConversationSid {
+        ConversationSid::from_bytes([n; 16])
+    }
+}

@@ -1,0 +1,227 @@
+//! Sends: brings replies from the outbox into their conversations, each once, in order.
+//!
+//! Over the socket while it is up, else over REST; the author is always the bot. Every send carries
+//! the reply's id twice: as mutation id on the socket and as a key in the message's attributes. After
+//! an outcome that nobody knows (the answer was lost, the process died in between) the newest
+//! messages are searched for that key before anything is sent again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::agent::{Reply, Thread};
+use crate::pii::Pii;
+use crate::pipeline::notes::Notes;
+use crate::pipeline::paces::Paces;
+use crate::pipeline::policy::outcome::{Class, Failure, Operation, classify};
+use crate::pipeline::policy::schedule::Schedule;
+use crate::pipeline::record::{self, Outbound};
+use crate::pipeline::seats::{Line, Seats};
+use crate::pipeline::settle;
+use crate::pipeline::status::Status;
+use crate::pipeline::worker::Work;
+use crate::pipeline::{heard, join};
+use crate::queue::{Cause, Delivery, QueueName};
+use crate::realtime::{Outcome, SendMessage};
+use crate::telemetry::journal::{Stage, Via};
+use crate::telemetry::metrics::labels::{self, ReplyOutcome};
+use crate::twilio::catalogue;
+use crate::twilio::rest::{self, NewMessage};
+use crate::twilio::sid::{ConversationSid, MessageSid};
+
+/// How many of the newest messages are searched for a reply that may have been sent. One page of
+/// the API at most. Source: REST notes, section 3 "Paging", messages 100.
+const LOOK_BACK: usize = 100;
+
+/// Works on the outbox.
+pub struct Sends {
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// The identities and their clients.
+    pub seats: Arc<Seats>,
+    /// When a failed send is tried again.
+    pub schedule: Schedule,
+    /// How fast replies may follow each other.
+    pub paces: Paces,
+    /// What the operator should know.
+    pub status: Arc<Status>,
+    /// Where the stages are noted.
+    pub notes: Notes,
+}
+
+/// One reply on its way.
+struct Parcel {
+    id: Uuid,
+    conversation: ConversationSid,
+    turn: Option<MessageSid>,
+    reply: Reply,
+}
+
+/// How an attempt ended that did not bring the reply into the conversation.
+struct Failed {
+    failure: Failure,
+    cause: Cause,
+}
+
+impl Work for Sends {
+    const QUEUE: QueueName = QueueName::Outbox;
+
+    async fn wait(&self) {
+        self.status.wait(&self.notes.clock).await;
+    }
+
+    async fn work(&self, delivery: Delivery, _stop: &CancellationToken) {
+        let Outbound::V1 { id, thread, turn, reply, at: _ } =
+            match serde_json::from_slice(delivery.payload()) {
+                Ok(record) => record,
+                Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
+            };
+        let Thread::Conversation(conversation) = thread;
+        let parcel = Parcel { id, conversation, turn, reply };
+        let sent = tokio::select! {
+            biased;
+            lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
+            sent = self.bring(&parcel, delivery.redelivered()) => sent,
+        };
+        match sent {
+            Ok((via, message)) => {
+                self.status.succeeded();
+                self.note(&parcel, Stage::ReplySent { via, reply: Some(message) });
+                self.notes.metrics.reply(ReplyOutcome::Sent, via);
+                settle::report(Self::QUEUE, delivery.ack().await);
+            }
+            Err(failed) => self.fail(delivery, &parcel, failed).await,
+        }
+    }
+}
+
+impl Sends {
+    /// Brings a reply into its conversation; looks first if it may be there already.
+    async fn bring(&self, parcel: &Parcel, look: bool) -> Result<(Via, MessageSid), Failed> {
+        self.paces.wait_for(parcel.conversation, &self.notes.clock).await;
+        if look && let Some(found) = self.look(parcel).await? {
+            tracing::info!(conversation_sid = %parcel.conversation, message_sid = %found,
+                "reply is in the conversation already; not sent again");
+            return Ok((Via::Rest, found));
+        }
+        let line = self.seats.line_of(parcel.conversation);
+        if let Some(client) = line.connected() {
+            match client.send(by_socket(parcel)).await {
+                Outcome::Done(sent) => return Ok((Via::Socket, sent.sid)),
+                Outcome::Refused { status, code, retry_after } => {
+                    return Err(refused(status, code, retry_after));
+                }
+                Outcome::Unknown { .. } => return Err(unknown()),
+                Outcome::NotSent { .. } => {}
+            }
+        }
+        self.by_rest(parcel, line).await
+    }
+
+    async fn by_rest(&self, parcel: &Parcel, line: &Line) -> Result<(Via, MessageSid), Failed> {
+        let message = NewMessage {
+            author: line.identity.clone(),
+            body: parcel.reply.body.clone(),
+            attributes: Some(attributes(parcel).into_revealed()),
+            media: parcel.reply.media_sids.clone(),
+            content_sid: parcel.reply.content_sid,
+            content_variables: content_variables(&parcel.reply),
+        };
+        let sent = self.rest.create_message(parcel.conversation, &message).await;
+        sent.map(|message| (Via::Rest, message.sid)).map_err(|error| {
+            let failure = join::failure(&error);
+            Failed { failure, cause: join::cause(classify(Operation::Send, failure), &error) }
+        })
+    }
+
+    /// Searches the newest messages for the reply's key.
+    async fn look(&self, parcel: &Parcel) -> Result<Option<MessageSid>, Failed> {
+        let newest = self.rest.newest_messages(parcel.conversation, LOOK_BACK).await;
+        // A look that fails proves nothing and did nothing: it is simply tried again.
+        let newest = newest.map_err(|error| {
+            let failure = match classify(Operation::Join, join::failure(&error)) {
+                Class::Reconfigure | Class::Dead => join::failure(&error),
+                Class::Done | Class::Retry(_) | Class::Look => Failure::NotSent,
+            };
+            Failed { failure, cause: join::cause(Class::Look, &error) }
+        })?;
+        let found = newest.into_iter().find(|found| is_reply(found, parcel.id));
+        Ok(found.map(|message| message.sid))
+    }
+
+    async fn fail(&self, delivery: Delivery, parcel: &Parcel, failed: Failed) {
+        let Failed { failure, cause } = failed;
+        let attempt = delivery.attempt();
+        let class = classify(Operation::Send, failure);
+        self.status.failed(failure, &self.notes.clock);
+        let delay = match class {
+            Class::Retry(asked) => self.schedule.delay_after(attempt, asked, settle::jitter()),
+            Class::Look => self.schedule.delay_after(attempt, None, settle::jitter()),
+            Class::Reconfigure => {
+                self.status.refused(&cause.detail);
+                Some(self.schedule.longest())
+            }
+            Class::Done | Class::Dead => None,
+        };
+        if let Some(delay) = delay {
+            tracing::warn!(conversation_sid = %parcel.conversation, attempt, code = cause.code,
+                reason = %cause.detail, retry_in_ms = settle::millis(delay),
+                "reply was not sent; trying again");
+            self.notes.metrics.reply(ReplyOutcome::Retried, Via::Rest);
+            return settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+        }
+        tracing::error!(conversation_sid = %parcel.conversation, attempt, code = cause.code,
+            reason = %cause.detail, "reply could not be sent; it is a dead letter");
+        let queue = QueueName::Outbox.as_str();
+        self.note(parcel, Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code });
+        self.notes.metrics.reply(ReplyOutcome::Dead, Via::Rest);
+        self.notes.metrics.dead_letter(labels::Queue::Outbox);
+        settle::report(Self::QUEUE, delivery.dead(cause).await);
+    }
+
+    fn note(&self, parcel: &Parcel, stage: Stage) {
+        self.notes.of_conversation(parcel.conversation, parcel.turn, stage);
+    }
+}
+
+fn by_socket(parcel: &Parcel) -> SendMessage {
+    let Parcel { id, conversation, reply, .. } = parcel;
+    SendMessage {
+        conversation: *conversation,
+        mutation_id: *id,
+        body: reply.body.clone(),
+        attributes: Some(attributes(parcel)),
+        media: reply.media_sids.clone(),
+        content: reply.content_sid.map(|sid| (sid, content_variables(reply))),
+    }
+}
+
+fn attributes(parcel: &Parcel) -> Pii {
+    record::attributes_with_key(&parcel.reply.attributes, parcel.id).to_string().into()
+}
+
+fn content_variables(reply: &Reply) -> Option<Pii> {
+    let variables = &reply.content_variables;
+    (!variables.is_empty()).then(|| Value::Object(variables.clone()).to_string().into())
+}
+
+fn is_reply(message: &rest::Message, id: Uuid) -> bool {
+    record::reply_key(&heard::attributes(message.attributes.as_ref())) == Some(id)
+}
+
+fn refused(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> Failed {
+    let failure = Failure::Refused { status, code, retry_after };
+    let class = classify(Operation::Send, failure).as_str();
+    let meaning =
+        code.and_then(catalogue::lookup).map_or("no meaning known", |entry| entry.meaning.as_str());
+    let detail = format!("twilio refused the reply on the socket with status {status}: {meaning}");
+    Failed { failure, cause: Cause { code, ..Cause::new(class).with_detail(detail) } }
+}
+
+fn unknown() -> Failed {
+    let cause = Cause::new("look").with_detail("the socket was lost before twilio answered");
+    Failed { failure: Failure::Unknown, cause }
+}

@@ -1,0 +1,217 @@
+//! Turns: gives each inbound message to the agent and its answer to the outbox.
+//!
+//! The queue delivers one turn of a conversation at a time, so a slow agent holds up its own
+//! conversation and no other. While the agent thinks, the others see the bot typing. The answer's
+//! replies and the end of the turn become durable together; a turn that died half-way is asked again
+//! under the same id, and its replies keep their ids, so nothing is said twice.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Agent, Answer, Error, Retry, Thread, Turn, TurnMessage};
+use crate::clock::Moment;
+use crate::pipeline::admit::{Admission, Admitted};
+use crate::pipeline::notes::Notes;
+use crate::pipeline::outbound;
+use crate::pipeline::policy::schedule::Schedule;
+use crate::pipeline::record::Inbound;
+use crate::pipeline::seats::Seats;
+use crate::pipeline::settle;
+use crate::pipeline::worker::Work;
+use crate::queue::{Cause, Delivery, QueueName};
+use crate::telemetry::chain::Chain;
+use crate::telemetry::journal::Stage;
+use crate::telemetry::metrics::labels::{self, TurnOutcome};
+
+/// How often the typing sign is renewed. Twilio shows it for about five seconds.
+/// Source: Conversations protocol notes, section 4 "Typing", `typing_timeout`.
+const TYPING_EVERY: Duration = Duration::from_secs(4);
+
+/// Works on the inbox.
+pub struct Turns {
+    /// What thinks.
+    pub agent: Arc<dyn Agent>,
+    /// Who sits where, for the identity and the typing sign.
+    pub seats: Arc<Seats>,
+    /// Which messages get a turn.
+    pub admission: Admission,
+    /// When a failed turn is tried again.
+    pub schedule: Schedule,
+    /// Where the stages are noted.
+    pub notes: Notes,
+}
+
+impl Work for Turns {
+    const QUEUE: QueueName = QueueName::Inbox;
+
+    async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
+        let Inbound::V1 { thread, message, at: _ } =
+            match serde_json::from_slice(delivery.payload()) {
+                Ok(record) => record,
+                Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
+            };
+        match self.admit(&delivery, thread, &message) {
+            Admitted::Turn => {}
+            Admitted::Skip(reason) => return self.skip(delivery, thread, &message, reason).await,
+            Admitted::Loop => return self.cut(delivery, thread, &message).await,
+        }
+        let turn = Turn {
+            id: message.sid,
+            thread,
+            identity: self.identity_in(thread),
+            messages: vec![message],
+            attempt: delivery.attempt(),
+        };
+        self.notes.stage(thread, Some(turn.id), Stage::TurnStarted);
+        let start = self.notes.clock.now();
+        let answer = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
+            answer = self.agent.take(&turn) => answer,
+            never = self.show_typing(thread) => match never {},
+        };
+        match answer {
+            Ok(answer) => self.finish(delivery, &turn, answer, start).await,
+            Err(error) => self.fail(delivery, &turn, &error).await,
+        }
+    }
+}
+
+impl Turns {
+    fn admit(&self, delivery: &Delivery, thread: Thread, message: &TurnMessage) -> Admitted {
+        let clock = &self.notes.clock;
+        if thread.conversation().is_some_and(|conversation| self.seats.is_paused(conversation)) {
+            return Admitted::Skip("paused");
+        }
+        if delivery.redelivered() {
+            // It was admitted before; only its age may have changed that.
+            let is_stale = self.admission.is_stale(message, clock.wall());
+            return if is_stale { Admitted::Skip("stale") } else { Admitted::Turn };
+        }
+        self.admission.admit(thread, message, clock.wall(), clock.now())
+    }
+
+    async fn skip(
+        &self,
+        delivery: Delivery,
+        thread: Thread,
+        message: &TurnMessage,
+        reason: &'static str,
+    ) {
+        self.notes.stage(thread, Some(message.sid), Stage::Skipped { reason });
+        let is_stale = reason == "stale";
+        self.notes.metrics.turn(if is_stale { TurnOutcome::Stale } else { TurnOutcome::Skipped });
+        tracing::info!(message_sid = %message.sid, conversation_sid = %thread, reason,
+            "message gets no turn");
+        settle::report(Self::QUEUE, delivery.ack().await);
+    }
+
+    async fn cut(&self, delivery: Delivery, thread: Thread, message: &TurnMessage) {
+        tracing::error!(message_sid = %message.sid, conversation_sid = %thread,
+            "conversation looks like a loop between two bots; it gets no turns until it slows down");
+        let cause = Cause::new("loop").with_detail(
+            "more turns in a minute than guard.turns_per_minute; redrive it if a person wrote it",
+        );
+        self.bury(delivery, thread, message, "loop", cause).await;
+    }
+
+    fn identity_in(&self, thread: Thread) -> String {
+        let line = match thread.conversation() {
+            Some(conversation) => self.seats.line_of(conversation),
+            None => &self.seats.lines()[0],
+        };
+        line.identity.clone()
+    }
+
+    /// Shows the bot typing until dropped; a sign that cannot be shown is no failure of the turn.
+    async fn show_typing(&self, thread: Thread) -> Infallible {
+        loop {
+            if let Some(conversation) = thread.conversation()
+                && let Some(client) = self.seats.line_of(conversation).connected()
+            {
+                let _shown = client.typing(conversation).await;
+            }
+            tokio::time::sleep(TYPING_EVERY).await;
+        }
+    }
+
+    async fn finish(&self, delivery: Delivery, turn: &Turn, answer: Answer, start: Moment) {
+        self.notes.metrics.agent(self.notes.clock.now().since(start));
+        let replies = match answer {
+            Answer::Replies(replies) => replies,
+            Answer::Later => {
+                tracing::debug!(message_sid = %turn.id, "agent answers later");
+                self.notes.metrics.turn(TurnOutcome::Silent);
+                return settle::report(Self::QUEUE, delivery.ack().await);
+            }
+        };
+        let appends = outbound::of_turn(turn, replies, self.notes.clock.wall());
+        let count = appends.len();
+        let settled = if appends.is_empty() {
+            delivery.ack().await
+        } else {
+            let jobs = appends.into_iter().map(|append| (QueueName::Outbox, append)).collect();
+            delivery.ack_and_append(jobs).await.map(drop)
+        };
+        if settled.is_ok() {
+            let outcome = if count == 0 { TurnOutcome::Silent } else { TurnOutcome::Answered };
+            self.notes.metrics.turn(outcome);
+            let stage = Stage::AgentAnswered { replies: count };
+            self.notes.stage(turn.thread, Some(turn.id), stage);
+        }
+        settle::report(Self::QUEUE, settled);
+    }
+
+    async fn fail(&self, delivery: Delivery, turn: &Turn, error: &Error) {
+        let asked = match error.retry() {
+            Retry::No => None,
+            Retry::Backoff => Some(None),
+            Retry::After(after) => Some(Some(after)),
+        };
+        let attempt = delivery.attempt();
+        let delay =
+            asked.and_then(|asked| self.schedule.delay_after(attempt, asked, settle::jitter()));
+        let cause = Cause::new(reason(error)).with_detail(error.to_string());
+        if let Some(delay) = delay {
+            tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
+                retry_in_ms = settle::millis(delay), error = %Chain(error),
+                "agent gave no answer; trying again");
+            self.notes.metrics.turn(TurnOutcome::Retried);
+            settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+        } else {
+            tracing::error!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
+                error = %Chain(error),
+                "agent gave no answer; the message is a dead letter");
+            self.bury(delivery, turn.thread, &turn.messages[0], reason(error), cause).await;
+        }
+    }
+
+    async fn bury(
+        &self,
+        delivery: Delivery,
+        thread: Thread,
+        message: &TurnMessage,
+        reason: &'static str,
+        cause: Cause,
+    ) {
+        let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason, code: None };
+        self.notes.stage(thread, Some(message.sid), stage);
+        self.notes.metrics.turn(TurnOutcome::Dead);
+        self.notes.metrics.dead_letter(labels::Queue::Inbox);
+        settle::report(Self::QUEUE, delivery.dead(cause).await);
+    }
+}
+
+const fn reason(error: &Error) -> &'static str {
+    match error {
+        Error::Timeout { .. } => "agent_timeout",
+        Error::Unreachable { .. } => "agent_unreachable",
+        Error::Status { .. } => "agent_status",
+        Error::TooLarge { .. } => "agent_answer_too_large",
+        Error::Malformed { .. } => "agent_answer_malformed",
+    }
+}
