@@ -1,1 +1,252 @@
-//! The composition root: builds everything, owns start order and graceful stop.
+//! The composition root: builds everything from the settings, owns start order and graceful stop.
+//!
+//! Start: the store first, since nothing may be acknowledged without it; then the workers and the
+//! realtime clients; the listener last. Stop is the same backwards: no more requests, no more events,
+//! sends under way end, the store is closed. What does not end within the grace stays on disk and
+//! comes again. This is the only place where the rooms' drivers meet.
+
+mod build;
+mod ears;
+mod gauges;
+mod health;
+mod intake;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::config::kinds::Listen;
+use crate::config::{Effective, Settings};
+use crate::pipeline::notes::Notes;
+use crate::queue::{self, Store};
+use crate::telemetry::journal::Journal;
+use crate::telemetry::metrics::Metrics;
+use crate::{admin, http, twilio};
+
+pub use self::health::Health;
+
+/// How many stages the journal keeps: a few thousand messages' worth in about a mebibyte.
+const JOURNAL_RECORDS: usize = 16 * 1024;
+
+/// A running service.
+#[derive(Debug)]
+pub struct App {
+    address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+    notes: Notes,
+    health: Arc<Health>,
+    stops: Stops,
+    tasks: TaskTracker,
+    realtime: Vec<crate::realtime::Client>,
+    store: Option<Store>,
+    grace: std::time::Duration,
+}
+
+/// The tokens that end the parts, in the order in which they are cancelled.
+#[derive(Clone, Debug, Default)]
+struct Stops {
+    /// Ends the listeners.
+    listeners: CancellationToken,
+    /// Ends whatever takes new work: events, turns, joins, sends, the sweep.
+    workers: CancellationToken,
+}
+
+/// Why the service could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A listener's address could not be taken.
+    #[error("cannot listen on {address}: another program has it, or it is not this machine's")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A listener does not say where it listens.
+    #[error("a listener's address cannot be read")]
+    Address(#[source] std::io::Error),
+    /// The store could not be opened.
+    #[error("the queue could not be opened")]
+    Store(#[from] queue::Error),
+    /// The REST client could not be made.
+    #[error("the client for twilio's REST API could not be made")]
+    Rest(#[from] twilio::rest::BuildError),
+    /// The TLS configuration could not be made.
+    #[error("the TLS configuration could not be made")]
+    Tls(#[from] twilio::tls::Error),
+    /// The agent could not be made.
+    #[error("the agent could not be made")]
+    Agent(#[from] build::AgentError),
+}
+
+impl App {
+    /// Starts the service on a listener that is bound already.
+    ///
+    /// # Errors
+    ///
+    /// If a part cannot be built; what was started is stopped again by dropping it.
+    pub async fn start(
+        settings: &Settings,
+        effective: Vec<Effective>,
+        listener: TcpListener,
+    ) -> Result<Self, Error> {
+        let address = address_of(&listener)?;
+        let admin_listener = admin_listener(settings).await?;
+        let admin_address = admin_listener.as_ref().map(address_of).transpose()?;
+        let clock = Clock::start();
+        let notes = Notes {
+            journal: Journal::new(JOURNAL_RECORDS),
+            metrics: Metrics::new(),
+            clock,
+            tally: Arc::default(),
+        };
+        let stops = Stops::default();
+        let tasks = TaskTracker::new();
+        let is_on = settings.twilio.is_some();
+        let health = Arc::new(Health::new(notes.clone(), is_on, settings.realtime.enabled));
+        let pages = Arc::new(pages(settings, effective, &notes, &health));
+        let mut router = admin::public(Arc::clone(&pages));
+        let mut admin_router = admin::private(pages);
+        let (mut realtime, mut store) = (Vec::new(), None);
+        if let Some(twilio) = &settings.twilio {
+            let opened = build::store(settings)?;
+            let parts =
+                build::Parts { settings, twilio, notes: &notes, health: &health, store: &opened };
+            let service = parts.start(&tasks, &stops.workers)?;
+            router = router.merge(service.router);
+            admin_router = admin_router.merge(service.operate);
+            (realtime, store) = (service.clients, Some(opened));
+        }
+        let options = http_options(settings);
+        if let Some(listener) = admin_listener {
+            tasks.spawn(http::serve(listener, admin_router, options, stops.listeners.clone()));
+        }
+        tasks.spawn(http::serve(listener, router, options, stops.listeners.clone()));
+        tasks.close();
+        let grace = settings.server.shutdown_grace;
+        Ok(Self { address, admin_address, notes, health, stops, tasks, realtime, store, grace })
+    }
+
+    /// Where webhooks are served.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics are served, if they are.
+    #[must_use]
+    pub const fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
+    }
+
+    /// The stages of every message.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.notes.journal
+    }
+
+    /// What the health pages say.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// How many jobs are waiting or at work in all queues.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub async fn open_jobs(&self) -> Result<u64, queue::Error> {
+        let mut open = 0;
+        if let Some(store) = &self.store {
+            for name in queue::QueueName::ALL {
+                let stats = store.queue(name).stats().await?;
+                open += stats.ready + stats.delayed + stats.leased;
+            }
+        }
+        Ok(open)
+    }
+
+    /// Stops: gracefully within the configured grace, and at once after it.
+    pub async fn stop(self) {
+        self.health.stopping();
+        self.stops.listeners.cancel();
+        self.stops.workers.cancel();
+        let ended = async {
+            self.tasks.wait().await;
+            for client in self.realtime {
+                // Where it stopped is in the store's watermarks.
+                drop(client.shutdown().await);
+            }
+        };
+        if tokio::time::timeout(self.grace, ended).await.is_err() {
+            let elapsed_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(
+                elapsed_ms,
+                "some work did not end in time; it is on disk and comes again"
+            );
+        }
+        if let Some(store) = self.store {
+            store.close().await;
+        }
+    }
+}
+
+async fn admin_listener(settings: &Settings) -> Result<Option<TcpListener>, Error> {
+    match settings.admin.listen {
+        Listen::Off => Ok(None),
+        Listen::On(address) => bind(address).await.map(Some),
+    }
+}
+
+/// Binds a listener.
+///
+/// # Errors
+///
+/// [`Error::Listen`], naming the address.
+pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+}
+
+fn address_of(listener: &TcpListener) -> Result<SocketAddr, Error> {
+    listener.local_addr().map_err(Error::Address)
+}
+
+const fn http_options(settings: &Settings) -> http::Options {
+    let server = &settings.server;
+    http::Options {
+        connections_max: server.connections_max.get(),
+        header_read_timeout: server.header_read_timeout,
+        grace: server.shutdown_grace,
+    }
+}
+
+fn pages(
+    settings: &Settings,
+    effective: Vec<Effective>,
+    notes: &Notes,
+    health: &Arc<Health>,
+) -> admin::Options {
+    let server = &settings.server;
+    let instance_id = server.instance_id.as_ref().map_or_else(
+        || format!("{}-{}", server.name.as_str(), &Uuid::new_v4().simple().to_string()[..6]),
+        |name| name.as_str().to_owned(),
+    );
+    let insight: Arc<dyn admin::Insight> = Arc::<Health>::clone(health);
+    admin::Options {
+        service: server.name.as_str().to_owned(),
+        instance_id,
+        effective,
+        debug_token: settings.admin.debug_token.clone(),
+        metrics: notes.metrics.clone(),
+        insight,
+        clock: notes.clock,
+    }
+}

@@ -1,0 +1,327 @@
+//! Builds the parts of the service from the settings and starts them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use super::Error;
+use super::ears::{self, Ear};
+use super::health::Health;
+use super::intake::StoreFirst;
+use crate::admin::desk::Desk;
+use crate::admin::operate::{self, Access};
+use crate::agent::echo::Echo;
+use crate::agent::http::HttpAgent;
+use crate::agent::standard_webhooks::{Secret, SecretError};
+use crate::agent::{self, Agent, later};
+use crate::config::Settings;
+use crate::config::kinds::{AgentKind, Listen, RestAuth};
+use crate::config::settings::Twilio;
+use crate::pipeline::admit::Admission;
+use crate::pipeline::catch_up::CatchUp;
+use crate::pipeline::doors::Doors;
+use crate::pipeline::join::Joins;
+use crate::pipeline::late::Late;
+use crate::pipeline::listen::Listener;
+use crate::pipeline::notes::Notes;
+use crate::pipeline::paces::Paces;
+use crate::pipeline::policy::authors::Authors;
+use crate::pipeline::policy::schedule::Schedule;
+use crate::pipeline::reconcile::Reconciler;
+use crate::pipeline::seats::{Line, Seats};
+use crate::pipeline::send::Sends;
+use crate::pipeline::turn::Turns;
+use crate::pipeline::worker::{self, Work};
+use crate::queue::{self, QueueName, Store};
+use crate::realtime;
+use crate::twilio::{rest, signature, tls};
+use crate::webhook::{self, PublicBase};
+
+/// Why there is no agent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The secret is of the wrong form.
+    #[error("agent.secret cannot be used: set it to whsec_ and 24 to 64 random bytes in base64")]
+    Secret(#[from] SecretError),
+    /// The HTTP client could not be made.
+    #[error("the http client for the agent could not be made")]
+    Client(#[from] reqwest::Error),
+}
+
+/// What the running service offers to the outside.
+pub struct Service {
+    /// The routes of webhook and late replies.
+    pub router: Router,
+    /// The routes of the operator, for the admin listener.
+    pub operate: Router,
+    /// The realtime clients, to be shut down.
+    pub clients: Vec<realtime::Client>,
+}
+
+/// What everything is built from.
+pub struct Parts<'a> {
+    /// All settings.
+    pub settings: &'a Settings,
+    /// Twilio's part of them.
+    pub twilio: &'a Twilio,
+    /// Where notes go.
+    pub notes: &'a Notes,
+    /// What the health pages say.
+    pub health: &'a Arc<Health>,
+    /// The queues.
+    pub store: &'a Store,
+}
+
+/// Opens the store.
+///
+/// # Errors
+///
+/// If the file cannot be opened, or another process has it.
+pub fn store(settings: &Settings) -> Result<Store, queue::Error> {
+    Store::open(queue::embedded::Options {
+        lease: settings.queue.lease,
+        retention: settings.queue.retention,
+        ..queue::embedded::Options::new(&settings.queue.path)
+    })
+}
+
+impl Parts<'_> {
+    /// Starts the workers and the realtime clients; gives the routes that feed them.
+    ///
+    /// # Errors
+    ///
+    /// If a client cannot be made of the settings.
+    pub fn start(&self, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Service, Error> {
+        let (tls, roots) = tls::client_config()?;
+        tracing::debug!(reason = ?roots, "trusted roots are loaded");
+        let clock = self.notes.clock;
+        let rest = rest::Client::new(self.rest_options(), tls.clone(), clock, None)?;
+        let agent = self.agent(&tls)?;
+        let doors = self.doors();
+        let ears = ears::open(self, &tls);
+        let seats = Arc::new(Seats::new(self.lines(&ears)));
+        self.health.watch(Arc::clone(&seats), self.store.clone());
+        self.listen(ears, &seats, &doors, tasks, stop);
+        self.work(&rest, agent, &seats, &doors, tasks, stop);
+        let interval = self.settings.reconcile.interval;
+        let reconciler =
+            Reconciler { rest, seats: Arc::clone(&seats), doors: doors.clone(), interval };
+        tasks.spawn(reconciler.run(stop.clone()));
+        let clients = seats.lines().iter().filter_map(|line| line.client.clone()).collect();
+        Ok(Service { router: self.router(doors)?, operate: self.operate(), clients })
+    }
+
+    /// All identities of the pool, each once, the default one first.
+    pub fn identities(&self) -> Vec<String> {
+        let bot = &self.twilio.bot;
+        let mut identities: Vec<String> = Vec::new();
+        for identity in std::iter::once(&bot.name).chain(&bot.pool.0) {
+            if identities.iter().all(|known| known != identity.as_str()) {
+                identities.push(identity.as_str().to_owned());
+            }
+        }
+        identities
+    }
+
+    fn lines(&self, ears: &[Ear]) -> Vec<Line> {
+        let client_of = |identity: &str| {
+            ears.iter().find(|ear| ear.identity == identity).map(|ear| ear.client.clone())
+        };
+        let identities = self.identities().into_iter();
+        identities
+            .map(|identity| {
+                let client = client_of(&identity);
+                Line::new(identity, client)
+            })
+            .collect()
+    }
+
+    fn listen(
+        &self,
+        ears: Vec<Ear>,
+        seats: &Arc<Seats>,
+        doors: &Doors,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        for Ear { identity, client, events } in ears {
+            let listener = Listener {
+                identity,
+                client,
+                doors: doors.clone(),
+                seats: Arc::clone(seats),
+                marks: self.store.marks(),
+            };
+            tasks.spawn(listener.run(events, stop.clone()));
+        }
+    }
+
+    fn work(
+        &self,
+        rest: &rest::Client,
+        agent: Arc<dyn Agent>,
+        seats: &Arc<Seats>,
+        doors: &Doors,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        let (settings, notes) = (self.settings, self.notes);
+        let marks = self.store.marks();
+        let joins = Joins {
+            rest: rest.clone(),
+            seats: Arc::clone(seats),
+            catch_up: CatchUp { rest: rest.clone(), doors: doors.clone(), marks },
+            schedule: Schedule::new(settings.join.schedule.0.clone()),
+            status: self.health.status(),
+            notes: notes.clone(),
+        };
+        let turns_per_minute = settings.guard.turns_per_minute.get();
+        let turns = Turns {
+            agent,
+            seats: Arc::clone(seats),
+            admission: Admission::new(settings.turns.stale_after, turns_per_minute),
+            schedule: Schedule::new(settings.agent.schedule.0.clone()),
+            notes: notes.clone(),
+        };
+        let send = &settings.send;
+        let sends = Sends {
+            rest: rest.clone(),
+            seats: Arc::clone(seats),
+            schedule: Schedule::new(send.schedule.0.clone()),
+            paces: Paces::within(send.conversation_rate.get(), send.service_rate.get()),
+            status: self.health.status(),
+            notes: notes.clone(),
+        };
+        self.spawn(joins, settings.join.concurrency.get(), tasks, stop);
+        self.spawn(turns, settings.agent.concurrency.get(), tasks, stop);
+        self.spawn(sends, send.concurrency.get(), tasks, stop);
+    }
+
+    fn spawn<W: Work>(
+        &self,
+        work: W,
+        concurrency: usize,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        let queue = self.store.queue(W::QUEUE);
+        tasks.spawn(worker::run(queue, Arc::new(work), concurrency, stop.clone()));
+    }
+
+    fn doors(&self) -> Doors {
+        Doors {
+            joins: self.store.queue(QueueName::Joins),
+            inbox: self.store.queue(QueueName::Inbox),
+            authors: Authors::new(self.identities()),
+            webhook_grace: self.settings.turns.webhook_grace,
+            notes: self.notes.clone(),
+        }
+    }
+
+    fn rest_options(&self) -> rest::Options {
+        let account = &self.twilio.account;
+        let credentials = match account.rest_auth {
+            RestAuth::Token => rest::Credentials::AuthToken(account.auth_token.clone()),
+            RestAuth::Key => rest::Credentials::ApiKey {
+                sid: account.api_key,
+                secret: account.api_secret.clone(),
+            },
+        };
+        let place = |given: Option<&Url>, product: &str| {
+            let region = account.region.as_ref().map(|name| name.as_str());
+            let edge = account.edge.as_ref().map(|name| name.as_str());
+            given.cloned().unwrap_or_else(|| {
+                let host = rest::host(product, region, edge);
+                Url::parse(&format!("https://{host}"))
+                    .expect("settings take only names that can be part of a host")
+            })
+        };
+        let conversations = account.conversations_base_url.as_ref().map(|base| base.url());
+        let api = account.api_base_url.as_ref().map(|base| base.url());
+        rest::Options {
+            conversations_base_url: place(conversations, "conversations"),
+            api_base_url: place(api, "api"),
+            chat_service_sid: Some(account.chat_service_sid),
+            connect_timeout: account.connect_timeout,
+            request_timeout: account.request_timeout,
+            response_bytes_max: account.response_bytes_max.0,
+            in_flight_max: account.requests_max.get(),
+            ..rest::Options::new(account.account_sid, credentials)
+        }
+    }
+
+    fn agent(&self, tls: &rustls::ClientConfig) -> Result<Arc<dyn Agent>, AgentError> {
+        let settings = &self.settings.agent;
+        let url = match (settings.kind, &settings.url) {
+            (AgentKind::Http, Some(url)) => url.url().clone(),
+            // The settings refuse kind http without a URL.
+            (AgentKind::Http, None) | (AgentKind::Echo, _) => return Ok(Arc::new(Echo)),
+        };
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(self.twilio.account.connect_timeout)
+            .build()?;
+        let options = agent::http::Options {
+            url,
+            secret: self.secret()?,
+            timeout: settings.timeout,
+            response_bytes_max: settings.response_bytes_max.0,
+        };
+        Ok(Arc::new(HttpAgent::new(options, client, self.notes.clock)))
+    }
+
+    fn secret(&self) -> Result<Option<Secret>, AgentError> {
+        self.settings.agent.secret.as_ref().map(Secret::parse).transpose().map_err(Into::into)
+    }
+
+    fn webhook_options(&self) -> webhook::Options {
+        let (account, settings) = (&self.twilio.account, &self.settings.webhook);
+        let next = account.auth_token_next.iter();
+        let auth_tokens = std::iter::once(&account.auth_token).chain(next).cloned().collect();
+        let public_url = settings.public_url.as_ref();
+        webhook::Options {
+            chat_service_sid: Some(account.chat_service_sid),
+            public_base: public_url.map(|base| PublicBase::new(base.url().as_str())),
+            trust_forwarded: settings.trust_forwarded,
+            body_bytes_max: settings.body_bytes_max.0,
+            read_timeout: settings.read_timeout,
+            ..webhook::Options::new(
+                account.account_sid,
+                signature::Keys { auth_tokens, shared: Vec::new() },
+            )
+        }
+    }
+
+    fn router(&self, doors: Doors) -> Result<Router, Error> {
+        let Notes { metrics, clock, .. } = self.notes;
+        let intake = Arc::new(StoreFirst(doors));
+        let mut router = webhook::router(self.webhook_options(), intake, metrics.clone(), *clock);
+        if let Some(secret) = self.secret()? {
+            let door = later::Door { outbox: self.outbox(), secret, clock: *clock };
+            router = router.merge(later::router(door));
+        }
+        Ok(router)
+    }
+
+    fn operate(&self) -> Router {
+        let settings = &self.settings.admin;
+        // A listener that is off serves nothing, whoever may call.
+        let access = match settings.listen {
+            Listen::Off => Access::Closed,
+            Listen::On(address) => Access::new(address, settings.debug_token.clone()),
+        };
+        let desk = Desk::new(self.store.clone(), self.notes.clock);
+        operate::router(desk, later::trusted_router(self.outbox()), access)
+    }
+
+    fn outbox(&self) -> Arc<dyn later::Outbox> {
+        let outbox = self.store.queue(QueueName::Outbox);
+        Arc::new(Late { outbox, clock: self.notes.clock })
+    }
+}

@@ -1,0 +1,125 @@
+//! What the health and debug pages say of the running service.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use futures::future::BoxFuture;
+
+use super::gauges;
+use crate::admin::{Connector, ConnectorState, Counters, Insight, Readiness, Seat};
+use crate::pipeline::notes::Notes;
+use crate::pipeline::seats::Seats;
+use crate::pipeline::status::Status;
+use crate::queue::Store;
+
+/// How many conversations the debug page is given; it shows fewer.
+const SEATS_SHOWN: usize = 1000;
+
+/// The running service, as far as its pages show it.
+#[derive(Debug)]
+pub struct Health {
+    notes: Notes,
+    status: Arc<Status>,
+    wants_socket: bool,
+    is_on: bool,
+    is_stopping: AtomicBool,
+    parts: OnceLock<(Arc<Seats>, Store)>,
+}
+
+impl Health {
+    /// Starts not ready. Without Twilio there is nothing to wait for.
+    #[must_use]
+    pub fn new(notes: Notes, is_on: bool, wants_socket: bool) -> Self {
+        Self {
+            notes,
+            status: Arc::default(),
+            wants_socket,
+            is_on,
+            is_stopping: AtomicBool::new(false),
+            parts: OnceLock::new(),
+        }
+    }
+
+    /// What the workers know about Twilio's willingness.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status)
+    }
+
+    /// Is told what to look at, once.
+    pub fn watch(&self, seats: Arc<Seats>, store: Store) {
+        let _ = self.parts.set((seats, store));
+    }
+
+    /// Is told that the service is on its way down.
+    pub fn stopping(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// How many identities have their socket up, of how many.
+    fn sockets(&self) -> (usize, usize) {
+        let Some((seats, _)) = self.parts.get() else { return (0, 0) };
+        let (mut up, mut all) = (0, 0);
+        for line in seats.lines().iter().filter(|line| line.client.is_some()) {
+            all += 1;
+            up += usize::from(line.connected().is_some());
+        }
+        (up, all)
+    }
+}
+
+impl Insight for Health {
+    fn readiness(&self) -> Readiness {
+        if self.is_stopping.load(Ordering::Relaxed) {
+            return Readiness::NotReady(vec!["stopping"]);
+        }
+        if !self.is_on {
+            return Readiness::Ready;
+        }
+        if self.status.refusal().is_some() {
+            return Readiness::NotReady(vec!["twilio_refuses"]);
+        }
+        match (self.parts.get(), self.sockets()) {
+            (None, _) => Readiness::NotReady(vec!["starting"]),
+            (Some(_), _) if self.status.is_down() => Readiness::Degraded(vec!["twilio_down"]),
+            (Some(_), _) if !self.wants_socket => Readiness::Degraded(vec!["realtime_off"]),
+            (Some(_), (0, _)) => Readiness::NotReady(vec!["socket_down"]),
+            (Some(_), (up, all)) if up < all => Readiness::Degraded(vec!["socket_down"]),
+            (Some(_), _) => Readiness::Ready,
+        }
+    }
+
+    fn twilio(&self) -> Option<Connector> {
+        let (seats, _) = self.parts.get()?;
+        let (up, all) = self.sockets();
+        let refusal = self.status.refusal();
+        let state = match (refusal.is_some(), up, all) {
+            (true, _, _) => ConnectorState::Error,
+            (false, _, 0) => ConnectorState::Disconnected,
+            (false, 0, _) => ConnectorState::Connecting,
+            (false, _, _) => ConnectorState::Connected,
+        };
+        let tallied = self.notes.tally.read();
+        let held = seats.held(SEATS_SHOWN).into_iter();
+        Some(Connector {
+            state,
+            identity: seats.lines()[0].identity.clone(),
+            last_message_at: tallied.last_message_at,
+            last_error: refusal,
+            counters: Counters {
+                received: tallied.received,
+                published: tallied.answered,
+                failed: tallied.failed,
+            },
+            conversations: held.map(|sid| Seat { sid, status: "joined" }).collect(),
+        })
+    }
+
+    fn refresh(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if let Some((seats, store)) = self.parts.get() {
+                gauges::read(&self.notes.metrics, seats, store).await;
+            }
+        })
+    }
+}
