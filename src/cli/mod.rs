@@ -7,10 +7,12 @@
 mod admin_api;
 mod config;
 mod dead_letters;
+mod demo;
 mod emulator;
 mod health;
 mod outcome;
 mod send;
+mod serve;
 mod signature;
 
 use std::process::ExitCode;
@@ -36,12 +38,16 @@ enum Command {
     Config(config::Args),
     /// Lists, shows, redrives and drops what could not be done.
     DeadLetters(dead_letters::Args),
+    /// Runs a local Twilio, the service against it and an agent, on this machine alone.
+    Demo(demo::Args),
     /// Runs a Twilio for this machine: REST, webhooks, the realtime socket and a page with phones.
     Emulator(Box<emulator::Args>),
     /// Asks the service on this machine whether it is well; the health check of containers.
     Health(health::Args),
     /// Says something in a conversation as the bot.
     Send(send::Args),
+    /// Runs the service until it is told to stop.
+    Serve(serve::Args),
     /// Checks a webhook's signature by hand.
     Signature(signature::Args),
 }
@@ -56,6 +62,9 @@ pub enum Error {
     /// The dead-letters command failed.
     #[error(transparent)]
     DeadLetters(#[from] dead_letters::Error),
+    /// The demo could not be run.
+    #[error(transparent)]
+    Demo(#[from] demo::Error),
     /// The emulator command failed.
     #[error(transparent)]
     Emulator(#[from] emulator::Error),
@@ -65,6 +74,9 @@ pub enum Error {
     /// The send command failed.
     #[error(transparent)]
     Send(#[from] send::Error),
+    /// The service could not be run.
+    #[error(transparent)]
+    Serve(#[from] serve::Error),
 }
 
 /// Runs the command that the process was started with.
@@ -84,9 +96,11 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
     match command {
         Command::Config(args) => Ok(config::run(&args, environment)?),
         Command::DeadLetters(args) => Ok(dead_letters::run(&args, environment)?),
+        Command::Demo(args) => Ok(demo::run(&args, environment)?),
         Command::Emulator(args) => Ok(emulator::run(&args)?),
         Command::Health(args) => Ok(health::run(&args, environment)?),
         Command::Send(args) => Ok(send::run(&args, environment)?),
+        Command::Serve(args) => Ok(serve::run(&args, environment)?),
         Command::Signature(args) => Ok(signature::run(&args, environment)),
     }
 }

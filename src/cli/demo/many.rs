@@ -1,0 +1,90 @@
+//! Many phones at once: one SMS each, and every one is to be answered once.
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{Demo, Error, IDENTITY};
+use crate::clock::Clock;
+use crate::emulator::record::Happening;
+use crate::twilio::sid::ConversationSid;
+
+/// The number that all phones write to.
+const TO: &str = "+15555550100";
+/// How many phones write at the very same time.
+const AT_ONCE: usize = 64;
+/// How long nothing new may happen before the count is final.
+const QUIET: Duration = Duration::from_secs(5);
+/// The largest number of phones: seven digits are theirs.
+const PHONES_MAX: u32 = 1_000_000;
+
+/// Sends the messages, waits for the answers and prints the count; fails if it does not come out.
+pub async fn run(demo: &Demo, phones: u32) -> Result<ExitCode, Error> {
+    let phones = phones.min(PHONES_MAX);
+    let control = demo.emulator.control();
+    let mut twilio = control.watch();
+    let clock = Clock::start();
+    let sending = stream::iter(0..phones)
+        .map(|phone| {
+            let from = format!("+1555{phone:07}");
+            let control = control.clone();
+            async move { control.receive_sms(&from, TO, &format!("hello from phone {phone}")).await }
+        })
+        .buffer_unordered(AT_ONCE)
+        .filter_map(|sent| std::future::ready(sent.err()))
+        .collect::<Vec<_>>();
+    let counting = async {
+        let mut answers: HashMap<ConversationSid, u32> = HashMap::new();
+        let mut last = clock.now();
+        let wanted = usize::try_from(phones).unwrap_or(usize::MAX);
+        loop {
+            // One more quiet time after the last answer shows that none comes twice.
+            let quiet = if answers.len() < wanted { QUIET * 6 } else { QUIET / 5 };
+            match tokio::time::timeout(quiet, twilio.recv()).await {
+                Ok(Ok(record)) => {
+                    if let Some(conversation) = answered(&record.what) {
+                        *answers.entry(conversation).or_default() += 1;
+                        last = clock.now();
+                    }
+                }
+                Ok(Err(RecvError::Lagged(_))) => {}
+                Ok(Err(RecvError::Closed)) | Err(_) => return (answers, last),
+            }
+        }
+    };
+    let (failed, (answers, last)) = futures::join!(sending, counting);
+    let once = answers.values().filter(|count| **count == 1).count();
+    let twice = answers.len() - once;
+    let seconds = last.since(crate::clock::Moment::ORIGIN).as_secs_f64();
+    println!("phones            {phones}");
+    println!("answered once     {once}");
+    println!("answered twice    {twice}");
+    println!("not taken         {}", failed.len());
+    println!("seconds           {seconds:.2}");
+    println!("messages a second {:.0}", f64::from(phones) / seconds.max(f64::EPSILON));
+    if let Some(mebibytes) = resident_mebibytes() {
+        println!("memory MiB        {mebibytes:.0} (service and emulator together)");
+    }
+    let is_whole = once == usize::try_from(phones).unwrap_or(usize::MAX) && twice == 0;
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn answered(what: &Happening) -> Option<ConversationSid> {
+    match what {
+        Happening::MessageAdded { conversation_sid, author, .. } if author.reveal() == IDENTITY => {
+            Some(*conversation_sid)
+        }
+        _ => None,
+    }
+}
+
+/// The process's resident memory, where the system tells it.
+fn resident_mebibytes() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    let kibibytes: u32 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(f64::from(kibibytes) / 1024.0)
+}

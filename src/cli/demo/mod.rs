@@ -1,0 +1,209 @@
+//! `chimein demo`: a local Twilio, the service against it, and an agent, on this machine alone.
+//!
+//! Without options it runs until interrupted and says where to look. `--once TEXT` sends one SMS and
+//! prints what became of it, step by step; `--many N` sends one SMS from each of N phones at the same
+//! time and counts the answers. The service is the real one, built from settings as `serve` builds
+//! it; only the addresses and credentials are the emulator's. Its queue lives in a folder of its own
+//! that is removed at the end.
+
+mod many;
+mod once;
+mod timeline;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use crate::admin::{Insight as _, Readiness};
+use crate::app::{self, App};
+use crate::config::{self, Environment};
+use crate::emulator::control::Webhook;
+use crate::emulator::state::refusal::Refusal;
+use crate::emulator::{self, Emulator};
+use crate::telemetry::log;
+
+/// How long a round trip may take before it has failed.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The bot's identity in the demo.
+const IDENTITY: &str = "bot";
+
+/// What `chimein demo` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Sends one SMS with this text, prints its timeline and ends.
+    #[arg(long, value_name = "TEXT", conflicts_with = "many")]
+    once: Option<String>,
+    /// Sends one SMS from each of this many phones at the same time, counts the answers and ends.
+    #[arg(long, value_name = "PHONES")]
+    many: Option<u32>,
+    /// Where the page with the phones is served; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+}
+
+/// Says why the demo could not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The settings taken from the environment are not fit to start with.
+    #[error(transparent)]
+    Settings(#[from] config::Error),
+    /// The log could not be set up.
+    #[error("the log could not be set up")]
+    Log(#[from] log::Error),
+    /// The runtime or the signals could not be set up.
+    #[error("the demo could not be set up")]
+    Setup(#[source] io::Error),
+    /// The emulator could not be started.
+    #[error("the emulator could not be started")]
+    Emulator(#[from] emulator::Error),
+    /// The service could not be started.
+    #[error("the service could not be started")]
+    App(#[from] app::Error),
+    /// The emulator did not take a message.
+    #[error("the emulator did not take the message")]
+    Message(#[source] Refusal),
+    /// The service did not become ready.
+    #[error("the service was not ready after {} s: {reasons}", PATIENCE.as_secs())]
+    NotReady {
+        /// What it lacked.
+        reasons: String,
+    },
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// See [`Error`]; a round trip that fails is told by the exit code.
+pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::Setup)?;
+    runtime.block_on(async {
+        let demo = Demo::start(args, environment).await?;
+        let ended = match (&args.once, args.many) {
+            (Some(text), _) => once::run(&demo, text).await,
+            (None, Some(phones)) => many::run(&demo, phones).await,
+            (None, None) => demo.until_interrupted().await,
+        };
+        demo.stop().await;
+        ended
+    })
+}
+
+/// The emulator and the service, running.
+struct Demo {
+    emulator: Emulator,
+    app: App,
+    folder: PathBuf,
+}
+
+impl Demo {
+    async fn start(args: &Args, environment: &Environment) -> Result<Self, Error> {
+        let options = emulator::Options { listen: args.listen, ..emulator::Options::default() };
+        let emulator = Emulator::start(options).await?;
+        let folder = std::env::temp_dir().join(format!("chimein-demo-{}", Uuid::new_v4().simple()));
+        let environment = overlay(environment, &emulator, &folder);
+        let report = config::load(None, &environment);
+        let effective = report.effective.clone();
+        let settings = report.into_settings()?;
+        log::init(&log::Options {
+            level: settings.log.level.clone(),
+            format: settings.log.format,
+            stream: log::Stream::Stderr,
+            service: settings.server.name.as_str().to_owned(),
+        })?;
+        let listener = app::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let app = App::start(&settings, effective, listener).await?;
+        let webhook = format!("http://{}{}", app.address(), crate::webhook::ROUTE);
+        emulator.control().set_webhook(Webhook { post_url: Some(webhook), ..Webhook::default() });
+        let demo = Self { emulator, app, folder };
+        demo.ready().await?;
+        Ok(demo)
+    }
+
+    /// Waits until the service says that it is ready.
+    async fn ready(&self) -> Result<(), Error> {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while let Readiness::NotReady(_) = self.app.health().readiness() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        });
+        if waited.await.is_ok() {
+            return Ok(());
+        }
+        let reasons = match self.app.health().readiness() {
+            Readiness::NotReady(reasons) => reasons.join(", "),
+            Readiness::Ready | Readiness::Degraded(_) => String::new(),
+        };
+        Err(Error::NotReady { reasons })
+    }
+
+    async fn until_interrupted(&self) -> Result<ExitCode, Error> {
+        let stop = super::serve::stop_signal().map_err(Error::Setup)?;
+        println!("A local Twilio and a bot with an echo agent are running.");
+        println!();
+        println!("  phones        {}", self.emulator.urls().phone);
+        println!("  health        http://{}/readyz", self.app.address());
+        println!("  debug page    http://{}/_debug/twilio", self.app.address());
+        if let Some(address) = self.app.admin_address() {
+            println!("  metrics       http://{address}/metrics");
+        }
+        println!();
+        println!("Open the first address, type an SMS, see the bot answer. Ctrl-C ends it.");
+        stop.await;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn stop(self) {
+        self.app.stop().await;
+        self.emulator.shutdown().await;
+        remove(&self.folder);
+    }
+}
+
+fn remove(folder: &Path) {
+    match std::fs::remove_dir_all(folder) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => eprintln!("chimein: {} was not removed: {error}", folder.display()),
+    }
+}
+
+/// The environment with the emulator's addresses and credentials over it. The agent stays as the
+/// user has set it.
+fn overlay(environment: &Environment, emulator: &Emulator, folder: &Path) -> Environment {
+    let (urls, credentials) = (emulator.urls(), emulator.credentials());
+    let ours = [
+        ("TWILIO_ENABLED", "true".to_owned()),
+        ("TWILIO_ACCOUNT_SID", credentials.account_sid.to_string()),
+        ("TWILIO_AUTH_TOKEN", credentials.auth_token.expose_secret().to_owned()),
+        ("TWILIO_API_KEY", credentials.api_key.to_string()),
+        ("TWILIO_API_SECRET", credentials.api_secret.expose_secret().to_owned()),
+        ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
+        ("TWILIO_IDENTITY", IDENTITY.to_owned()),
+        ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
+        ("TWILIO_API_BASE_URL", urls.api.to_string()),
+        ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
+        ("CHIMEIN_QUEUE_PATH", folder.join("chimein.db").display().to_string()),
+        ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
+    ];
+    let quiet = environment.get("LOG_LEVEL").is_none().then(|| ("LOG_LEVEL", "warn".to_owned()));
+    let theirs = environment
+        .names()
+        .filter(|name| !is_replaced(name))
+        .filter_map(|name| environment.get(name).map(|value| (name.to_owned(), value.to_owned())));
+    let ours = ours.into_iter().chain(quiet).map(|(name, value)| (name.to_owned(), value));
+    Environment::from_pairs(theirs.chain(ours))
+}
+
+/// Whether a variable would point the demo's service at something else than the emulator.
+fn is_replaced(name: &str) -> bool {
+    name.starts_with("TWILIO_")
+        || name.starts_with("CHIMEIN_WEBHOOK_")
+        || name == "CHIMEIN_IDENTITY_POOL"
+}

@@ -1,0 +1,62 @@
+//! One round trip: an SMS comes in, the bot answers, and each step is printed with its time.
+
+use std::process::ExitCode;
+
+use tokio::sync::broadcast::error::RecvError;
+
+use super::timeline::Timeline;
+use super::{Demo, Error, IDENTITY, PATIENCE};
+use crate::emulator::Received;
+use crate::emulator::record::Happening;
+
+/// The phone that writes, and the number that it writes to.
+const FROM: &str = "+15555550123";
+const TO: &str = "+15555550100";
+
+/// Sends one SMS and prints its timeline; fails if a step is missing.
+pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
+    let mut stages = demo.app.journal().subscribe();
+    let control = demo.emulator.control();
+    let mut twilio = control.watch();
+    let start = crate::clock::Clock::start().wall();
+    let mut timeline = Timeline::starting_at(start);
+    let sent = control.receive_sms(FROM, TO, text).await.map_err(Error::Message)?;
+    let all_seen = tokio::time::timeout(PATIENCE, async {
+        while timeline.missing().is_some() && timeline.trouble().is_none() {
+            tokio::select! {
+                record = stages.recv() => match record {
+                    Ok(record) => timeline.take(record.at, record.stage),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                },
+                record = twilio.recv() => match record {
+                    Ok(record) => see(&mut timeline, record.at, &record.what),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                },
+            }
+        }
+    });
+    let _timed_out = all_seen.await.is_err();
+    print!("{timeline}");
+    if let Some(trouble) = timeline.trouble() {
+        println!("\nfailed: {trouble}");
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Some(step) = timeline.missing() {
+        println!("\nfailed at: {step} (not seen within {} s)", PATIENCE.as_secs());
+        return Ok(ExitCode::FAILURE);
+    }
+    if let Received::Stored { conversation, message, .. } = sent {
+        println!("\nanswered: message {message} in conversation {conversation}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn see(timeline: &mut Timeline, at: crate::clock::Timestamp, what: &Happening) {
+    if let Happening::MessageAdded { author, .. } = what
+        && author.reveal() == IDENTITY
+    {
+        timeline.visible(at);
+    }
+}

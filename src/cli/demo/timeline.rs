@@ -1,0 +1,209 @@
+//! One message's way as a timeline: which steps were seen and when, and which one is missing. Pure.
+
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::telemetry::journal::{Door, How, Stage, Via};
+
+/// The steps of one round trip, in the order in which a message needs them.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Step {
+    /// Twilio's request came in.
+    WebhookReceived,
+    /// It was stored and answered.
+    Acknowledged,
+    /// The bot was added to the conversation.
+    Joined,
+    /// The socket said so.
+    SocketJoined,
+    /// The message was seen.
+    MessageSeen,
+    /// The agent answered it.
+    AgentAnswered,
+    /// The reply was sent.
+    ReplySent,
+    /// The reply is in the conversation at Twilio.
+    ReplyVisible,
+}
+
+impl Step {
+    /// All steps in order.
+    pub const ALL: [Self; 8] = [
+        Self::WebhookReceived,
+        Self::Acknowledged,
+        Self::Joined,
+        Self::SocketJoined,
+        Self::MessageSeen,
+        Self::AgentAnswered,
+        Self::ReplySent,
+        Self::ReplyVisible,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::WebhookReceived => "webhook received",
+            Self::Acknowledged => "acknowledged",
+            Self::Joined => "joined",
+            Self::SocketJoined => "socket joined",
+            Self::MessageSeen => "message seen",
+            Self::AgentAnswered => "agent answered",
+            Self::ReplySent => "reply sent",
+            Self::ReplyVisible => "reply visible at Twilio",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is known of one message's way so far.
+#[derive(Debug)]
+pub struct Timeline {
+    start: Timestamp,
+    entries: Vec<Entry>,
+    trouble: Option<String>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    step: Step,
+    at: Timestamp,
+    detail: &'static str,
+}
+
+impl Timeline {
+    /// Starts when the user sends the message.
+    #[must_use]
+    pub const fn starting_at(start: Timestamp) -> Self {
+        Self { start, entries: Vec::new(), trouble: None }
+    }
+
+    /// Takes a stage of the service's journal; the first of each step counts.
+    pub fn take(&mut self, at: Timestamp, stage: Stage) {
+        match stage {
+            Stage::WebhookReceived { event } => self.put(Step::WebhookReceived, at, event),
+            Stage::WebhookAcknowledged => self.put(Step::Acknowledged, at, "after the fsync"),
+            Stage::Joined { how: How::Added } => self.put(Step::Joined, at, "added over REST"),
+            Stage::Joined { how: How::Already } => self.put(Step::Joined, at, "was in already"),
+            Stage::SocketJoined => self.put(Step::SocketJoined, at, "conversationJoined"),
+            Stage::MessageSeen { door } => self.put(Step::MessageSeen, at, door_name(door)),
+            Stage::AgentAnswered { .. } => self.put(Step::AgentAnswered, at, ""),
+            Stage::ReplySent { via: Via::Socket, .. } => self.put(Step::ReplySent, at, "socket"),
+            Stage::ReplySent { via: Via::Rest, .. } => self.put(Step::ReplySent, at, "REST"),
+            Stage::Skipped { reason } => self.trouble = Some(format!("skipped: {reason}")),
+            Stage::Dead { queue, reason, code } => {
+                let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                self.trouble = Some(format!("dead letter in {queue}: {reason}{code}"));
+            }
+            // Twilio's own word for it counts, see `visible`.
+            Stage::TurnStarted | Stage::ReplyVisible { .. } => {}
+        }
+    }
+
+    /// Takes Twilio's word that the reply is in the conversation.
+    pub fn visible(&mut self, at: Timestamp) {
+        self.put(Step::ReplyVisible, at, "");
+    }
+
+    /// The first step that has not been seen.
+    #[must_use]
+    pub fn missing(&self) -> Option<Step> {
+        Step::ALL.into_iter().find(|step| self.entries.iter().all(|entry| entry.step != *step))
+    }
+
+    /// What went wrong for good, if anything did.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    fn put(&mut self, step: Step, at: Timestamp, detail: &'static str) {
+        if self.entries.iter().all(|entry| entry.step != step) {
+            self.entries.push(Entry { step, at, detail });
+        }
+    }
+}
+
+impl fmt::Display for Timeline {
+    /// One line a step, in the order in which they happened.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|entry| (entry.at, entry.step));
+        writeln!(f, "{:>8}  SMS sent", "+0 ms")?;
+        for entry in entries {
+            let after = format!("+{} ms", entry.at.since(self.start).as_millis());
+            if entry.detail.is_empty() {
+                writeln!(f, "{after:>8}  {}", entry.step)?;
+            } else {
+                writeln!(f, "{after:>8}  {} ({})", entry.step, entry.detail)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+const fn door_name(door: Door) -> &'static str {
+    match door {
+        Door::Webhook => "through the webhook",
+        Door::Socket => "through the socket",
+        Door::Replay => "through the socket's replay",
+        Door::CatchUp => "through the catch-up read",
+        Door::Reconcile => "through the sweep",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + millis)
+    }
+
+    #[test]
+    fn a_whole_round_trip_misses_nothing_and_reads_in_order() {
+        let mut timeline = Timeline::starting_at(at(0));
+        for (millis, stage) in [
+            (3, Stage::WebhookReceived { event: "onConversationAdded" }),
+            (4, Stage::WebhookReceived { event: "onMessageAdded" }),
+            (5, Stage::WebhookAcknowledged),
+            (9, Stage::SocketJoined),
+            (8, Stage::Joined { how: How::Added }),
+            (11, Stage::MessageSeen { door: Door::CatchUp }),
+            (12, Stage::AgentAnswered { replies: 1 }),
+            (15, Stage::ReplySent { via: Via::Socket, reply: None }),
+        ] {
+            assert_eq!(timeline.trouble(), None);
+            assert!(timeline.missing().is_some());
+            timeline.take(at(millis), stage);
+        }
+        assert_eq!(timeline.missing(), Some(Step::ReplyVisible));
+        timeline.visible(at(14));
+        assert_eq!(timeline.missing(), None);
+        insta::assert_snapshot!(timeline.to_string(), @r"
+           +0 ms  SMS sent
+           +3 ms  webhook received (onConversationAdded)
+           +5 ms  acknowledged (after the fsync)
+           +8 ms  joined (added over REST)
+           +9 ms  socket joined (conversationJoined)
+          +11 ms  message seen (through the catch-up read)
+          +12 ms  agent answered
+          +14 ms  reply visible at Twilio
+          +15 ms  reply sent (socket)
+        ");
+    }
+
+    #[test]
+    fn the_first_missing_step_is_named() {
+        let mut timeline = Timeline::starting_at(at(0));
+        assert_eq!(timeline.missing(), Some(Step::WebhookReceived));
+        timeline.take(at(1), Stage::WebhookReceived { event: "onConversationAdded" });
+        timeline.take(at(2), Stage::WebhookAcknowledged);
+        timeline.take(at(3), Stage::Dead { queue: "joins", reason: "dead", code: Some(50377) });
+        assert_eq!(timeline.missing(), Some(Step::Joined));
+        assert_eq!(timeline.trouble(), Some("dead letter in joins: dead (50377)"));
+    }
+}

@@ -1,0 +1,92 @@
+//! `chimein serve`: runs the service until it is told to stop.
+//!
+//! Exit code 0 after SIGTERM or an interrupt, within `server.shutdown_grace`; 2 if the settings are
+//! not fit to start with; 1 if a part cannot be started.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{self, App};
+use crate::config::{self, Effective, Environment, Settings};
+use crate::telemetry::log;
+
+/// What `chimein serve` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration file; without it the one that CHIMEIN_CONFIG names.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Says why the service could not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The log could not be set up.
+    #[error("the log could not be set up")]
+    Log(#[from] log::Error),
+    /// The runtime could not be made.
+    #[error("the runtime could not be started")]
+    Runtime(#[source] io::Error),
+    /// The signals of the process could not be listened to.
+    #[error("signals cannot be listened to")]
+    Signals(#[source] io::Error),
+    /// A part could not be started.
+    #[error("the service could not be started")]
+    App(#[from] app::Error),
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
+    let report = config::load(args.config.as_deref(), environment);
+    let effective = report.effective.clone();
+    let settings = match report.into_settings() {
+        Ok(settings) => settings,
+        Err(problems) => {
+            eprintln!("chimein: {problems}");
+            return Ok(ExitCode::from(super::MISUSE));
+        }
+    };
+    log::init(&log::Options {
+        level: settings.log.level.clone(),
+        format: settings.log.format,
+        stream: log::Stream::Split,
+        service: settings.server.name.as_str().to_owned(),
+    })?;
+    let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
+    runtime.block_on(serve(&settings, effective))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(settings: &Settings, effective: Vec<Effective>) -> Result<(), Error> {
+    let stop = stop_signal().map_err(Error::Signals)?;
+    let address = SocketAddr::new(settings.server.listen, settings.server.port.get());
+    let listener = app::bind(address).await?;
+    let app = App::start(settings, effective, listener).await?;
+    tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "service is up");
+    let name = stop.await;
+    tracing::info!(signal = name, "service is stopping");
+    app.stop().await;
+    tracing::info!("service has stopped");
+    Ok(())
+}
+
+/// Waits for SIGTERM or an interrupt; gives the signal's name. Listens from the call on.
+pub(super) fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    })
+}
