@@ -1,0 +1,9 @@
+//! The whole service against the emulator: each test is a promise that a user relies on.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod doors;
+mod outages;
+mod rig;
+mod sending;
+mod turns;

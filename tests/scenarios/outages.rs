@@ -1,0 +1,100 @@
+//! What breaks between Twilio and the service, and what comes of it: nothing.
+
+use chimein::emulator::control::SocketOrder;
+use chimein::emulator::faults::{Action, Place};
+
+use crate::rig::{PHONE, Rig};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_during_a_socket_outage_is_answered_once() {
+    let rig = Rig::start(&[]).await;
+    let conversation = rig.sms(PHONE, "before").await;
+    rig.expect(conversation, &["before"]).await;
+    rig.fault(Place::SocketOpen, Action::Answer { status: 503, code: None, retry_after: None }, 2);
+    assert_eq!(rig.control.sockets(None, &SocketOrder::Drop), 1);
+    rig.sms(PHONE, "during").await;
+    rig.expect(conversation, &["before", "during"]).await;
+    rig.sms(PHONE, "after").await;
+    rig.expect(conversation, &["before", "during", "after"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_whose_webhook_is_lost_comes_by_the_socket() {
+    let rig = Rig::start(&[]).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["hello"]).await;
+    let event_type = Some("onMessageAdded".to_owned());
+    rig.fault(Place::Webhook { event_type }, Action::Lose, 1);
+    rig.sms(PHONE, "again").await;
+    rig.expect(conversation, &["hello", "again"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn duplicated_and_swapped_webhooks_make_one_answer_each() {
+    let rig = Rig::start(&[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
+    rig.fault(Place::Webhook { event_type: None }, Action::Duplicate, 20);
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.sms(PHONE, "two").await;
+    rig.sms(PHONE, "three").await;
+    rig.expect(conversation, &["one", "two", "three"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_webhooks_for_one_conversation_cause_one_add() {
+    let rig = Rig::start(&[]).await;
+    let event_type = Some("onConversationAdded".to_owned());
+    rig.fault(Place::Webhook { event_type }, Action::Duplicate, 1);
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["hello"]).await;
+    assert_eq!(rig.rest_requests("POST", "/Participants"), 1);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_add_that_is_refused_for_a_while_is_tried_again() {
+    let rig = Rig::start(&[]).await;
+    let place = || Place::Rest { method: Some("POST".into()), path: Some("Participants".into()) };
+    rig.fault(place(), Action::Answer { status: 429, code: Some(20429), retry_after: None }, 1);
+    rig.fault(place(), Action::Answer { status: 503, code: Some(20503), retry_after: None }, 1);
+    rig.fault(place(), Action::BreakAfter, 1);
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["hello"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_answers_what_came_meanwhile_and_nothing_twice() {
+    let mut rig = Rig::start(&[]).await;
+    let conversation = rig.sms(PHONE, "before").await;
+    rig.expect(conversation, &["before"]).await;
+    rig.stop_service().await;
+    rig.sms(PHONE, "meanwhile").await;
+    rig.start_service().await;
+    rig.expect(conversation, &["before", "meanwhile"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_expired_token_is_replaced_without_a_gap() {
+    let rig = Rig::start(&[]).await;
+    let conversation = rig.sms(PHONE, "before").await;
+    rig.expect(conversation, &["before"]).await;
+    assert_eq!(rig.control.sockets(None, &SocketOrder::ExpireToken), 1);
+    rig.sms(PHONE, "after").await;
+    rig.expect(conversation, &["before", "after"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forged_webhook_does_nothing() {
+    let rig = Rig::start(&[]).await;
+    rig.fault(Place::Webhook { event_type: None }, Action::MisSign, 10);
+    rig.sms(PHONE, "hello").await;
+    rig.eventually("the forged webhook was refused", |rig| rig.webhook_answers().contains(&403))
+        .await;
+    assert_eq!(rig.rest_requests("POST", "/Participants"), 0);
+    rig.end().await;
+}

@@ -1,0 +1,197 @@
+//! A Twilio and the service against it, in this process, on free ports.
+//!
+//! What is waited for is always something that Twilio saw; the bound is generous because machines
+//! are slow, and nothing sleeps for its own sake.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chimein::admin::{Insight as _, Readiness};
+use chimein::app::{self, App};
+use chimein::config::{self, Environment};
+use chimein::emulator::control::Webhook;
+use chimein::emulator::faults::{Action, Fault, Place};
+use chimein::emulator::record::Happening;
+use chimein::emulator::state::model::Message;
+use chimein::emulator::{self, Control, Emulator, Received};
+use chimein::twilio::sid::ConversationSid;
+use secrecy::ExposeSecret as _;
+use tempfile::TempDir;
+
+/// The bot's identity.
+pub const BOT: &str = "bot";
+/// A number that autocreates conversations.
+pub const NUMBER: &str = "+15555550100";
+/// A phone.
+pub const PHONE: &str = "+15555550123";
+
+/// How long something may take before the test has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The emulator, the service's folder, and the service while it runs.
+pub struct Rig {
+    pub emulator: Emulator,
+    pub control: Control,
+    folder: TempDir,
+    extra: Vec<(&'static str, String)>,
+    app: Option<App>,
+}
+
+impl Rig {
+    /// Starts both, with webhooks on.
+    pub async fn start(extra: &[(&'static str, &str)]) -> Self {
+        let mut rig = Self::without_service(extra).await;
+        rig.start_service().await;
+        rig
+    }
+
+    /// Starts the emulator alone.
+    pub async fn without_service(extra: &[(&'static str, &str)]) -> Self {
+        let options = emulator::Options { seed: Some(7), ..emulator::Options::default() };
+        let emulator = Emulator::start(options).await.unwrap();
+        let control = emulator.control();
+        let folder = tempfile::tempdir().unwrap();
+        let extra = extra.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        Self { emulator, control, folder, extra, app: None }
+    }
+
+    /// Starts the service on the same folder and waits until it is ready.
+    pub async fn start_service(&mut self) {
+        let environment = self.environment();
+        let report = config::load(None, &environment);
+        let effective = report.effective.clone();
+        let settings = report.into_settings().unwrap();
+        let listener = app::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let app = App::start(&settings, effective, listener).await.unwrap();
+        let url = format!("http://{}{}", app.address(), chimein::webhook::ROUTE);
+        self.control.set_webhook(Webhook { post_url: Some(url), ..Webhook::default() });
+        self.app = Some(app);
+        self.eventually("the service is ready", |rig| {
+            !matches!(rig.app().health().readiness(), Readiness::NotReady(_))
+        })
+        .await;
+    }
+
+    /// Stops the service gracefully.
+    pub async fn stop_service(&mut self) {
+        if let Some(app) = self.app.take() {
+            app.stop().await;
+        }
+    }
+
+    /// The running service.
+    pub fn app(&self) -> &App {
+        self.app.as_ref().expect("the service runs")
+    }
+
+    /// The queue's file.
+    pub fn queue_path(&self) -> PathBuf {
+        self.folder.path().join("chimein.db")
+    }
+
+    /// A phone writes.
+    pub async fn sms(&self, from: &str, body: &str) -> ConversationSid {
+        self.message(from, NUMBER, body).await
+    }
+
+    /// Somebody writes to a number, over the channel that the addresses name.
+    pub async fn message(&self, from: &str, to: &str, body: &str) -> ConversationSid {
+        match self.control.receive_sms(from, to, body).await.unwrap() {
+            Received::Stored { conversation, .. } => conversation,
+            Received::Dropped => panic!("the message was dropped"),
+        }
+    }
+
+    /// What the bot has said in a conversation, oldest first.
+    pub fn replies(&self, conversation: ConversationSid) -> Vec<String> {
+        let by_bot = |message: &Message| message.author == BOT;
+        let messages = self.control.messages(conversation).into_iter().filter(by_bot);
+        messages.map(|message| message.body.unwrap_or_default()).collect()
+    }
+
+    /// Lets a fault act so many times.
+    pub fn fault(&self, place: Place, action: Action, times: u64) {
+        let fault = Fault { id: 0, place, action, times: Some(times), skip: 0, percent: None };
+        self.control.add_fault(fault).unwrap();
+    }
+
+    /// How many REST requests of this kind Twilio was sent.
+    pub fn rest_requests(&self, wanted: &str, part: &str) -> usize {
+        let is_wanted = |what: &Happening| match what {
+            Happening::Rest { method, path, .. } => {
+                method == wanted && path.reveal().contains(part)
+            }
+            _ => false,
+        };
+        self.control.records(0).iter().filter(|record| is_wanted(&record.what)).count()
+    }
+
+    /// The statuses that webhooks were answered with.
+    pub fn webhook_answers(&self) -> Vec<u16> {
+        let status = |what: &Happening| match what {
+            Happening::WebhookAnswered { status, .. } => *status,
+            _ => None,
+        };
+        self.control.records(0).iter().filter_map(|record| status(&record.what)).collect()
+    }
+
+    /// Waits until the bot has said at least so many things, then checks that it said exactly these.
+    pub async fn expect(&self, conversation: ConversationSid, replies: &[&str]) {
+        self.eventually(&format!("{} replies", replies.len()), |rig| {
+            rig.replies(conversation).len() >= replies.len()
+        })
+        .await;
+        self.settled().await;
+        assert_eq!(self.replies(conversation), replies);
+    }
+
+    /// Waits until the service has nothing left to do.
+    pub async fn settled(&self) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while self.app().open_jobs().await.unwrap() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "jobs are left after {} s", PATIENCE.as_secs());
+    }
+
+    /// Waits until something holds.
+    pub async fn eventually(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !holds(self) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "not within {} s: {what}", PATIENCE.as_secs());
+    }
+
+    /// Stops both.
+    pub async fn end(mut self) {
+        self.stop_service().await;
+        self.emulator.shutdown().await;
+    }
+
+    fn environment(&self) -> Environment {
+        let (urls, credentials) = (self.emulator.urls(), self.emulator.credentials());
+        let pairs = [
+            ("TWILIO_ACCOUNT_SID", credentials.account_sid.to_string()),
+            ("TWILIO_AUTH_TOKEN", credentials.auth_token.expose_secret().to_owned()),
+            ("TWILIO_API_KEY", credentials.api_key.to_string()),
+            ("TWILIO_API_SECRET", credentials.api_secret.expose_secret().to_owned()),
+            ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
+            ("TWILIO_IDENTITY", BOT.to_owned()),
+            ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
+            ("TWILIO_API_BASE_URL", urls.api.to_string()),
+            ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
+            ("CHIMEIN_QUEUE_PATH", self.queue_path().display().to_string()),
+            ("CHIMEIN_ADMIN_LISTEN", "off".to_owned()),
+            ("CHIMEIN_GUARD_TURNS_PER_MINUTE", "100000".to_owned()),
+            ("CHIMEIN_JOIN_SCHEDULE", "50ms,100ms,200ms,1s,1s,1s,1s".to_owned()),
+            ("CHIMEIN_SEND_SCHEDULE", "50ms,100ms,200ms,1s,1s,1s,1s".to_owned()),
+            ("CHIMEIN_AGENT_SCHEDULE", "50ms,100ms,200ms".to_owned()),
+        ];
+        let extra = self.extra.iter().map(|(name, value)| (*name, value.clone()));
+        Environment::from_pairs(pairs.into_iter().chain(extra))
+    }
+}

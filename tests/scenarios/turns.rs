@@ -1,0 +1,182 @@
+//! What the agent is asked, and what becomes of its answers.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use chimein::emulator::record::Happening;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::rig::{PHONE, Rig};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_replies_are_sent_in_order_and_nothing_for_silence() {
+    let agent = Agent::start(|turn, _| match body_of(turn) {
+        "quiet" => StatusCode::NO_CONTENT.into_response(),
+        _ => axum::Json(json!({"replies": ["one", {"body": "two"}, "three"]})).into_response(),
+    })
+    .await;
+    let rig = agent.rig().await;
+    let conversation = rig.sms(PHONE, "quiet").await;
+    rig.sms(PHONE, "speak").await;
+    rig.expect(conversation, &["one", "two", "three"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_agent_is_asked_again_with_the_same_turn_id() {
+    let agent = Agent::start(|_, asked| {
+        if asked < 2 {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        axum::Json(json!({"replies": ["at last"]})).into_response()
+    })
+    .await;
+    let rig = agent.rig().await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["at last"]).await;
+    let asked = agent.asked();
+    assert_eq!(asked.len(), 3);
+    assert!(asked.iter().all(|turn| turn["id"] == asked[0]["id"]));
+    assert_eq!(asked[2]["attempt"], 3);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_the_agent_refuses_holds_up_nobody() {
+    let agent = Agent::start(|turn, _| match body_of(turn) {
+        "bad" => StatusCode::BAD_REQUEST.into_response(),
+        _ => axum::Json(json!({"replies": ["fine"]})).into_response(),
+    })
+    .await;
+    let rig = agent.rig().await;
+    let conversation = rig.sms(PHONE, "bad").await;
+    rig.sms(PHONE, "good").await;
+    rig.expect(conversation, &["fine"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bot_is_seen_typing_while_the_agent_thinks() {
+    let agent = Agent::start(|_, _| axum::Json(json!({"replies": ["hm"]})).into_response()).await;
+    let release = agent.hold();
+    let rig = agent.rig().await;
+    let conversation = rig.sms(PHONE, "think").await;
+    rig.eventually("typing is shown", |rig| {
+        let is_typing = |what: &Happening| matches!(what, Happening::Typing { .. });
+        rig.control.records(0).iter().any(|record| is_typing(&record.what))
+    })
+    .await;
+    drop(release);
+    rig.expect(conversation, &["hm"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn carrier_keywords_are_not_fed_to_the_agent() {
+    let rig = Rig::start(&[]).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.sms(PHONE, "HELP").await;
+    rig.sms(PHONE, "bye").await;
+    rig.expect(conversation, &["hello", "bye"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_between_two_bots_is_cut() {
+    let rig = Rig::start(&[("CHIMEIN_GUARD_TURNS_PER_MINUTE", "5")]).await;
+    let conversation = rig.sms(PHONE, "0").await;
+    for n in 1..12 {
+        rig.sms(PHONE, &n.to_string()).await;
+    }
+    rig.expect(conversation, &["0", "1", "2", "3", "4"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_reply_reaches_a_phone_in_parts() {
+    let text = "All work and no play makes for a dull bot. ".repeat(50);
+    let text = text.trim().to_owned();
+    let said = text.clone();
+    let agent =
+        Agent::start(move |_, _| axum::Json(json!({"replies": [said.clone()]})).into_response())
+            .await;
+    let rig = agent.rig().await;
+    let conversation = rig.sms(PHONE, "tell me").await;
+    rig.eventually("two parts", |rig| rig.replies(conversation).len() == 2).await;
+    let parts = rig.replies(conversation);
+    assert!(parts.iter().all(|part| part.len() <= 1600));
+    assert_eq!(parts.join(" "), text);
+    rig.end().await;
+}
+
+type AnswerTurn = dyn Fn(&Value, usize) -> Response + Send + Sync;
+type Asked = Arc<Mutex<Vec<Value>>>;
+
+#[derive(Clone)]
+struct Shared {
+    asked: Asked,
+    held: Arc<tokio::sync::Mutex<()>>,
+    answer: Arc<AnswerTurn>,
+}
+
+/// An agent behind HTTP that keeps what it was asked; gone when dropped.
+struct Agent {
+    shared: Shared,
+    url: String,
+    server: JoinHandle<()>,
+}
+
+impl Agent {
+    /// Answers with a function of the turn and of how often it was asked before.
+    async fn start(answer: impl Fn(&Value, usize) -> Response + Send + Sync + 'static) -> Self {
+        let shared =
+            Shared { asked: Asked::default(), held: Arc::default(), answer: Arc::new(answer) };
+        let router = Router::new().route("/", post(answer_turn)).with_state(shared.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { shared, url, server }
+    }
+
+    async fn rig(&self) -> Rig {
+        Rig::start(&[("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", &self.url)]).await
+    }
+
+    fn asked(&self) -> Vec<Value> {
+        self.shared.asked.lock().unwrap().clone()
+    }
+
+    /// Holds every answer back until the guard is dropped.
+    fn hold(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.shared.held).try_lock_owned().unwrap()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer_turn(
+    State(shared): State<Shared>,
+    axum::Json(turn): axum::Json<Value>,
+) -> Response {
+    drop(shared.held.lock().await);
+    let before = {
+        let mut asked = shared.asked.lock().unwrap();
+        asked.push(turn.clone());
+        asked.iter().filter(|known| known["id"] == turn["id"]).count() - 1
+    };
+    (shared.answer)(&turn, before)
+}
+
+fn body_of(turn: &Value) -> &str {
+    turn["messages"][0]["body"].as_str().unwrap_or_default()
+}
