@@ -1,6 +1,9 @@
 //! The realtime client against the emulator, over real sockets on this machine.
 
+mod link;
 mod rig;
+mod server;
+mod simulated;
 
 use std::time::Duration;
 

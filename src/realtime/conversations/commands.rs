@@ -292,7 +292,7 @@ impl Core {
                 }
             }
             Outcome::Refused { status, .. } => {
-                tracing::debug!(%conversation, status, "read horizon was refused");
+                tracing::debug!(conversation_sid = %conversation, status, "read horizon was refused");
             }
         }
     }

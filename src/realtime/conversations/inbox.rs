@@ -17,7 +17,7 @@ use crate::pii::Pii;
 use crate::realtime::event::Event;
 use crate::realtime::sync::book::{ObjectId, Verdict};
 use crate::realtime::sync::event::{self, Change};
-use crate::twilio::sid::{ConversationSid, ParticipantSid};
+use crate::twilio::sid::ConversationSid;
 
 impl Core {
     /// Takes in a notification.
@@ -221,44 +221,6 @@ impl Core {
         open.stream.event(now, id, change, &mut room, &mut out);
         self.deliver(conversation, out);
         self.after_stream(conversation);
-    }
-
-    fn on_roster_event(
-        &mut self,
-        conversation: ConversationSid,
-        object: ObjectId,
-        id: Option<i64>,
-        change: &Change<'_>,
-    ) {
-        let Some(roster) = self.roster(conversation) else { return };
-        if let Some(id) = id {
-            roster.trail.note(id);
-            let whole = roster.trail.whole();
-            self.book.reached(object, whole);
-        }
-        match change {
-            Change::MapItemSet { key, data, .. } => {
-                self.on_participant(conversation, key, data, id);
-            }
-            Change::MapItemRemoved { key } => {
-                let Ok(participant) = key.parse::<ParticipantSid>() else { return };
-                let Some(roster) = self.roster(conversation) else { return };
-                let known = roster.known.get(&participant).copied();
-                let event = id.unwrap_or_else(|| known.map_or(0, |(last, _)| last + 1));
-                if known.is_none_or(|(last, there)| there && last < event) {
-                    roster.known.insert(participant, (event, false));
-                    self.tell(Event::ParticipantLeft { conversation, participant });
-                }
-            }
-            Change::DocumentUpdated(_)
-            | Change::ListItemSet { .. }
-            | Change::ListItemRemoved { .. }
-            | Change::Other
-            | Change::Removed
-            | Change::Established { .. }
-            | Change::Canceled
-            | Change::Failed { .. } => {}
-        }
     }
 
     /// Tells the owner what a stream let through.

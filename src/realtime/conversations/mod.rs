@@ -9,5 +9,6 @@ pub mod model;
 pub mod reads;
 pub mod request;
 pub mod resume;
+mod roster;
 mod seat;
 pub mod stream;

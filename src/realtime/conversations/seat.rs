@@ -7,11 +7,10 @@
 //! A seat is `Closed` (known, no seat or given up), `Opening` (document, list and watermark are
 //! being fetched), `Retrying` (they were missing; tried again later) or `Open`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use url::Url;
 
 use super::core::{Core, Output, Tag, opening_delay, seat_read};
@@ -19,15 +18,15 @@ use super::model::{self, Listed, Membership, Names};
 use super::reads::{Part, Read};
 use super::request;
 use super::resume::Place;
+use super::roster::Roster;
 use super::stream::Stream;
 use crate::clock::Moment;
 use crate::pii::Pii;
 use crate::realtime::event::{Details, Door, Event};
 use crate::realtime::sync::book::ObjectId;
 use crate::realtime::sync::read::{self, Kind, Opened};
-use crate::realtime::sync::trail::Trail;
 use crate::realtime::twilsock::requests::Request;
-use crate::twilio::sid::{ConversationSid, ParticipantSid};
+use crate::twilio::sid::ConversationSid;
 
 /// How often the objects of a seat are looked for before it is given up until its item changes.
 const OPENING_ATTEMPTS: u8 = 6;
@@ -106,17 +105,6 @@ pub(super) struct Open {
     /// Whether the owner waits for [`Event::CaughtUp`].
     pub catching_up: bool,
     pub roster: Option<Box<Roster>>,
-}
-
-/// The participants of an open seat.
-#[derive(Debug)]
-pub(super) struct Roster {
-    pub object: ObjectId,
-    pub items: Box<str>,
-    pub trail: Trail,
-    pub after: Option<String>,
-    /// The last event of each participant, and whether it is there.
-    pub known: HashMap<ParticipantSid, (i64, bool)>,
 }
 
 impl Seat {
@@ -489,83 +477,6 @@ impl Core {
         if let Some(seat) = self.seats.get(&conversation) {
             self.reads.push(seat_read(conversation, seat.epoch, Part::Items));
         }
-    }
-
-    fn on_roster(&mut self, now: Moment, conversation: ConversationSid, body: Option<&[u8]>) {
-        let opened: Option<Opened> = body.and_then(|body| serde_json::from_slice(body).ok());
-        let Some((opened, items)) = opened.and_then(|mut opened| {
-            let items = opened.links.items.take()?;
-            Some((opened, items))
-        }) else {
-            return;
-        };
-        let last = opened.last_event_id;
-        let Some(seat) = self.seats.get_mut(&conversation) else { return };
-        let epoch = seat.epoch;
-        let Some(open) = seat.open() else { return };
-        let object = self.book.want(now, &opened.sid, Kind::Map, last, Owner::Roster(conversation));
-        open.roster = Some(Box::new(Roster {
-            object,
-            items: items.into(),
-            trail: Trail::from(last),
-            after: None,
-            known: HashMap::new(),
-        }));
-        self.reads.push(seat_read(conversation, epoch, Part::RosterItems));
-    }
-
-    fn on_roster_items(&mut self, conversation: ConversationSid, body: Option<&[u8]>) {
-        let Some(seat) = self.seats.get_mut(&conversation) else { return };
-        let epoch = seat.epoch;
-        let Some(roster) = seat.open().and_then(|open| open.roster.as_mut()) else { return };
-        let Some(page) = body.and_then(|body| serde_json::from_slice::<read::Page<'_>>(body).ok())
-        else {
-            return;
-        };
-        let before = roster.after.clone();
-        for item in &page.items {
-            roster.after.clone_from(&item.key);
-        }
-        let more = page.has_more() && roster.after != before;
-        if !more {
-            let known = roster.trail.known();
-            roster.after = None;
-            roster.trail.repaired(known);
-        }
-        let items = page.items.iter().filter_map(|item| Some((item.key.as_deref()?, item)));
-        for (key, item) in items {
-            self.on_participant(conversation, key, item.data, Some(item.last_event_id));
-        }
-        if more {
-            self.reads.push(seat_read(conversation, epoch, Part::RosterItems));
-        }
-    }
-
-    /// A participant has this data.
-    pub(super) fn on_participant(
-        &mut self,
-        conversation: ConversationSid,
-        key: &str,
-        data: &RawValue,
-        event: Option<i64>,
-    ) {
-        let Some(participant) = model::participant(conversation, key, data) else { return };
-        let Some(roster) = self.roster(conversation) else { return };
-        let known = roster.known.get(&participant.sid).copied();
-        let event = event.unwrap_or_else(|| known.map_or(0, |(last, _)| last + 1));
-        if known.is_some_and(|(last, _)| event <= last) {
-            return;
-        }
-        roster.known.insert(participant.sid, (event, true));
-        self.tell(match known {
-            Some((_, true)) => Event::ParticipantUpdated(participant),
-            Some((_, false)) | None => Event::ParticipantJoined(participant),
-        });
-    }
-
-    /// The participants of an open seat.
-    pub(super) fn roster(&mut self, conversation: ConversationSid) -> Option<&mut Roster> {
-        self.seats.get_mut(&conversation)?.open()?.roster.as_deref_mut()
     }
 
     /// The open seat of a conversation.

@@ -21,6 +21,9 @@
 //! | Stopped        | =            | Connecting   | =           | =            | =       | =                | =                   | ShutDown |
 //! | ShutDown       | =            | =            | =           | =            | =       | =                | =                   | =        |
 //!
+//! `Renew` asks for a token and keeps the state; a request is queued, sent, or
+//! refused, and `Heard` only feeds the watchdog.
+//!
 //! `close` by code, in any state with a socket: 410 and 401 to AwaitingToken, 406 and 417 to
 //! Stopped, 308 and all others to Waiting. Inputs of another connection than the present one are
 //! ignored. Source: Twilsock protocol notes 2 and 3, read 2026-11-21.
@@ -110,7 +113,11 @@ impl<T> Session<T> {
                 self.tokens.asking = false;
                 self.tokens.ask_at = Some(now + self.token_backoff.next_delay(&mut self.random));
             }
-            Input::Renew => self.ask_for_token(),
+            Input::Renew => {
+                if !matches!(self.state, State::ShutDown) {
+                    self.ask_for_token();
+                }
+            }
             Input::Opened(conn) => self.on_opened(now, conn),
             Input::Lost(conn) => {
                 if self.conn() == Some(conn) {
@@ -579,3 +586,6 @@ impl<T> Session<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
