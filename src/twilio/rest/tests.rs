@@ -1,21 +1,16 @@
 //! The client against a small server that answers as scripted and keeps what it was asked.
 
-use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::response::Response;
-use futures::{StreamExt, stream};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use static_assertions::assert_impl_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
+mod scripted;
+
+use self::scripted::*;
 use super::*;
 use crate::twilio::catalogue::Retry;
 use crate::twilio::events::ConversationState;
@@ -459,101 +454,4 @@ fn client(url: &str, change: impl FnOnce(&mut Options)) -> Client {
     change(&mut options);
     let (tls, _) = crate::twilio::tls::client_config().unwrap();
     Client::new(options, tls, Clock::start(), None).unwrap()
-}
-
-/// One scripted answer.
-struct Scripted {
-    status: u16,
-    headers: Vec<(&'static str, &'static str)>,
-    how: How,
-}
-
-#[derive(Debug)]
-enum How {
-    Whole(String),
-    /// Half a body, then the connection breaks.
-    BrokenOff,
-    /// No answer at all.
-    Never,
-}
-
-fn answer(status: u16, body: &str) -> Scripted {
-    Scripted { status, headers: vec![], how: How::Whole(body.to_owned()) }
-}
-
-fn json_answer(status: u16, body: Value) -> Scripted {
-    answer(status, &body.to_string())
-}
-
-#[derive(Clone, Debug)]
-struct Asked {
-    line: String,
-    headers: HeaderMap,
-    body: String,
-}
-
-#[derive(Default)]
-struct Script {
-    answers: Mutex<VecDeque<Scripted>>,
-    asked: Mutex<Vec<Asked>>,
-}
-
-/// A server on a free port that ends with the test.
-struct Server {
-    url: String,
-    script: Arc<Script>,
-    /// Aborted when the server is dropped.
-    _tasks: JoinSet<()>,
-}
-
-impl Server {
-    async fn start(answers: Vec<Scripted>) -> Self {
-        let script = Arc::new(Script { answers: Mutex::new(answers.into()), ..Script::default() });
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let router = Router::new().fallback(reply).with_state(Arc::clone(&script));
-        let mut tasks = JoinSet::new();
-        let _ = tasks.spawn(async move {
-            axum::serve(listener, router).await.unwrap();
-        });
-        Self { url, script, _tasks: tasks }
-    }
-
-    fn client(&self) -> Client {
-        client(&self.url, |_| {})
-    }
-
-    fn client_with(&self, change: impl FnOnce(&mut Options)) -> Client {
-        client(&self.url, change)
-    }
-
-    fn asked(&self) -> Vec<Asked> {
-        self.script.asked.lock().unwrap().clone()
-    }
-}
-
-async fn reply(State(script): State<Arc<Script>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-    let asked = Asked {
-        line: format!("{} {}", parts.method, parts.uri),
-        headers: parts.headers,
-        body: String::from_utf8(body.to_vec()).unwrap(),
-    };
-    script.asked.lock().unwrap().push(asked);
-    let scripted = script.answers.lock().unwrap().pop_front().expect("another answer is scripted");
-    let body = match scripted.how {
-        How::Whole(text) => Body::from(text),
-        How::BrokenOff => {
-            let start = stream::iter([Ok(Bytes::from("{\"sid\":"))]);
-            Body::from_stream(start.chain(stream::iter([Err(std::io::Error::other("broken"))])))
-        }
-        How::Never => std::future::pending().await,
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(scripted.status).unwrap();
-    for (name, value) in scripted.headers {
-        let _ = response.headers_mut().insert(name, value.parse().unwrap());
-    }
-    response
 }
