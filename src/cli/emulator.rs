@@ -4,6 +4,7 @@
 //! script can start it and read on. The credentials in it are made up and open nothing else.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use url::Url;
@@ -28,6 +29,9 @@ pub(super) struct Args {
     /// Makes all sids, credentials and faults repeatable.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Keeps the state in this file from run to run.
+    #[arg(long, value_name = "FILE")]
+    snapshot: Option<PathBuf>,
     /// Lets only configured addresses make conversations of incoming messages.
     #[arg(long)]
     configured_addresses_only: bool,
@@ -42,6 +46,9 @@ pub enum Error {
     /// The emulator could not be started.
     #[error("cannot start the emulator")]
     Start(#[source] emulator::Error),
+    /// The state could not be kept.
+    #[error("cannot keep the state")]
+    Save(#[source] emulator::SnapshotError),
     /// The signals that end it cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
@@ -59,7 +66,9 @@ async fn serve(args: &Args) -> Result<ExitCode, Error> {
     let emulator = Emulator::start(options(args)).await.map_err(Error::Start)?;
     println!("{}", emulator.info());
     signals.wait().await;
+    let control = emulator.control();
     emulator.shutdown().await;
+    control.save().await.map_err(Error::Save)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,6 +79,7 @@ fn options(args: &Args) -> Options {
         webhook_url: args.webhook_url.clone(),
         strict: args.strict,
         seed: args.seed,
+        snapshot: args.snapshot.clone(),
         autocreate_all: !args.configured_addresses_only,
         ..Options::default()
     }

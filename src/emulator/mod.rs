@@ -23,6 +23,7 @@ mod phone;
 pub mod record;
 mod rest;
 mod server;
+mod snapshot;
 mod sockets;
 pub mod state;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use url::Url;
 
 pub use self::control::{Control, Received};
 pub use self::options::{Credentials, Options, Urls};
+pub use self::snapshot::Error as SnapshotError;
 
 use self::hub::{Hub, Parts};
 use self::state::ids::Ids;
@@ -63,6 +65,9 @@ pub enum Error {
     /// The webhook client could not be built.
     #[error("cannot set up the client for webhooks")]
     Client(#[source] reqwest::Error),
+    /// The snapshot cannot be used.
+    #[error("cannot use the snapshot")]
+    Snapshot(#[from] SnapshotError),
     /// The public URL cannot be the base of others.
     #[error("the public url cannot be a base")]
     PublicUrl(#[source] url::ParseError),
@@ -88,16 +93,17 @@ impl Emulator {
         let bound = listener.local_addr().map_err(failed)?;
         let seed = options.seed.unwrap_or_else(|| u64::from_be_bytes(random_bytes()));
         let mut ids = Ids::seeded(seed);
-        let given = options.credentials.clone();
-        let mut credentials = given.unwrap_or_else(|| Credentials::made_up(&mut ids));
-        let settings = Settings {
-            account: credentials.account_sid,
-            limits: options.limits.clone(),
-            scope_rule: options.scope_rule,
-            autocreate_all: options.autocreate_all,
+        let snapshot = match &options.snapshot {
+            Some(path) => snapshot::read(path).await?,
+            None => None,
         };
-        let world = World::new(settings, ids, clock.wall());
-        credentials.service_sid = world.default_service();
+        let (credentials, world) = match snapshot {
+            Some((credentials, mut world)) => {
+                world.all_offline(clock.wall());
+                (credentials, world)
+            }
+            None => fresh(&options, &mut ids, clock),
+        };
         let urls = urls(options.public_url.as_ref(), bound).map_err(Error::PublicUrl)?;
         let caller = Caller::new(clock, credentials.auth_token.clone(), options.webhook_timeout)
             .map_err(Error::Client)?;
@@ -136,12 +142,27 @@ impl Emulator {
         info(&self.hub.urls, &self.hub.credentials)
     }
 
-    /// Stops listening, closes every connection and waits for every task to end.
+    /// Stops listening, closes every connection and waits for every task to end. Whoever keeps a
+    /// snapshot calls [`Control::save`] afterwards.
     pub async fn shutdown(self) {
         self.hub.stop.cancel();
         self.hub.tasks.close();
         self.hub.tasks.wait().await;
     }
+}
+
+fn fresh(options: &Options, ids: &mut Ids, clock: Clock) -> (Credentials, World) {
+    let given = options.credentials.clone();
+    let mut credentials = given.unwrap_or_else(|| Credentials::made_up(ids));
+    let settings = Settings {
+        account: credentials.account_sid,
+        limits: options.limits.clone(),
+        scope_rule: options.scope_rule,
+        autocreate_all: options.autocreate_all,
+    };
+    let world = World::new(settings, ids.clone(), clock.wall());
+    credentials.service_sid = world.default_service();
+    (credentials, world)
 }
 
 /// The secrets are part of it: they are made up, and whoever starts an emulator needs them.

@@ -3,6 +3,7 @@
 //! Plain values. The secrets here are made up for one run; they open nothing but the emulator.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -48,6 +49,8 @@ pub struct Options {
     pub webhook_concurrency: usize,
     /// How many records are kept for the dump.
     pub records: usize,
+    /// Where the state is kept from run to run; nowhere if absent.
+    pub snapshot: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -73,6 +76,7 @@ impl Default for Options {
             webhook_timeout: Duration::from_secs(5),
             webhook_concurrency: 64,
             records: 20_000,
+            snapshot: None,
         }
     }
 }

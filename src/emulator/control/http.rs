@@ -13,6 +13,7 @@
 //! | `POST /webhook` | where the service's webhooks go |
 //! | `POST /delivery` | moves a message's delivery on |
 //! | `POST /trailing-crlf` | `{"on":true}` |
+//! | `POST /snapshot` | writes the snapshot now, if one is kept |
 //! | `POST /reset` | forgets everything |
 //! | `GET /dump` | everything at once |
 //!
@@ -61,6 +62,8 @@ enum Error {
     #[error(transparent)]
     Fault(#[from] crate::emulator::faults::Error),
     #[error(transparent)]
+    Snapshot(#[from] crate::emulator::SnapshotError),
+    #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
@@ -71,6 +74,7 @@ impl Error {
             Self::NotJson => 415,
             Self::Body(_) | Self::Fault(_) => 400,
             Self::TooLarge => 413,
+            Self::Snapshot(_) => 500,
             Self::Refused(refusal) => refusal.status(),
         }
     }
@@ -172,6 +176,7 @@ async fn write(control: &Control, segments: &[&str], bytes: &[u8]) -> Result<Val
             control.set_trailing_crlf(on);
             Ok(json!({"on": on}))
         }
+        ["snapshot"] => Ok(json!({"saved": control.save().await?})),
         ["reset"] => {
             control.reset();
             Ok(json!({}))

@@ -15,6 +15,7 @@ use super::faults::{self, Fault};
 use super::hub::Hub;
 pub use super::inbound::Received;
 use super::record::Record;
+use super::snapshot::{self, Error as SnapshotError};
 use super::sockets::Order;
 use super::state::event::EventKind;
 use super::state::limits::Limits;
@@ -230,6 +231,19 @@ impl Control {
     /// Sets whether a CRLF follows a frame's payload.
     pub fn set_trailing_crlf(&self, on: bool) {
         self.hub.set_trailing_crlf(on);
+    }
+
+    /// Writes the snapshot, if one is kept; says whether one is.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub async fn save(&self) -> Result<bool, SnapshotError> {
+        let Some(path) = &self.hub.options.snapshot else { return Ok(false) };
+        let credentials = &self.hub.credentials;
+        let text = self.hub.with(|core, _| snapshot::text(credentials, &core.world));
+        snapshot::write(path, &text).await?;
+        Ok(true)
     }
 
     /// Forgets conversations, users, messages, records and faults, and cuts all sockets. Webhook

@@ -70,6 +70,18 @@ impl World {
         sid
     }
 
+    /// Notes that nobody is connected, as after a restart.
+    pub fn all_offline(&mut self, at: Timestamp) {
+        let online: Vec<UserSid> =
+            self.users.values().filter(|user| user.online).map(|user| user.sid).collect();
+        for sid in online {
+            if let Some(user) = self.users.get_mut(&sid) {
+                user.online = false;
+            }
+            self.project_user(at, sid);
+        }
+    }
+
     pub(super) fn create_user(
         &mut self,
         at: Timestamp,

@@ -272,3 +272,26 @@ async fn the_control_api_takes_a_phone_and_shows_everything() {
     assert!(twilio.control().conversations().is_empty());
     twilio.emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_snapshot_brings_everything_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("twilio.json");
+    let options = || Options { snapshot: Some(path.clone()), ..Options::default() };
+    let twilio = Twilio::with(options()).await;
+    let sid = twilio.conversation_with("bot").await;
+    let token = twilio.emulator.credentials().auth_token.expose_secret().to_owned();
+    let control = twilio.control();
+    twilio.emulator.shutdown().await;
+    assert!(control.save().await.unwrap());
+    // Another seed would make other credentials; the snapshot's are kept.
+    let emulator = Emulator::start(Options { seed: Some(8), ..options() }).await.unwrap();
+    assert_eq!(emulator.credentials().auth_token.expose_secret(), token);
+    let twilio = Twilio { emulator, client: twilio.client };
+    let path_of_bot = format!("/v1/Conversations/{sid}/Participants/bot");
+    assert_eq!(twilio.call("GET", &path_of_bot, &[]).await.0, 200);
+    twilio.emulator.shutdown().await;
+    tokio::fs::write(&path, r#"{"version":2}"#).await.unwrap();
+    let refused = Emulator::start(options()).await.unwrap_err();
+    assert!(matches!(refused, crate::emulator::Error::Snapshot(_)), "{refused:?}");
+}
