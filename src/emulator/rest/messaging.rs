@@ -1,4 +1,5 @@
-//! The plain messaging API of 2010-04-01, as far as a bot needs it: send, list, fetch, redact, delete.
+//! The plain messaging API of 2010-04-01, as far as a bot needs it: messages (send, list, fetch,
+//! redact, delete) and the account.
 //!
 //! Times are RFC 2822, `num_media` and `num_segments` are text. Source: REST notes 1 and 2.4, read
 //! 2026-11-21. Status callbacks are not sent, and no message arrives anywhere: the emulator keeps it
@@ -49,6 +50,13 @@ impl Call<'_> {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let account = self.hub.credentials.account_sid.to_string();
         match (segments.as_slice(), self.method) {
+            (["2010-04-01", "Accounts", file], method) if *file == format!("{account}.json") => {
+                if method == Method::GET {
+                    Ok(self.account())
+                } else {
+                    Err(Refusal::MethodNotAllowed)
+                }
+            }
             (["2010-04-01", "Accounts", of, ..], _) if **of != *account => Err(Refusal::NotFound),
             ([_, _, _, "Messages.json"], &Method::POST) => self.send_plain(),
             ([_, _, _, "Messages.json"], &Method::GET) => self.list_plain(),
@@ -69,6 +77,23 @@ impl Call<'_> {
             }
             _ => Err(Refusal::NotFound),
         }
+    }
+
+    /// The account as it sees itself. Source: REST API, Account resource (the fields are assumed); its auth
+    /// token, which the real answer holds, is left out.
+    fn account(&self) -> Reply {
+        let account = self.hub.credentials.account_sid;
+        Reply::Json(
+            200,
+            json!({
+                "friendly_name": "chimein emulator",
+                "owner_account_sid": account,
+                "sid": account,
+                "status": "active",
+                "type": "Full",
+                "uri": format!("/2010-04-01/Accounts/{account}.json"),
+            }),
+        )
     }
 
     fn send_plain(&self) -> Answered {

@@ -224,6 +224,19 @@ async fn the_work_is_done_although_a_fault_breaks_the_answer() {
 }
 
 #[tokio::test]
+async fn the_account_can_be_asked_for_by_who_has_its_keys() {
+    let twilio = Twilio::start().await;
+    let account = twilio.emulator.credentials().account_sid.to_string();
+    let path = format!("/2010-04-01/Accounts/{account}.json");
+    let (status, found) = twilio.call("GET", &path, &[]).await;
+    assert_eq!((status, &found["sid"], &found["status"]), (200, &json!(account), &json!("active")));
+    assert_eq!(twilio.call("DELETE", &path, &[]).await.0, 405);
+    let other = "/2010-04-01/Accounts/AC00000000000000000000000000000000.json";
+    assert_eq!(twilio.call("GET", other, &[]).await.0, 404);
+    twilio.emulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn plain_messages_are_kept_for_whoever_looks() {
     let twilio = Twilio::start().await;
     let account = twilio.emulator.credentials().account_sid;
