@@ -8,6 +8,7 @@ mod admin_api;
 mod config;
 mod dead_letters;
 mod demo;
+mod doctor;
 mod emulator;
 mod health;
 mod outcome;
@@ -40,6 +41,8 @@ enum Command {
     DeadLetters(dead_letters::Args),
     /// Runs a local Twilio, the service against it and an agent, on this machine alone.
     Demo(demo::Args),
+    /// Finds what would keep the service from working; changes nothing.
+    Doctor(doctor::Args),
     /// Runs a Twilio for this machine: REST, webhooks, the realtime socket and a page with phones.
     Emulator(Box<emulator::Args>),
     /// Asks the service on this machine whether it is well; the health check of containers.
@@ -65,6 +68,9 @@ pub enum Error {
     /// The demo could not be run.
     #[error(transparent)]
     Demo(#[from] demo::Error),
+    /// The doctor command failed.
+    #[error(transparent)]
+    Doctor(#[from] doctor::Error),
     /// The emulator command failed.
     #[error(transparent)]
     Emulator(#[from] emulator::Error),
@@ -97,6 +103,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Config(args) => Ok(config::run(&args, environment)?),
         Command::DeadLetters(args) => Ok(dead_letters::run(&args, environment)?),
         Command::Demo(args) => Ok(demo::run(&args, environment)?),
+        Command::Doctor(args) => Ok(doctor::run(&args, environment)?),
         Command::Emulator(args) => Ok(emulator::run(&args)?),
         Command::Health(args) => Ok(health::run(&args, environment)?),
         Command::Send(args) => Ok(send::run(&args, environment)?),

@@ -154,9 +154,10 @@ async fn settle_there(api: &AdminApi, target: Target, fate: Fate) -> Result<(), 
 fn options(report: &Report) -> Result<embedded::Options, Error> {
     let path: PathBuf = setting(report, "queue.path")?;
     let retention: Duration = setting(report, "queue.retention")?;
+    let dead_retention: Duration = setting(report, "queue.dead_retention")?;
     let bytes_max: Size = setting(report, "queue.bytes_max")?;
     let bytes_max = u64::try_from(bytes_max.0).unwrap_or(u64::MAX);
-    Ok(embedded::Options { retention, bytes_max, ..embedded::Options::new(path) })
+    Ok(embedded::Options { retention, dead_retention, bytes_max, ..embedded::Options::new(path) })
 }
 
 fn setting<T: Setting>(report: &Report, key: &'static str) -> Result<T, Error> {

@@ -1,0 +1,177 @@
+//! What can be found on this machine: settings, store, listeners, the form of the public URL.
+//!
+//! I/O: binds the listeners' addresses for a moment, opens the store as the service would, and where
+//! there is none yet makes and removes an empty file beside its place.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use tokio::net::TcpListener;
+use url::{Host, Url};
+
+use super::finding::Finding;
+use crate::config::kinds::Listen;
+use crate::config::settings::{Queue, Webhook};
+use crate::config::{Problem, Settings};
+use crate::queue::{self, Store, embedded};
+use crate::telemetry::chain::Chain;
+
+/// Tells a problem of the settings.
+pub(super) fn setting(problem: &Problem) -> Finding {
+    let found = format!("{} ({}): {}", problem.key, problem.origin, problem.reason);
+    Finding::fail("settings", found, problem.remedy.clone())
+}
+
+/// Checks that the store can be opened; says also whether a service has it open right now.
+pub(super) async fn store(settings: &Queue) -> (Finding, bool) {
+    let path = &settings.path;
+    let shown = path.display();
+    if !path.exists() {
+        return (new_store(path), false);
+    }
+    let options = embedded::Options {
+        retention: settings.retention,
+        dead_retention: settings.dead_retention,
+        bytes_max: u64::try_from(settings.bytes_max.0).unwrap_or(u64::MAX),
+        ..embedded::Options::new(path)
+    };
+    match Store::open(options) {
+        Ok(store) => {
+            store.close().await;
+            (Finding::ok("store", format!("{shown} opens")), false)
+        }
+        Err(queue::Error::InUse { .. }) => {
+            (Finding::ok("store", format!("{shown} is open in a running service")), true)
+        }
+        Err(error) => {
+            let remedy = "put that right, or let CHIMEIN_QUEUE_PATH name another place";
+            (Finding::fail("store", Chain(&error).to_string(), remedy), false)
+        }
+    }
+}
+
+/// Checks that a store could be made: that its directory, or the nearest there is, takes a file.
+fn new_store(path: &Path) -> Finding {
+    let ancestors = path.ancestors().skip(1);
+    let existing = ancestors
+        .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+        .find(|folder| folder.exists())
+        .unwrap_or(Path::new("/"));
+    match probe(existing) {
+        Ok(()) => Finding::ok("store", format!("{} can be made", path.display())),
+        Err(error) => Finding::fail(
+            "store",
+            format!("no file can be made in {}: {error}", existing.display()),
+            "give the directory to this user, or let CHIMEIN_QUEUE_PATH name another place",
+        ),
+    }
+}
+
+/// Makes and removes an empty file.
+fn probe(folder: &Path) -> io::Result<()> {
+    let path = folder.join(format!(".chimein-doctor-{}", std::process::id()));
+    drop(OpenOptions::new().write(true).create_new(true).open(&path)?);
+    std::fs::remove_file(path)
+}
+
+/// Checks that the listeners' places are free, or taken by the service that runs already.
+pub(super) async fn listeners(settings: &Settings, is_running: bool) -> Vec<Finding> {
+    let server = SocketAddr::new(settings.server.listen, settings.server.port.get());
+    let mut findings = vec![listener("server.listen", server, is_running).await];
+    match settings.admin.listen {
+        Listen::On(admin) => {
+            findings.push(listener("admin.listen", admin, is_running).await);
+            if settings.admin.debug_token.is_none() && !admin.ip().to_canonical().is_loopback() {
+                findings.push(Finding::warn(
+                    "admin.debug_token",
+                    "none, so dead-letters and send cannot ask this service".to_owned(),
+                    "set CHIMEIN_ADMIN_DEBUG_TOKEN",
+                ));
+            }
+        }
+        Listen::Off => findings.push(Finding::warn(
+            "admin.listen",
+            "off: no metrics, and dead-letters and send cannot ask a running service".to_owned(),
+            "set CHIMEIN_ADMIN_LISTEN, for instance to 127.0.0.1:9464",
+        )),
+    }
+    findings
+}
+
+async fn listener(check: &'static str, address: SocketAddr, is_running: bool) -> Finding {
+    match TcpListener::bind(address).await {
+        Ok(_) if is_running => Finding::warn(
+            check,
+            format!("{address} is free, though a service has the store open"),
+            "see whether that service runs with these settings",
+        ),
+        Ok(_) => Finding::ok(check, format!("{address} is free")),
+        Err(error) if is_running && error.kind() == io::ErrorKind::AddrInUse => {
+            Finding::ok(check, format!("{address} is taken, as the running service would"))
+        }
+        Err(error) => Finding::fail(
+            check,
+            format!("{address} cannot be listened on: {error}"),
+            "stop what listens there, or set another address or port",
+        ),
+    }
+}
+
+/// Checks that Twilio could reach the public URL at all.
+pub(super) fn public_url(settings: &Webhook) -> Finding {
+    const CHECK: &str = "webhook.public_url";
+    let remedy =
+        "set CHIMEIN_WEBHOOK_PUBLIC_URL to what Twilio calls, such as https://bot.example.com";
+    let Some(base) = &settings.public_url else {
+        let found = if settings.trust_forwarded {
+            "not set: signatures rest on the proxy's X-Forwarded headers"
+        } else {
+            "not set: signatures rest on the request's own Host"
+        };
+        return Finding::warn(CHECK, found.to_owned(), remedy);
+    };
+    let url = base.url();
+    let shown = place_of(url);
+    if is_private(url) {
+        return Finding::warn(CHECK, format!("{shown} is not reachable from the internet"), remedy);
+    }
+    if url.scheme() != "https" {
+        return Finding::warn(CHECK, format!("{shown} is not encrypted"), "use https");
+    }
+    Finding::ok(CHECK, shown)
+}
+
+/// A URL without what may be secret in it: user, password, query, fragment.
+pub(super) fn place_of(url: &Url) -> String {
+    let path = if url.path() == "/" { "" } else { url.path() };
+    format!("{}{path}", url.origin().ascii_serialization())
+}
+
+/// Whether the host is of this machine or of a private network.
+fn is_private(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost") || !name.contains('.')
+        }
+        Some(Host::Ipv4(ip)) => is_private_address(IpAddr::V4(ip)),
+        Some(Host::Ipv6(ip)) => is_private_address(IpAddr::V6(ip)),
+        None => true,
+    }
+}
+
+fn is_private_address(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified()
+        }
+        IpAddr::V6(ip) => {
+            ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || ip.is_unspecified()
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! `chimein doctor`: finds what would keep the service from working, before a user does.
+//!
+//! Looks at the settings, the store, the listeners, the public URL, the machine's clock, and at what
+//! the Twilio account says of itself by REST; changes nothing there. A check that cannot be made
+//! because an earlier one failed is left out. Exit code 0 if nothing failed (warnings do not count), 1
+//! otherwise. No line holds a secret, a query or a user's name of a URL.
+
+mod account;
+mod finding;
+mod local;
+mod remote;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use self::finding::{Finding, Verdict};
+use super::outcome::{self, Outcome};
+use crate::clock::Clock;
+use crate::config::{self, Environment};
+use crate::twilio::{rest, tls};
+
+/// What `chimein doctor` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration file; without it the one that CHIMEIN_CONFIG names.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Leaves out everything that needs the network.
+    #[arg(long)]
+    offline: bool,
+    /// Prints JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says why the checks could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The runtime could not be made.
+    #[error("the runtime could not be started")]
+    Runtime(#[source] io::Error),
+    /// The TLS configuration could not be made.
+    #[error("the TLS configuration could not be made")]
+    Tls(#[from] tls::Error),
+    /// The REST client could not be made.
+    #[error("the client for twilio's REST API could not be made")]
+    Rest(#[from] rest::BuildError),
+    /// The HTTP client could not be made.
+    #[error("the http client could not be made")]
+    Client(#[source] reqwest::Error),
+    /// Standard output did not take the findings.
+    #[error("cannot write the findings")]
+    Output(#[source] io::Error),
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// See [`Error`]; what is found wrong is no error.
+pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
+    let runtime = super::runtime().map_err(Error::Runtime)?;
+    runtime.block_on(examine(args, environment))?.tell().map_err(Error::Output)
+}
+
+async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
+    let report = config::load(args.config.as_deref(), environment);
+    let mut findings: Vec<Finding> = report.problems().iter().map(local::setting).collect();
+    if let Ok(settings) = report.into_settings() {
+        let kinds = config::KEYS.len();
+        findings.push(Finding::ok("settings", format!("{kinds} keys, nothing wrong with them")));
+        let (store, is_running) = local::store(&settings.queue).await;
+        findings.push(store);
+        findings.extend(local::listeners(&settings, is_running).await);
+        match &settings.twilio {
+            Some(twilio) => {
+                findings.push(local::public_url(&settings.webhook));
+                if !args.offline {
+                    let examined = remote::examine(twilio, &settings.webhook, Clock::start());
+                    findings.extend(examined.await?);
+                }
+            }
+            None => findings.push(Finding::warn(
+                "twilio",
+                "switched off".to_owned(),
+                "set TWILIO_ENABLED=true once the account is there",
+            )),
+        }
+    }
+    Ok(told(&findings, args.json))
+}
+
+fn told(findings: &[Finding], as_json: bool) -> Outcome {
+    let is_fit = findings.iter().all(|finding| finding.verdict != Verdict::Fail);
+    let output = if as_json {
+        outcome::json(&json!({ "fit": is_fit, "findings": findings }))
+    } else {
+        outcome::table(["verdict", "check", "found", "remedy"], findings.iter().map(Finding::row))
+    };
+    Outcome::done(output).with_code(u8::from(!is_fit))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! What Twilio says by REST: whether it can be reached, the clock, the credentials, the webhooks.
+//!
+//! Reads only. One request without credentials for the `Date` of its answer, one for the account, one
+//! for the service's webhooks. Time is read to compare it with that date.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use reqwest::header::DATE;
+use url::Url;
+
+use super::Error;
+use super::account::rest_options;
+use super::finding::Finding;
+use super::local::place_of;
+use crate::clock::{Clock, Timestamp};
+use crate::config::settings::{Twilio, Webhook};
+use crate::pii::Pii;
+use crate::telemetry::chain::Chain;
+use crate::twilio::rest::{self, Webhooks};
+use crate::twilio::tls;
+use crate::webhook;
+
+/// How far the clock may be off before it is worth a word; well within what tokens and signatures
+/// stand.
+const SKEW_NOTED: Duration = Duration::from_secs(5);
+
+/// How far it may be off before access tokens can be refused as not yet valid, or as over: assumed,
+/// Twilio does not say how much it stands.
+const SKEW_MAX: Duration = Duration::from_secs(60);
+
+/// The events without which the bot learns of conversations by its sweep alone.
+/// Source: Conversations webhooks, post-action events, read 2026-11-21.
+const EVENTS_NEEDED: [&str; 2] = ["onConversationAdded", "onMessageAdded"];
+
+/// Asks and judges, one after the other; stops where the next question makes no sense.
+pub(super) async fn examine(
+    twilio: &Twilio,
+    webhook: &Webhook,
+    clock: Clock,
+) -> Result<Vec<Finding>, Error> {
+    let options = rest_options(&twilio.account);
+    let base = options.conversations_base_url.clone();
+    let (tls, _) = tls::client_config()?;
+    let rest = rest::Client::new(options, tls.clone(), clock, None)?;
+    let mut findings = Vec::new();
+    match date(&base, tls, twilio.account.request_timeout).await? {
+        Ok(date) => {
+            findings.push(Finding::ok("twilio.reach", format!("{} answers", place_of(&base))));
+            findings.push(skew(date, clock.wall()));
+        }
+        Err(error) => {
+            findings.push(unreachable(&base, &error));
+            return Ok(findings);
+        }
+    }
+    let credentials = credentials(rest.check_credentials().await);
+    let are_right = credentials.is_ok();
+    findings.push(credentials.unwrap_or_else(|finding| finding));
+    if are_right {
+        findings.extend(webhooks(rest.fetch_webhooks().await, webhook));
+    }
+    Ok(findings)
+}
+
+/// Asks for the date; any answer will do.
+async fn date(
+    base: &Url,
+    tls: rustls::ClientConfig,
+    timeout: Duration,
+) -> Result<Result<Option<Timestamp>, reqwest::Error>, Error> {
+    let http = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(timeout)
+        .build()
+        .map_err(Error::Client)?;
+    Ok(match http.get(base.clone()).send().await {
+        Ok(answer) => {
+            let text = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+            Ok(text.and_then(timestamp))
+        }
+        Err(error) => Err(error.without_url()),
+    })
+}
+
+fn timestamp(text: &str) -> Option<Timestamp> {
+    let since = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(Timestamp::from_millis)
+}
+
+fn unreachable(base: &Url, error: &reqwest::Error) -> Finding {
+    let found = format!("{} does not answer: {}", place_of(base), Chain(error));
+    let remedy = "check network, DNS, proxy and firewall; HTTPS_PROXY and SSL_CERT_FILE are heeded";
+    Finding::fail("twilio.reach", found, remedy)
+}
+
+fn skew(theirs: Option<Timestamp>, ours: Timestamp) -> Finding {
+    const CHECK: &str = "clock";
+    const REMEDY: &str = "let the machine's clock be set by NTP";
+    let Some(theirs) = theirs else {
+        return Finding::warn(CHECK, "the answer has no date to compare with".to_owned(), REMEDY);
+    };
+    let (behind, ahead) = (theirs.since(ours), ours.since(theirs));
+    let (skew, word) = if behind > ahead { (behind, "behind") } else { (ahead, "ahead of") };
+    let found = format!("{} s {word} Twilio's", skew.as_secs());
+    if skew > SKEW_MAX {
+        Finding::fail(CHECK, found, REMEDY)
+    } else if skew > SKEW_NOTED {
+        Finding::warn(CHECK, found, REMEDY)
+    } else {
+        Finding::ok(CHECK, "agrees with Twilio's".to_owned())
+    }
+}
+
+/// Judges the answer to the question for the account.
+fn credentials(asked: Result<(), rest::Error>) -> Result<Finding, Finding> {
+    const CHECK: &str = "twilio.credentials";
+    let error = match asked {
+        Ok(()) => return Ok(Finding::ok(CHECK, "the account takes them".to_owned())),
+        Err(error) => error,
+    };
+    let remedy = match error.status() {
+        Some(401 | 403) => {
+            "check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or for rest_auth = \"key\" \
+             TWILIO_API_KEY and TWILIO_API_SECRET, and that TWILIO_REGION is the account's"
+        }
+        Some(404) => "check TWILIO_ACCOUNT_SID and TWILIO_API_BASE_URL",
+        Some(_) | None => "try again; status.twilio.com says whether Twilio is well",
+    };
+    Err(Finding::fail(CHECK, Chain(&error).to_string(), remedy))
+}
+
+/// Judges where the service's webhooks go.
+fn webhooks(asked: Result<Option<Webhooks>, rest::Error>, settings: &Webhook) -> Vec<Finding> {
+    const SERVICE: &str = "twilio.chat_service_sid";
+    match asked {
+        Ok(Some(webhooks)) => {
+            let service = Finding::ok(SERVICE, "the account has it".to_owned());
+            let mut findings = vec![service, target(&webhooks, settings)];
+            findings.extend(filters(&webhooks));
+            findings
+        }
+        Ok(None) => vec![Finding::fail(
+            SERVICE,
+            "the account has no such service".to_owned(),
+            "set TWILIO_CHAT_SERVICE_SID to an IS… sid of this account and region",
+        )],
+        Err(error) => vec![Finding::fail(
+            SERVICE,
+            Chain(&error).to_string(),
+            "try again; an API key needs the right to read Conversations",
+        )],
+    }
+}
+
+fn target(webhooks: &Webhooks, settings: &Webhook) -> Finding {
+    const CHECK: &str = "webhooks.url";
+    let own = settings
+        .public_url
+        .as_ref()
+        .map(|base| format!("{}{}", base.url().as_str().trim_end_matches('/'), webhook::ROUTE));
+    let wanted = own.as_deref().unwrap_or("https://…/webhooks/twilio");
+    let remedy = format!("let the service's post-webhook URL be {wanted}");
+    let set = webhooks.post_webhook_url.as_ref().map(Pii::reveal).filter(|url| !url.is_empty());
+    let Some(set) = set else {
+        let found = "none is set: new conversations are found by the sweep alone".to_owned();
+        return Finding::warn(CHECK, found, remedy);
+    };
+    let Ok(set) = Url::parse(set) else {
+        return Finding::fail(CHECK, "what is set is no URL".to_owned(), remedy);
+    };
+    let shown = place_of(&set);
+    match &own {
+        Some(own) if Url::parse(own).is_ok_and(|own| place_of(&own) == shown) => {
+            Finding::ok(CHECK, shown)
+        }
+        Some(_) => Finding::fail(CHECK, format!("{shown} is not this service"), remedy),
+        None if set.path().ends_with(webhook::ROUTE) => Finding::ok(CHECK, shown),
+        None => Finding::fail(CHECK, format!("{shown} is no path of this service"), remedy),
+    }
+}
+
+fn filters(webhooks: &Webhooks) -> Option<Finding> {
+    webhooks.post_webhook_url.as_ref().filter(|url| !url.is_empty())?;
+    let has =
+        |event: &&str| webhooks.filters.iter().any(|filter| filter.eq_ignore_ascii_case(event));
+    let missing: Vec<&str> = EVENTS_NEEDED.into_iter().filter(|event| !has(event)).collect();
+    Some(if missing.is_empty() {
+        Finding::ok("webhooks.filters", EVENTS_NEEDED.join(", "))
+    } else {
+        let missing = missing.join(", ");
+        let found = format!("not sent: {missing}");
+        Finding::warn("webhooks.filters", found, format!("add {missing} to the filters"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_is_judged_by_its_distance() {
+        let now = Timestamp::from_millis(1_795_000_000_000);
+        for (theirs, row) in [
+            (now, "ok"),
+            (now + Duration::from_secs(5), "ok"),
+            (now + Duration::from_secs(6), "warn"),
+            (now.before(Duration::from_secs(60)), "warn"),
+            (now.before(Duration::from_secs(61)), "FAIL"),
+            (now + Duration::from_secs(7200), "FAIL"),
+        ] {
+            assert_eq!(skew(Some(theirs), now).row()[0], row, "{theirs}");
+        }
+        assert_eq!(skew(None, now).row()[0], "warn");
+        assert_eq!(timestamp("Sat, 21 Nov 2026 04:00:00 GMT").unwrap().as_secs() % 3600, 0);
+        assert_eq!(timestamp("soon"), None);
+    }
+}

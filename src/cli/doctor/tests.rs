@@ -1,0 +1,199 @@
+//! Tests of the whole command against the emulator, and of each thing that can be wrong.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::*;
+use crate::emulator::{self, Emulator, control};
+use crate::queue::{Store, embedded};
+
+#[tokio::test]
+async fn a_service_that_is_set_up_passes_every_check() {
+    let bench = Bench::start().await;
+    bench.webhook("https://bot.example.com/webhooks/twilio");
+    let (outcome, findings) = bench.examine(&[]).await;
+    assert_eq!((outcome.code, failing(&findings)), (0, vec![]), "{}", outcome.output);
+    let checks: Vec<_> = findings.iter().map(|(check, _)| check.as_str()).collect();
+    assert_eq!(
+        checks,
+        [
+            "settings",
+            "store",
+            "server.listen",
+            "admin.listen",
+            "webhook.public_url",
+            "twilio.reach",
+            "clock",
+            "twilio.credentials",
+            "twilio.chat_service_sid",
+            "webhooks.url",
+            "webhooks.filters",
+        ]
+    );
+    assert!(std::fs::read_dir(bench.place.path()).unwrap().next().is_none(), "it left a file");
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn each_wrong_setting_is_found_with_its_remedy() {
+    let bench = Bench::start().await;
+    bench.webhook("https://other.example.com/hook");
+    let nobody = free_address();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().map(|address| (taken, address)).unwrap();
+    let nobody_url = format!("http://{nobody}");
+    let taken_address = taken.1.to_string();
+    let file = bench.place.path().join("a-file");
+    std::fs::write(&file, "this is no queue").unwrap();
+    let below_a_file = file.join("queue.db");
+    for (pair, check, verdict) in [
+        (("TWILIO_AUTH_TOKEN", "planted-wrong"), "twilio.credentials", "fail"),
+        (
+            ("TWILIO_CHAT_SERVICE_SID", "IS00000000000000000000000000000000"),
+            "twilio.chat_service_sid",
+            "fail",
+        ),
+        (("TWILIO_CONVERSATIONS_BASE_URL", nobody_url.as_str()), "twilio.reach", "fail"),
+        (("CHIMEIN_ADMIN_LISTEN", taken_address.as_str()), "admin.listen", "fail"),
+        (("CHIMEIN_ADMIN_LISTEN", "off"), "admin.listen", "warn"),
+        (("CHIMEIN_ADMIN_LISTEN", "0.0.0.0:0"), "admin.debug_token", "warn"),
+        (("CHIMEIN_WEBHOOK_PUBLIC_URL", "http://bot.example.com"), "webhook.public_url", "warn"),
+        (("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://10.0.0.7"), "webhook.public_url", "warn"),
+        (("CHIMEIN_WEBHOOK_PUBLIC_URL", ""), "webhook.public_url", "warn"),
+        (("CHIMEIN_QUEUE_PATH", file.to_str().unwrap()), "store", "fail"),
+        (("CHIMEIN_QUEUE_PATH", below_a_file.to_str().unwrap()), "store", "fail"),
+        (("CHIMEIN_AGENT_TIMEOUT", "soon"), "settings", "fail"),
+        (("TWILIO_ENABLED", "false"), "twilio", "warn"),
+        (("LOG_LEVEL", "info"), "webhooks.url", "fail"),
+    ] {
+        let (outcome, findings) = bench.examine(&[pair]).await;
+        let found = findings.iter().find(|(name, found)| name == check && found != "ok");
+        assert_eq!(found.map(|(_, found)| found.as_str()), Some(verdict), "{}", outcome.output);
+        assert!(!outcome.output.contains("planted"), "{}", outcome.output);
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn webhooks_that_go_nowhere_or_lack_an_event_are_told() {
+    let bench = Bench::start().await;
+    let (outcome, findings) = bench.examine(&[]).await;
+    assert_eq!(outcome.code, 0);
+    assert!(findings.contains(&("webhooks.url".to_owned(), "warn".to_owned())), "{findings:?}");
+    bench.emulator.control().set_webhook(control::Webhook {
+        post_url: Some("https://user:planted@bot.example.com/webhooks/twilio?k=planted".to_owned()),
+        filters: Some(vec![crate::emulator::state::event::EventKind::MessageAdded]),
+        ..Default::default()
+    });
+    let (outcome, findings) = bench.examine(&[]).await;
+    assert!(findings.contains(&("webhooks.url".to_owned(), "ok".to_owned())), "{findings:?}");
+    assert!(findings.contains(&("webhooks.filters".to_owned(), "warn".to_owned())));
+    assert!(outcome.output.contains("add onConversationAdded"), "{}", outcome.output);
+    assert!(!outcome.output.contains("planted"), "{}", outcome.output);
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_running_service_is_no_fault() {
+    let bench = Bench::start().await;
+    let path = bench.place.path().join("queue.db");
+    let store = Store::open(embedded::Options::new(&path)).unwrap();
+    let admin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = admin.local_addr().unwrap().to_string();
+    let pair = ("CHIMEIN_ADMIN_LISTEN", listen.as_str());
+    let (outcome, findings) = bench.examine(&[pair]).await;
+    assert_eq!((outcome.code, failing(&findings)), (0, vec![]), "{}", outcome.output);
+    assert!(outcome.output.contains("open in a running service"), "{}", outcome.output);
+    store.close().await;
+    let (outcome, findings) = bench.examine(&[pair]).await;
+    assert_eq!((outcome.code, failing(&findings)), (1, vec!["admin.listen"]));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn offline_asks_nobody() {
+    let bench = Bench::start().await;
+    let args = Args { config: None, offline: true, json: false };
+    let nobody = format!("http://{}", free_address());
+    let pair = ("TWILIO_CONVERSATIONS_BASE_URL", nobody.as_str());
+    let outcome = examine(&args, &bench.environment(&[pair])).await.unwrap();
+    assert_eq!(outcome.code, 0, "{}", outcome.output);
+    assert!(!outcome.output.contains("twilio."), "{}", outcome.output);
+    bench.stop().await;
+}
+
+/// An emulated account, and a place for a store.
+struct Bench {
+    emulator: Emulator,
+    place: TempDir,
+}
+
+impl Bench {
+    async fn start() -> Self {
+        let emulator = Emulator::start(emulator::Options::default()).await.unwrap();
+        Self { emulator, place: TempDir::new().unwrap() }
+    }
+
+    fn webhook(&self, url: &str) {
+        let webhook = control::Webhook { post_url: Some(url.to_owned()), ..Default::default() };
+        self.emulator.control().set_webhook(webhook);
+    }
+
+    /// Settings that are right but for what is given.
+    fn environment(&self, instead: &[(&str, &str)]) -> Environment {
+        let (urls, keys) = (self.emulator.urls(), self.emulator.credentials());
+        let path = self.place.path().join("queue.db");
+        let mut pairs = vec![
+            ("TWILIO_ACCOUNT_SID", keys.account_sid.to_string()),
+            ("TWILIO_AUTH_TOKEN", keys.auth_token.expose_secret().to_owned()),
+            ("TWILIO_API_KEY", keys.api_key.to_string()),
+            ("TWILIO_API_SECRET", keys.api_secret.expose_secret().to_owned()),
+            ("TWILIO_CHAT_SERVICE_SID", keys.service_sid.to_string()),
+            ("TWILIO_IDENTITY", "bot".to_owned()),
+            ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
+            ("TWILIO_API_BASE_URL", urls.api.to_string()),
+            ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com".to_owned()),
+            ("CHIMEIN_SERVER_LISTEN", "127.0.0.1".to_owned()),
+            ("SERVICE_PORT", free_address().port().to_string()),
+            ("CHIMEIN_ADMIN_LISTEN", free_address().to_string()),
+            ("CHIMEIN_QUEUE_PATH", shown(&path)),
+        ];
+        pairs.retain(|(name, _)| instead.iter().all(|(other, _)| other != name));
+        let instead = instead.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        Environment::from_pairs(pairs.into_iter().chain(instead))
+    }
+
+    /// Gives the outcome as people see it, and each check with its verdict.
+    async fn examine(&self, instead: &[(&str, &str)]) -> (Outcome, Vec<(String, String)>) {
+        let environment = self.environment(instead);
+        let args = |json| Args { config: None, offline: false, json };
+        let table = examine(&args(false), &environment).await.unwrap();
+        let outcome = examine(&args(true), &environment).await.unwrap();
+        assert_eq!(table.code, outcome.code);
+        let json: serde_json::Value = serde_json::from_str(&outcome.output).unwrap();
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let findings = json["findings"].as_array().unwrap().iter();
+        (table, findings.map(|found| (text(&found["check"]), text(&found["verdict"]))).collect())
+    }
+
+    async fn stop(self) {
+        self.emulator.shutdown().await;
+    }
+}
+
+fn failing(findings: &[(String, String)]) -> Vec<&str> {
+    let failing = findings.iter().filter(|(_, verdict)| verdict == "fail");
+    failing.map(|(check, _)| check.as_str()).collect()
+}
+
+/// An address where nobody listened a moment ago.
+fn free_address() -> std::net::SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn shown(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
