@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use url::Url;
 
-use crate::emulator::{self, Emulator, Options};
+use crate::emulator::{self, Defect, Emulator, Options};
 
 /// Options of `chimein emulator`.
 #[derive(Debug, clap::Args)]
@@ -32,9 +32,22 @@ pub(super) struct Args {
     /// Keeps the state in this file from run to run.
     #[arg(long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
+    /// Makes a mistake on purpose, for tests that must notice it.
+    #[arg(long, value_name = "NAME", value_parser = defect)]
+    defect: Option<Defect>,
     /// Lets only configured addresses make conversations of incoming messages.
     #[arg(long)]
     configured_addresses_only: bool,
+}
+
+/// Says why a mistake cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no such mistake; there are: {0}")]
+struct NoSuchDefect(String);
+
+fn defect(name: &str) -> Result<Defect, NoSuchDefect> {
+    let all = || Defect::ALL.iter().map(|defect| defect.as_str()).collect::<Vec<_>>().join(", ");
+    Defect::from_word(name).ok_or_else(|| NoSuchDefect(all()))
 }
 
 /// Says why the emulator did not run.
@@ -80,6 +93,7 @@ fn options(args: &Args) -> Options {
         strict: args.strict,
         seed: args.seed,
         snapshot: args.snapshot.clone(),
+        defect: args.defect,
         autocreate_all: !args.configured_addresses_only,
         ..Options::default()
     }

@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::defects::{self, Defect};
 use super::faults::{Action, Faults, Occasion};
 use super::options::{Credentials, Options, Urls};
 use super::record::{Happening, Record, Records};
@@ -135,6 +136,11 @@ impl Hub {
         self.trailing_crlf.load(Ordering::Relaxed)
     }
 
+    /// Whether a mistake is made on purpose.
+    pub(super) fn has(&self, defect: Defect) -> bool {
+        self.options.defect == Some(defect)
+    }
+
     /// Sets whether a CRLF follows a frame's payload.
     pub(super) fn set_trailing_crlf(&self, on: bool) {
         self.trailing_crlf.store(on, Ordering::Relaxed);
@@ -221,6 +227,9 @@ impl Hub {
         let answer = webhooks::call(&self.this, &self.caller, question).await;
         match answer.verdict() {
             Verdict::Go(amendment) => Ok(amendment),
+            Verdict::Refused | Verdict::Failed if self.has(Defect::DeafToRefusals) => {
+                Ok(Amendment::default())
+            }
             Verdict::Refused => Err(Refusal::HookRefused),
             Verdict::Failed => Err(Refusal::HookFailed),
         }
@@ -234,7 +243,8 @@ impl Hub {
     fn settle(&self, core: &mut Core, at: Timestamp) {
         while let Some(effect) = core.world.poll() {
             match effect {
-                Effect::Sync(emitted) => {
+                Effect::Sync(mut emitted) => {
+                    defects::spoil_event(self.options.defect, emitted.kind, &mut emitted.event);
                     let occasion = Occasion::SocketEvent(emitted.event_type.as_str());
                     let wanted = core.sockets.is_wanted(&emitted);
                     let fault = if wanted { self.fault_in(core, occasion) } else { None };
@@ -249,6 +259,7 @@ impl Hub {
                 Effect::HookLate(occurrence, target) => {
                     self.post_action(core, at, &occurrence, target);
                 }
+                Effect::Deliver { .. } if self.has(Defect::NoReceipts) => {}
                 Effect::Deliver { conversation, message, participant } => {
                     let due = self.clock.now() + self.options.delivery_delay;
                     if self
@@ -259,7 +270,10 @@ impl Hub {
                         tracing::warn!(message_sid = %message, "a delivery to a phone was lost");
                     }
                 }
-                Effect::Typing { conversation, participant, identity, listeners } => {
+                Effect::Typing { conversation, participant, identity, mut listeners } => {
+                    if self.has(Defect::TypingEcho) {
+                        listeners.push(identity.clone());
+                    }
                     let Core { world, sockets, .. } = core;
                     let typing = (conversation, participant, identity.as_str());
                     sockets.publish_typing(typing, &listeners, world.ids_mut());
@@ -316,7 +330,7 @@ impl Hub {
             fields: request::fields(core.world.account(), occurrence),
             delivery_id: core.world.ids_mut().uuid().to_string(),
             delay: None,
-            mis_sign: false,
+            mis_sign: self.has(Defect::WrongSignature),
         }
     }
 

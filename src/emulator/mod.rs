@@ -14,6 +14,7 @@
 //! ```
 
 pub mod control;
+mod defects;
 pub mod faults;
 mod hub;
 mod inbound;
@@ -40,6 +41,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 pub use self::control::{Control, Received};
+pub use self::defects::Defect;
 pub use self::options::{Credentials, Options, Urls};
 pub use self::snapshot::Error as SnapshotError;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
+use super::defects::Defect;
 use super::state::ScopeRule;
 use super::state::ids::Ids;
 use super::state::limits::Limits;
@@ -51,6 +52,8 @@ pub struct Options {
     pub records: usize,
     /// Where the state is kept from run to run; nowhere if absent.
     pub snapshot: Option<PathBuf>,
+    /// A mistake made on purpose, for tests that must notice it.
+    pub defect: Option<Defect>,
 }
 
 impl Default for Options {
@@ -77,6 +80,7 @@ impl Default for Options {
             webhook_concurrency: 64,
             records: 20_000,
             snapshot: None,
+            defect: None,
         }
     }
 }

@@ -27,6 +27,7 @@ use serde_json::Value;
 use self::fields::Fields;
 use self::json::View;
 use self::path::{Inner, Resource, Scope};
+use super::defects::{self, Defect};
 use super::faults::{Action, Occasion};
 use super::hub::{Core, Hub};
 use super::record::Happening;
@@ -86,7 +87,8 @@ pub(super) async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Respo
         method: &method,
         form,
         query: Fields::parse(parts.uri.query().unwrap_or_default().as_bytes()),
-        hooks: header_text(&parts.headers, "x-twilio-webhook-enabled").as_deref() == Some("true"),
+        hooks: header_text(&parts.headers, "x-twilio-webhook-enabled").as_deref() == Some("true")
+            || hub.has(Defect::LoudRest),
         path: &path,
     };
     let fault = hub.fault(Occasion::Rest(method.as_str(), &path));
@@ -122,7 +124,7 @@ async fn respond(
     answered: Option<Answered>,
     fault: Option<Action>,
 ) -> Result<(Response<Body>, Option<u32>), Broken> {
-    let (status, code, body, retry_after) = match (fault, answered) {
+    let (mut status, code, mut body, retry_after) = match (fault, answered) {
         (Some(Action::BreakBefore | Action::BreakAfter), _) => return Err(Broken),
         (Some(Action::Silence), _) => {
             hub.stop.cancelled().await;
@@ -140,6 +142,9 @@ async fn respond(
             (refusal.status(), Some(refusal.code()), Some(refusal_body(&refusal)), None)
         }
     };
+    if let Some(body) = &mut body {
+        defects::spoil_answer(hub.options.defect, &mut status, body);
+    }
     let request_id = hub.with(|core, _| core.world.ids_mut().raw("RQ"));
     let mut response = Response::builder()
         .status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))

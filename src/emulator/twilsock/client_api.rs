@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::shapes::Shapes;
 use super::{subscriptions, sync_api};
+use crate::emulator::defects;
 use crate::emulator::faults::{Action, Occasion};
 use crate::emulator::hub::{Core, Hub};
 use crate::emulator::record::Happening;
@@ -57,6 +58,13 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) const fn json(status: u16, body: Value) -> Self {
         Self { status, body: Some(body) }
+    }
+
+    fn spoilt(mut self, hub: &Hub) -> Self {
+        if let Some(body) = &mut self.body {
+            defects::spoil_answer(hub.options.defect, &mut self.status, body);
+        }
+        self
     }
 }
 
@@ -109,6 +117,7 @@ pub(super) async fn serve(
             Err(refusal) => Answer::json(refusal.status(), refusal.body()),
         }),
     };
+    let answer = answer.map(|answer| answer.spoilt(hub));
     let status = answer.as_ref().map(|answer| answer.status);
     let broken = matches!(fault, Some(Action::BreakAfter));
     let silent = matches!(fault, Some(Action::Silence));

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::client_api::{self, Who};
 use super::session::{Authority, Output, Session};
 use crate::clock::Moment;
+use crate::emulator::defects::{self, Defect};
 use crate::emulator::faults::{Action, Occasion};
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Happening;
@@ -79,6 +80,7 @@ pub(super) async fn run(hub: Arc<Hub>, upgraded: Upgraded) {
         key: hub.credentials.api_key,
         secret: hub.credentials.api_secret.clone(),
         warning: hub.options.token_warning,
+        defect: hub.options.defect,
     };
     let now = hub.clock().now();
     let mut connection = Connection {
@@ -103,7 +105,9 @@ pub(super) async fn run(hub: Arc<Hub>, upgraded: Upgraded) {
     };
     connection.tasks.shutdown().await;
     hub.with(|core, at| {
-        if let Some((service, identity)) = core.sockets.close(conn_id) {
+        if let Some((service, identity)) = core.sockets.close(conn_id)
+            && !hub.has(Defect::AlwaysOnline)
+        {
             core.world.set_online(at, service, identity.reveal(), false);
         }
     });
@@ -289,6 +293,9 @@ impl Connection {
             longer.extend_from_slice(&bytes);
             longer.extend_from_slice(b"\r\n");
             bytes = Bytes::from(longer);
+        }
+        if let Some(spoilt) = defects::spoil_frame(self.hub.options.defect, &bytes, &payload) {
+            bytes = Bytes::from(spoilt);
         }
         let (cut, stop) = (self.cut.clone(), self.hub.stop.clone());
         tokio::select! {

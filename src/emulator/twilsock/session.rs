@@ -22,6 +22,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use crate::clock::{Moment, Timestamp};
+use crate::emulator::defects::Defect;
 use crate::emulator::state::ids::Ids;
 use crate::pii::Pii;
 use crate::realtime::twilsock::frame::{Frame, Header, HttpRequest, Method, Status};
@@ -36,6 +37,8 @@ pub(in crate::emulator) struct Authority {
     pub(in crate::emulator) secret: SecretString,
     /// How long before its end a token is warned about.
     pub(in crate::emulator) warning: Duration,
+    /// A mistake made on purpose.
+    pub(in crate::emulator) defect: Option<Defect>,
 }
 
 /// What the driver is to do.
@@ -79,6 +82,9 @@ pub(in crate::emulator) struct Session {
 
 /// How long a client may take for its first frame, and for leaving once it was told to (assumed).
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a token lives that never runs out by mistake.
+const ETERNITY: Duration = Duration::from_secs(24 * 3600);
 
 /// A refusal of a token: status and code, with the text that goes with it.
 struct Refusal {
@@ -279,11 +285,15 @@ impl Session {
     }
 
     fn open(&mut self, now: Moment, wall: Timestamp, grant: Grant) {
-        let left = grant.expires.since(wall);
+        let left = match self.authority.defect {
+            Some(Defect::EternalTokens) => ETERNITY,
+            Some(_) | None => grant.expires.since(wall),
+        };
         // A token that lives shorter than the warning is warned about at once.
         // Source: access token protocol notes, "Warning time", guess.
         let warn = now + left.saturating_sub(self.authority.warning);
-        let open = Open { grant, expires: now + left, warn: Some(warn) };
+        let warn = (self.authority.defect != Some(Defect::NoTokenWarning)).then_some(warn);
+        let open = Open { grant, expires: now + left, warn };
         self.state = State::Open(Box::new(open));
     }
 
@@ -313,6 +323,8 @@ const NOT_INITIALISED: Refusal =
 
 impl Authority {
     fn check(&self, token: &str, wall: Timestamp) -> Result<Grant, Refusal> {
+        let is_eternal = self.defect == Some(Defect::EternalTokens);
+        let wall = if is_eternal { Timestamp::from_millis(0) } else { wall };
         let secret_of = |key| (key == self.key).then(|| self.secret.clone());
         let invalid = NOT_INITIALISED;
         match access_token::verify(token, wall, secret_of) {
@@ -498,6 +510,7 @@ mod tests {
             key: ApiKeySid::from_bytes([2; 16]),
             secret: SecretString::from("secret".to_owned()),
             warning: WARNING,
+            defect: None,
         }
     }
 

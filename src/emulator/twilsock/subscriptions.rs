@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::client_api::{Answer, Call, reply};
 use super::sync_api::error;
+use crate::emulator::defects::{Defect, spoil_event};
 use crate::emulator::faults::{Action, Occasion};
 use crate::emulator::hub::Core;
 use crate::emulator::record::Happening;
@@ -98,11 +99,13 @@ fn establish(core: &mut Core, call: &Call<'_>, request: Request) -> (usize, usiz
             live(core, call, replay.kind, overtaking);
         }
         for event in &replay.events {
+            let mut shown = event.event.clone();
+            spoil_event(call.hub.options.defect, replay.kind, &mut shown);
             let payload = json!({
                 "event_type": event.event_type,
                 "correlation_id": correlation_id,
                 "event_protocol_version": 4,
-                "events": [event.event],
+                "events": [shown],
                 "strictly_ordered": true,
             });
             send(core, call, SYNC_EVENT, &payload);
@@ -143,7 +146,12 @@ fn replay(core: &mut Core, call: &Call<'_>, wanted: Wanted) -> Result<Replay, Va
     };
     let last_event_id = object.last_event_id();
     // Without a last event there is nothing to replay (assumed).
-    let after = wanted.last_event_id.unwrap_or(last_event_id);
+    let after = match wanted.last_event_id {
+        Some(_) if call.hub.has(Defect::NoReplay) => last_event_id,
+        Some(_) if call.hub.has(Defect::ReplayAll) => -1,
+        Some(last) => last,
+        None => last_event_id,
+    };
     let mut events: Vec<Logged> = object.events_after(after).cloned().collect();
     let mut replay = Replay {
         wanted,
