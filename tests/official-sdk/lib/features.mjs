@@ -66,9 +66,9 @@ export class Features {
   }
 
   #chosen() {
-    const only = process.argv.find((argument) => argument.startsWith("--only="));
-    if (!only) return this.#all;
-    const texts = only.slice("--only=".length).split(",");
+    const only = process.argv.filter((argument) => argument.startsWith("--only="));
+    if (only.length === 0) return this.#all;
+    const texts = only.map((argument) => argument.slice("--only=".length));
     return this.#all.filter((feature) => texts.some((text) => feature.name.includes(text)));
   }
 }
