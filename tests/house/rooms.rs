@@ -76,9 +76,7 @@ fn a_room_uses_only_rooms_below_it() {
     for source in sources("src") {
         let Some(user) = room_of(&source.path) else { continue };
         for line in source.code() {
-            for used in line.split("crate::").skip(1) {
-                let used: String =
-                    used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            for used in line.split("crate::").skip(1).flat_map(names) {
                 if !may_use(user, &used) {
                     findings.push(format!("{}: {}", source.path, line.trim()));
                 }
@@ -128,6 +126,15 @@ fn the_environment_is_read_in_one_place() {
         }
     }
     assert_none("the process environment is read outside config", &findings);
+}
+
+/// The rooms named at the start of what follows `crate::`: one, or a group in braces.
+fn names(used: &str) -> Vec<String> {
+    let is_group = used.starts_with('{');
+    let parts = used.trim_start_matches('{').split(',').take(if is_group { usize::MAX } else { 1 });
+    parts
+        .map(|part| part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+        .collect()
 }
 
 fn room_of(path: &str) -> Option<&str> {
