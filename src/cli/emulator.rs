@@ -3,6 +3,8 @@
 //! Prints one line of JSON when it is ready, with everything that a client must know, so that a
 //! script can start it and read on. The credentials in it are made up and open nothing else.
 
+mod fault;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +15,10 @@ use crate::emulator::{self, Defect, Emulator, Options};
 
 /// Options of `chimein emulator`.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS")]
     listen: SocketAddr,
@@ -50,6 +55,12 @@ fn defect(name: &str) -> Result<Defect, NoSuchDefect> {
     Defect::from_word(name).ok_or_else(|| NoSuchDefect(all()))
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Tells a running emulator what is to go wrong.
+    Fault(fault::Args),
+}
+
 /// Says why the emulator did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -62,16 +73,25 @@ pub enum Error {
     /// The state could not be kept.
     #[error("cannot keep the state")]
     Save(#[source] emulator::SnapshotError),
+    /// A running emulator could not be told.
+    #[error(transparent)]
+    Fault(#[from] fault::Error),
     /// The signals that end it cannot be heard.
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
 }
 
-/// Runs until SIGINT or SIGTERM.
+/// Runs until SIGINT or SIGTERM, or tells another emulator something.
 pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
-    runtime.block_on(serve(args))
+    match &args.command {
+        None => runtime.block_on(serve(args)),
+        Some(Command::Fault(args)) => {
+            runtime.block_on(fault::run(args))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }
 
 async fn serve(args: &Args) -> Result<ExitCode, Error> {
