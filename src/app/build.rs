@@ -85,6 +85,8 @@ pub fn store(settings: &Settings) -> Result<Store, queue::Error> {
     Store::open(queue::embedded::Options {
         lease: settings.queue.lease,
         retention: settings.queue.retention,
+        dead_retention: settings.queue.dead_retention,
+        bytes_max: u64::try_from(settings.queue.bytes_max.0).unwrap_or(u64::MAX),
         ..queue::embedded::Options::new(&settings.queue.path)
     })
 }
@@ -291,6 +293,7 @@ impl Parts<'_> {
             trust_forwarded: settings.trust_forwarded,
             body_bytes_max: settings.body_bytes_max.0,
             read_timeout: settings.read_timeout,
+            answer_within: settings.answer_within,
             ..webhook::Options::new(
                 account.account_sid,
                 signature::Keys { auth_tokens, shared: Vec::new() },
