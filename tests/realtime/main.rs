@@ -1,5 +1,7 @@
 //! The realtime client against the emulator, over real sockets on this machine.
 
+mod golden;
+mod junk;
 mod link;
 mod rig;
 mod server;

@@ -423,8 +423,9 @@ impl<O: Copy> Book<O> {
                 break;
             }
             self.resting.pop_front();
-            if self.entry(slot).is_some_and(|entry| entry.state == State::Resting) {
-                self.requeue(now, slot);
+            if let Some(entry) = self.entry(slot).filter(|entry| entry.state == State::Resting) {
+                entry.state = State::Wanted { ttl: false };
+                self.queue(now, slot, Duration::ZERO);
             }
         }
         while let Some(late) = self
@@ -566,3 +567,6 @@ fn body(
     };
     Bytes::from(serde_json::to_vec(&body).expect("a request body is plain data"))
 }
+
+#[cfg(test)]
+mod tests;
