@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use chimein::emulator::control::SocketOrder;
 use chimein::emulator::faults::{Action, Fault, Place};
-use chimein::realtime::{Door, Event, Outcome, SendMessage, State, UnknownReason};
+use chimein::realtime::{
+    DisconnectReason, Door, Event, Outcome, SendMessage, State, UnknownReason,
+};
 use uuid::Uuid;
 
 use self::rig::{Rig, text};
@@ -213,6 +215,98 @@ async fn a_slow_owner_loses_nothing_and_holds_little() {
         got.extend(watch.texts(wanted.len() - got.len()).await);
     }
     assert_eq!(got, wanted);
+    client.shutdown().await;
+    rig.emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_peer_that_falls_silent_is_left_and_its_messages_are_caught_up() {
+    let rig = Rig::start().await;
+    rig.seated("+15550001111", "m0").await;
+    let mut config = rig.config();
+    // The times of the watchdog are held in virtual time elsewhere; here they are short.
+    config.session.probe_after = Duration::from_millis(200);
+    config.session.silence_max = Duration::from_millis(600);
+    let (client, mut watch) = rig.connect(config);
+    assert_eq!(watch.texts(1).await, ["m0"]);
+    rig.order(&SocketOrder::Freeze);
+    rig.text("+15550001111", "m1").await;
+    let reason = watch.until(|event| match event {
+        Event::Disconnected { reason } => Some(reason),
+        _ => None,
+    });
+    assert_eq!(reason.await, DisconnectReason::Silent);
+    assert_eq!(watch.texts(1).await, ["m1"]);
+    rig.text("+15550001111", "m2").await;
+    assert_eq!(watch.texts(1).await, ["m2"]);
+    client.shutdown().await;
+    rig.emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn seats_are_left_and_taken_and_others_are_seen_to_type() {
+    let rig = Rig::start().await;
+    let conversation = rig.seated("+15550001111", "m0").await;
+    let mut config = rig.config();
+    config.roster = true;
+    let (client, mut watch) = rig.connect(config);
+    let mut kinds = Vec::new();
+    while kinds.len() < 2 {
+        let participant = watch.until(|event| match event {
+            Event::ParticipantJoined(participant) => Some(participant),
+            _ => None,
+        });
+        kinds.push(participant.await.kind.unwrap_or_default());
+    }
+    kinds.sort();
+    assert_eq!(kinds, ["chat", "sms"]);
+    let (other, mut others) = rig.connect_as("other", rig.config());
+    rig.rest.add_participant(conversation, "other").await.unwrap();
+    others.until(|event| matches!(event, Event::CaughtUp { .. }).then_some(())).await;
+    assert_eq!(other.typing(conversation).await, Outcome::Done(()));
+    let who = watch.until(|event| match event {
+        Event::Typing { identity, .. } => Some(identity),
+        _ => None,
+    });
+    assert_eq!(who.await.reveal(), "other");
+    assert_eq!(other.leave(conversation).await, Outcome::Done(()));
+    others.until(|event| matches!(event, Event::Left { .. }).then_some(())).await;
+    watch.until(|event| matches!(event, Event::ParticipantLeft { .. }).then_some(())).await;
+    let again = client.join(conversation).await;
+    assert_eq!(again, Outcome::Done(()), "the bot is in it already");
+    let unknown = chimein::twilio::sid::ConversationSid::from_bytes([9; 16]);
+    let refused = client.send(SendMessage::text(unknown, Uuid::now_v7(), "x")).await;
+    assert!(matches!(refused, Outcome::Refused { status: 403 | 404, .. }), "{refused:?}");
+    other.shutdown().await;
+    client.shutdown().await;
+    rig.emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_second_machine_goes_on_from_the_read_horizon() {
+    let rig = Rig::start().await;
+    let conversation = rig.seated("+15550001111", "m0").await;
+    let mut config = rig.config();
+    config.horizon_interval = Duration::from_millis(10);
+    let (client, mut watch) = rig.connect(config);
+    let first = watch.message().await;
+    client.mark_handled(conversation, first.index).await;
+    // The horizon is written when the server's interval is over; what tells of it is the next start.
+    let (second, mut others) = loop {
+        let (second, mut others) = rig.connect(rig.config());
+        let through = others.until(|event| match event {
+            Event::MessageAdded(_) => Some(false),
+            Event::CaughtUp { .. } => Some(true),
+            _ => None,
+        });
+        if through.await {
+            break (second, others);
+        }
+        second.shutdown().await;
+    };
+    rig.text("+15550001111", "m1").await;
+    assert_eq!(others.texts(1).await, ["m1"]);
+    second.shutdown().await;
     client.shutdown().await;
     rig.emulator.shutdown().await;
 }

@@ -78,7 +78,12 @@ impl Rig {
     }
 
     pub fn connect(&self, config: Config) -> (Client, Watch) {
-        let (client, events) = Client::connect(config, self.minter("bot"), Arc::new(NoWatermarks));
+        self.connect_as("bot", config)
+    }
+
+    pub fn connect_as(&self, identity: &str, config: Config) -> (Client, Watch) {
+        let minter = self.minter(identity);
+        let (client, events) = Client::connect(config, minter, Arc::new(NoWatermarks));
         (client, Watch(events))
     }
 
