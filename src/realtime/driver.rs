@@ -177,6 +177,7 @@ impl Driver {
             permit = self.events.reserve(), if has_events => match permit {
                 Ok(permit) => {
                     if let Some(event) = self.core.next_event() {
+                        log(&event);
                         permit.send(event);
                     }
                     Happened::Room
@@ -221,6 +222,7 @@ impl Driver {
         while self.core.events_waiting() > 0 {
             let Ok(permit) = self.events.try_reserve() else { break };
             let Some(event) = self.core.next_event() else { break };
+            log(&event);
             permit.send(event);
         }
     }
@@ -397,6 +399,28 @@ impl Driver {
             Phase::ShutDown => State::ShutDown,
         };
         self.state.send_if_modified(|shown| std::mem::replace(shown, state) != state);
+    }
+}
+
+/// Logs what concerns the connection; what concerns conversations is the owner's to log.
+fn log(event: &Event) {
+    match event {
+        Event::Connected { again: false } => tracing::info!("realtime connected"),
+        Event::Connected { again: true } => tracing::info!("realtime connected again"),
+        Event::Live { seats } => tracing::info!("realtime live with {seats} seats"),
+        Event::Disconnected { reason } => tracing::info!(?reason, "realtime disconnected"),
+        Event::Fatal { reason } => tracing::error!(?reason, "realtime refused by the server"),
+        Event::Joined { .. }
+        | Event::Left { .. }
+        | Event::MessageAdded(_)
+        | Event::MessageUpdated(_)
+        | Event::MessageRemoved { .. }
+        | Event::CaughtUp { .. }
+        | Event::ConversationUpdated { .. }
+        | Event::ParticipantJoined(_)
+        | Event::ParticipantUpdated(_)
+        | Event::ParticipantLeft { .. }
+        | Event::Typing { .. } => {}
     }
 }
 

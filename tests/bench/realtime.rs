@@ -199,7 +199,7 @@ async fn through_socket() -> u64 {
     let config = Config::for_urls(url, host("aim"), host("cds"));
     let minter = rig::Rig::start().await.minter("bot");
     let (client, events) = Client::connect(config, minter, Arc::new(NoWatermarks));
-    let mut watch = rig::Watch(events);
+    let mut watch = rig::Watch::new(events);
     assert_eq!(watch.live().await, 100);
     let _ = client.typing(server::conversation(0)).await;
     let mut start = None;
@@ -257,7 +257,7 @@ async fn starts() -> Vec<(&'static str, Duration, u64)> {
         config.events_max = 10_000;
         let clock = Clock::start();
         let (client, events) = Client::connect(config, rig.minter("bot"), Arc::new(FirstHandled));
-        let mut watch = rig::Watch(events);
+        let mut watch = rig::Watch::new(events);
         assert_eq!(watch.live().await, 1_000);
         let took = clock.now().since(Moment::ORIGIN);
         rows.push((name, took, client.requests_made().await.unwrap_or(0)));

@@ -84,7 +84,7 @@ impl Rig {
     pub fn connect_as(&self, identity: &str, config: Config) -> (Client, Watch) {
         let minter = self.minter(identity);
         let (client, events) = Client::connect(config, minter, Arc::new(NoWatermarks));
-        (client, Watch(events))
+        (client, Watch::new(events))
     }
 
     /// Gives an order to the one open socket.
@@ -115,14 +115,25 @@ impl Rig {
 }
 
 /// Events with bounded waits.
-pub struct Watch(pub Events);
+pub struct Watch {
+    events: Events,
+    /// The texts of all messages so far, also of those passed over.
+    pub seen: Vec<String>,
+}
 
 impl Watch {
+    pub fn new(events: Events) -> Self {
+        Self { events, seen: Vec::new() }
+    }
+
     /// The first event that `pick` takes; others are passed over.
     pub async fn until<T>(&mut self, mut pick: impl FnMut(Event) -> Option<T>) -> T {
         let wait = async {
             loop {
-                let event = self.0.next().await.expect("the client ended");
+                let event = self.events.next().await.expect("the client ended");
+                if let Event::MessageAdded(message) = &event {
+                    self.seen.push(text(message));
+                }
                 if let Some(found) = pick(event) {
                     return found;
                 }

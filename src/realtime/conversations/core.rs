@@ -249,7 +249,8 @@ impl Core {
 
     /// The moment at which [`Input::Tick`] is due.
     pub fn deadline(&mut self) -> Option<Moment> {
-        let has_room = !self.behind.is_empty() && self.has_room_again();
+        let may_read = self.has_room_again() && self.reads.has_capacity();
+        let has_room = !self.behind.is_empty() && may_read;
         let room = has_room.then_some(Moment::ORIGIN);
         let hold = self.holds.first().map(|(at, _)| *at);
         let retry = self.retries.first().map(|(at, _)| *at);
@@ -332,13 +333,9 @@ impl Core {
             channels.hold_until = None;
             self.list_again();
         }
-        while self.has_room_again() {
+        while self.has_room_again() && self.reads.has_capacity() {
             let Some(conversation) = self.behind.pop_first() else { break };
             self.on_room(conversation);
-            // One at a time: each may fill the room again.
-            if !self.behind.is_empty() && self.reads.deadline().is_some() {
-                break;
-            }
         }
         self.expire_parked(now);
     }

@@ -165,6 +165,12 @@ impl Reads {
         self.delayed.insert((now + delay, self.sequence), again);
     }
 
+    /// Whether another read would be sent at once.
+    #[must_use]
+    pub fn has_capacity(&self) -> bool {
+        self.waiting.len() + self.in_flight < self.in_flight_max
+    }
+
     /// When [`Reads::next_attempt`] has something new.
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
