@@ -24,7 +24,7 @@ use super::state::model::DeliveryStatus;
 use super::state::refusal::Refusal;
 use super::state::{Effect, Target, World};
 use super::webhooks::caller::{Caller, Verdict};
-use super::webhooks::{self, Outgoing, request};
+use super::webhooks::{self, Outgoing, Product, request};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
 
@@ -45,7 +45,9 @@ pub(super) struct Core {
     pub(super) sockets: Sockets,
     /// Webhooks held back until the next one has gone, a fault.
     swapped: Vec<Outgoing>,
-    /// Texts of media files.
+    /// Where incoming messages ring besides, the number's own webhook.
+    pub(super) messaging_url: Option<String>,
+    /// Contents of media files.
     pub(super) files: HashMap<crate::twilio::sid::MediaSid, bytes::Bytes>,
     /// Messages of the plain messaging API, newest last.
     pub(super) plain: std::collections::VecDeque<serde_json::Value>,
@@ -93,6 +95,7 @@ impl Hub {
             faults: Faults::new(seed),
             sockets: Sockets::default(),
             swapped: Vec::new(),
+            messaging_url: None,
             files: HashMap::new(),
             plain: std::collections::VecDeque::new(),
         };
@@ -124,6 +127,11 @@ impl Hub {
         ));
         hub.tasks.spawn(deliver(weak, clock, deliveries_rx, hub.stop.clone()));
         hub
+    }
+
+    /// Itself, for tasks that must not keep it alive.
+    pub(super) const fn this(&self) -> &Weak<Self> {
+        &self.this
     }
 
     /// The clock.
@@ -204,7 +212,7 @@ impl Hub {
     pub(super) fn pre_action(&self, core: &mut Core, asked: Occurrence) -> Option<Outgoing> {
         let target = core.world.targets(&asked).into_iter().next()?;
         let outgoing = self.outgoing(core, &asked, target);
-        match self.fault_in(core, Occasion::Webhook(outgoing.kind.as_str())) {
+        match self.fault_in(core, Occasion::Webhook(outgoing.event)) {
             Some(Action::MisSign) => Some(Outgoing { mis_sign: true, ..outgoing }),
             Some(Action::Delay { ms }) => {
                 Some(Outgoing { delay: Some(Duration::from_millis(ms)), ..outgoing })
@@ -285,12 +293,17 @@ impl Hub {
 
     fn post_action(&self, core: &mut Core, at: Timestamp, occurrence: &Occurrence, target: Target) {
         let outgoing = self.outgoing(core, occurrence, target);
-        let fault = self.fault_in(core, Occasion::Webhook(outgoing.kind.as_str()));
+        self.post(core, at, outgoing);
+    }
+
+    /// Puts a webhook in line, if no fault is in its way.
+    pub(super) fn post(&self, core: &mut Core, at: Timestamp, outgoing: Outgoing) {
+        let fault = self.fault_in(core, Occasion::Webhook(outgoing.event));
         let mut held = std::mem::take(&mut core.swapped);
         match fault {
             Some(Action::Lose) => {
                 let lost = Happening::WebhookLost {
-                    event_type: outgoing.kind.as_str(),
+                    event_type: outgoing.event,
                     reason: "a fault lost it",
                 };
                 self.note(core, at, lost);
@@ -315,7 +328,7 @@ impl Hub {
     }
 
     fn send(&self, core: &mut Core, at: Timestamp, outgoing: Outgoing) {
-        let event_type = outgoing.kind.as_str();
+        let event_type = outgoing.event;
         if self.outgoing.try_send(outgoing).is_err() {
             let lost = Happening::WebhookLost { event_type, reason: "too many webhooks wait" };
             self.note(core, at, lost);
@@ -325,7 +338,8 @@ impl Hub {
     fn outgoing(&self, core: &mut Core, occurrence: &Occurrence, target: Target) -> Outgoing {
         Outgoing {
             target,
-            kind: occurrence.kind,
+            event: occurrence.kind.as_str(),
+            product: Product::Conversations,
             conversation: occurrence.conversation,
             fields: request::fields(core.world.account(), occurrence),
             delivery_id: core.world.ids_mut().uuid().to_string(),

@@ -58,6 +58,7 @@ impl Hub {
         let _turn = pair.lock().await;
         let route = self.with(|core, at| {
             core.world.hear(at, inbound);
+            self.ring(core, at, inbound);
             core.world.route(inbound)
         });
         match route {

@@ -29,6 +29,7 @@ mod sockets;
 pub mod state;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod twilsock;
 mod webhooks;
 

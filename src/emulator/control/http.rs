@@ -11,6 +11,7 @@
 //! | `GET`/`POST /sockets` | who is connected; orders: `{"do":"drop","identity"}` |
 //! | `GET`/`POST /limits` | limits |
 //! | `POST /webhook` | where the service's webhooks go |
+//! | `POST /messaging-webhook` | the number's own webhook: `{"url"}` |
 //! | `POST /delivery` | moves a message's delivery on |
 //! | `POST /trailing-crlf` | `{"on":true}` |
 //! | `POST /snapshot` | writes the snapshot now, if one is kept |
@@ -169,6 +170,11 @@ async fn write(control: &Control, segments: &[&str], bytes: &[u8]) -> Result<Val
             let webhook: Webhook = parse(bytes)?;
             control.set_webhook(webhook.clone());
             Ok(json!(webhook))
+        }
+        ["messaging-webhook"] => {
+            let url = parse::<Value>(bytes)?["url"].as_str().map(str::to_owned);
+            control.set_messaging_webhook(url.clone());
+            Ok(json!({"url": url}))
         }
         ["delivery"] => delivery(control, &parse(bytes)?),
         ["trailing-crlf"] => {

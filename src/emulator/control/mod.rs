@@ -138,6 +138,11 @@ impl Control {
         debug_assert!(set.is_ok(), "the default service cannot be removed");
     }
 
+    /// Sets the number's own webhook, which every incoming message rings besides.
+    pub fn set_messaging_webhook(&self, url: Option<String>) {
+        self.hub.with(|core, _| core.messaging_url = url);
+    }
+
     /// Configures an address, as the REST API does.
     ///
     /// # Errors

@@ -2,8 +2,8 @@
 //! redact, delete) and the account.
 //!
 //! Times are RFC 2822, `num_media` and `num_segments` are text. Source: REST notes 1 and 2.4, read
-//! 2026-11-21. Status callbacks are not sent, and no message arrives anywhere: the emulator keeps it
-//! for whoever looks.
+//! 2026-11-21. No message arrives anywhere: the emulator keeps it for whoever looks, and says by status
+//! callbacks that it was sent and delivered.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -147,6 +147,8 @@ impl Call<'_> {
             }
             message
         });
+        let callback = form.filled("StatusCallback");
+        self.hub.progress(message["sid"].as_str().unwrap_or_default().to_owned(), callback);
         self.hub.record(Happening::PlainMessage {
             sid: message["sid"].as_str().unwrap_or_default().to_owned(),
             from: Pii::new(from.unwrap_or_default()),
@@ -238,7 +240,7 @@ const PLAIN_BODY_CHARS_MAX: usize = 1600;
 
 /// Counts segments: 160 characters of ASCII in one, 153 in each of several; 70 and 67 otherwise.
 /// The GSM alphabet is taken for ASCII (assumed close enough).
-fn segments_of(body: &str) -> usize {
+pub(in crate::emulator) fn segments_of(body: &str) -> usize {
     let (one, each) = if body.is_ascii() { (160, 153) } else { (70, 67) };
     let units = body.encode_utf16().count();
     if units <= one { 1 } else { units.div_ceil(each) }

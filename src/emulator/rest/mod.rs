@@ -10,6 +10,7 @@ pub mod fields;
 pub mod json;
 mod messages;
 mod messaging;
+pub(super) use messaging::segments_of;
 pub mod page;
 mod participants;
 pub mod path;

@@ -21,6 +21,10 @@ pub enum Scope {
     Service,
     /// One conversation's.
     Conversation,
+    /// A number's own, of the messaging API.
+    Number,
+    /// A message's status callback, of the messaging API.
+    Message,
 }
 
 impl Scope {
@@ -31,6 +35,8 @@ impl Scope {
             Self::Account => "account",
             Self::Service => "service",
             Self::Conversation => "conversation",
+            Self::Number => "number",
+            Self::Message => "message",
         }
     }
 }

@@ -213,3 +213,50 @@ async fn webhook_faults_duplicate_lose_mis_sign_and_swap() {
     assert_eq!((first.fields["Body"].as_str(), second.fields["Body"].as_str()), ("five", "four"));
     twilio.emulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn one_sms_arrives_as_a_message_and_as_a_conversations_event() {
+    let twilio = Twilio::start().await;
+    let mut receiver = Receiver::start(&twilio).await;
+    let control = twilio.control();
+    control.set_messaging_webhook(Some(receiver.url.clone()));
+    control.set_webhook(Webhook {
+        post_url: Some(receiver.url.clone()),
+        filters: Some(vec![crate::emulator::state::event::EventKind::MessageAdded]),
+        ..Webhook::default()
+    });
+    control.receive_sms(PHONE, OURS, "twice").await.unwrap();
+    let (one, other) = (receiver.next().await, receiver.next().await);
+    let (text, event) =
+        if one.fields.contains_key("EventType") { (other, one) } else { (one, other) };
+    assert!(text.is_signed && event.is_signed);
+    assert_eq!(text.content_type, "application/x-www-form-urlencoded");
+    assert!(text.fields["MessageSid"].starts_with("SM"));
+    assert_eq!((text.fields["Body"].as_str(), text.fields["FromCity"].as_str()), ("twice", ""));
+    assert!(event.fields["MessageSid"].starts_with("IM"));
+    twilio.emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_plain_messages_callbacks_follow_it_in_any_order() {
+    let twilio = Twilio::start().await;
+    let mut receiver = Receiver::start(&twilio).await;
+    let account = twilio.emulator.credentials().account_sid;
+    let path = format!("/2010-04-01/Accounts/{account}/Messages.json");
+    let fields = [("To", PHONE), ("From", OURS), ("Body", "x"), ("StatusCallback", &receiver.url)];
+    let fault = r#"{"where":{"place":"webhook","event_type":"messageStatus"},
+                    "do":{"action":"swap"}}"#;
+    twilio.control().add_fault(serde_json::from_str::<Fault>(fault).unwrap()).unwrap();
+    let (_, sent) = twilio.call("POST", &path, &fields).await;
+    let statuses = [receiver.next().await, receiver.next().await].map(|got| {
+        assert!(got.is_signed);
+        assert_eq!(got.fields["MessageSid"], sent["sid"].as_str().unwrap());
+        got.fields["MessageStatus"].clone()
+    });
+    let mut sorted = statuses.clone();
+    sorted.sort();
+    assert_eq!(sorted, ["delivered", "sent"]);
+    let shown = twilio.call("GET", sent["uri"].as_str().unwrap(), &[]).await.1;
+    assert_eq!(shown["status"], "delivered");
+    twilio.emulator.shutdown().await;
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::request::{Request, request};
+use super::request::{Product, Request, request};
 use crate::clock::Clock;
 use crate::emulator::state::Target;
 use crate::emulator::state::command::Amendment;
@@ -115,14 +115,14 @@ impl Caller {
     pub async fn call(
         &self,
         target: &Target,
-        fields: &[(String, Pii)],
+        content: (Product, &[(String, Pii)]),
         delivery_id: &str,
         mis_sign: bool,
     ) -> Answer {
         let wrong = SecretString::from("not the auth token".to_owned());
         let key = if mis_sign { &wrong } else { &self.auth_token };
         let started = self.clock.now();
-        let result = self.send(request(target, fields, key, delivery_id)).await;
+        let result = self.send(request(target, content, key, delivery_id)).await;
         Answer { result, elapsed: self.clock.now().since(started) }
     }
 

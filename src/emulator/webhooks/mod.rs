@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::caller::{Answer, Caller};
 use self::lanes::Lanes;
+pub use self::request::Product;
 use super::hub::Hub;
 use super::record::Happening;
 use super::state::Target;
-use super::state::event::EventKind;
 use crate::pii::Pii;
 use crate::twilio::sid::ConversationSid;
 
@@ -33,7 +33,9 @@ pub struct Outgoing {
     /// Where it goes.
     pub target: Target,
     /// The event.
-    pub kind: EventKind,
+    pub event: &'static str,
+    /// Which product sends.
+    pub product: Product,
     /// The conversation, which gives the order.
     pub conversation: Option<ConversationSid>,
     /// All fields.
@@ -98,7 +100,7 @@ fn line_up(hub: &Weak<Hub>, lanes: &mut Lanes<String, Lane, Outgoing>, item: Out
         && let Some(hub) = hub.upgrade()
     {
         hub.record(Happening::WebhookLost {
-            event_type: lost.kind.as_str(),
+            event_type: lost.event,
             reason: "too many webhooks wait",
         });
     }
@@ -121,19 +123,21 @@ pub(super) async fn call(hub: &Weak<Hub>, caller: &Caller, item: &Outgoing) -> A
     record(Happening::WebhookSent {
         delivery_id: item.delivery_id.clone(),
         scope: item.target.scope.as_str(),
-        event_type: item.kind.as_str(),
+        event_type: item.event,
         conversation_sid: item.conversation,
         url: item.target.url.clone(),
         fields: item.fields.clone(),
     });
-    let answer = caller.call(&item.target, &item.fields, &item.delivery_id, item.mis_sign).await;
+    let answer = caller
+        .call(&item.target, (item.product, &item.fields), &item.delivery_id, item.mis_sign)
+        .await;
     let (status, error) = match &answer.result {
         Ok((status, _)) => (Some(*status), None),
         Err(failure) => (None, Some(failure.as_str())),
     };
     record(Happening::WebhookAnswered {
         delivery_id: item.delivery_id.clone(),
-        event_type: item.kind.as_str(),
+        event_type: item.event,
         status,
         error,
         elapsed_ms: u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX),

@@ -17,6 +17,24 @@ use crate::twilio::signature::{self, Algorithm, Body};
 const CONTENT_TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
 const USER_AGENT: &str = "TwilioProxy/1.1";
 
+/// Which product sends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Product {
+    /// Conversations.
+    Conversations,
+    /// The messaging API.
+    Messaging,
+}
+
+impl Product {
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Conversations => CONTENT_TYPE,
+            Self::Messaging => "application/x-www-form-urlencoded",
+        }
+    }
+}
+
 /// A request, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -51,7 +69,7 @@ pub fn fields(account: AccountSid, occurrence: &Occurrence) -> Vec<(String, Pii)
 #[must_use]
 pub fn request(
     target: &Target,
-    fields: &[(String, Pii)],
+    (product, fields): (Product, &[(String, Pii)]),
     auth_token: &SecretString,
     delivery_id: &str,
 ) -> Request {
@@ -69,7 +87,7 @@ pub fn request(
             (format!("{configured}{separator}{}", form.replace("%3A", ":")), String::new())
         }
         HookMethod::Post => {
-            headers.push(("Content-Type", CONTENT_TYPE.to_owned()));
+            headers.push(("Content-Type", product.content_type().to_owned()));
             (configured, form)
         }
     };
@@ -101,7 +119,7 @@ mod tests {
                 ("Attributes".to_owned(), Pii::new("{}")),
             ];
             let token = SecretString::from("token".to_owned());
-            let request = request(&target, &fields, &token, "id");
+            let request = request(&target, (Product::Conversations, &fields), &token, "id");
             let signature = request
                 .headers
                 .iter()
