@@ -47,7 +47,7 @@ def refused(status, code, act):
 def access():
     """wrong credentials are 401 with code 20003"""
     stranger = client(READY["account_sid"], "wrong")
-    refused(401, 20003, lambda: stranger.conversations.v1.conversations.list(limit=1))
+    refused(401, 20003, stranger.conversations.v1.services(READY["chat_service_sid"]).fetch)
 
 
 def conversation():
