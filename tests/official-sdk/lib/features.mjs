@@ -11,6 +11,11 @@ const AT_ONCE = 6;
 
 export class Features {
   #all = [];
+  #atOnce;
+
+  constructor(atOnce = AT_ONCE) {
+    this.#atOnce = atOnce;
+  }
 
   /** Adds a feature; `options.alone` keeps others away while it runs. */
   add(name, check, options = {}) {
@@ -48,7 +53,7 @@ export class Features {
     const worker = async () => {
       for (let feature = waiting.shift(); feature; feature = waiting.shift()) await one(feature);
     };
-    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    await Promise.all(Array.from({ length: this.#atOnce }, worker));
     for (const feature of chosen.filter((each) => each.alone)) await one(feature);
     await world.emulator.close();
     for (const error of stray) {

@@ -1,0 +1,119 @@
+// What one can do on the page with the phones.
+
+import assert from "node:assert/strict";
+
+import { pause, until } from "../lib/features.mjs";
+
+const ANSWER_MS_MAX = 20_000;
+
+export function phonePage(features) {
+  features.add("an SMS typed on a phone is answered", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    await phone.write("hello bot");
+    const shown = await answered(phone, 1);
+    assert.equal(shown[0], "you: hello bot");
+    assert.match(shown[1], /^bot: .*hello bot/);
+  });
+
+  features.add("after the socket was dropped an SMS has exactly one answer", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    await phone.write("before the drop");
+    await answered(phone, 1);
+    await page.getByRole("button", { name: "Drop all sockets" }).click();
+    await page.getByText("Drop all sockets: done.").waitFor();
+    await phone.write("after the drop");
+    await answered(phone, 2);
+    // Long enough for the socket to come back and for a second answer, were there one.
+    await page.getByText(/^Connected: /).waitFor({ timeout: ANSWER_MS_MAX });
+    await pause(1_500);
+    const answers = (await phone.shown()).filter((each) => each.startsWith("bot: "));
+    assert.equal(answers.length, 2, `answers: ${answers}`);
+    assert.match(answers[1], /after the drop/);
+  }, { alone: true });
+
+  features.add("a send that is stored and then broken has exactly one answer", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    await page.getByRole("button", { name: "Store the next socket send, then break" }).click();
+    await page.getByText("then break: done.").waitFor();
+    await phone.write("once only");
+    await answered(phone, 1);
+    await pause(3_000);
+    assert.equal((await phone.shown()).filter((each) => each.startsWith("bot: ")).length, 1);
+    await page.getByRole("button", { name: "Clear waiting faults" }).click();
+  }, { alone: true });
+
+  features.add("a phone is used by keyboard alone", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    await page.keyboard.press("Tab");
+    for (let presses = 0; presses < 60; presses += 1) {
+      if (await phone.text.evaluate((node) => node === document.activeElement)) break;
+      await page.keyboard.press("Tab");
+    }
+    await page.keyboard.type("by keyboard");
+    await page.keyboard.press("Enter");
+    const shown = await answered(phone, 1);
+    assert.equal(shown[0], "you: by keyboard");
+  });
+
+  features.add("a WhatsApp phone and an SMS phone have conversations of their own", async (browser) => {
+    const page = await browser.page();
+    const phones = [await browser.addPhone(page), await browser.addPhone(page, "WhatsApp")];
+    for (const [number, phone] of phones.entries()) await phone.write(`from phone ${number}`);
+    for (const [number, phone] of phones.entries()) {
+      const shown = await answered(phone, 1);
+      assert.ok(shown.every((each) => each.includes(`from phone ${number}`)), `${shown}`);
+    }
+  });
+
+  features.add("the timeline shows ticks, the webhooks how they were answered", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    await phone.write("for the timeline");
+    await answered(phone, 1);
+    const number = phone.name.split(" ")[1];
+    await page.getByRole("region", { name: "Conversations" }).getByRole("button", { name: number }).first().click();
+    await page.getByRole("list", { name: "Timeline" }).getByText("✓✓ delivered").waitFor();
+    await page.locator("#webhooks").getByText(/^200 in /).first().waitFor();
+  });
+
+  features.add("the page fits a phone's width", async (browser) => {
+    const page = await browser.page({ width: 360 });
+    const phone = await browser.addPhone(page);
+    await phone.write("narrow");
+    await answered(phone, 1);
+    const width = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(width <= 360, `is ${width} pixels wide`);
+  });
+
+  features.add("every control has a name", async (browser) => {
+    const page = await browser.page();
+    const nameless = await page.evaluate(() =>
+      [...document.querySelectorAll("button, input, select, textarea")]
+        .filter((node) => !(node.ariaLabel || node.textContent.trim() || node.labels?.[0]?.textContent.trim()))
+        .map((node) => node.outerHTML));
+    assert.deepEqual(nameless, []);
+  });
+
+  features.add("nothing is loaded from elsewhere", async (browser) => {
+    const page = await browser.page();
+    const elsewhere = [];
+    page.on("request", (request) => {
+      if (!request.url().startsWith(browser.address)) elsewhere.push(request.url());
+    });
+    await page.reload();
+    await page.getByText("live", { exact: true }).waitFor();
+    assert.deepEqual(elsewhere, []);
+  });
+}
+
+async function answered(phone, answers) {
+  const enough = async () => {
+    const shown = await phone.shown();
+    return shown.filter((each) => each.startsWith("bot: ")).length >= answers && shown;
+  };
+  return until(`answer ${answers} on ${phone.name}`, enough, ANSWER_MS_MAX);
+}

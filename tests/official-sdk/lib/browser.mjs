@@ -1,0 +1,97 @@
+// Chromium with the page of the phones. `CHIMEIN_PHONES` is the page's address, `CHIMEIN_CHROMIUM` the program.
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { chromium } from "playwright-core";
+
+const FLAGS = [
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-gpu",
+  "--disable-quic",
+  "--disable-sync",
+  "--no-first-run",
+];
+
+let numbers = 0;
+
+export class Browser {
+  #pages = [];
+
+  static async open() {
+    const profile = await mkdtemp(join(tmpdir(), "chimein-browser-"));
+    const context = await chromium.launchPersistentContext(profile, {
+      args: FLAGS,
+      chromiumSandbox: false,
+      executablePath: process.env.CHIMEIN_CHROMIUM ?? "/usr/bin/chromium",
+      headless: true,
+    });
+    return new Browser(context, profile);
+  }
+
+  constructor(context, profile) {
+    this.context = context;
+    this.profile = profile;
+    this.address = process.env.CHIMEIN_PHONES;
+    this.emulator = { close: () => this.close() };
+  }
+
+  apart() {
+    return new Browser(this.context, this.profile);
+  }
+
+  /** The page, live, in a tab of its own. */
+  async page(options = {}) {
+    const page = await this.context.newPage();
+    this.#pages.push(page);
+    page.on("pageerror", (error) => process.emit("uncaughtException", error));
+    if (options.width) await page.setViewportSize({ width: options.width, height: 700 });
+    await page.goto(this.address);
+    await page.getByText("live", { exact: true }).waitFor();
+    return page;
+  }
+
+  /** Adds a phone that nobody else has; gives its number. */
+  async addPhone(page, channel = "SMS") {
+    numbers += 1;
+    const number = `+1555777${String(1000 + numbers)}`;
+    await page.getByLabel("Channel").selectOption(channel);
+    await page.getByLabel("Number of the phone").fill(number);
+    await page.getByRole("button", { name: "Add phone" }).click();
+    return new Phone(page, `${channel} ${number}`);
+  }
+
+  async leaveAll() {
+    await Promise.allSettled(this.#pages.map((page) => page.close()));
+  }
+
+  async close() {
+    await this.context.close();
+    await rm(this.profile, { recursive: true, force: true });
+  }
+}
+
+/** One phone on the page. */
+class Phone {
+  constructor(page, name) {
+    this.name = name;
+    this.text = page.getByLabel(`Message from ${name}`);
+    this.bubbles = page.getByRole("list", { name: `Messages of ${name}` }).getByRole("listitem");
+    this.send = page.getByRole("article", { name }).getByRole("button", { name: "Send" });
+  }
+
+  /** Types a text and sends it. */
+  async write(text) {
+    await this.text.fill(text);
+    await this.send.click();
+  }
+
+  /** What it shows, oldest first: `you: …` or `<author>: …`. */
+  async shown() {
+    const bubbles = await this.bubbles.evaluateAll((nodes) =>
+      nodes.map((node) => [node.querySelector(".meta").textContent, node.firstChild.textContent]));
+    return bubbles.map(([who, text]) => `${who === "you" ? "you" : "bot"}: ${text}`);
+  }
+}
