@@ -5,6 +5,7 @@
 //! sends under way end, the store is closed. What does not end within the grace stays on disk and
 //! comes again. This is the only place where the rooms' drivers meet.
 
+mod account;
 mod build;
 mod ears;
 mod gauges;
@@ -28,6 +29,7 @@ use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::Metrics;
 use crate::{admin, http, twilio};
 
+pub use self::account::rest_options;
 pub use self::health::Health;
 
 /// How many stages the journal keeps: a few thousand messages' worth in about a mebibyte.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use url::Url;
 
 use super::Error;
+use super::account::rest_options;
 use super::ears::{self, Ear};
 use super::health::Health;
 use super::intake::StoreFirst;
@@ -18,7 +18,7 @@ use crate::agent::http::HttpAgent;
 use crate::agent::standard_webhooks::{Secret, SecretError};
 use crate::agent::{self, Agent, later};
 use crate::config::Settings;
-use crate::config::kinds::{AgentKind, Listen, RestAuth};
+use crate::config::kinds::{AgentKind, Listen};
 use crate::config::settings::Twilio;
 use crate::pipeline::admit::Admission;
 use crate::pipeline::catch_up::CatchUp;
@@ -101,7 +101,7 @@ impl Parts<'_> {
         let (tls, roots) = tls::client_config()?;
         tracing::debug!(reason = ?roots, "trusted roots are loaded");
         let clock = self.notes.clock;
-        let rest = rest::Client::new(self.rest_options(), tls.clone(), clock, None)?;
+        let rest = rest::Client::new(rest_options(&self.twilio.account), tls.clone(), clock, None)?;
         let agent = self.agent(&tls)?;
         let doors = self.doors();
         let ears = ears::open(self, &tls);
@@ -221,38 +221,6 @@ impl Parts<'_> {
             authors: Authors::new(self.identities()),
             webhook_grace: self.settings.turns.webhook_grace,
             notes: self.notes.clone(),
-        }
-    }
-
-    fn rest_options(&self) -> rest::Options {
-        let account = &self.twilio.account;
-        let credentials = match account.rest_auth {
-            RestAuth::Token => rest::Credentials::AuthToken(account.auth_token.clone()),
-            RestAuth::Key => rest::Credentials::ApiKey {
-                sid: account.api_key,
-                secret: account.api_secret.clone(),
-            },
-        };
-        let place = |given: Option<&Url>, product: &str| {
-            let region = account.region.as_ref().map(|name| name.as_str());
-            let edge = account.edge.as_ref().map(|name| name.as_str());
-            given.cloned().unwrap_or_else(|| {
-                let host = rest::host(product, region, edge);
-                Url::parse(&format!("https://{host}"))
-                    .expect("settings take only names that can be part of a host")
-            })
-        };
-        let conversations = account.conversations_base_url.as_ref().map(|base| base.url());
-        let api = account.api_base_url.as_ref().map(|base| base.url());
-        rest::Options {
-            conversations_base_url: place(conversations, "conversations"),
-            api_base_url: place(api, "api"),
-            chat_service_sid: Some(account.chat_service_sid),
-            connect_timeout: account.connect_timeout,
-            request_timeout: account.request_timeout,
-            response_bytes_max: account.response_bytes_max.0,
-            in_flight_max: account.requests_max.get(),
-            ..rest::Options::new(account.account_sid, credentials)
         }
     }
 

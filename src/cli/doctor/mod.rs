@@ -5,7 +5,6 @@
 //! because an earlier one failed is left out. Exit code 0 if nothing failed (warnings do not count), 1
 //! otherwise. No line holds a secret, a query or a user's name of a URL.
 
-mod account;
 mod finding;
 mod local;
 mod remote;

@@ -9,9 +9,9 @@ use reqwest::header::DATE;
 use url::Url;
 
 use super::Error;
-use super::account::rest_options;
 use super::finding::Finding;
 use super::local::place_of;
+use crate::app;
 use crate::clock::{Clock, Timestamp};
 use crate::config::settings::{Twilio, Webhook};
 use crate::pii::Pii;
@@ -38,7 +38,7 @@ pub(super) async fn examine(
     webhook: &Webhook,
     clock: Clock,
 ) -> Result<Vec<Finding>, Error> {
-    let options = rest_options(&twilio.account);
+    let options = app::rest_options(&twilio.account);
     let base = options.conversations_base_url.clone();
     let (tls, _) = tls::client_config()?;
     let rest = rest::Client::new(options, tls.clone(), clock, None)?;

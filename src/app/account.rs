@@ -7,7 +7,8 @@ use crate::config::settings::Account;
 use crate::twilio::rest;
 
 /// Says where to ask and as whom.
-pub(super) fn rest_options(account: &Account) -> rest::Options {
+#[must_use]
+pub fn rest_options(account: &Account) -> rest::Options {
     let credentials = match account.rest_auth {
         RestAuth::Token => rest::Credentials::AuthToken(account.auth_token.clone()),
         RestAuth::Key => {
@@ -25,6 +26,7 @@ pub(super) fn rest_options(account: &Account) -> rest::Options {
         connect_timeout: account.connect_timeout,
         request_timeout: account.request_timeout,
         response_bytes_max: account.response_bytes_max.0,
+        in_flight_max: account.requests_max.get(),
         ..rest::Options::new(account.account_sid, credentials)
     }
 }
