@@ -91,58 +91,37 @@ pub(super) async fn serve(
         body: serde_json::from_slice(&payload).unwrap_or_default(),
         mutation: mutation.clone(),
     };
-    let segments = path::segments(&request.path).unwrap_or_default();
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let is_subscription =
-        segments == ["v4", "Subscriptions"] && request.method.eq_ignore_ascii_case("POST");
     let answer = match &fault {
         Some(Action::BreakBefore) => return Err(Broken),
         Some(Action::Answer { status, code, .. }) => {
             Some(Answer::json(*status, fault_body(*status, *code)))
         }
-        // Events follow the reply, so both are put in line at once.
-        Some(Action::Silence | Action::AnswerAfter { .. } | Action::BreakAfter)
-        | None
-        | Some(_)
-            if is_subscription =>
-        {
-            let silent = matches!(fault, Some(Action::Silence));
-            if !silent {
-                subscriptions::serve(&call, &id);
-            }
-            None
+        Some(_) | None => {
+            let is_silent = matches!(fault, Some(Action::Silence));
+            call.answer(&id, &request.path, &payload, is_silent).await
         }
-        Some(_) | None => Some(match call.route(&segments, &payload).await {
-            Ok(answer) => answer,
-            Err(refusal) => Answer::json(refusal.status(), refusal.body()),
-        }),
     };
     let answer = answer.map(|answer| answer.spoilt(hub));
-    let status = answer.as_ref().map(|answer| answer.status);
-    let broken = matches!(fault, Some(Action::BreakAfter));
-    let silent = matches!(fault, Some(Action::Silence));
+    let eaten = matches!(fault, Some(Action::BreakAfter | Action::Silence));
+    let status = answer.as_ref().map_or(202, |answer| answer.status);
     hub.record(Happening::SocketRequest {
         conn_id: who.conn_id,
         method: request.method.clone(),
         path: Pii::new(shown_path(&request)),
         body: Pii::new(String::from_utf8_lossy(&payload)),
         mutation_id: mutation,
-        status: if broken || silent { None } else { status.or(Some(202)) },
+        status: (!eaten).then_some(status),
     });
-    match (answer, fault) {
-        (_, Some(Action::BreakAfter)) => Err(Broken),
-        (_, Some(Action::Silence)) => Ok(()),
+    let answer = match (answer, fault) {
+        (_, Some(Action::BreakAfter)) => return Err(Broken),
+        (_, Some(Action::Silence)) | (None, _) => return Ok(()),
         (Some(_), Some(Action::AnswerAfter { status, code })) => {
-            let answer = Answer::json(status, fault_body(status, code));
-            hub.with(|core, _| reply(core, who, &id, answer));
-            Ok(())
+            Answer::json(status, fault_body(status, code))
         }
-        (Some(answer), _) => {
-            hub.with(|core, _| reply(core, who, &id, answer));
-            Ok(())
-        }
-        (None, _) => Ok(()),
-    }
+        (Some(answer), _) => answer,
+    };
+    hub.with(|core, _| reply(core, who, &id, answer));
+    Ok(())
 }
 
 /// Puts a reply frame in line.
@@ -200,6 +179,29 @@ fn query(request: &HttpRequest) -> BTreeMap<String, String> {
 type Answered = Result<Answer, Refusal>;
 
 impl Call<'_> {
+    /// Does what is asked. A subscription has replied by itself then: its events follow the reply,
+    /// so both are put in line at once.
+    async fn answer(
+        &self,
+        id: &str,
+        path: &str,
+        payload: &[u8],
+        is_silent: bool,
+    ) -> Option<Answer> {
+        let segments = path::segments(path).unwrap_or_default();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if segments == ["v4", "Subscriptions"] && self.method.eq_ignore_ascii_case("POST") {
+            if !is_silent {
+                subscriptions::serve(self, id);
+            }
+            return None;
+        }
+        Some(match self.route(&segments, payload).await {
+            Ok(answer) => answer,
+            Err(refusal) => Answer::json(refusal.status(), refusal.body()),
+        })
+    }
+
     async fn route(&self, segments: &[&str], payload: &[u8]) -> Answered {
         match (segments, self.method) {
             (["Client", "v2", "Configuration"], "GET") => self.configuration(),
