@@ -62,6 +62,29 @@ function events(features) {
     }, { alone: true });
   }
 
+  features.add("what a frozen connection held back comes when it thaws", async (world) => {
+    const identity = world.name("frozen");
+    const { sid, client } = await world.seat(identity);
+    const heard = collected(client, "messageAdded");
+    await world.emulator.order("POST", "sockets", { do: "freeze", identity });
+    for (const body of ["one", "two"]) await world.say(sid, "system", body);
+    await pause(300);
+    assert.deepEqual(heard, []);
+    await world.emulator.order("POST", "sockets", { do: "thaw", identity });
+    await until("both", () => heard.length === 2);
+    assert.equal(client.connectionState, "connected");
+  });
+
+  features.add("frames are read with and without a line end behind them", async (world) => {
+    const { sid, client } = await world.seat(world.name("reader"));
+    const heard = collected(client, "messageAdded");
+    for (const on of [false, true]) {
+      await world.emulator.order("POST", "trailing-crlf", { on });
+      await world.say(sid, "system", `${on}`);
+      await until(`with ${on}`, () => heard.some((message) => message.body === `${on}`));
+    }
+  }, { alone: true });
+
   for (const action of ["interrupt", "overtake"]) {
     features.add(`the replay brings everything through a fault that does ${action}`, async (world) => {
       const identity = world.name(action);

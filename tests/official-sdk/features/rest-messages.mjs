@@ -127,6 +127,22 @@ export function restMessages(features) {
     await until("delivered", async () => (await message.fetch()).delivery?.delivered === "all");
   });
 
+  features.add("free text to WhatsApp needs a message of the user in the last day", async (world) => {
+    const sid = await world.conversation();
+    const [address, proxy] = [`whatsapp:${world.phone()}`, `whatsapp:${world.phone()}`];
+    await world.service.conversations(sid).participants.create({
+      "messagingBinding.address": address,
+      "messagingBinding.proxyAddress": proxy,
+    });
+    const early = await world.say(sid, "system", "out of the blue");
+    const receipts = () => world.service.conversations(sid).messages(early.sid).deliveryReceipts.list();
+    await until("failed with 63016", async () => (await receipts())[0]?.errorCode === 63016);
+    await world.emulator.sms(address, proxy, "hello");
+    const made = await world.say(sid, "system", "an answer");
+    const message = world.service.conversations(sid).messages(made.sid);
+    await until("delivered", async () => (await message.fetch()).delivery?.delivered === "all");
+  });
+
   features.add("a 429 is tried again by the helper and the message stored once", async (world) => {
     const sid = await world.conversation();
     await world.emulator.fault({ place: "rest", method: "POST", path: `${sid}/Messages` }, { action: "answer", status: 429, code: 20429 }, 2);
