@@ -78,6 +78,7 @@ pub struct Book<O> {
     renewals: VecDeque<(Moment, Vec<u32>)>,
     resting: VecDeque<(Moment, u32)>,
     live: usize,
+    at_rest: usize,
     retried: usize,
     next_correlation: u64,
     batch_max: Option<usize>,
@@ -124,6 +125,7 @@ impl<O: Copy> Book<O> {
             renewals: VecDeque::new(),
             resting: VecDeque::new(),
             live: 0,
+            at_rest: 0,
             retried: 0,
             next_correlation: first_correlation,
             batch_max: None,
@@ -201,10 +203,11 @@ impl<O: Copy> Book<O> {
         }
     }
 
-    /// How many objects are wanted and not live.
+    /// How many objects are to be live and are not yet. Those that rest after a failure do not
+    /// count: nothing but time helps them.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.by_sid.len() - self.live
+        self.by_sid.len() - self.live - self.at_rest
     }
 
     /// The connection is up: everything is asked for again.
@@ -221,7 +224,7 @@ impl<O: Copy> Book<O> {
                 self.wanted.push_back(u32::try_from(slot).unwrap_or(u32::MAX));
             }
         }
-        self.live = 0;
+        (self.live, self.at_rest) = (0, 0);
     }
 
     /// The connection is down: nothing is asked for.
@@ -315,6 +318,7 @@ impl<O: Copy> Book<O> {
         self.result(asked);
         if let Some(entry) = self.entry(id.0) {
             entry.state = State::Resting;
+            self.at_rest += 1;
         }
         if status == 404 {
             return Verdict::Gone;
@@ -425,6 +429,7 @@ impl<O: Copy> Book<O> {
             self.resting.pop_front();
             if let Some(entry) = self.entry(slot).filter(|entry| entry.state == State::Resting) {
                 entry.state = State::Wanted { ttl: false };
+                self.at_rest -= 1;
                 self.queue(now, slot, Duration::ZERO);
             }
         }
@@ -517,7 +522,8 @@ impl<O: Copy> Book<O> {
         match entry.state {
             State::Live => self.live -= 1,
             State::Asked { correlation_id } => self.result(correlation_id),
-            State::Wanted { .. } | State::Resting => {}
+            State::Resting => self.at_rest -= 1,
+            State::Wanted { .. } => {}
         }
     }
 
