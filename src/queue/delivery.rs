@@ -136,6 +136,22 @@ impl Delivery {
         }
     }
 
+    /// Waits until another job of the same lane is due, which goes out once this one is settled.
+    ///
+    /// Made for `select!` beside work that a newer job makes pointless.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] if the lease is over, noticed when the queue changes at the latest;
+    /// [`Error::Closed`] after the store is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn lane_grew(&self) -> Result<(), Error> {
+        self.leased.lease.grown().await
+    }
+
     async fn settle(mut self, settlement: Settlement) -> Result<Vec<Appended>, Error> {
         let answer = self.leased.lease.settle(settlement).await;
         self.settled = true;

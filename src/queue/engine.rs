@@ -70,6 +70,9 @@ pub(super) trait Lease: Send + Sync {
     /// Starts the time of the lease anew.
     fn extend(&self) -> BoxFuture<'_, Result<(), Error>>;
 
+    /// Waits until another job of the lane is due. Cancel safe.
+    fn grown(&self) -> BoxFuture<'_, Result<(), Error>>;
+
     /// Gives the job back; does nothing if the lease is over.
     fn give_back(&self);
 }

@@ -216,6 +216,13 @@ impl Lanes {
         Ok(())
     }
 
+    /// Says when the next job of a lease's lane is due, if one waits behind the one that is out.
+    pub(super) fn behind(&self, now: Moment, lease: LeaseId) -> Result<Option<Moment>, Lost> {
+        let _ = self.held(now, lease)?;
+        let waiting = self.lanes.get(&lease.lane).and_then(|lane| lane.jobs.front());
+        Ok(waiting.map(|job| job.not_before))
+    }
+
     /// Begins to settle: from here the lease cannot run out.
     pub(super) fn begin(&mut self, now: Moment, lease: LeaseId) -> Result<Begun, Lost> {
         let (job, until) = self.held(now, lease)?;

@@ -98,6 +98,24 @@ pub(super) async fn order_survives_reopen(harness: impl Harness) {
     assert_eq!(of("b"), ["1", "2", "3"]);
 }
 
+pub(super) async fn a_holder_is_told_when_its_lane_grows(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    append(&queue, job("a", "1")).await;
+    let first = next_is(&queue, "1").await;
+    append(&queue, job("b", "2")).await;
+    let other = next_is(&queue, "2").await;
+    let quiet = tokio::time::timeout(QUIET, first.lane_grew()).await;
+    assert!(quiet.is_err(), "another lane's job was told");
+    let (grew, _) = tokio::join!(soon(first.lane_grew()), append(&queue, job("a", "3")));
+    grew.unwrap();
+    soon(first.lane_grew()).await.unwrap();
+    first.ack().await.unwrap();
+    next_is(&queue, "3").await.ack().await.unwrap();
+    store.close().await;
+    assert!(matches!(soon(other.lane_grew()).await, Err(Error::Closed)));
+}
+
 pub(super) async fn queues_do_not_see_each_other(harness: impl Harness) {
     let store = harness.open().await;
     append(&store.queue(QueueName::Joins), job("a", "1")).await;

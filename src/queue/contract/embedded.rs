@@ -29,6 +29,7 @@ super::contract! {
         an_append_with_a_job_out_of_bounds_stores_nothing,
         one_job_of_a_lane_is_out_at_a_time_and_in_order,
         order_survives_reopen,
+        a_holder_is_told_when_its_lane_grows,
         queues_do_not_see_each_other,
         a_delayed_job_waits_and_holds_back_its_lane,
         a_duplicate_brings_a_waiting_job_forward,

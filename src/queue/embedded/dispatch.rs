@@ -3,6 +3,7 @@
 //! The lanes behind a lock that is held for a few map operations and never across an `.await`, and a
 //! bell for those who wait. Decides nothing; [`Lanes`](crate::queue::lanes::Lanes) does.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use crate::queue::{Append, Appended, Error, JobId, QueueName};
 pub(super) struct Dispatch {
     lanes: Mutex<Lanes>,
     bell: Notify,
+    /// Rung at every change, for those who watch a lane of theirs.
+    changed: Notify,
 }
 
 impl Dispatch {
@@ -36,7 +39,35 @@ impl Dispatch {
     pub(super) fn change<T>(&self, change: impl FnOnce(&mut Lanes) -> T) -> T {
         let result = change(&mut self.lanes());
         self.bell.notify_one();
+        self.changed.notify_waiters();
         result
+    }
+
+    /// Waits until a job is due behind a leased one. Cancel safe.
+    pub(super) async fn grown(
+        &self,
+        clock: Clock,
+        lease: LeaseId,
+        closed: &CancellationToken,
+    ) -> Result<(), Grown> {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // From here on no change is missed, also not one before the first poll.
+            let _ = changed.as_mut().enable();
+            if closed.is_cancelled() {
+                return Err(Grown::Closed);
+            }
+            let now = clock.now();
+            let due = self.lanes().behind(now, lease).map_err(|Lost| Grown::Lost)?;
+            if due.is_some_and(|due| due <= now) {
+                return Ok(());
+            }
+            tokio::select! {
+                () = changed => {}
+                () = clock.sleep_until_or_never(due) => {}
+                () = closed.cancelled() => {}
+            }
+        }
     }
 
     /// Waits for the next job. Cancel safe.
@@ -68,6 +99,14 @@ impl Dispatch {
             }
         }
     }
+}
+
+/// Why there is nothing to wait for behind a job.
+pub(super) enum Grown {
+    /// The lease is over.
+    Lost,
+    /// The store is closed.
+    Closed,
 }
 
 struct PassOn<'a>(&'a Notify);
@@ -126,6 +165,19 @@ impl Lease for EmbeddedLease {
             .dispatch(self.queue)
             .change(|lanes| lanes.extend(self.clock.now(), self.lease, self.lease_time));
         std::future::ready(extended.map_err(|Lost| Error::LeaseLost { id: self.id })).boxed()
+    }
+
+    fn grown(&self) -> BoxFuture<'_, Result<(), Error>> {
+        async {
+            let dispatch = self.shared.dispatch(self.queue);
+            dispatch.grown(self.clock, self.lease, &self.shared.closed).await.map_err(|why| {
+                match why {
+                    Grown::Lost => Error::LeaseLost { id: self.id },
+                    Grown::Closed => Error::Closed,
+                }
+            })
+        }
+        .boxed()
     }
 
     fn give_back(&self) {

@@ -180,6 +180,15 @@ fn a_job_behind_the_first_may_be_brought_forward_too() {
 }
 
 #[test]
+fn a_holder_sees_when_the_next_job_is_due() {
+    let (mut lanes, lease) = lane_in(In::Leased);
+    assert_eq!(lanes.behind(at(0), lease), Ok(None));
+    lanes.enter(at(0), &key("a"), Entry { not_before: at(5), ..entry(9) });
+    assert_eq!(lanes.behind(at(0), lease), Ok(Some(at(5))));
+    assert_eq!(lanes.behind(at(0) + LEASE, lease), Err(Lost), "the lease is over");
+}
+
+#[test]
 fn lanes_take_turns() {
     let mut lanes = Lanes::default();
     for (lane, seq) in [("a", 1), ("a", 2), ("a", 3), ("b", 4), ("b", 5), ("c", 6)] {
