@@ -27,6 +27,10 @@ async fn nothing_that_is_shown_holds_a_secret_a_number_or_a_text() {
 
     let mut shown = service.pages().await;
     shown.extend(service.commands().await);
+    for sentence in ["queued for CH", "twilio.credentials", "0 dead letters"] {
+        let is_told = shown.iter().any(|(_, text)| text.contains(sentence));
+        assert!(is_told, "no page or command tells {sentence:?}: {shown:?}");
+    }
     let log = service.stop().await;
     for sentence in ["service is up", "dead letter", "refused", "service has stopped"] {
         assert!(log.contains(sentence), "the log tells nothing of {sentence:?}:\n{log}");
