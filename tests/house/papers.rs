@@ -13,20 +13,45 @@ use super::{assert_none, files, read, root};
 const KEPT_WITH_SECRETS: &[&str] =
     &["TWILIO_ACCOUNT_SID", "TWILIO_API_KEY", "TWILIO_CHAT_SERVICE_SID"];
 
-const TABLE_START: &str = "<!-- configuration table: written from config/default.toml by `UPDATE=1 cargo test --test house` -->\n";
-const TABLE_END: &str = "<!-- end of the configuration table -->\n";
+/// A table of the README that is made of something else.
+struct Table {
+    start: &'static str,
+    end: &'static str,
+    text: String,
+}
 
 #[test]
 fn the_readme_has_the_manuals_table() {
+    compare(&Table {
+        start: "<!-- configuration table: written from config/default.toml by `UPDATE=1 cargo test --test house` -->\n",
+        end: "<!-- end of the configuration table -->\n",
+        text: manual::markdown(),
+    });
+}
+
+#[test]
+fn the_readme_has_the_emulators_table() {
+    let page = read("src/emulator/coverage.md");
+    let rows = page.lines().filter(|line| line.starts_with('|'));
+    compare(&Table {
+        start: "<!-- emulator table: written from src/emulator/coverage.md by `UPDATE=1 cargo test --test house` -->\n",
+        end: "<!-- end of the emulator table -->\n",
+        text: rows.map(|row| format!("{row}\n")).collect(),
+    });
+}
+
+/// Compares a table with what it is made of, or writes it anew.
+fn compare(table: &Table) {
     let readme = read("README.md");
-    let (before, rest) = readme.split_once(TABLE_START).expect("the table's start is marked");
-    let (table, after) = rest.split_once(TABLE_END).expect("the table's end is marked");
-    let expected = format!("\n{}\n", manual::markdown());
+    let (before, rest) = readme.split_once(table.start).expect("the table's start is marked");
+    let (found, after) = rest.split_once(table.end).expect("the table's end is marked");
+    let expected = format!("\n{}\n", table.text);
     if std::env::var_os("UPDATE").is_some() {
-        let written = format!("{before}{TABLE_START}{expected}{TABLE_END}{after}");
-        fs::write(root().join("README.md"), written).unwrap();
+        let (start, end) = (table.start, table.end);
+        fs::write(root().join("README.md"), format!("{before}{start}{expected}{end}{after}"))
+            .unwrap();
     } else {
-        assert_eq!(table, expected, "run UPDATE=1 cargo test --test house");
+        assert_eq!(found, expected, "run UPDATE=1 cargo test --test house -- --test-threads=1");
     }
 }
 
