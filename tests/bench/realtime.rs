@@ -54,6 +54,7 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
+    println!("{table}");
     let rate = runtime.block_on(through_socket());
     table.add_row([
         "frames to events, loopback socket".to_owned(),
@@ -91,7 +92,6 @@ fn live_core(conversations: usize) -> (Core, Server) {
         now = core.deadline().expect("something to wait for").max(now);
         drive(&mut core, &mut server, now, Input::Tick);
     }
-    while core.next_event().is_some() {}
     (core, server)
 }
 
@@ -133,6 +133,8 @@ fn drive(core: &mut Core, server: &mut Server, now: Moment, input: Input) {
             }
             Output::Probe(_) | Output::Disconnect(_) | Output::Answered(..) => {}
         }
+        // The owner takes events as they come.
+        while core.next_event().is_some() {}
     }
 }
 
@@ -183,13 +185,18 @@ async fn through_socket() -> u64 {
             for answer in server.frame(&frame) {
                 socket.send(Message::Binary(answer)).await.expect("sent");
             }
-            // The typing call is the start signal.
+            // The typing call is the start signal. Acknowledgements are read meanwhile, as a real
+            // server does.
             if path.as_deref() == Some("/typing") {
-                for bytes in frames(&mut server, MESSAGES) {
-                    socket.feed(Message::Binary(bytes)).await.expect("sent");
-                }
-                socket.flush().await.expect("sent");
-                while let Some(Ok(_)) = socket.next().await {}
+                let (mut to, mut from) = socket.split();
+                let write = async {
+                    for bytes in frames(&mut server, MESSAGES) {
+                        to.feed(Message::Binary(bytes)).await.expect("sent");
+                    }
+                    to.flush().await.expect("sent");
+                };
+                let read = async { while let Some(Ok(_)) = from.next().await {} };
+                futures::future::join(write, read).await;
                 return;
             }
         }
