@@ -203,7 +203,9 @@ async fn through_socket() -> u64 {
     });
     let url = format!("ws://{address}").parse().expect("a URL");
     let host = |name: &str| format!("https://{name}.example").parse().expect("a URL");
-    let config = Config::for_urls(url, host("aim"), host("cds"));
+    let mut config = Config::for_urls(url, host("aim"), host("cds"));
+    // Without room the client would read the list again, and this server only sends.
+    config.events_max = MESSAGES;
     let minter = rig::Rig::start().await.minter("bot");
     let (client, events) = Client::connect(config, minter, Arc::new(NoWatermarks));
     let mut watch = rig::Watch::new(events);
