@@ -20,15 +20,18 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use chimein::clock::{Clock, Moment};
 use chimein::http;
-use chimein::queue::{Append, JobId, Key, Queue, QueueName, Store, embedded};
+use chimein::pipeline::doors::Doors;
+use chimein::pipeline::notes::Notes;
+use chimein::pipeline::policy::authors::Authors;
+use chimein::queue::{QueueName, Store, embedded};
+use chimein::telemetry::journal::Journal;
 use chimein::telemetry::metrics::Metrics;
-use chimein::twilio::events::{Envelope, Event};
+use chimein::twilio::events::Envelope;
 use chimein::twilio::signature::{self, Algorithm, Body, Keys};
 use chimein::webhook::{Intake, Meta, Options, PublicBase, ROUTE, Unavailable, router};
 use comfy_table::Table;
 use futures::future::BoxFuture;
 use secrecy::SecretString;
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -280,8 +283,20 @@ fn serve(durable: bool) -> Result<(), Failure> {
             let mut options = Options::new(ACCOUNT.parse()?, keys);
             options.public_base = Some(PublicBase::new(BASE));
             let clock = Clock::start();
-            let intake = Joins { queue: store.queue(QueueName::Joins), clock };
-            router(options, Arc::new(intake), Metrics::new(), clock)
+            let notes = Notes {
+                journal: Journal::new(1024),
+                metrics: Metrics::new(),
+                clock,
+                tally: Arc::default(),
+            };
+            let doors = Doors {
+                joins: store.queue(QueueName::Joins),
+                inbox: store.queue(QueueName::Inbox),
+                authors: Authors::new(vec!["bot".to_owned()]),
+                webhook_grace: Duration::ZERO,
+                notes,
+            };
+            router(options, Arc::new(Pipeline(doors)), Metrics::new(), clock)
         } else {
             bare(Arc::new(keys))
         };
@@ -323,27 +338,13 @@ fn bare(keys: Arc<Keys>) -> Router {
     Router::new().route(ROUTE, post(check))
 }
 
-/// Appends a join job for each conversation, with the pipeline's id, lane and payload.
-struct Joins {
-    queue: Queue,
-    clock: Clock,
-}
+/// The pipeline's own doors, as the service has them; nobody joins what they store.
+struct Pipeline(Doors);
 
-impl Intake for Joins {
-    fn take(&self, event: Envelope, _meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>> {
+impl Intake for Pipeline {
+    fn take(&self, event: Envelope, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
-            let Event::ConversationAdded(conversation) = event.event else { return Ok(()) };
-            let sid = conversation.conversation_sid;
-            let job = Append {
-                id: JobId::digest("join", &[sid.as_bytes()]),
-                key: Key::new(sid.to_string()).map_err(Unavailable::new)?,
-                position: None,
-                not_before: None,
-                payload: json!({ "V1": { "conversation": sid, "at": self.clock.wall() } })
-                    .to_string()
-                    .into_bytes(),
-            };
-            self.queue.append(vec![job]).await.map_err(Unavailable::new).map(|_| ())
+            self.0.event_heard(event, meta.received_at).await.map_err(Unavailable::new)
         })
     }
 }
