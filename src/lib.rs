@@ -23,4 +23,5 @@ pub mod telemetry;
 pub mod twilio;
 
 pub mod clock;
+pub mod fault_points;
 pub mod pii;

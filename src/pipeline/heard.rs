@@ -7,6 +7,7 @@ use serde_json::Map;
 
 use crate::agent::{Media, Thread, TurnMessage};
 use crate::clock::Timestamp;
+use crate::fault_points::{self, Point};
 use crate::pii::Pii;
 use crate::pipeline::doors::{Doors, Seen};
 use crate::queue::Error;
@@ -44,6 +45,7 @@ impl Doors {
     ) -> Result<(), Error> {
         self.received(conversation, None, received, event);
         self.conversation_heard(conversation).await?;
+        fault_points::hit(Point::WebhookStored);
         self.notes.of_conversation(conversation, None, Stage::WebhookAcknowledged);
         Ok(())
     }
@@ -62,6 +64,7 @@ impl Doors {
                 self.conversation_heard(conversation),
                 self.messages_seen(vec![seen]),
             )?;
+            fault_points::hit(Point::WebhookStored);
         }
         self.notes.of_conversation(conversation, Some(sid), Stage::WebhookAcknowledged);
         Ok(())

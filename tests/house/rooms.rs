@@ -12,7 +12,7 @@ const LEVELS: &[&[&str]] = &[
     &["config"],
     &["telemetry"],
     &["twilio"],
-    &["clock", "pii"],
+    &["clock", "fault_points", "pii"],
 ];
 
 /// Uses that the design allows beside the order: the user, and the start of what is used.

@@ -17,6 +17,7 @@ use super::batch::{Batch, Effect, Settle, Write, WriteAnswer};
 use super::lock::Lock;
 use super::sweep::Sweep;
 use crate::clock::{Clock, Timestamp};
+use crate::fault_points::{self, Point};
 use crate::queue::{Appended, Error};
 
 /// How many calls wait for the writer before callers wait to be let in.
@@ -189,7 +190,9 @@ impl Writer {
             .map(|(write, _)| batch.apply(write))
             .collect::<rusqlite::Result<Vec<_>>>()?;
         let (seq_last, effects) = batch.into_effects();
+        fault_points::hit(Point::BeforeCommit);
         transaction.commit()?;
+        fault_points::hit(Point::Committed);
         self.seq_last = seq_last;
         Ok((answers, effects))
     }
