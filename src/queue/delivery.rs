@@ -64,6 +64,13 @@ impl Delivery {
         self.leased.redelivered
     }
 
+    /// Says whether a job with a lower position came into its lane since this one was delivered; given
+    /// back, this one comes after it.
+    #[must_use]
+    pub fn is_overtaken(&self) -> bool {
+        self.leased.lease.is_overtaken()
+    }
+
     /// Settles the job: done.
     ///
     /// # Errors

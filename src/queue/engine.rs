@@ -73,6 +73,9 @@ pub(super) trait Lease: Send + Sync {
     /// Waits until another job of the lane is due. Cancel safe.
     fn grown(&self) -> BoxFuture<'_, Result<(), Error>>;
 
+    /// Whether a job that goes before this one in its lane came in since it was leased.
+    fn is_overtaken(&self) -> bool;
+
     /// Gives the job back; does nothing if the lease is over.
     fn give_back(&self);
 }

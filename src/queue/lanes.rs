@@ -262,6 +262,18 @@ impl Lanes {
         }
     }
 
+    /// Whether a job that goes before a leased one in its lane came in since; false if the lease is
+    /// over.
+    pub(super) fn is_overtaken(&self, lease: LeaseId) -> bool {
+        let Some(lane) = self.lanes.get(&lease.lane) else { return false };
+        match lane.state {
+            State::Leased { job, token, .. } if token == lease.token => {
+                lane.jobs.front().is_some_and(|first| first.order() < job.order())
+            }
+            State::Leased { .. } | State::Waiting { .. } | State::Settling { .. } => false,
+        }
+    }
+
     /// Says when to call [`Lanes::take`] again if it gave nothing.
     pub(super) fn deadline(&self) -> Option<Moment> {
         let due = self.waiting.first().map(|&(due, _, _)| due);

@@ -22,7 +22,8 @@
 //! everything that waited when they came. The head of a lane that must wait (`not_before`,
 //! [`Delivery::retry_in`]) holds back what is behind it. Lanes do not hold up each other, and are
 //! served in the order in which they became ready. [`Delivery::lane_grew`] tells the holder of a job
-//! that the next one of its lane is due.
+//! that the next one of its lane is due, [`Delivery::is_overtaken`] that one came in which goes before
+//! its own; given back, its own comes after it.
 //!
 //! **Leases.** A delivery is leased for [`embedded::Options::lease`] and no other consumer sees it in
 //! that time. [`Delivery::extend`] starts the time anew; [`Delivery::keep_alive`] does it for as long

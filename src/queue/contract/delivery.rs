@@ -73,6 +73,28 @@ pub(super) async fn one_job_of_a_lane_is_out_at_a_time_and_in_order(harness: imp
     other.ack().await.unwrap();
 }
 
+pub(super) async fn a_delivery_is_told_of_an_earlier_job_and_can_let_it_pass(
+    harness: impl Harness,
+) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    let at = |position, name| Append { position: Some(position), ..job("a", name) };
+    append(&queue, at(5, "5")).await;
+    let five = next_is(&queue, "5").await;
+    append(&queue, at(6, "6")).await;
+    append(&queue, Append { position: Some(1), ..job("b", "other") }).await;
+    assert!(!five.is_overtaken(), "neither a later job nor another lane overtakes");
+    append(&queue, at(4, "4")).await;
+    assert!(five.is_overtaken());
+    next_is(&queue, "other").await.ack().await.unwrap();
+    drop(five);
+    for name in ["4", "5", "6"] {
+        let delivery = next_is(&queue, name).await;
+        assert!(!delivery.is_overtaken());
+        delivery.ack().await.unwrap();
+    }
+}
+
 pub(super) async fn order_survives_reopen(harness: impl Harness) {
     let store = harness.open().await;
     let queue = inbox(&store);

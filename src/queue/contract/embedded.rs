@@ -28,6 +28,7 @@ super::contract! {
         an_append_answers_for_each_job,
         an_append_with_a_job_out_of_bounds_stores_nothing,
         one_job_of_a_lane_is_out_at_a_time_and_in_order,
+        a_delivery_is_told_of_an_earlier_job_and_can_let_it_pass,
         order_survives_reopen,
         a_holder_is_told_when_its_lane_grows,
         queues_do_not_see_each_other,

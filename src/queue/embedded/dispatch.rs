@@ -180,6 +180,10 @@ impl Lease for EmbeddedLease {
         .boxed()
     }
 
+    fn is_overtaken(&self) -> bool {
+        self.shared.dispatch(self.queue).lanes().is_overtaken(self.lease)
+    }
+
     fn give_back(&self) {
         self.shared
             .dispatch(self.queue)
