@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::{StreamExt as _, stream};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Demo, Error, IDENTITY};
+use super::{Demo, Error, is_bot};
 use crate::clock::Clock;
 use crate::emulator::record::Happening;
 use crate::twilio::sid::ConversationSid;
@@ -74,7 +74,7 @@ pub async fn run(demo: &Demo, phones: u32) -> Result<ExitCode, Error> {
 
 fn answered(what: &Happening) -> Option<ConversationSid> {
     match what {
-        Happening::MessageAdded { conversation_sid, author, .. } if author.reveal() == IDENTITY => {
+        Happening::MessageAdded { conversation_sid, author, .. } if is_bot(author.reveal()) => {
             Some(*conversation_sid)
         }
         _ => None,

@@ -31,6 +31,8 @@ use crate::telemetry::log;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// The bot's identity in the demo.
 const IDENTITY: &str = "bot";
+/// How many conversations an identity is given here; Twilio allows 1,000.
+const SEATS: u32 = 900;
 
 /// What `chimein demo` is told.
 #[derive(Debug, clap::Args)]
@@ -107,7 +109,7 @@ impl Demo {
         let options = emulator::Options { listen: args.listen, ..emulator::Options::default() };
         let emulator = Emulator::start(options).await?;
         let folder = std::env::temp_dir().join(format!("chimein-demo-{}", Uuid::new_v4().simple()));
-        let environment = overlay(environment, &emulator, &folder);
+        let environment = overlay(environment, &emulator, &folder, args.many.unwrap_or(1));
         let report = config::load(None, &environment);
         let effective = report.effective.clone();
         let settings = report.into_settings()?;
@@ -176,7 +178,12 @@ fn remove(folder: &Path) {
 
 /// The environment with the emulator's addresses and credentials over it. The agent stays as the
 /// user has set it.
-fn overlay(environment: &Environment, emulator: &Emulator, folder: &Path) -> Environment {
+fn overlay(
+    environment: &Environment,
+    emulator: &Emulator,
+    folder: &Path,
+    phones: u32,
+) -> Environment {
     let (urls, credentials) = (emulator.urls(), emulator.credentials());
     let ours = [
         ("TWILIO_ENABLED", "true".to_owned()),
@@ -186,6 +193,7 @@ fn overlay(environment: &Environment, emulator: &Emulator, folder: &Path) -> Env
         ("TWILIO_API_SECRET", credentials.api_secret.expose_secret().to_owned()),
         ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
         ("TWILIO_IDENTITY", IDENTITY.to_owned()),
+        ("CHIMEIN_IDENTITY_POOL", pool(phones).join(",")),
         ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
         ("TWILIO_API_BASE_URL", urls.api.to_string()),
         ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
@@ -199,6 +207,16 @@ fn overlay(environment: &Environment, emulator: &Emulator, folder: &Path) -> Env
         .filter_map(|name| environment.get(name).map(|value| (name.to_owned(), value.to_owned())));
     let ours = ours.into_iter().chain(quiet).map(|(name, value)| (name.to_owned(), value));
     Environment::from_pairs(theirs.chain(ours))
+}
+
+/// Further identities, where one has not enough seats.
+fn pool(phones: u32) -> Vec<String> {
+    (2..=phones.div_ceil(SEATS)).map(|number| format!("{IDENTITY}-{number}")).collect()
+}
+
+/// Whether an author is the bot, under any identity of the pool.
+fn is_bot(author: &str) -> bool {
+    author == IDENTITY || author.strip_prefix(IDENTITY).is_some_and(|rest| rest.starts_with('-'))
 }
 
 /// Whether a variable would point the demo's service at something else than the emulator.

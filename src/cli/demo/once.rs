@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::timeline::Timeline;
-use super::{Demo, Error, IDENTITY, PATIENCE};
+use super::{Demo, Error, PATIENCE, is_bot};
 use crate::emulator::Received;
 use crate::emulator::record::Happening;
 
@@ -55,7 +55,7 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
 
 fn see(timeline: &mut Timeline, at: crate::clock::Timestamp, what: &Happening) {
     if let Happening::MessageAdded { author, .. } = what
-        && author.reveal() == IDENTITY
+        && is_bot(author.reveal())
     {
         timeline.visible(at);
     }
