@@ -173,10 +173,11 @@ impl Parts<'_> {
     ) {
         let (settings, notes) = (self.settings, self.notes);
         let marks = self.store.marks();
+        let catch_up = CatchUp { rest: rest.clone(), doors: doors.clone(), marks };
         let joins = Joins {
             rest: rest.clone(),
             seats: Arc::clone(seats),
-            catch_up: CatchUp { rest: rest.clone(), doors: doors.clone(), marks },
+            catch_up: catch_up.clone(),
             schedule: Schedule::new(settings.join.schedule.0.clone()),
             status: self.health.status(),
             notes: notes.clone(),
@@ -185,6 +186,7 @@ impl Parts<'_> {
         let turns = Turns {
             agent,
             seats: Arc::clone(seats),
+            catch_up,
             admission: Admission::new(settings.turns.stale_after, turns_per_minute),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             notes: notes.clone(),
@@ -194,6 +196,7 @@ impl Parts<'_> {
             rest: rest.clone(),
             seats: Arc::clone(seats),
             schedule: Schedule::new(send.schedule.0.clone()),
+            through: Arc::clone(&doors.through),
             paces: Paces::within(send.conversation_rate.get(), send.service_rate.get()),
             status: self.health.status(),
             notes: notes.clone(),
@@ -219,6 +222,7 @@ impl Parts<'_> {
             joins: self.store.queue(QueueName::Joins),
             inbox: self.store.queue(QueueName::Inbox),
             authors: Authors::new(self.identities()),
+            through: Arc::default(),
             webhook_grace: self.settings.turns.webhook_grace,
             notes: self.notes.clone(),
         }

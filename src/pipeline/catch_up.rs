@@ -5,6 +5,7 @@
 //! after the join.
 
 use crate::agent::{Media, Thread, TurnMessage};
+use crate::fault_points::{self, Point};
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::heard::attributes;
 use crate::queue::{self, Marks};
@@ -39,6 +40,27 @@ pub enum Error {
 }
 
 impl CatchUp {
+    /// Sees to it that every message before an index is known and stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`CatchUp::read`].
+    pub async fn fill(&self, conversation: ConversationSid, index: u64) -> Result<(), Error> {
+        let through = &self.doors.through;
+        if through.reaches(conversation, index) {
+            return Ok(());
+        }
+        if let Some(mark) = self.marks.read(&conversation.to_string()).await? {
+            through.raise(conversation, mark);
+        }
+        if !through.reaches(conversation, index) {
+            self.read(conversation).await?;
+            // Also if the message itself was removed meanwhile and the read ended before it.
+            through.raise(conversation, index.saturating_sub(1));
+        }
+        Ok(())
+    }
+
     /// Reads everything after the watermark into the inbox and raises the watermark.
     ///
     /// # Errors
@@ -56,8 +78,10 @@ impl CatchUp {
         let last = found.iter().map(|message| message.index).max();
         let seen = found.into_iter().map(|message| seen(conversation, message)).collect();
         let added = self.doors.messages_seen(seen).await?;
+        fault_points::hit(Point::CatchUpStored);
         if let Some(last) = last {
             self.marks.raise(&name, last).await?;
+            self.doors.through.raise(conversation, last);
         }
         Ok(added)
     }

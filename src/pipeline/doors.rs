@@ -4,6 +4,7 @@
 //! conversation becomes one join job, a message of somebody else becomes one turn job, however often
 //! and through whichever door it is seen. Nothing is thought about here but whose message it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::agent::{Thread, TurnMessage};
@@ -11,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::policy::authors::{Author, Authors};
 use crate::pipeline::record::{self, Inbound, Join};
+use crate::pipeline::through::Through;
 use crate::queue::{Append, Appended, Error, JobId, Queue};
 use crate::telemetry::journal::{Door, Stage};
 use crate::twilio::sid::ConversationSid;
@@ -26,6 +28,8 @@ pub struct Doors {
     pub authors: Authors,
     /// How long a message that only a webhook told of waits for the socket to bring those before it.
     pub webhook_grace: Duration,
+    /// How far each conversation is known.
+    pub through: Arc<Through>,
     /// Where the stages are noted.
     pub notes: Notes,
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::fault_points::{self, Point};
 use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::policy::outcome::{Class, Failure, Operation, classify};
@@ -87,8 +88,16 @@ enum Added<'a> {
 }
 
 impl Joins {
-    /// Adds the first identity of the pool that Twilio has room for.
+    /// Adds the first identity of the pool that Twilio has room for. Whoever of the pool sits there
+    /// already, by an attempt or a sweep that nobody remembers, stays the only one.
     async fn add(&self, conversation: ConversationSid) -> Added<'_> {
+        if self.seats.lines().len() > 1 {
+            match self.seats.find(&self.rest, conversation).await {
+                Ok(Some(line)) => return Added::Done(line, How::Already),
+                Ok(None) => {}
+                Err(error) => return Added::Refused(error),
+            }
+        }
         for line in self.seats.candidates(conversation) {
             let error = match self.rest.add_participant(conversation, &line.identity).await {
                 Ok(_) => return Added::Done(line, How::Added),
@@ -114,6 +123,7 @@ impl Joins {
         line: &Line,
         how: How,
     ) {
+        fault_points::hit(Point::BotAdded);
         self.seats.take(conversation, &line.identity);
         self.status.succeeded();
         self.notes.of_conversation(conversation, None, Stage::Joined { how });

@@ -13,6 +13,7 @@ use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Media, Thread, TurnMessage};
+use crate::fault_points::{self, Point};
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::heard::attributes;
 use crate::pipeline::record::ATTRIBUTE;
@@ -63,6 +64,7 @@ impl Listener {
                 return;
             }
             for (conversation, index) in through {
+                fault_points::hit(Point::EventsStored);
                 self.handled(conversation, index).await;
             }
         }
@@ -143,6 +145,7 @@ impl Listener {
     }
 
     async fn handled(&self, conversation: ConversationSid, index: u64) {
+        self.doors.through.raise(conversation, index);
         if let Err(error) = self.marks.raise(&conversation.to_string(), index).await {
             tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
                 "watermark could not be raised; messages may be looked at again");

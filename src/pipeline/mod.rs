@@ -30,5 +30,6 @@ pub mod seats;
 pub mod send;
 mod settle;
 pub mod status;
+pub mod through;
 pub mod turn;
 pub mod worker;

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pipeline::doors::Doors;
 use crate::pipeline::seats::Seats;
+use crate::pipeline::settle;
 use crate::queue;
 use crate::telemetry::chain::Chain;
 use crate::twilio::events::ConversationState;
@@ -22,6 +23,10 @@ use crate::twilio::sid::ConversationSid;
 
 /// The pause between two pages, so that a sweep over a large service never crowds out real work.
 const PAGE_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long to wait after a sweep that ended early: it may have been the one after a start, which
+/// finds what nobody else will tell.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What the sweep needs.
 pub struct Reconciler {
@@ -59,23 +64,35 @@ impl Reconciler {
     /// Sweeps at once and then again after every interval, until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         loop {
+            let swept = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                swept = self.sweep() => swept,
+            };
+            let pause = self.pause_after(swept);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                swept = self.sweep() => match swept {
-                    Ok(found) if found.missing > 0 => tracing::info!(
-                        count = found.missing, "sweep found conversations without the bot"),
-                    Ok(found) => tracing::debug!(count = found.open, "sweep found nothing missing"),
-                    Err(error) => tracing::warn!(
-                        error = %Chain(&error),
-                        retry_in_ms = crate::pipeline::settle::millis(self.interval),
-                        "sweep ended early; the next one starts anew"),
-                },
+                () = tokio::time::sleep(pause) => {}
             }
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(self.interval) => {}
+        }
+    }
+
+    fn pause_after(&self, swept: Result<Found, Error>) -> Duration {
+        match swept {
+            Ok(found) if found.missing > 0 => {
+                tracing::info!(count = found.missing, "sweep found conversations without the bot");
+                self.interval
+            }
+            Ok(found) => {
+                tracing::debug!(count = found.open, "sweep found nothing missing");
+                self.interval
+            }
+            Err(error) => {
+                let pause = RETRY_AFTER.min(self.interval);
+                tracing::warn!(error = %Chain(&error), retry_in_ms = settle::millis(pause),
+                    "sweep ended early; another one starts soon");
+                pause
             }
         }
     }
@@ -86,20 +103,27 @@ impl Reconciler {
     ///
     /// If a page could not be read or a join not be stored; what was found before stays found.
     pub async fn sweep(&self) -> Result<Found, Error> {
+        // The seats are read last: a join under way meanwhile makes a seat, never a missing one.
+        let open = self.open().await?;
         let seated = self.seated().await?;
-        let mut found = Found::default();
-        let mut pages = self.rest.list_conversations(ConversationFilter::default());
-        while let Some(page) = pages.next().await? {
-            for conversation in page.into_iter().filter(|found| is_open(found.state)) {
-                found.open += 1;
-                if !seated.contains(&conversation.sid) {
-                    found.missing += 1;
-                    self.doors.conversation_missed(conversation.sid).await?;
-                }
-            }
-            tokio::time::sleep(PAGE_PAUSE).await;
+        let mut found = Found { open: open.len(), missing: 0 };
+        for conversation in open.into_iter().filter(|sid| !seated.contains(sid)) {
+            found.missing += 1;
+            self.doors.conversation_missed(conversation).await?;
         }
         Ok(found)
+    }
+
+    /// The service's open conversations.
+    async fn open(&self) -> Result<Vec<ConversationSid>, Error> {
+        let mut open = Vec::new();
+        let mut pages = self.rest.list_conversations(ConversationFilter::default());
+        while let Some(page) = pages.next().await? {
+            let found = page.into_iter().filter(|found| is_open(found.state));
+            open.extend(found.map(|found| found.sid));
+            tokio::time::sleep(PAGE_PAUSE).await;
+        }
+        Ok(open)
     }
 
     /// All conversations in which an identity of ours sits, by Twilio's word.

@@ -2,14 +2,15 @@
 //! seat of each conversation.
 //!
 //! Many tasks meet here by conversation (the joiner, the listeners, the turns, the senders), so the
-//! directory is a concurrent map. It is a memory of what Twilio said, never the truth: a conversation
-//! that is not in it belongs to the first identity.
+//! directory is a concurrent map. It is a memory of what Twilio said, never the truth: where it says
+//! nothing, whoever must know for certain asks Twilio, and the others take the first identity.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use dashmap::{DashMap, DashSet};
 
 use crate::realtime::{Client, State};
+use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
 
 /// How many open conversations one identity may be in.
@@ -89,6 +90,42 @@ impl Seats {
     pub fn line_of(&self, conversation: ConversationSid) -> &Line {
         let at = self.held.get(&conversation).map_or(0, |at| usize::from(*at));
         self.lines.get(at).unwrap_or(&self.lines[0])
+    }
+
+    /// Finds the line that holds the seat of a conversation, by memory, else by asking Twilio.
+    ///
+    /// After a start the memory is empty until socket and sweep have filled it, and a reply that was
+    /// left on disk must not go out under an identity that sits elsewhere. A pool of one asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio did not say.
+    pub async fn find(
+        &self,
+        rest: &rest::Client,
+        conversation: ConversationSid,
+    ) -> Result<Option<&Line>, rest::Error> {
+        if self.lines.len() == 1 {
+            return Ok(self.lines.first());
+        }
+        if let Some(at) = self.held.get(&conversation).map(|at| usize::from(*at)) {
+            return Ok(self.lines.get(at));
+        }
+        for line in &self.lines {
+            if rest.fetch_participant(conversation, &line.identity).await?.is_some() {
+                self.take(conversation, &line.identity);
+                return Ok(Some(line));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Forgets who holds the seat of a conversation: Twilio says that it is otherwise.
+    pub fn forget(&self, conversation: ConversationSid) {
+        let removed = self.held.remove(&conversation);
+        if let Some(line) = removed.and_then(|(_, at)| self.lines.get(usize::from(at))) {
+            line.went();
+        }
     }
 
     /// The lines that may take a seat in a conversation, the best one first: the one that sits there

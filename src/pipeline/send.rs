@@ -13,15 +13,17 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::agent::{Reply, Thread};
+use crate::fault_points::{self, Point};
 use crate::pii::Pii;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::paces::Paces;
-use crate::pipeline::policy::outcome::{Class, Failure, Operation, classify};
+use crate::pipeline::policy::outcome::{Class, Failure, NOT_PARTICIPANT, Operation, classify};
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::record::{self, Outbound};
 use crate::pipeline::seats::{Line, Seats};
 use crate::pipeline::settle;
 use crate::pipeline::status::Status;
+use crate::pipeline::through::Through;
 use crate::pipeline::worker::Work;
 use crate::pipeline::{heard, join};
 use crate::queue::{Cause, Delivery, QueueName};
@@ -44,6 +46,8 @@ pub struct Sends {
     pub seats: Arc<Seats>,
     /// When a failed send is tried again.
     pub schedule: Schedule,
+    /// How far each conversation is known.
+    pub through: Arc<Through>,
     /// How fast replies may follow each other.
     pub paces: Paces,
     /// What the operator should know.
@@ -92,6 +96,7 @@ impl Work for Sends {
                 self.note(&parcel, Stage::ReplySent { via, reply: Some(message) });
                 self.notes.metrics.reply(ReplyOutcome::Sent, via);
                 settle::report(Self::QUEUE, delivery.ack().await);
+                fault_points::hit(Point::SendSettled);
             }
             Err(failed) => self.fail(delivery, &parcel, failed).await,
         }
@@ -105,13 +110,21 @@ impl Sends {
         if look && let Some(found) = self.look(parcel).await? {
             tracing::info!(conversation_sid = %parcel.conversation, message_sid = %found,
                 "reply is in the conversation already; not sent again");
+            fault_points::hit(Point::ReplyFound);
             return Ok((Via::Rest, found));
         }
-        let line = self.seats.line_of(parcel.conversation);
+        let line = self.line(parcel.conversation).await?;
         if let Some(client) = line.connected() {
             match client.send(by_socket(parcel)).await {
-                Outcome::Done(sent) => return Ok((Via::Socket, sent.sid)),
+                Outcome::Done(sent) => {
+                    self.through.follow(parcel.conversation, sent.index);
+                    fault_points::hit(Point::SentBySocket);
+                    return Ok((Via::Socket, sent.sid));
+                }
                 Outcome::Refused { status, code, retry_after } => {
+                    if code == Some(NOT_PARTICIPANT) {
+                        self.seats.forget(parcel.conversation);
+                    }
                     return Err(refused(status, code, retry_after));
                 }
                 Outcome::Unknown { .. } => return Err(unknown()),
@@ -119,6 +132,13 @@ impl Sends {
             }
         }
         self.by_rest(parcel, line).await
+    }
+
+    /// The line that sits in the conversation; the first one where none does yet.
+    async fn line(&self, conversation: ConversationSid) -> Result<&Line, Failed> {
+        let found = self.seats.find(&self.rest, conversation).await;
+        let found = found.map_err(|error| did_nothing(&error))?;
+        Ok(found.unwrap_or_else(|| self.seats.line_of(conversation)))
     }
 
     async fn by_rest(&self, parcel: &Parcel, line: &Line) -> Result<(Via, MessageSid), Failed> {
@@ -131,23 +151,19 @@ impl Sends {
             content_variables: content_variables(&parcel.reply),
         };
         let sent = self.rest.create_message(parcel.conversation, &message).await;
-        sent.map(|message| (Via::Rest, message.sid)).map_err(|error| {
+        let message = sent.map_err(|error| {
             let failure = join::failure(&error);
             Failed { failure, cause: join::cause(classify(Operation::Send, failure), &error) }
-        })
+        })?;
+        fault_points::hit(Point::SentByRest);
+        self.through.follow(parcel.conversation, message.index);
+        Ok((Via::Rest, message.sid))
     }
 
     /// Searches the newest messages for the reply's key.
     async fn look(&self, parcel: &Parcel) -> Result<Option<MessageSid>, Failed> {
         let newest = self.rest.newest_messages(parcel.conversation, LOOK_BACK).await;
-        // A look that fails proves nothing and did nothing: it is simply tried again.
-        let newest = newest.map_err(|error| {
-            let failure = match classify(Operation::Join, join::failure(&error)) {
-                Class::Reconfigure | Class::Dead => join::failure(&error),
-                Class::Done | Class::Retry(_) | Class::Look => Failure::NotSent,
-            };
-            Failed { failure, cause: join::cause(Class::Look, &error) }
-        })?;
+        let newest = newest.map_err(|error| did_nothing(&error))?;
         let found = newest.into_iter().find(|found| is_reply(found, parcel.id));
         Ok(found.map(|message| message.sid))
     }
@@ -210,6 +226,15 @@ fn content_variables(reply: &Reply) -> Option<Pii> {
 
 fn is_reply(message: &rest::Message, id: Uuid) -> bool {
     record::reply_key(&heard::attributes(message.attributes.as_ref())) == Some(id)
+}
+
+/// A look that failed proves nothing and did nothing: it is simply tried again.
+fn did_nothing(error: &rest::Error) -> Failed {
+    let failure = match classify(Operation::Join, join::failure(error)) {
+        Class::Reconfigure | Class::Dead => join::failure(error),
+        Class::Done | Class::Retry(_) | Class::Look => Failure::NotSent,
+    };
+    Failed { failure, cause: join::cause(Class::Look, error) }
 }
 
 fn refused(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> Failed {

@@ -13,7 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Answer, Error, Retry, Thread, Turn, TurnMessage};
 use crate::clock::Moment;
+use crate::fault_points::{self, Point};
 use crate::pipeline::admit::{Admission, Admitted};
+use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::outbound;
 use crate::pipeline::policy::schedule::Schedule;
@@ -36,6 +38,8 @@ pub struct Turns {
     pub agent: Arc<dyn Agent>,
     /// Who sits where, for the identity and the typing sign.
     pub seats: Arc<Seats>,
+    /// Reads what a turn must not be taken before.
+    pub catch_up: CatchUp,
     /// Which messages get a turn.
     pub admission: Admission,
     /// When a failed turn is tried again.
@@ -53,6 +57,7 @@ impl Work for Turns {
                 Ok(record) => record,
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
             };
+        let Some(delivery) = self.in_order(delivery, thread, &message).await else { return };
         match self.admit(&delivery, thread, &message) {
             Admitted::Turn => {}
             Admitted::Skip(reason) => return self.skip(delivery, thread, &message, reason).await,
@@ -82,6 +87,37 @@ impl Work for Turns {
 }
 
 impl Turns {
+    /// Gives the delivery back to the queue if an earlier message goes first, or may.
+    async fn in_order(
+        &self,
+        delivery: Delivery,
+        thread: Thread,
+        message: &TurnMessage,
+    ) -> Option<Delivery> {
+        let (Some(conversation), Some(index)) = (thread.conversation(), message.index) else {
+            return Some(delivery);
+        };
+        if let Err(error) = self.catch_up.fill(conversation, index).await {
+            let attempt = delivery.attempt();
+            let delay = self.schedule.delay_after(attempt, None, settle::jitter());
+            tracing::warn!(message_sid = %message.sid, conversation_sid = %conversation, attempt,
+                retry_in_ms = delay.map(settle::millis), error = %Chain(&error),
+                "messages before this one cannot be read");
+            if let Some(delay) = delay {
+                let cause = Cause::new("catch_up").with_detail(error.to_string());
+                settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+                return None;
+            }
+        }
+        if delivery.is_overtaken() {
+            tracing::debug!(message_sid = %message.sid, conversation_sid = %conversation,
+                "an earlier message came to light; it goes first");
+            return None;
+        }
+        self.catch_up.doors.through.follow(conversation, index);
+        Some(delivery)
+    }
+
     fn admit(&self, delivery: &Delivery, thread: Thread, message: &TurnMessage) -> Admitted {
         let clock = &self.notes.clock;
         if thread.conversation().is_some_and(|conversation| self.seats.is_paused(conversation)) {
@@ -150,6 +186,7 @@ impl Turns {
             }
         };
         let appends = outbound::of_turn(turn, replies, self.notes.clock.wall());
+        fault_points::hit(Point::AgentAnswered);
         let count = appends.len();
         let settled = if appends.is_empty() {
             delivery.ack().await
@@ -157,6 +194,7 @@ impl Turns {
             let jobs = appends.into_iter().map(|append| (QueueName::Outbox, append)).collect();
             delivery.ack_and_append(jobs).await.map(drop)
         };
+        fault_points::hit(Point::TurnSettled);
         if settled.is_ok() {
             let outcome = if count == 0 { TurnOutcome::Silent } else { TurnOutcome::Answered };
             self.notes.metrics.turn(outcome);

@@ -294,6 +294,7 @@ fn serve(durable: bool) -> Result<(), Failure> {
                 inbox: store.queue(QueueName::Inbox),
                 authors: Authors::new(vec!["bot".to_owned()]),
                 webhook_grace: Duration::ZERO,
+                through: Arc::default(),
                 notes,
             };
             router(options, Arc::new(Pipeline(doors)), Metrics::new(), clock)
