@@ -1,0 +1,223 @@
+//! The service as a child process: the real binary, its own queue file, killed and started again.
+//!
+//! Shared by the crash tests and the benches. The emulator lives in the parent, so Twilio survives
+//! the service. Nothing of the service is looked at but what Twilio saw and what is left on disk.
+
+#![allow(dead_code, reason = "each of the binaries that include this uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+pub mod measure;
+pub mod tally;
+pub mod weather;
+
+use std::fs::{File, OpenOptions};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use chimein::emulator::control::Webhook;
+use chimein::emulator::{Control, Emulator};
+use chimein::queue::embedded::Options;
+use chimein::queue::{QueueName, Store};
+use secrecy::ExposeSecret as _;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// The bot's identities; Twilio gives each of them a thousand conversations.
+pub const BOTS: [&str; 3] = ["bot", "bot-2", "bot-3"];
+/// A number that autocreates conversations.
+pub const NUMBER: &str = "+15555550100";
+
+/// How long anything may take before the run has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The service, running or not, and what it needs to run.
+pub struct Service {
+    folder: TempDir,
+    port: u16,
+    environment: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl Service {
+    /// Sets a service up against an emulator, which sends its webhooks there from now on.
+    pub fn of(emulator: &Emulator, extra: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let port = free_port();
+        let (urls, credentials) = (emulator.urls(), emulator.credentials());
+        let given = [
+            ("TWILIO_ACCOUNT_SID", credentials.account_sid.to_string()),
+            ("TWILIO_AUTH_TOKEN", credentials.auth_token.expose_secret().to_owned()),
+            ("TWILIO_API_KEY", credentials.api_key.to_string()),
+            ("TWILIO_API_SECRET", credentials.api_secret.expose_secret().to_owned()),
+            ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
+            ("TWILIO_IDENTITY", BOTS[0].to_owned()),
+            ("CHIMEIN_IDENTITY_POOL", BOTS[1..].join(",")),
+            ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
+            ("TWILIO_API_BASE_URL", urls.api.to_string()),
+            ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
+            ("CHIMEIN_QUEUE_PATH", folder.path().join("chimein.db").display().to_string()),
+            ("CHIMEIN_SERVER_LISTEN", "127.0.0.1".to_owned()),
+            ("SERVICE_PORT", port.to_string()),
+            ("CHIMEIN_ADMIN_LISTEN", "off".to_owned()),
+            ("CHIMEIN_GUARD_TURNS_PER_MINUTE", "100000".to_owned()),
+            ("LOG_LEVEL", "warn".to_owned()),
+        ];
+        let given = given.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = given.chain(extra).collect();
+        let url = format!("http://127.0.0.1:{port}{}", chimein::webhook::ROUTE);
+        emulator.control().set_webhook(Webhook { post_url: Some(url), ..Webhook::default() });
+        Self { folder, port, environment, child: None }
+    }
+
+    /// Starts the process, with more variables for this one time.
+    pub fn start(&mut self, extra: &[(&str, &str)]) {
+        let log = |name: &str| -> File {
+            let path = self.folder.path().join(name);
+            OpenOptions::new().create(true).append(true).open(path).unwrap()
+        };
+        let child = Command::new(env!("CARGO_BIN_EXE_chimein"))
+            .arg("serve")
+            .env_clear()
+            .envs(self.environment.iter().cloned())
+            .envs(extra.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(log("out.log"))
+            .stderr(log("err.log"))
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        self.child = Some(child);
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("the service runs")
+    }
+
+    /// Whether the process has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// Kills the process with SIGKILL.
+    pub async fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await.unwrap();
+        }
+    }
+
+    /// Waits until the process has ended by itself; `None` if it does not in time.
+    pub async fn ended(&mut self, within: Duration) -> Option<ExitStatus> {
+        let child = self.child.as_mut().expect("the service runs");
+        let status = tokio::time::timeout(within, child.wait()).await.ok()?.unwrap();
+        self.child = None;
+        Some(status)
+    }
+
+    /// Stops the process as an operator does, with SIGTERM.
+    pub async fn stop(&mut self) {
+        let pid = self.pid().to_string();
+        let told = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
+        assert!(told.success(), "the service ended before it was told to");
+        let status = self.ended(Duration::from_secs(15)).await;
+        assert!(
+            status.is_some_and(|status| status.success()),
+            "the stop was not clean: {status:?}"
+        );
+    }
+
+    /// What is left in the queues of the stopped service: open jobs and dead letters.
+    pub async fn leftovers(&self) -> (u64, u64) {
+        assert!(self.child.is_none(), "the service has the file");
+        let store = Store::open(Options::new(self.queue_path())).unwrap();
+        let (mut open, mut dead) = (0, 0);
+        for name in QueueName::ALL {
+            let stats = store.queue(name).stats().await.unwrap();
+            open += stats.ready + stats.delayed + stats.leased;
+            dead += stats.dead;
+        }
+        store.close().await;
+        (open, dead)
+    }
+
+    /// The queue's file.
+    pub fn queue_path(&self) -> PathBuf {
+        self.folder.path().join("chimein.db")
+    }
+
+    /// The last lines of the service's log.
+    pub fn log_tail(&self) -> String {
+        let read = |name| std::fs::read_to_string(self.folder.path().join(name)).unwrap();
+        let log = read("out.log") + &read("err.log");
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(12)..].join("\n")
+    }
+}
+
+impl Service {
+    /// Waits until the process takes connections; false if it does not in time.
+    pub async fn is_listening(&self) -> bool {
+        within(PATIENCE, || TcpStream::connect(("127.0.0.1", self.port)).is_ok()).await
+    }
+}
+
+/// Waits until something holds; false if it does not in time.
+pub async fn eventually(holds: impl FnMut() -> bool) -> bool {
+    within(PATIENCE, holds).await
+}
+
+/// Waits a given time until something holds; false if it does not.
+pub async fn within(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
+    let waited = tokio::time::timeout(patience, async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    waited.await.is_ok()
+}
+
+/// Waits until the service's sockets are open at Twilio.
+pub async fn connected(control: &Control) -> bool {
+    within(Duration::from_secs(5), || control.connected().len() >= BOTS.len()).await
+}
+
+/// A port below those that the system gives to outgoing connections, so that it stays free while
+/// the service is down; none is given twice by this process.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// Random numbers that are the same for the same seed.
+pub struct Dice(u64);
+
+impl Dice {
+    /// Starts from a seed.
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Rolls a number below a bound. Splitmix64, <https://prng.di.unimi.it/splitmix64.c>.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound
+    }
+
+    /// Rolls a number of milliseconds below a bound.
+    pub fn millis(&mut self, bound: u64) -> Duration {
+        Duration::from_millis(self.below(bound))
+    }
+}

@@ -1,0 +1,117 @@
+//! What Twilio holds at the end: who asked what, and what was answered.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use chimein::emulator::Control;
+
+use super::BOTS;
+
+/// The count over all conversations.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    /// Conversations that people made.
+    pub conversations: usize,
+    /// Messages from people.
+    pub messages: usize,
+    /// Messages from the bot.
+    pub replies: usize,
+    /// Messages without a reply.
+    pub lost: usize,
+    /// Replies beyond the first to the same message.
+    pub twice: usize,
+    /// Replies to something that nobody said.
+    pub invented: usize,
+    /// Replies that came after a reply to a later message.
+    pub out_of_order: usize,
+    /// Conversations in which two identities of the bot sit.
+    pub two_seats: usize,
+    /// The conversations and messages that something is wrong with, the first few.
+    pub wrong: Vec<String>,
+}
+
+impl Tally {
+    /// Counts what Twilio holds. The echo agent says what it hears, and nobody says the same thing
+    /// twice in a conversation; so a reply tells what it answers.
+    pub fn of(control: &Control) -> Self {
+        let mut tally = Self::default();
+        for conversation in control.conversations() {
+            let identities =
+                conversation.participants.values().filter_map(|p| p.identity.as_deref());
+            let seats = identities.filter(|identity| BOTS.contains(identity)).count();
+            tally.two_seats += usize::from(seats > 1);
+            let messages = conversation.messages.values();
+            let said = messages.map(|message| {
+                let body = message.body.clone().unwrap_or_default();
+                (BOTS.contains(&message.author.as_str()), body)
+            });
+            tally.add(said);
+        }
+        tally
+    }
+
+    /// Whether every message is answered and nothing more was said, as far as counts tell.
+    pub fn is_complete(&self) -> bool {
+        self.lost == 0
+    }
+
+    /// Whether the promise is kept.
+    pub fn is_kept(&self) -> bool {
+        let wrong = self.lost + self.twice + self.invented + self.out_of_order + self.two_seats;
+        wrong == 0 && self.messages == self.replies
+    }
+
+    fn add(&mut self, said: impl Iterator<Item = (bool, String)>) {
+        self.conversations += 1;
+        let (mut asked, mut answered) = (HashMap::new(), HashMap::new());
+        let mut last = None;
+        for (by_bot, body) in said {
+            if !by_bot {
+                self.messages += 1;
+                asked.insert(body, asked.len());
+                continue;
+            }
+            self.replies += 1;
+            let Some(number) = asked.get(&body).copied() else {
+                self.invented += 1;
+                self.note("invented", &body);
+                continue;
+            };
+            let times: &mut usize = answered.entry(number).or_default();
+            *times += 1;
+            if *times > 1 {
+                self.twice += 1;
+                self.note("twice", &body);
+            } else if last > Some(number) {
+                self.out_of_order += 1;
+                self.note("out of order", &body);
+            }
+            last = last.max(Some(number));
+        }
+        self.lost += asked.len() - answered.len();
+        for (body, number) in asked {
+            if !answered.contains_key(&number) {
+                self.note("lost", &body);
+            }
+        }
+    }
+
+    fn note(&mut self, what: &str, body: &str) {
+        if self.wrong.len() < 20 {
+            self.wrong.push(format!("{what}: {body}"));
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "conversations {:>8}", self.conversations)?;
+        writeln!(f, "messages      {:>8}", self.messages)?;
+        writeln!(f, "replies       {:>8}", self.replies)?;
+        writeln!(f, "lost          {:>8}", self.lost)?;
+        writeln!(f, "duplicates    {:>8}", self.twice)?;
+        writeln!(f, "invented      {:>8}", self.invented)?;
+        writeln!(f, "out of order  {:>8}", self.out_of_order)?;
+        write!(f, "two seats     {:>8}", self.two_seats)
+    }
+}
