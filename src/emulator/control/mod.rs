@@ -1,6 +1,6 @@
 //! Control over a running emulator: phones write, faults are set, what happened is read.
 //!
-//! [`Control`] is for callers in the same process; [`http`] gives the same to everybody else on the
+//! [`Control`] is for callers in the same process; `http` gives the same to everybody else on the
 //! machine. Neither is part of what Twilio has.
 
 pub(super) mod http;

@@ -2,7 +2,7 @@
 //!
 //! Appends and settlements meet in the writer, which puts what came in since the last `fsync` into
 //! one transaction and then answers all of it. Which job is next is decided in memory by
-//! [`Lanes`](super::lanes::Lanes), rebuilt from the open rows at start; payloads stay on disk until
+//! `Lanes`, rebuilt from the open rows at start; payloads stay on disk until
 //! they are delivered. Leases live in memory, so they end with the process.
 //!
 //! Time enters here: a caller's clock readings travel with what it asks for. Two threads (writer and its ticker) end when the store is closed or dropped.

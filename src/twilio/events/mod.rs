@@ -8,7 +8,7 @@
 //! [`EventType`] first.
 //! Source: Conversations webhooks, pre- and post-action tables, read 2026-11-21, and captured requests.
 //!
-//! Pure. Addresses, identities, text and attributes are [`Pii`](crate::pii::Pii); an [`Error`] holds
+//! Pure. Addresses, identities, text and attributes are [`Pii`]; an [`Error`] holds
 //! the name of a field and never its value.
 
 mod event_type;

@@ -46,7 +46,7 @@ pub fn signed_url(configured: &str) -> String {
 
 /// Writes `url` without what a person may have said in it: user info and the values of the query.
 ///
-/// Names of the query stay, if they look like names. At most [`SHOWN_MAX`] bytes are shown.
+/// Names of the query stay, if they look like names. At most `SHOWN_MAX` bytes are shown.
 #[must_use]
 pub fn without_values(url: &str) -> String {
     let (base, query) = url.split_once('?').map_or((url, None), |(base, q)| (base, Some(q)));
