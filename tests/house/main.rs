@@ -74,7 +74,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     entries.sort();
     for entry in entries {
         let name = entry.file_name().unwrap().to_str().unwrap();
-        if entry.is_dir() && !["node_modules", "target"].contains(&name) {
+        if entry.is_dir() && !["node_modules", "target", ".venv"].contains(&name) {
             found.extend(files(&entry));
         } else if entry.is_file() {
             found.push(entry);
