@@ -7,6 +7,7 @@
 
 mod account;
 mod build;
+mod counted;
 mod ears;
 mod gauges;
 mod health;

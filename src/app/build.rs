@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Error;
 use super::account::rest_options;
+use super::counted::Counted;
 use super::ears::{self, Ear};
 use super::health::Health;
 use super::intake::StoreFirst;
@@ -101,7 +102,9 @@ impl Parts<'_> {
         let (tls, roots) = tls::client_config()?;
         tracing::debug!(reason = ?roots, "trusted roots are loaded");
         let clock = self.notes.clock;
-        let rest = rest::Client::new(rest_options(&self.twilio.account), tls.clone(), clock, None)?;
+        let options = rest_options(&self.twilio.account);
+        let counted: Arc<dyn rest::Observer> = Arc::new(Counted(self.notes.metrics.clone()));
+        let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
         let agent = self.agent(&tls)?;
         let doors = self.doors();
         let ears = ears::open(self, &tls);
@@ -109,9 +112,12 @@ impl Parts<'_> {
         self.health.watch(Arc::clone(&seats), self.store.clone());
         self.listen(ears, &seats, &doors, tasks, stop);
         self.work(&rest, agent, &seats, &doors, tasks, stop);
+        let marks = self.store.marks();
+        let catch_up = CatchUp { rest: rest.clone(), doors: doors.clone(), marks };
         let interval = self.settings.reconcile.interval;
+        let (sweep_seats, sweep_doors) = (Arc::clone(&seats), doors.clone());
         let reconciler =
-            Reconciler { rest, seats: Arc::clone(&seats), doors: doors.clone(), interval };
+            Reconciler { rest, seats: sweep_seats, doors: sweep_doors, catch_up, interval };
         tasks.spawn(reconciler.run(stop.clone()));
         let clients = seats.lines().iter().filter_map(|line| line.client.clone()).collect();
         Ok(Service { router: self.router(doors)?, operate: self.operate(), clients })

@@ -17,6 +17,10 @@ use crate::queue::{Append, Appended, Error, JobId, Queue};
 use crate::telemetry::journal::{Door, Stage};
 use crate::twilio::sid::ConversationSid;
 
+/// How old a conversation must be for a missing seat to be a lost one; its first join takes seconds,
+/// and a few minutes when Twilio is slow.
+pub const REJOIN_AFTER: Duration = Duration::from_secs(300);
+
 /// What the doors need.
 #[derive(Clone)]
 pub struct Doors {
@@ -59,7 +63,10 @@ impl Doors {
     }
 
     /// Takes note of an open conversation that the sweep found without the bot; durable when it
-    /// returns. Unlike a webhook, it asks again for a conversation that was joined before.
+    /// returns.
+    ///
+    /// Where a webhook told of it before, that join may be under way, so it is asked for again only
+    /// if the conversation is older than [`REJOIN_AFTER`]: then the seat was lost.
     ///
     /// # Errors
     ///
@@ -67,9 +74,15 @@ impl Doors {
     pub async fn conversation_missed(
         &self,
         conversation: ConversationSid,
+        created: Option<Timestamp>,
     ) -> Result<Appended, Error> {
-        let id = record::rejoin_id(conversation, self.notes.clock.wall());
-        self.put_join(id, conversation).await
+        let heard = self.conversation_heard(conversation).await?;
+        let now = self.notes.clock.wall();
+        let is_old = created.is_none_or(|created| now.since(created) > REJOIN_AFTER);
+        if heard == Appended::Added || !is_old {
+            return Ok(heard);
+        }
+        self.put_join(record::rejoin_id(conversation, now), conversation).await
     }
 
     async fn put_join(&self, id: JobId, conversation: ConversationSid) -> Result<Appended, Error> {

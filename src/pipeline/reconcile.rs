@@ -4,7 +4,8 @@
 //! away: all end in the same state, a conversation that is open and in which no identity of ours
 //! sits. The sweep compares the service's open conversations with the seats of each identity, page by
 //! page and gently, and hands what is missing to the doors. It also tells the directory of seats what
-//! Twilio knows.
+//! Twilio knows, and where an identity has no socket it reads the conversations that it sits in, since
+//! a message whose webhook was lost would otherwise never be seen.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Timestamp;
+use crate::pipeline::catch_up::{self, CatchUp};
 use crate::pipeline::doors::Doors;
 use crate::pipeline::seats::Seats;
 use crate::pipeline::settle;
@@ -23,6 +26,8 @@ use crate::twilio::sid::ConversationSid;
 
 /// The pause between two pages, so that a sweep over a large service never crowds out real work.
 const PAGE_PAUSE: Duration = Duration::from_millis(100);
+/// The pause between two conversations that are read: a thousand of them take ten seconds.
+const READ_PAUSE: Duration = Duration::from_millis(10);
 
 /// How long to wait after a sweep that ended early: it may have been the one after a start, which
 /// finds what nobody else will tell.
@@ -36,6 +41,8 @@ pub struct Reconciler {
     pub seats: Arc<Seats>,
     /// Where missing conversations go.
     pub doors: Doors,
+    /// Reads conversations that no socket watches.
+    pub catch_up: CatchUp,
     /// How long to wait between two sweeps.
     pub interval: Duration,
 }
@@ -49,6 +56,9 @@ pub enum Error {
     /// The store did not take a join.
     #[error("a join could not be stored")]
     Store(#[from] queue::Error),
+    /// A conversation could not be read.
+    #[error("a conversation could not be read")]
+    CatchUp(#[from] catch_up::Error),
 }
 
 /// What a sweep found.
@@ -107,20 +117,20 @@ impl Reconciler {
         let open = self.open().await?;
         let seated = self.seated().await?;
         let mut found = Found { open: open.len(), missing: 0 };
-        for conversation in open.into_iter().filter(|sid| !seated.contains(sid)) {
+        for (conversation, created) in open.into_iter().filter(|(sid, _)| !seated.contains(sid)) {
             found.missing += 1;
-            self.doors.conversation_missed(conversation).await?;
+            self.doors.conversation_missed(conversation, created).await?;
         }
         Ok(found)
     }
 
-    /// The service's open conversations.
-    async fn open(&self) -> Result<Vec<ConversationSid>, Error> {
+    /// The service's open conversations, and when each was made.
+    async fn open(&self) -> Result<Vec<(ConversationSid, Option<Timestamp>)>, Error> {
         let mut open = Vec::new();
         let mut pages = self.rest.list_conversations(ConversationFilter::default());
         while let Some(page) = pages.next().await? {
             let found = page.into_iter().filter(|found| is_open(found.state));
-            open.extend(found.map(|found| found.sid));
+            open.extend(found.map(|found| (found.sid, found.created)));
             tokio::time::sleep(PAGE_PAUSE).await;
         }
         Ok(open)
@@ -135,6 +145,10 @@ impl Reconciler {
                 for conversation in page {
                     self.seats.take(conversation.conversation_sid, &line.identity);
                     seated.insert(conversation.conversation_sid);
+                    if line.is_deaf() && is_open(conversation.conversation_state) {
+                        self.catch_up.read(conversation.conversation_sid).await?;
+                        tokio::time::sleep(READ_PAUSE).await;
+                    }
                 }
                 tokio::time::sleep(PAGE_PAUSE).await;
             }

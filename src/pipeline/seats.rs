@@ -45,6 +45,14 @@ impl Line {
         matches!(state, State::Connected | State::Live).then_some(client)
     }
 
+    /// Whether nothing is heard on the socket, and nothing will be soon: it is switched off, lost or
+    /// refused. One that is just being opened is not deaf.
+    #[must_use]
+    pub fn is_deaf(&self) -> bool {
+        let state = self.client.as_ref().map(|client| *client.state().borrow());
+        matches!(state, None | Some(State::Waiting | State::Stopped))
+    }
+
     fn came(&self) {
         if self.seats.fetch_add(1, Ordering::Relaxed) + 1 == SEATS_WARNED {
             tracing::warn!(identity = %self.identity, count = SEATS_WARNED,

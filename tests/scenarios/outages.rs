@@ -98,3 +98,17 @@ async fn a_forged_webhook_does_nothing() {
     assert_eq!(rig.rest_requests("POST", "/Participants"), 0);
     rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_socket_the_sweep_reads_what_no_webhook_told() {
+    let mut rig = Rig::start(&[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["hello"]).await;
+    let event_type = Some("onMessageAdded".to_owned());
+    rig.fault(Place::Webhook { event_type }, Action::Lose, 1);
+    rig.sms(PHONE, "lost").await;
+    rig.stop_service().await;
+    rig.start_service().await;
+    rig.expect(conversation, &["hello", "lost"]).await;
+    rig.end().await;
+}
