@@ -46,11 +46,14 @@ pub use self::defects::Defect;
 pub use self::options::{Credentials, Options, Urls};
 pub use self::snapshot::Error as SnapshotError;
 
+#[doc(hidden)]
+pub use self::twilsock::wire;
+
 use self::hub::{Hub, Parts};
 use self::state::ids::Ids;
 use self::state::{Settings, World};
 use self::webhooks::caller::Caller;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 
 /// Says why the emulator did not start.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +97,7 @@ impl Emulator {
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        let seed = options.seed.unwrap_or_else(|| u64::from_be_bytes(random_bytes()));
+        let seed = seed(&options);
         let mut ids = Ids::seeded(seed);
         let snapshot = match &options.snapshot {
             Some(path) => snapshot::read(path).await?,
@@ -107,11 +110,9 @@ impl Emulator {
             }
             None => fresh(&options, &mut ids, clock),
         };
-        let urls = urls(options.public_url.as_ref(), bound).map_err(Error::PublicUrl)?;
-        let caller = Caller::new(clock, credentials.auth_token.clone(), options.webhook_timeout)
-            .map_err(Error::Client)?;
         let webhook_url = options.webhook_url.clone();
-        let hub = Hub::start(Parts { world, options, credentials, urls, caller, clock, seed });
+        let options = Options { seed: Some(seed), listen: bound, ..options };
+        let hub = hub(options, credentials, world, clock)?;
         hub.tasks.spawn(server::accept(Arc::clone(&hub), listener));
         let emulator = Self { hub };
         if let Some(url) = webhook_url {
@@ -119,6 +120,32 @@ impl Emulator {
             emulator.control().set_webhook(control::Webhook { post_url, ..Default::default() });
         }
         Ok(emulator)
+    }
+
+    /// Starts without a port: [`Control`] and [`Emulator::wire`] are the only ways in. For tests in
+    /// virtual time, which hold the client's core against the emulator's without a socket.
+    ///
+    /// # Errors
+    ///
+    /// If the client for webhooks cannot be set up.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[doc(hidden)]
+    pub fn unplugged(options: Options) -> Result<Self, Error> {
+        let clock = Clock::start();
+        let seed = seed(&options);
+        let (credentials, world) = fresh(&options, &mut Ids::seeded(seed), clock);
+        let options = Options { seed: Some(seed), ..options };
+        Ok(Self { hub: hub(options, credentials, world, clock)? })
+    }
+
+    /// Opens a connection that is no socket.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn wire(&self, now: Moment) -> wire::Wire {
+        wire::Wire::open(Arc::clone(&self.hub), now)
     }
 
     /// Where it can be reached.
@@ -152,6 +179,24 @@ impl Emulator {
         self.hub.tasks.close();
         self.hub.tasks.wait().await;
     }
+}
+
+/// Builds the hub for `options`, whose address is the bound one.
+fn hub(
+    options: Options,
+    credentials: Credentials,
+    world: World,
+    clock: Clock,
+) -> Result<Arc<Hub>, Error> {
+    let urls = urls(options.public_url.as_ref(), options.listen).map_err(Error::PublicUrl)?;
+    let caller = Caller::new(clock, credentials.auth_token.clone(), options.webhook_timeout)
+        .map_err(Error::Client)?;
+    let seed = seed(&options);
+    Ok(Hub::start(Parts { world, options, credentials, urls, caller, clock, seed }))
+}
+
+fn seed(options: &Options) -> u64 {
+    options.seed.unwrap_or_else(|| u64::from_be_bytes(random_bytes()))
 }
 
 fn fresh(options: &Options, ids: &mut Ids, clock: Clock) -> (Credentials, World) {

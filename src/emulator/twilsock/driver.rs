@@ -4,7 +4,7 @@
 //! Ends when the client goes, a fault cuts it, or the emulator stops; then every request under way is
 //! dropped and the hub forgets the connection.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,9 @@ use crate::emulator::faults::{Action, Occasion};
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Happening;
 use crate::emulator::sockets::{ORDERS_MAX, Order};
+use crate::pii::Pii;
 use crate::realtime::twilsock::frame::{self, Frame, Header, Limits, Method};
+use crate::twilio::sid::ChatServiceSid;
 
 /// Proxied requests of one connection under way at once; further frames wait in the socket.
 /// Source: 500 requests a second and connection, REST notes 4; the number in flight is assumed.
@@ -68,23 +70,10 @@ pub(super) async fn run(hub: Arc<Hub>, upgraded: Upgraded) {
         .read_buffer_size(16 * 1024);
     let socket =
         WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-    let (orders_tx, orders) = mpsc::channel(ORDERS_MAX);
-    let cut = CancellationToken::new();
-    let (conn_id, ids) = hub.with(|core, _| {
-        let ids = crate::emulator::state::ids::Ids::seeded(core.world.ids_mut().below(u64::MAX));
-        (core.sockets.open(orders_tx, cut.clone()), ids)
-    });
-    hub.record(Happening::SocketOpened { conn_id });
-    let authority = Authority {
-        account: hub.credentials.account_sid,
-        key: hub.credentials.api_key,
-        secret: hub.credentials.api_secret.clone(),
-        warning: hub.options.token_warning,
-        defect: hub.options.defect,
-    };
     let now = hub.clock().now();
+    let Attached { conn_id, session, orders, cut } = attach(&hub, now);
     let mut connection = Connection {
-        session: Session::new(authority, ids, now),
+        session,
         next_ping: hub.options.ping_interval.map(|interval| now + interval),
         hub: Arc::clone(&hub),
         conn_id,
@@ -104,6 +93,38 @@ pub(super) async fn run(hub: Arc<Hub>, upgraded: Upgraded) {
         }
     };
     connection.tasks.shutdown().await;
+    detach(&hub, conn_id, reason);
+}
+
+/// A connection that the hub knows of.
+pub(super) struct Attached {
+    pub(super) conn_id: u64,
+    pub(super) session: Session,
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) cut: CancellationToken,
+}
+
+/// Makes a new connection known to the hub.
+pub(super) fn attach(hub: &Hub, now: Moment) -> Attached {
+    let (orders_tx, orders) = mpsc::channel(ORDERS_MAX);
+    let cut = CancellationToken::new();
+    let (conn_id, ids) = hub.with(|core, _| {
+        let ids = crate::emulator::state::ids::Ids::seeded(core.world.ids_mut().below(u64::MAX));
+        (core.sockets.open(orders_tx, cut.clone()), ids)
+    });
+    hub.record(Happening::SocketOpened { conn_id });
+    let authority = Authority {
+        account: hub.credentials.account_sid,
+        key: hub.credentials.api_key,
+        secret: hub.credentials.api_secret.clone(),
+        warning: hub.options.token_warning,
+        defect: hub.options.defect,
+    };
+    Attached { conn_id, session: Session::new(authority, ids, now), orders, cut }
+}
+
+/// Lets the hub forget a connection.
+pub(super) fn detach(hub: &Hub, conn_id: u64, reason: &'static str) {
     hub.with(|core, at| {
         if let Some((service, identity)) = core.sockets.close(conn_id)
             && !hub.has(Defect::AlwaysOnline)
@@ -112,6 +133,46 @@ pub(super) async fn run(hub: Arc<Hub>, upgraded: Upgraded) {
         }
     });
     hub.record(Happening::SocketClosed { conn_id, reason });
+}
+
+/// Notes who is at the other end.
+pub(super) fn identified(
+    hub: &Hub,
+    conn_id: u64,
+    known: (ChatServiceSid, Pii),
+    message_types: HashSet<String>,
+) -> Who {
+    let (service, identity) = known.clone();
+    let user = hub.with(|core, at| {
+        core.sockets.identify(conn_id, known, message_types);
+        core.world.set_online(at, service, identity.reveal(), true)
+    });
+    hub.record(Happening::SocketInitialised { conn_id, identity: identity.clone() });
+    Who { conn_id, service, identity, user }
+}
+
+/// The reply of a fault to an init.
+pub(super) fn refused_init(header: &Header, status: u16, code: Option<u32>) -> Header {
+    let mut refused = frame::Status::new(status, "REFUSED");
+    refused.error_code = code;
+    Header { status: Some(refused), ..Header::new(Method::Reply, header.id.clone()) }
+}
+
+/// A frame as it goes over the wire.
+pub(super) fn encoded(hub: &Hub, header: &Header, payload: &Bytes) -> Bytes {
+    let mut bytes = frame::encode(header, payload);
+    // The real server puts an uncounted CRLF after a payload.
+    // Source: Twilsock protocol notes 1, read 2026-11-21.
+    if !payload.is_empty() && hub.has_trailing_crlf() {
+        let mut longer = Vec::with_capacity(bytes.len() + 2);
+        longer.extend_from_slice(&bytes);
+        longer.extend_from_slice(b"\r\n");
+        bytes = Bytes::from(longer);
+    }
+    match defects::spoil_frame(hub.options.defect, &bytes, payload) {
+        Some(spoilt) => Bytes::from(spoilt),
+        None => bytes,
+    }
 }
 
 /// How long the closing handshake may take.
@@ -190,10 +251,7 @@ impl Connection {
     }
 
     fn refuse_init(&mut self, header: &Header, status: u16, code: Option<u32>) {
-        let mut refused = frame::Status::new(status, "REFUSED");
-        refused.error_code = code;
-        let reply =
-            Header { status: Some(refused), ..Header::new(Method::Reply, header.id.clone()) };
+        let reply = refused_init(header, status, code);
         self.tasks.spawn(async move { Some((Box::new(reply), Bytes::new())) });
     }
 
@@ -246,14 +304,8 @@ impl Connection {
             match output {
                 Output::Send(header, payload) => self.write(header, payload).await?,
                 Output::Identify { service, identity, message_types } => {
-                    let conn_id = self.conn_id;
-                    let known = (service, identity.clone());
-                    let user = self.hub.with(|core, at| {
-                        core.sockets.identify(conn_id, known, message_types);
-                        core.world.set_online(at, service, identity.reveal(), true)
-                    });
-                    self.who = Some(Who { conn_id, service, identity: identity.clone(), user });
-                    self.hub.record(Happening::SocketInitialised { conn_id, identity });
+                    let known = (service, identity);
+                    self.who = Some(identified(&self.hub, self.conn_id, known, message_types));
                 }
                 Output::Refused { status, code } => {
                     let conn_id = self.conn_id;
@@ -285,18 +337,7 @@ impl Connection {
             waiting.push_back((header, payload));
             return Ok(());
         }
-        let mut bytes = frame::encode(&header, &payload);
-        // The real server puts an uncounted CRLF after a payload.
-        // Source: Twilsock protocol notes 1, read 2026-11-21.
-        if !payload.is_empty() && self.hub.has_trailing_crlf() {
-            let mut longer = Vec::with_capacity(bytes.len() + 2);
-            longer.extend_from_slice(&bytes);
-            longer.extend_from_slice(b"\r\n");
-            bytes = Bytes::from(longer);
-        }
-        if let Some(spoilt) = defects::spoil_frame(self.hub.options.defect, &bytes, &payload) {
-            bytes = Bytes::from(spoilt);
-        }
+        let bytes = encoded(&self.hub, &header, &payload);
         let (cut, stop) = (self.cut.clone(), self.hub.stop.clone());
         tokio::select! {
             biased;

@@ -10,6 +10,7 @@ mod session;
 mod shapes;
 mod subscriptions;
 mod sync_api;
+pub mod wire;
 
 use std::sync::Arc;
 
