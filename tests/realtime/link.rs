@@ -1,5 +1,6 @@
-//! The client's core and the model server, joined by a link that delays, breaks, loses, doubles and
-//! swaps, in virtual time. Everything follows from a seed.
+//! The client's core and a server, joined by a link that delays, breaks, loses, doubles and swaps, in
+//! virtual time. Everything follows from a seed. The server is a [`Peer`]: the naive model, or the
+//! emulator.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chimein::clock::Moment;
 use chimein::realtime::Event;
+use chimein::realtime::conversations::commands::{Answered, CommandId};
 use chimein::realtime::conversations::core::{Core, Input, Options, Output};
 use chimein::realtime::twilsock::backoff::Random;
 use chimein::realtime::twilsock::frame::{Limits, Method, decode};
@@ -26,12 +28,52 @@ pub struct Weather {
     pub silences: u64,
 }
 
+/// The server's end. What it is asked and when follows from the link; what it says goes through it.
+pub trait Peer {
+    /// A new connection; an older one is gone.
+    fn connected(&mut self, now: Moment);
+    /// The connection is gone, and the server knows.
+    fn gone(&mut self) {}
+    /// Takes a message; gives what is sent now.
+    fn take(&mut self, now: Moment, bytes: &Bytes) -> Vec<Bytes>;
+    /// When the server has something to do by itself.
+    fn deadline(&self) -> Option<Moment> {
+        None
+    }
+    /// Does what is due; gives what is sent now.
+    fn tick(&mut self, _now: Moment) -> Vec<Bytes> {
+        Vec::new()
+    }
+    /// Whether it hung up, once all is sent.
+    fn is_over(&self) -> bool {
+        false
+    }
+    /// A token that it takes.
+    fn token(&self, now: Moment) -> Token;
+}
+
+impl Peer for Server {
+    fn connected(&mut self, _now: Moment) {
+        Self::connected(self);
+    }
+
+    fn take(&mut self, _now: Moment, bytes: &Bytes) -> Vec<Bytes> {
+        self.frame(&decode(bytes, &Limits::default()).expect("the client's frame"))
+    }
+
+    fn token(&self, _now: Moment) -> Token {
+        Token { jwt: "jwt".into(), valid_for: Duration::from_secs(3600) }
+    }
+}
+
 /// Both ends and the link.
-pub struct Link {
+pub struct Link<P> {
     pub core: Core,
-    pub server: Server,
+    pub server: P,
     pub now: Moment,
     pub events: Vec<Event>,
+    pub answered: Vec<(CommandId, Answered)>,
+    pub connections: u64,
     pub weather: Weather,
     random: Random,
     /// What is under way: when, in which order, of which connection, to whom.
@@ -67,13 +109,15 @@ pub fn options() -> Options {
     }
 }
 
-impl Link {
-    pub fn new(server: Server, weather: Weather, seed: u64) -> Self {
+impl<P: Peer> Link<P> {
+    pub fn new(server: P, weather: Weather, seed: u64) -> Self {
         let mut link = Self {
             core: Core::new(options(), None, seed, 1),
             server,
             now: Moment::ORIGIN,
             events: Vec::new(),
+            answered: Vec::new(),
+            connections: 0,
             weather,
             random: Random::new(seed),
             way: BTreeMap::new(),
@@ -94,12 +138,17 @@ impl Link {
         loop {
             let travel = self.way.keys().next().map(|(at, _)| *at);
             let own = self.core.deadline();
-            let Some(next) = [travel, own].into_iter().flatten().min().filter(|at| *at <= end)
-            else {
+            let peer = self.server.deadline();
+            let next = [travel, own, peer].into_iter().flatten().min();
+            let Some(next) = next.filter(|at| *at <= end) else {
                 self.now = end;
                 return;
             };
             self.now = self.now.max(next);
+            if peer.is_some_and(|at| at <= self.now) {
+                let frames = self.server.tick(self.now);
+                self.push(frames);
+            }
             match self.way.first_entry().filter(|entry| entry.key().0 <= self.now) {
                 Some(entry) => {
                     let (conn, travel) = entry.remove();
@@ -110,10 +159,14 @@ impl Link {
         }
     }
 
-    /// Frames that the server sends by itself.
+    /// Frames that the server sends, and perhaps its end.
     pub fn push(&mut self, frames: Vec<Bytes>) {
         for frame in frames {
             self.send_down(frame);
+        }
+        if let Some(conn) = self.conn.filter(|_| self.server.is_over()) {
+            self.server.gone();
+            self.travel(conn, Travel::Break, true);
         }
     }
 
@@ -132,7 +185,8 @@ impl Link {
             Travel::Open => {
                 self.conn = Some(conn);
                 self.silent = false;
-                self.server.connected();
+                self.connections += 1;
+                self.server.connected(self.now);
                 self.input(Input::Opened(conn));
             }
             Travel::Break => {
@@ -143,8 +197,7 @@ impl Link {
             }
             Travel::ToServer(bytes) => {
                 if self.conn == Some(conn) && !self.silent {
-                    let frame = decode(&bytes, &Limits::default()).expect("the client's frame");
-                    let answers = self.server.frame(&frame);
+                    let answers = self.server.take(self.now, &bytes);
                     self.push(answers);
                 }
             }
@@ -157,7 +210,7 @@ impl Link {
         }
     }
 
-    fn input(&mut self, input: Input) {
+    pub fn input(&mut self, input: Input) {
         self.core.handle(self.now, input);
         while let Some(output) = self.core.poll() {
             self.output(output);
@@ -190,20 +243,21 @@ impl Link {
             }
             Output::Disconnect(conn) => self.drop_link(conn),
             Output::WantToken => {
-                let jwt = format!("jwt-{}", self.sequence).as_str().into();
-                self.input(Input::Token(Token { jwt, valid_for: Duration::from_secs(3600) }));
+                let token = self.server.token(self.now);
+                self.input(Input::Token(token));
             }
             Output::LoadWatermark { conversation, epoch } => {
                 let handled = self.handled.get(&conversation).copied();
                 self.input(Input::Watermark { conversation, epoch, handled });
             }
-            Output::Answered(..) => {}
+            Output::Answered(id, answered) => self.answered.push((id, answered)),
         }
     }
 
     fn drop_link(&mut self, conn: ConnId) {
         if self.conn == Some(conn) {
             self.conn = None;
+            self.server.gone();
             self.way.retain(|_, (of, _)| *of != conn);
         }
     }
@@ -229,7 +283,11 @@ impl Link {
         let millis = 5 + self.random.next_u64() % 60;
         let mut at = self.now + Duration::from_millis(millis);
         if in_order {
-            let last = self.last_arrival.entry(matches!(travel, Travel::ToClient(_))).or_insert(at);
+            let is_down = match travel {
+                Travel::Open | Travel::ToServer(_) => false,
+                Travel::Break | Travel::ToClient(_) => true,
+            };
+            let last = self.last_arrival.entry(is_down).or_insert(at);
             at = at.max(*last);
             *last = at;
         }

@@ -3,6 +3,7 @@
 mod golden;
 mod junk;
 mod link;
+mod paired;
 mod rig;
 mod server;
 mod simulated;

@@ -106,7 +106,7 @@ fn storm(weather: Weather, seed: u64, kept: usize) {
 }
 
 /// Every conversation's messages were told once, in order.
-fn check(link: &Link) {
+fn check(link: &Link<Server>) {
     let mut told: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
     for (number, index) in link.events.iter().filter_map(message) {
         told.entry(number).or_default().push(index);
