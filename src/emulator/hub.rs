@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +23,7 @@ use super::state::event::Occurrence;
 use super::state::model::DeliveryStatus;
 use super::state::refusal::Refusal;
 use super::state::{Effect, Target, World};
+use super::timekeeper::keep_time;
 use super::webhooks::caller::{Caller, Verdict};
 use super::webhooks::{self, Outgoing, Product, request};
 use crate::clock::{Clock, Moment, Timestamp};
@@ -65,6 +66,8 @@ pub(super) struct Hub {
     outgoing: mpsc::Sender<Outgoing>,
     deliveries: mpsc::Sender<(Moment, Delivery)>,
     watchers: broadcast::Sender<Record>,
+    /// When the world has something to do by itself.
+    deadline: watch::Sender<Option<Timestamp>>,
     pub(super) inbound: super::inbound::Pairs,
     trailing_crlf: AtomicBool,
     pub(super) stop: CancellationToken,
@@ -84,11 +87,12 @@ pub(super) struct Parts {
 }
 
 impl Hub {
-    /// Builds the hub and starts its two tasks: webhooks, and deliveries to phones.
+    /// Builds the hub and starts its three tasks: webhooks, deliveries to phones, and time.
     pub(super) fn start(parts: Parts) -> Arc<Self> {
         let Parts { world, options, credentials, urls, caller, clock, seed } = parts;
         let (outgoing, outgoing_rx) = mpsc::channel(webhooks::WAITING_MAX);
         let (deliveries, deliveries_rx) = mpsc::channel(DELIVERIES_MAX);
+        let (deadline, deadline_rx) = watch::channel(world.deadline());
         let core = Core {
             world,
             records: Records::new(options.records),
@@ -111,6 +115,7 @@ impl Hub {
             outgoing,
             deliveries,
             watchers: broadcast::channel(WATCH_LAG_MAX).0,
+            deadline,
             inbound: super::inbound::Pairs::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -125,6 +130,8 @@ impl Hub {
             concurrency,
             hub.stop.clone(),
         ));
+        let stop = hub.stop.clone();
+        hub.tasks.spawn(keep_time(Weak::clone(&weak), clock, deadline_rx, stop));
         hub.tasks.spawn(deliver(weak, clock, deliveries_rx, hub.stop.clone()));
         hub
     }
@@ -289,6 +296,10 @@ impl Hub {
                 Effect::Happened(what) => self.note(core, at, what),
             }
         }
+        self.deadline.send_if_modified(|known| {
+            let due = core.world.deadline();
+            std::mem::replace(known, due) != due
+        });
     }
 
     fn post_action(&self, core: &mut Core, at: Timestamp, occurrence: &Occurrence, target: Target) {

@@ -42,7 +42,8 @@ impl Pairs {
     fn of(&self, inbound: &Inbound) -> PairLock {
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
         locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-        let key = format!("{} {}", inbound.from.reveal(), inbound.to.reveal());
+        // Every member of a group writes to the same one, so the order of addresses is no part.
+        let key = inbound.addresses().into_iter().collect::<Vec<_>>().join(" ");
         Arc::clone(locks.entry(key).or_default())
     }
 }

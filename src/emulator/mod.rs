@@ -30,6 +30,7 @@ pub mod state;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod timekeeper;
 mod twilsock;
 mod webhooks;
 

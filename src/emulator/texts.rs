@@ -30,7 +30,8 @@ impl Hub {
     /// Rings the number's own webhook, if one is set.
     pub(super) fn ring(&self, core: &mut Core, at: Timestamp, inbound: &Inbound) {
         let Some(url) = core.messaging_url.clone() else { return };
-        let sid = core.world.ids_mut().raw("SM");
+        // Source: webhook notes 2.1: a group's text has an MM sid and no media, read 2026-11-21.
+        let sid = core.world.ids_mut().raw(if inbound.is_group() { "MM" } else { "SM" });
         let service = core.world.default_messaging_service().to_string();
         let body = inbound.body.clone().unwrap_or_default();
         let segments = segments_of(body.reveal()).to_string();
@@ -49,6 +50,9 @@ impl Hub {
             ("ApiVersion", "2010-04-01"),
             ("SmsStatus", "received"),
         ]);
+        for (number, other) in inbound.others.iter().enumerate() {
+            fields.push((format!("OtherRecipients{number}"), other.clone()));
+        }
         match inbound.channel {
             Channel::Sms => fields.extend(named(&GEOGRAPHY.map(|name| (name, "")))),
             Channel::Whatsapp => {

@@ -4,7 +4,7 @@
 //! | request | does |
 //! | --- | --- |
 //! | `GET /info` | URLs, credentials and service, as printed at the start |
-//! | `POST /inbound` | a phone writes: `{"from","to","body"}` |
+//! | `POST /inbound` | a phone writes: `{"from","to","body"}`; with `"others":[…]` a group MMS |
 //! | `GET /conversations`, `/conversations/{CH}` | what Twilio holds |
 //! | `GET /records?after=N` | what happened; `GET /events` the same as it happens (SSE) |
 //! | `GET`/`POST`/`DELETE /faults`, `DELETE /faults/{id}` | faults |
@@ -215,11 +215,13 @@ struct InboundBody {
     from: Pii,
     to: Pii,
     #[serde(default)]
+    others: Vec<Pii>,
+    #[serde(default)]
     body: Option<Pii>,
 }
 
 async fn inbound(control: &Control, body: InboundBody) -> Result<Value, Error> {
-    let inbound = Inbound::new(body.from, body.to, body.body)?;
+    let inbound = Inbound::new(body.from, body.to, body.body)?.with_others(body.others)?;
     Ok(match control.receive(inbound).await? {
         Received::Stored { conversation, message, created } => json!({
             "conversation_sid": conversation,

@@ -108,7 +108,7 @@ impl Call<'_> {
         }
         let known: Vec<&str> = FIELDS.iter().copied().chain(["Participant"]).collect();
         self.allow(&known)?;
-        let participants = self
+        let mut participants = self
             .form
             .all("Participant")
             .map(participant_of_json)
@@ -116,6 +116,8 @@ impl Call<'_> {
         if participants.len() > PARTICIPANTS_MAX {
             return Err(Refusal::ParameterInvalid("Participant"));
         }
+        // Our number completes a group's list, which is compared with other groups only then.
+        participants.sort_by_key(|one| one.projected.is_some());
         let actor = Actor::Api { hooks: self.hooks };
         let new = new_conversation(&self.form)?;
         let create = Command::CreateConversation { service, new };

@@ -11,7 +11,7 @@ use crate::emulator::state::World;
 use crate::emulator::state::event::EventKind;
 use crate::emulator::state::model::{
     Address, Conversation, HookSettings, Message, Participant, Receipt, ScopedHook, Service, State,
-    Timers, User,
+    User,
 };
 use crate::twilio::sid::{AccountSid, ChatServiceSid};
 
@@ -372,7 +372,7 @@ fn binding(one: &Participant) -> Value {
     one.binding.as_ref().map_or(Value::Null, |binding| {
         json!({
             "type": binding.channel.as_str(),
-            "address": binding.address.reveal(),
+            "address": binding.address.as_ref().map(|address| address.reveal()),
             "proxy_address": binding.proxy.as_ref().map(|proxy| proxy.reveal()),
             "projected_address": binding.projected.as_ref().map(|projected| projected.reveal()),
         })
@@ -380,12 +380,10 @@ fn binding(one: &Participant) -> Value {
 }
 
 fn timers(one: &Conversation) -> Value {
-    let Timers { inactive, closed } = &one.timers;
     let mut timers = json!({});
-    for (name, set) in [("date_inactive", inactive), ("date_closed", closed)] {
-        if set.as_ref().is_some_and(|set| !set.is_empty()) {
-            // The emulator does not run timers; the date is the one of the last change.
-            timers[name] = json!(time(one.updated));
+    for (name, due) in [("date_inactive", one.inactive_at()), ("date_closed", one.closed_at())] {
+        if let Some(due) = due {
+            timers[name] = json!(time(due));
         }
     }
     timers

@@ -78,6 +78,7 @@ impl World {
         }
         let writes = std::mem::take(&mut self.conversation_mut(sid)?.writes);
         *self.conversation_mut(sid)? = Conversation { writes, ..after };
+        self.schedule(sid);
         self.project_conversation(at, sid);
         self.happened(Happening::ConversationUpdated { conversation_sid: sid, state: to.as_str() });
         let conversation = self.existing(sid)?;
@@ -193,6 +194,7 @@ impl World {
         }
         self.conversation_seqs.insert(sid, seq);
         self.conversations.insert(seq, Conversation { document, ..conversation });
+        self.schedule(sid);
         self.happened(Happening::ConversationAdded { conversation_sid: sid });
         sid
     }
@@ -306,7 +308,7 @@ fn check_timers(timers: &Timers) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn iso_seconds(text: &str) -> Option<i64> {
+pub(super) fn iso_seconds(text: &str) -> Option<i64> {
     let span: jiff::SignedDuration = match text.parse() {
         Ok(duration) => duration,
         Err(_) => {

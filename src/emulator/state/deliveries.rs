@@ -7,7 +7,7 @@
 
 use super::command::Actor;
 use super::event::{EventKind, delivery_fields};
-use super::model::{Channel, DeliveryStatus, Message, Participant, Receipt};
+use super::model::{Channel, Conversation, DeliveryStatus, Message, Participant, Receipt};
 use super::refusal::Refusal;
 use super::{Effect, World, about, pair};
 use crate::clock::Timestamp;
@@ -64,11 +64,15 @@ impl World {
         message: MessageSid,
     ) -> Result<(), Refusal> {
         let (conversation, stored) = self.find_message(sid, message)?;
+        let author = stored.participant.and_then(|one| conversation.participant_by_sid(one));
+        // The carrier takes a member's message to the group, Twilio does not.
+        let by_group_phone = author.is_some_and(Participant::is_group_phone);
         let recipients: Vec<(Participant, Option<u32>)> = conversation
             .participants
             .values()
-            .filter(|other| other.binding.is_some() && Some(other.sid) != stored.participant)
-            .map(|other| (other.clone(), self.reason_to_fail(at, other, stored)))
+            .filter(|other| is_phone(other) && Some(other.sid) != stored.participant)
+            .filter(|other| !(by_group_phone && other.is_group_phone()))
+            .map(|other| (other.clone(), self.reason_to_fail(at, (conversation, other), stored)))
             .collect();
         let index = stored.index;
         for (recipient, failure) in recipients {
@@ -124,12 +128,12 @@ impl World {
     fn reason_to_fail(
         &self,
         at: Timestamp,
-        recipient: &Participant,
+        (conversation, recipient): (&Conversation, &Participant),
         message: &Message,
     ) -> Option<u32> {
         let binding = recipient.binding.as_ref()?;
-        let proxy = binding.proxy.as_ref()?;
-        let pair = pair(&binding.address, proxy);
+        let ours = binding.proxy.as_ref().or_else(|| conversation.group_number())?;
+        let pair = pair(binding.address.as_ref()?, ours);
         if self.opted_out.contains_key(&pair) {
             return Some(OPTED_OUT);
         }
@@ -145,6 +149,11 @@ impl World {
         (binding.channel == Channel::Whatsapp && is_free_text && is_outside)
             .then_some(OUTSIDE_WINDOW)
     }
+}
+
+/// Our own number in a group is none.
+fn is_phone(participant: &Participant) -> bool {
+    participant.binding.as_ref().is_some_and(|binding| binding.address.is_some())
 }
 
 const fn rank(status: DeliveryStatus) -> u8 {

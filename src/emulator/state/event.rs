@@ -215,7 +215,9 @@ pub fn participant_fields(
     match &participant.binding {
         Some(binding) => {
             put(&mut fields, "MessagingBinding.Type", binding.channel.source());
-            fields.push(("MessagingBinding.Address", binding.address.clone()));
+            if let Some(address) = &binding.address {
+                fields.push(("MessagingBinding.Address", address.clone()));
+            }
             if let Some(proxy) = &binding.proxy {
                 fields.push(("MessagingBinding.ProxyAddress", proxy.clone()));
             }

@@ -1,11 +1,14 @@
 //! A phone writes to one of our numbers: which conversation gets it, or which is made for it.
 //!
-//! Pure. Source: webhook notes 1.7 (inbound autocreation), read 2026-11-21.
+//! Pure. Source: webhook notes 1.7 (inbound autocreation), read 2026-11-21. A message with other
+//! recipients is a group MMS: the open group of exactly these addresses gets it, or a new one, which
+//! cannot be changed until it is set up, see [`alarms`](super::alarms).
 
 use super::command::{Actor, Amendment, NewConversation, NewMessage, NewParticipant};
 use super::event::{EventKind, Fields, Occurrence, conversation_fields};
+use super::groups::Addresses;
 use super::hooks::HookFields;
-use super::model::{Autocreation, AutocreationKind, Channel, HookTarget};
+use super::model::{Autocreation, AutocreationKind, Channel, HookTarget, State};
 use super::refusal::Refusal;
 use super::{World, about, pair, stamp};
 use crate::clock::Timestamp;
@@ -21,6 +24,8 @@ pub struct Inbound {
     pub from: Pii,
     /// Ours.
     pub to: Pii,
+    /// Who else got it, which makes it a group MMS.
+    pub others: Vec<Pii>,
     /// The text.
     pub body: Option<Pii>,
     /// Pictures and the like.
@@ -54,8 +59,38 @@ impl Inbound {
         match Channel::of(to.reveal()) {
             None => Err(Refusal::ProxyInvalid),
             Some(other) if other != channel => Err(Refusal::ChannelMismatch),
-            Some(_) => Ok(Self { channel, from, to, body, media: Vec::new() }),
+            Some(_) => Ok(Self { channel, from, to, others: Vec::new(), body, media: Vec::new() }),
         }
+    }
+
+    /// Addresses it to others too; those that are named twice count once.
+    ///
+    /// # Errors
+    ///
+    /// If one is no phone's address, or the message did not come by SMS.
+    pub fn with_others(mut self, others: Vec<Pii>) -> Result<Self, Refusal> {
+        for other in others {
+            match Channel::of(other.reveal()).ok_or(Refusal::AddressInvalid)? {
+                Channel::Sms if self.channel == Channel::Sms => {}
+                Channel::Sms | Channel::Whatsapp => return Err(Refusal::ChannelMismatch),
+            }
+            let address = other.reveal();
+            if !self.addresses().contains(address) {
+                self.others.push(other);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether it is a group MMS.
+    #[must_use]
+    pub const fn is_group(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    /// Everybody's address, in their order: the same for every member of a group who writes.
+    pub(in crate::emulator) fn addresses(&self) -> Addresses<'_> {
+        [&self.from, &self.to].into_iter().chain(&self.others).map(Pii::reveal).collect()
     }
 }
 
@@ -68,18 +103,22 @@ impl World {
     /// Says where a phone's message goes.
     #[must_use]
     pub fn route(&self, inbound: &Inbound) -> Route {
-        if let Some(holder) = self.pairs.get(&pair(&inbound.from, &inbound.to)) {
-            return Route::Existing(*holder);
-        }
-        match self.find_address(inbound.to.reveal()) {
-            Ok(address) if address.autocreation.enabled => Route::Autocreate {
-                service: address.autocreation.service.unwrap_or(self.default_service),
-                settings: Some(address.autocreation.clone()),
-            },
-            Ok(_) | Err(_) if self.settings.autocreate_all => {
-                Route::Autocreate { service: self.default_service, settings: None }
+        let (service, settings) = match self.find_address(inbound.to.reveal()) {
+            Ok(address) if address.autocreation.enabled => {
+                let service = address.autocreation.service.unwrap_or(self.default_service);
+                (service, Some(Some(address.autocreation.clone())))
             }
-            Ok(_) | Err(_) => Route::Nobody,
+            Ok(_) | Err(_) if self.settings.autocreate_all => (self.default_service, Some(None)),
+            Ok(_) | Err(_) => (self.default_service, None),
+        };
+        let holder = match inbound.is_group() {
+            true => self.open_group(service, &inbound.addresses()),
+            false => self.pairs.get(&pair(&inbound.from, &inbound.to)).copied(),
+        };
+        match (holder, settings) {
+            (Some(holder), _) => Route::Existing(holder),
+            (None, Some(settings)) => Route::Autocreate { service, settings },
+            (None, None) => Route::Nobody,
         }
     }
 
@@ -119,6 +158,7 @@ impl World {
         service: ChatServiceSid,
     ) -> Result<Occurrence, Refusal> {
         let actor = Actor::Channel(inbound.channel);
+        self.check_group(inbound, service)?;
         let draft = self.draft_conversation(at, &actor, service, &autocreated(inbound, None))?;
         let mut fields = conversation_fields(&draft, false);
         fields.extend(binding_fields(inbound));
@@ -129,12 +169,12 @@ impl World {
         Ok(stamp(Occurrence { conversation: None, ..asked }, &actor))
     }
 
-    /// Makes the conversation, its first participant and its first message, in this order; nobody
-    /// is asked about the last two.
+    /// Makes the conversation, its first participants and its first message, in this order; nobody
+    /// is asked about any but the first.
     ///
     /// # Errors
     ///
-    /// If the service is gone or the text is too long; nothing has changed then.
+    /// If the service is gone, the text is too long or the group too large; nothing has changed then.
     pub fn autocreate(
         &mut self,
         at: Timestamp,
@@ -143,6 +183,7 @@ impl World {
         amendment: Amendment,
     ) -> Result<(ConversationSid, MessageSid), Refusal> {
         let actor = Actor::Channel(inbound.channel);
+        self.check_group(inbound, service)?;
         let wanted = autocreated(inbound, amendment.friendly_name);
         let draft = self.draft_conversation(at, &actor, service, &wanted)?;
         let body_bytes = inbound.body.as_ref().map_or(0, |body| body.reveal().len());
@@ -171,27 +212,61 @@ impl World {
             about(conversation, EventKind::ConversationAdded, fields)
         };
         self.fire(&actor, added);
-        let participant = NewParticipant {
-            address: Some(inbound.from.clone()),
-            proxy: Some(inbound.to.clone()),
-            ..NewParticipant::default()
-        };
-        let draft = self.draft_participant(at, sid, &participant)?;
-        self.insert_participant(at, &actor, sid, draft)?;
+        for participant in participants_of(inbound) {
+            let draft = self.draft_participant(at, sid, &participant)?;
+            self.insert_participant(at, &actor, sid, draft)?;
+        }
         let draft = self.draft_message(at, &actor, sid, Self::message_of(inbound))?;
         let message = self.insert_message(at, &actor, sid, draft)?;
         Ok((sid, message))
     }
+
+    fn check_group(&self, inbound: &Inbound, service: ChatServiceSid) -> Result<(), Refusal> {
+        if !inbound.is_group() {
+            return Ok(());
+        }
+        let addresses = inbound.addresses();
+        if addresses.len() > self.settings.limits.group_participants {
+            return Err(Refusal::GroupTooLarge);
+        }
+        match self.open_group(service, &addresses) {
+            Some(twin) => Err(Refusal::GroupExists(twin)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The sender with our number as its proxy; in a group every address by itself, ours last (the order
+/// is assumed).
+fn participants_of(inbound: &Inbound) -> Vec<NewParticipant> {
+    let (from, to) = (Some(inbound.from.clone()), Some(inbound.to.clone()));
+    if !inbound.is_group() {
+        return vec![NewParticipant { address: from, proxy: to, ..NewParticipant::default() }];
+    }
+    let members = std::iter::once(from).chain(inbound.others.iter().cloned().map(Some));
+    members
+        .map(|address| NewParticipant { address, ..NewParticipant::default() })
+        .chain([NewParticipant { projected: to, ..NewParticipant::default() }])
+        .collect()
 }
 
 fn autocreated(inbound: &Inbound, friendly_name: Option<String>) -> NewConversation {
     NewConversation {
         friendly_name: friendly_name.or_else(|| Some(inbound.from.reveal().to_owned())),
+        state: inbound.is_group().then_some(State::Initializing),
         ..NewConversation::default()
     }
 }
 
+/// The pair; of a group all receivers, under one name, and the sender under its own.
 fn binding_fields(inbound: &Inbound) -> Fields {
+    if inbound.is_group() {
+        return std::iter::once(&inbound.to)
+            .chain(&inbound.others)
+            .map(|receiver| ("MessagingBinding.Address", receiver.clone()))
+            .chain([("MessagingBinding.AuthorAddress", inbound.from.clone())])
+            .collect();
+    }
     vec![
         ("MessagingBinding.Address", inbound.from.clone()),
         ("MessagingBinding.ProxyAddress", inbound.to.clone()),

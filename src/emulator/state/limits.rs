@@ -20,6 +20,10 @@ pub struct Limits {
     pub participants: usize,
     /// Participants of one conversation that are not in chat.
     pub participants_outside_chat: usize,
+    /// Addresses in a group MMS, ours among them.
+    pub group_participants: usize,
+    /// Milliseconds until a group conversation that a phone began can be changed.
+    pub group_setup_ms: u64,
     /// Writes a second on one conversation.
     pub conversation_writes: usize,
     /// Creations and removals a second of conversations and users in one service.
@@ -52,6 +56,9 @@ impl Default for Limits {
             conversations_per_identity: 1000,
             participants: 100,
             participants_outside_chat: 50,
+            group_participants: 10,
+            // Source: webhook notes 1.7, a field report, read 2026-11-21.
+            group_setup_ms: 700,
             conversation_writes: 30,
             service_writes: 30,
             body_bytes: 32 * 1024,

@@ -153,12 +153,21 @@ impl World {
         new: NewMessage,
     ) -> Result<Message, Refusal> {
         let conversation = self.existing(sid)?;
-        check_writable(conversation)?;
+        match actor {
+            // What a phone sends while its group is being set up is not lost (assumed).
+            Actor::Channel(_) if conversation.state == State::Initializing => {}
+            Actor::Api { .. } | Actor::Sdk { .. } | Actor::Channel(_) => {
+                check_writable(conversation)?;
+            }
+        }
         // The REST API's author is `system` unless one is given. Source: REST notes 2.2.
         let author = new.author.unwrap_or_else(|| actor.name().to_owned());
         let writer = participant_of_author(conversation, &author);
         if matches!(actor, Actor::Sdk { .. }) && writer.is_none() {
             return Err(Refusal::NotParticipant);
+        }
+        if writer.is_none() && conversation.is_group() {
+            return Err(Refusal::GroupAuthorUnknown);
         }
         let mut media = Vec::new();
         for wanted in new.media {
@@ -219,6 +228,7 @@ impl World {
         let (conversation, message) = self.find_message(sid, message_sid)?;
         let added = added(conversation, message);
         self.fire(actor, added);
+        self.wake(at, sid);
         self.dispatch(at, sid, message_sid)?;
         Ok(message_sid)
     }

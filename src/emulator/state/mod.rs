@@ -6,10 +6,12 @@
 //! then takes the effects, then may make the next.
 
 mod addresses;
+mod alarms;
 pub mod command;
 mod conversations;
 mod deliveries;
 pub mod event;
+mod groups;
 mod hooks;
 pub mod ids;
 mod inbound;
@@ -25,7 +27,7 @@ pub mod sync;
 mod tests;
 mod users;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +124,9 @@ pub struct World {
     opted_out: BTreeMap<String, Timestamp>,
     /// When a WhatsApp user last wrote to a number of ours.
     last_heard: BTreeMap<String, Timestamp>,
+    /// When conversations are to be looked at, see [`alarms`].
+    #[serde(default)]
+    alarms: BTreeSet<(Timestamp, ConversationSid)>,
     sync: SyncStore,
     #[serde(skip)]
     effects: VecDeque<Effect>,
@@ -175,6 +180,7 @@ impl World {
             media_order: VecDeque::new(),
             opted_out: BTreeMap::new(),
             last_heard: BTreeMap::new(),
+            alarms: BTreeSet::new(),
             sync,
             effects: VecDeque::new(),
         };

@@ -202,7 +202,8 @@ words! {
 #[expect(missing_docs, reason = "the fields are those of Twilio's resource")]
 pub struct Binding {
     pub channel: Channel,
-    pub address: Pii,
+    /// Missing only for our own number in a group MMS.
+    pub address: Option<Pii>,
     pub proxy: Option<Pii>,
     pub projected: Option<Pii>,
 }
@@ -416,7 +417,9 @@ impl Conversation {
     #[must_use]
     pub fn participant_by_address(&self, address: &str) -> Option<&Participant> {
         self.participants.values().find(|participant| {
-            participant.binding.as_ref().is_some_and(|binding| binding.address.reveal() == address)
+            let binding = participant.binding.as_ref();
+            let held = binding.and_then(Binding::any_address);
+            held.is_some_and(|held| held.reveal() == address)
         })
     }
 

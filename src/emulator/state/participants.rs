@@ -38,6 +38,7 @@ impl World {
         {
             return Ok(Outcome::RepeatedParticipant(sid, *made));
         }
+        self.check_changeable(sid)?;
         let draft = self.draft_participant(at, sid, &new)?;
         self.spend(at, actor, sid)?;
         let participant = self.insert_participant(at, actor, sid, draft)?;
@@ -53,6 +54,7 @@ impl World {
         sid: ConversationSid,
         new: &NewParticipant,
     ) -> Result<Occurrence, Refusal> {
+        self.check_changeable(sid)?;
         let draft = self.draft_participant(at, sid, new)?;
         let conversation = self.existing(sid)?;
         let fields = participant_fields(conversation, &draft, false);
@@ -120,7 +122,7 @@ impl World {
         if let Some(identity) = &leaving.identity {
             self.unseat(at, &conversation, identity);
         }
-        if let Some(Binding { address, proxy: Some(proxy), .. }) = &leaving.binding {
+        if let Some(Binding { address: Some(address), proxy: Some(proxy), .. }) = &leaving.binding {
             self.pairs.remove(&pair(address, proxy));
         }
         let emitted = self.sync.remove_item(&conversation.roster, at, &participant.to_string());
@@ -143,11 +145,6 @@ impl World {
         new: &NewParticipant,
     ) -> Result<Participant, Refusal> {
         let conversation = self.existing(sid)?;
-        match conversation.state {
-            State::Closed => return Err(Refusal::ConversationClosed),
-            State::Initializing => return Err(Refusal::ConversationInitializing),
-            State::Active | State::Inactive => {}
-        }
         let binding = self.draft_binding(conversation, new)?;
         if let Some(identity) = &new.identity {
             self.check_identity(identity)?;
@@ -195,14 +192,14 @@ impl World {
             let seats = self.seats.entry(in_service(service, identity)).or_default();
             seats.insert(sid, participant);
         }
-        if let Some(Binding { address, proxy: Some(proxy), .. }) = &added.binding {
+        if let Some(Binding { address: Some(address), proxy: Some(proxy), .. }) = &added.binding {
             self.pairs.insert(pair(address, proxy), sid);
         }
         self.happened(Happening::ParticipantAdded {
             conversation_sid: sid,
             participant_sid: participant,
             identity: added.identity.clone().map(Pii::new),
-            address: added.binding.as_ref().map(|binding| binding.address.clone()),
+            address: added.binding.as_ref().and_then(|binding| binding.any_address().cloned()),
         });
         self.conversation_mut(sid)?.participants.insert(seq, added);
         self.project_participant(at, sid, participant);
@@ -261,16 +258,25 @@ impl World {
         }
     }
 
+    fn check_changeable(&self, sid: ConversationSid) -> Result<(), Refusal> {
+        match self.existing(sid)?.state {
+            State::Closed => Err(Refusal::ConversationClosed),
+            State::Initializing => Err(Refusal::ConversationInitializing),
+            State::Active | State::Inactive => Ok(()),
+        }
+    }
+
     fn draft_binding(
         &self,
         conversation: &Conversation,
         new: &NewParticipant,
     ) -> Result<Option<Binding>, Refusal> {
         let Some(address) = &new.address else {
-            // In a group MMS an identity speaks through a projected address.
+            // In a group MMS our number stands for itself or for an identity.
             return match (&new.identity, &new.projected) {
-                (Some(_), _) => Ok(None),
-                (None, _) => Err(Refusal::NoIdentityNoAddress),
+                (_, Some(_)) => self.draft_group_binding(conversation, new).map(Some),
+                (Some(_), None) => Ok(None),
+                (None, None) => Err(Refusal::NoIdentityNoAddress),
             };
         };
         if new.identity.is_some() {
@@ -279,14 +285,17 @@ impl World {
         let channel = Channel::of(address.reveal()).ok_or(Refusal::AddressInvalid)?;
         let binding = Binding {
             channel,
-            address: address.clone(),
+            address: Some(address.clone()),
             proxy: new.proxy.clone(),
             projected: new.projected.clone(),
         };
         let Some(proxy) = &new.proxy else {
-            // Address alone is a member of a group MMS; anywhere else the proxy is missing.
-            return Err(Refusal::ProxyInvalid);
+            // Address alone is a member of a group MMS.
+            return self.draft_group_binding(conversation, new).map(Some);
         };
+        if conversation.is_group() {
+            return Err(Refusal::ProxyInvalid);
+        }
         let proxy_channel = Channel::of(proxy.reveal()).ok_or(Refusal::ProxyInvalid)?;
         if proxy_channel != channel {
             return Err(Refusal::ChannelMismatch);

@@ -48,7 +48,9 @@ pub(super) fn channel_item(conversation: &Conversation, participant: &Participan
 
 /// An item of the map `<CH>.roster`.
 pub(super) fn roster_item(participant: &Participant, user: Option<&User>) -> Value {
-    let kind = participant.binding.as_ref().map_or("chat", |binding| binding.channel.as_str());
+    // An identity that speaks through a projected address is in chat.
+    let outside = participant.binding.as_ref().filter(|_| participant.identity.is_none());
+    let kind = outside.map_or("chat", |binding| binding.channel.as_str());
     let mut item = json!({
         "identity": participant.identity,
         "type": kind,

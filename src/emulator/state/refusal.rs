@@ -18,6 +18,21 @@ pub enum Refusal {
     /// The pair of address and proxy address is held by an open conversation.
     #[error("A binding for this participant and proxy address already exists in Conversation {0}")]
     BindingExists(ConversationSid),
+    /// An open group conversation has the same addresses.
+    #[error("Group MMS with given participant list already exists as Conversation {0}")]
+    GroupExists(ConversationSid),
+    /// The address is in the group already.
+    #[error("Group MMS participant already exists")]
+    GroupParticipantExists,
+    /// The group would have more addresses than it may have.
+    #[error("Group MMS has too many participants")]
+    GroupTooLarge,
+    /// In a group only participants write.
+    #[error("Message author must be one of the participants of the group MMS")]
+    GroupAuthorUnknown,
+    /// The projected address is no address.
+    #[error("Invalid messaging binding projected address")]
+    ProjectedInvalid,
     /// The participant is not in the conversation.
     #[error("Participant not found")]
     ParticipantNotFound,
@@ -193,6 +208,11 @@ impl Refusal {
             Self::NotFound => (20404, 404),
             Self::ParticipantExists => (50433, 409),
             Self::BindingExists(_) => (50416, 409),
+            Self::GroupExists(_) => (50438, 409),
+            Self::GroupParticipantExists => (50437, 409),
+            Self::GroupTooLarge => (50436, 403),
+            Self::GroupAuthorUnknown => (50513, 400),
+            Self::ProjectedInvalid => (50439, 400),
             Self::ParticipantNotFound => (50432, 404),
             Self::NotParticipant => (50430, 403),
             Self::UniqueNameTaken => (50353, 409),

@@ -1,6 +1,9 @@
 //! The world as a whole: every write in every state, the rules of addresses and limits, and random
 //! runs held against what a client would make of the events.
 
+mod alarms;
+mod groups;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -156,7 +156,7 @@ impl Shapes {
             "identity": one.identity,
             "messaging_binding": one.binding.as_ref().map(|binding| json!({
                 "type": binding.channel.as_str(),
-                "address": binding.address.reveal(),
+                "address": binding.address.as_ref().map(|address| address.reveal()),
                 "proxy_address": binding.proxy.as_ref().map(|proxy| proxy.reveal()),
             })),
             "url": self.participant_url(of.sid, one.sid),
