@@ -14,7 +14,7 @@
 //! | 401, account or region wrong | reconfigure | reconfigure |
 //! | 409 without a code that says otherwise | done | dead |
 //! | code that the vendor says to retry | retry | retry |
-//! | the bot is not a participant (50430) | dead | retry: its join may be under way |
+//! | the bot is not a participant (50430; 50513 in a group) | dead | retry: its join may be under way |
 //! | anything else | dead | dead |
 
 use std::time::Duration;
@@ -83,6 +83,10 @@ const RECONFIGURE_CODES: [u32; 5] = [20003, 20005, 20006, 20403, 50385];
 /// The author is not in the conversation.
 pub const NOT_PARTICIPANT: u32 = 50430;
 
+/// The same over REST, which asks for it in group MMS only.
+/// Source: error dictionary 50513, read 2026-11-21.
+const NOT_IN_GROUP: u32 = 50513;
+
 /// Decides what a failure means.
 #[must_use]
 pub fn classify(operation: Operation, failure: Failure) -> Class {
@@ -119,7 +123,9 @@ fn refused(
         (_, Some(Retry::Yes | Retry::Later)) => Class::Retry(retry_after),
         (Operation::Join, Some(Retry::Done)) => Class::Done,
         (Operation::Join, Some(Retry::Adapt) | None) if status == 409 => Class::Done,
-        (Operation::Send, _) if code == Some(NOT_PARTICIPANT) => Class::Retry(retry_after),
+        (Operation::Send, _) if matches!(code, Some(NOT_PARTICIPANT | NOT_IN_GROUP)) => {
+            Class::Retry(retry_after)
+        }
         (Operation::Join | Operation::Send, _) => Class::Dead,
     }
 }
@@ -177,6 +183,7 @@ mod tests {
             (refusal(409, Some(20162)), Class::Retry(None)),
             (refusal(409, None), Class::Dead),
             (refusal(403, Some(50430)), Class::Retry(None)),
+            (refusal(400, Some(50513)), Class::Retry(None)),
             (refusal(401, None), Class::Reconfigure),
             (refusal(400, Some(50377)), Class::Dead),
             (refusal(404, Some(50350)), Class::Dead),
