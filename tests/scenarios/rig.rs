@@ -13,8 +13,10 @@ use chimein::config::{self, Environment};
 use chimein::emulator::control::Webhook;
 use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::record::Happening;
+use chimein::emulator::state::Inbound;
 use chimein::emulator::state::model::Message;
 use chimein::emulator::{self, Control, Emulator, Received};
+use chimein::pii::Pii;
 use chimein::twilio::sid::ConversationSid;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
@@ -98,6 +100,16 @@ impl Rig {
     /// Somebody writes to a number, over the channel that the addresses name.
     pub async fn message(&self, from: &str, to: &str, body: &str) -> ConversationSid {
         match self.control.receive_sms(from, to, body).await.unwrap() {
+            Received::Stored { conversation, .. } => conversation,
+            Received::Dropped => panic!("the message was dropped"),
+        }
+    }
+
+    /// A phone writes to the number and to other phones.
+    pub async fn group_sms(&self, from: &str, others: &[&str], body: &str) -> ConversationSid {
+        let inbound = Inbound::new(Pii::new(from), Pii::new(NUMBER), Some(Pii::new(body))).unwrap();
+        let inbound = inbound.with_others(others.iter().copied().map(Pii::new).collect()).unwrap();
+        match self.control.receive(inbound).await.unwrap() {
             Received::Stored { conversation, .. } => conversation,
             Received::Dropped => panic!("the message was dropped"),
         }
