@@ -1,5 +1,6 @@
 //! The emulator as its users see it: over HTTP, over the socket, with a webhook receiver beside it.
 
+mod groups;
 mod rest;
 mod socket;
 mod webhooks;

@@ -83,6 +83,14 @@ fn a_conversation_that_is_gone_is_not_waited_for() {
     assert_eq!(world.deadline(), None);
 }
 
+#[test]
+fn a_stored_world_keeps_its_deadline() {
+    let (world, _) = timed(Some("PT1M"), None);
+    let stored = serde_json::to_string(&world).unwrap();
+    let read: World = serde_json::from_str(&stored).unwrap();
+    assert_eq!(read.deadline(), Some(at(60)));
+}
+
 fn timed(inactive: Option<&str>, closed: Option<&str>) -> (World, ConversationSid) {
     let mut world = world();
     let new = NewConversation {
