@@ -5,16 +5,18 @@
 //! official client, so answers are found by method and path, and subscriptions are confirmed as
 //! asked for; pushed and replayed events are the recorded ones, in the recorded order.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chimein::clock::Moment;
-use chimein::realtime::Event;
+use chimein::realtime::conversations::commands::{Answered, Command, CommandId};
 use chimein::realtime::conversations::core::{Core, Input, Output};
 use chimein::realtime::twilsock::frame::{Frame, Header, Limits, Method, Status, decode};
 use chimein::realtime::twilsock::session::{ConnId, Token};
+use chimein::realtime::{Event, SendMessage};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::link::options;
 use super::rig::text;
@@ -59,6 +61,7 @@ fn after_a_lost_socket_the_replay_comes_in_order_and_once() {
     let flow = include_str!("../data/twilsock/08-lost.jsonl");
     let mut player = Player::new(flow, ("MPaab161", 0));
     player.seat("CHbbafbe", ("ET04a393", 1), ("ES5fd4c7", 0));
+    player.is_losing = true;
     let told = player.play();
     assert_eq!(told[..2], ["joined CHbbafbe", "caught up 0"]);
     let messages: Vec<_> = told.iter().filter(|line| !line.contains("caught up")).collect();
@@ -69,23 +72,37 @@ fn after_a_lost_socket_the_replay_comes_in_order_and_once() {
 }
 
 /// A core and the recording that it is played.
-struct Player {
+pub struct Player {
     core: Core,
     now: Moment,
     conn: ConnId,
     connections: u64,
     lines: Vec<Value>,
-    answers: HashMap<(String, String), (u16, Value)>,
+    answers: HashMap<(String, String), VecDeque<(u16, Value)>>,
+    /// The statuses of recorded answers to init and update; then all is well.
+    greetings: VecDeque<Value>,
     channels: (String, i64),
-    told: Vec<String>,
+    /// Whether the core is told to do what the recorded client was told to do.
+    pub is_acting: bool,
+    /// Whether the first socket is lost where the recording says so; else it was by the client.
+    pub is_losing: bool,
+    pub told: Vec<String>,
+    /// The frames of the core, replies to events left out.
+    pub written: Vec<Frame>,
+    /// What became of commands.
+    pub answered: Vec<Answered>,
+    /// When the core connected.
+    pub connected_at: Vec<Moment>,
 }
 
 impl Player {
-    fn new(flow: &str, channels: (&str, i64)) -> Self {
+    pub fn new(flow: &str, channels: (&str, i64)) -> Self {
         let lines: Vec<Value> =
             flow.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
         let mut asked = HashMap::new();
-        let mut answers = HashMap::new();
+        let mut answers: HashMap<_, VecDeque<_>> = HashMap::new();
+        let mut greeting = HashSet::new();
+        let mut greetings = VecDeque::new();
         for line in &lines {
             let id = line["header"]["id"].as_str().unwrap_or_default().to_owned();
             let request = &line["header"]["http_request"];
@@ -96,7 +113,11 @@ impl Player {
             } else if let Some(asked) = asked.remove(&id) {
                 let code = line["header"]["http_status"]["code"].as_u64().unwrap_or(200);
                 let status = u16::try_from(code).unwrap_or(200);
-                answers.insert(asked, (status, line["payload"].clone()));
+                answers.entry(asked).or_default().push_back((status, line["payload"].clone()));
+            } else if matches!(line["header"]["method"].as_str(), Some("init" | "update")) {
+                greeting.insert(id);
+            } else if greeting.remove(&id) {
+                greetings.push_back(line["header"]["status"].clone());
             }
         }
         Self {
@@ -106,35 +127,52 @@ impl Player {
             connections: 0,
             lines,
             answers,
+            greetings,
             channels: (full(channels.0), channels.1),
+            is_acting: false,
+            is_losing: false,
             told: Vec::new(),
+            written: Vec::new(),
+            answered: Vec::new(),
+            connected_at: Vec::new(),
         }
     }
 
     /// A seat that the client had before the recording begins.
-    fn seat(&mut self, sid: &str, document: (&str, i64), messages: (&str, i64)) {
+    pub fn seat(&mut self, sid: &str, document: (&str, i64), messages: (&str, i64)) {
         let sid = full(sid);
         let opened = |(object, last): (&str, i64)| {
             let object = full(object);
             let items = format!("https://cds.us1.twilio.com/v3/Lists/{object}/Items");
             json!({"sid": object, "last_event_id": last, "data": {}, "links": {"items": items}})
         };
+        let horizon = u64::try_from(messages.1).ok();
         let page = json!({"conversations": [{"conversation_sid": sid, "status": "joined",
-            "last_read_message_index": 0}], "meta": {"next_token": null}});
+            "last_read_message_index": horizon}], "meta": {"next_token": null}});
         for (path, answer) in [
             (format!("/v3/Documents/{sid}.channel"), opened(document)),
             (format!("/v3/Lists/{sid}.messages"), opened(messages)),
             ("/mine".to_owned(), page),
         ] {
-            self.answers.insert(("GET".to_owned(), path), (200, answer));
+            self.answers.insert(("GET".to_owned(), path), [(200, answer)].into());
         }
     }
 
     fn play(mut self) -> Vec<String> {
+        self.play_on();
+        self.told
+    }
+
+    /// The recording begins after a first connection, which went well.
+    pub fn greet_first(&mut self) {
+        self.greetings.push_front(json!({"code": 200, "status": "OK"}));
+    }
+
+    pub fn play_on(&mut self) {
         self.input(Input::Start);
         self.settle();
         for line in std::mem::take(&mut self.lines) {
-            if line["socket"] == "closed" && line["conn"] == 1 && self.connections == 1 {
+            if self.is_losing && line["socket"] == "closed" && self.connections == 1 {
                 let conn = self.conn;
                 self.input(Input::Lost(conn));
                 self.settle();
@@ -146,12 +184,46 @@ impl Player {
                 self.frame(header, &line["payload"]);
                 self.settle();
             }
+            if matches!(line["header"]["method"].as_str(), Some("client_update" | "close"))
+                && line["from"] == "server"
+            {
+                let header = serde_json::from_value(line["header"].clone()).expect("a header");
+                self.frame(header, &line["payload"]);
+                self.settle();
+            }
+            if self.is_acting && line["conn"] == 1 && line["from"] == "client" {
+                self.act(&line);
+            }
         }
-        self.told
+    }
+
+    /// Has the core do what the recorded client did, if that was by its owner's wish.
+    fn act(&mut self, line: &Value) {
+        let request = &line["header"]["http_request"];
+        let path = request["path"].as_str().unwrap_or_default();
+        let segments: Vec<&str> = path.split('/').collect();
+        let sid = |text: &str| text.parse().expect("a sid");
+        let command = match (request["method"].as_str(), segments.as_slice()) {
+            (Some("POST"), [.., sid_text, "Messages"]) => {
+                let body = line["payload"]["body"].as_str().expect("a text");
+                let id = Uuid::from_u128(u128::try_from(self.answered.len()).expect("few"));
+                Command::Send(Box::new(SendMessage::text(sid(sid_text), id, body)))
+            }
+            (Some("POST"), [.., sid_text, "Participants"]) => Command::Join(sid(sid_text)),
+            (Some("DELETE"), [.., sid_text, "Participants", _]) => Command::Leave(sid(sid_text)),
+            (Some("POST"), [.., "Typing"]) => {
+                let form = line["payload"].as_str().expect("a form");
+                Command::Typing(sid(form.trim_start_matches("ChannelSid=")))
+            }
+            _ => return,
+        };
+        let id = CommandId(u64::try_from(self.written.len()).expect("few"));
+        self.input(Input::Command(id, command));
+        self.settle();
     }
 
     /// Lets half a minute pass, so that everything asked for is answered.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         let end = self.now + Duration::from_secs(30);
         while let Some(at) = self.core.deadline().filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -164,24 +236,28 @@ impl Player {
         self.input(Input::Heard(conn));
     }
 
-    fn input(&mut self, input: Input) {
+    pub fn input(&mut self, input: Input) {
         self.core.handle(self.now, input);
         while let Some(output) = self.core.poll() {
             match output {
                 Output::Connect(conn) => {
                     self.conn = conn;
                     self.connections += 1;
+                    self.connected_at.push(self.now);
                     self.input(Input::Opened(conn));
                 }
                 Output::Write(_, bytes) => self.answer(&bytes),
                 Output::WantToken => {
-                    let token = Token { jwt: "jwt".into(), valid_for: Duration::from_secs(86_400) };
+                    // Each token is another one.
+                    let jwt = format!("jwt-{}", self.written.len()).as_str().into();
+                    let token = Token { jwt, valid_for: Duration::from_secs(86_400) };
                     self.input(Input::Token(token));
                 }
                 Output::LoadWatermark { conversation, epoch } => {
                     self.input(Input::Watermark { conversation, epoch, handled: None });
                 }
-                Output::Probe(_) | Output::Disconnect(_) | Output::Answered(..) => {}
+                Output::Answered(_, answered) => self.answered.push(answered),
+                Output::Probe(_) | Output::Disconnect(_) => {}
             }
         }
         while let Some(event) = self.core.next_event() {
@@ -192,7 +268,13 @@ impl Player {
     fn answer(&mut self, bytes: &Bytes) {
         let frame = decode(bytes, &Limits::default()).expect("a frame");
         let mut header = Header::acknowledgement(&frame.header.id);
-        if frame.header.method == Method::Init {
+        if frame.header.method != Method::Reply {
+            self.written.push(frame.clone());
+        }
+        if matches!(frame.header.method, Method::Init | Method::Update) {
+            if let Some(status) = self.greetings.pop_front() {
+                header.status = serde_json::from_value(status).expect("a status");
+            }
             return self.frame(header, &Value::Null);
         }
         let Some(request) = frame.header.http_request else { return };
@@ -213,15 +295,28 @@ impl Player {
         }
     }
 
-    fn find(&self, method: &str, path: &str) -> (u16, Value) {
-        let recorded = |path: &str| self.answers.get(&(method.to_owned(), path.to_owned()));
+    fn find(&mut self, method: &str, path: &str) -> (u16, Value) {
+        let answers = self.answers.get_mut(&(method.to_owned(), path.to_owned()));
+        // In their order; the last one holds on.
+        let recorded = answers.and_then(|answers| match answers.len() {
+            0 | 1 => answers.front().cloned(),
+            _ => answers.pop_front(),
+        });
         match path {
+            "/Client/v2/Configuration" if recorded.as_ref().is_some_and(|of| of.0 >= 500) => {
+                recorded.expect("it was looked at")
+            }
             "/Client/v2/Configuration" => {
                 let mine = self.answers.keys().map(|(_, path)| path.as_str());
                 let mine = mine.clone().find(|path| path.ends_with("/Conversations"));
                 let mine = format!("https://aim.us1.twilio.com{}", mine.unwrap_or("/mine"));
+                let service = full("IS") + "/";
+                let service = service.replace("0/", "3/");
                 let links = json!({"my_conversations": mine,
-                    "conversations": "https://aim.us1.twilio.com/all"});
+                "typing": format!("https://aim.us1.twilio.com/v1/Instances/{service}Typing"),
+                "conversations": format!(
+                    "https://aim.us1.twilio.com/Client/v2/Services/{service}Conversations"
+                )});
                 let names = json!({"my_conversations": "bot.channels"});
                 (200, json!({"identity": "bot", "sync_objects": names, "links": links}))
             }
@@ -236,7 +331,7 @@ impl Player {
             path if path.ends_with("/Items") => {
                 (200, json!({"items": [], "meta": {"next_token": null}}))
             }
-            path => recorded(path).cloned().unwrap_or_else(|| match path {
+            path => recorded.unwrap_or_else(|| match path {
                 "/mine" => (200, json!({"conversations": [], "meta": {"next_token": null}})),
                 _ => (404, json!({"code": 54300})),
             }),
@@ -266,6 +361,9 @@ fn line(event: &Event) -> Option<String> {
             Some(format!("updated {} {}", message.index, text(message)))
         }
         Event::MessageRemoved { index, .. } => Some(format!("removed {index}")),
+        Event::Typing { conversation, identity } => {
+            Some(format!("{} types in {}", identity.reveal(), short(conversation)))
+        }
         Event::CaughtUp { through, .. } => {
             let through = through.map_or_else(|| "-".to_owned(), |index| index.to_string());
             Some(format!("caught up {through}"))
@@ -275,6 +373,6 @@ fn line(event: &Event) -> Option<String> {
 }
 
 /// A sid as the data has it: filled up with zeros.
-fn full(short: &str) -> String {
+pub fn full(short: &str) -> String {
     format!("{short:0<34}")
 }

@@ -4,6 +4,7 @@ mod golden;
 mod junk;
 mod link;
 mod paired;
+mod recorded;
 mod rig;
 mod server;
 mod simulated;
