@@ -1,7 +1,8 @@
 //! The participants of a seat, followed only if the owner wants them.
 //!
 //! Decides who is new, changed or gone, by each participant's own event id; never whether to follow
-//! them. Pure. A roster that cannot be opened is left alone: messages do not depend on it.
+//! them. Pure. A roster that cannot be opened is left alone: messages do not depend on it. Of the
+//! participants who left only the last [`GONE_MAX`] are remembered.
 
 use std::collections::HashMap;
 
@@ -19,6 +20,13 @@ use crate::realtime::sync::read::{self, Kind, Opened};
 use crate::realtime::sync::trail::Trail;
 use crate::twilio::sid::{ConversationSid, ParticipantSid};
 
+/// Participants who left that a seat remembers, so that a late or repeated event of theirs is known
+/// for what it is. One that comes after so many more have left is told as if it were new.
+const GONE_MAX: usize = 64;
+
+/// The last event of each participant, and whether it is there.
+type Known = HashMap<ParticipantSid, (i64, bool)>;
+
 /// The participants of an open seat.
 #[derive(Debug)]
 pub(super) struct Roster {
@@ -26,8 +34,7 @@ pub(super) struct Roster {
     pub items: Box<str>,
     pub trail: Trail,
     pub after: Option<String>,
-    /// The last event of each participant, and whether it is there.
-    pub known: HashMap<ParticipantSid, (i64, bool)>,
+    pub known: Known,
 }
 
 impl Core {
@@ -140,6 +147,7 @@ impl Core {
                 let event = id.unwrap_or_else(|| known.map_or(0, |(last, _)| last + 1));
                 if known.is_none_or(|(last, there)| there && last < event) {
                     roster.known.insert(participant, (event, false));
+                    forget_gone(&mut roster.known);
                     self.tell(Event::ParticipantLeft { conversation, participant });
                 }
             }
@@ -152,5 +160,36 @@ impl Core {
             | Change::Canceled
             | Change::Failed { .. } => {}
         }
+    }
+}
+
+/// Forgets who left first, down to [`GONE_MAX`].
+fn forget_gone(known: &mut Known) {
+    let gone = known.iter().filter(|(_, (_, is_there))| !is_there);
+    let mut gone: Vec<_> = gone.map(|(sid, (event, _))| (*event, *sid)).collect();
+    let Some(over) = gone.len().checked_sub(GONE_MAX).filter(|over| *over > 0) else { return };
+    gone.sort_unstable();
+    for (_, sid) in &gone[..over] {
+        known.remove(sid);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_those_who_left_only_the_last_are_remembered() {
+        let sid = |number: u8| ParticipantSid::from_bytes([number; 16]);
+        let mut known = Known::new();
+        for number in 0..200 {
+            // Every tenth stays, the others leave one after the other.
+            known.insert(sid(number), (i64::from(number), number % 10 == 0));
+            forget_gone(&mut known);
+        }
+        let there = known.values().filter(|(_, is_there)| *is_there).count();
+        assert_eq!((there, known.len()), (20, 20 + GONE_MAX));
+        let first_gone = known.values().filter(|(_, is_there)| !is_there).map(|(event, _)| *event);
+        assert_eq!(first_gone.min(), Some(129), "the last 64 who left came after this one");
     }
 }
