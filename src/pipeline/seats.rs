@@ -19,6 +19,10 @@ pub const SEATS_MAX: usize = 1000;
 /// From how many on the operator is warned: four fifths.
 const SEATS_WARNED: usize = SEATS_MAX / 5 * 4;
 
+/// How often Twilio is asked at once who sits in a conversation. A look changes nothing, and what
+/// waits for it, a join or a reply, has its own schedule for what lasts.
+const LOOKS_MAX: u32 = 3;
+
 /// One identity of the pool and its ear, if it has one.
 #[derive(Debug)]
 pub struct Line {
@@ -120,7 +124,7 @@ impl Seats {
             return Ok(self.lines.get(at));
         }
         for line in &self.lines {
-            if rest.fetch_participant(conversation, &line.identity).await?.is_some() {
+            if sits(rest, conversation, line).await? {
                 self.take(conversation, &line.identity);
                 return Ok(Some(line));
             }
@@ -205,6 +209,25 @@ impl Seats {
     /// How many conversations are known to be held by each identity, in the pool's order.
     pub fn counts(&self) -> impl Iterator<Item = (&str, usize)> {
         self.lines.iter().map(|line| (line.identity.as_str(), line.seats.load(Ordering::Relaxed)))
+    }
+}
+
+/// Asks Twilio whether an identity sits in a conversation; asks again at once if no answer came.
+async fn sits(
+    rest: &rest::Client,
+    conversation: ConversationSid,
+    line: &Line,
+) -> Result<bool, rest::Error> {
+    let mut looks = 1;
+    loop {
+        match rest.fetch_participant(conversation, &line.identity).await {
+            Ok(found) => return Ok(found.is_some()),
+            Err(rest::Error::Refused { status, .. }) if looks < LOOKS_MAX && status >= 500 => {}
+            Err(rest::Error::Unknown { .. } | rest::Error::NotSent { .. }) if looks < LOOKS_MAX => {
+            }
+            Err(error) => return Err(error),
+        }
+        looks += 1;
     }
 }
 
