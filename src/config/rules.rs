@@ -125,7 +125,7 @@ fn check_work(reader: &mut Reader<'_>) {
     within(reader, "queue.lease", seconds(5)..=minutes(60), "is not between 5s and 1h");
     // Source: Conversations limits: 30 writes a second per conversation.
     at_most(reader, "send.conversation_rate", 30, "is over the 30 a second that Twilio takes");
-    at_most(reader, "send.service_rate", 1_000, "is over 1000");
+    at_most(reader, "send.service_rate", 10_000, "is over 10000");
     let rest = minutes(1)..=Duration::MAX;
     let broken = "is under 1m, which would spend the account's request rate";
     within(reader, "reconcile.interval", rest, broken);

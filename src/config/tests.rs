@@ -177,7 +177,7 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_QUEUE_RETENTION", "30m", "queue.retention"),
         ("CHIMEIN_QUEUE_LEASE", "1s", "queue.lease"),
         ("CHIMEIN_SEND_CONVERSATION_RATE", "31", "send.conversation_rate"),
-        ("CHIMEIN_SEND_SERVICE_RATE", "1001", "send.service_rate"),
+        ("CHIMEIN_SEND_SERVICE_RATE", "10001", "send.service_rate"),
         ("CHIMEIN_REALTIME_CONNECT_TIMEOUT", "6m", "realtime.connect_timeout"),
         ("CHIMEIN_RECONCILE_INTERVAL", "1s", "reconcile.interval"),
     ] {
