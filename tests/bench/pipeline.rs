@@ -43,7 +43,8 @@ const QUIET: Duration = Duration::from_secs(2);
 async fn main() {
     let emulator = start_emulator().await;
     let control = emulator.control();
-    let mut service = Service::of(&emulator, &[("CHIMEIN_SEND_CONVERSATION_RATE", "30")]);
+    let rates = [("CHIMEIN_SEND_CONVERSATION_RATE", "30"), ("CHIMEIN_SEND_SERVICE_RATE", "10000")];
+    let mut service = Service::of(&emulator, &rates);
     // The socket alone brings the messages.
     control.set_webhook(Webhook::default());
     for phone in 0..PHONES {

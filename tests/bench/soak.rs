@@ -42,7 +42,7 @@ async fn main() {
     let mut service = Service::of(&emulator, &[]);
     service.start(&[]);
     assert!(child::connected(&control).await, "{}", service.log_tail());
-    weather::storm(&control);
+    weather::rain(&control);
     let pid = service.pid();
     let mut samples = Vec::new();
     let clock = Clock::start();

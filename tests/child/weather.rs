@@ -3,9 +3,20 @@
 use chimein::emulator::Control;
 use chimein::emulator::faults::{Action, Fault, Place};
 
-/// Lets faults happen until they are cleared; their chance comes from the emulator's seed.
+/// Everything goes wrong often.
 pub fn storm(control: &Control) {
+    blow(control, 1);
+}
+
+/// Everything goes wrong, half as often as in a storm.
+pub fn rain(control: &Control) {
+    blow(control, 2);
+}
+
+/// Lets faults happen until they are cleared; their chance comes from the emulator's seed.
+fn blow(control: &Control, divisor: u64) {
     for (place, action, percent) in faults() {
+        let percent = percent.div_ceil(divisor);
         let fault = Fault { id: 0, place, action, times: None, skip: 0, percent: Some(percent) };
         control.add_fault(fault).unwrap();
     }
