@@ -3,6 +3,7 @@
 mod golden;
 mod junk;
 mod link;
+mod lives;
 mod paired;
 mod recorded;
 mod rig;
