@@ -127,6 +127,8 @@ impl Rig {
     /// Starts the service, waits until all is answered, and holds it against the promise.
     async fn expect_kept(&mut self, at: &str) {
         self.service.start(&[]);
+        // All may be answered already; the stop must not come before the process listens to signals.
+        assert!(self.service.is_listening().await);
         let control = &self.control;
         let answered = child::within(PATIENCE, || Tally::of(control).is_complete()).await;
         self.service.stop().await;
