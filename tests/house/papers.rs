@@ -159,7 +159,6 @@ fn no_file_speaks_of_one_machine_or_of_a_registrys_host() {
         // Put together here, so that this file does not hold them itself.
         for word in [
             concat!("/wo", "rk/"),
-            concat!("/tm", "p/brief"),
             concat!("/ro", "ot/"),
             concat!("py", "pi.org"),
             concat!("registry.", "npmjs"),
