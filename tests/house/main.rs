@@ -7,8 +7,10 @@
 
 mod logs;
 mod papers;
+mod platform;
 mod rooms;
 mod shape;
+mod yaml;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,8 +5,10 @@ use std::fs;
 
 use chimein::admin;
 use chimein::config::{KEYS, manual};
+use chimein::telemetry::metrics::table;
 use chimein::webhook;
 
+use super::yaml::{load, texts};
 use super::{assert_none, files, read, root};
 
 /// Sids that are no secrets but that the platform keeps with them.
@@ -26,6 +28,15 @@ fn the_readme_has_the_manuals_table() {
         start: "<!-- configuration table: written from config/default.toml by `UPDATE=1 cargo test --test house` -->\n",
         end: "<!-- end of the configuration table -->\n",
         text: manual::markdown(),
+    });
+}
+
+#[test]
+fn the_readme_has_the_metrics_table() {
+    compare(&Table {
+        start: "<!-- metrics table: written from src/telemetry/metrics/table.rs by `UPDATE=1 cargo test --test house` -->\n",
+        end: "<!-- end of the metrics table -->\n",
+        text: table::markdown(),
     });
 }
 
@@ -78,10 +89,9 @@ fn the_architecture_names_the_variables_and_secrets_of_the_code() {
 
 #[test]
 fn the_architecture_names_the_paths_of_the_code() {
-    let text = read("architecture.yaml");
-    let health = text.lines().find_map(|line| line.trim().strip_prefix("health: [")).unwrap();
-    let mut named: Vec<String> =
-        health.trim_end_matches(']').split(", ").map(str::to_owned).collect();
+    let architecture = load("architecture.yaml");
+    let health = texts(&architecture["defaults"]["services"]["health"]);
+    let mut named: Vec<String> = health.into_iter().map(str::to_owned).collect();
     named.extend(list("paths"));
     named.push("/".to_owned());
     named.sort();
@@ -172,12 +182,10 @@ fn no_file_speaks_of_one_machine_or_of_a_registrys_host() {
     assert_none("a path of one machine, or the host of a registry", &findings);
 }
 
-/// A list of the service in `architecture.yaml`, one item a line.
+/// A list of the service in `architecture.yaml`.
 fn list(name: &str) -> Vec<String> {
-    let text = read("architecture.yaml");
-    let start = format!("    {name}:\n");
-    let (_, rest) = text.split_once(&start).unwrap_or_else(|| panic!("no {name}"));
-    rest.lines().map_while(|line| line.strip_prefix("      - ")).map(str::to_owned).collect()
+    let service = &load("architecture.yaml")["services"]["twilio-ingress"];
+    texts(&service[name]).into_iter().map(str::to_owned).collect()
 }
 
 /// The minor version of Rust that the package asks for.

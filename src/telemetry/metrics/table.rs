@@ -1,5 +1,7 @@
 //! The one table of all metrics: what is registered, documented and tested comes from here.
 
+use std::fmt::Write as _;
+
 /// A metric as the outside sees it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Metric {
@@ -82,9 +84,37 @@ metrics! {
         "Jobs that became dead letters.";
 }
 
+/// Writes the metrics as a table in Markdown.
+#[must_use]
+pub fn markdown() -> String {
+    let mut table =
+        String::from("| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n");
+    for metric in ALL {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {} | {} |",
+            metric.name,
+            metric.kind.as_str(),
+            labels.join(", "),
+            metric.help,
+        );
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_has_a_row_for_each_metric() {
+        let table = markdown();
+        assert_eq!(table.lines().count(), ALL.len() + 2);
+        let row = "| `chimein_queue_jobs` | gauge | `queue`, `state` | Jobs in a queue by state. |";
+        assert!(table.lines().any(|line| line == row), "{table}");
+    }
 
     #[test]
     fn names_follow_the_house_rule() {
