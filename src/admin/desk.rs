@@ -171,7 +171,7 @@ pub struct Target {
 
 /// Says that a text names no dead letter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("not a dead letter: wanted joins/, inbox/ or outbox/ and 32 hexadecimal digits")]
+#[error("not a dead letter: wanted joins/, inbox/, outbox/ or reports/ and 32 hexadecimal digits")]
 pub struct ParseTargetError;
 
 impl FromStr for Target {
@@ -343,7 +343,7 @@ impl Wanted {
         let queue = match selection.queue.as_deref() {
             Some(name) => Some(
                 queue_named(name)
-                    .ok_or(Error::Invalid { what: "queue is joins, inbox or outbox" })?,
+                    .ok_or(Error::Invalid { what: "queue is joins, inbox, outbox or reports" })?,
             ),
             None => None,
         };

@@ -228,7 +228,8 @@ fn target(queue: &str, id: &str) -> Option<Target> {
 }
 
 fn unknown() -> Response {
-    let detail = "the path names a queue (joins, inbox, outbox) and an id of 32 hexadecimal digits";
+    let detail =
+        "the path names a queue (joins, inbox, outbox, reports) and an id of 32 hexadecimal digits";
     problem(StatusCode::NOT_FOUND, "unknown_dead_letter", detail)
 }
 

@@ -17,8 +17,9 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::standard_webhooks::{self, Headers, Secret};
-use super::{Answer, Reply, Thread, http};
+use super::{Answer, Origin, Reply, Thread, http};
 use crate::clock::Clock;
+use crate::twilio::sid::MessageSid;
 
 /// Where replies are posted to.
 pub const PATH: &str = "/v1/conversations/{conversation}/replies";
@@ -29,17 +30,37 @@ pub const ID_BYTES_MAX: usize = 256;
 
 /// Where accepted replies go.
 pub trait Outbox: Send + Sync {
-    /// Stores replies under an idempotency key; durable when it returns. Says how many were new.
+    /// Stores replies under their idempotency key; durable when it returns. Says how many were new.
     ///
     /// # Errors
     ///
     /// If they could not be stored; the caller is asked to come again.
-    fn put<'a>(
-        &'a self,
-        thread: Thread,
-        key: &'a str,
-        replies: Vec<Reply>,
-    ) -> BoxFuture<'a, Result<usize, OutboxError>>;
+    fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>>;
+}
+
+/// Replies that came together, after their turn.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Where they go.
+    pub thread: Thread,
+    /// What makes them count once, however often they come.
+    pub key: String,
+    /// The replies, in order.
+    pub replies: Vec<Reply>,
+    /// The turn that they answer, where that is known.
+    pub turn: Option<MessageSid>,
+    /// Whether long texts are cut to what a phone's channel takes.
+    pub cut: bool,
+    /// What the agent wants back once they are settled.
+    pub origin: Option<Origin>,
+}
+
+impl Batch {
+    /// Makes a batch of replies that nobody wants to hear of again, to be sent as they are.
+    #[must_use]
+    pub fn new(thread: Thread, key: &str, replies: Vec<Reply>) -> Self {
+        Self { thread, key: key.to_owned(), replies, turn: None, cut: false, origin: None }
+    }
 }
 
 /// The replies could not be stored.
@@ -129,7 +150,7 @@ async fn store(outbox: &dyn Outbox, conversation: &str, key: &str, body: &[u8]) 
             return problem(StatusCode::BAD_REQUEST, "invalid_body", &error.to_string());
         }
     };
-    match outbox.put(thread, key, replies).await {
+    match outbox.put(Batch::new(thread, key, replies)).await {
         Ok(added) => {
             (StatusCode::ACCEPTED, axum::Json(json!({"ok": true, "added": added}))).into_response()
         }
@@ -236,18 +257,13 @@ mod tests {
     }
 
     impl Outbox for Recording {
-        fn put<'a>(
-            &'a self,
-            _thread: Thread,
-            key: &'a str,
-            replies: Vec<Reply>,
-        ) -> BoxFuture<'a, Result<usize, OutboxError>> {
+        fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>> {
             Box::pin(async move {
                 if self.broken {
                     return Err(OutboxError("closed".into()));
                 }
-                let count = replies.len();
-                self.stored.lock().unwrap().push((key.to_owned(), replies));
+                let count = batch.replies.len();
+                self.stored.lock().unwrap().push((batch.key, batch.replies));
                 Ok(count)
             })
         }

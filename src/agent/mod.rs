@@ -8,6 +8,7 @@
 pub mod echo;
 pub mod http;
 pub mod later;
+mod report;
 pub mod standard_webhooks;
 mod turn;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+pub use report::{Fate, Origin, Report};
 pub use turn::{Answer, Media, Reply, Thread, Turn, TurnMessage};
 
 /// Thinks about one turn at a time, many turns at once.
@@ -35,6 +37,23 @@ pub trait Agent: Send + Sync {
     ///
     /// Dropping the future abandons the turn at the agent; it is asked again with the same id.
     fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>>;
+
+    /// Takes the word on what became of a reply that it gave an [`Origin`] with.
+    ///
+    /// At least once: the same report may come again. Agents that give no origin are never called.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]; the report comes again by the schedule of turns.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future abandons the report; it comes again.
+    fn report<'a>(&'a self, report: &'a Report) -> BoxFuture<'a, Result<(), Error>> {
+        tracing::debug!(reason = self.kind(), conversation_sid = %report.thread,
+            "agent does not ask what became of its replies");
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// Why an agent gave no answer. Never holds what either side said.
@@ -57,6 +76,15 @@ pub enum Error {
         /// What the transport said.
         #[source]
         source: reqwest::Error,
+    },
+    /// The message bus did not take what it was given.
+    #[error("the message bus did not take {about}")]
+    Bus {
+        /// What was published: the turn's or the reply's id.
+        about: String,
+        /// What the bus said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The agent answered with a status that is no success.
     #[error("the agent answered turn {turn} with status {status}")]
@@ -102,7 +130,7 @@ impl Error {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Timeout { .. } | Self::Unreachable { .. } => Retry::Backoff,
+            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Bus { .. } => Retry::Backoff,
             Self::Status { status, retry_after, .. } => match (status, retry_after) {
                 (408 | 425 | 429 | 500..=599, Some(after)) => Retry::After(*after),
                 (408 | 425 | 429 | 500..=599, None) => Retry::Backoff,

@@ -32,6 +32,7 @@ use crate::pipeline::paces::Paces;
 use crate::pipeline::policy::authors::Authors;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::reconcile::Reconciler;
+use crate::pipeline::report::Reports;
 use crate::pipeline::seats::{Line, Seats};
 use crate::pipeline::send::Sends;
 use crate::pipeline::turn::Turns;
@@ -189,6 +190,11 @@ impl Parts<'_> {
             notes: notes.clone(),
         };
         let turns_per_minute = settings.guard.turns_per_minute.get();
+        let reports = Reports {
+            agent: Arc::clone(&agent),
+            schedule: Schedule::new(settings.agent.schedule.0.clone()),
+            notes: notes.clone(),
+        };
         let turns = Turns {
             agent,
             seats: Arc::clone(seats),
@@ -203,6 +209,7 @@ impl Parts<'_> {
             seats: Arc::clone(seats),
             schedule: Schedule::new(send.schedule.0.clone()),
             through: Arc::clone(&doors.through),
+            reports: self.store.queue(QueueName::Reports),
             paces: Paces::within(send.conversation_rate.get(), send.service_rate.get()),
             status: self.health.status(),
             notes: notes.clone(),
@@ -210,6 +217,7 @@ impl Parts<'_> {
         self.spawn(joins, settings.join.concurrency.get(), tasks, stop);
         self.spawn(turns, settings.agent.concurrency.get(), tasks, stop);
         self.spawn(sends, send.concurrency.get(), tasks, stop);
+        self.spawn(reports, settings.agent.concurrency.get(), tasks, stop);
     }
 
     fn spawn<W: Work>(

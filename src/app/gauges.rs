@@ -40,5 +40,6 @@ const fn label(name: QueueName) -> Queue {
         QueueName::Joins => Queue::Joins,
         QueueName::Inbox => Queue::Inbox,
         QueueName::Outbox => Queue::Outbox,
+        QueueName::Reports => Queue::Reports,
     }
 }

@@ -98,8 +98,8 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::agent::later::{Outbox, OutboxError, trusted_router};
-    use crate::agent::{Reply, Thread};
+    use crate::agent::Reply;
+    use crate::agent::later::{Batch, Outbox, OutboxError, trusted_router};
     use crate::http;
 
     const CONVERSATION: &str = "CHcccccccccccccccccccccccccccccccc";
@@ -164,14 +164,9 @@ mod tests {
     struct Recording(Mutex<BTreeMap<String, Vec<Reply>>>);
 
     impl Outbox for Recording {
-        fn put<'a>(
-            &'a self,
-            _thread: Thread,
-            key: &'a str,
-            replies: Vec<Reply>,
-        ) -> BoxFuture<'a, Result<usize, OutboxError>> {
-            let count = replies.len();
-            let known = self.0.lock().unwrap().insert(key.to_owned(), replies).is_some();
+        fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>> {
+            let count = batch.replies.len();
+            let known = self.0.lock().unwrap().insert(batch.key, batch.replies).is_some();
             Box::pin(std::future::ready(Ok(if known { 0 } else { count })))
         }
     }

@@ -2,8 +2,7 @@
 
 use futures::future::BoxFuture;
 
-use crate::agent::later::{Outbox, OutboxError};
-use crate::agent::{Reply, Thread};
+use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::clock::Clock;
 use crate::pipeline::outbound;
 use crate::queue::{Appended, Queue};
@@ -18,14 +17,9 @@ pub struct Late {
 }
 
 impl Outbox for Late {
-    fn put<'a>(
-        &'a self,
-        thread: Thread,
-        key: &'a str,
-        replies: Vec<Reply>,
-    ) -> BoxFuture<'a, Result<usize, OutboxError>> {
+    fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>> {
         Box::pin(async move {
-            let appends = outbound::of_key(thread, key, replies, self.clock.wall());
+            let appends = outbound::of_key(batch, self.clock.wall());
             if appends.is_empty() {
                 return Ok(0);
             }

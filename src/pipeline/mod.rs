@@ -6,6 +6,7 @@
 //!                                                             │
 //!                                    late replies ──▶ outbox ◀┘
 //!                                                       └──▶ send ──▶ Twilio
+//!                                                              └──▶ reports ──▶ report ──▶ agent
 //! ```
 //!
 //! Each arrow into a queue is an append that is on disk before anything is acknowledged; each arrow
@@ -26,6 +27,7 @@ pub mod paces;
 pub mod policy;
 pub mod reconcile;
 pub mod record;
+pub mod report;
 pub mod seats;
 pub mod send;
 mod settle;

@@ -3,7 +3,8 @@
 //! The same turn with the same replies gives the same jobs, on every attempt and every machine; that
 //! is what lets the queue drop the second set.
 
-use crate::agent::{Reply, Thread, Turn};
+use crate::agent::later::Batch;
+use crate::agent::{Origin, Reply, Turn};
 use crate::clock::Timestamp;
 use crate::pii::Pii;
 use crate::pipeline::doors::encode;
@@ -24,33 +25,48 @@ pub fn of_turn(turn: &Turn, replies: Vec<Reply>, at: Timestamp) -> Vec<Append> {
         .enumerate()
         .map(|(n, reply)| {
             let id = record::reply_id(turn.id, n);
-            job(Outbound::V1 { id, thread: turn.thread, turn: Some(turn.id), reply, at })
+            job(&Outbound::V1 {
+                id,
+                thread: turn.thread,
+                turn: Some(turn.id),
+                reply,
+                at,
+                origin: None,
+            })
         })
         .collect()
 }
 
 /// Makes the jobs of replies that came under an idempotency key of their own.
 #[must_use]
-pub fn of_key(thread: Thread, key: &str, replies: Vec<Reply>, at: Timestamp) -> Vec<Append> {
-    replies
+pub fn of_key(batch: Batch, at: Timestamp) -> Vec<Append> {
+    let Batch { thread, key, replies, turn, cut: is_cut, origin } = batch;
+    let parts: Vec<Reply> = replies
         .into_iter()
+        .flat_map(|reply| if is_cut { cut(reply) } else { vec![reply] })
         .filter(|reply| !reply.is_empty())
+        .collect();
+    let count = parts.len();
+    parts
+        .into_iter()
         .enumerate()
         .map(|(n, reply)| {
-            let id = record::late_reply_id(thread, key, n);
-            job(Outbound::V1 { id, thread, turn: None, reply, at })
+            let id = record::late_reply_id(thread, &key, n);
+            let origin = origin.clone();
+            let origin = origin.map(|origin| Origin { part: n + 1, parts: count, ..origin });
+            job(&Outbound::V1 { id, thread, turn, reply, at, origin })
         })
         .collect()
 }
 
-fn job(outbound: Outbound) -> Append {
-    let Outbound::V1 { id, thread, .. } = &outbound;
+fn job(outbound: &Outbound) -> Append {
+    let Outbound::V1 { id, thread, .. } = outbound;
     Append {
         id: JobId::from_bytes(*id.as_bytes()),
         key: record::lane(*thread),
         position: None,
         not_before: None,
-        payload: encode(&outbound),
+        payload: encode(outbound),
     }
 }
 
@@ -79,7 +95,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
-    use crate::agent::TurnMessage;
+    use crate::agent::{Thread, TurnMessage};
     use crate::twilio::sid::{ConversationSid, MediaSid, MessageSid};
 
     const AT: Timestamp = Timestamp::from_millis(1_795_000_000_000);
@@ -114,7 +130,26 @@ mod tests {
         let replies = vec![Reply::text("  "), Reply::default(), Reply::text("hi")];
         assert_eq!(of_turn(&turn("alice", 1), replies.clone(), AT).len(), 1);
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
-        assert_eq!(of_key(thread, "evt_1", replies, AT).len(), 1);
+        assert_eq!(of_key(Batch::new(thread, "evt_1", replies), AT).len(), 1);
+    }
+
+    #[test]
+    fn each_part_of_a_late_reply_knows_its_place_among_them() {
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        let long = "A sentence of some length. ".repeat(100);
+        let batch = Batch {
+            cut: true,
+            origin: Some(Origin::new("note".into())),
+            ..Batch::new(thread, "evt_1", vec![Reply::text(long)])
+        };
+        let jobs = of_key(batch, AT);
+        let places: Vec<_> = jobs
+            .iter()
+            .map(|job| serde_json::from_slice(&job.payload).unwrap())
+            .map(|Outbound::V1 { origin, .. }| origin.unwrap())
+            .map(|Origin { part, parts, .. }| (part, parts))
+            .collect();
+        assert_eq!(places, [(1, 2), (2, 2)]);
     }
 
     fn turn(author: &str, attempt: u32) -> Turn {

@@ -1,4 +1,4 @@
-//! What the three queues hold: versioned records, written as JSON. Pure.
+//! What the four queues hold: versioned records, written as JSON. Pure.
 //!
 //! A record read today may have been written by an older release, so every kind is an enum whose
 //! variants carry their version, and a variant is never changed, only added to. The stored form of
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::agent::{Reply, Thread, TurnMessage};
+use crate::agent::{Fate, Origin, Reply, Report, Thread, TurnMessage};
 use crate::clock::Timestamp;
 use crate::queue::{JobId, Key};
 use crate::twilio::sid::{ConversationSid, MessageSid};
@@ -63,6 +63,21 @@ pub enum Outbound {
         reply: Reply,
         /// When it was accepted.
         at: Timestamp,
+        /// What its agent wants back once it is settled.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<Origin>,
+    },
+}
+
+/// What became of a reply, to be told to its agent.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(tag = "v")]
+pub enum Settled {
+    /// The first form.
+    #[serde(rename = "1")]
+    V1 {
+        /// What is told.
+        report: Report,
     },
 }
 
@@ -98,6 +113,16 @@ pub fn late_reply_id(thread: Thread, key: &str, n: usize) -> Uuid {
     let n = u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes();
     let thread = thread.to_string();
     uuid_of(JobId::digest("late-reply", &[thread.as_bytes(), key.as_bytes(), &n]))
+}
+
+/// The id of the report on a reply: one for each way to end, however often it is written.
+#[must_use]
+pub fn report_id(reply: Uuid, fate: &Fate) -> JobId {
+    let fate: &[u8] = match fate {
+        Fate::Sent { .. } => b"sent",
+        Fate::Dead { .. } => b"dead",
+    };
+    JobId::digest("report", &[reply.as_bytes(), fate])
 }
 
 /// The key that keeps a thread's jobs in order.
@@ -159,6 +184,17 @@ mod tests {
                 r#""at":1795000000002}"#
             )
         );
+        assert_eq!(
+            stored(&settled()),
+            concat!(
+                r#"{"v":"1","report":{"reply":"153f9eef-1ad8-8f27-a7ab-15548b687228","#,
+                r#""thread":"CHcccccccccccccccccccccccccccccccc","#,
+                r#""origin":{"note":"evt_1","part":1,"parts":1},"#,
+                r#""fate":{"fate":"sent","message":"IM07070707070707070707070707070707"},"#,
+                r#""at":1795000000003}}"#
+            )
+        );
+        assert_eq!(serde_json::from_str::<Settled>(&stored(&settled())).unwrap(), settled());
         assert_eq!(serde_json::from_str::<Join>(&stored(&join())).unwrap(), join());
         assert_eq!(serde_json::from_str::<Inbound>(&stored(&inbound())).unwrap(), inbound());
         assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound())).unwrap(), outbound());
@@ -226,6 +262,20 @@ mod tests {
             turn: Some(turn),
             reply: Reply::text("hi"),
             at: Timestamp::from_millis(1_795_000_000_002),
+            origin: None,
+        }
+    }
+
+    fn settled() -> Settled {
+        let message = MessageSid::from_bytes([7; 16]);
+        Settled::V1 {
+            report: Report {
+                reply: reply_id(message, 0),
+                thread: thread(),
+                origin: Origin::new("evt_1".into()),
+                fate: Fate::Sent { message },
+                at: Timestamp::from_millis(1_795_000_000_003),
+            },
         }
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::agent::{Reply, Thread};
+use crate::agent::{Fate, Origin, Reply, Report, Thread};
 use crate::fault_points::{self, Point};
 use crate::pii::Pii;
 use crate::pipeline::notes::Notes;
@@ -20,13 +20,14 @@ use crate::pipeline::paces::Paces;
 use crate::pipeline::policy::outcome::{Class, Failure, NOT_PARTICIPANT, Operation, classify};
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::record::{self, Outbound};
+use crate::pipeline::report;
 use crate::pipeline::seats::{Line, Seats};
 use crate::pipeline::settle;
 use crate::pipeline::status::Status;
 use crate::pipeline::through::Through;
 use crate::pipeline::worker::Work;
 use crate::pipeline::{heard, join};
-use crate::queue::{Cause, Delivery, QueueName};
+use crate::queue::{self, Append, Cause, Delivery, Queue, QueueName};
 use crate::realtime::{Outcome, SendMessage};
 use crate::telemetry::journal::{Stage, Via};
 use crate::telemetry::metrics::labels::{self, ReplyOutcome};
@@ -50,6 +51,8 @@ pub struct Sends {
     pub through: Arc<Through>,
     /// How fast replies may follow each other.
     pub paces: Paces,
+    /// Where what became of a reply goes, if its agent wants to know.
+    pub reports: Queue,
     /// What the operator should know.
     pub status: Arc<Status>,
     /// Where the stages are noted.
@@ -62,6 +65,7 @@ struct Parcel {
     conversation: ConversationSid,
     turn: Option<MessageSid>,
     reply: Reply,
+    origin: Option<Origin>,
 }
 
 /// How an attempt ended that did not bring the reply into the conversation.
@@ -78,13 +82,13 @@ impl Work for Sends {
     }
 
     async fn work(&self, delivery: Delivery, _stop: &CancellationToken) {
-        let Outbound::V1 { id, thread, turn, reply, at: _ } =
+        let Outbound::V1 { id, thread, turn, reply, at: _, origin } =
             match serde_json::from_slice(delivery.payload()) {
                 Ok(record) => record,
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
             };
         let Thread::Conversation(conversation) = thread;
-        let parcel = Parcel { id, conversation, turn, reply };
+        let parcel = Parcel { id, conversation, turn, reply, origin };
         let sent = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
@@ -95,7 +99,11 @@ impl Work for Sends {
                 self.status.succeeded();
                 self.note(&parcel, Stage::ReplySent { via, reply: Some(message) });
                 self.notes.metrics.reply(ReplyOutcome::Sent, via);
-                settle::report(Self::QUEUE, delivery.ack().await);
+                let settled = match self.report_on(&parcel, Fate::Sent { message }) {
+                    Some(job) => delivery.ack_and_append(vec![job]).await.map(drop),
+                    None => delivery.ack().await,
+                };
+                settle::report(Self::QUEUE, settled);
                 fault_points::hit(Point::SendSettled);
             }
             Err(failed) => self.fail(delivery, &parcel, failed).await,
@@ -189,6 +197,12 @@ impl Sends {
             self.notes.metrics.reply(ReplyOutcome::Retried, Via::Rest);
             return settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
         }
+        if let Err(error) = self.tell_of_death(parcel, &cause).await {
+            // Not dead before its report is on disk: the job comes again and dies then.
+            settle::lost(QueueName::Reports, &error);
+            let later = delivery.retry_in(self.schedule.longest(), cause).await;
+            return settle::report(Self::QUEUE, later);
+        }
         tracing::error!(conversation_sid = %parcel.conversation, attempt, code = cause.code,
             reason = %cause.detail, "reply could not be sent; it is a dead letter");
         let queue = QueueName::Outbox.as_str();
@@ -196,6 +210,25 @@ impl Sends {
         self.notes.metrics.reply(ReplyOutcome::Dead, Via::Rest);
         self.notes.metrics.dead_letter(labels::Queue::Outbox);
         settle::report(Self::QUEUE, delivery.dead(cause).await);
+    }
+
+    /// Stores the report on a reply that is about to be a dead letter. If the process dies before it
+    /// is one, the same report is stored again and is a duplicate.
+    async fn tell_of_death(&self, parcel: &Parcel, cause: &Cause) -> Result<(), queue::Error> {
+        let Cause { class, code, detail } = cause;
+        let (class, detail) = (class.clone().into_owned(), detail.clone());
+        match self.report_on(parcel, Fate::Dead { class, code: *code, detail }) {
+            Some((_, append)) => self.reports.append(vec![append]).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn report_on(&self, parcel: &Parcel, fate: Fate) -> Option<(QueueName, Append)> {
+        let Parcel { id, conversation, origin, .. } = parcel;
+        let thread = Thread::Conversation(*conversation);
+        let (origin, at) = (origin.clone()?, self.notes.clock.wall());
+        let report = Report { reply: *id, thread, origin, fate, at };
+        Some((QueueName::Reports, report::job(report)))
     }
 
     fn note(&self, parcel: &Parcel, stage: Stage) {

@@ -244,10 +244,12 @@ impl Turns {
     }
 }
 
-const fn reason(error: &Error) -> &'static str {
+/// The word for an agent's failure in causes and in the journal.
+pub(super) const fn reason(error: &Error) -> &'static str {
     match error {
         Error::Timeout { .. } => "agent_timeout",
         Error::Unreachable { .. } => "agent_unreachable",
+        Error::Bus { .. } => "agent_bus",
         Error::Status { .. } => "agent_status",
         Error::TooLarge { .. } => "agent_answer_too_large",
         Error::Malformed { .. } => "agent_answer_malformed",

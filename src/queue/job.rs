@@ -123,11 +123,13 @@ pub enum QueueName {
     Inbox,
     /// Replies that wait to be sent.
     Outbox,
+    /// What became of replies, for the agent that wants to know.
+    Reports,
 }
 
 impl QueueName {
     /// Every queue of a store.
-    pub const ALL: [Self; 3] = [Self::Joins, Self::Inbox, Self::Outbox];
+    pub const ALL: [Self; 4] = [Self::Joins, Self::Inbox, Self::Outbox, Self::Reports];
 
     /// Gives the name used in logs, metrics and on the command line.
     #[must_use]
@@ -136,6 +138,7 @@ impl QueueName {
             Self::Joins => "joins",
             Self::Inbox => "inbox",
             Self::Outbox => "outbox",
+            Self::Reports => "reports",
         }
     }
 }

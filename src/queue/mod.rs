@@ -1,4 +1,4 @@
-//! The keyed durable queue: joins, inbox and outbox are the same thing.
+//! The keyed durable queue: joins, inbox, outbox and reports are the same thing.
 //!
 //! This page is the contract; `contract/` holds every engine to it, sentence by sentence. The room
 //! knows nothing of Twilio. It decides which job is delivered next, never what a job means. Time

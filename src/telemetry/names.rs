@@ -34,7 +34,7 @@ pub const FIELDS: &[Field] = &[
     field("outcome", "how it ended, one of a closed set of words"),
     field("participant_sid", "the participant it is about (MB…)"),
     field("path", "a file's path, or the path of a URL"),
-    field("queue", "the queue it is about: joins, inbox or outbox"),
+    field("queue", "the queue it is about: joins, inbox, outbox or reports"),
     field("queue_depth", "jobs waiting in the queue"),
     field("reason", "why, one of a closed set of words or an error's text"),
     field("request_id", "Twilio's id of a request"),

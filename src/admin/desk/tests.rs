@@ -118,7 +118,7 @@ async fn one_letter_is_redriven_or_dropped_once() {
     let counts = desk.queues().await.unwrap();
     let shown: Vec<_> =
         counts.iter().map(|counts| (counts.queue.as_str(), counts.ready, counts.dead)).collect();
-    assert_eq!(shown, [("joins", 1, 0), ("inbox", 0, 1), ("outbox", 0, 2)]);
+    assert_eq!(shown, [("joins", 1, 0), ("inbox", 0, 1), ("outbox", 0, 2), ("reports", 0, 0)]);
     assert!(counts[0].oldest_age_ms.is_some() && counts[1].oldest_age_ms.is_none());
 }
 

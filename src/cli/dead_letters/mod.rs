@@ -94,7 +94,7 @@ struct Settle {
 #[derive(Clone, Debug, clap::Args)]
 struct Choice {
     /// Of this queue only.
-    #[arg(long, value_parser = PossibleValuesParser::new(["joins", "inbox", "outbox"]))]
+    #[arg(long, value_parser = PossibleValuesParser::new(["joins", "inbox", "outbox", "reports"]))]
     queue: Option<String>,
     /// With a last cause of this class only.
     #[arg(long)]

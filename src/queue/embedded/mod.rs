@@ -94,7 +94,7 @@ pub(super) struct Embedded {
 
 /// What callers and the writer have in common.
 struct Shared {
-    dispatch: [Dispatch; 3],
+    dispatch: [Dispatch; QueueName::ALL.len()],
     marks: DirtyMarks,
     fault: Fault,
     closed: CancellationToken,
@@ -102,11 +102,12 @@ struct Shared {
 
 impl Shared {
     const fn dispatch(&self, queue: QueueName) -> &Dispatch {
-        let [joins, inbox, outbox] = &self.dispatch;
+        let [joins, inbox, outbox, reports] = &self.dispatch;
         match queue {
             QueueName::Joins => joins,
             QueueName::Inbox => inbox,
             QueueName::Outbox => outbox,
+            QueueName::Reports => reports,
         }
     }
 }

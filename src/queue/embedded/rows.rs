@@ -25,6 +25,7 @@ pub(super) const fn queue_number(queue: QueueName) -> i64 {
         QueueName::Joins => 0,
         QueueName::Inbox => 1,
         QueueName::Outbox => 2,
+        QueueName::Reports => 3,
     }
 }
 

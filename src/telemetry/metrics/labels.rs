@@ -130,6 +130,8 @@ words! {
         Inbox = "inbox",
         /// Replies to send.
         Outbox = "outbox",
+        /// Outcomes to report to the agent.
+        Reports = "reports",
     }
     /// The states of a job.
     JobState {

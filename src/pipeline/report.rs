@@ -1,0 +1,196 @@
+//! Reports: tells the agent what became of the replies that it asked about.
+//!
+//! A report is stored in the transaction that settles its reply (or before a dead letter is one), so
+//! none is lost; the agent may be told twice. A report that the agent does not take is tried again by
+//! the schedule of turns and is a dead letter after it. Decides nothing about what a report means.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Agent, Error, Report, Retry};
+use crate::pipeline::doors::encode;
+use crate::pipeline::notes::Notes;
+use crate::pipeline::policy::schedule::Schedule;
+use crate::pipeline::record::{self, Settled};
+use crate::pipeline::settle;
+use crate::pipeline::turn::reason;
+use crate::pipeline::worker::Work;
+use crate::queue::{Append, Cause, Delivery, QueueName};
+use crate::telemetry::chain::Chain;
+use crate::telemetry::journal::Stage;
+use crate::telemetry::metrics::labels;
+
+/// Works on the reports.
+pub struct Reports {
+    /// Who is told.
+    pub agent: Arc<dyn Agent>,
+    /// When a report that was not taken is tried again.
+    pub schedule: Schedule,
+    /// Where the stages are noted.
+    pub notes: Notes,
+}
+
+/// Makes the job of a report; those of one thread keep their order.
+#[must_use]
+pub fn job(report: Report) -> Append {
+    Append {
+        id: record::report_id(report.reply, &report.fate),
+        key: record::lane(report.thread),
+        position: None,
+        not_before: None,
+        payload: encode(&Settled::V1 { report }),
+    }
+}
+
+impl Work for Reports {
+    const QUEUE: QueueName = QueueName::Reports;
+
+    async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
+        let Settled::V1 { report } = match serde_json::from_slice(delivery.payload()) {
+            Ok(record) => record,
+            Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
+        };
+        let told = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
+            told = self.agent.report(&report) => told,
+        };
+        match told {
+            Ok(()) => settle::report(Self::QUEUE, delivery.ack().await),
+            Err(error) => self.fail(delivery, &report, &error).await,
+        }
+    }
+}
+
+impl Reports {
+    async fn fail(&self, delivery: Delivery, report: &Report, error: &Error) {
+        let asked = match error.retry() {
+            Retry::No => None,
+            Retry::Backoff => Some(None),
+            Retry::After(after) => Some(Some(after)),
+        };
+        let attempt = delivery.attempt();
+        let delay =
+            asked.and_then(|asked| self.schedule.delay_after(attempt, asked, settle::jitter()));
+        let cause = Cause::new(reason(error)).with_detail(error.to_string());
+        if let Some(delay) = delay {
+            tracing::warn!(conversation_sid = %report.thread, attempt,
+                retry_in_ms = settle::millis(delay), error = %Chain(error),
+                "agent could not be told what became of a reply; trying again");
+            return settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+        }
+        tracing::error!(conversation_sid = %report.thread, attempt, error = %Chain(error),
+            "agent could not be told what became of a reply; the report is a dead letter");
+        let queue = Self::QUEUE.as_str();
+        let stage = Stage::Dead { queue, reason: reason(error), code: None };
+        self.notes.stage(report.thread, None, stage);
+        self.notes.metrics.dead_letter(labels::Queue::Reports);
+        settle::report(Self::QUEUE, delivery.dead(cause).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use futures::future::BoxFuture;
+
+    use super::*;
+    use crate::agent::{Answer, Fate, Origin, Thread, Turn};
+    use crate::clock::{Clock, Timestamp};
+    use crate::queue::{Filter, Page, Queue, Store, embedded};
+    use crate::telemetry::journal::Journal;
+    use crate::telemetry::metrics::Metrics;
+    use crate::twilio::sid::{ConversationSid, MessageSid};
+
+    #[tokio::test]
+    async fn a_report_is_told_until_the_agent_takes_it() {
+        let place = tempfile::tempdir().unwrap();
+        let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(2)));
+        let work = reports(&agent, 2);
+        queue.append(vec![job(report()), job(report())]).await.unwrap();
+        for attempt in 1..=3 {
+            let delivery = queue.next().await.unwrap();
+            assert_eq!(delivery.attempt(), attempt);
+            work.work(delivery, &CancellationToken::new()).await;
+        }
+        assert_eq!(agent.told.load(Ordering::Relaxed), 3);
+        let stats = queue.stats().await.unwrap();
+        assert_eq!(stats.ready + stats.delayed + stats.leased + stats.dead, 0, "told, and once");
+    }
+
+    #[tokio::test]
+    async fn a_report_that_nobody_takes_is_a_dead_letter() {
+        let place = tempfile::tempdir().unwrap();
+        let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(9)));
+        let work = reports(&agent, 1);
+        queue.append(vec![job(report())]).await.unwrap();
+        for _ in 0..2 {
+            work.work(queue.next().await.unwrap(), &CancellationToken::new()).await;
+        }
+        let page = Page { after: None, limit: 10 };
+        let dead = queue.list(Filter::default(), page).await.unwrap();
+        assert_eq!(dead.letters.len(), 1);
+        assert_eq!(dead.letters[0].cause.class, "agent_bus");
+    }
+
+    struct Deaf {
+        until: u32,
+        told: AtomicU32,
+    }
+
+    impl Deaf {
+        fn for_the_first(until: u32) -> Self {
+            Self { until, told: AtomicU32::new(0) }
+        }
+    }
+
+    impl Agent for Deaf {
+        fn kind(&self) -> &'static str {
+            "deaf"
+        }
+
+        fn take<'a>(&'a self, _turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>> {
+            Box::pin(std::future::ready(Ok(Answer::Later)))
+        }
+
+        fn report<'a>(&'a self, report: &'a Report) -> BoxFuture<'a, Result<(), Error>> {
+            let before = self.told.fetch_add(1, Ordering::Relaxed);
+            let (about, source) = (report.reply.to_string(), "no answer".into());
+            let answer =
+                if before < self.until { Err(Error::Bus { about, source }) } else { Ok(()) };
+            Box::pin(std::future::ready(answer))
+        }
+    }
+
+    fn queue(place: &tempfile::TempDir) -> Queue {
+        let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
+        store.queue(QueueName::Reports)
+    }
+
+    fn reports(agent: &Arc<Deaf>, retries: usize) -> Reports {
+        let notes = Notes {
+            journal: Journal::new(16),
+            metrics: Metrics::new(),
+            clock: Clock::start(),
+            tally: Arc::default(),
+        };
+        let agent: Arc<dyn Agent> = Arc::<Deaf>::clone(agent);
+        let delays = vec![Duration::from_millis(1); retries];
+        Reports { agent, schedule: Schedule::new(delays), notes }
+    }
+
+    fn report() -> Report {
+        let message = MessageSid::from_bytes([7; 16]);
+        Report {
+            reply: record::reply_id(message, 0),
+            thread: Thread::Conversation(ConversationSid::from_bytes([1; 16])),
+            origin: Origin::new("evt_1".into()),
+            fate: Fate::Sent { message },
+            at: Timestamp::from_millis(1_795_000_000_000),
+        }
+    }
+}
