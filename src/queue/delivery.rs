@@ -17,7 +17,38 @@ pub struct Delivery {
     settled: bool,
 }
 
+/// A job that a delivery took along.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Absorbed {
+    /// Names the job.
+    pub id: JobId,
+    /// The position it was appended with.
+    pub position: Option<u64>,
+    /// When it was appended.
+    pub appended_at: Timestamp,
+    /// What the consumer gets.
+    pub payload: Vec<u8>,
+    /// Counts the deliveries of this job, from 1.
+    pub attempt: u32,
+    /// Whether an earlier delivery may have had effects, also one before a crash.
+    pub redelivered: bool,
+}
+
+impl fmt::Debug for Absorbed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Absorbed")
+            .field("id", &self.id)
+            .field("attempt", &self.attempt)
+            .field("redelivered", &self.redelivered)
+            .field("payload_bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
+}
+
 impl Delivery {
+    /// The most jobs that one call absorbs.
+    pub const ABSORB_MAX: usize = 100;
+
     pub(super) const fn new(leased: Leased) -> Self {
         Self { leased, settled: false }
     }
@@ -71,6 +102,26 @@ impl Delivery {
         self.leased.lease.is_overtaken()
     }
 
+    /// Takes the next jobs of the lane along, up to `max` of those that are due, in their order.
+    ///
+    /// They are settled as this delivery is. May be called again, for those that came since. A job
+    /// that overtook this one is among them, so their order with this one is by position.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] if the lease is over, [`Error::Invalid`] for more than
+    /// [`Delivery::ABSORB_MAX`]; a storage error if one could not be read, and then none is taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while waiting, the jobs wait as before.
+    pub async fn absorb(&self, max: usize) -> Result<Vec<Absorbed>, Error> {
+        if max > Self::ABSORB_MAX {
+            return Err(Error::Invalid { what: "a delivery absorbs at most 100 jobs at once" });
+        }
+        self.leased.lease.absorb(max).await
+    }
+
     /// Settles the job: done.
     ///
     /// # Errors
@@ -106,6 +157,17 @@ impl Delivery {
     /// As [`Delivery::ack`].
     pub async fn retry_in(self, delay: Duration, cause: Cause) -> Result<(), Error> {
         self.settle(Settlement::Retry(delay, cause)).await.map(drop)
+    }
+
+    /// Gives the job back as if it had not been delivered, for `delay` or until
+    /// [`Queue::wake`](super::Queue::wake), which holds back the rest of its key. For who did nothing
+    /// about it: neither attempt nor history is kept, and `redelivered` stays what it was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] if it comes too late.
+    pub async fn put_off(self, delay: Duration) -> Result<(), Error> {
+        self.settle(Settlement::PutOff(delay)).await.map(drop)
     }
 
     /// Makes the job a dead letter; the rest of its key goes on.

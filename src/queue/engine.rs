@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::{
-    Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, Key, Page, QueueName,
-    Stats,
+    Absorbed, Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, Key, Page,
+    QueueName, Stats,
 };
 use crate::clock::Timestamp;
 
@@ -20,6 +20,9 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// Waits for the next job and leases it. Cancel safe.
     fn next(&self, queue: QueueName) -> BoxFuture<'_, Result<Leased, Error>>;
+
+    /// Lets what was put off in a lane go out now. A hint: an engine may hear of it late.
+    fn wake(&self, queue: QueueName, key: &Key);
 
     /// Counts.
     fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>>;
@@ -54,18 +57,23 @@ pub(super) trait Engine: Send + Sync + 'static {
 /// Says what becomes of a delivered job.
 #[derive(Debug)]
 pub(super) enum Settlement {
-    /// Done; these come of it, in the same transaction where the engine has one.
+    /// Done, with all that was absorbed; these come of it, in the same transaction.
     Ack(Vec<(QueueName, Append)>),
-    /// Again, after this time.
+    /// Again, after this time, with all that was absorbed.
     Retry(Duration, Cause),
-    /// Never again.
+    /// Never again; what was absorbed comes again at once.
     Dead(Cause),
+    /// Again, after this time or when woken, as if it had not been delivered; not stored.
+    PutOff(Duration),
 }
 
 /// The right to settle one delivery.
 pub(super) trait Lease: Send + Sync {
     /// Settles, unless the lease was lost. Whatever the answer, the lease is over.
     fn settle(&self, settlement: Settlement) -> BoxFuture<'_, Result<Vec<Appended>, Error>>;
+
+    /// Takes the next jobs of the lane along, if they are due, under this lease. Cancel safe.
+    fn absorb(&self, max: usize) -> BoxFuture<'_, Result<Vec<Absorbed>, Error>>;
 
     /// Starts the time of the lease anew.
     fn extend(&self) -> BoxFuture<'_, Result<(), Error>>;
@@ -76,7 +84,7 @@ pub(super) trait Lease: Send + Sync {
     /// Whether a job that goes before this one in its lane came in since it was leased.
     fn is_overtaken(&self) -> bool;
 
-    /// Gives the job back; does nothing if the lease is over.
+    /// Gives all that is out back; does nothing if the lease is over.
     fn give_back(&self);
 }
 

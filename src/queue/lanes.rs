@@ -11,21 +11,32 @@
 //! | [`bring_forward`](Lanes::bring_forward) | due earlier | due earlier once it is first | same |
 //! | [`take`](Lanes::take) when due | `Leased` | not offered | not offered |
 //! | time passes the lease | nothing | `Waiting`, counted as an attempt | nothing |
+//! | [`absorb`](Lanes::absorb), right token | cannot be | takes due jobs along | lost |
+//! | [`restore`](Lanes::restore), right token | cannot be | lets absorbed jobs wait again | nothing |
 //! | [`extend`](Lanes::extend), right token | cannot be | lease starts anew | lost |
 //! | [`begin`](Lanes::begin), right token | cannot be | `Settling` | lost |
 //! | [`give_back`](Lanes::give_back), right token | cannot be | `Waiting` | nothing |
+//! | [`put_off`](Lanes::put_off), right token | cannot be | `Waiting` until then | lost |
+//! | [`wake`](Lanes::wake) | due now, if it was put off | nothing | nothing |
 //! | [`finish`](Lanes::finish), right token | cannot be | cannot be | next job, or the lane ends |
+//! | [`finish_first`](Lanes::finish_first), right token | cannot be | cannot be | what it absorbed waits |
 //! | [`hold`](Lanes::hold), right token | cannot be | cannot be | `Waiting` until then |
 //! | any of these, wrong token | lost or nothing | lost or nothing | lost or nothing |
+//!
+//! A job that is out may have *absorbed* others of its lane: they are out with it, under its lease, and
+//! end as it ends.
 //!
 //! Every lease has a token of its own that is never used again, so whoever lost a lease is told so.
 //! `Settling` does not run out: from the moment a consumer settles, the disk decides.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use self::lane::{Job, Lane, Out, State};
 use super::Key;
 use crate::clock::Moment;
+
+mod lane;
 
 /// The open jobs of one queue.
 #[derive(Debug, Default)]
@@ -74,9 +85,26 @@ pub(super) struct Taken {
     pub(super) redelivered: bool,
 }
 
-/// A job that is being settled.
+/// One job that goes out under the lease of another.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Along {
+    pub(super) seq: u64,
+    /// Counts from 1.
+    pub(super) attempt: u32,
+    pub(super) redelivered: bool,
+}
+
+/// Jobs that are being settled together.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Begun {
+    pub(super) first: BegunJob,
+    /// What it absorbed, in the order in which that happened.
+    pub(super) absorbed: Vec<BegunJob>,
+}
+
+/// One job that is being settled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct BegunJob {
     pub(super) seq: u64,
     /// Deliveries so far, this one included.
     pub(super) attempts: u32,
@@ -104,42 +132,6 @@ struct LaneId(u64);
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Ticket(u64);
 
-#[derive(Debug)]
-struct Lane {
-    key: Key,
-    /// Jobs that wait, in order of [`Job::order`]. Never empty while the state is `Waiting`.
-    jobs: VecDeque<Job>,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// The first of `jobs` goes out when it is due and the lane's ticket comes up.
-    Waiting { due: Moment, ticket: Ticket },
-    /// `job` is out with a consumer.
-    Leased { job: Job, token: u64, until: Moment },
-    /// `job` was settled by its consumer and the engine stores that now.
-    Settling { job: Job, token: u64 },
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Job {
-    /// The position; a job without one takes over the highest rank that waits before it.
-    rank: u64,
-    seq: u64,
-    not_before: Moment,
-    attempts: u32,
-    suspect: bool,
-}
-
-impl Job {
-    /// The total order within a lane. Ranks are taken over so that there is one at all: comparing
-    /// positions where both have one and appends elsewhere would go in circles.
-    const fn order(&self) -> (u64, u64) {
-        (self.rank, self.seq)
-    }
-}
-
 impl Lanes {
     /// Adds an open job.
     pub(super) fn enter(&mut self, now: Moment, key: &Key, entry: Entry) {
@@ -149,6 +141,7 @@ impl Lanes {
             not_before: entry.not_before,
             attempts: entry.attempts,
             suspect: entry.suspect,
+            put_off: false,
         };
         let Some(&id) = self.by_key.get(key) else {
             return self.open_lane(now, key, Job { rank: entry.position.unwrap_or(0), ..job });
@@ -167,7 +160,7 @@ impl Lanes {
         let lane = self.lanes.get_mut(&id).expect("both maps hold the same lanes");
         let Some(at) = lane.jobs.iter().position(|job| job.seq == seq) else { return };
         let job = &mut lane.jobs[at];
-        if job.attempts > 0 || job.not_before <= not_before {
+        if job.attempts > 0 || job.put_off || job.not_before <= not_before {
             return;
         }
         job.not_before = not_before;
@@ -189,16 +182,30 @@ impl Lanes {
         let lane = self.lanes.get_mut(&id).expect("only lanes that exist have a ticket");
         let job = lane.jobs.pop_front().expect("a waiting lane has a job");
         let until = now + lease_time;
-        lane.state = State::Leased { job, token, until };
+        lane.state = State::Leased { out: Out::alone(job), token, until };
         self.leased.insert((until, id));
-        let attempt = job.attempts.saturating_add(1);
-        Some(Taken {
-            lease: LeaseId { lane: id, token },
-            seq: job.seq,
-            key: lane.key.clone(),
-            attempt,
-            redelivered: attempt > 1 || job.suspect,
-        })
+        let Along { seq, attempt, redelivered } = job.goes_out();
+        let lease = LeaseId { lane: id, token };
+        Some(Taken { lease, seq, key: lane.key.clone(), attempt, redelivered })
+    }
+
+    /// Takes the next jobs of a lease's lane along, as long as they are due and at most `max`.
+    pub(super) fn absorb(
+        &mut self,
+        now: Moment,
+        lease: LeaseId,
+        max: usize,
+    ) -> Result<Vec<Along>, Lost> {
+        let _ = self.held(now, lease)?;
+        let lane = self.lanes.get_mut(&lease.lane).expect("a held lease has a lane");
+        Ok(lane.absorb(now, max).into_iter().map(Job::goes_out).collect())
+    }
+
+    /// Lets absorbed jobs wait again that no consumer has seen; nothing if the lease is over.
+    pub(super) fn restore(&mut self, now: Moment, lease: LeaseId, seqs: &[u64], until: Moment) {
+        if self.held(now, lease).is_ok() {
+            self.lanes.get_mut(&lease.lane).expect("a held lease has a lane").restore(seqs, until);
+        }
     }
 
     /// Starts the time of a lease anew.
@@ -208,11 +215,16 @@ impl Lanes {
         lease: LeaseId,
         lease_time: Duration,
     ) -> Result<(), Lost> {
-        let (job, until) = self.held(now, lease)?;
-        self.leased.remove(&(until, lease.lane));
-        let until = now + lease_time;
-        self.leased.insert((until, lease.lane));
-        self.set(lease.lane, State::Leased { job, token: lease.token, until });
+        let ends = self.held(now, lease)?;
+        self.leased.remove(&(ends, lease.lane));
+        let starts_anew = now + lease_time;
+        self.leased.insert((starts_anew, lease.lane));
+        match &mut self.lane(lease.lane).state {
+            State::Leased { until, .. } => *until = starts_anew,
+            State::Waiting { .. } | State::Settling { .. } => {
+                debug_assert!(false, "a held lease is a leased lane");
+            }
+        }
         Ok(())
     }
 
@@ -225,40 +237,69 @@ impl Lanes {
 
     /// Begins to settle: from here the lease cannot run out.
     pub(super) fn begin(&mut self, now: Moment, lease: LeaseId) -> Result<Begun, Lost> {
-        let (job, until) = self.held(now, lease)?;
-        self.leased.remove(&(until, lease.lane));
-        self.set(lease.lane, State::Settling { job, token: lease.token });
-        let attempts = job.attempts.saturating_add(1);
-        Ok(Begun { seq: job.seq, attempts, redelivered: attempts > 1 || job.suspect })
+        let ends = self.held(now, lease)?;
+        self.leased.remove(&(ends, lease.lane));
+        Ok(self.lane(lease.lane).settle(lease.token))
     }
 
-    /// Ends settling: the job is gone, its lane goes on.
+    /// Ends settling: the job is gone with all that it absorbed, its lane goes on.
     pub(super) fn finish(&mut self, now: Moment, lease: LeaseId) {
-        if self.settling(lease).is_some() {
+        if self.is_settling(lease) {
             self.go_on(now, lease.lane);
         }
     }
 
-    /// Ends settling: the job waits until `until`, and its lane with it.
+    /// Ends settling: the job is gone, what it absorbed waits again.
+    pub(super) fn finish_first(&mut self, now: Moment, lease: LeaseId) {
+        if self.is_settling(lease) {
+            self.lane(lease.lane).put_back_absorbed(Job::delivered);
+            self.go_on(now, lease.lane);
+        }
+    }
+
+    /// Ends settling: what was out waits until `until`, and its lane with it.
     pub(super) fn hold(&mut self, now: Moment, lease: LeaseId, until: Moment) {
-        if let Some(job) = self.settling(lease) {
-            self.put_back(now, lease.lane, Job { not_before: until, ..job.delivered() });
+        if self.is_settling(lease) {
+            let held = |job: Job| Job { not_before: until, ..job.delivered() };
+            self.put_back(now, lease.lane, held);
         }
     }
 
-    /// Takes a job back that was handed out and not settled; nothing if the lease is over.
+    /// Takes back what was handed out and not settled; nothing if the lease is over.
     pub(super) fn give_back(&mut self, now: Moment, lease: LeaseId) {
-        if let Ok((job, until)) = self.held(now, lease) {
-            self.leased.remove(&(until, lease.lane));
-            self.put_back(now, lease.lane, job.delivered());
+        if let Ok(ends) = self.held(now, lease) {
+            self.leased.remove(&(ends, lease.lane));
+            self.put_back(now, lease.lane, Job::delivered);
         }
     }
 
-    /// Takes a job back that no consumer has seen, to be held until `until`.
+    /// Takes back what no consumer has seen, to be held until `until`.
     pub(super) fn give_back_unseen(&mut self, now: Moment, lease: LeaseId, until: Moment) {
-        if let Ok((job, ends)) = self.held(now, lease) {
+        if let Ok(ends) = self.held(now, lease) {
             self.leased.remove(&(ends, lease.lane));
-            self.put_back(now, lease.lane, Job { not_before: until, ..job });
+            self.put_back(now, lease.lane, |job| Job { not_before: until, ..job });
+        }
+    }
+
+    /// Takes back what its consumer did nothing about; it waits until `until` or [`Lanes::wake`].
+    pub(super) fn put_off(
+        &mut self,
+        now: Moment,
+        lease: LeaseId,
+        until: Moment,
+    ) -> Result<(), Lost> {
+        let ends = self.held(now, lease)?;
+        self.leased.remove(&(ends, lease.lane));
+        let held = |job| Job { not_before: until, put_off: true, ..job };
+        self.put_back(now, lease.lane, held);
+        Ok(())
+    }
+
+    /// Lets what was put off in a lane go out now; nothing if nothing was.
+    pub(super) fn wake(&mut self, now: Moment, key: &Key) {
+        let Some(&id) = self.by_key.get(key) else { return };
+        if self.lane(id).wake(now) {
+            self.first_changed(now, id);
         }
     }
 
@@ -266,9 +307,9 @@ impl Lanes {
     /// over.
     pub(super) fn is_overtaken(&self, lease: LeaseId) -> bool {
         let Some(lane) = self.lanes.get(&lease.lane) else { return false };
-        match lane.state {
-            State::Leased { job, token, .. } if token == lease.token => {
-                lane.jobs.front().is_some_and(|first| first.order() < job.order())
+        match &lane.state {
+            State::Leased { out, token, .. } if *token == lease.token => {
+                lane.jobs.front().is_some_and(|first| first.order() < out.job.order())
             }
             State::Leased { .. } | State::Waiting { .. } | State::Settling { .. } => false,
         }
@@ -285,17 +326,13 @@ impl Lanes {
     pub(super) fn counts(&self, now: Moment) -> Counts {
         let mut counts = Counts::default();
         for lane in self.lanes.values() {
-            let out = match lane.state {
-                State::Waiting { .. } => None,
-                State::Leased { job, .. } | State::Settling { job, .. } => Some(job),
-            };
-            counts.leased += u64::from(out.is_some());
+            counts.leased += u64::try_from(lane.out().count()).unwrap_or(u64::MAX);
             for job in &lane.jobs {
                 let delayed = job.not_before > now;
                 counts.delayed += u64::from(delayed);
                 counts.ready += u64::from(!delayed);
             }
-            let oldest = lane.jobs.iter().chain(&out).map(|job| job.seq).min();
+            let oldest = lane.jobs.iter().chain(lane.out()).map(|job| job.seq).min();
             counts.oldest_seq = counts.oldest_seq.into_iter().chain(oldest).min();
         }
         counts
@@ -308,7 +345,7 @@ impl Lanes {
         self.waiting.insert((due, ticket, id));
         let state = State::Waiting { due, ticket };
         self.by_key.insert(key.clone(), id);
-        self.lanes.insert(id, Lane { key: key.clone(), jobs: VecDeque::from([job]), state });
+        self.lanes.insert(id, Lane::new(key.clone(), job, state));
     }
 
     /// Gives leases that ran out back to their lanes.
@@ -318,20 +355,15 @@ impl Lanes {
                 return;
             }
             self.leased.pop_first();
-            match self.lanes[&id].state {
-                State::Leased { job, .. } => self.put_back(now, id, job.delivered()),
-                State::Waiting { .. } | State::Settling { .. } => {
-                    debug_assert!(false, "only leased lanes have an end of lease");
-                }
-            }
+            self.put_back(now, id, Job::delivered);
         }
     }
 
-    /// The job of a lease that still holds, and the end of that lease.
-    fn held(&self, now: Moment, lease: LeaseId) -> Result<(Job, Moment), Lost> {
-        match self.lanes.get(&lease.lane).map(|lane| lane.state) {
-            Some(State::Leased { job, token, until }) if token == lease.token && until > now => {
-                Ok((job, until))
+    /// The end of a lease that still holds.
+    fn held(&self, now: Moment, lease: LeaseId) -> Result<Moment, Lost> {
+        match self.lanes.get(&lease.lane).map(|lane| &lane.state) {
+            Some(State::Leased { token, until, .. }) if *token == lease.token && *until > now => {
+                Ok(*until)
             }
             Some(State::Leased { .. } | State::Waiting { .. } | State::Settling { .. }) | None => {
                 Err(Lost)
@@ -339,20 +371,20 @@ impl Lanes {
         }
     }
 
-    /// The job that is being settled under this lease.
-    fn settling(&self, lease: LeaseId) -> Option<Job> {
-        match self.lanes.get(&lease.lane)?.state {
-            State::Settling { job, token } if token == lease.token => Some(job),
-            State::Settling { .. } | State::Waiting { .. } | State::Leased { .. } => None,
+    /// Whether what is out under this lease is being settled.
+    fn is_settling(&self, lease: LeaseId) -> bool {
+        match self.lanes.get(&lease.lane).map(|lane| &lane.state) {
+            Some(State::Settling { token, .. }) => *token == lease.token,
+            Some(State::Waiting { .. } | State::Leased { .. }) | None => false,
         }
     }
 
-    fn set(&mut self, id: LaneId, state: State) {
-        self.lanes.get_mut(&id).expect("the lane was looked up before").state = state;
+    fn lane(&mut self, id: LaneId) -> &mut Lane {
+        self.lanes.get_mut(&id).expect("the lane was looked up before")
     }
 
-    fn put_back(&mut self, now: Moment, id: LaneId, job: Job) {
-        self.lanes.get_mut(&id).expect("the lane was looked up before").insert(job);
+    fn put_back(&mut self, now: Moment, id: LaneId, change: impl Fn(Job) -> Job) {
+        self.lane(id).put_back(change);
         self.go_on(now, id);
     }
 
@@ -388,30 +420,6 @@ impl Lanes {
     const fn ticket(&mut self) -> Ticket {
         self.ticket_last += 1;
         Ticket(self.ticket_last)
-    }
-}
-
-impl Job {
-    const fn delivered(self) -> Self {
-        Self { attempts: self.attempts.saturating_add(1), ..self }
-    }
-}
-
-impl Lane {
-    /// Inserts in order and says where.
-    fn insert(&mut self, job: Job) -> usize {
-        let at = self.jobs.partition_point(|other| other.order() < job.order());
-        self.jobs.insert(at, job);
-        at
-    }
-
-    /// The highest rank of all open jobs, the one that is out included.
-    fn rank_max(&self) -> u64 {
-        let out = match self.state {
-            State::Waiting { .. } => 0,
-            State::Leased { job, .. } | State::Settling { job, .. } => job.rank,
-        };
-        self.jobs.back().map_or(0, |job| job.rank).max(out)
     }
 }
 

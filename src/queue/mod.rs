@@ -25,6 +25,15 @@
 //! that the next one of its lane is due, [`Delivery::is_overtaken`] that one came in which goes before
 //! its own; given back, its own comes after it.
 //!
+//! **Absorbing.** [`Delivery::absorb`] takes the next due jobs of the lane along: they are out under
+//! the same lease and end with it, in one transaction. An acknowledgement settles all of them, a retry
+//! holds all, each with an attempt more, a dead letter is made of the first alone and the others come
+//! again; so they do when the delivery is dropped, its lease lost or the process killed.
+//!
+//! **Putting off.** [`Delivery::put_off`] gives all back as if nobody had seen them: no attempt is
+//! counted, nothing is recorded, and they hold back their lane until then or until [`Queue::wake`]. It
+//! is not on disk: after a restart they are due.
+//!
 //! **Leases.** A delivery is leased for [`embedded::Options::lease`] and no other consumer sees it in
 //! that time. [`Delivery::extend`] starts the time anew; [`Delivery::keep_alive`] does it for as long
 //! as the work goes on. A delivery dropped without settling is given back at once. A lease that ran
@@ -71,7 +80,7 @@ mod job;
 mod lanes;
 mod store;
 
-pub use self::delivery::Delivery;
+pub use self::delivery::{Absorbed, Delivery};
 pub use self::error::{Error, Retry};
 pub use self::inspect::{
     Attempt, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, Page, ParseCursorError, Stats,

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::embedded::{self, Embedded};
 use super::engine::Engine;
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, Delivery, Error, Filter, JobId, Page, QueueName,
-    Stats,
+    Append, Appended, DeadLetter, DeadLetters, Delivery, Error, Filter, JobId, Key, Page,
+    QueueName, Stats,
 };
 
 /// One opened engine with all its queues.
@@ -110,6 +110,14 @@ impl Queue {
     /// Dropping it loses nothing: a job that was just being read is given back, unseen.
     pub async fn next(&self) -> Result<Delivery, Error> {
         Ok(Delivery::new(self.engine.next(self.name).await?))
+    }
+
+    /// Lets what was put off in this lane go out now.
+    ///
+    /// A hint: where another instance holds the lane it may not be heard, and what was put off goes
+    /// out at its time.
+    pub fn wake(&self, key: &Key) {
+        self.engine.wake(self.name, key);
     }
 
     /// Counts the jobs by state.

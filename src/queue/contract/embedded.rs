@@ -48,6 +48,17 @@ super::contract! {
         closing_ends_everything,
         appends_under_way_are_finished_by_close,
     },
+    absorb::{
+        a_delivery_absorbs_what_is_due_and_acks_it_with_its_own,
+        what_must_wait_is_not_absorbed,
+        a_retry_holds_what_was_absorbed,
+        a_dead_letter_is_made_of_the_first_alone,
+        a_dropped_delivery_gives_back_what_it_absorbed,
+        absorbed_jobs_come_again_after_reopen,
+        who_lost_the_lease_neither_absorbs_nor_settles_what_it_absorbed,
+        what_is_put_off_waits_with_its_lane_and_counts_no_attempt,
+        what_was_put_off_can_be_woken,
+    },
     letters::{
         a_dead_letter_keeps_everything_and_frees_its_lane,
         a_redriven_letter_starts_again_in_its_old_place,

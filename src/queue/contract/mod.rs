@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Append, Appended, Cause, Delivery, Error, JobId, Key, Queue, QueueName, Store};
 use crate::clock::{Clock, Timestamp};
 
+mod absorb;
 mod delivery;
 mod embedded;
 mod letters;

@@ -9,6 +9,9 @@ use super::*;
 enum Step {
     Append { key: u8, name: u8, position: Option<u64>, in_an_hour: bool },
     Next,
+    Absorb { pick: usize, max: usize },
+    PutOff { pick: usize },
+    Wake { key: u8 },
     Ack { pick: usize },
     AckAndAppend { pick: usize, name: u8 },
     Retry { pick: usize, in_an_hour: bool },
@@ -31,6 +34,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             |((key, position), name, in_an_hour)| Step::Append { key, name, position, in_an_hour }
         ),
         8 => Just(Step::Next),
+        3 => (pick.clone(), 1..3_usize).prop_map(|(pick, max)| Step::Absorb { pick, max }),
+        1 => pick.clone().prop_map(|pick| Step::PutOff { pick }),
+        1 => (0..4_u8).prop_map(|key| Step::Wake { key }),
         3 => pick.clone().prop_map(|pick| Step::Ack { pick }),
         1 => (pick.clone(), name.clone()).prop_map(|(pick, name)| Step::AckAndAppend { pick, name }),
         2 => (pick.clone(), prop::bool::weighted(0.2))
@@ -60,6 +66,7 @@ pub(super) async fn random_walks_agree_with_a_list<H: Harness + 'static>(harness
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum At {
     Open { delayed: bool },
+    PutOff,
     Out,
     Done,
     Dead,
@@ -81,7 +88,8 @@ struct Row {
 struct Model {
     /// In the order of the appends.
     rows: Vec<Row>,
-    out: Vec<Delivery>,
+    /// Deliveries, and what each took along.
+    out: Vec<(Delivery, Vec<JobId>)>,
 }
 
 async fn walk(harness: &impl Harness, steps: Vec<Step>) {
@@ -112,36 +120,46 @@ impl Model {
                 assert_eq!(answer, self.append(key, name, position, in_an_hour));
             }
             Step::Next => self.next(queue).await,
+            Step::Absorb { pick, max } => self.absorb(pick, max).await,
+            Step::PutOff { pick } => {
+                let Some((delivery, rows)) = self.pick(pick) else { return };
+                rows.into_iter().for_each(|row| row.at = At::PutOff);
+                delivery.put_off(HOUR).await.unwrap();
+            }
+            Step::Wake { key } => self.wake(queue, key),
             Step::Ack { pick } => {
-                let Some((delivery, row)) = self.pick(pick) else { return };
-                row.at = At::Done;
+                let Some((delivery, rows)) = self.pick(pick) else { return };
+                rows.into_iter().for_each(|row| row.at = At::Done);
                 delivery.ack().await.unwrap();
             }
             Step::AckAndAppend { pick, name } => {
-                let Some((delivery, row)) = self.pick(pick) else { return };
-                row.at = At::Done;
-                let key = row.key;
+                let Some((delivery, rows)) = self.pick(pick) else { return };
+                let key = rows[0].key;
+                rows.into_iter().for_each(|row| row.at = At::Done);
                 let position = (key >= 2).then_some(3);
                 let job = append_of(key, name, position, false);
                 let answer = delivery.ack_and_append(vec![(QueueName::Inbox, job)]).await.unwrap();
                 assert_eq!(answer, [self.append(key, name, position, false)]);
             }
             Step::Retry { pick, in_an_hour } => {
-                let Some((delivery, row)) = self.pick(pick) else { return };
-                row.at = At::Open { delayed: in_an_hour };
-                (row.attempts, row.settled) = (delivery.attempt(), delivery.attempt());
+                let Some((delivery, rows)) = self.pick(pick) else { return };
+                for row in rows {
+                    row.at = At::Open { delayed: in_an_hour };
+                    row.attempts += 1;
+                    row.settled = row.attempts;
+                }
                 let delay = if in_an_hour { HOUR } else { Duration::ZERO };
                 delivery.retry_in(delay, cause("busy", 1)).await.unwrap();
             }
             Step::Dead { pick } => {
-                let Some((delivery, row)) = self.pick(pick) else { return };
-                row.at = At::Dead;
+                let Some((delivery, rows)) = self.pick(pick) else { return };
+                rows.into_iter().for_each(Row::given_back);
+                self.row(delivery.id()).at = At::Dead;
                 delivery.dead(cause("refused", 2)).await.unwrap();
             }
             Step::GiveBack { pick } => {
-                let Some((delivery, row)) = self.pick(pick) else { return };
-                row.at = At::Open { delayed: false };
-                row.attempts = delivery.attempt();
+                let Some((delivery, rows)) = self.pick(pick) else { return };
+                rows.into_iter().for_each(Row::given_back);
                 drop(delivery);
             }
             Step::Redrive { name } => {
@@ -161,6 +179,13 @@ impl Model {
             }
             Step::Reopen => unreachable!("done by the walk"),
         }
+    }
+
+    fn wake(&mut self, queue: &Queue, key: u8) {
+        for row in self.rows.iter_mut().filter(|row| row.key == key && row.at == At::PutOff) {
+            row.at = At::Open { delayed: false };
+        }
+        queue.wake(&Key::new(key.to_string()).unwrap());
     }
 
     fn append(&mut self, key: u8, name: u8, position: Option<u64>, in_an_hour: bool) -> Appended {
@@ -190,28 +215,58 @@ impl Model {
         assert_eq!(delivery.attempt(), row.attempts + 1);
         assert_eq!(delivery.redelivered(), row.attempts > 0 || row.suspect);
         row.at = At::Out;
-        self.out.push(delivery);
+        self.out.push((delivery, Vec::new()));
     }
 
     /// The job of this lane that may go out now.
     fn due(&self, key: u8) -> Option<u8> {
-        let lane = || self.rows.iter().filter(|row| row.key == key);
-        if lane().any(|row| row.at == At::Out) {
-            return None;
-        }
-        let open = lane().filter(|row| matches!(row.at, At::Open { .. }));
+        let mut lane = self.rows.iter().filter(|row| row.key == key);
+        if lane.any(|row| row.at == At::Out) { None } else { self.first_due(key) }
+    }
+
+    /// The first job that waits in this lane, if it is due.
+    fn first_due(&self, key: u8) -> Option<u8> {
+        let lane = self.rows.iter().filter(|row| row.key == key);
+        let open = lane.filter(|row| matches!(row.at, At::Open { .. } | At::PutOff));
         // `min_by_key` gives the first of equals: the one that was appended first.
         let first = open.min_by_key(|row| row.position)?;
         (first.at == At::Open { delayed: false }).then_some(first.name)
     }
 
-    fn pick(&mut self, pick: usize) -> Option<(Delivery, &mut Row)> {
+    async fn absorb(&mut self, pick: usize, max: usize) {
+        let Some((delivery, _)) = self.out.get(pick) else { return };
+        let key: u8 = delivery.key().as_str().parse().unwrap();
+        let along = delivery.absorb(max).await.unwrap();
+        for absorbed in along {
+            // By the list, as if nothing of the lane were out.
+            assert_eq!(Some(absorbed.id), self.first_due(key).map(|name| id(&name.to_string())));
+            let row = self.row(absorbed.id);
+            assert_eq!(absorbed.attempt, row.attempts + 1);
+            assert_eq!(absorbed.redelivered, row.attempts > 0 || row.suspect);
+            row.at = At::Out;
+            self.out[pick].1.push(absorbed.id);
+        }
+        if self.out[pick].1.len() < max {
+            assert_eq!(self.first_due(key), None, "more was due");
+        }
+    }
+
+    /// Takes a delivery out of the model's hands, with the rows of all that is out with it.
+    fn pick(&mut self, pick: usize) -> Option<(Delivery, Vec<&mut Row>)> {
         if pick >= self.out.len() {
             return None;
         }
-        let delivery = self.out.remove(pick);
-        let row = self.rows.iter_mut().find(|row| id(&row.name.to_string()) == delivery.id());
-        Some((delivery, row.unwrap()))
+        let (delivery, along) = self.out.remove(pick);
+        let is_out = |row: &Row| {
+            let id = id(&row.name.to_string());
+            id == delivery.id() || along.contains(&id)
+        };
+        let rows = self.rows.iter_mut().filter(|row| is_out(row)).collect();
+        Some((delivery, rows))
+    }
+
+    fn row(&mut self, wanted: JobId) -> &mut Row {
+        self.rows.iter_mut().find(|row| id(&row.name.to_string()) == wanted).unwrap()
     }
 
     fn dead(&mut self, name: u8) -> Option<&mut Row> {
@@ -223,16 +278,21 @@ impl Model {
             |at: At| u64::try_from(self.rows.iter().filter(|row| row.at == at).count()).unwrap();
         let stats = queue.stats().await.unwrap();
         assert_eq!(stats.ready, count(At::Open { delayed: false }));
-        assert_eq!(stats.delayed, count(At::Open { delayed: true }));
+        assert_eq!(stats.delayed, count(At::Open { delayed: true }) + count(At::PutOff));
         assert_eq!((stats.leased, stats.dead), (count(At::Out), count(At::Dead)));
     }
 }
 
 impl Row {
+    fn given_back(&mut self) {
+        self.at = At::Open { delayed: false };
+        self.attempts += 1;
+    }
+
     /// What a restart makes of it: leases end, and attempts count only as far as they were settled.
     fn reopened(&mut self) {
         match self.at {
-            At::Out => self.at = At::Open { delayed: false },
+            At::Out | At::PutOff => self.at = At::Open { delayed: false },
             At::Open { .. } | At::Done | At::Dead => {}
         }
         self.attempts = self.settled;

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::rows;
 use crate::clock::{Moment, Timestamp};
-use crate::queue::lanes::{Begun, Entry, LeaseId};
+use crate::queue::lanes::{Begun, BegunJob, Entry, LeaseId};
 use crate::queue::{Append, Appended, Cause, Error, JobId, Key, QueueName};
 
 /// One thing to write.
@@ -39,7 +39,7 @@ pub(super) struct Settle {
     pub(super) at: Timestamp,
 }
 
-/// What becomes of a settled job.
+/// What becomes of the settled jobs.
 pub(super) enum How {
     Ack(Vec<NewJob>),
     Retry { due: Moment, not_before: Timestamp, cause: Cause },
@@ -62,6 +62,7 @@ pub(super) enum Effect {
     Enter { queue: QueueName, key: Key, entry: Entry, now: Moment },
     BringForward { queue: QueueName, key: Key, seq: u64, due: Moment, now: Moment },
     Finish { queue: QueueName, lease: LeaseId, now: Moment },
+    FinishFirst { queue: QueueName, lease: LeaseId, now: Moment },
     Hold { queue: QueueName, lease: LeaseId, until: Moment, now: Moment },
 }
 
@@ -101,23 +102,28 @@ impl<'a> Batch<'a> {
     fn settle(&mut self, settle: &Settle) -> rusqlite::Result<WriteAnswer> {
         let Settle { queue, lease, begun, how, now, at } = settle;
         let (queue, lease, now, at) = (*queue, *lease, *now, *at);
-        let seq = row_id(begun.seq);
+        let all = || std::iter::once(&begun.first).chain(&begun.absorbed);
         match how {
             How::Ack(jobs) => {
-                rows::finish(self.db, seq, at, begun.redelivered)?;
+                for BegunJob { seq, redelivered, .. } in all() {
+                    rows::finish(self.db, row_id(*seq), at, *redelivered)?;
+                }
                 self.effects.push(Effect::Finish { queue, lease, now });
                 self.append(jobs)
             }
             How::Retry { due, not_before, cause } => {
-                rows::record_attempt(self.db, seq, at, cause)?;
-                rows::postpone(self.db, seq, begun.attempts, *not_before)?;
+                for BegunJob { seq, attempts, .. } in all() {
+                    rows::record_attempt(self.db, row_id(*seq), at, cause)?;
+                    rows::postpone(self.db, row_id(*seq), *attempts, *not_before)?;
+                }
                 self.effects.push(Effect::Hold { queue, lease, until: *due, now });
                 Ok(Ok(Vec::new()))
             }
             How::Dead(cause) => {
+                let seq = row_id(begun.first.seq);
                 rows::record_attempt(self.db, seq, at, cause)?;
                 rows::bury(self.db, seq, queue, at)?;
-                self.effects.push(Effect::Finish { queue, lease, now });
+                self.effects.push(Effect::FinishFirst { queue, lease, now });
                 Ok(Ok(Vec::new()))
             }
         }

@@ -12,13 +12,13 @@ use futures::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
 use super::batch::{How, NewJob, Settle, Write};
 use super::writer::{Op, Submit};
+use super::{Reader, Shared, absorb};
 use crate::clock::Clock;
 use crate::queue::engine::{Lease, Settlement};
 use crate::queue::lanes::{Lanes, LeaseId, Lost, Taken};
-use crate::queue::{Append, Appended, Error, JobId, QueueName};
+use crate::queue::{Absorbed, Append, Appended, Error, JobId, QueueName};
 
 /// One queue's lanes.
 #[derive(Debug, Default)]
@@ -121,6 +121,7 @@ impl Drop for PassOn<'_> {
 pub(super) struct EmbeddedLease {
     pub(super) shared: Arc<Shared>,
     pub(super) submit: Submit,
+    pub(super) reader: Reader,
     pub(super) clock: Clock,
     pub(super) queue: QueueName,
     pub(super) lease: LeaseId,
@@ -131,6 +132,21 @@ pub(super) struct EmbeddedLease {
 impl EmbeddedLease {
     async fn settle_now(&self, settlement: Settlement) -> Result<Vec<Appended>, Error> {
         let (now, at) = (self.clock.now(), self.clock.wall());
+        let how = match settlement {
+            Settlement::Ack(jobs) => How::Ack(new_jobs(jobs, self.clock)),
+            Settlement::Retry(delay, cause) => {
+                How::Retry { due: now + delay, not_before: at + delay, cause }
+            }
+            Settlement::Dead(cause) => How::Dead(cause),
+            Settlement::PutOff(delay) => {
+                return self
+                    .shared
+                    .dispatch(self.queue)
+                    .change(|lanes| lanes.put_off(now, self.lease, now + delay))
+                    .map(|()| Vec::new())
+                    .map_err(|Lost| Error::LeaseLost { id: self.id });
+            }
+        };
         let begun = self
             .shared
             .dispatch(self.queue)
@@ -138,13 +154,6 @@ impl EmbeddedLease {
             .begin(now, self.lease)
             .map_err(|Lost| Error::LeaseLost { id: self.id })?;
         let mut undo = Undo { lease: self, armed: true };
-        let how = match settlement {
-            Settlement::Ack(jobs) => How::Ack(new_jobs(jobs, self.clock)),
-            Settlement::Retry(delay, cause) => {
-                How::Retry { due: now + delay, not_before: at + delay, cause }
-            }
-            Settlement::Dead(cause) => How::Dead(cause),
-        };
         let place = self.submit.reserve().await?;
         let (answer, answered) = oneshot::channel();
         let settle = Settle { queue: self.queue, lease: self.lease, begun, how, now, at };
@@ -155,6 +164,10 @@ impl EmbeddedLease {
 }
 
 impl Lease for EmbeddedLease {
+    fn absorb(&self, max: usize) -> BoxFuture<'_, Result<Vec<Absorbed>, Error>> {
+        absorb::absorb(self, max).boxed()
+    }
+
     fn settle(&self, settlement: Settlement) -> BoxFuture<'_, Result<Vec<Appended>, Error>> {
         self.settle_now(settlement).boxed()
     }

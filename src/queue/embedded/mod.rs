@@ -13,6 +13,7 @@
 //! The file does not shrink. Pages of settled payloads are used again, so its size is bounded by the
 //! most that was open at one time and the ids remembered, about 130 bytes each.
 
+mod absorb;
 mod batch;
 mod dispatch;
 mod fault;
@@ -180,6 +181,7 @@ impl Embedded {
             lease: Box::new(EmbeddedLease {
                 shared: Arc::clone(&self.shared),
                 submit: self.submit.clone(),
+                reader: self.reader.clone(),
                 clock: self.clock,
                 queue,
                 lease,
@@ -232,6 +234,10 @@ impl Engine for Embedded {
 
     fn next(&self, queue: QueueName) -> BoxFuture<'_, Result<Leased, Error>> {
         self.next_job(queue).boxed()
+    }
+
+    fn wake(&self, queue: QueueName, key: &Key) {
+        self.shared.dispatch(queue).change(|lanes| lanes.wake(self.clock.now(), key));
     }
 
     fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>> {
@@ -338,6 +344,7 @@ impl Drop for Unseen<'_> {
 }
 
 /// The connection that reads beside the writer.
+#[derive(Clone)]
 struct Reader(Arc<Mutex<Option<Connection>>>);
 
 impl Reader {

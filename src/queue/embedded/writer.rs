@@ -211,6 +211,9 @@ impl Writer {
                 Effect::Finish { queue, lease, now } => {
                     self.shared.dispatch(queue).change(|lanes| lanes.finish(now, lease));
                 }
+                Effect::FinishFirst { queue, lease, now } => {
+                    self.shared.dispatch(queue).change(|lanes| lanes.finish_first(now, lease));
+                }
                 Effect::Hold { queue, lease, until, now } => {
                     self.shared.dispatch(queue).change(|lanes| lanes.hold(now, lease, until));
                 }

@@ -1,8 +1,8 @@
-//! Every state with every event, order and fairness, and long random walks beside a naive model.
-
-use proptest::prelude::*;
+//! Every state with every event, order and fairness, absorbing and putting off.
 
 use super::*;
+
+mod walks;
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -20,25 +20,35 @@ enum Event {
     BringForward,
     Take,
     LeaseRunsOut,
+    Absorb,
+    Restore,
     Extend,
     Begin,
     GiveBack,
     GiveBackUnseen,
+    PutOff,
+    Wake,
     Finish,
+    FinishFirst,
     Hold,
 }
 
 impl Event {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 15] = [
         Self::Enter,
         Self::BringForward,
         Self::Take,
         Self::LeaseRunsOut,
+        Self::Absorb,
+        Self::Restore,
         Self::Extend,
         Self::Begin,
         Self::GiveBack,
         Self::GiveBackUnseen,
+        Self::PutOff,
+        Self::Wake,
         Self::Finish,
+        Self::FinishFirst,
         Self::Hold,
     ];
 
@@ -51,6 +61,11 @@ impl Event {
             Self::Take => drop(lanes.take(now, LEASE)),
             // Taking is what notices; whatever is due goes out and comes straight back.
             Self::LeaseRunsOut => lanes.expire(at(61)),
+            Self::Absorb => return lanes.absorb(now, lease, 9).is_err(),
+            Self::Restore => lanes.restore(now, lease, &[1], now),
+            Self::PutOff => return lanes.put_off(now, lease, at(9)).is_err(),
+            Self::Wake => lanes.wake(now, &key("a")),
+            Self::FinishFirst => lanes.finish_first(now, lease),
             Self::Extend => return lanes.extend(now, lease, LEASE).is_err(),
             Self::Begin => return lanes.begin(now, lease).is_err(),
             Self::GiveBack => lanes.give_back(now, lease),
@@ -69,11 +84,11 @@ const fn expected(state: In, event: Event, is_holder: bool) -> (In, bool) {
         (In::Waiting, E::Take, _) => (In::Leased, false),
         (In::Leased, E::LeaseRunsOut, _) => (In::Waiting, false),
         (In::Leased, E::Begin, true) => (In::Settling, false),
-        (In::Leased, E::GiveBack | E::GiveBackUnseen, true) => (In::Waiting, false),
-        (In::Leased, E::Extend, true) => (In::Leased, false),
-        (In::Settling, E::Finish, true) => (In::Gone, false),
+        (In::Leased, E::GiveBack | E::GiveBackUnseen | E::PutOff, true) => (In::Waiting, false),
+        (In::Leased, E::Extend | E::Absorb, true) => (In::Leased, false),
+        (In::Settling, E::Finish | E::FinishFirst, true) => (In::Gone, false),
         (In::Settling, E::Hold, true) => (In::Waiting, false),
-        (state, E::Extend | E::Begin, _) => (state, true),
+        (state, E::Extend | E::Absorb | E::Begin | E::PutOff, _) => (state, true),
         // An event in a lane that is gone opens it anew.
         (In::Gone, E::Enter, _) => (In::Waiting, false),
         (state, _, _) => (state, false),
@@ -189,6 +204,107 @@ fn a_holder_sees_when_the_next_job_is_due() {
 }
 
 #[test]
+fn a_job_absorbs_what_is_due_behind_it_and_no_more() {
+    let (mut lanes, lease) = lane_in(In::Leased);
+    for (seq, not_before) in [(2, 0), (3, 0), (4, 0), (5, 7), (6, 0)] {
+        lanes.enter(at(0), &key("a"), Entry { not_before: at(not_before), ..entry(seq) });
+    }
+    let seqs = |along: Result<Vec<Along>, Lost>| -> Vec<u64> {
+        along.unwrap().iter().map(|along| along.seq).collect()
+    };
+    assert_eq!(seqs(lanes.absorb(at(1), lease, 2)), [2, 3]);
+    assert_eq!(seqs(lanes.absorb(at(1), lease, 9)), [4], "one that must wait holds back the rest");
+    assert_eq!(lanes.behind(at(1), lease), Ok(Some(at(7))));
+    assert_eq!(lanes.counts(at(1)).leased, 4);
+    assert_eq!(seqs(lanes.absorb(at(7), lease, 9)), [5, 6]);
+    let begun = lanes.begin(at(8), lease).unwrap();
+    assert_eq!(begun.first.seq, 1);
+    assert_eq!(begun.absorbed.iter().map(|job| job.seq).collect::<Vec<_>>(), [2, 3, 4, 5, 6]);
+    lanes.finish(at(8), lease);
+    assert!(lanes.lanes.is_empty());
+}
+
+#[test]
+fn what_was_absorbed_ends_as_its_lease_ends() {
+    type End = fn(&mut Lanes, LeaseId);
+    let ends: [(End, &[(u64, u32)]); 5] = [
+        (|lanes, lease| lanes.give_back(at(1), lease), &[(1, 2), (2, 2), (3, 1)]),
+        (|lanes, _| lanes.expire(at(60)), &[(1, 2), (2, 2), (3, 1)]),
+        (|lanes, lease| lanes.put_off(at(1), lease, at(9)).unwrap(), &[(1, 1), (2, 1), (3, 1)]),
+        (
+            |lanes, lease| {
+                lanes.begin(at(1), lease).unwrap();
+                lanes.hold(at(1), lease, at(9));
+            },
+            &[(1, 2), (2, 2), (3, 1)],
+        ),
+        (
+            |lanes, lease| {
+                lanes.begin(at(1), lease).unwrap();
+                lanes.finish_first(at(1), lease);
+            },
+            &[(2, 2), (3, 1)],
+        ),
+    ];
+    for (n, (end, wanted)) in ends.into_iter().enumerate() {
+        let (mut lanes, lease) = lane_in(In::Leased);
+        lanes.enter(at(0), &key("a"), entry(2));
+        lanes.absorb(at(0), lease, 1).unwrap();
+        lanes.enter(at(0), &key("a"), entry(3));
+        end(&mut lanes, lease);
+        check_indexes(&lanes);
+        let came: Vec<_> = std::iter::from_fn(|| {
+            let taken = lanes.take(at(61), LEASE)?;
+            lanes.begin(at(61), taken.lease).unwrap();
+            lanes.finish(at(61), taken.lease);
+            Some((taken.seq, taken.attempt))
+        })
+        .collect();
+        assert_eq!(came, wanted, "end {n}");
+    }
+}
+
+#[test]
+fn an_absorbed_job_that_nobody_saw_waits_as_before() {
+    let (mut lanes, lease) = lane_in(In::Leased);
+    for seq in [2, 3] {
+        lanes.enter(at(0), &key("a"), entry(seq));
+    }
+    lanes.absorb(at(0), lease, 9).unwrap();
+    lanes.restore(at(1), lease, &[2, 77], at(5));
+    assert_eq!(lanes.behind(at(1), lease), Ok(Some(at(5))));
+    lanes.begin(at(5), lease).unwrap();
+    lanes.finish(at(5), lease);
+    let taken = lanes.take(at(5), LEASE).unwrap();
+    assert_eq!((taken.seq, taken.attempt, taken.redelivered), (2, 1, false));
+}
+
+#[test]
+fn what_was_put_off_is_woken_and_a_retry_is_not() {
+    let (mut lanes, lease) = lane_in(In::Leased);
+    lanes.put_off(at(1), lease, at(900)).unwrap();
+    assert_eq!(lanes.deadline(), Some(at(900)));
+    lanes.wake(at(2), &key("a"));
+    lanes.wake(at(2), &key("nobody"));
+    let again = lanes.take(at(2), LEASE).unwrap();
+    assert_eq!((again.seq, again.attempt, again.redelivered), (1, 1, false));
+    lanes.begin(at(2), again.lease).unwrap();
+    lanes.hold(at(2), again.lease, at(900));
+    lanes.wake(at(3), &key("a"));
+    assert_eq!(lanes.deadline(), Some(at(900)));
+}
+
+#[test]
+fn an_absorbed_job_keeps_its_rank_for_those_that_come() {
+    let (mut lanes, lease) = lane_in(In::Leased);
+    lanes.enter(at(0), &key("a"), Entry { position: Some(8), ..entry(2) });
+    lanes.absorb(at(0), lease, 9).unwrap();
+    lanes.enter(at(0), &key("a"), entry(3));
+    lanes.give_back(at(1), lease);
+    assert_eq!(drain(&mut lanes, at(1)), [1, 2, 3]);
+}
+
+#[test]
 fn lanes_take_turns() {
     let mut lanes = Lanes::default();
     for (lane, seq) in [("a", 1), ("a", 2), ("a", 3), ("b", 4), ("b", 5), ("c", 6)] {
@@ -214,215 +330,6 @@ fn idle_lanes_cost_nothing() {
     assert_eq!(drain(&mut lanes, at(0)).len(), 1000);
     assert!(lanes.by_key.is_empty() && lanes.lanes.is_empty());
     assert!(lanes.waiting.is_empty() && lanes.leased.is_empty());
-}
-
-/// A job as the naive model sees it: a row in a list that is searched from end to end.
-#[derive(Clone, Debug)]
-struct Row {
-    key: u8,
-    entry: Entry,
-    out: Option<(LeaseId, Moment, bool)>,
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Enter { key: u8, position: Option<u64>, delay: u64 },
-    BringForward { pick: usize, delay: u64 },
-    Take,
-    Extend { pick: usize },
-    Begin { pick: usize },
-    Finish { pick: usize },
-    Hold { pick: usize, delay: u64 },
-    GiveBack { pick: usize },
-    Wait { seconds: u64 },
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let pick = 0..8_usize;
-    let position = prop_oneof![Just(None), (0..6_u64).prop_map(Some)];
-    let step = prop_oneof![
-        4 => (0..4_u8, position, prop_oneof![Just(0), 0..40_u64])
-            .prop_map(|(key, position, delay)| Step::Enter { key, position, delay }),
-        1 => (pick.clone(), 0..40_u64).prop_map(|(pick, delay)| Step::BringForward { pick, delay }),
-        5 => Just(Step::Take),
-        1 => pick.clone().prop_map(|pick| Step::Extend { pick }),
-        3 => pick.clone().prop_map(|pick| Step::Begin { pick }),
-        3 => pick.clone().prop_map(|pick| Step::Finish { pick }),
-        1 => (pick.clone(), 0..40_u64).prop_map(|(pick, delay)| Step::Hold { pick, delay }),
-        1 => pick.prop_map(|pick| Step::GiveBack { pick }),
-        3 => (0..50_u64).prop_map(|seconds| Step::Wait { seconds }),
-    ];
-    prop::collection::vec(step, 1..300)
-}
-
-#[derive(Default)]
-struct Model {
-    lanes: Lanes,
-    rows: Vec<Row>,
-    /// Leases ever given, the lost ones included: nobody stops a consumer from trying.
-    leases: Vec<LeaseId>,
-    now: u64,
-    seq: u64,
-}
-
-impl Model {
-    fn step(&mut self, step: Step) {
-        let now = at(self.now);
-        match step {
-            Step::Enter { key: lane, position, delay } => {
-                self.seq += 1;
-                let entry = Entry { position, not_before: at(self.now + delay), ..entry(self.seq) };
-                self.lanes.enter(now, &key(&lane.to_string()), entry);
-                self.rows.push(Row { key: lane, entry, out: None });
-            }
-            Step::BringForward { pick, delay } => {
-                let Some(row) = pick_from(&mut self.rows, pick) else { return };
-                let earlier = at(self.now + delay);
-                let lane = key(&row.key.to_string());
-                self.lanes.bring_forward(now, &lane, row.entry.seq, earlier);
-                if row.entry.attempts == 0 && row.out.is_none() {
-                    row.entry.not_before = row.entry.not_before.min(earlier);
-                }
-            }
-            Step::Take => self.take(now),
-            Step::Extend { pick } => {
-                let Some(&lease) = self.leases.get(pick) else { return };
-                let holder = self.holder(lease, now, false);
-                assert_eq!(self.lanes.extend(now, lease, LEASE).is_ok(), holder.is_some());
-                if let Some(at) = holder {
-                    self.rows[at].out = Some((lease, now + LEASE, false));
-                }
-            }
-            Step::Begin { pick } => {
-                let Some(&lease) = self.leases.get(pick) else { return };
-                let holder = self.holder(lease, now, false);
-                assert_eq!(self.lanes.begin(now, lease).is_ok(), holder.is_some());
-                if let Some(at) = holder {
-                    self.rows[at].out = Some((lease, now, true));
-                }
-            }
-            Step::Finish { pick } => {
-                let Some(&lease) = self.leases.get(pick) else { return };
-                self.lanes.finish(now, lease);
-                if let Some(at) = self.holder(lease, now, true) {
-                    self.rows.remove(at);
-                }
-            }
-            Step::Hold { pick, delay } => {
-                let Some(&lease) = self.leases.get(pick) else { return };
-                let until = at(self.now + delay);
-                self.lanes.hold(now, lease, until);
-                if let Some(at) = self.holder(lease, now, true) {
-                    self.rows[at].come_back();
-                    self.rows[at].entry.not_before = until;
-                }
-            }
-            Step::GiveBack { pick } => {
-                let Some(&lease) = self.leases.get(pick) else { return };
-                self.lanes.give_back(now, lease);
-                if let Some(at) = self.holder(lease, now, false) {
-                    self.rows[at].come_back();
-                }
-            }
-            Step::Wait { seconds } => self.now += seconds,
-        }
-        check_indexes(&self.lanes);
-        self.check_counts();
-    }
-
-    fn take(&mut self, now: Moment) {
-        for row in &mut self.rows {
-            if matches!(row.out, Some((_, until, false)) if until <= now) {
-                row.come_back();
-            }
-        }
-        let due = |row: &&Row| {
-            let lane = || self.rows.iter().filter(|other| other.key == row.key);
-            row.out.is_none()
-                && row.entry.not_before <= now
-                && lane().all(|other| other.out.is_none())
-                && lane().all(|other| !goes_before(other, row))
-        };
-        let due: Vec<u64> = self.rows.iter().filter(due).map(|row| row.entry.seq).collect();
-        let Some(taken) = self.lanes.take(now, LEASE) else {
-            // In a mixed lane more than one job may go first; one that is delayed may be it.
-            let sure = due.iter().filter(|&&seq| !self.is_mixed(seq)).count();
-            assert_eq!(sure, 0, "{due:?} were due");
-            return;
-        };
-        assert!(due.contains(&taken.seq), "{} was taken, due were {due:?}", taken.seq);
-        let row = self.rows.iter_mut().find(|row| row.entry.seq == taken.seq).unwrap();
-        assert_eq!(taken.attempt, row.entry.attempts + 1);
-        assert_eq!(taken.redelivered, taken.attempt > 1);
-        row.out = Some((taken.lease, now + LEASE, false));
-        assert!(!self.leases.contains(&taken.lease), "tokens are never used again");
-        self.leases.insert(0, taken.lease);
-    }
-
-    /// The row that is out under this lease, if the lease still holds.
-    fn holder(&self, lease: LeaseId, now: Moment, settling: bool) -> Option<usize> {
-        self.rows.iter().position(|row| {
-            row.out.is_some_and(|(held, until, is_settling)| {
-                held == lease && is_settling == settling && (settling || until > now)
-            })
-        })
-    }
-
-    fn is_mixed(&self, seq: u64) -> bool {
-        let lane = self.rows.iter().find(|row| row.entry.seq == seq).unwrap().key;
-        let mut lane = self.rows.iter().filter(|row| row.key == lane);
-        let with_position = lane.next().unwrap().entry.position.is_some();
-        lane.any(|row| row.entry.position.is_some() != with_position)
-    }
-
-    fn check_counts(&self) {
-        let now = at(self.now);
-        let counts = self.lanes.counts(now);
-        let count = |is: &dyn Fn(&Row) -> bool| {
-            u64::try_from(self.rows.iter().filter(|row| is(row)).count()).unwrap()
-        };
-        assert_eq!(counts.leased, count(&|row| row.out.is_some()));
-        assert_eq!(counts.delayed, count(&|row| row.out.is_none() && row.entry.not_before > now));
-        assert_eq!(counts.ready, count(&|row| row.out.is_none() && row.entry.not_before <= now));
-        assert_eq!(counts.oldest_seq, self.rows.iter().map(|row| row.entry.seq).min());
-    }
-}
-
-impl Row {
-    const fn come_back(&mut self) {
-        self.out = None;
-        self.entry.attempts += 1;
-    }
-}
-
-/// What the contract says of two waiting jobs of a lane: positions by number, others by append.
-/// Of one with and one without it says only that the latter stays behind what waited before it.
-fn goes_before(a: &Row, b: &Row) -> bool {
-    match (a.entry.position, b.entry.position) {
-        (Some(x), Some(y)) => (x, a.entry.seq) < (y, b.entry.seq),
-        (None, None) | (Some(_), None) => a.entry.seq < b.entry.seq,
-        (None, Some(_)) => false,
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn lanes_behave_like_a_list_searched_from_end_to_end(steps in steps()) {
-        let mut model = Model::default();
-        for step in steps {
-            model.step(step);
-        }
-        // Whatever happened, everything can be brought to an end.
-        model.now += 1000;
-        let leases = model.leases.clone();
-        for lease in leases {
-            model.lanes.finish(at(model.now), lease);
-        }
-        drain(&mut model.lanes, at(model.now + 1000));
-        prop_assert!(model.lanes.lanes.is_empty());
-    }
 }
 
 /// Takes and finishes everything that is due, and says in which order it came.
