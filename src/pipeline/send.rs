@@ -2,8 +2,9 @@
 //!
 //! Over the socket while it is up, else over REST; the author is always the bot. Every send carries
 //! the reply's id twice: as mutation id on the socket and as a key in the message's attributes. After
-//! an outcome that nobody knows (the answer was lost, the process died in between) the newest
-//! messages are searched for that key before anything is sent again.
+//! an outcome that nobody knows (the answer was lost, the process died in between) the messages since
+//! the reply was accepted are searched for that key before anything is sent again; where there are too
+//! many of them, the reply becomes a dead letter, since sending it might be sending it twice.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::agent::{Fate, Origin, Reply, Report, Thread};
+use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
 use crate::pii::Pii;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::paces::Paces;
 use crate::pipeline::policy::outcome::{Class, Failure, NOT_PARTICIPANT, Operation, classify};
 use crate::pipeline::policy::schedule::Schedule;
+use crate::pipeline::policy::search::{self, Candidate, Search, Step};
 use crate::pipeline::record::{self, Outbound};
 use crate::pipeline::report;
 use crate::pipeline::seats::{Line, Seats};
@@ -34,10 +37,6 @@ use crate::telemetry::metrics::labels::{self, ReplyOutcome};
 use crate::twilio::catalogue;
 use crate::twilio::rest::{self, NewMessage};
 use crate::twilio::sid::{ConversationSid, MessageSid};
-
-/// How many of the newest messages are searched for a reply that may have been sent. One page of
-/// the API at most. Source: REST notes, section 3 "Paging", messages 100.
-const LOOK_BACK: usize = 100;
 
 /// Works on the outbox.
 pub struct Sends {
@@ -65,12 +64,15 @@ struct Parcel {
     conversation: ConversationSid,
     turn: Option<MessageSid>,
     reply: Reply,
+    accepted: Timestamp,
     origin: Option<Origin>,
 }
 
 /// How an attempt ended that did not bring the reply into the conversation.
 struct Failed {
-    failure: Failure,
+    class: Class,
+    /// How a request failed, if one did.
+    failure: Option<Failure>,
     cause: Cause,
 }
 
@@ -82,13 +84,13 @@ impl Work for Sends {
     }
 
     async fn work(&self, delivery: Delivery, _stop: &CancellationToken) {
-        let Outbound::V1 { id, thread, turn, reply, at: _, origin } =
+        let Outbound::V1 { id, thread, turn, reply, at: accepted, origin } =
             match serde_json::from_slice(delivery.payload()) {
                 Ok(record) => record,
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
             };
         let Thread::Conversation(conversation) = thread;
-        let parcel = Parcel { id, conversation, turn, reply, origin };
+        let parcel = Parcel { id, conversation, turn, reply, accepted, origin };
         let sent = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
@@ -161,26 +163,35 @@ impl Sends {
         let sent = self.rest.create_message(parcel.conversation, &message).await;
         let message = sent.map_err(|error| {
             let failure = join::failure(&error);
-            Failed { failure, cause: join::cause(classify(Operation::Send, failure), &error) }
+            let class = classify(Operation::Send, failure);
+            Failed { class, failure: Some(failure), cause: join::cause(class, &error) }
         })?;
         fault_points::hit(Point::SentByRest);
         self.through.follow(parcel.conversation, message.index);
         Ok((Via::Rest, message.sid))
     }
 
-    /// Searches the newest messages for the reply's key.
+    /// Searches the messages since the reply was accepted for its key.
     async fn look(&self, parcel: &Parcel) -> Result<Option<MessageSid>, Failed> {
-        let newest = self.rest.newest_messages(parcel.conversation, LOOK_BACK).await;
-        let newest = newest.map_err(|error| did_nothing(&error))?;
-        let found = newest.into_iter().find(|found| is_reply(found, parcel.id));
-        Ok(found.map(|message| message.sid))
+        let mut search = Search::new(parcel.id, parcel.accepted);
+        let mut pages = self.rest.newest_messages(parcel.conversation);
+        loop {
+            let page = pages.next().await.map_err(|error| did_nothing(&error))?;
+            match search.page(page.unwrap_or_default().iter().map(candidate)) {
+                Step::Found(sid) => return Ok(Some(sid)),
+                Step::Absent => return Ok(None),
+                Step::GoOn => {}
+                Step::TooFar => return Err(too_far()),
+            }
+        }
     }
 
     async fn fail(&self, delivery: Delivery, parcel: &Parcel, failed: Failed) {
-        let Failed { failure, cause } = failed;
+        let Failed { class, failure, cause } = failed;
         let attempt = delivery.attempt();
-        let class = classify(Operation::Send, failure);
-        self.status.failed(failure, &self.notes.clock);
+        if let Some(failure) = failure {
+            self.status.failed(failure, &self.notes.clock);
+        }
         let delay = match class {
             Class::Retry(asked) => self.schedule.delay_after(attempt, asked, settle::jitter()),
             Class::Look => self.schedule.delay_after(attempt, None, settle::jitter()),
@@ -257,8 +268,9 @@ fn content_variables(reply: &Reply) -> Option<Pii> {
     (!variables.is_empty()).then(|| Value::Object(variables.clone()).to_string().into())
 }
 
-fn is_reply(message: &rest::Message, id: Uuid) -> bool {
-    record::reply_key(&heard::attributes(message.attributes.as_ref())) == Some(id)
+fn candidate(message: &rest::Message) -> Candidate {
+    let key = record::reply_key(&heard::attributes(message.attributes.as_ref()));
+    Candidate { sid: message.sid, key, created: message.created }
 }
 
 /// A look that failed proves nothing and did nothing: it is simply tried again.
@@ -267,7 +279,7 @@ fn did_nothing(error: &rest::Error) -> Failed {
         Class::Reconfigure | Class::Dead => join::failure(error),
         Class::Done | Class::Retry(_) | Class::Look => Failure::NotSent,
     };
-    Failed { failure, cause: join::cause(Class::Look, error) }
+    failed(failure, join::cause(Class::Look, error))
 }
 
 fn refused(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> Failed {
@@ -276,10 +288,24 @@ fn refused(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> Fai
     let meaning =
         code.and_then(catalogue::lookup).map_or("no meaning known", |entry| entry.meaning.as_str());
     let detail = format!("twilio refused the reply on the socket with status {status}: {meaning}");
-    Failed { failure, cause: Cause { code, ..Cause::new(class).with_detail(detail) } }
+    failed(failure, Cause { code, ..Cause::new(class).with_detail(detail) })
 }
 
 fn unknown() -> Failed {
     let cause = Cause::new("look").with_detail("the socket was lost before twilio answered");
-    Failed { failure: Failure::Unknown, cause }
+    failed(Failure::Unknown, cause)
+}
+
+fn failed(failure: Failure, cause: Cause) -> Failed {
+    Failed { class: classify(Operation::Send, failure), failure: Some(failure), cause }
+}
+
+/// Whether it was sent will never be known, and it must not be sent twice.
+fn too_far() -> Failed {
+    let cause = Cause::new("unknown").with_detail(format!(
+        "the reply may have been sent: it is not among the newest {} messages, and older ones are \
+         not searched. If it is not there either, send it anew by `chimein send` and drop this",
+        search::MESSAGES_MAX
+    ));
+    Failed { class: Class::Dead, failure: None, cause }
 }

@@ -17,6 +17,7 @@ use chimein::emulator::state::Inbound;
 use chimein::emulator::state::model::Message;
 use chimein::emulator::{self, Control, Emulator, Received};
 use chimein::pii::Pii;
+use chimein::twilio::form;
 use chimein::twilio::sid::ConversationSid;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
@@ -38,6 +39,7 @@ pub struct Rig {
     folder: TempDir,
     extra: Vec<(&'static str, String)>,
     app: Option<App>,
+    http: reqwest::Client,
 }
 
 impl Rig {
@@ -55,7 +57,11 @@ impl Rig {
         let control = emulator.control();
         let folder = tempfile::tempdir().unwrap();
         let extra = extra.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        Self { emulator, control, folder, extra, app: None }
+        // Building a client needs a TLS provider, though nothing here speaks TLS. Another test of
+        // this process may have been first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { emulator, control, folder, extra, app: None, http }
     }
 
     /// Starts the service on the same folder and waits until it is ready.
@@ -126,6 +132,25 @@ impl Rig {
     pub fn fault(&self, place: Place, action: Action, times: u64) {
         let fault = Fault { id: 0, place, action, times: Some(times), skip: 0, percent: None };
         self.control.add_fault(fault).unwrap();
+    }
+
+    /// Writes to Twilio as somebody else's program does; gives the answer.
+    pub async fn rest_post(&self, path: &str, fields: &[(&str, &str)]) -> serde_json::Value {
+        let (urls, credentials) = (self.emulator.urls(), self.emulator.credentials());
+        let base = urls.conversations.as_str().trim_end_matches('/');
+        let url = format!("{base}/v1/Services/{}/{path}", credentials.service_sid);
+        let answer = self
+            .http
+            .post(url)
+            .basic_auth(credentials.account_sid, Some(credentials.auth_token.expose_secret()))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form::encode(fields.iter().copied()))
+            .send()
+            .await
+            .unwrap();
+        let (status, answer) = (answer.status(), answer.json().await.unwrap());
+        assert!(status.is_success(), "{status}: {answer}");
+        answer
     }
 
     /// How many REST requests of this kind Twilio was sent.

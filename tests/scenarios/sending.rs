@@ -1,6 +1,9 @@
 //! Replies: each once, whatever becomes of the answer to the send.
 
 use chimein::emulator::faults::{Action, Place};
+use chimein::emulator::state::limits::Limits;
+use chimein::telemetry::journal::Stage;
+use chimein::twilio::sid::ConversationSid;
 
 use crate::rig::{PHONE, Rig};
 
@@ -54,6 +57,54 @@ async fn a_reply_is_written_by_the_bot_and_carries_its_key() {
     assert!(reply.participant.is_some(), "the message counts as the participant's");
     assert!(reply.attributes.contains("\"chimein\""), "the key is in the attributes");
     rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_is_found_below_hundreds_of_newer_messages() {
+    let mut rig = Rig::start(&SLOW_RETRY).await;
+    let conversation = reply_of_unknown_outcome(&mut rig, 250).await;
+    rig.start_service().await;
+    rig.settled().await;
+    assert_eq!(rig.replies(conversation), ["hello"]);
+    assert!(rig.rest_requests("GET", "/Messages") >= 3, "pages of a hundred");
+    assert!(!is_dead(&rig, conversation));
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_may_lie_too_far_back_is_a_dead_letter_and_not_sent_again() {
+    let mut rig = Rig::start(&SLOW_RETRY).await;
+    let conversation = reply_of_unknown_outcome(&mut rig, 1001).await;
+    rig.start_service().await;
+    rig.settled().await;
+    assert_eq!(rig.replies(conversation), ["hello"]);
+    assert!(is_dead(&rig, conversation));
+    rig.end().await;
+}
+
+/// Leaves time to stop the service after the first attempt.
+const SLOW_RETRY: [(&str, &str); 2] =
+    [("CHIMEIN_REALTIME_ENABLED", "false"), ("CHIMEIN_SEND_SCHEDULE", "3s,3s,3s")];
+
+/// Lets Twilio store a reply without saying so, stops the service, and puts newer messages above.
+async fn reply_of_unknown_outcome(rig: &mut Rig, newer: usize) -> ConversationSid {
+    rig.control.set_limits(Limits { conversation_writes: usize::MAX, ..Limits::default() });
+    let method = Some("POST".to_owned());
+    let unknown = Action::AnswerAfter { status: 504, code: None };
+    rig.fault(Place::Rest { method, path: Some("/Messages".into()) }, unknown, 1);
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.eventually("the reply is stored", |rig| rig.replies(conversation).len() == 1).await;
+    rig.stop_service().await;
+    let path = format!("Conversations/{conversation}/Messages");
+    for _ in 0..newer {
+        rig.rest_post(&path, &[("Body", "news")]).await;
+    }
+    conversation
+}
+
+fn is_dead(rig: &Rig, conversation: ConversationSid) -> bool {
+    let mut records = rig.app().journal().recent(conversation).into_iter();
+    records.any(|record| matches!(record.stage, Stage::Dead { queue: "outbox", .. }))
 }
 
 fn socket_send() -> Place {

@@ -1,5 +1,5 @@
 //! The pipeline's decisions, all pure: what a failure means, when to try again, who wrote a message,
-//! how fast and in which pieces to send, when a conversation is a loop.
+//! how fast and in which pieces to send, how far back to look for it, when a conversation is a loop.
 
 pub mod authors;
 pub mod breaker;
@@ -8,4 +8,5 @@ pub mod keywords;
 pub mod outcome;
 pub mod pace;
 pub mod schedule;
+pub mod search;
 pub mod split;

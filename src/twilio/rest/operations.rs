@@ -166,19 +166,23 @@ impl Client {
         self.call(Op::CreateMessage, Method::POST, url, Some(form.encode())).await
     }
 
-    /// Gives the newest messages, newest first, at most a hundred.
+    /// Lists a conversation's messages, newest first, page by page.
+    #[must_use]
+    pub fn newest_messages(&self, conversation: ConversationSid) -> Pages<Message> {
+        self.messages(conversation, PAGE_MAX)
+    }
+
+    /// Fetches the newest message of a conversation; `None` where there is none.
     ///
     /// # Errors
     ///
     /// As any request.
-    pub async fn newest_messages(
+    pub async fn newest_message(
         &self,
         conversation: ConversationSid,
-        count: usize,
-    ) -> Result<Vec<Message>, Error> {
-        let count = count.clamp(1, PAGE_MAX);
-        let page = self.messages(conversation, count).next().await?;
-        Ok(page.unwrap_or_default().into_iter().take(count).collect())
+    ) -> Result<Option<Message>, Error> {
+        let page = self.messages(conversation, 1).next().await?;
+        Ok(page.unwrap_or_default().into_iter().next())
     }
 
     /// Gives the messages after an index, all if there is none, oldest first, at most `max`.

@@ -256,11 +256,19 @@ async fn a_message_is_written_with_all_its_fields() {
 
 #[tokio::test]
 async fn the_newest_messages_come_newest_first() {
-    let page = message_page(&[9, 8, 7], None);
-    let server = Server::start(vec![json_answer(200, page)]).await;
-    let newest = server.client().newest_messages(conversation(), 2).await.unwrap();
-    assert_eq!(newest.iter().map(|message| message.index).collect::<Vec<_>>(), [9, 8]);
-    assert!(server.asked()[0].line.ends_with("/Messages?Order=desc&PageSize=2"));
+    let pages = [message_page(&[9, 8, 7], None), message_page(&[9], None), message_page(&[], None)];
+    let server = Server::start(pages.map(|page| json_answer(200, page)).into()).await;
+    let client = server.client();
+    let mut newest = client.newest_messages(conversation());
+    let page = newest.next().await.unwrap().unwrap();
+    assert_eq!(page.iter().map(|message| message.index).collect::<Vec<_>>(), [9, 8, 7]);
+    assert!(newest.next().await.unwrap().is_none());
+    let index = |message: Option<Message>| message.map(|message| message.index);
+    assert_eq!(index(client.newest_message(conversation()).await.unwrap()), Some(9));
+    assert_eq!(index(client.newest_message(conversation()).await.unwrap()), None);
+    let asked = server.asked();
+    assert!(asked[0].line.ends_with("/Messages?Order=desc&PageSize=100"));
+    assert!(asked[1].line.ends_with("/Messages?Order=desc&PageSize=1"));
 }
 
 #[tokio::test]
