@@ -5,6 +5,7 @@
 
 use uuid::Uuid;
 
+pub use super::twilsock::session::DisconnectReason;
 use crate::clock::Timestamp;
 use crate::pii::Pii;
 use crate::twilio::sid::{ContentSid, ConversationSid, MediaSid, MessageSid, ParticipantSid};
@@ -91,43 +92,6 @@ pub enum Event {
         /// Why.
         reason: DisconnectReason,
     },
-}
-
-/// Says why there is no connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum DisconnectReason {
-    /// The socket was lost or could not be opened.
-    Lost,
-    /// The peer was silent for too long.
-    Silent,
-    /// The server did not take the handshake.
-    Handshake {
-        /// Its code, if it gave one.
-        code: Option<u16>,
-    },
-    /// The server closed the connection.
-    Closed {
-        /// Its code.
-        code: u16,
-    },
-    /// The token ran out; another is being fetched.
-    TokenExpired,
-    /// The server refuses the token; others are fetched with growing delays.
-    Denied {
-        /// 401 or 403.
-        code: u16,
-        /// Twilio's error code.
-        error_code: Option<u32>,
-    },
-    /// The server refuses this client for good (406, 417); only
-    /// [`crate::realtime::Client::renew`] tries again.
-    Stopped {
-        /// The code.
-        code: u16,
-    },
-    /// The owner shut the client down.
-    ShutDown,
 }
 
 /// What is known of a conversation.

@@ -24,7 +24,7 @@ use super::request;
 use super::resume::Resume;
 use super::seat::{Listing, Owner, Seat};
 use crate::clock::Moment;
-use crate::realtime::event::{DisconnectReason, Event};
+use crate::realtime::event::Event;
 use crate::realtime::sync::book::{Book, ObjectId};
 use crate::realtime::sync::read::{self, Kind};
 use crate::realtime::sync::trail::Trail;
@@ -391,7 +391,7 @@ impl Core {
             session::Output::Disconnect(conn) => self.outputs.push_back(Output::Disconnect(conn)),
             session::Output::WantToken => self.outputs.push_back(Output::WantToken),
             session::Output::Up => self.on_up(now),
-            session::Output::Down(why) => self.on_down(why),
+            session::Output::Down(down) => self.on_down(down),
             session::Output::Answered(tag, result) => self.on_answer(now, tag, result),
             session::Output::Notified { message_type, payload } => {
                 self.on_notified(now, &message_type, &payload);
@@ -410,25 +410,15 @@ impl Core {
         self.tell(Event::Connected { again });
     }
 
-    fn on_down(&mut self, why: Down) {
+    fn on_down(&mut self, Down { reason, is_fatal }: Down) {
         self.book.connection_down();
         let was_up = std::mem::replace(&mut self.up, false);
         self.live_told = false;
-        let reason = reason(why);
         if was_up {
             self.tell(Event::Disconnected { reason });
         }
-        match why {
-            Down::Denied { in_a_row: 3, .. } | Down::Stopped { .. } => {
-                self.tell(Event::Fatal { reason });
-            }
-            Down::Denied { .. }
-            | Down::Lost
-            | Down::Silent
-            | Down::Handshake { .. }
-            | Down::Closed { .. }
-            | Down::TokenExpired
-            | Down::ShutDown => {}
+        if is_fatal {
+            self.tell(Event::Fatal { reason });
         }
     }
 
@@ -539,19 +529,6 @@ impl Core {
 /// Wants a part of a seat to be read.
 pub(super) const fn seat_read(conversation: ConversationSid, epoch: u32, part: Part) -> Read {
     Read::Seat { conversation, epoch, part }
-}
-
-const fn reason(why: Down) -> DisconnectReason {
-    match why {
-        Down::Lost => DisconnectReason::Lost,
-        Down::Silent => DisconnectReason::Silent,
-        Down::Handshake { code } => DisconnectReason::Handshake { code },
-        Down::Closed { code } => DisconnectReason::Closed { code },
-        Down::TokenExpired => DisconnectReason::TokenExpired,
-        Down::Denied { code, error_code, .. } => DisconnectReason::Denied { code, error_code },
-        Down::Stopped { code } => DisconnectReason::Stopped { code },
-        Down::ShutDown => DisconnectReason::ShutDown,
-    }
 }
 
 /// Delays by number of failures, for seats that cannot be opened yet.

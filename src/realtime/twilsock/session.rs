@@ -34,7 +34,7 @@ use super::backoff::{Backoff, Random};
 use super::frame::{Frame, Header, Method, Secret, Status, encode};
 use super::hello;
 use super::requests::{NotSent, Request, RequestError, Requests};
-pub use super::signals::{ConnId, Down, Input, Options, Output, Phase, Token};
+pub use super::signals::{ConnId, DisconnectReason, Down, Input, Options, Output, Phase, Token};
 use super::tokens::Tokens;
 use crate::clock::Moment;
 
@@ -121,7 +121,7 @@ impl<T> Session<T> {
             Input::Opened(conn) => self.on_opened(now, conn),
             Input::Lost(conn) => {
                 if self.conn() == Some(conn) {
-                    self.retry(now, Down::Lost, false);
+                    self.retry(now, DisconnectReason::Lost, false);
                 }
             }
             Input::Heard(conn) => {
@@ -178,7 +178,7 @@ impl<T> Session<T> {
 
     fn shut_down(&mut self) {
         if !matches!(self.state, State::ShutDown) {
-            self.leave(Down::ShutDown, true);
+            self.leave(DisconnectReason::ShutDown, true);
             self.state = State::ShutDown;
             self.refuse_queued(NotSent::ShutDown);
         }
@@ -214,7 +214,7 @@ impl<T> Session<T> {
             | State::ShutDown => return,
         }
         let Some(held) = &self.tokens.current else {
-            return self.retry(now, Down::Lost, false);
+            return self.retry(now, DisconnectReason::Lost, false);
         };
         let id = self.requests.next_number();
         let frame_id = self.requests.frame_id(id);
@@ -323,7 +323,7 @@ impl<T> Session<T> {
                 if let Some(least) = hello::backoff_hint(&frame.payload).filter(|_| code == 429) {
                     self.backoff.raise_floor(least);
                 }
-                self.retry(now, Down::Handshake { code: Some(code) }, code != 500);
+                self.retry(now, DisconnectReason::Handshake { code: Some(code) }, code != 500);
             }
         }
     }
@@ -343,7 +343,7 @@ impl<T> Session<T> {
                 if let Some(least) = hello::backoff_hint(&frame.payload).filter(|_| code == 429) {
                     self.backoff.raise_floor(least);
                 }
-                self.retry(now, Down::Handshake { code: Some(code) }, true);
+                self.retry(now, DisconnectReason::Handshake { code: Some(code) }, true);
             }
         }
     }
@@ -353,12 +353,12 @@ impl<T> Session<T> {
         let status = frame.header.status.clone().unwrap_or_default();
         match status.code {
             410 => {
-                self.leave(Down::TokenExpired, false);
+                self.leave(DisconnectReason::TokenExpired, false);
                 self.await_token();
             }
             401 => self.deny(now, &status),
             code @ (406 | 417) => {
-                self.leave(Down::Stopped { code }, true);
+                self.leave(DisconnectReason::Stopped { code }, true);
                 self.state = State::Stopped;
                 self.refuse_queued(NotSent::Denied);
             }
@@ -366,7 +366,7 @@ impl<T> Session<T> {
                 if let Some(least) = hello::backoff_hint(&frame.payload).filter(|_| code == 308) {
                     self.backoff.raise_floor(least);
                 }
-                self.retry(now, Down::Closed { code }, false);
+                self.retry(now, DisconnectReason::Closed { code }, false);
             }
         }
     }
@@ -375,12 +375,8 @@ impl<T> Session<T> {
     /// later ones with growing delays.
     fn deny(&mut self, now: Moment, status: &Status) {
         self.denials = self.denials.saturating_add(1);
-        let down = Down::Denied {
-            code: status.code,
-            error_code: status.error_code,
-            in_a_row: self.denials,
-        };
-        self.leave(down, true);
+        let Status { code, error_code, .. } = *status;
+        self.leave(DisconnectReason::Denied { code, error_code }, true);
         if self.denials > 1 {
             self.refuse_queued(NotSent::Denied);
             self.tokens.current = None;
@@ -427,14 +423,14 @@ impl<T> Session<T> {
     }
 
     /// Leaves the connection and comes back after the backoff.
-    fn retry(&mut self, now: Moment, why: Down, say_close: bool) {
+    fn retry(&mut self, now: Moment, why: DisconnectReason, say_close: bool) {
         self.leave(why, say_close);
         let delay = self.backoff.next_delay(&mut self.random);
         self.state = State::Waiting { until: now + delay };
     }
 
     /// The one way out of a connection, whoever ended it. The caller sets the next state.
-    fn leave(&mut self, why: Down, say_close: bool) {
+    fn leave(&mut self, why: DisconnectReason, say_close: bool) {
         if let Some(conn) = self.conn() {
             let open = !matches!(self.state, State::Connecting { .. });
             if say_close && open {
@@ -447,7 +443,7 @@ impl<T> Session<T> {
         for tag in self.requests.lose_sent() {
             self.outputs.push_back(Output::Answered(tag, Err(RequestError::Lost)));
         }
-        self.outputs.push_back(Output::Down(why));
+        self.outputs.push_back(Output::Down(Down::new(why, self.denials)));
     }
 
     fn refuse_queued(&mut self, reason: NotSent) {
@@ -501,13 +497,13 @@ impl<T> Session<T> {
             }
             State::Connecting { deadline, .. } => {
                 if *deadline <= now {
-                    self.retry(now, Down::Lost, false);
+                    self.retry(now, DisconnectReason::Lost, false);
                 }
             }
             State::Initialising { deadline, .. } | State::Updating { deadline, .. }
                 if *deadline <= now =>
             {
-                self.retry(now, Down::Handshake { code: None }, true);
+                self.retry(now, DisconnectReason::Handshake { code: None }, true);
             }
             State::Initialising { link, .. }
             | State::Updating { link, .. }
@@ -522,7 +518,7 @@ impl<T> Session<T> {
     fn watch(&mut self, now: Moment, link: Link) {
         let silence = now.since(link.heard);
         if silence >= self.options.silence_max {
-            return self.retry(now, Down::Silent, false);
+            return self.retry(now, DisconnectReason::Silent, false);
         }
         let probe = silence >= self.options.probe_after && !link.probed;
         let healthy = link.healthy_at.is_some_and(|at| at <= now);

@@ -1,7 +1,8 @@
 //! What goes into a session and what comes out of it, and its times and bounds.
 //!
-//! Decides nothing; the vocabulary between [`super::session::Session`] and its driver. Pure. A
-//! [`Token`] holds a secret that its `Debug` does not show.
+//! Decides only which end of a connection somebody must act on; the vocabulary between
+//! [`super::session::Session`] and its driver. Pure. A [`Token`] holds a secret that its `Debug` does
+//! not show.
 
 use std::time::Duration;
 
@@ -118,40 +119,71 @@ pub enum Output<T> {
     },
 }
 
+/// Which refused token in a row is one too many: the first may have been revoked, the second minted
+/// by a clock that is off; after the third somebody must act.
+const DENIALS_FATAL: u32 = 3;
+
+/// The end of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Down {
+    /// Why there is none.
+    pub reason: DisconnectReason,
+    /// Whether somebody must act: the server has refused this client for good, or one token after
+    /// the other.
+    pub is_fatal: bool,
+}
+
+impl Down {
+    /// Judges an end by its reason and by how many tokens were refused in a row.
+    pub(super) const fn new(reason: DisconnectReason, denials: u32) -> Self {
+        let is_fatal = match reason {
+            DisconnectReason::Stopped { .. } => true,
+            DisconnectReason::Denied { .. } => denials == DENIALS_FATAL,
+            DisconnectReason::Lost
+            | DisconnectReason::Silent
+            | DisconnectReason::Handshake { .. }
+            | DisconnectReason::Closed { .. }
+            | DisconnectReason::TokenExpired
+            | DisconnectReason::ShutDown => false,
+        };
+        Self { reason, is_fatal }
+    }
+}
+
 /// Says why there is no connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Down {
+#[non_exhaustive]
+pub enum DisconnectReason {
     /// The socket was lost or could not be opened.
     Lost,
     /// The peer was silent for too long.
     Silent,
-    /// `init` or `update` was not answered, or with an error that a retry may cure.
+    /// The server did not take the handshake.
     Handshake {
-        /// The answer's code, if there was one.
+        /// Its code, if it gave one.
         code: Option<u16>,
     },
-    /// The server closed, and the client comes back.
+    /// The server closed the connection.
     Closed {
-        /// The code of the `close` frame.
+        /// Its code.
         code: u16,
     },
     /// The token ran out; another is being fetched.
     TokenExpired,
-    /// The server refuses the token; another is being fetched.
+    /// The server refuses the token; others are fetched with growing delays.
     Denied {
         /// 401 or 403.
         code: u16,
         /// Twilio's error code.
         error_code: Option<u32>,
-        /// How many tokens were refused in a row.
-        in_a_row: u32,
     },
-    /// The server refuses this client for good (406, 417).
+    /// The server refuses this client for good (406, 417); only
+    /// [`crate::realtime::Client::renew`] tries again.
     Stopped {
-        /// The code of the `close` frame.
+        /// The code.
         code: u16,
     },
-    /// The owner shut the session down.
+    /// The owner shut the client down.
     ShutDown,
 }
 

@@ -149,7 +149,7 @@ fn a_dead_but_open_socket_is_noticed_within_50_s() {
     }
     assert!(rig.now.since(start) <= Duration::from_secs(50), "{:?}", rig.now.since(start));
     assert_eq!(rig.probes, 1, "it was asked before it was given up");
-    assert_eq!(rig.downs.last(), Some(&Down::Silent));
+    assert_eq!(rig.downs.last(), Some(&Down { reason: DisconnectReason::Silent, is_fatal: false }));
 }
 
 #[test]
@@ -238,7 +238,8 @@ fn refused_tokens_are_replaced_with_growing_delays() {
         }
         rig.give(In::Opened);
         rig.answer_last(401, Some(20101), "");
-        let denied = Down::Denied { code: 401, error_code: Some(20101), in_a_row: round };
+        let reason = DisconnectReason::Denied { code: 401, error_code: Some(20101) };
+        let denied = Down { reason, is_fatal: round == 3 };
         assert_eq!(rig.downs.last(), Some(&denied));
     }
     assert!(waited.windows(2).all(|pair| pair[0] < pair[1]), "{waited:?}");
