@@ -4,7 +4,7 @@
 //! door: with the socket down or switched off, the message that created a conversation is still found
 //! after the join.
 
-use crate::agent::{Media, Thread, TurnMessage};
+use crate::agent::{Thread, TurnMessage};
 use crate::fault_points::{self, Point};
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::heard::attributes;
@@ -94,14 +94,9 @@ fn seen(conversation: ConversationSid, message: rest::Message) -> Seen {
         author: message.author.unwrap_or_default(),
         body: message.body,
         attributes: attributes(message.attributes.as_ref()),
-        media: message.media.into_iter().map(media).collect(),
+        media: message.media.into_iter().map(Into::into).collect(),
         participant: message.participant_sid,
         created: message.created,
     };
     Seen { thread: Thread::Conversation(conversation), message, door: Door::CatchUp }
-}
-
-fn media(media: rest::Media) -> Media {
-    let rest::Media { sid, size, content_type, filename } = media;
-    Media { sid, content_type, filename, size }
 }

@@ -49,6 +49,9 @@ pub struct Seen {
     pub door: Door,
 }
 
+/// A message that is neither ours nor Twilio's.
+pub(super) struct Theirs(Seen);
+
 impl Doors {
     /// Takes note of a conversation that the bot should be in; durable when it returns.
     ///
@@ -106,14 +109,38 @@ impl Doors {
     ///
     /// If the queue could not store them; then nothing may be acknowledged.
     pub async fn messages_seen(&self, seen: Vec<Seen>) -> Result<usize, Error> {
-        let now = self.notes.clock.wall();
-        let theirs: Vec<Seen> = seen.into_iter().filter(|seen| self.is_theirs(seen)).collect();
+        self.put_turns(seen.into_iter().filter_map(|seen| self.sift(seen)).collect()).await
+    }
+
+    /// Lets messages of others through; notes our own.
+    pub(super) fn sift(&self, seen: Seen) -> Option<Theirs> {
+        let message = &seen.message;
+        match self.authors.judge(message.author.reveal(), &message.attributes) {
+            Author::Theirs => Some(Theirs(seen)),
+            Author::System => None,
+            Author::Ours => {
+                if record::reply_key(&message.attributes).is_some() {
+                    let stage = Stage::ReplyVisible { reply: message.sid };
+                    self.notes.stage(seen.thread, None, stage);
+                }
+                None
+            }
+        }
+    }
+
+    /// Stores a turn for each message; durable when it returns. Says how many were new.
+    ///
+    /// # Errors
+    ///
+    /// If the queue could not store them; then nothing may be acknowledged.
+    pub(super) async fn put_turns(&self, theirs: Vec<Theirs>) -> Result<usize, Error> {
         if theirs.is_empty() {
             return Ok(0);
         }
+        let now = self.notes.clock.wall();
         let noted: Vec<_> =
-            theirs.iter().map(|seen| (seen.thread, seen.message.sid, seen.door)).collect();
-        let appends = theirs.into_iter().map(|seen| self.turn(seen, now)).collect();
+            theirs.iter().map(|Theirs(seen)| (seen.thread, seen.message.sid, seen.door)).collect();
+        let appends = theirs.into_iter().map(|Theirs(seen)| self.turn(seen, now)).collect();
         let appended = self.inbox.append(appends).await?;
         let mut added = 0;
         for ((thread, message, door), _) in
@@ -124,21 +151,6 @@ impl Doors {
             self.notes.stage(thread, Some(message), Stage::MessageSeen { door });
         }
         Ok(added)
-    }
-
-    fn is_theirs(&self, seen: &Seen) -> bool {
-        let message = &seen.message;
-        match self.authors.judge(message.author.reveal(), &message.attributes) {
-            Author::Theirs => true,
-            Author::System => false,
-            Author::Ours => {
-                if record::reply_key(&message.attributes).is_some() {
-                    let stage = Stage::ReplyVisible { reply: message.sid };
-                    self.notes.stage(seen.thread, None, stage);
-                }
-                false
-            }
-        }
     }
 
     fn turn(&self, seen: Seen, at: Timestamp) -> Append {

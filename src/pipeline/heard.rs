@@ -5,7 +5,7 @@
 
 use serde_json::Map;
 
-use crate::agent::{Media, Thread, TurnMessage};
+use crate::agent::{Thread, TurnMessage};
 use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
 use crate::pii::Pii;
@@ -54,15 +54,11 @@ impl Doors {
         let conversation = message.conversation_sid;
         let sid = message.message_sid;
         self.received(conversation, Some(sid), received, "onMessageAdded");
-        // Twilio leaves the author out only of messages nobody signed.
-        let author = message.author.clone().unwrap_or_default();
-        let attributes = attributes(message.attributes.as_ref());
-        if self.authors.judge(author.reveal(), &attributes).is_theirs() {
-            let seen = seen(message, author, attributes);
+        if let Some(theirs) = self.sift(seen(message)) {
             // The message may be the first we hear of the conversation.
             futures::try_join!(
                 self.conversation_heard(conversation),
-                self.messages_seen(vec![seen]),
+                self.put_turns(vec![theirs]),
             )?;
             fault_points::hit(Point::WebhookStored);
         }
@@ -82,26 +78,17 @@ impl Doors {
     }
 }
 
-fn seen(message: Message, author: Pii, attributes: Map<String, serde_json::Value>) -> Seen {
-    let media = message
-        .media
-        .into_iter()
-        .map(|media| Media {
-            sid: media.sid,
-            content_type: media.content_type,
-            filename: media.filename,
-            size: media.size,
-        })
-        .collect();
+fn seen(message: Message) -> Seen {
     Seen {
         thread: Thread::Conversation(message.conversation_sid),
         message: TurnMessage {
             sid: message.message_sid,
             index: message.index,
-            author,
+            // Twilio leaves the author out only of messages nobody signed.
+            author: message.author.unwrap_or_default(),
             body: message.body,
-            attributes,
-            media,
+            attributes: attributes(message.attributes.as_ref()),
+            media: message.media.into_iter().map(Into::into).collect(),
             participant: message.participant_sid,
             created: message.created,
         },

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Media, Thread, TurnMessage};
+use crate::agent::{Thread, TurnMessage};
 use crate::fault_points::{self, Point};
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::heard::attributes;
@@ -166,16 +166,6 @@ fn of_socket(message: realtime::Message) -> Seen {
         realtime::Door::Replay => Door::Replay,
         realtime::Door::CatchUp => Door::CatchUp,
     };
-    let media = message
-        .media
-        .into_iter()
-        .map(|media| Media {
-            sid: media.sid,
-            content_type: media.content_type,
-            filename: media.filename,
-            size: media.size,
-        })
-        .collect();
     let thread = Thread::Conversation(message.conversation);
     let message = TurnMessage {
         sid: message.sid,
@@ -183,7 +173,7 @@ fn of_socket(message: realtime::Message) -> Seen {
         author: message.author,
         body: message.body,
         attributes: attributes(message.attributes.as_ref()),
-        media,
+        media: message.media.into_iter().map(Into::into).collect(),
         participant: message.participant,
         created: Some(message.created),
     };

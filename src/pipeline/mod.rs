@@ -21,6 +21,7 @@ mod heard;
 pub mod join;
 pub mod late;
 pub mod listen;
+mod media;
 pub mod notes;
 mod outbound;
 pub mod paces;
