@@ -2,7 +2,7 @@
 //!
 //! Adding is idempotent: whatever Twilio answers that means "already in" is success, so two webhooks,
 //! a retry or another instance do no harm. A group conversation that is still `initializing` cannot be
-//! changed yet and is waited for. What follows from a refusal is decided in
+//! changed yet and is waited for, whatever code it is refused with. What follows from a refusal is decided in
 //! [`policy::outcome`](super::policy::outcome).
 
 use std::sync::Arc;
@@ -32,6 +32,14 @@ use crate::twilio::sid::ConversationSid;
 /// How often a conversation that is still being set up is tried.
 /// Source: a field report saw group conversations become active after about 700 ms.
 const INITIALIZING_EVERY: Duration = Duration::from_secs(1);
+
+/// How often at most: ten minutes. A group that has not been set up by then is tried by the schedule.
+const INITIALIZING_TRIES_MAX: u32 = 600;
+
+/// The status of whatever conflicts with the state that a conversation is in. Source: error
+/// dictionary 50391, 50419 and 50433, read 2026-11-21; that one still being set up answers with the
+/// first of them is assumed.
+const CONFLICT: u16 = 409;
 
 /// The identity is in as many conversations as Twilio allows.
 const TOO_MANY_CONVERSATIONS: u32 = 50214;
@@ -158,6 +166,16 @@ impl Joins {
         let class = classify(Operation::Join, failure(error));
         self.status.failed(failure(error), &self.notes.clock);
         let cause = cause(class, error);
+        let may_be_initializing = error.status() == Some(CONFLICT) || class == Class::Dead;
+        if may_be_initializing
+            && delivery.attempt() < INITIALIZING_TRIES_MAX
+            && self.is_initializing(conversation).await
+            && !stop.is_cancelled()
+        {
+            tracing::debug!(conversation_sid = %conversation, "conversation is still initializing");
+            let waited = delivery.retry_in(INITIALIZING_EVERY, cause).await;
+            return settle::report(Self::QUEUE, waited);
+        }
         match class {
             Class::Reconfigure => {
                 self.status.refused(&cause.detail);
@@ -167,11 +185,6 @@ impl Joins {
             Class::Retry(asked) => self.retry(delivery, conversation, asked, cause).await,
             // An add that is done is not refused, see `add`.
             Class::Done | Class::Look | Class::Dead => {
-                if self.is_initializing(conversation).await && !stop.is_cancelled() {
-                    tracing::debug!(conversation_sid = %conversation, "conversation is still initializing");
-                    let waited = delivery.retry_in(INITIALIZING_EVERY, cause).await;
-                    return settle::report(Self::QUEUE, waited);
-                }
                 self.bury(delivery, conversation, cause).await;
             }
         }

@@ -1,6 +1,7 @@
 //! Group MMS: a conversation that cannot be joined when it is first heard of.
 
 use chimein::emulator::record::Happening;
+use chimein::emulator::state::limits::Limits;
 use chimein::emulator::state::model::State;
 
 use crate::rig::{BOT, PHONE, Rig};
@@ -28,6 +29,16 @@ async fn a_group_is_answered_once_without_a_socket_too() {
     assert!(refused_joins(&rig) > 0, "the bot was never refused");
     let by_bot = rig.control.messages(conversation).into_iter().find(|one| one.author == BOT);
     assert_eq!(by_bot.unwrap().receipts.len(), 2, "both phones get the answer");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_is_long_in_the_making_is_waited_for_beyond_the_schedule() {
+    let rig = Rig::start(&[("CHIMEIN_JOIN_SCHEDULE", "50ms")]).await;
+    rig.control.set_limits(Limits { group_setup_ms: 3500, ..Limits::default() });
+    let conversation = rig.group_sms(PHONE, &[OTHER], "hello all").await;
+    rig.expect(conversation, &["hello all"]).await;
+    assert!(refused_joins(&rig) > 2, "two attempts are all that the schedule has");
     rig.end().await;
 }
 
