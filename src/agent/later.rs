@@ -19,6 +19,7 @@ use serde_json::json;
 use super::standard_webhooks::{self, Headers, Secret};
 use super::{Answer, Origin, Reply, Thread, http};
 use crate::clock::Clock;
+use crate::telemetry::trace::TraceId;
 use crate::twilio::sid::MessageSid;
 
 /// Where replies are posted to.
@@ -49,6 +50,8 @@ pub struct Batch {
     pub replies: Vec<Reply>,
     /// The turn that they answer, where that is known.
     pub turn: Option<MessageSid>,
+    /// The trace of that turn, where the agent kept it; without one it is the conversation's.
+    pub trace: Option<TraceId>,
     /// Whether long texts are cut to what a phone's channel takes.
     pub cut: bool,
     /// What the agent wants back once they are settled.
@@ -59,7 +62,8 @@ impl Batch {
     /// Makes a batch of replies that nobody wants to hear of again, to be sent as they are.
     #[must_use]
     pub fn new(thread: Thread, key: &str, replies: Vec<Reply>) -> Self {
-        Self { thread, key: key.to_owned(), replies, turn: None, cut: false, origin: None }
+        let key = key.to_owned();
+        Self { thread, key, replies, turn: None, trace: None, cut: false, origin: None }
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
 use crate::pii::Pii;
+use crate::telemetry::trace::{TraceId, Way};
 use crate::twilio::sid::{ConversationSid, MediaSid, MessageSid, ParseSidError, ParticipantSid};
 
 /// Where a turn came from and its replies go: what keeps order.
@@ -109,6 +110,15 @@ pub struct Turn {
     pub messages: Vec<TurnMessage>,
     /// How often the agent was asked, this time included.
     pub attempt: u32,
+}
+
+impl Turn {
+    /// The trace of the turn's first message.
+    #[must_use]
+    pub fn trace(&self) -> TraceId {
+        let index = self.messages.first().and_then(|message| message.index);
+        Way::of_message(self.thread.conversation(), self.id, index).trace()
+    }
 }
 
 /// One outbound message, as an agent wants it.

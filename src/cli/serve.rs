@@ -1,7 +1,7 @@
 //! `chimein serve`: runs the service until it is told to stop.
 //!
-//! Exit code 0 after SIGTERM or an interrupt, within `server.shutdown_grace`; 2 if the settings are
-//! not fit to start with; 1 if a part cannot be started.
+//! Exit code 0 after SIGTERM or an interrupt, within `server.shutdown_grace`; 1 if the settings are
+//! not fit to start with, each problem named, or if a part cannot be started.
 
 use std::io;
 use std::net::SocketAddr;
@@ -60,7 +60,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
         Ok(settings) => settings,
         Err(problems) => {
             eprintln!("chimein: {problems}");
-            return Ok(ExitCode::from(super::MISUSE));
+            return Ok(ExitCode::FAILURE);
         }
     };
     log::init(&log::Options {

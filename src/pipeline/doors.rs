@@ -15,6 +15,7 @@ use crate::pipeline::record::{self, Inbound, Join};
 use crate::pipeline::through::Through;
 use crate::queue::{Append, Appended, Error, JobId, Queue};
 use crate::telemetry::journal::{Door, Stage};
+use crate::telemetry::trace::{self, Way};
 use crate::twilio::sid::ConversationSid;
 
 /// How old a conversation must be for a missing seat to be a lost one; its first join takes seconds,
@@ -138,16 +139,21 @@ impl Doors {
             return Ok(0);
         }
         let now = self.notes.clock.wall();
-        let noted: Vec<_> =
-            theirs.iter().map(|Theirs(seen)| (seen.thread, seen.message.sid, seen.door)).collect();
+        let noted: Vec<_> = theirs
+            .iter()
+            .map(|Theirs(seen)| (seen.thread, seen.message.sid, seen.message.index, seen.door))
+            .collect();
         let appends = theirs.into_iter().map(|Theirs(seen)| self.turn(seen, now)).collect();
         let appended = self.inbox.append(appends).await?;
         let mut added = 0;
-        for ((thread, message, door), _) in
+        for ((thread, message, index, door), _) in
             noted.into_iter().zip(appended).filter(|(_, appended)| *appended == Appended::Added)
         {
             added += 1;
             self.notes.metrics.message(door);
+            // A webhook's event is within its own stage already.
+            let way = Way::of_message(thread.conversation(), message, index);
+            let _within = (door != Door::Webhook).then(|| way.span(trace::of_door(door)).entered());
             self.notes.stage(thread, Some(message), Stage::MessageSeen { door });
         }
         Ok(added)

@@ -24,6 +24,7 @@ use crate::queue::{Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::{How, Stage};
 use crate::telemetry::metrics::labels::{self, JoinOutcome};
+use crate::telemetry::trace::Way;
 use crate::twilio::catalogue;
 use crate::twilio::events::ConversationState;
 use crate::twilio::rest;
@@ -72,6 +73,7 @@ impl Work for Joins {
             Ok(record) => record,
             Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
         };
+        Way::of_conversation(conversation).record();
         let added = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),

@@ -23,6 +23,7 @@ use crate::realtime::{self, Client, Event};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::{Door, Stage};
 use crate::telemetry::metrics::labels::SocketState;
+use crate::telemetry::trace::Way;
 use crate::twilio::sid::ConversationSid;
 
 /// How many events are taken together at most.
@@ -77,6 +78,7 @@ impl Listener {
         through: &mut BTreeMap<ConversationSid, u64>,
     ) {
         let notes = &self.doors.notes;
+        let _within = way(&event).map(|way| way.span("socket").entered());
         match event {
             Event::MessageAdded(message) => {
                 let last = through.entry(message.conversation).or_insert(message.index);
@@ -151,6 +153,16 @@ impl Listener {
                 "watermark could not be raised; messages may be looked at again");
         }
         self.client.mark_handled(conversation, index).await;
+    }
+}
+
+/// Whose way an event is on; messages have theirs where they are stored.
+const fn way(event: &Event) -> Option<Way> {
+    match event {
+        Event::Joined { conversation, .. } | Event::Left { conversation } => {
+            Some(Way::of_conversation(*conversation))
+        }
+        _ => None,
     }
 }
 

@@ -99,6 +99,12 @@ impl Notes {
     ) {
         let at = self.clock.wall();
         self.tally.count(at, stage);
+        tracing::debug!(
+            step = stage.as_str(),
+            conversation_sid = %conversation,
+            message_sid = message.map(tracing::field::display),
+            "message is a step further"
+        );
         self.journal.record(Record { at, conversation, message, stage });
     }
 }

@@ -29,6 +29,7 @@ pub fn of_turn(turn: &Turn, replies: Vec<Reply>, at: Timestamp) -> Vec<Append> {
                 id,
                 thread: turn.thread,
                 turn: Some(turn.id),
+                trace: Some(turn.trace()),
                 reply,
                 at,
                 origin: None,
@@ -40,7 +41,7 @@ pub fn of_turn(turn: &Turn, replies: Vec<Reply>, at: Timestamp) -> Vec<Append> {
 /// Makes the jobs of replies that came under an idempotency key of their own.
 #[must_use]
 pub fn of_key(batch: Batch, at: Timestamp) -> Vec<Append> {
-    let Batch { thread, key, replies, turn, cut: is_cut, origin } = batch;
+    let Batch { thread, key, replies, turn, trace, cut: is_cut, origin } = batch;
     let parts: Vec<Reply> = replies
         .into_iter()
         .flat_map(|reply| if is_cut { cut(reply) } else { vec![reply] })
@@ -54,7 +55,7 @@ pub fn of_key(batch: Batch, at: Timestamp) -> Vec<Append> {
             let id = record::late_reply_id(thread, &key, n);
             let origin = origin.clone();
             let origin = origin.map(|origin| Origin { part: n + 1, parts: count, ..origin });
-            job(&Outbound::V1 { id, thread, turn, reply, at, origin })
+            job(&Outbound::V1 { id, thread, turn, trace, reply, at, origin })
         })
         .collect()
 }

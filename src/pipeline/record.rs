@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::agent::{Fate, Origin, Reply, Report, Thread, TurnMessage};
 use crate::clock::Timestamp;
 use crate::queue::{JobId, Key};
+use crate::telemetry::trace::TraceId;
 use crate::twilio::sid::{ConversationSid, MessageSid};
 
 /// The key of our own object in a message's attributes.
@@ -59,6 +60,9 @@ pub enum Outbound {
         thread: Thread,
         /// The turn that it answers, if one.
         turn: Option<MessageSid>,
+        /// The trace of the way that led here; without one it is the conversation's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<TraceId>,
         /// What to send.
         reply: Reply,
         /// When it was accepted.
@@ -78,6 +82,9 @@ pub enum Settled {
     V1 {
         /// What is told.
         report: Report,
+        /// The trace of the way that led here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<TraceId>,
     },
 }
 
@@ -201,6 +208,14 @@ mod tests {
     }
 
     #[test]
+    fn a_reply_keeps_the_trace_of_its_turn() {
+        let traced = stored(&outbound())
+            .replace(r#","reply":"#, r#","trace":"07070707070707070707070707070707","reply":"#);
+        let Outbound::V1 { trace, .. } = serde_json::from_str(&traced).unwrap();
+        assert_eq!(trace.map(|trace| trace.to_string()), Some("07".repeat(16)));
+    }
+
+    #[test]
     fn ids_are_the_same_on_every_attempt_and_differ_between_replies() {
         let turn = MessageSid::from_bytes([7; 16]);
         assert_eq!(reply_id(turn, 0), reply_id(turn, 0));
@@ -260,6 +275,7 @@ mod tests {
             id: reply_id(turn, 0),
             thread: thread(),
             turn: Some(turn),
+            trace: None,
             reply: Reply::text("hi"),
             at: Timestamp::from_millis(1_795_000_000_002),
             origin: None,
@@ -276,6 +292,7 @@ mod tests {
                 fate: Fate::Sent { message },
                 at: Timestamp::from_millis(1_795_000_000_003),
             },
+            trace: None,
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::queue::{Append, Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels;
+use crate::telemetry::trace::{TraceId, Way};
 
 /// Works on the reports.
 pub struct Reports {
@@ -31,15 +32,15 @@ pub struct Reports {
     pub notes: Notes,
 }
 
-/// Makes the job of a report; those of one thread keep their order.
+/// Makes the job of a report on the reply of a trace; those of one thread keep their order.
 #[must_use]
-pub fn job(report: Report) -> Append {
+pub fn job(report: Report, trace: Option<TraceId>) -> Append {
     Append {
         id: record::report_id(report.reply, &report.fate),
         key: record::lane(report.thread),
         position: None,
         not_before: None,
-        payload: encode(&Settled::V1 { report }),
+        payload: encode(&Settled::V1 { report, trace }),
     }
 }
 
@@ -47,10 +48,14 @@ impl Work for Reports {
     const QUEUE: QueueName = QueueName::Reports;
 
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
-        let Settled::V1 { report } = match serde_json::from_slice(delivery.payload()) {
+        let Settled::V1 { report, trace } = match serde_json::from_slice(delivery.payload()) {
             Ok(record) => record,
             Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
         };
+        if let Some(conversation) = report.thread.conversation() {
+            let trace = trace.unwrap_or_else(|| Way::of_conversation(conversation).trace());
+            Way::of_trace(trace, conversation, None).record();
+        }
         let told = tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -111,7 +116,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(2)));
         let work = reports(&agent, 2);
-        queue.append(vec![job(report()), job(report())]).await.unwrap();
+        queue.append(vec![job(report(), None), job(report(), None)]).await.unwrap();
         for attempt in 1..=3 {
             let delivery = queue.next().await.unwrap();
             assert_eq!(delivery.attempt(), attempt);
@@ -127,7 +132,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(9)));
         let work = reports(&agent, 1);
-        queue.append(vec![job(report())]).await.unwrap();
+        queue.append(vec![job(report(), None)]).await.unwrap();
         for _ in 0..2 {
             work.work(queue.next().await.unwrap(), &CancellationToken::new()).await;
         }

@@ -34,6 +34,7 @@ use crate::queue::{self, Append, Cause, Delivery, Queue, QueueName};
 use crate::realtime::{Outcome, SendMessage};
 use crate::telemetry::journal::{Stage, Via};
 use crate::telemetry::metrics::labels::{self, ReplyOutcome};
+use crate::telemetry::trace::{TraceId, Way};
 use crate::twilio::catalogue;
 use crate::twilio::rest::{self, NewMessage};
 use crate::twilio::sid::{ConversationSid, MessageSid};
@@ -63,6 +64,7 @@ struct Parcel {
     id: Uuid,
     conversation: ConversationSid,
     turn: Option<MessageSid>,
+    trace: TraceId,
     reply: Reply,
     accepted: Timestamp,
     origin: Option<Origin>,
@@ -84,13 +86,15 @@ impl Work for Sends {
     }
 
     async fn work(&self, delivery: Delivery, _stop: &CancellationToken) {
-        let Outbound::V1 { id, thread, turn, reply, at: accepted, origin } =
+        let Outbound::V1 { id, thread, turn, trace, reply, at: accepted, origin } =
             match serde_json::from_slice(delivery.payload()) {
                 Ok(record) => record,
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
             };
         let Thread::Conversation(conversation) = thread;
-        let parcel = Parcel { id, conversation, turn, reply, accepted, origin };
+        let trace = trace.unwrap_or_else(|| Way::of_conversation(conversation).trace());
+        Way::of_trace(trace, conversation, turn).record();
+        let parcel = Parcel { id, conversation, turn, trace, reply, accepted, origin };
         let sent = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
@@ -239,7 +243,7 @@ impl Sends {
         let thread = Thread::Conversation(*conversation);
         let (origin, at) = (origin.clone()?, self.notes.clock.wall());
         let report = Report { reply: *id, thread, origin, fate, at };
-        Some((QueueName::Reports, report::job(report)))
+        Some((QueueName::Reports, report::job(report, Some(parcel.trace))))
     }
 
     fn note(&self, parcel: &Parcel, stage: Stage) {

@@ -27,6 +27,7 @@ use crate::queue::{Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::{self, TurnOutcome};
+use crate::telemetry::trace::Way;
 
 /// How often the typing sign is renewed. Twilio shows it for about five seconds.
 /// Source: Conversations protocol notes, section 4 "Typing", `typing_timeout`.
@@ -57,6 +58,7 @@ impl Work for Turns {
                 Ok(record) => record,
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
             };
+        Way::of_message(thread.conversation(), message.sid, message.index).record();
         let Some(delivery) = self.in_order(delivery, thread, &message).await else { return };
         match self.admit(&delivery, thread, &message) {
             Admitted::Turn => {}

@@ -10,9 +10,11 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::queue::{Delivery, Error, Queue, QueueName};
 use crate::telemetry::chain::Chain;
+use crate::telemetry::trace;
 
 /// How long the loop rests after the queue failed, so that a broken disk does not fill the log.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
@@ -27,7 +29,8 @@ pub trait Work: Send + Sync + 'static {
         std::future::ready(())
     }
 
-    /// Works on one delivery; returns soon after `stop` is cancelled.
+    /// Works on one delivery; returns soon after `stop` is cancelled. Runs in the span of its stage, on
+    /// which it says by [`trace::Way::record`] whose way it is.
     fn work(&self, delivery: Delivery, stop: &CancellationToken)
     -> impl Future<Output = ()> + Send;
 }
@@ -49,10 +52,11 @@ pub async fn run<W: Work>(queue: Queue, work: Arc<W>, concurrency: usize, stop: 
             Ok((delivery, place)) => {
                 let work = Arc::clone(&work);
                 let stop = stop.clone();
-                tasks.spawn(async move {
+                let working = async move {
                     work.work(delivery, &stop).await;
                     drop(place);
-                });
+                };
+                tasks.spawn(working.instrument(trace::stage_span(W::QUEUE.as_str())));
             }
             Err(Error::Closed) => break,
             Err(error) => {

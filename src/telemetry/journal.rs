@@ -90,6 +90,26 @@ pub enum Stage {
     },
 }
 
+impl Stage {
+    /// The stage's word, the same as in its JSON.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::WebhookReceived { .. } => "webhook_received",
+            Self::WebhookAcknowledged => "webhook_acknowledged",
+            Self::Joined { .. } => "joined",
+            Self::SocketJoined => "socket_joined",
+            Self::MessageSeen { .. } => "message_seen",
+            Self::TurnStarted => "turn_started",
+            Self::AgentAnswered { .. } => "agent_answered",
+            Self::ReplySent { .. } => "reply_sent",
+            Self::ReplyVisible { .. } => "reply_visible",
+            Self::Skipped { .. } => "skipped",
+            Self::Dead { .. } => "dead",
+        }
+    }
+}
+
 /// How the bot came to be a participant.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

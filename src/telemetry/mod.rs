@@ -1,7 +1,8 @@
 //! Log fields, metrics and the journal, each named once.
 //!
 //! What happens is told in three ways: log lines for people ([`log`]), numbers for a monitoring
-//! system ([`metrics`]), and the stages of each message for those who watch one ([`journal`]).
+//! system ([`metrics`]), and the stages of each message for those who watch one ([`journal`]), all lines
+//! of one message under one trace ([`trace`]).
 //! None of them decides anything.
 
 pub mod chain;
@@ -9,3 +10,4 @@ pub mod journal;
 pub mod log;
 pub mod metrics;
 pub mod names;
+pub mod trace;

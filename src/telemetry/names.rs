@@ -44,8 +44,14 @@ pub const FIELDS: &[Field] = &[
     field("session_id", "the id of a session on the socket"),
     field("signal", "the signal that ended the process"),
     field("source", "the door it came by: webhook, socket, catch_up or reconcile"),
+    field(
+        "stage",
+        "the part of the service: a door (webhook, socket, catch_up, reconcile) or a queue",
+    ),
     field("state", "the state that was entered"),
     field("status", "an HTTP status code"),
+    field("step", "the step of a message's way that was noted, in the journal's word"),
+    field("trace_id", "the trace of a message's way, 32 hexadecimal digits"),
     field("urls", "the URLs that a signature was checked against, without their queries"),
     field("version", "the version of this program"),
 ];

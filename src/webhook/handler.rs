@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header, request};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
+use tracing::{Instrument as _, Span};
 
 use super::answer::Answer;
 use super::url::{Hints, called};
@@ -16,6 +17,7 @@ use crate::clock::{Clock, Moment};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::Known;
+use crate::telemetry::trace::Way;
 use crate::twilio::events::{self, Event, EventType, Fields, Phase};
 use crate::twilio::form::Form;
 use crate::twilio::signature::{self, Request as Signed};
@@ -178,12 +180,33 @@ impl Room {
             tracing::debug!(event_type = event_type.as_str(), "ignored an event of unknown type");
             return Answer::Ignored;
         }
-        let stored = self.intake.take(envelope, meta);
-        match tokio::time::timeout(patience, stored).await {
-            Ok(Ok(())) => Answer::Accepted,
-            Ok(Err(error)) => unavailable(event_type, &Chain(&error).to_string()),
-            Err(_) => unavailable(event_type, "storing took too long"),
+        let span = way(&envelope.event).map(|way| way.span("webhook"));
+        let storing = async {
+            match tokio::time::timeout(patience, self.intake.take(envelope, meta)).await {
+                Ok(Ok(())) => Answer::Accepted,
+                Ok(Err(error)) => unavailable(event_type, &Chain(&error).to_string()),
+                Err(_) => unavailable(event_type, "storing took too long"),
+            }
+        };
+        storing.instrument(span.unwrap_or_else(Span::none)).await
+    }
+}
+
+/// Whose way an event is on, for the events that are acted on.
+fn way(event: &Event) -> Option<Way> {
+    match event {
+        Event::ConversationAdded(conversation) => {
+            Some(Way::of_conversation(conversation.conversation_sid))
         }
+        Event::ConversationStateUpdated(change) => {
+            Some(Way::of_conversation(change.conversation_sid))
+        }
+        Event::MessageAdded(message) => Some(Way::of_message(
+            Some(message.conversation_sid),
+            message.message_sid,
+            message.index,
+        )),
+        _ => None,
     }
 }
 

@@ -118,11 +118,16 @@ impl Service {
         Some(status)
     }
 
-    /// Stops the process as an operator does, with SIGTERM.
-    pub async fn stop(&mut self) {
+    /// Tells the process to stop, with SIGTERM.
+    pub async fn tell_to_stop(&self) {
         let pid = self.pid().to_string();
         let told = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
         assert!(told.success(), "the service ended before it was told to");
+    }
+
+    /// Stops the process as an operator does, with SIGTERM.
+    pub async fn stop(&mut self) {
+        self.tell_to_stop().await;
         let status = self.ended(Duration::from_secs(15)).await;
         assert!(
             status.is_some_and(|status| status.success()),
@@ -149,10 +154,15 @@ impl Service {
         self.folder.path().join("chimein.db")
     }
 
+    /// What the service has written to standard output and to standard error.
+    pub fn log(&self) -> [String; 2] {
+        ["out.log", "err.log"]
+            .map(|name| std::fs::read_to_string(self.folder.path().join(name)).unwrap())
+    }
+
     /// The last lines of the service's log.
     pub fn log_tail(&self) -> String {
-        let read = |name| std::fs::read_to_string(self.folder.path().join(name)).unwrap();
-        let log = read("out.log") + &read("err.log");
+        let log = self.log().concat();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(12)..].join("\n")
     }

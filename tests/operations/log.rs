@@ -1,0 +1,135 @@
+//! The log of one message's way, as a collector gets it.
+
+use chimein::twilio::sid::{ConversationSid, MessageSid};
+use serde_json::Value;
+
+use crate::child;
+use crate::rig::{Rig, texts};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_stage_of_a_message_logs_under_one_trace() {
+    let rig = Rig::start(&[("LOG_LEVEL", "debug")]).await;
+    let conversation = rig.sms("one").await;
+    rig.answered(conversation, 1).await;
+    settled(&rig, conversation, 1).await;
+    assert_eq!(rig.sms("two").await, conversation);
+    rig.answered(conversation, 2).await;
+    settled(&rig, conversation, 2).await;
+    let [first, second] = messages_of(&rig, conversation)[..] else { panic!("two messages") };
+    let lines = rig.lines();
+
+    // The first message is on the way of its conversation.
+    let trace = digits(&conversation.to_string());
+    let way = of_trace(&lines, &trace);
+    assert_eq!(texts(&way, "trace_id").len(), 1);
+    let stages = texts(&way, "stage");
+    for stage in ["webhook", "joins", "socket", "inbox", "outbox"] {
+        assert!(stages.contains(stage), "{stage} is not in {stages:?}");
+    }
+    let steps = texts(&way, "step");
+    for step in [
+        "webhook_acknowledged",
+        "joined",
+        "socket_joined",
+        "message_seen",
+        "turn_started",
+        "agent_answered",
+        "reply_sent",
+    ] {
+        assert!(steps.contains(step), "{step} is not in {steps:?}");
+    }
+    assert_eq!(traces_of(&lines, first), [trace]);
+
+    // A later one is on its own.
+    let trace = digits(&second.to_string());
+    let way = of_trace(&lines, &trace);
+    let steps = texts(&way, "step");
+    for step in ["message_seen", "turn_started", "agent_answered", "reply_sent"] {
+        assert!(steps.contains(step), "{step} is not in {steps:?}");
+    }
+    assert_eq!(traces_of(&lines, second), [trace]);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failing_turn_is_told_under_its_trace_though_only_warnings_are_shown() {
+    let nobody = [
+        ("CHIMEIN_AGENT_KIND", "http"),
+        ("CHIMEIN_AGENT_URL", "http://127.0.0.1:9/turns"),
+        ("CHIMEIN_AGENT_SCHEDULE", "10ms"),
+    ];
+    let rig = Rig::start(&nobody).await;
+    let conversation = rig.sms("one").await;
+    let dead = || rig.service.log()[1].contains("dead letter");
+    assert!(child::eventually(dead).await, "{}", rig.service.log_tail());
+    let lines = rig.lines();
+    let way = of_trace(&lines, &digits(&conversation.to_string()));
+    assert_eq!(texts(&way, "level"), ["error", "warn"].into());
+    assert_eq!(texts(&way, "stage"), ["inbox"].into());
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_have_the_platforms_keys_and_are_split_by_level() {
+    let rig = Rig::start(&[
+        ("LOG_LEVEL", "debug"),
+        ("CHIMEIN_SERVER_NAME", "twilio-ingress"),
+        ("CHIMEIN_AGENT_KIND", "http"),
+        ("CHIMEIN_AGENT_URL", "http://127.0.0.1:9/turns"),
+    ])
+    .await;
+    let _ = rig.sms("one").await;
+    let warned = || rig.service.log()[1].contains("agent gave no answer");
+    assert!(child::eventually(warned).await, "{}", rig.service.log_tail());
+    let streams = rig.service.log();
+    for (stream, levels) in streams.iter().zip([&["info", "debug"][..], &["warn", "error"]]) {
+        assert!(!stream.is_empty());
+        for line in stream.lines() {
+            let line: Value = serde_json::from_str(line).expect(line);
+            let level = line["level"].as_str().unwrap();
+            assert!(levels.contains(&level), "{line}");
+            let severity = match level {
+                "warn" => "WARNING".to_owned(),
+                level => level.to_uppercase(),
+            };
+            assert_eq!(line["severity"], severity.as_str());
+            assert_eq!(line["service"], "twilio-ingress");
+            assert!(line["ts"].as_str().is_some_and(|ts| ts.ends_with('Z')), "{line}");
+            assert!(line["msg"].as_str().is_some_and(|msg| !msg.is_empty()), "{line}");
+        }
+    }
+    rig.end().await;
+}
+
+/// Waits until the last reply is noted, which comes after Twilio has it.
+async fn settled(rig: &Rig, conversation: ConversationSid, count: usize) {
+    let sent = || {
+        let log = rig.service.log().concat();
+        let of = |line: &&str| line.contains(&conversation.to_string());
+        log.lines().filter(of).filter(|line| line.contains("reply_sent")).count()
+    };
+    assert!(child::eventually(|| sent() >= count).await, "{}", rig.service.log_tail());
+}
+
+/// What the phone has said.
+fn messages_of(rig: &Rig, conversation: ConversationSid) -> Vec<MessageSid> {
+    let messages = rig.emulator.control().messages(conversation).into_iter();
+    messages.filter(|message| message.author == crate::rig::PHONE).map(|one| one.sid).collect()
+}
+
+fn of_trace<'a>(lines: &'a [Value], trace: &str) -> Vec<&'a Value> {
+    lines.iter().filter(|line| line["trace_id"] == trace).collect()
+}
+
+/// Every trace that lines about a message are in.
+fn traces_of(lines: &[Value], message: MessageSid) -> Vec<&str> {
+    let sid = message.to_string();
+    let of: Vec<&Value> = lines.iter().filter(|line| line["message_sid"] == sid.as_str()).collect();
+    assert!(of.iter().all(|line| line["trace_id"].is_string()), "{of:#?}");
+    texts(&of, "trace_id").into_iter().collect()
+}
+
+/// A sid's digits.
+fn digits(sid: &str) -> String {
+    sid[2..].to_owned()
+}

@@ -1,0 +1,10 @@
+//! What an operator relies on: one trace for each message, log lines that a collector reads, exit codes,
+//! a stop in time.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "../child/mod.rs"]
+mod child;
+mod log;
+mod process;
+mod rig;
