@@ -152,7 +152,7 @@ fn within(
     range: RangeInclusive<Duration>,
     broken: &'static str,
 ) {
-    let is_kept = reader.value(key).map(|value| range.contains(&value));
+    let is_kept = reader.value(key).map(|value: Duration| range.contains(&value));
     reader.rule(key, is_kept, broken);
 }
 
