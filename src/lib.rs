@@ -14,6 +14,12 @@ pub mod webhook;
 pub mod queue;
 pub mod realtime;
 
+#[cfg(feature = "nats")]
+pub mod cluster;
+
+#[cfg(feature = "nats")]
+pub mod nats;
+
 pub mod http;
 
 pub mod config;
@@ -25,3 +31,8 @@ pub mod twilio;
 pub mod clock;
 pub mod fault_points;
 pub mod pii;
+
+// The servers that tests of the rooms below need are the same that the tests outside use.
+#[cfg(all(test, feature = "nats"))]
+#[path = "../tests/nats_server/mod.rs"]
+mod test_nats;

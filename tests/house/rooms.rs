@@ -8,6 +8,8 @@ const LEVELS: &[&[&str]] = &[
     &["app"],
     &["admin", "agent", "emulator", "pipeline", "webhook"],
     &["queue", "realtime"],
+    &["cluster"],
+    &["nats"],
     &["http"],
     &["config"],
     &["telemetry"],
@@ -24,6 +26,10 @@ const NOT_FOR_THE_EMULATOR: &[&str] =
 
 /// Files and folders that are pure by the design; so is every file whose doc says "Pure".
 const PURE: &[&str] = &[
+    "src/cluster/assignment.rs",
+    "src/cluster/core.rs",
+    "src/cluster/peers.rs",
+    "src/cluster/records.rs",
     "src/emulator/state/",
     "src/pii.rs",
     "src/pipeline/policy/",
