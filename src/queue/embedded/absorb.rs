@@ -21,19 +21,28 @@ pub(super) async fn absorb(lease: &EmbeddedLease, max: usize) -> Result<Vec<Abso
     }
     let seqs: Vec<_> = along.iter().map(|job| job.seq).collect();
     let mut unread = Unread { lease, seqs, is_damaged: false };
-    let rows: Vec<_> = unread.seqs.iter().map(|&seq| i64::try_from(seq).unwrap_or(0)).collect();
-    let read = lease
-        .reader
-        .read(&lease.shared.fault, move |db| {
-            rows.iter()
-                .map(|&row| rows::load(db, row))
-                .collect::<rusqlite::Result<Option<Vec<_>>>>()
-        })
-        .await
-        .and_then(|found| found.ok_or_else(|| lease.shared.fault.damaged("payload missing")));
-    let loaded = read.inspect_err(|_| unread.is_damaged = true)?;
+    let loaded = load(lease, &unread.seqs).await.inspect_err(|_| unread.is_damaged = true)?;
     unread.seqs.clear();
     Ok(along.into_iter().zip(loaded).map(|(along, loaded)| absorbed(along, loaded)).collect())
+}
+
+/// Reads jobs, in the order asked for; what is still at hand is not read.
+async fn load(lease: &EmbeddedLease, seqs: &[u64]) -> Result<Vec<Loaded>, Error> {
+    let EmbeddedLease { shared, reader, .. } = lease;
+    let mut loaded: Vec<_> = seqs.iter().map(|&seq| shared.fresh.take(seq)).collect();
+    let missing = loaded.iter().zip(seqs).filter(|(found, _)| found.is_none());
+    let rows: Vec<_> = missing.map(|(_, &seq)| i64::try_from(seq).unwrap_or(0)).collect();
+    if !rows.is_empty() {
+        let read = move |db: &rusqlite::Connection| {
+            rows.iter().map(|&row| rows::load(db, row)).collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let mut found = reader.read(&shared.fault, read).await?.into_iter().flatten();
+        for place in loaded.iter_mut().filter(|place| place.is_none()) {
+            *place = found.next();
+        }
+    }
+    let loaded: Option<Vec<_>> = loaded.into_iter().collect();
+    loaded.ok_or_else(|| shared.fault.damaged("payload missing"))
 }
 
 fn absorbed(along: Along, loaded: Loaded) -> Absorbed {

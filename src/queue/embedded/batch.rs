@@ -6,7 +6,7 @@
 
 use rusqlite::Connection;
 
-use super::rows;
+use super::rows::{self, Loaded};
 use crate::clock::{Moment, Timestamp};
 use crate::queue::lanes::{Begun, BegunJob, Entry, LeaseId};
 use crate::queue::{Append, Appended, Cause, Error, JobId, Key, QueueName};
@@ -59,11 +59,37 @@ pub(super) type WriteAnswer = Result<Vec<Appended>, Error>;
 
 /// What the lanes are told after the commit.
 pub(super) enum Effect {
-    Enter { queue: QueueName, key: Key, entry: Entry, now: Moment },
-    BringForward { queue: QueueName, key: Key, seq: u64, due: Moment, now: Moment },
-    Finish { queue: QueueName, lease: LeaseId, now: Moment },
-    FinishFirst { queue: QueueName, lease: LeaseId, now: Moment },
-    Hold { queue: QueueName, lease: LeaseId, until: Moment, now: Moment },
+    /// `loaded` is what its first consumer gets; `None` where only the file has it.
+    Enter {
+        queue: QueueName,
+        key: Key,
+        entry: Entry,
+        loaded: Option<Loaded>,
+        now: Moment,
+    },
+    BringForward {
+        queue: QueueName,
+        key: Key,
+        seq: u64,
+        due: Moment,
+        now: Moment,
+    },
+    Finish {
+        queue: QueueName,
+        lease: LeaseId,
+        now: Moment,
+    },
+    FinishFirst {
+        queue: QueueName,
+        lease: LeaseId,
+        now: Moment,
+    },
+    Hold {
+        queue: QueueName,
+        lease: LeaseId,
+        until: Moment,
+        now: Moment,
+    },
 }
 
 /// One transaction in the making.
@@ -83,8 +109,9 @@ impl<'a> Batch<'a> {
         (self.seq_last, self.effects)
     }
 
-    /// Does one thing within the transaction.
-    pub(super) fn apply(&mut self, write: &Write) -> rusqlite::Result<WriteAnswer> {
+    /// Does one thing within the transaction. Takes the payloads with it: nobody asks for them again
+    /// whether or not it is committed.
+    pub(super) fn apply(&mut self, write: &mut Write) -> rusqlite::Result<WriteAnswer> {
         match write {
             Write::Append(jobs) => self.append(jobs),
             Write::Settle(settle) => self.settle(settle),
@@ -94,12 +121,12 @@ impl<'a> Batch<'a> {
     }
 
     /// Stores jobs, or brings forward those that wait.
-    fn append(&mut self, jobs: &[NewJob]) -> rusqlite::Result<WriteAnswer> {
-        jobs.iter().map(|job| self.append_one(job)).collect::<rusqlite::Result<_>>().map(Ok)
+    fn append(&mut self, jobs: &mut [NewJob]) -> rusqlite::Result<WriteAnswer> {
+        jobs.iter_mut().map(|job| self.append_one(job)).collect::<rusqlite::Result<_>>().map(Ok)
     }
 
     /// Stores what became of a delivery.
-    fn settle(&mut self, settle: &Settle) -> rusqlite::Result<WriteAnswer> {
+    fn settle(&mut self, settle: &mut Settle) -> rusqlite::Result<WriteAnswer> {
         let Settle { queue, lease, begun, how, now, at } = settle;
         let (queue, lease, now, at) = (*queue, *lease, *now, *at);
         let all = || std::iter::once(&begun.first).chain(&begun.absorbed);
@@ -143,7 +170,7 @@ impl<'a> Batch<'a> {
             attempts: 0,
             suspect: true,
         };
-        self.effects.push(Effect::Enter { queue, key, entry, now });
+        self.effects.push(Effect::Enter { queue, key, entry, now, loaded: None });
         Ok(Ok(Vec::new()))
     }
 
@@ -157,7 +184,7 @@ impl<'a> Batch<'a> {
         Ok(Ok(Vec::new()))
     }
 
-    fn append_one(&mut self, new: &NewJob) -> rusqlite::Result<Appended> {
+    fn append_one(&mut self, new: &mut NewJob) -> rusqlite::Result<Appended> {
         let NewJob { queue, job, due, now, at } = new;
         let (queue, due, now) = (*queue, *due, *now);
         let seq = self.seq_last + 1;
@@ -170,7 +197,14 @@ impl<'a> Batch<'a> {
                 attempts: 0,
                 suspect: false,
             };
-            self.effects.push(Effect::Enter { queue, key: job.key.clone(), entry, now });
+            let loaded = Loaded {
+                id: job.id,
+                position: job.position,
+                appended_at: *at,
+                payload: std::mem::take(&mut job.payload),
+            };
+            let key = job.key.clone();
+            self.effects.push(Effect::Enter { queue, key, entry, now, loaded: Some(loaded) });
             return Ok(Appended::Added);
         }
         if let Some(known) = rows::find(self.db, queue, job.id)?

@@ -2,10 +2,11 @@
 //!
 //! Appends and settlements meet in the writer, which puts what came in since the last `fsync` into
 //! one transaction and then answers all of it. Which job is next is decided in memory by
-//! `Lanes`, rebuilt from the open rows at start; payloads stay on disk until
-//! they are delivered. Leases live in memory, so they end with the process.
+//! `Lanes`, rebuilt from the open rows at start; payloads are read from
+//! disk when they are delivered, but for the freshest, which are still at hand. Leases live in memory, so they end with the process.
 //!
-//! Time enters here: a caller's clock readings travel with what it asks for. Two threads (writer and its ticker) end when the store is closed or dropped.
+//! Time enters here: a caller's clock readings travel with what it asks for. Three threads
+//! (writer, its ticker, reader) end when the store is closed or dropped.
 //!
 //! A `not_before` is turned into a deadline when the job is appended or the store opened; setting the
 //! wall clock in between moves no job that waits.
@@ -17,8 +18,10 @@ mod absorb;
 mod batch;
 mod dispatch;
 mod fault;
+mod fresh;
 mod lock;
 mod marks;
+mod reader;
 mod rows;
 mod schema;
 mod sweep;
@@ -36,8 +39,11 @@ use tokio_util::sync::CancellationToken;
 use self::batch::{Letter, Write};
 use self::dispatch::{Dispatch, EmbeddedLease, new_jobs};
 use self::fault::Fault;
+use self::fresh::Fresh;
 use self::lock::Lock;
 use self::marks::DirtyMarks;
+use self::reader::Reader;
+use self::rows::Loaded;
 use self::sweep::{Retention, Sweep};
 use self::writer::{Op, Submit, Threads, Writer};
 use super::engine::{Engine, Leased};
@@ -96,6 +102,7 @@ pub(super) struct Embedded {
 /// What callers and the writer have in common.
 struct Shared {
     dispatch: [Dispatch; QueueName::ALL.len()],
+    fresh: Fresh,
     marks: DirtyMarks,
     fault: Fault,
     closed: CancellationToken,
@@ -128,12 +135,13 @@ impl Embedded {
         let db = connect(&path, &fault, pages_max)?;
         let shared = Arc::new(Shared {
             dispatch: Default::default(),
+            fresh: Fresh::default(),
             marks: DirtyMarks::default(),
             fault: fault.clone(),
             closed: CancellationToken::new(),
         });
         let seq_last = restore(&db, &shared, clock)?;
-        let reader = Reader::open(&path, &fault)?;
+        let (reader, reading) = Reader::start(&path, &fault, &shared.closed)?;
         let retention =
             Retention { done: retention, dead: dead_retention, pages_max: pages_max / 5 * 4 };
         let writer = Writer {
@@ -142,6 +150,7 @@ impl Embedded {
             clock,
             seq_last,
             sweep: Sweep::new(retention),
+            reading,
             lock,
         };
         let (submit, threads) =
@@ -161,12 +170,10 @@ impl Embedded {
     async fn load(&self, mut unseen: Unseen<'_>) -> Result<Leased, Error> {
         let queue = unseen.queue;
         let seq = unseen.taken.as_ref().map_or(0, |taken| taken.seq);
-        let read = self
-            .reader
-            .read(&self.shared.fault, move |db| rows::load(db, i64::try_from(seq).unwrap_or(0)))
-            .await
-            .and_then(|found| found.ok_or_else(|| self.shared.fault.damaged("payload missing")));
-        let loaded = read.inspect_err(|_| unseen.hold = HOLD_AFTER_UNREADABLE)?;
+        let loaded = match self.shared.fresh.take(seq) {
+            Some(loaded) => loaded,
+            None => self.read(seq).await.inspect_err(|_| unseen.hold = HOLD_AFTER_UNREADABLE)?,
+        };
         let Taken { lease, key, attempt, redelivered, .. } =
             unseen.taken.take().expect("only this function takes it");
         Ok(Leased {
@@ -189,6 +196,13 @@ impl Embedded {
                 id: loaded.id,
             }),
         })
+    }
+
+    async fn read(&self, seq: u64) -> Result<Loaded, Error> {
+        let fault = &self.shared.fault;
+        let row = i64::try_from(seq).unwrap_or(0);
+        let found = self.reader.read(fault, move |db| rows::load(db, row)).await?;
+        found.ok_or_else(|| fault.damaged("payload missing"))
     }
 
     async fn count(&self, queue: QueueName) -> Result<Stats, Error> {
@@ -301,8 +315,8 @@ impl Engine for Embedded {
     fn close(&self) -> BoxFuture<'_, ()> {
         async move {
             self.shared.closed.cancel();
+            self.reader.stop().await;
             self.submit.stop().await;
-            self.reader.close();
             let Some(threads) = self.take_threads() else { return };
             if tokio::task::spawn_blocking(move || threads.join()).await.is_err() {
                 tracing::error!("closing the queue was cut short");
@@ -317,6 +331,7 @@ impl Drop for Embedded {
     fn drop(&mut self) {
         self.shared.closed.cancel();
         if let Some(threads) = self.take_threads() {
+            self.reader.stop_now();
             self.submit.stop_now();
             threads.join();
         }
@@ -340,40 +355,6 @@ impl Drop for Unseen<'_> {
                 .dispatch(self.queue)
                 .change(|lanes| lanes.give_back_unseen(now, taken.lease, now + self.hold));
         }
-    }
-}
-
-/// The connection that reads beside the writer.
-#[derive(Clone)]
-struct Reader(Arc<Mutex<Option<Connection>>>);
-
-impl Reader {
-    fn open(path: &Path, fault: &Fault) -> Result<Self, Error> {
-        let db = Connection::open_with_flags(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .and_then(|db| schema::configure_reader(&db).map(|()| db))
-        .map_err(|error| fault.sqlite("open", error))?;
-        Ok(Self(Arc::new(Mutex::new(Some(db)))))
-    }
-
-    /// Reads on a thread where waiting for the disk holds up nobody.
-    fn read<T: Send + 'static>(
-        &self,
-        fault: &Fault,
-        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> impl Future<Output = Result<T, Error>> + Send + 'static {
-        let (db, fault) = (Arc::clone(&self.0), fault.clone());
-        let work = move || match &*db.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(db) => read(db).map_err(|error| fault.sqlite("read", error)),
-            None => Err(Error::Closed),
-        };
-        async move { tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)? }
-    }
-
-    fn close(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

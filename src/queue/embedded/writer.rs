@@ -86,7 +86,7 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// Waits until both have ended. The writer must have been told to stop.
+    /// Waits until both have ended. Reader and writer must have been told to stop.
     pub(super) fn join(self) {
         drop(self.stop_ticker);
         for thread in [self.ticker, self.writer] {
@@ -122,6 +122,9 @@ pub(super) struct Writer {
     pub(super) clock: Clock,
     pub(super) seq_last: i64,
     pub(super) sweep: Sweep,
+    /// The reader's thread. The connection that closes last puts the log into the file, and only this
+    /// one may write it.
+    pub(super) reading: JoinHandle<()>,
     /// Released last, when the connection is closed.
     pub(super) lock: Lock,
 }
@@ -181,12 +184,12 @@ impl Writer {
 
     fn commit(
         &mut self,
-        writes: &[(Write, Answer)],
+        writes: &mut [(Write, Answer)],
     ) -> rusqlite::Result<(Vec<WriteAnswer>, Vec<Effect>)> {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let mut batch = Batch::new(&transaction, self.seq_last);
         let answers = writes
-            .iter()
+            .iter_mut()
             .map(|(write, _)| batch.apply(write))
             .collect::<rusqlite::Result<Vec<_>>>()?;
         let (seq_last, effects) = batch.into_effects();
@@ -201,8 +204,11 @@ impl Writer {
     fn tell(&self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Enter { queue, key, entry, now } => {
-                    self.shared.dispatch(queue).change(|lanes| lanes.enter(now, &key, entry))
+                Effect::Enter { queue, key, entry, now, loaded } => {
+                    if let Some(loaded) = loaded {
+                        self.shared.fresh.keep(entry.seq, loaded);
+                    }
+                    self.shared.dispatch(queue).change(|lanes| lanes.enter(now, &key, entry));
                 }
                 Effect::BringForward { queue, key, seq, due, now } => self
                     .shared
@@ -256,7 +262,10 @@ impl Writer {
     }
 
     fn close(self) {
-        let Self { db, shared, lock, .. } = self;
+        let Self { db, shared, reading, lock, .. } = self;
+        if reading.join().is_err() {
+            tracing::error!("the reader of the queue panicked");
+        }
         if let Err((_, error)) = db.close() {
             let error = shared.fault.sqlite("close", error);
             tracing::warn!(error = %error, "queue file not closed cleanly");
