@@ -26,6 +26,12 @@ pub(super) const OPS_WAITING_MAX: usize = 1024;
 /// How many calls share a transaction. Larger batches gain little and make the first wait longer.
 pub(super) const OPS_PER_BATCH_MAX: usize = 512;
 
+/// How long the writer waits for more calls when several came together, and how often at most. Each
+/// wait that brings nothing is the last one. A commit costs more than such a wait, and those who were
+/// answered together mostly ask again together.
+const GATHER_STEP: Duration = Duration::from_micros(50);
+const GATHER_STEPS_MAX: u32 = 10;
+
 /// How often marks are flushed and old rows looked for.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -135,6 +141,7 @@ impl Writer {
         let _closed = self.shared.closed.clone().drop_guard();
         let mut ops = Vec::with_capacity(OPS_PER_BATCH_MAX);
         let mut writes = Vec::with_capacity(OPS_PER_BATCH_MAX);
+        let mut ops_last = 0;
         loop {
             if self.sweep.is_behind() && receiver.is_empty() {
                 self.sweep(Sweep::step);
@@ -143,6 +150,10 @@ impl Writer {
             if receiver.blocking_recv_many(&mut ops, OPS_PER_BATCH_MAX) == 0 {
                 break;
             }
+            if ops_last.max(ops.len()) > 1 {
+                gather(&mut ops, &mut receiver);
+            }
+            ops_last = ops.len();
             for op in ops.drain(..) {
                 match op {
                     Op::Write(write, answer) => writes.push((write, answer)),
@@ -271,5 +282,21 @@ impl Writer {
             tracing::warn!(error = %error, "queue file not closed cleanly");
         }
         drop(lock);
+    }
+}
+
+/// Waits a little for calls that can share the transaction.
+fn gather(ops: &mut Vec<Op>, receiver: &mut mpsc::Receiver<Op>) {
+    for _ in 0..GATHER_STEPS_MAX {
+        std::thread::sleep(GATHER_STEP);
+        let before = ops.len();
+        while ops.len() < OPS_PER_BATCH_MAX
+            && let Ok(op) = receiver.try_recv()
+        {
+            ops.push(op);
+        }
+        if ops.len() == before || ops.len() == OPS_PER_BATCH_MAX {
+            return;
+        }
     }
 }
