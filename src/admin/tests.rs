@@ -101,6 +101,64 @@ async fn instance_and_connectors_have_bitbrats_shape() {
 }
 
 #[tokio::test]
+async fn every_page_has_what_the_platforms_tools_read() {
+    // Source: BitBrat 0.33.3, `base-server.ts` and `integration-bit.ts`, read 2026-11-21.
+    let health = ["status=string", "service=string", "timestamp=string", "uptimeSec=number"];
+    let snapshot = [
+        "state=string",
+        "identity=string",
+        "id=string",
+        "displayName=string",
+        "lastMessageAt=string",
+        "lastError/message=string",
+        "counters/received=number",
+        "counters/published=number",
+        "counters/failed=number",
+        "conversations/0/sid=string",
+        "conversations/0/status=string",
+        "conversations/0/friendlyName=null",
+    ];
+    let within = snapshot.map(|field| format!("connectors/twilio/{field}"));
+    let router = public(options(Readiness::Ready, None));
+    let pages: [(&str, Vec<&str>); 8] = [
+        ("/", [&health[..], &["message=string"]].concat()),
+        ("/healthz", health.to_vec()),
+        ("/livez", health.to_vec()),
+        ("/readyz", [&health[..], &["ready=boolean"]].concat()),
+        ("/_debug/twilio", snapshot.to_vec()),
+        (
+            "/_debug/config",
+            vec!["service=string", "config=object", "requiredEnv=array", "requiredEnv/0=string"],
+        ),
+        (
+            "/_debug/instance",
+            vec![
+                "serviceName=string",
+                "instanceId=string",
+                "connectorCount=number",
+                "connectors/0/name=string",
+                "connectors/0/enabled=boolean",
+            ],
+        ),
+        (
+            "/_debug/connectors",
+            [&["connectors/twilio/started=boolean"][..], &within.each_ref().map(String::as_str)]
+                .concat(),
+        ),
+    ];
+    for path in PUBLIC_PATHS {
+        let (_, fields) = pages.iter().find(|(page, _)| page == path).expect("a known page");
+        let (status, body) = ask(&router, path).await;
+        assert_eq!(status, 200, "{path}");
+        for field in fields {
+            let (pointer, kind) = field.split_once('=').unwrap();
+            let found = body.pointer(&format!("/{pointer}")).map(kind_of);
+            assert_eq!(found, Some(kind), "{path} {pointer} in {body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn settings_are_shown_with_secrets_masked() {
     let (status, body) = ask(&public(options(Readiness::Ready, None)), "/_debug/config").await;
     assert_eq!(status, 200);
@@ -268,6 +326,18 @@ fn options(readiness: Readiness, debug_token: Option<&str>) -> Arc<Options> {
     let metrics = insight.metrics.clone();
     let debug_token = debug_token.map(SecretString::from);
     Arc::new(Options { debug_token, metrics, insight: Arc::new(insight), ..bare() })
+}
+
+/// JSON's word for what a value is.
+const fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
 }
 
 async fn ask(router: &Router, path: &str) -> (u16, Value) {

@@ -91,3 +91,32 @@ impl IntoResponse for Answer {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_has_the_status_and_body_of_the_table() {
+        // Source: BitBrat 0.33.3, `integration-bit.ts`, for 200, 403 and its shape of errors.
+        for (answer, status, body) in [
+            (Answer::Accepted, 200, r#"{"ok":true}"#),
+            (Answer::Ignored, 200, r#"{"ok":true}"#),
+            (Answer::Passed, 200, "{}"),
+            (Answer::InvalidSignature, 403, r#"{"error":"invalid_signature"}"#),
+            (Answer::WrongAccount, 403, r#"{"error":"wrong_account"}"#),
+            (Answer::Malformed { field: None }, 400, r#"{"error":"malformed"}"#),
+            (
+                Answer::Malformed { field: Some("MessageSid") },
+                400,
+                r#"{"error":"malformed","field":"MessageSid"}"#,
+            ),
+            (Answer::TooLarge, 413, r#"{"error":"too_large"}"#),
+            (Answer::TooSlow, 408, r#"{"error":"too_slow"}"#),
+            (Answer::WrongMethod, 405, r#"{"error":"method_not_allowed"}"#),
+            (Answer::Unavailable, 503, r#"{"error":"unavailable"}"#),
+        ] {
+            assert_eq!((answer.status().as_u16(), &*answer.body()), (status, body), "{answer:?}");
+        }
+    }
+}

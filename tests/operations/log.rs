@@ -101,6 +101,26 @@ async fn lines_have_the_platforms_keys_and_are_split_by_level() {
     rig.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platforms_format_names_lines_and_correlates_them() {
+    let rig = Rig::start(&[("LOG_LEVEL", "debug"), ("CHIMEIN_LOG_FORMAT", "bitbrat")]).await;
+    let conversation = rig.sms("one").await;
+    rig.answered(conversation, 1).await;
+    settled(&rig, conversation, 1).await;
+    let [message] = messages_of(&rig, conversation)[..] else { panic!("one message") };
+    let correlation = chimein::telemetry::log::bitbrat::correlation_id(&message.to_string());
+    let lines = rig.lines();
+    let of: Vec<&Value> =
+        lines.iter().filter(|line| line["message_sid"] == message.to_string().as_str()).collect();
+    assert_eq!(texts(&of, "correlationId"), [correlation.to_string().as_str()].into());
+    assert_eq!(texts(&of, "traceId"), [digits(&conversation.to_string()).as_str()].into());
+    let all: Vec<&Value> = lines.iter().collect();
+    let names = texts(&all, "msg");
+    assert!(names.contains("cli.serve.service_is_up"), "{names:?}");
+    assert!(names.iter().all(|name| name.contains('.') && !name.contains(' ')), "{names:?}");
+    rig.end().await;
+}
+
 /// Waits until the last reply is noted, which comes after Twilio has it.
 async fn settled(rig: &Rig, conversation: ConversationSid, count: usize) {
     let sent = || {

@@ -120,8 +120,8 @@ words! {
     RestAuth, "token or key", { "token" => Self::Token, "key" => Self::Key }
     AgentKind, "echo or http", { "echo" => Self::Echo, "http" => Self::Http }
     QueueEngine, "embedded", { "embedded" => Self::Embedded }
-    Format, "auto, text or json", {
-        "auto" => Self::Auto, "text" => Self::Text, "json" => Self::Json,
+    Format, "auto, text, json or bitbrat", {
+        "auto" => Self::Auto, "text" => Self::Text, "json" => Self::Json, "bitbrat" => Self::Bitbrat,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Log lines as JSON, with BitBrat's keys.
 //!
 //! `ts`, `service`, `level`, `severity`, `msg`, `target`, then the fields of the spans around the
-//! line and its own. A field whose name promises a secret is masked, however it got there.
+//! line and its own; the format `bitbrat` reshapes the result. A field whose name promises a secret is masked, however it got there.
 //! Source: BitBrat 0.33.3, its logger: keys, level words, and the list of masked names.
 
 use std::fmt;
@@ -17,18 +17,21 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
+use super::bitbrat;
 use crate::clock::Clock;
 
 /// Writes each event as one JSON object on a line of its own.
 pub(super) struct Lines {
     service: String,
+    is_reshaped: bool,
     clock: Clock,
     writer: BoxMakeWriter,
 }
 
 impl Lines {
-    pub(super) fn new(service: String, writer: BoxMakeWriter) -> Self {
-        Self { service, clock: Clock::start(), writer }
+    /// Makes the layer; a reshaped one writes the format `bitbrat`.
+    pub(super) fn new(service: String, is_reshaped: bool, writer: BoxMakeWriter) -> Self {
+        Self { service, is_reshaped, clock: Clock::start(), writer }
     }
 
     fn line(&self, level: Level, target: &str, spans: &[Fields], own: Fields) -> Value {
@@ -45,6 +48,9 @@ impl Lines {
             line.extend(fields.values.clone());
         }
         line.extend(own.values);
+        if self.is_reshaped {
+            bitbrat::reshape(&mut line);
+        }
         Value::Object(line)
     }
 }
@@ -205,7 +211,8 @@ mod tests {
     fn logged(work: impl FnOnce()) -> Value {
         let written = Written::default();
         let sink = written.clone();
-        let lines = Lines::new("chimein".to_owned(), BoxMakeWriter::new(move || sink.clone()));
+        let lines =
+            Lines::new("chimein".to_owned(), false, BoxMakeWriter::new(move || sink.clone()));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), work);
         let bytes = written.0.lock().unwrap().clone();
         assert!(bytes.ends_with(b"\n"));

@@ -4,6 +4,7 @@
 //! `info` up only, whatever the level: at `debug` and `trace` they print URLs and frames. Our own
 //! frames are logged at `trace` under targets `wire::*`, which must be asked for by name.
 
+pub mod bitbrat;
 mod json;
 
 use std::io::{self, IsTerminal};
@@ -86,6 +87,8 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
+    /// One JSON object a line, named as the platform BitBrat names things.
+    Bitbrat,
 }
 
 /// Where log lines go.
@@ -126,15 +129,16 @@ pub fn init(options: &Options) -> Result<(), Error> {
     let as_json = match options.format {
         Format::Auto => !is_terminal,
         Format::Text => false,
-        Format::Json => true,
+        Format::Json | Format::Bitbrat => true,
     };
     let filter = EnvFilter::builder()
         .parse(options.level.directives())
         .map_err(|source| Error::Level { source: Some(source) })?;
     let registry = tracing_subscriber::registry().with(filter);
     let writer = writer(options.stream);
+    let is_reshaped = options.format == Format::Bitbrat;
     let done = if as_json {
-        registry.with(json::Lines::new(options.service.clone(), writer)).try_init()
+        registry.with(json::Lines::new(options.service.clone(), is_reshaped, writer)).try_init()
     } else {
         let text = tracing_subscriber::fmt::layer().with_ansi(is_terminal).with_writer(writer);
         registry.with(text).try_init()
