@@ -20,6 +20,8 @@ pub struct Delivery {
 /// A job that a delivery took along.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Absorbed {
+    /// The engine's name for the job.
+    pub(super) seq: u64,
     /// Names the job.
     pub id: JobId,
     /// The position it was appended with.
@@ -120,6 +122,14 @@ impl Delivery {
             return Err(Error::Invalid { what: "a delivery absorbs at most 100 jobs at once" });
         }
         self.leased.lease.absorb(max).await
+    }
+
+    /// Lets absorbed jobs wait again, as if nobody had seen them. They go out behind this one.
+    pub fn leave(&self, jobs: &[Absorbed]) {
+        let seqs: Vec<_> = jobs.iter().map(|job| job.seq).collect();
+        if !seqs.is_empty() {
+            self.leased.lease.leave(&seqs);
+        }
     }
 
     /// Settles the job: done.

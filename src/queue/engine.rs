@@ -75,6 +75,9 @@ pub(super) trait Lease: Send + Sync {
     /// Takes the next jobs of the lane along, if they are due, under this lease. Cancel safe.
     fn absorb(&self, max: usize) -> BoxFuture<'_, Result<Vec<Absorbed>, Error>>;
 
+    /// Lets absorbed jobs wait again, unseen; does nothing if the lease is over.
+    fn leave(&self, seqs: &[u64]);
+
     /// Starts the time of the lease anew.
     fn extend(&self) -> BoxFuture<'_, Result<(), Error>>;
 

@@ -29,6 +29,7 @@
 //! the same lease and end with it, in one transaction. An acknowledgement settles all of them, a retry
 //! holds all, each with an attempt more, a dead letter is made of the first alone and the others come
 //! again; so they do when the delivery is dropped, its lease lost or the process killed.
+//! [`Delivery::leave`] lets some of them wait again, as if nobody had seen them.
 //!
 //! **Putting off.** [`Delivery::put_off`] gives all back as if nobody had seen them: no attempt is
 //! counted, nothing is recorded, and they hold back their lane until then or until [`Queue::wake`]. It

@@ -49,6 +49,24 @@ pub(super) async fn what_must_wait_is_not_absorbed(harness: impl Harness) {
     nothing_is_due(&queue).await;
 }
 
+pub(super) async fn what_is_left_again_goes_out_after_its_delivery_and_unseen(
+    harness: impl Harness,
+) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    queue.append(vec![job("a", "1"), job("a", "2"), job("a", "3")]).await.unwrap();
+    let first = next_is(&queue, "1").await;
+    let along = soon(first.absorb(9)).await.unwrap();
+    first.leave(&along[1..]);
+    first.leave(&along[1..]);
+    nothing_is_due(&queue).await;
+    first.ack().await.unwrap();
+    let third = next_is(&queue, "3").await;
+    assert_eq!((third.attempt(), third.redelivered()), (1, false));
+    third.ack().await.unwrap();
+    nothing_is_due(&queue).await;
+}
+
 pub(super) async fn a_retry_holds_what_was_absorbed(harness: impl Harness) {
     let store = harness.open().await;
     let queue = inbox(&store);

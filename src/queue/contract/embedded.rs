@@ -51,6 +51,7 @@ super::contract! {
     absorb::{
         a_delivery_absorbs_what_is_due_and_acks_it_with_its_own,
         what_must_wait_is_not_absorbed,
+        what_is_left_again_goes_out_after_its_delivery_and_unseen,
         a_retry_holds_what_was_absorbed,
         a_dead_letter_is_made_of_the_first_alone,
         a_dropped_delivery_gives_back_what_it_absorbed,

@@ -47,8 +47,8 @@ async fn load(lease: &EmbeddedLease, seqs: &[u64]) -> Result<Vec<Loaded>, Error>
 
 fn absorbed(along: Along, loaded: Loaded) -> Absorbed {
     let Loaded { id, position, appended_at, payload } = loaded;
-    let Along { attempt, redelivered, .. } = along;
-    Absorbed { id, position, appended_at, payload, attempt, redelivered }
+    let Along { seq, attempt, redelivered } = along;
+    Absorbed { seq, id, position, appended_at, payload, attempt, redelivered }
 }
 
 /// Jobs between the lanes and their consumer. Dropped, they wait again.

@@ -168,6 +168,11 @@ impl Lease for EmbeddedLease {
         absorb::absorb(self, max).boxed()
     }
 
+    fn leave(&self, seqs: &[u64]) {
+        let now = self.clock.now();
+        self.shared.dispatch(self.queue).change(|lanes| lanes.restore(now, self.lease, seqs, now));
+    }
+
     fn settle(&self, settlement: Settlement) -> BoxFuture<'_, Result<Vec<Appended>, Error>> {
         self.settle_now(settlement).boxed()
     }
