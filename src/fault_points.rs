@@ -20,6 +20,8 @@ pub enum Point {
     EventsStored,
     /// What a catch-up read found is stored, the watermark not raised yet.
     CatchUpStored,
+    /// Other messages were taken along with a turn, the agent was not asked yet.
+    MessagesAbsorbed,
     /// The agent has answered, the answer is not stored yet.
     AgentAnswered,
     /// Answer and end of the turn are stored.
@@ -36,13 +38,14 @@ pub enum Point {
 
 impl Point {
     /// All points.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::BeforeCommit,
         Self::Committed,
         Self::WebhookStored,
         Self::BotAdded,
         Self::EventsStored,
         Self::CatchUpStored,
+        Self::MessagesAbsorbed,
         Self::AgentAnswered,
         Self::TurnSettled,
         Self::SentBySocket,
@@ -61,6 +64,7 @@ impl Point {
             Self::BotAdded => "bot_added",
             Self::EventsStored => "events_stored",
             Self::CatchUpStored => "catch_up_stored",
+            Self::MessagesAbsorbed => "messages_absorbed",
             Self::AgentAnswered => "agent_answered",
             Self::TurnSettled => "turn_settled",
             Self::SentBySocket => "sent_by_socket",

@@ -99,8 +99,8 @@ pub struct Media {
 /// One inbound message, or a burst of them, waiting for an answer.
 #[derive(Clone, Debug)]
 pub struct Turn {
-    /// Never changes, whichever door saw the message and however often the agent is asked: the sid
-    /// of the turn's first message.
+    /// Never changes, whichever door saw the messages and however often the agent is asked: the sid
+    /// of the turn's last message. A turn with another message is another turn.
     pub id: MessageSid,
     /// Where it came from.
     pub thread: Thread,

@@ -1,6 +1,7 @@
 //! Builds the parts of the service from the settings and starts them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +20,8 @@ use crate::agent::http::HttpAgent;
 use crate::agent::standard_webhooks::{Secret, SecretError};
 use crate::agent::{self, Agent, later};
 use crate::config::Settings;
-use crate::config::kinds::{AgentKind, Listen};
-use crate::config::settings::Twilio;
+use crate::config::kinds::{AgentKind, Listen, TurnStrategy};
+use crate::config::settings::{self, Twilio};
 use crate::pipeline::admit::Admission;
 use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::doors::Doors;
@@ -31,10 +32,12 @@ use crate::pipeline::notes::Notes;
 use crate::pipeline::paces::Paces;
 use crate::pipeline::policy::authors::Authors;
 use crate::pipeline::policy::schedule::Schedule;
+use crate::pipeline::policy::strategy::{Burst, Strategy};
 use crate::pipeline::reconcile::Reconciler;
 use crate::pipeline::report::Reports;
 use crate::pipeline::seats::{Line, Seats};
 use crate::pipeline::send::Sends;
+use crate::pipeline::thinking::Thinking;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::worker::{self, Work};
 use crate::queue::{self, QueueName, Store};
@@ -200,6 +203,8 @@ impl Parts<'_> {
             seats: Arc::clone(seats),
             catch_up,
             admission: Admission::new(settings.turns.stale_after, turns_per_minute),
+            strategy: strategy(&settings.turns),
+            thinking: Thinking::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             notes: notes.clone(),
         };
@@ -237,7 +242,7 @@ impl Parts<'_> {
             inbox: self.store.queue(QueueName::Inbox),
             authors: Authors::new(self.identities()),
             through: Arc::default(),
-            webhook_grace: self.settings.turns.webhook_grace,
+            webhook_grace: webhook_grace(&self.settings.turns),
             notes: self.notes.clone(),
         }
     }
@@ -312,5 +317,29 @@ impl Parts<'_> {
     fn outbox(&self) -> Arc<dyn later::Outbox> {
         let outbox = self.store.queue(QueueName::Outbox);
         Arc::new(Late { outbox, clock: self.notes.clock })
+    }
+}
+
+fn strategy(settings: &settings::Turns) -> Strategy {
+    let messages_max = usize::try_from(settings.burst_max.get()).unwrap_or(usize::MAX);
+    match settings.strategy {
+        TurnStrategy::Queue => Strategy::Queue,
+        TurnStrategy::Burst => Strategy::Burst(Burst {
+            quiet: settings.quiet,
+            longest: settings.longest_wait,
+            messages_max,
+        }),
+        TurnStrategy::Supersede => Strategy::Supersede { messages_max },
+        TurnStrategy::Drop => Strategy::Drop,
+    }
+}
+
+/// How long a webhook's message waits for the socket's: a burst that is quiet for longer has waited.
+fn webhook_grace(settings: &settings::Turns) -> Duration {
+    let is_burst = settings.strategy == TurnStrategy::Burst;
+    if is_burst && settings.quiet >= settings.webhook_grace {
+        Duration::ZERO
+    } else {
+        settings.webhook_grace
     }
 }

@@ -113,6 +113,16 @@ fn check_work(reader: &mut Reader<'_>) {
         Duration::ZERO..=seconds(10),
         "is over 10s, which a person would notice",
     );
+    let quiet = MILLISECOND * 10..=minutes(1);
+    within(reader, "turns.quiet", quiet, "is not between 10ms and 1m");
+    let longest = Duration::ZERO..=minutes(5);
+    within(reader, "turns.longest_wait", longest, "is over 5m, which a person would not wait");
+    longer(
+        reader,
+        ["turns.longest_wait", "turns.quiet"],
+        "is not longer than turns.quiet, so every burst would end at its first message",
+    );
+    at_most(reader, "turns.burst_max", 99, "is over the 99 that a delivery takes along");
     longer(
         reader,
         ["queue.retention", "turns.stale_after"],

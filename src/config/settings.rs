@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::kinds::{
     AgentKind, BaseUrl, HostPart, HttpUrl, Identities, Identity, Listen, Name, QueueEngine,
-    RestAuth, Schedule, Setting, Size, SocketUrl,
+    RestAuth, Schedule, Setting, Size, SocketUrl, TurnStrategy,
 };
 use super::reader::Reader;
 use super::rules;
@@ -186,6 +186,14 @@ sections! {
     }
     /// Which messages get a turn, and when.
     Turns = "turns" {
+        /// How turns are made of messages.
+        strategy: TurnStrategy;
+        /// How long a burst must be quiet to be over.
+        quiet: Duration;
+        /// How long the first message of a burst waits.
+        longest_wait: Duration;
+        /// How many messages a turn holds.
+        burst_max: NonZeroU32;
         /// How old a message may be.
         stale_after: Duration;
         /// How long a webhook's message waits for the socket's.

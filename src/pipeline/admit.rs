@@ -51,31 +51,22 @@ impl Admission {
         Self { stale_after, turns_per_minute, guards: DashMap::new() }
     }
 
-    /// Decides about a message that is delivered for the first time.
-    pub fn admit(
-        &self,
-        thread: Thread,
-        message: &TurnMessage,
-        wall: Timestamp,
-        now: Moment,
-    ) -> Admitted {
+    /// Says why a message gets no answer, if it gets none.
+    #[must_use]
+    pub fn skips(&self, message: &TurnMessage, wall: Timestamp) -> Option<&'static str> {
         if self.is_stale(message, wall) {
-            return Admitted::Skip("stale");
+            return Some("stale");
         }
         let body = message.body.as_ref().map_or("", |body| body.reveal());
-        if keywords::is_for_the_carrier(message.author.reveal(), body) {
-            return Admitted::Skip("keyword");
-        }
-        self.guard(thread, now)
+        keywords::is_for_the_carrier(message.author.reveal(), body).then_some("keyword")
     }
 
-    /// Whether a message is too old to be answered.
-    #[must_use]
-    pub fn is_stale(&self, message: &TurnMessage, wall: Timestamp) -> bool {
+    fn is_stale(&self, message: &TurnMessage, wall: Timestamp) -> bool {
         message.created.is_some_and(|created| wall.since(created) > self.stale_after)
     }
 
-    fn guard(&self, thread: Thread, now: Moment) -> Admitted {
+    /// Decides about a turn that is taken for the first time, and counts it.
+    pub fn guard(&self, thread: Thread, now: Moment) -> Admitted {
         if self.guards.len() >= GUARDS_MAX {
             self.guards.retain(|_, watched| !watched.guard.is_idle(now));
         }
@@ -109,19 +100,20 @@ mod tests {
         let old = message("hello", WALL.before(Duration::from_secs(3601)));
         let fresh = message("hello", WALL.before(Duration::from_secs(3599)));
         let stop = message("STOP", WALL);
-        assert_eq!(admit(&admission, &old), Admitted::Skip("stale"));
-        assert_eq!(admit(&admission, &fresh), Admitted::Turn);
-        assert_eq!(admit(&admission, &stop), Admitted::Skip("keyword"));
+        assert_eq!(admission.skips(&old, WALL), Some("stale"));
+        assert_eq!(admission.skips(&fresh, WALL), None);
+        assert_eq!(admission.skips(&stop, WALL), Some("keyword"));
     }
 
     #[test]
     fn a_loop_is_reported_once_and_then_skipped() {
         let admission = Admission::new(Duration::from_secs(3600), 2);
-        let admitted: Vec<_> = (0..4).map(|_| admit(&admission, &message("hi", WALL))).collect();
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        let admitted: Vec<_> = (0..4).map(|_| admission.guard(thread, Moment::ORIGIN)).collect();
         let skip = Admitted::Skip("loop");
         assert_eq!(admitted, [Admitted::Turn, Admitted::Turn, Admitted::Loop, skip]);
         let other = Thread::Conversation(ConversationSid::from_bytes([2; 16]));
-        let elsewhere = admission.admit(other, &message("hi", WALL), WALL, Moment::ORIGIN);
+        let elsewhere = admission.guard(other, Moment::ORIGIN);
         assert_eq!(elsewhere, Admitted::Turn, "other conversations are not held up");
     }
 
@@ -132,17 +124,12 @@ mod tests {
             let mut sid = [0; 16];
             sid[..4].copy_from_slice(&n.to_be_bytes());
             let thread = Thread::Conversation(ConversationSid::from_bytes(sid));
-            admission.admit(thread, &message("hi", WALL), WALL, Moment::ORIGIN);
+            admission.guard(thread, Moment::ORIGIN);
         }
         let later = Moment::ORIGIN + Duration::from_secs(300);
         let other = Thread::Conversation(ConversationSid::from_bytes([9; 16]));
-        admission.admit(other, &message("hi", WALL), WALL, later);
+        admission.guard(other, later);
         assert_eq!(admission.guards.len(), 1);
-    }
-
-    fn admit(admission: &Admission, message: &TurnMessage) -> Admitted {
-        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
-        admission.admit(thread, message, WALL, Moment::ORIGIN)
     }
 
     fn message(body: &str, created: Timestamp) -> TurnMessage {

@@ -33,6 +33,7 @@ pub mod seats;
 pub mod send;
 mod settle;
 pub mod status;
+pub mod thinking;
 pub mod through;
 pub mod turn;
 pub mod worker;

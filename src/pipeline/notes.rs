@@ -77,6 +77,7 @@ impl Tally {
             | Stage::TurnStarted
             | Stage::ReplySent { .. }
             | Stage::ReplyVisible { .. }
+            | Stage::Bundled { .. }
             | Stage::Skipped { .. } => {}
         }
     }

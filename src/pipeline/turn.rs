@@ -6,6 +6,7 @@
 //! under the same id, and its replies keep their ids, so nothing is said twice.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,15 +20,22 @@ use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::outbound;
 use crate::pipeline::policy::schedule::Schedule;
+use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::record::Inbound;
 use crate::pipeline::seats::Seats;
 use crate::pipeline::settle;
+use crate::pipeline::thinking::Thinking;
+use crate::pipeline::turn::set::{Member, Set};
 use crate::pipeline::worker::Work;
-use crate::queue::{Cause, Delivery, QueueName};
+use crate::queue::{self, Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::{self, TurnOutcome};
 use crate::telemetry::trace::Way;
+use crate::twilio::sid::MessageSid;
+
+mod gather;
+mod set;
 
 /// How often the typing sign is renewed. Twilio shows it for about five seconds.
 /// Source: Conversations protocol notes, section 4 "Typing", `typing_timeout`.
@@ -43,6 +51,10 @@ pub struct Turns {
     pub catch_up: CatchUp,
     /// Which messages get a turn.
     pub admission: Admission,
+    /// Which messages make a turn together.
+    pub strategy: Strategy,
+    /// When the agent was busy with whom.
+    pub thinking: Thinking,
     /// When a failed turn is tried again.
     pub schedule: Schedule,
     /// Where the stages are noted.
@@ -60,30 +72,28 @@ impl Work for Turns {
             };
         Way::of_message(thread.conversation(), message.sid, message.index).record();
         let Some(delivery) = self.in_order(delivery, thread, &message).await else { return };
-        match self.admit(&delivery, thread, &message) {
-            Admitted::Turn => {}
-            Admitted::Skip(reason) => return self.skip(delivery, thread, &message, reason).await,
-            Admitted::Loop => return self.cut(delivery, thread, &message).await,
+        if let Some(reason) = self.skips(&delivery, thread, &message) {
+            return self.skip(delivery, thread, &message, reason).await;
         }
-        let turn = Turn {
-            id: message.sid,
-            thread,
-            identity: self.identity_in(thread),
-            messages: vec![message],
-            attempt: delivery.attempt(),
+        let own = Member::own(message, delivery.appended_at(), delivery.redelivered());
+        let mut set = Set::new(own);
+        let Some(delivery) = self.gather(delivery, thread, &mut set).await else { return };
+        // A turn that comes again was admitted before.
+        let admitted = if delivery.redelivered() {
+            Admitted::Turn
+        } else {
+            self.admission.guard(thread, self.notes.clock.now())
         };
-        self.notes.stage(thread, Some(turn.id), Stage::TurnStarted);
-        let start = self.notes.clock.now();
-        let answer = tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
-            answer = self.agent.take(&turn) => answer,
-            never = self.show_typing(thread) => match never {},
-        };
-        match answer {
-            Ok(answer) => self.finish(delivery, &turn, answer, start).await,
-            Err(error) => self.fail(delivery, &turn, &error).await,
+        match admitted {
+            Admitted::Turn => self.take(delivery, thread, set, stop).await,
+            Admitted::Skip(reason) => {
+                self.skip_all(thread, &mut set, reason);
+                settle::report(Self::QUEUE, delivery.ack().await);
+            }
+            Admitted::Loop => {
+                delivery.leave(&set.keep_own());
+                self.cut(delivery, thread).await;
+            }
         }
     }
 }
@@ -120,17 +130,22 @@ impl Turns {
         Some(delivery)
     }
 
-    fn admit(&self, delivery: &Delivery, thread: Thread, message: &TurnMessage) -> Admitted {
-        let clock = &self.notes.clock;
+    /// Says why the delivery's own message gets no answer, if it gets none.
+    fn skips(
+        &self,
+        delivery: &Delivery,
+        thread: Thread,
+        message: &TurnMessage,
+    ) -> Option<&'static str> {
         if thread.conversation().is_some_and(|conversation| self.seats.is_paused(conversation)) {
-            return Admitted::Skip("paused");
+            return Some("paused");
         }
-        if delivery.redelivered() {
-            // It was admitted before; only its age may have changed that.
-            let is_stale = self.admission.is_stale(message, clock.wall());
-            return if is_stale { Admitted::Skip("stale") } else { Admitted::Turn };
+        if self.strategy == Strategy::Drop
+            && self.thinking.covers(thread, message.sid, delivery.appended_at())
+        {
+            return Some("busy");
         }
-        self.admission.admit(thread, message, clock.wall(), clock.now())
+        self.admission.skips(message, self.notes.clock.wall())
     }
 
     async fn skip(
@@ -140,21 +155,128 @@ impl Turns {
         message: &TurnMessage,
         reason: &'static str,
     ) {
+        self.note_skipped(thread, message, reason);
+        settle::report(Self::QUEUE, delivery.ack().await);
+    }
+
+    fn skip_all(&self, thread: Thread, set: &mut Set, reason: &'static str) {
+        for member in set.iter_mut() {
+            self.note_skipped(thread, &member.message, reason);
+        }
+    }
+
+    fn note_skipped(&self, thread: Thread, message: &TurnMessage, reason: &'static str) {
         self.notes.stage(thread, Some(message.sid), Stage::Skipped { reason });
         let is_stale = reason == "stale";
         self.notes.metrics.turn(if is_stale { TurnOutcome::Stale } else { TurnOutcome::Skipped });
         tracing::info!(message_sid = %message.sid, conversation_sid = %thread, reason,
             "message gets no turn");
-        settle::report(Self::QUEUE, delivery.ack().await);
     }
 
-    async fn cut(&self, delivery: Delivery, thread: Thread, message: &TurnMessage) {
-        tracing::error!(message_sid = %message.sid, conversation_sid = %thread,
+    /// Gives the set to the agent, with what comes meanwhile if that supersedes it.
+    async fn take(
+        &self,
+        delivery: Delivery,
+        thread: Thread,
+        mut set: Set,
+        stop: &CancellationToken,
+    ) {
+        loop {
+            self.leave_out(thread, &mut set);
+            let messages = set.messages();
+            let Some(id) = messages.last().map(|message| message.sid) else {
+                return settle::report(Self::QUEUE, delivery.ack().await);
+            };
+            let (identity, attempt) = (self.identity_in(thread), delivery.attempt());
+            let turn = Turn { id, thread, identity, messages, attempt };
+            for message in &turn.messages {
+                self.notes.stage(thread, Some(message.sid), Stage::TurnStarted);
+            }
+            let start = self.notes.clock.now();
+            self.thinking.begin(thread, id, self.notes.clock.wall());
+            match self.think(&delivery, &turn, &mut set, stop).await {
+                Thought::Answer(answer) => {
+                    return self.finish(delivery, &turn, answer, start).await;
+                }
+                Thought::Failure(error) => return self.fail(delivery, &turn, &error).await,
+                Thought::Stopped => return,
+                Thought::Lost(lost) => {
+                    self.thinking.end(thread, self.notes.clock.wall());
+                    return settle::lost(Self::QUEUE, &lost);
+                }
+                Thought::Superseded => {
+                    self.notes.metrics.turn(TurnOutcome::Superseded);
+                    tracing::debug!(message_sid = %id, conversation_sid = %thread,
+                        "a new message ends the thinking; another turn has both");
+                }
+            }
+        }
+    }
+
+    /// Marks the messages of a set that get no answer.
+    fn leave_out(&self, thread: Thread, set: &mut Set) {
+        let wall = self.notes.clock.wall();
+        for member in set.iter_mut().filter(|member| !member.is_skipped) {
+            if let Some(reason) = self.admission.skips(&member.message, wall) {
+                member.is_skipped = true;
+                // A keyword was noted the first time; one grows stale at any time.
+                if !member.redelivered || reason == "stale" {
+                    self.note_skipped(thread, &member.message, reason);
+                }
+            }
+        }
+    }
+
+    async fn think(
+        &self,
+        delivery: &Delivery,
+        turn: &Turn,
+        set: &mut Set,
+        stop: &CancellationToken,
+    ) -> Thought {
+        let mut answer = self.agent.take(turn);
+        let (mut lost, mut typing) =
+            (pin!(delivery.keep_alive()), pin!(self.show_typing(turn.thread)));
+        let messages_max = match self.strategy {
+            Strategy::Supersede { messages_max } => messages_max,
+            Strategy::Queue | Strategy::Burst(_) | Strategy::Drop => 0,
+        };
+        let mut may_grow = true;
+        loop {
+            let has_room = may_grow && set.len() < messages_max;
+            let grew = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Thought::Stopped,
+                lost = &mut lost => return Thought::Lost(lost),
+                answer = &mut answer => return answer.map_or_else(Thought::Failure, Thought::Answer),
+                never = &mut typing => match never {},
+                grew = delivery.lane_grew(), if has_room => grew,
+            };
+            let came = match grew {
+                Ok(()) => self.take_along(delivery, turn.thread, set, messages_max).await,
+                Err(error) => Err(error),
+            };
+            match came {
+                Ok(true) => {
+                    self.leave_out(turn.thread, set);
+                    if set.messages().len() > turn.messages.len() {
+                        return Thought::Superseded;
+                    }
+                }
+                // It has to wait for a turn of its own; nobody is to spin on it.
+                Ok(false) => may_grow = false,
+                Err(error) => return Thought::Lost(error),
+            }
+        }
+    }
+
+    async fn cut(&self, delivery: Delivery, thread: Thread) {
+        tracing::error!(message_sid = %own_message(&delivery), conversation_sid = %thread,
             "conversation looks like a loop between two bots; it gets no turns until it slows down");
         let cause = Cause::new("loop").with_detail(
             "more turns in a minute than guard.turns_per_minute; redrive it if a person wrote it",
         );
-        self.bury(delivery, thread, message, "loop", cause).await;
+        self.bury(delivery, thread, "loop", cause).await;
     }
 
     fn identity_in(&self, thread: Thread) -> String {
@@ -179,6 +301,7 @@ impl Turns {
 
     async fn finish(&self, delivery: Delivery, turn: &Turn, answer: Answer, start: Moment) {
         self.notes.metrics.agent(self.notes.clock.now().since(start));
+        self.thinking.end(turn.thread, self.notes.clock.wall());
         let replies = match answer {
             Answer::Replies(replies) => replies,
             Answer::Later => {
@@ -202,6 +325,10 @@ impl Turns {
             self.notes.metrics.turn(outcome);
             let stage = Stage::AgentAnswered { replies: count };
             self.notes.stage(turn.thread, Some(turn.id), stage);
+            for message in turn.messages.iter().filter(|message| message.sid != turn.id) {
+                let stage = Stage::Bundled { turn: turn.id };
+                self.notes.stage(turn.thread, Some(message.sid), stage);
+            }
         }
         settle::report(Self::QUEUE, settled);
     }
@@ -226,24 +353,37 @@ impl Turns {
             tracing::error!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
                 error = %Chain(error),
                 "agent gave no answer; the message is a dead letter");
-            self.bury(delivery, turn.thread, &turn.messages[0], reason(error), cause).await;
+            self.bury(delivery, turn.thread, reason(error), cause).await;
         }
     }
 
-    async fn bury(
-        &self,
-        delivery: Delivery,
-        thread: Thread,
-        message: &TurnMessage,
-        reason: &'static str,
-        cause: Cause,
-    ) {
+    async fn bury(&self, delivery: Delivery, thread: Thread, reason: &'static str, cause: Cause) {
+        self.thinking.end(thread, self.notes.clock.wall());
         let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason, code: None };
-        self.notes.stage(thread, Some(message.sid), stage);
+        self.notes.stage(thread, Some(own_message(&delivery)), stage);
         self.notes.metrics.turn(TurnOutcome::Dead);
         self.notes.metrics.dead_letter(labels::Queue::Inbox);
         settle::report(Self::QUEUE, delivery.dead(cause).await);
     }
+}
+
+/// How the thinking about a turn ended.
+enum Thought {
+    /// With an answer.
+    Answer(Answer),
+    /// Without one.
+    Failure(Error),
+    /// The set has grown; another turn is due.
+    Superseded,
+    /// The service stops.
+    Stopped,
+    /// The delivery is somebody else's.
+    Lost(queue::Error),
+}
+
+/// The message that a delivery of the inbox is about: their ids are the same bytes.
+fn own_message(delivery: &Delivery) -> MessageSid {
+    MessageSid::from_bytes(*delivery.id().as_bytes())
 }
 
 /// The word for an agent's failure in causes and in the journal.

@@ -73,6 +73,11 @@ pub enum Stage {
         /// The reply's own sid.
         reply: MessageSid,
     },
+    /// The message was answered in a turn with others.
+    Bundled {
+        /// The turn: its last message.
+        turn: MessageSid,
+    },
     /// The message gets no turn.
     Skipped {
         /// Why not, one of a closed set of words.
@@ -104,6 +109,7 @@ impl Stage {
             Self::AgentAnswered { .. } => "agent_answered",
             Self::ReplySent { .. } => "reply_sent",
             Self::ReplyVisible { .. } => "reply_visible",
+            Self::Bundled { .. } => "bundled",
             Self::Skipped { .. } => "skipped",
             Self::Dead { .. } => "dead",
         }

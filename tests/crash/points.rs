@@ -19,7 +19,7 @@ async fn a_kill_at_each_fault_point_loses_nothing_and_repeats_nothing() {
     let mut rig = Rig::start(&[]).await;
     for point in Point::ALL {
         match point {
-            Point::CatchUpStored | Point::SentByRest => {}
+            Point::CatchUpStored | Point::SentByRest | Point::MessagesAbsorbed => {}
             Point::ReplyFound => {
                 rig.die_at(Point::SentBySocket, 1).await;
                 rig.die_restarting_at(point).await;
@@ -47,6 +47,23 @@ async fn without_a_socket_a_kill_loses_nothing_either() {
     let mut rig = Rig::start(&[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
     for point in [Point::CatchUpStored, Point::SentByRest, Point::AgentAnswered] {
         rig.die_at(point, 1).await;
+        rig.expect_kept(point.as_str()).await;
+    }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_of_several_messages_survives_a_kill_as_one_of_one_does() {
+    let burst = [("CHIMEIN_TURNS_STRATEGY", "burst"), ("CHIMEIN_TURNS_QUIET", "500ms")];
+    let mut rig = Rig::start(&burst).await;
+    for point in [Point::MessagesAbsorbed, Point::AgentAnswered, Point::TurnSettled] {
+        rig.die_at(point, 1).await;
+        rig.expect_kept(point.as_str()).await;
+    }
+    rig.end().await;
+    let mut rig = Rig::start(&[("CHIMEIN_TURNS_STRATEGY", "supersede")]).await;
+    for point in [Point::MessagesAbsorbed, Point::AgentAnswered, Point::TurnSettled] {
+        rig.die_if_reached(point, 1).await;
         rig.expect_kept(point.as_str()).await;
     }
     rig.end().await;

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod agent;
 mod doors;
 mod groups;
 mod outages;
 mod rig;
 mod sending;
+mod strategies;
 mod turns;

@@ -1,17 +1,11 @@
 //! What the agent is asked, and what becomes of its answers.
 
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::response::IntoResponse;
 use chimein::emulator::record::Happening;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
+use crate::agent::Agent;
 use crate::rig::{PHONE, Rig};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -113,68 +107,6 @@ async fn a_long_reply_reaches_a_phone_in_parts() {
     assert!(parts.iter().all(|part| part.len() <= 1600));
     assert_eq!(parts.join(" "), text);
     rig.end().await;
-}
-
-type AnswerTurn = dyn Fn(&Value, usize) -> Response + Send + Sync;
-type Asked = Arc<Mutex<Vec<Value>>>;
-
-#[derive(Clone)]
-struct Shared {
-    asked: Asked,
-    held: Arc<tokio::sync::Mutex<()>>,
-    answer: Arc<AnswerTurn>,
-}
-
-/// An agent behind HTTP that keeps what it was asked; gone when dropped.
-struct Agent {
-    shared: Shared,
-    url: String,
-    server: JoinHandle<()>,
-}
-
-impl Agent {
-    /// Answers with a function of the turn and of how often it was asked before.
-    async fn start(answer: impl Fn(&Value, usize) -> Response + Send + Sync + 'static) -> Self {
-        let shared =
-            Shared { asked: Asked::default(), held: Arc::default(), answer: Arc::new(answer) };
-        let router = Router::new().route("/", post(answer_turn)).with_state(shared.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { shared, url, server }
-    }
-
-    async fn rig(&self) -> Rig {
-        Rig::start(&[("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", &self.url)]).await
-    }
-
-    fn asked(&self) -> Vec<Value> {
-        self.shared.asked.lock().unwrap().clone()
-    }
-
-    /// Holds every answer back until the guard is dropped.
-    fn hold(&self) -> tokio::sync::OwnedMutexGuard<()> {
-        Arc::clone(&self.shared.held).try_lock_owned().unwrap()
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-async fn answer_turn(
-    State(shared): State<Shared>,
-    axum::Json(turn): axum::Json<Value>,
-) -> Response {
-    drop(shared.held.lock().await);
-    let before = {
-        let mut asked = shared.asked.lock().unwrap();
-        asked.push(turn.clone());
-        asked.iter().filter(|known| known["id"] == turn["id"]).count() - 1
-    };
-    (shared.answer)(&turn, before)
 }
 
 fn body_of(turn: &Value) -> &str {

@@ -105,6 +105,19 @@ pub enum AgentKind {
     Http,
 }
 
+/// How turns are made of messages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TurnStrategy {
+    /// One turn for each message, in order.
+    Queue,
+    /// One turn for messages that come close together.
+    Burst,
+    /// A new message ends the thinking and joins those before it.
+    Supersede,
+    /// What comes while the agent thinks gets no turn.
+    Drop,
+}
+
 /// What keeps the queues.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum QueueEngine {
@@ -119,6 +132,10 @@ words! {
     }
     RestAuth, "token or key", { "token" => Self::Token, "key" => Self::Key }
     AgentKind, "echo or http", { "echo" => Self::Echo, "http" => Self::Http }
+    TurnStrategy, "queue, burst, supersede or drop", {
+        "queue" => Self::Queue, "burst" => Self::Burst,
+        "supersede" => Self::Supersede, "drop" => Self::Drop,
+    }
     QueueEngine, "embedded", { "embedded" => Self::Embedded }
     Format, "auto, text, json or bitbrat", {
         "auto" => Self::Auto, "text" => Self::Text, "json" => Self::Json, "bitbrat" => Self::Bitbrat,

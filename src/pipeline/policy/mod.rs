@@ -10,3 +10,4 @@ pub mod pace;
 pub mod schedule;
 pub mod search;
 pub mod split;
+pub mod strategy;

@@ -78,6 +78,8 @@ words! {
         Skipped = "skipped",
         /// The message was too old to be answered.
         Stale = "stale",
+        /// A new message ended the thinking; another turn has its messages.
+        Superseded = "superseded",
         /// It will be tried again.
         Retried = "retried",
         /// It failed for good.
