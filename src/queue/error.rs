@@ -94,6 +94,29 @@ pub enum Error {
         /// The newest format known here.
         known: i64,
     },
+    /// The NATS server does not answer or refuses; what was asked may have been done or not.
+    #[error("cannot {doing} {stream}: check that the NATS server runs and is reached")]
+    Away {
+        /// What was being done.
+        doing: &'static str,
+        /// The stream or bucket.
+        stream: String,
+        /// The client's own error.
+        #[source]
+        source: Source,
+    },
+    /// The NATS server or what it holds does not fit.
+    #[error("cannot use {what}: {setting} is {found}, wanted {wanted}")]
+    Unfit {
+        /// The server, stream or bucket.
+        what: String,
+        /// What about it.
+        setting: &'static str,
+        /// As it is.
+        found: String,
+        /// As it has to be, and how to make it so.
+        wanted: String,
+    },
     /// Anything else that the storage reports.
     #[error("cannot {doing} {path}")]
     Storage {
@@ -121,7 +144,8 @@ impl Error {
     #[must_use]
     pub const fn retry(&self) -> Retry {
         match self {
-            Self::Full { .. }
+            Self::Away { .. }
+            | Self::Full { .. }
             | Self::Locked { .. }
             | Self::NotWritable { .. }
             | Self::Storage { .. } => Retry::Backoff,
@@ -131,6 +155,7 @@ impl Error {
             | Self::NoDeadLetter { .. }
             | Self::Corrupt { .. }
             | Self::InUse { .. }
+            | Self::Unfit { .. }
             | Self::Newer { .. } => Retry::No,
         }
     }

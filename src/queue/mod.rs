@@ -77,6 +77,8 @@ pub mod embedded;
 mod engine;
 mod error;
 mod inspect;
+#[cfg(feature = "nats")]
+pub mod jetstream;
 mod job;
 mod lanes;
 mod store;

@@ -33,6 +33,29 @@ impl Store {
         Ok(Self { engine: Arc::new(Embedded::open(options)?) })
     }
 
+    /// Opens the engine on NATS `JetStream`; makes its streams and bucket if they are not there.
+    ///
+    /// Jobs are stored at once and delivered as far as `holdings` gives partitions to this process.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unfit`] if server, streams or bucket are not as they have to be, [`Error::Away`] if the
+    /// server does not answer.
+    #[cfg(feature = "nats")]
+    pub async fn open_jetstream(
+        options: super::jetstream::Options,
+        holdings: impl super::jetstream::Holdings,
+    ) -> Result<Self, Error> {
+        let engine = super::jetstream::JetStream::open(options, Box::new(holdings)).await?;
+        Ok(Self::on(engine))
+    }
+
+    /// Wraps an opened engine.
+    #[cfg(feature = "nats")]
+    pub(super) fn on(engine: impl Engine) -> Self {
+        Self { engine: Arc::new(engine) }
+    }
+
     /// Gives one of the queues.
     #[must_use]
     pub fn queue(&self, name: QueueName) -> Queue {

@@ -33,6 +33,7 @@ pub const FIELDS: &[Field] = &[
     field("message_sid", "the message it is about (IM…)"),
     field("outcome", "how it ended, one of a closed set of words"),
     field("participant_sid", "the participant it is about (MB…)"),
+    field("partition", "a partition of the queue on NATS, counted from 0"),
     field("path", "a file's path, or the path of a URL"),
     field("queue", "the queue it is about: joins, inbox, outbox or reports"),
     field("queue_depth", "jobs waiting in the queue"),

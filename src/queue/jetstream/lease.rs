@@ -1,0 +1,235 @@
+//! The right to settle one delivery and what it absorbed.
+//!
+//! Three fences: the lease of this process's own lanes, the claim on the partition, and the sequence of
+//! the record at the server, which alone holds against everybody. A settlement whose outcome stays
+//! unknown leaves its jobs in doubt; they come again about a second later and are looked at then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::book::Name;
+use super::deliver;
+use super::dispatch::Grown;
+use super::holding::Holding;
+use super::record::{Moved, State, Work};
+use super::shared::Shared;
+use crate::clock::{Moment, Timestamp};
+use crate::queue::engine::{Lease, Settlement};
+use crate::queue::lanes::{BegunJob, LeaseId, Lost};
+use crate::queue::{Absorbed, Appended, Cause, Error};
+
+/// How long jobs are held back whose settlement could not be stored.
+const HOLD_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// The lease of one delivered job.
+pub(super) struct JetLease {
+    pub(super) shared: Arc<Shared>,
+    pub(super) holding: Arc<Holding>,
+    pub(super) name: Name,
+    pub(super) lease: LeaseId,
+}
+
+/// One job of a settlement, with its deliveries so far.
+#[derive(Clone, Copy)]
+struct Settling {
+    name: Name,
+    attempts: u32,
+}
+
+/// What the lanes hear at the end of a settlement.
+enum End {
+    Finish,
+    FinishFirst,
+    Hold(Moment),
+}
+
+impl JetLease {
+    pub(super) const fn lost(&self) -> Error {
+        Error::LeaseLost { id: self.name.1 }
+    }
+
+    async fn settle_now(&self, settlement: Settlement) -> Result<Vec<Appended>, Error> {
+        let Self { shared, holding, name, lease } = self;
+        let _call = shared.call()?;
+        let (now, at) = (shared.clock.now(), shared.clock.wall());
+        if !holding.is_held() {
+            return Err(self.lost());
+        }
+        let dispatch = shared.dispatch(name.0);
+        if let Settlement::PutOff(delay) = settlement {
+            let put_off = dispatch.change(holding, |lanes| lanes.put_off(now, *lease, now + delay));
+            return put_off.unwrap_or(Err(Lost)).map(|()| Vec::new()).map_err(|Lost| self.lost());
+        }
+        let begun = dispatch.look(holding, |lanes| lanes.begin(now, *lease));
+        let begun = begun.unwrap_or(Err(Lost)).map_err(|Lost| self.lost())?;
+        let first = Settling { name: *name, attempts: begun.first.attempts };
+        let along = self.along(&begun.absorbed);
+        let names = std::iter::once(first).chain(along.iter().copied()).map(|job| job.name);
+        let mut undo = Undo { lease: self, names: names.collect(), armed: true };
+        let (answers, end) = match settlement {
+            Settlement::Ack(appends) => {
+                let along = along.iter().map(|job| job.name.1).collect();
+                (self.ack(Moved { appends, along }).await?, End::Finish)
+            }
+            Settlement::Retry(delay, cause) => {
+                self.retry(&[&[first], &*along].concat(), (delay, &cause), at).await?;
+                (Vec::new(), End::Hold(now + delay))
+            }
+            Settlement::Dead(cause) => {
+                self.bury(first, &cause, at).await?;
+                (Vec::new(), End::FinishFirst)
+            }
+            Settlement::PutOff(_) => (Vec::new(), End::Hold(now)),
+        };
+        undo.armed = false;
+        let now = shared.clock.now();
+        dispatch.change(holding, |lanes| match end {
+            End::Finish => lanes.finish(now, *lease),
+            End::FinishFirst => lanes.finish_first(now, *lease),
+            End::Hold(until) => lanes.hold(now, *lease, until),
+        });
+        Ok(answers)
+    }
+
+    /// Settles for good, and carries out what that brings.
+    async fn ack(&self, moved: Moved) -> Result<Vec<Appended>, Error> {
+        let Self { shared, holding, name, .. } = self;
+        let is_plain = moved.appends.is_empty() && moved.along.is_empty();
+        let state = if is_plain { State::Done } else { State::Moved(moved) };
+        holding.book().begin(*name);
+        let exchanged = shared.exchange(holding, *name, |_| state.clone()).await?;
+        let (rev, record) = exchanged.ok_or_else(|| self.lost())?;
+        let completed = shared.complete(holding, *name, (rev, &record)).await?;
+        self.settled(completed.rev);
+        shared.read_back_all(completed.newest).await;
+        Ok(completed.answers)
+    }
+
+    /// Notes an attempt in vain with every job. Only the first must succeed: what is not noted of the
+    /// others is a count.
+    async fn retry(
+        &self,
+        jobs: &[Settling],
+        (delay, cause): (Duration, &Cause),
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let Self { shared, holding, .. } = self;
+        for (nth, &Settling { name, attempts }) in jobs.iter().enumerate() {
+            holding.book().begin(name);
+            let again = |work: &Work| {
+                let work = work.failed(at, cause);
+                State::Open(Work { attempts, not_before: Some(at + delay), ..work })
+            };
+            match shared.exchange(holding, name, again).await? {
+                Some((rev, record)) => {
+                    let later = holding.book().rewritten(name, rev, record);
+                    later.and_then(|effect| shared.apply(holding, effect));
+                }
+                None if nth == 0 => return Err(self.lost()),
+                None => holding.book().unknown(name),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the first job a dead letter.
+    async fn bury(&self, first: Settling, cause: &Cause, at: Timestamp) -> Result<(), Error> {
+        let Self { shared, holding, name, .. } = self;
+        let dead = |work: &Work| {
+            State::Dead(Work { attempts: first.attempts, ..work.failed(at, cause) }, at)
+        };
+        holding.book().begin(*name);
+        let exchanged = shared.exchange(holding, *name, dead).await?;
+        let (rev, record) = exchanged.ok_or_else(|| self.lost())?;
+        shared.complete(holding, *name, (rev, &record)).await?;
+        self.settled(rev);
+        Ok(())
+    }
+
+    fn settled(&self, rev: u64) {
+        let later = self.holding.book().settled(self.name, rev);
+        later.and_then(|effect| self.shared.apply(&self.holding, effect));
+    }
+
+    fn along(&self, absorbed: &[BegunJob]) -> Vec<Settling> {
+        let book = self.holding.book();
+        let of = |job: &BegunJob| {
+            let name = book.of_born(job.seq)?.name;
+            Some(Settling { name, attempts: job.attempts })
+        };
+        absorbed.iter().filter_map(of).collect()
+    }
+}
+
+impl Lease for JetLease {
+    fn absorb(&self, max: usize) -> BoxFuture<'_, Result<Vec<Absorbed>, Error>> {
+        deliver::absorb(self, max).boxed()
+    }
+
+    fn leave(&self, seqs: &[u64]) {
+        let Self { shared, holding, name, lease } = self;
+        let now = shared.clock.now();
+        shared.dispatch(name.0).change(holding, |lanes| lanes.restore(now, *lease, seqs, now));
+    }
+
+    fn settle(&self, settlement: Settlement) -> BoxFuture<'_, Result<Vec<Appended>, Error>> {
+        self.settle_now(settlement).boxed()
+    }
+
+    fn extend(&self) -> BoxFuture<'_, Result<(), Error>> {
+        let Self { shared, holding, name, lease } = self;
+        let extended = shared
+            .dispatch(name.0)
+            .change(holding, |lanes| lanes.extend(shared.clock.now(), *lease, shared.lease_time));
+        let is_held = extended.unwrap_or(Err(Lost)).is_ok() && holding.is_held();
+        std::future::ready(if is_held { Ok(()) } else { Err(self.lost()) }).boxed()
+    }
+
+    fn grown(&self) -> BoxFuture<'_, Result<(), Error>> {
+        async {
+            let Self { shared, holding, name, lease } = self;
+            let dispatch = shared.dispatch(name.0);
+            let grown = dispatch.grown(shared.clock, (holding, *lease), &shared.closed).await;
+            grown.map_err(|why| match why {
+                Grown::Lost => self.lost(),
+                Grown::Closed => Error::Closed,
+            })
+        }
+        .boxed()
+    }
+
+    fn is_overtaken(&self) -> bool {
+        let Self { shared, holding, name, lease } = self;
+        let overtaken = shared.dispatch(name.0).look(holding, |lanes| lanes.is_overtaken(*lease));
+        overtaken.unwrap_or(false)
+    }
+
+    fn give_back(&self) {
+        let Self { shared, holding, name, lease } = self;
+        let now = shared.clock.now();
+        shared.dispatch(name.0).change(holding, |lanes| lanes.give_back(now, *lease));
+    }
+}
+
+/// Leaves the jobs in doubt if their settlement fails or their consumer goes away in the middle.
+struct Undo<'a> {
+    lease: &'a JetLease,
+    names: Vec<Name>,
+    armed: bool,
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            let JetLease { shared, holding, name, lease } = self.lease;
+            let now = shared.clock.now();
+            self.names.iter().for_each(|&name| holding.book().unknown(name));
+            shared.dispatch(name.0).change(holding, |lanes| {
+                lanes.hold(now, *lease, now + HOLD_AFTER_FAILURE);
+            });
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Marks in their bucket, and the floors of partitions beside them: numbers that only rise.
+//!
+//! A raised mark is visible in this process at once and written with the next tick. Writing is a
+//! compare-and-set, so that an instance that comes late lowers nothing. I/O; reads no clock.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_nats::jetstream::kv::{CreateErrorKind, Store, UpdateErrorKind};
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::log::away;
+use super::names;
+use super::shared::RACES_MAX;
+use crate::queue::Error;
+
+/// How many marks wait for the next tick; past it, whoever raises one more waits for a flush.
+pub(super) const DIRTY_MAX: usize = 20_000;
+
+/// How many marks are written at a time.
+const WRITES_AT_ONCE: usize = 32;
+
+/// The bucket, and what is not in it yet.
+pub(super) struct MarkBucket {
+    bucket: Store,
+    dirty: Mutex<HashMap<String, u64>>,
+}
+
+impl MarkBucket {
+    pub(super) fn new(bucket: Store) -> Self {
+        Self { bucket, dirty: Mutex::default() }
+    }
+
+    /// Raises a mark and says how many wait.
+    pub(super) fn raise(&self, name: String, value: u64) -> usize {
+        let mut dirty = self.dirty();
+        let mark = dirty.entry(name).or_insert(value);
+        *mark = value.max(*mark);
+        dirty.len()
+    }
+
+    /// Reads a mark.
+    pub(super) async fn read(&self, name: &str) -> Result<Option<u64>, Error> {
+        let here = self.dirty().get(name).copied();
+        let stored = self.stored(&names::mark(name)).await?.map(|(value, _)| value);
+        Ok(here.max(stored))
+    }
+
+    /// Writes what waits. Marks stay readable here until they are there.
+    pub(super) async fn flush(&self) -> Result<(), Error> {
+        let written: Vec<_> =
+            self.dirty().iter().map(|(name, &value)| (name.clone(), value)).collect();
+        futures::stream::iter(written)
+            .map(|(name, value)| async move {
+                self.write(&names::mark(&name), value).await?;
+                let mut dirty = self.dirty();
+                if dirty.get(&name) == Some(&value) {
+                    dirty.remove(&name);
+                }
+                Ok(())
+            })
+            .buffer_unordered(WRITES_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// Reads the floor of a partition.
+    pub(super) async fn floor(&self, created: i64, partition: u16) -> Result<u64, Error> {
+        let stored = self.stored(&names::floor(created, partition)).await?;
+        Ok(stored.map_or(0, |(floor, _)| floor))
+    }
+
+    /// Raises the floor of a partition.
+    pub(super) async fn raise_floor(
+        &self,
+        (created, partition): (i64, u16),
+        floor: u64,
+    ) -> Result<(), Error> {
+        self.write(&names::floor(created, partition), floor).await
+    }
+
+    /// Raises a number in the bucket.
+    async fn write(&self, key: &str, value: u64) -> Result<(), Error> {
+        for _ in 0..RACES_MAX {
+            let text = value.to_string().into();
+            match self.stored(key).await? {
+                Some((stored, _)) if stored >= value => return Ok(()),
+                Some((_, revision)) => match self.bucket.update(key, text, revision).await {
+                    Ok(_) => return Ok(()),
+                    Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => {}
+                    Err(error) => return Err(self.away("write to", error)),
+                },
+                None => match self.bucket.create(key, text).await {
+                    Ok(_) => return Ok(()),
+                    Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
+                    Err(error) => return Err(self.away("write to", error)),
+                },
+            }
+        }
+        // Others raise it all the time; the next tick tries again.
+        Ok(())
+    }
+
+    async fn stored(&self, key: &str) -> Result<Option<(u64, u64)>, Error> {
+        let entry = self.bucket.entry(key).await.map_err(|error| self.away("read", error))?;
+        let value = |bytes: &[u8]| std::str::from_utf8(bytes).ok()?.parse().ok();
+        Ok(entry.map(|entry| (value(&entry.value).unwrap_or(0), entry.revision)))
+    }
+
+    fn away(
+        &self,
+        doing: &'static str,
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
+        away(doing, &self.bucket.name, error)
+    }
+
+    fn dirty(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.dirty.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

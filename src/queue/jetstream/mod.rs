@@ -1,0 +1,312 @@
+//! The engine on NATS `JetStream`: several processes, one queue.
+//!
+//! A job is one subject of a stream that keeps each subject's newest message, so that every change of a
+//! job is a message that the server stores only if the one before it is still the newest. That exchange
+//! is the fence, and appending is the exchange of nothing for a job.
+//!
+//! Keys are shared out over partitions. [`Holdings`] says which of them this process works on; only
+//! their jobs go out here, in the order of `Lanes`, which are built by reading the partition's part of
+//! the stream. Leases live in memory, so they end with the holding. Anybody appends, lists, shows,
+//! redrives and drops; [`Stats`] count the jobs of the partitions that are held here, and all dead
+//! letters.
+//!
+//! # Where the promises differ from the embedded engine's
+//!
+//! * **Durability.** The server answers when it has written, and calls `fsync` every two minutes by
+//!   default. For a promise that holds in a power cut set `sync_interval: always` in its configuration,
+//!   or three replicas in different places. Source: NATS docs, "Configuring `JetStream`", read
+//!   2026-11-21.
+//! * **An append of several jobs** is stored job by job. If it fails or the process dies, some may be
+//!   stored: append again with the same ids, as after any error.
+//! * **An acknowledgement with appends or absorbed jobs** is decided in one write, and carried out before
+//!   its lane goes on, by this holder or the next. If the server goes away in between, the call fails
+//!   and the decision stands; the job does not come again, its appends do.
+//! * **Identity.** An id comes with one key. Under another key it is known for two minutes, by the
+//!   server's own check of duplicates.
+//! * **Size.** A job has to fit into the server's `max_payload`, one mebibyte by default.
+//!
+//! # Rooms within
+//!
+//! Pure: `names`, `record`, `book`. Around them: `log` (the stream), `tail` (reading it), `dead`, `marks`,
+//! `setup`; `holder` and `house` are the tasks, `deliver`, `lease`, `settle`, `letters` the calls.
+//! Time enters through [`Clock`] in `shared`, secrets not at all: the client is connected by the caller.
+
+mod book;
+mod dead;
+mod deliver;
+mod dispatch;
+mod holder;
+mod holding;
+mod holdings;
+mod house;
+mod lease;
+mod letters;
+mod log;
+mod marks;
+mod names;
+mod record;
+mod settle;
+mod setup;
+mod shared;
+mod tail;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::ContextBuilder;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::holdings::{Change, Everything, Held, Holdings, partition_names};
+
+use self::dead::DeadIndex;
+use self::log::Log;
+use self::marks::MarkBucket;
+use self::names::Names;
+use self::setup::Wanted;
+use self::shared::Shared;
+use super::engine::{Engine, Leased};
+use super::{
+    Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, Key, Page, QueueName, Stats,
+};
+use crate::clock::Clock;
+use crate::telemetry::chain::Chain;
+
+/// How many messages may be on their way to the server.
+const IN_FLIGHT_MAX: usize = 1024;
+
+/// How long closing waits for calls that are under way, and then for tasks.
+const CLOSING: Duration = Duration::from_secs(4);
+
+/// How to open the engine.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The connection; it reconnects by itself and outlives the store.
+    pub client: Client,
+    /// What the names of streams, bucket and subjects start with: 1 to 32 letters, digits, `-`, `_`.
+    pub prefix: String,
+    /// Into how many partitions keys are shared out. Fixed once the stream is made.
+    pub partitions: u16,
+    /// On how many servers of a cluster everything is kept.
+    pub replicas: usize,
+    /// How long a delivery belongs to its consumer before it is extended.
+    pub lease: Duration,
+    /// How long the id of a job is remembered after it was acknowledged or dropped.
+    pub retention: Duration,
+    /// How long a dead letter is kept.
+    pub dead_retention: Duration,
+    /// How many bytes of payloads that wait are kept in memory; others are read again.
+    pub bytes_in_memory: usize,
+}
+
+impl Options {
+    /// Into how many partitions keys are shared out by default.
+    pub const PARTITIONS: u16 = 64;
+
+    /// Takes the defaults: prefix `chimein`, one replica, leases of a minute, seven days of ids, thirty
+    /// of dead letters, 64 MiB of payloads.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            client,
+            prefix: "chimein".to_owned(),
+            partitions: Self::PARTITIONS,
+            replicas: 1,
+            lease: Duration::from_secs(60),
+            retention: 7 * DAY,
+            dead_retention: 30 * DAY,
+            bytes_in_memory: 64 << 20,
+        }
+    }
+}
+
+/// The opened engine.
+pub(super) struct JetStream {
+    shared: Arc<Shared>,
+}
+
+impl JetStream {
+    /// Makes or checks what it needs on the server and starts to work on what `holdings` gives.
+    pub(super) async fn open(options: Options, holdings: Box<dyn Holdings>) -> Result<Self, Error> {
+        let names = Names::new(&options.prefix).ok_or(Error::Invalid {
+            what: "a prefix has 1 to 32 letters, digits, hyphens and underscores",
+        })?;
+        if options.partitions == 0 {
+            return Err(Error::Invalid { what: "there is at least one partition" });
+        }
+        let context = ContextBuilder::new()
+            .timeout(log::ANSWER)
+            .ack_timeout(log::ANSWER)
+            .max_ack_inflight(IN_FLIGHT_MAX)
+            .build(options.client);
+        let Options { partitions, replicas, .. } = options;
+        let wanted = Wanted { names: &names, partitions, replicas };
+        let (bucket, created) = setup::prepare(&context, &wanted).await?;
+        let shared = Arc::new(Shared {
+            clock: Clock::start(),
+            lease_time: options.lease,
+            retention: options.retention,
+            dead_retention: options.dead_retention,
+            partitions,
+            bytes_in_memory: options.bytes_in_memory,
+            log: Log::new(context.clone(), names.clone()).await?,
+            dead: DeadIndex::new(context, names).await?,
+            marks: MarkBucket::new(bucket),
+            dispatch: Default::default(),
+            holdings: Default::default(),
+            closed: CancellationToken::new(),
+            calls: TaskTracker::new(),
+            tasks: TaskTracker::new(),
+            me: uuid::Uuid::new_v4().simple().to_string(),
+            written: AtomicU64::new(0),
+            created,
+        });
+        shared.tasks.spawn(holder::follow(Arc::clone(&shared), holdings));
+        shared.tasks.spawn(house::keep(Arc::clone(&shared)));
+        Ok(Self { shared })
+    }
+
+    /// How many partitions are worked on, everything that was there before having been read.
+    #[cfg(test)]
+    pub(super) fn worked_on(&self) -> usize {
+        let holdings = self.shared.holdings();
+        let is_up = |holding: &&Arc<holding::Holding>| holding.book().is_caught_up();
+        holdings.values().filter(is_up).count()
+    }
+
+    async fn count(&self, queue: QueueName) -> Result<Stats, Error> {
+        let shared = &self.shared;
+        let _call = shared.call()?;
+        let (now, at) = (shared.clock.now(), shared.clock.wall());
+        let mut stats = Stats::default();
+        for (holding, counts) in shared.dispatch(queue).counts(now) {
+            stats.ready += counts.ready;
+            stats.delayed += counts.delayed;
+            stats.leased += counts.leased;
+            let oldest = counts.oldest_seq.and_then(|seq| holding.book().appended_at(seq));
+            let age = oldest.map(|appended_at| at.since(appended_at));
+            stats.oldest_age = stats.oldest_age.max(age);
+        }
+        stats.dead = shared.dead.count(queue).await?;
+        Ok(stats)
+    }
+
+    async fn shut(&self) {
+        let shared = &self.shared;
+        shared.closed.cancel();
+        shared.calls.close();
+        shared.tasks.close();
+        for under_way in [&shared.calls, &shared.tasks] {
+            let give_up = shared.clock.now() + CLOSING;
+            tokio::select! {
+                () = under_way.wait() => {}
+                () = shared.clock.sleep_until(give_up) => {
+                    tracing::warn!("closing the queue was cut short");
+                }
+            }
+        }
+        if let Err(error) = shared.marks.flush().await {
+            tracing::warn!(error = %Chain(&error), "marks not stored");
+        }
+    }
+}
+
+impl Engine for JetStream {
+    fn append(
+        &self,
+        jobs: Vec<(QueueName, Append)>,
+    ) -> BoxFuture<'_, Result<Vec<Appended>, Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.append(&jobs).await
+        }
+        .boxed()
+    }
+
+    fn next(&self, queue: QueueName) -> BoxFuture<'_, Result<Leased, Error>> {
+        deliver::next(&self.shared, queue).boxed()
+    }
+
+    fn wake(&self, queue: QueueName, key: &Key) {
+        let Some(holding) = self.shared.holding(self.shared.partition_of(key)) else { return };
+        let now = self.shared.clock.now();
+        self.shared.dispatch(queue).change(&holding, |lanes| lanes.wake(now, key));
+    }
+
+    fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>> {
+        self.count(queue).boxed()
+    }
+
+    fn dead_letters(
+        &self,
+        queue: QueueName,
+        filter: Filter,
+        page: Page,
+    ) -> BoxFuture<'_, Result<DeadLetters, Error>> {
+        async move {
+            let shared = &self.shared;
+            let _call = shared.call()?;
+            shared.dead.list((&shared.log, shared.clock), queue, &filter, page).await
+        }
+        .boxed()
+    }
+
+    fn dead_letter(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<DeadLetter, Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.show((queue, id)).await
+        }
+        .boxed()
+    }
+
+    fn redrive(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<(), Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.redrive((queue, id)).await
+        }
+        .boxed()
+    }
+
+    fn discard(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<(), Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.discard((queue, id)).await
+        }
+        .boxed()
+    }
+
+    fn read_mark(&self, name: String) -> BoxFuture<'_, Result<Option<u64>, Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.marks.read(&name).await
+        }
+        .boxed()
+    }
+
+    fn raise_mark(&self, name: String, value: u64) -> BoxFuture<'_, Result<(), Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            if self.shared.marks.raise(name, value) > marks::DIRTY_MAX {
+                self.shared.marks.flush().await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.shut().boxed()
+    }
+}
+
+impl Drop for JetStream {
+    /// Lets the tasks end.
+    fn drop(&mut self) {
+        self.shared.closed.cancel();
+    }
+}
