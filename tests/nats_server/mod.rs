@@ -158,6 +158,29 @@ pub fn programs() -> Vec<PathBuf> {
     found
 }
 
+/// The program to test against that is of the oldest version supported, 2.10.
+pub fn floor() -> PathBuf {
+    let of_floor = |program: &PathBuf| version(program) == (2, 10);
+    let found = programs().into_iter().find(of_floor);
+    found.expect(
+        "this test needs nats-server 2.10 too: run .ci/run once, or name it in NATS_SERVERS",
+    )
+}
+
+/// The program to test against that is of the newest version.
+pub fn newest() -> PathBuf {
+    programs().into_iter().max_by_key(|program| version(program)).unwrap()
+}
+
+/// The first two numbers of a program's version: it prints `nats-server: v2.10.26`.
+fn version(program: &Path) -> (u64, u64) {
+    let output = Command::new(program).arg("--version").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut numbers = text.rsplit('v').next().unwrap().trim().split('.');
+    let mut number = || numbers.next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    (number(), number())
+}
+
 /// What the check has installed, by the folder's name.
 fn installed() -> Vec<PathBuf> {
     let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ci-tools");

@@ -11,6 +11,8 @@ use crate::clock::{Clock, Timestamp};
 mod absorb;
 mod delivery;
 mod embedded;
+#[cfg(feature = "nats")]
+mod jetstream;
 mod letters;
 mod model;
 
