@@ -4,15 +4,16 @@
 //! missing or malformed is not judged: that problem has been told already.
 
 use std::net::{IpAddr, SocketAddr};
-use std::num::{NonZeroU16, NonZeroU32};
+use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::kinds::{AgentKind, HttpUrl, Identities, Identity, Listen, Size};
+use super::kinds::{AgentKind, HttpUrl, Identities, Identity, Listen, Name, Size};
 use super::reader::Reader;
 
 /// Notes every rule that the values break; those about Twilio only if it is on.
@@ -22,6 +23,7 @@ pub(super) fn check(reader: &mut Reader<'_>, is_twilio_on: bool) {
     }
     check_listeners(reader);
     check_work(reader);
+    check_nats(reader);
     for key in [
         "twilio.connect_timeout",
         "twilio.request_timeout",
@@ -139,6 +141,28 @@ fn check_work(reader: &mut Reader<'_>) {
     let rest = minutes(1)..=Duration::MAX;
     let broken = "is under 1m, which would spend the account's request rate";
     within(reader, "reconcile.interval", rest, broken);
+}
+
+fn check_nats(reader: &mut Reader<'_>) {
+    let has_user = reader.value::<Name>("nats.user").is_some();
+    let is_secret = |name| reader.value::<SecretString>(name).is_some();
+    let has_password = is_secret("nats.password");
+    let others = [
+        is_secret("nats.token"),
+        is_secret("nats.nkey_seed"),
+        reader.value::<PathBuf>("nats.creds_file").is_some(),
+    ];
+    let ways = usize::from(has_user || has_password)
+        + others.iter().map(|is_set| usize::from(*is_set)).sum::<usize>();
+    reader.rule("nats.password", Some(has_user == has_password), "goes with nats.user only");
+    reader.rule(
+        "nats.url",
+        Some(ways <= 1),
+        "has more than one way to sign in: keep one of user and password, token, nkey seed and \
+         credentials file",
+    );
+    let replicas = reader.value("nats.replicas").map(|count: NonZeroUsize| count.get() <= 5);
+    reader.rule("nats.replicas", replicas, "is over the 5 servers that JetStream can use");
 }
 
 /// Whether a secret can sign by the Standard Webhooks scheme.

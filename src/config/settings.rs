@@ -11,8 +11,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::kinds::{
-    AgentKind, BaseUrl, HostPart, HttpUrl, Identities, Identity, Listen, Name, QueueEngine,
-    RestAuth, Schedule, Setting, Size, SocketUrl, TurnStrategy,
+    AgentKind, BaseUrl, HostPart, HttpUrl, Identities, Identity, Listen, Name, NatsUrls, Prefix,
+    QueueEngine, RestAuth, Schedule, Setting, Size, SocketUrl, TurnStrategy,
 };
 use super::reader::Reader;
 use super::rules;
@@ -177,6 +177,27 @@ sections! {
         /// How long a silent worker keeps its job.
         lease: Duration;
     }
+    /// The connection to NATS.
+    Nats = "nats" {
+        /// The servers.
+        url: NatsUrls = "NATS_URL";
+        /// Who signs in.
+        user: Option<Name>;
+        /// Their password.
+        password: Option<SecretString>;
+        /// Signs in alone.
+        token: Option<SecretString>;
+        /// Signs in alone.
+        nkey_seed: Option<SecretString>;
+        /// Signs in alone.
+        creds_file: Option<PathBuf>;
+        /// Whether TLS is demanded.
+        tls: bool;
+        /// What names of streams and buckets start with.
+        prefix: Prefix;
+        /// On how many servers everything is kept.
+        replicas: NonZeroUsize;
+    }
     /// Joining conversations.
     Join = "join" {
         /// Waiting times between attempts.
@@ -280,6 +301,8 @@ pub struct Settings {
     pub webhook: Webhook,
     /// The queues.
     pub queue: Queue,
+    /// The connection to NATS.
+    pub nats: Nats,
     /// Joining conversations.
     pub join: Join,
     /// Which messages get a turn, and when.
@@ -311,6 +334,7 @@ impl Settings {
         let server = Server::read(reader);
         let webhook = Webhook::read(reader);
         let queue = Queue::read(reader);
+        let nats = Nats::read(reader);
         let join = Join::read(reader);
         let turns = Turns::read(reader);
         let agent = Agent::read(reader);
@@ -330,6 +354,7 @@ impl Settings {
             server: server?,
             webhook: webhook?,
             queue: queue?,
+            nats: nats?,
             join: join?,
             turns: turns?,
             agent: agent?,

@@ -67,6 +67,28 @@ fn everything_that_is_wrong_comes_out_at_once() {
 }
 
 #[test]
+fn nats_is_signed_in_to_in_one_way() {
+    let user = [("CHIMEIN_NATS_USER", "bot"), ("CHIMEIN_NATS_PASSWORD", "planted")];
+    for right in [&user[..], &[("CHIMEIN_NATS_TOKEN", "planted")], &[]] {
+        let report = load(None, &environment(right.iter().copied()));
+        assert!(report.into_settings().is_ok(), "{right:?}");
+    }
+    let both = user.into_iter().chain([("CHIMEIN_NATS_TOKEN", "planted")]);
+    for (wrong, key) in [
+        (both.collect::<Vec<_>>(), "nats.url"),
+        (vec![("CHIMEIN_NATS_USER", "bot")], "nats.password"),
+        (vec![("NATS_URL", "nats://bot:planted@localhost")], "nats.url"),
+        (vec![("CHIMEIN_NATS_REPLICAS", "6")], "nats.replicas"),
+        (vec![("CHIMEIN_NATS_PREFIX", "a.b")], "nats.prefix"),
+    ] {
+        let report = load(None, &environment(wrong));
+        let [problem] = report.problems() else { panic!("{key}: {:?}", report.problems()) };
+        assert_eq!(problem.key, key);
+        assert!(!problem.to_string().contains("planted"), "{problem}");
+    }
+}
+
+#[test]
 fn with_twilio_off_nothing_of_it_is_required_but_nothing_may_be_wrong() {
     let off = Environment::from_pairs([("TWILIO_ENABLED", "false")]);
     assert!(load(None, &off).into_settings().unwrap().twilio.is_none());
@@ -231,7 +253,7 @@ const COMPLETE: [(&str, &str); 6] = [
 ];
 
 /// A complete environment with some variables set otherwise.
-fn environment<const N: usize>(pairs: [(&str, &str); N]) -> Environment {
+fn environment<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Environment {
     Environment::from_pairs(COMPLETE.into_iter().chain(pairs))
 }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub(super) use self::places::without_query;
-pub use self::places::{BaseUrl, Endpoint, HostPart, HttpUrl, Listen, SocketUrl};
+pub use self::places::{BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, SocketUrl};
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
@@ -273,6 +273,27 @@ impl Setting for Name {
     fn parse(text: &str) -> Option<Self> {
         let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
         (fits && (1..=63).contains(&text.len())).then(|| Self(text.to_owned()))
+    }
+}
+
+/// What names of streams and buckets start with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Prefix(String);
+
+impl Prefix {
+    /// Gives the word.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Prefix {
+    const WANTED: &'static str = "1 to 32 letters, digits, hyphens or underscores";
+
+    fn parse(text: &str) -> Option<Self> {
+        let fits = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        (fits && (1..=32).contains(&text.len())).then(|| Self(text.to_owned()))
     }
 }
 

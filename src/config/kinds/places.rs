@@ -111,6 +111,38 @@ impl Setting for BaseUrl {
     }
 }
 
+/// The addresses of NATS servers, at least one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NatsUrls(Vec<Url>);
+
+impl NatsUrls {
+    /// Gives the addresses.
+    #[must_use]
+    pub fn urls(&self) -> &[Url] {
+        &self.0
+    }
+}
+
+impl Setting for NatsUrls {
+    const WANTED: &'static str = "addresses such as nats://localhost:4222 or tls://nats.example.com, \
+         without user and password, separated by commas";
+
+    fn parse(text: &str) -> Option<Self> {
+        let address = |item: &str| {
+            let url = Url::parse(item).ok()?;
+            let is_clean = url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+                && matches!(url.path(), "" | "/")
+                && url.has_host();
+            (is_clean && ["nats", "tls"].contains(&url.scheme())).then_some(url)
+        };
+        let urls: Vec<Url> = super::items(text).map(address).collect::<Option<_>>()?;
+        (!urls.is_empty()).then_some(Self(urls))
+    }
+}
+
 /// Where a listener that can be switched off listens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Listen {
@@ -152,6 +184,11 @@ mod tests {
         assert_eq!(BaseUrl::parse("https://example.com/?a=b"), None);
         assert!(SocketUrl::parse("ws://127.0.0.1:9/v3/wsconnect").is_some());
         assert_eq!(SocketUrl::parse("http://127.0.0.1/"), None);
+        let servers = NatsUrls::parse("nats://a:4222, tls://b").unwrap();
+        assert_eq!(servers.urls().len(), 2);
+        for text in ["", ",", "a:4222", "nats://u:planted@a", "nats://a/b", "nats://a,http://b"] {
+            assert_eq!(NatsUrls::parse(text), None, "{text}");
+        }
     }
 
     #[test]
