@@ -9,10 +9,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::app::{self, App};
+use crate::clock::Clock;
+use crate::config::settings::Telemetry;
 use crate::config::{self, Effective, Environment, Settings};
 use crate::telemetry::log;
+use crate::telemetry::otlp::span::Resource;
+use crate::telemetry::otlp::{self, Exporter, Spans};
 
 /// What `chimein serve` is told.
 #[derive(Debug, clap::Args)]
@@ -29,6 +35,9 @@ pub enum Error {
     /// The log could not be set up.
     #[error("the log could not be set up")]
     Log(#[from] log::Error),
+    /// Traces cannot be sent.
+    #[error("traces cannot be sent")]
+    Traces(#[from] otlp::Error),
     /// The runtime could not be made.
     #[error("the runtime could not be started")]
     Runtime(#[source] io::Error),
@@ -63,15 +72,45 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    log::init(&log::Options {
+    let options = log::Options {
         level: settings.log.level.clone(),
         format: settings.log.format,
         stream: log::Stream::Split,
         service: settings.server.name.as_str().to_owned(),
-    })?;
+    };
+    let (spans, exporter) = tracing_of(&settings)?.unzip();
+    log::init(&options, spans)?;
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
-    runtime.block_on(serve(&settings, effective))?;
+    runtime.block_on(async {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        if let Some(exporter) = exporter {
+            tasks.spawn(exporter.run(stop.clone()));
+        }
+        let served = serve(&settings, effective).await;
+        // What the stop itself had to say is sent too.
+        stop.cancel();
+        tasks.close();
+        tasks.wait().await;
+        served
+    })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens what sends traces, if they are to be sent.
+fn tracing_of(settings: &Settings) -> Result<Option<(Spans, Exporter)>, otlp::Error> {
+    let Telemetry { tracing, sampler_ratio, otlp_endpoint, otlp_headers } = &settings.telemetry;
+    let Some(endpoint) = otlp_endpoint.as_ref().filter(|_| *tracing) else { return Ok(None) };
+    let server = &settings.server;
+    let options = otlp::Options {
+        endpoint: endpoint.url().clone(),
+        headers: otlp_headers.clone(),
+        ratio: sampler_ratio.0,
+        resource: Resource {
+            service: server.name.as_str().to_owned(),
+            instance: server.instance_id.as_ref().map(|name| name.as_str().to_owned()),
+        },
+    };
+    otlp::open(options, Clock::start()).map(Some)
 }
 
 async fn serve(settings: &Settings, effective: Vec<Effective>) -> Result<(), Error> {

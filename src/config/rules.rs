@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::kinds::{AgentKind, HttpUrl, Identities, Identity, Listen, Name, Size};
 use super::reader::Reader;
+use crate::telemetry::otlp;
 
 /// Notes every rule that the values break; those about Twilio only if it is on.
 pub(super) fn check(reader: &mut Reader<'_>, is_twilio_on: bool) {
@@ -24,6 +25,9 @@ pub(super) fn check(reader: &mut Reader<'_>, is_twilio_on: bool) {
     check_listeners(reader);
     check_work(reader);
     check_nats(reader);
+    let headers = reader.value::<SecretString>("telemetry.otlp_headers");
+    let headers = headers.map(|headers| otlp::are_headers(&headers));
+    reader.rule("telemetry.otlp_headers", headers, "is not name=value, separated by commas");
     for key in [
         "twilio.connect_timeout",
         "twilio.request_timeout",

@@ -12,7 +12,7 @@ use secrecy::SecretString;
 
 use super::kinds::{
     AgentKind, BaseUrl, HostPart, HttpUrl, Identities, Identity, Listen, Name, NatsUrls, Prefix,
-    QueueEngine, RestAuth, Schedule, Setting, Size, SocketUrl, TurnStrategy,
+    QueueEngine, Ratio, RestAuth, Schedule, Setting, Size, SocketUrl, TurnStrategy,
 };
 use super::reader::Reader;
 use super::rules;
@@ -279,6 +279,17 @@ sections! {
         /// How they look.
         format: Format;
     }
+    /// Traces.
+    Telemetry = "telemetry" {
+        /// Whether traces are sent.
+        tracing: bool = "TRACING_ENABLED";
+        /// The share of traces that is sent.
+        sampler_ratio: Ratio = "TRACING_SAMPLER_RATIO";
+        /// The collector's place; without one nothing is sent.
+        otlp_endpoint: Option<BaseUrl> = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        /// Headers that the collector asks for.
+        otlp_headers: Option<SecretString> = "OTEL_EXPORTER_OTLP_HEADERS";
+    }
 }
 
 /// Twilio, when it is on.
@@ -321,6 +332,8 @@ pub struct Settings {
     pub admin: Admin,
     /// The log.
     pub log: Log,
+    /// Traces.
+    pub telemetry: Telemetry,
 }
 
 impl Settings {
@@ -344,6 +357,7 @@ impl Settings {
         let guard = Guard::read(reader);
         let admin = Admin::read(reader);
         let log = Log::read(reader);
+        let telemetry = Telemetry::read(reader);
         rules::check(reader, is_on);
         let twilio = match (switch?.enabled, account, bot) {
             (true, account, bot) => Some(Twilio { account: account?, bot: bot? }),
@@ -364,6 +378,7 @@ impl Settings {
             guard: guard?,
             admin: admin?,
             log: log?,
+            telemetry: telemetry?,
         })
     }
 }

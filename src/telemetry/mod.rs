@@ -10,4 +10,5 @@ pub mod journal;
 pub mod log;
 pub mod metrics;
 pub mod names;
+pub mod otlp;
 pub mod trace;

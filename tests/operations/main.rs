@@ -8,3 +8,4 @@ mod child;
 mod log;
 mod process;
 mod rig;
+mod traces;

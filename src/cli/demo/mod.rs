@@ -113,12 +113,13 @@ impl Demo {
         let report = config::load(None, &environment);
         let effective = report.effective.clone();
         let settings = report.into_settings()?;
-        log::init(&log::Options {
+        let options = log::Options {
             level: settings.log.level.clone(),
             format: settings.log.format,
             stream: log::Stream::Stderr,
             service: settings.server.name.as_str().to_owned(),
-        })?;
+        };
+        log::init(&options, None)?;
         let listener = app::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let app = App::start(&settings, effective, listener).await?;
         let webhook = format!("http://{}{}", app.address(), crate::webhook::ROUTE);

@@ -142,6 +142,18 @@ words! {
     }
 }
 
+/// A share of a whole, 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratio(pub f64);
+
+impl Setting for Ratio {
+    const WANTED: &'static str = "a number from 0 to 1, such as 0.1";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).map(Self)
+    }
+}
+
 impl Setting for SecretString {
     const WANTED: &'static str = "a secret that is not empty";
     const SECRET: bool = true;

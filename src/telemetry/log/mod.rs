@@ -16,6 +16,8 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::otlp::Spans;
+
 /// How the log is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -116,12 +118,13 @@ pub enum Error {
     AlreadySetUp(#[source] tracing_subscriber::util::TryInitError),
 }
 
-/// Sets up the log of this process; call it once, before anything is logged.
+/// Sets up the log of this process; call it once, before anything is logged. With `spans`, ended stages
+/// go there as well.
 ///
 /// # Errors
 ///
 /// Fails if a log is set up already.
-pub fn init(options: &Options) -> Result<(), Error> {
+pub fn init(options: &Options, spans: Option<Spans>) -> Result<(), Error> {
     let is_terminal = match options.stream {
         Stream::Split => io::stdout().is_terminal(),
         Stream::Stderr => io::stderr().is_terminal(),
@@ -134,7 +137,7 @@ pub fn init(options: &Options) -> Result<(), Error> {
     let filter = EnvFilter::builder()
         .parse(options.level.directives())
         .map_err(|source| Error::Level { source: Some(source) })?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(spans);
     let writer = writer(options.stream);
     let is_reshaped = options.format == Format::Bitbrat;
     let done = if as_json {
