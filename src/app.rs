@@ -12,6 +12,7 @@ mod ears;
 mod gauges;
 mod health;
 mod intake;
+mod wishes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

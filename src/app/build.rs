@@ -13,6 +13,7 @@ use super::counted::Counted;
 use super::ears::{self, Ear};
 use super::health::Health;
 use super::intake::StoreFirst;
+use super::wishes::which;
 use crate::admin::desk::Desk;
 use crate::admin::operate::{self, Access};
 use crate::agent::echo::Echo;
@@ -24,6 +25,7 @@ use crate::config::kinds::{AgentKind, Listen, TurnStrategy};
 use crate::config::settings::{self, Twilio};
 use crate::pipeline::admit::Admission;
 use crate::pipeline::catch_up::CatchUp;
+use crate::pipeline::choice::Choice;
 use crate::pipeline::doors::Doors;
 use crate::pipeline::join::Joins;
 use crate::pipeline::late::Late;
@@ -110,9 +112,9 @@ impl Parts<'_> {
         let counted: Arc<dyn rest::Observer> = Arc::new(Counted(self.notes.metrics.clone()));
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
         let agent = self.agent(&tls)?;
-        let doors = self.doors();
         let ears = ears::open(self, &tls);
         let seats = Arc::new(Seats::new(self.lines(&ears)));
+        let doors = self.doors(&rest, &seats);
         self.health.watch(Arc::clone(&seats), self.store.clone());
         self.listen(ears, &seats, &doors, tasks, stop);
         self.work(&rest, agent, &seats, &doors, tasks, stop);
@@ -236,8 +238,11 @@ impl Parts<'_> {
         tasks.spawn(worker::run(queue, Arc::new(work), concurrency, stop.clone()));
     }
 
-    fn doors(&self) -> Doors {
+    fn doors(&self, rest: &rest::Client, seats: &Arc<Seats>) -> Doors {
+        let which = which(&self.settings.join);
+        let choice = Choice::new(which, rest.clone(), Arc::clone(seats), self.notes.clone());
         Doors {
+            choice: Arc::new(choice),
             joins: self.store.queue(QueueName::Joins),
             inbox: self.store.queue(QueueName::Inbox),
             authors: Authors::new(self.identities()),

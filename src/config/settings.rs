@@ -11,8 +11,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::kinds::{
-    AgentKind, BaseUrl, HostPart, HttpUrl, Identities, Identity, Listen, Name, NatsUrls, Prefix,
-    QueueEngine, Ratio, RestAuth, Schedule, Setting, Size, SocketUrl, TurnStrategy,
+    Addresses, AgentKind, Attribute, BaseUrl, HostPart, HttpUrl, Identities, Identity, Listen,
+    Name, NatsUrls, Prefix, QueueEngine, Ratio, RestAuth, Schedule, Setting, Since, Size,
+    SocketUrl, TurnStrategy,
 };
 use super::reader::Reader;
 use super::rules;
@@ -200,6 +201,12 @@ sections! {
     }
     /// Joining conversations.
     Join = "join" {
+        /// Our addresses that the conversations run over; all if there are none.
+        addresses: Addresses;
+        /// What the conversations' attributes must say.
+        attribute: Option<Attribute>;
+        /// When the conversations must have been made.
+        created_after: Option<Since>;
         /// Waiting times between attempts.
         schedule: Schedule;
         /// How many at once.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::agent::{Thread, TurnMessage};
 use crate::clock::Timestamp;
+use crate::pipeline::choice::Choice;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::policy::authors::{Author, Authors};
 use crate::pipeline::record::{self, Inbound, Join};
@@ -31,6 +32,8 @@ pub struct Doors {
     pub inbox: Queue,
     /// Tells our messages from others.
     pub authors: Authors,
+    /// Which conversations the bot is to be in.
+    pub choice: Arc<Choice>,
     /// How long a message that only a webhook told of waits for the socket to bring those before it.
     pub webhook_grace: Duration,
     /// How far each conversation is known.
@@ -70,7 +73,8 @@ impl Doors {
     /// returns.
     ///
     /// Where a webhook told of it before, that join may be under way, so it is asked for again only
-    /// if the conversation is older than [`REJOIN_AFTER`]: then the seat was lost.
+    /// if the conversation is older than [`REJOIN_AFTER`]: then the seat was lost; or if not every
+    /// conversation is joined: then that join may have been refused, which no longer holds.
     ///
     /// # Errors
     ///
@@ -83,10 +87,24 @@ impl Doors {
         let heard = self.conversation_heard(conversation).await?;
         let now = self.notes.clock.wall();
         let is_old = created.is_none_or(|created| now.since(created) > REJOIN_AFTER);
-        if heard == Appended::Added || !is_old {
+        if heard == Appended::Added || (!is_old && self.choice.is_all()) {
             return Ok(heard);
         }
-        self.put_join(record::rejoin_id(conversation, now), conversation).await
+        self.conversation_back(conversation).await
+    }
+
+    /// Takes note of a conversation that the bot should be in again, or now after all, although it
+    /// was heard of before; durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// If the queue could not store it.
+    pub async fn conversation_back(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Appended, Error> {
+        let id = record::rejoin_id(conversation, self.notes.clock.wall());
+        self.put_join(id, conversation).await
     }
 
     async fn put_join(&self, id: JobId, conversation: ConversationSid) -> Result<Appended, Error> {

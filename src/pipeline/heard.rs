@@ -1,5 +1,7 @@
 //! What a webhook event means for the doors: which conversation to join, which message to answer.
 //!
+//! What is known to be none of ours is answered and not stored.
+//!
 //! Everything that has to happen because of the event is on disk when [`Doors::event_heard`] returns,
 //! so the request may be acknowledged. Events that ask for nothing are done at once.
 
@@ -10,9 +12,12 @@ use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
 use crate::pii::Pii;
 use crate::pipeline::doors::{Doors, Seen};
+use crate::pipeline::policy::which::{Facts, Verdict};
 use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
-use crate::twilio::events::{ConversationState, Envelope, Event, Message};
+use crate::twilio::events::{
+    Binding, Conversation, ConversationState, Envelope, Event, Message, Participant,
+};
 use crate::twilio::sid::{ConversationSid, MessageSid};
 
 impl Doors {
@@ -24,8 +29,22 @@ impl Doors {
     pub async fn event_heard(&self, envelope: Envelope, received: Timestamp) -> Result<(), Error> {
         match envelope.event {
             Event::ConversationAdded(conversation) => {
-                self.heard(conversation.conversation_sid, received, "onConversationAdded").await
+                let sid = conversation.conversation_sid;
+                if self.choice.note(sid, self.choice.judge(&facts(&conversation))) {
+                    return Ok(());
+                }
+                self.heard(sid, received, "onConversationAdded").await
             }
+            Event::ConversationUpdated(conversation) => {
+                let sid = conversation.conversation_sid;
+                let was_refused = self.choice.is_refused(sid);
+                let is_refused = self.choice.note(sid, self.choice.judge(&facts(&conversation)));
+                if was_refused && !is_refused {
+                    self.conversation_back(sid).await?;
+                }
+                Ok(())
+            }
+            Event::ParticipantAdded(participant) => self.participant_heard(&participant).await,
             Event::ConversationStateUpdated(change)
                 if change.to == Some(ConversationState::Active) =>
             {
@@ -35,6 +54,19 @@ impl Doors {
             Event::MessageAdded(message) => self.message_heard(message, received).await,
             _ => Ok(()),
         }
+    }
+
+    /// A participant who comes over an address that is wished makes the conversation a wished one.
+    async fn participant_heard(&self, participant: &Participant) -> Result<(), Error> {
+        let conversation = participant.conversation_sid;
+        let facts =
+            Facts { addresses: participant.binding.as_ref().map(addresses), ..Facts::default() };
+        let is_wished = !matches!(self.choice.judge(&facts), Verdict::Refuse(_));
+        if facts.addresses.is_some() && is_wished && self.choice.is_refused(conversation) {
+            self.choice.forget(conversation);
+            self.conversation_back(conversation).await?;
+        }
+        Ok(())
     }
 
     async fn heard(
@@ -54,6 +86,9 @@ impl Doors {
         let conversation = message.conversation_sid;
         let sid = message.message_sid;
         self.received(conversation, Some(sid), received, "onMessageAdded");
+        if self.choice.is_refused(conversation) {
+            return Ok(());
+        }
         if let Some(theirs) = self.sift(seen(message)) {
             // The message may be the first we hear of the conversation.
             futures::try_join!(
@@ -76,6 +111,23 @@ impl Doors {
         let stage = Stage::WebhookReceived { event };
         self.notes.journal.record(Record { at, conversation, message, stage });
     }
+}
+
+/// What a webhook says of a conversation. Where it names no address the conversation may have one
+/// all the same. Source: Conversations webhooks, post-action table, read 2026-11-21: the addresses
+/// are those of the message that made the conversation.
+fn facts(conversation: &Conversation) -> Facts {
+    Facts {
+        addresses: conversation.binding.as_ref().map(addresses),
+        attributes: conversation.attributes.as_ref().map(|text| attributes(Some(text))),
+        created: conversation.created,
+    }
+}
+
+/// All addresses of a binding; which of them is ours depends on the kind of conversation.
+fn addresses(binding: &Binding) -> Vec<Pii> {
+    let one = [&binding.proxy_address, &binding.projected_address];
+    one.into_iter().flatten().chain(&binding.addresses).cloned().collect()
 }
 
 fn seen(message: Message) -> Seen {

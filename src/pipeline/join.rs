@@ -83,6 +83,8 @@ impl Work for Joins {
             Added::Done(line, how) => self.joined(delivery, conversation, line, how).await,
             Added::Refused(error) => self.refused(delivery, conversation, &error, stop).await,
             Added::NoRoom => self.bury(delivery, conversation, no_room()).await,
+            // The choice has noted why.
+            Added::NotWanted => settle::report(Self::QUEUE, delivery.ack().await),
         }
     }
 }
@@ -95,12 +97,19 @@ enum Added<'a> {
     Refused(rest::Error),
     /// Every identity is in as many conversations as Twilio allows.
     NoRoom,
+    /// The bot is not to be there.
+    NotWanted,
 }
 
 impl Joins {
     /// Adds the first identity of the pool that Twilio has room for. Whoever of the pool sits there
     /// already, by an attempt or a sweep that nobody remembers, stays the only one.
     async fn add(&self, conversation: ConversationSid) -> Added<'_> {
+        match self.catch_up.doors.choice.wants(conversation).await {
+            Ok(true) => {}
+            Ok(false) => return Added::NotWanted,
+            Err(error) => return Added::Refused(error),
+        }
         if self.seats.lines().len() > 1 {
             match self.seats.find(&self.rest, conversation).await {
                 Ok(Some(line)) => return Added::Done(line, How::Already),

@@ -16,6 +16,7 @@
 
 pub mod admit;
 pub mod catch_up;
+pub mod choice;
 pub mod doors;
 mod heard;
 pub mod join;

@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Timestamp;
 use crate::pipeline::catch_up::{self, CatchUp};
 use crate::pipeline::doors::Doors;
+use crate::pipeline::heard::attributes;
+use crate::pipeline::policy::which::{Facts, Verdict};
 use crate::pipeline::seats::Seats;
 use crate::pipeline::settle;
 use crate::queue;
@@ -66,8 +68,16 @@ pub enum Error {
 pub struct Found {
     /// Open conversations of the service.
     pub open: usize,
-    /// Of those, conversations in which we have no seat.
+    /// Of those, conversations in which we should have a seat and have none.
     pub missing: usize,
+}
+
+/// An open conversation of the service.
+struct Open {
+    sid: ConversationSid,
+    created: Option<Timestamp>,
+    /// What the listing says of whether the bot is to be there.
+    verdict: Verdict,
 }
 
 impl Reconciler {
@@ -117,20 +127,34 @@ impl Reconciler {
         let open = self.open().await?;
         let seated = self.seated().await?;
         let mut found = Found { open: open.len(), missing: 0 };
-        for (conversation, created) in open.into_iter().filter(|(sid, _)| !seated.contains(sid)) {
-            found.missing += 1;
-            self.doors.conversation_missed(conversation, created).await?;
+        for Open { sid, created, verdict } in open.into_iter().filter(|o| !seated.contains(&o.sid))
+        {
+            if !self.doors.choice.note(sid, verdict) {
+                found.missing += 1;
+                self.doors.conversation_missed(sid, created).await?;
+            }
         }
         Ok(found)
     }
 
-    /// The service's open conversations, and when each was made.
-    async fn open(&self) -> Result<Vec<(ConversationSid, Option<Timestamp>)>, Error> {
+    /// The service's open conversations, as far back as the bot is to be in any.
+    async fn open(&self) -> Result<Vec<Open>, Error> {
+        let choice = &self.doors.choice;
+        let from = choice.which.created.map(|since| since.at(self.doors.notes.clock.wall()));
         let mut open = Vec::new();
-        let mut pages = self.rest.list_conversations(ConversationFilter::default());
+        let mut pages =
+            self.rest.list_conversations(ConversationFilter { from, ..Default::default() });
         while let Some(page) = pages.next().await? {
             let found = page.into_iter().filter(|found| is_open(found.state));
-            open.extend(found.map(|found| (found.sid, found.created)));
+            open.extend(found.map(|found| Open {
+                sid: found.sid,
+                created: found.created,
+                verdict: choice.judge(&Facts {
+                    addresses: None,
+                    attributes: Some(attributes(found.attributes.as_ref())),
+                    created: found.created,
+                }),
+            }));
             tokio::time::sleep(PAGE_PAUSE).await;
         }
         Ok(open)

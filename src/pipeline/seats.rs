@@ -200,6 +200,12 @@ impl Seats {
         self.paused.contains(&conversation)
     }
 
+    /// Whether one of ours is known to sit in a conversation.
+    #[must_use]
+    pub fn is_held(&self, conversation: ConversationSid) -> bool {
+        self.held.contains_key(&conversation)
+    }
+
     /// Some of the conversations that are known to be held, at most `count`.
     #[must_use]
     pub fn held(&self, count: usize) -> Vec<ConversationSid> {

@@ -71,6 +71,7 @@ impl Work for Turns {
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
             };
         Way::of_message(thread.conversation(), message.sid, message.index).record();
+        let Some(delivery) = self.of_ours(delivery, thread, &message).await else { return };
         let Some(delivery) = self.in_order(delivery, thread, &message).await else { return };
         if let Some(reason) = self.skips(&delivery, thread, &message) {
             return self.skip(delivery, thread, &message, reason).await;
@@ -99,6 +100,32 @@ impl Work for Turns {
 }
 
 impl Turns {
+    /// Ends the delivery if the bot is not to be in its conversation, or gives it back if that
+    /// cannot be said now.
+    async fn of_ours(
+        &self,
+        delivery: Delivery,
+        thread: Thread,
+        message: &TurnMessage,
+    ) -> Option<Delivery> {
+        let Some(conversation) = thread.conversation() else { return Some(delivery) };
+        match self.catch_up.doors.choice.wants(conversation).await {
+            Ok(true) => return Some(delivery),
+            Ok(false) => self.skip(delivery, thread, message, "not_chosen").await,
+            Err(error) => {
+                let attempt = delivery.attempt();
+                let delay = self.schedule.delay_after(attempt, None, settle::jitter());
+                let delay = delay.unwrap_or_else(|| self.schedule.longest());
+                tracing::warn!(message_sid = %message.sid, conversation_sid = %conversation, attempt,
+                    retry_in_ms = settle::millis(delay), error = %Chain(&error),
+                    "twilio did not say whether the conversation is ours");
+                let cause = Cause::new("choice").with_detail(error.to_string());
+                settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+            }
+        }
+        None
+    }
+
     /// Gives the delivery back to the queue if an earlier message goes first, or may.
     async fn in_order(
         &self,

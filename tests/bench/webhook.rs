@@ -20,14 +20,19 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use chimein::clock::{Clock, Moment};
 use chimein::http;
+use chimein::pipeline::choice::Choice;
 use chimein::pipeline::doors::Doors;
 use chimein::pipeline::notes::Notes;
 use chimein::pipeline::policy::authors::Authors;
+use chimein::pipeline::policy::which::Which;
+use chimein::pipeline::seats::{Line, Seats};
 use chimein::queue::{QueueName, Store, embedded};
 use chimein::telemetry::journal::Journal;
 use chimein::telemetry::metrics::Metrics;
 use chimein::twilio::events::Envelope;
+use chimein::twilio::rest::{self, Credentials};
 use chimein::twilio::signature::{self, Algorithm, Body, Keys};
+use chimein::twilio::tls;
 use chimein::webhook::{Intake, Meta, Options, PublicBase, ROUTE, Unavailable, router};
 use comfy_table::Table;
 use futures::future::BoxFuture;
@@ -289,7 +294,12 @@ fn serve(durable: bool) -> Result<(), Failure> {
                 clock,
                 tally: Arc::default(),
             };
+            let credentials = Credentials::AuthToken(SecretString::from(TOKEN.to_owned()));
+            let asked = rest::Options::new(ACCOUNT.parse()?, credentials);
+            let rest = rest::Client::new(asked, tls::client_config()?.0, clock, None)?;
+            let seats = Arc::new(Seats::new(vec![Line::new("bot".to_owned(), None)]));
             let doors = Doors {
+                choice: Arc::new(Choice::new(Which::default(), rest, seats, notes.clone())),
                 joins: store.queue(QueueName::Joins),
                 inbox: store.queue(QueueName::Inbox),
                 authors: Authors::new(vec!["bot".to_owned()]),

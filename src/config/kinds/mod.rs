@@ -4,6 +4,7 @@
 //! the kind's own words, never by repeating the value, which may be a misplaced secret.
 
 mod places;
+mod wishes;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
@@ -14,6 +15,7 @@ use secrecy::SecretString;
 
 pub(super) use self::places::without_query;
 pub use self::places::{BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, SocketUrl};
+pub use self::wishes::{Addresses, Attribute, Since};
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 

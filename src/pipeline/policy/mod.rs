@@ -1,4 +1,4 @@
-//! The pipeline's decisions, all pure: what a failure means, when to try again, who wrote a message,
+//! The pipeline's decisions, all pure: which conversations to be in, what a failure means, when to try again, who wrote a message,
 //! how fast and in which pieces to send, how far back to look for it, when a conversation is a loop.
 
 pub mod authors;
@@ -11,3 +11,4 @@ pub mod schedule;
 pub mod search;
 pub mod split;
 pub mod strategy;
+pub mod which;

@@ -63,6 +63,8 @@ words! {
         Added = "added",
         /// The bot was a participant before.
         Already = "already",
+        /// The conversation is none of those that the bot is to be in.
+        Refused = "refused",
         /// It will be tried again.
         Retried = "retried",
         /// It failed for good.

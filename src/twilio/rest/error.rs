@@ -14,6 +14,8 @@ pub enum Op {
     AddParticipant,
     /// Fetches a participant.
     FetchParticipant,
+    /// Lists a conversation's participants.
+    ListParticipants,
     /// Removes a participant.
     RemoveParticipant,
     /// Fetches a conversation.
@@ -39,6 +41,7 @@ impl Op {
     pub const ALL: &[Self] = &[
         Self::AddParticipant,
         Self::FetchParticipant,
+        Self::ListParticipants,
         Self::RemoveParticipant,
         Self::FetchConversation,
         Self::ListConversations,
@@ -56,6 +59,7 @@ impl Op {
         match self {
             Self::AddParticipant => "add_participant",
             Self::FetchParticipant => "fetch_participant",
+            Self::ListParticipants => "list_participants",
             Self::RemoveParticipant => "remove_participant",
             Self::FetchConversation => "fetch_conversation",
             Self::ListConversations => "list_conversations",

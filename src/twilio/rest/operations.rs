@@ -52,6 +52,22 @@ impl Client {
         none_if_absent(self.call(Op::FetchParticipant, Method::GET, url, None).await)
     }
 
+    /// Gives the participants of a conversation, at most a hundred: all of them, unless the service's
+    /// limit was raised, and then the oldest.
+    ///
+    /// # Errors
+    ///
+    /// As any request.
+    pub async fn participants(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Vec<Participant>, Error> {
+        // Source: Conversations limits, participants: a new service starts with 100.
+        let mut url = self.url(&["Conversations", &conversation.to_string(), "Participants"]);
+        let _ = url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
+        Pages::new(self.clone(), Op::ListParticipants, url).all(PAGE_MAX).await
+    }
+
     /// Removes a participant; one that is not there counts as removed.
     ///
     /// # Errors

@@ -1,0 +1,151 @@
+//! Chooses the conversations that the bot is to be in: what the doors, the joiner, the turns and the
+//! sweep ask, and what they remember of the answer.
+//!
+//! The wishes and the verdict are pure and in [`policy::which`](super::policy::which). Here they meet
+//! the facts: those that a webhook or a listing tells cost nothing; for the others Twilio is asked,
+//! once for each conversation, since the answer is remembered. A conversation in which one of ours
+//! sits already is ours, whatever the wishes: somebody put the bot there. Without wishes nothing is
+//! asked and nothing remembered.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use crate::pii::Pii;
+use crate::pipeline::heard::attributes;
+use crate::pipeline::notes::Notes;
+use crate::pipeline::policy::which::{Facts, Reason, Verdict, Which};
+use crate::pipeline::seats::Seats;
+use crate::telemetry::journal::Stage;
+use crate::telemetry::metrics::labels::JoinOutcome;
+use crate::twilio::rest;
+use crate::twilio::sid::ConversationSid;
+
+/// How many conversations are remembered before all are forgotten, which costs asking again.
+const CONVERSATIONS_MAX: usize = 200_000;
+
+/// The wishes, and who has been refused.
+pub struct Choice {
+    /// What the operator wishes.
+    pub which: Which,
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// The identities and their seats.
+    pub seats: Arc<Seats>,
+    /// Where refusals are noted.
+    pub notes: Notes,
+    /// Why the bot is not to be in a conversation; none where it is.
+    known: DashMap<ConversationSid, Option<Reason>>,
+}
+
+impl Choice {
+    /// Starts with no memory.
+    #[must_use]
+    pub fn new(which: Which, rest: rest::Client, seats: Arc<Seats>, notes: Notes) -> Self {
+        Self { which, rest, seats, notes, known: DashMap::new() }
+    }
+
+    /// Whether there is anything to choose by.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.which.is_all()
+    }
+
+    /// Whether a conversation was refused, as far as is remembered.
+    #[must_use]
+    pub fn is_refused(&self, conversation: ConversationSid) -> bool {
+        self.reason(conversation).is_some_and(|reason| reason.is_some())
+    }
+
+    /// Forgets what was decided: something has changed there.
+    pub fn forget(&self, conversation: ConversationSid) {
+        self.known.remove(&conversation);
+    }
+
+    /// Judges by facts that are at hand. Changes no memory; see [`Choice::note`].
+    #[must_use]
+    pub fn judge(&self, facts: &Facts) -> Verdict {
+        self.which.judge(facts, self.notes.clock.wall())
+    }
+
+    /// Takes a verdict by a listing's or a webhook's facts to memory; what it leaves open stays as
+    /// it is remembered. Says whether the conversation is refused.
+    #[must_use]
+    pub fn note(&self, conversation: ConversationSid, verdict: Verdict) -> bool {
+        if self.is_all() {
+            return false;
+        }
+        match verdict {
+            Verdict::Join => self.remember(conversation, None),
+            Verdict::Refuse(reason) => self.remember(conversation, Some(reason)),
+            // Attributes and age are at hand there, and refuse no longer; an address may not be.
+            Verdict::Open => {
+                let is_over = |reason: &Option<Reason>| *reason != Some(Reason::Address);
+                self.known.remove_if(&conversation, |_, reason| is_over(reason));
+            }
+        }
+        self.is_refused(conversation)
+    }
+
+    /// Decides whether the bot is to be in a conversation; asks Twilio where that is not known.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio did not say.
+    pub async fn wants(&self, conversation: ConversationSid) -> Result<bool, rest::Error> {
+        if self.is_all() || self.seats.is_held(conversation) {
+            return Ok(true);
+        }
+        if let Some(reason) = self.reason(conversation) {
+            return Ok(reason.is_none());
+        }
+        let Some(found) = self.rest.fetch_conversation(conversation).await? else {
+            // The join says so too, and better.
+            return Ok(true);
+        };
+        let participants = self.rest.participants(conversation).await?;
+        let facts = Facts {
+            addresses: Some(participants.iter().flat_map(addresses).collect()),
+            attributes: Some(attributes(found.attributes.as_ref())),
+            created: found.created,
+        };
+        let reason = match self.judge(&facts) {
+            Verdict::Join | Verdict::Open => None,
+            Verdict::Refuse(reason) => Some(reason),
+        };
+        let reason = reason.filter(|_| !participants.iter().any(|one| self.is_ours(one)));
+        self.remember(conversation, reason);
+        Ok(reason.is_none())
+    }
+
+    fn is_ours(&self, participant: &rest::Participant) -> bool {
+        participant.identity.as_ref().is_some_and(|identity| {
+            self.seats.lines().iter().any(|line| line.identity == identity.reveal())
+        })
+    }
+
+    fn reason(&self, conversation: ConversationSid) -> Option<Option<Reason>> {
+        self.known.get(&conversation).map(|reason| *reason)
+    }
+
+    /// Remembers a decision; a refusal is noted when it is new.
+    fn remember(&self, conversation: ConversationSid, reason: Option<Reason>) {
+        if self.known.len() >= CONVERSATIONS_MAX {
+            self.known.clear();
+        }
+        let before = self.known.insert(conversation, reason).flatten();
+        let Some(reason) = reason.filter(|_| before.is_none()) else { return };
+        tracing::debug!(conversation_sid = %conversation, reason = reason.as_str(),
+            "conversation is none of those that the bot is to be in");
+        self.notes.metrics.join(JoinOutcome::Refused);
+        let stage = Stage::Skipped { reason: "not_chosen" };
+        self.notes.of_conversation(conversation, None, stage);
+    }
+}
+
+/// Every address of a participant; which of them is ours depends on the kind of conversation.
+fn addresses(participant: &rest::Participant) -> Vec<Pii> {
+    let Some(binding) = &participant.messaging_binding else { return Vec::new() };
+    let all = [&binding.proxy_address, &binding.projected_address, &binding.address];
+    all.into_iter().flatten().cloned().collect()
+}
