@@ -1,0 +1,188 @@
+//! The bus itself: NATS JetStream as `BitBrat` uses it.
+//!
+//! Publishes and waits for the stream's word; finds the stream of a subject, and makes `BITBRAT` of
+//! the prefix if there is none; finds or makes the durable consumers. A stream that is there is left
+//! as it is. Decides nothing about events.
+//! Source: `BitBrat` 0.33.3, `src/services/message-bus/nats-driver.ts`, read 2026-11-21.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
+use async_nats::jetstream::context::{
+    ConsumerInfoErrorKind, GetStreamByNameErrorKind, PublishErrorKind,
+};
+use async_nats::jetstream::message::PublishMessage;
+
+use async_nats::jetstream::{self, Context};
+use async_nats::{Client, HeaderMap, HeaderValue};
+
+use super::names::{DEAD_LETTER, EGRESS, INGRESS, Names, SNAPSHOT, STREAM};
+use super::{Dial, Error};
+use crate::nats;
+use crate::telemetry::chain::Chain;
+
+/// How long to rest between two tries to connect or to find the streams.
+const REST: Duration = Duration::from_secs(2);
+
+/// The connection, once there is one.
+pub(super) struct Bus {
+    names: Names,
+    dial: Dial,
+    client: OnceLock<Client>,
+}
+
+/// One message to publish.
+pub(super) struct Publication<'a> {
+    /// The topic, without prefix.
+    pub(super) topic: &'a str,
+    /// The attributes, as headers.
+    pub(super) attributes: Vec<(&'static str, String)>,
+    /// What the stream knows a second publication by.
+    pub(super) id: &'a str,
+    /// The event as JSON.
+    pub(super) body: Vec<u8>,
+}
+
+impl Bus {
+    /// Connects, or takes note that nobody answers yet.
+    pub(super) async fn connect(names: Names, dial: Dial) -> Result<Self, nats::Error> {
+        let bus = Self { names, dial, client: OnceLock::new() };
+        match nats::connect((bus.dial)()).await {
+            Ok(client) => drop(bus.client.set(client)),
+            Err(error @ nats::Error::Unreachable { .. }) => {
+                tracing::warn!(error = %Chain(&error), "message bus cannot be reached; trying again");
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(bus)
+    }
+
+    pub(super) const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.client.get().is_some_and(|client| client.connection_state() == State::Connected)
+    }
+
+    /// Waits until there is a connection and every subject has its stream.
+    pub(super) async fn await_ready(&self) {
+        while self.client.get().is_none() {
+            tokio::time::sleep(REST).await;
+            match nats::connect((self.dial)()).await {
+                Ok(client) => drop(self.client.set(client)),
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "message bus cannot be reached; trying again");
+                }
+            }
+        }
+        while let Err(error) = self.find_streams().await {
+            tracing::error!(error = %Chain(&error), "message bus cannot be used; trying again");
+            tokio::time::sleep(REST).await;
+        }
+        tracing::info!(state = "ready", "message bus is ready");
+    }
+
+    async fn find_streams(&self) -> Result<(), Error> {
+        for topic in [INGRESS, EGRESS, &self.names.own_egress(), SNAPSHOT, DEAD_LETTER] {
+            self.stream_of(&self.names.subject(topic)).await?;
+        }
+        Ok(())
+    }
+
+    /// The stream that takes a subject; made if there is none and there is a prefix to make it of.
+    async fn stream_of(&self, subject: &str) -> Result<String, Error> {
+        let context = self.context()?;
+        let wrap = |source| Error::Stream { subject: subject.to_owned(), source };
+        match context.stream_by_subject(subject).await {
+            Ok(name) => return Ok(name),
+            Err(error) if matches!(error.kind(), GetStreamByNameErrorKind::NotFound) => {}
+            Err(error) => return Err(wrap(error.into())),
+        }
+        let Some(all) = self.names.stream_subject() else {
+            return Err(Error::NoStream { subject: subject.to_owned() });
+        };
+        if context.get_stream(STREAM).await.is_ok() {
+            return Err(Error::OtherStream { subject: subject.to_owned() });
+        }
+        let config = jetstream::stream::Config {
+            name: STREAM.to_owned(),
+            subjects: vec![all],
+            ..jetstream::stream::Config::default()
+        };
+        context.create_stream(config).await.map_err(|error| wrap(error.into()))?;
+        tracing::info!("stream of the message bus is made");
+        Ok(STREAM.to_owned())
+    }
+
+    /// Publishes and waits until the stream has it.
+    pub(super) async fn publish(&self, publication: Publication<'_>) -> Result<(), Error> {
+        let Publication { topic, attributes, id, body } = publication;
+        let subject = self.names.subject(topic);
+        let mut headers = HeaderMap::new();
+        for (name, value) in &attributes {
+            headers.insert(*name, header(value));
+        }
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, header(id));
+        let message = PublishMessage::build().headers(headers).payload(body.into());
+        let sent = self.context()?.send_publish(subject.clone(), message).await;
+        let stored = match sent {
+            Ok(acknowledged) => acknowledged.await,
+            Err(error) => Err(error),
+        };
+        stored.map(drop).map_err(|source| match source.kind() {
+            PublishErrorKind::StreamNotFound => Error::NoStream { subject },
+            PublishErrorKind::WrongLastMessageId
+            | PublishErrorKind::WrongLastSequence
+            | PublishErrorKind::TimedOut
+            | PublishErrorKind::BrokenPipe
+            | PublishErrorKind::MaxAckPending
+            | PublishErrorKind::MaxPayloadExceeded
+            | PublishErrorKind::Other => Error::Publish { subject, source },
+        })
+    }
+
+    /// Finds the durable consumer of a topic, or makes it to begin with what comes new: a first
+    /// deployment must not answer what others answered long ago.
+    pub(super) async fn consumer(
+        &self,
+        topic: &str,
+        ack_wait: Duration,
+    ) -> Result<Consumer<pull::Config>, Error> {
+        let (subject, durable) = (self.names.subject(topic), self.names.durable(topic));
+        let wrap = |source| Error::Consumer { durable: durable.clone(), source };
+        let stream = self.stream_of(&subject).await?;
+        let stream =
+            self.context()?.get_stream(stream).await.map_err(|error| wrap(error.into()))?;
+        match stream.consumer_info(&durable).await {
+            Ok(info) if info.config.deliver_subject.is_some() => {
+                return Err(Error::OtherConsumer { durable });
+            }
+            Ok(_) => return stream.get_consumer(&durable).await.map_err(wrap),
+            Err(error) if matches!(error.kind(), ConsumerInfoErrorKind::NotFound) => {}
+            Err(error) => return Err(wrap(error.into())),
+        }
+        let config = pull::Config {
+            durable_name: Some(durable.clone()),
+            filter_subject: subject,
+            deliver_policy: DeliverPolicy::New,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait,
+            ..pull::Config::default()
+        };
+        stream.create_consumer(config).await.map_err(|error| wrap(error.into()))
+    }
+
+    fn context(&self) -> Result<Context, Error> {
+        let client = self.client.get().ok_or(Error::NotConnected)?;
+        Ok(jetstream::new(client.clone()))
+    }
+}
+
+/// A text as a header's value; what would end the line is left out.
+fn header(text: &str) -> HeaderValue {
+    let clean: String = text.chars().filter(|one| !one.is_control()).collect();
+    HeaderValue::from(clean)
+}

@@ -1,0 +1,138 @@
+//! Takes egress events off a topic, one after the other, and brings their replies into the outbox.
+//!
+//! An event is acknowledged when its reply is on disk, or when it asks for nothing; while the store
+//! takes its time the bus is told that work goes on. What could not be stored is given back. What is
+//! no event at all is ended, since it would never become one. Decisions are [`super::wanted`]'s.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use async_nats::jetstream::{AckKind, Message};
+use futures::StreamExt as _;
+
+use super::event::Event;
+use super::names::EGRESS;
+use super::snapshot::{Delivered, Failure};
+use super::target::Missing;
+use super::wanted::{self, Reply, Wanted};
+use super::{BitBrat, Error, Note};
+use crate::agent::Reply as Said;
+use crate::agent::later::{Batch, Outbox};
+use crate::telemetry::chain::Chain;
+
+/// How many events are fetched at once.
+const BATCH: usize = 64;
+/// How long to rest before a broken consumer is set up again.
+const REST: Duration = Duration::from_secs(1);
+/// How long the bus keeps an event that could not be stored before it brings it again.
+const GIVEN_BACK_FOR: Duration = Duration::from_secs(5);
+
+/// A topic that replies come by.
+pub(super) struct Topic {
+    /// Its name, without prefix.
+    pub(super) name: String,
+    /// Whether it is ours alone.
+    pub(super) is_own: bool,
+}
+
+impl Topic {
+    /// The topic that all connectors share.
+    pub(super) fn shared() -> Self {
+        Self { name: EGRESS.to_owned(), is_own: false }
+    }
+}
+
+/// Consumes a topic for ever; a consumer that breaks is set up again.
+pub(super) async fn consume(agent: &BitBrat, topic: Topic, outbox: &dyn Outbox) -> Infallible {
+    loop {
+        if let Err(error) = drain(agent, &topic, outbox).await {
+            tracing::warn!(error = %Chain(&error), "replies cannot be taken off the bus; trying again");
+        }
+        tokio::time::sleep(REST).await;
+    }
+}
+
+async fn drain(agent: &BitBrat, topic: &Topic, outbox: &dyn Outbox) -> Result<(), Error> {
+    let ack_wait = agent.options.ack_wait;
+    let consumer = agent.bus.consumer(&topic.name, ack_wait).await?;
+    let durable = agent.bus.names().durable(&topic.name);
+    let wrap = |source| Error::Consumer { durable: durable.clone(), source };
+    let messages = consumer.stream().max_messages_per_batch(BATCH).messages().await;
+    let mut messages = messages.map_err(|error| wrap(error.into()))?;
+    while let Some(message) = messages.next().await {
+        let message = message.map_err(|error| wrap(error.into()))?;
+        let kind = {
+            let handled = handle(agent, topic, &message, outbox);
+            tokio::pin!(handled);
+            loop {
+                tokio::select! {
+                    kind = &mut handled => break kind,
+                    () = tokio::time::sleep(ack_wait / 2) => {
+                        message.ack_with(AckKind::Progress).await.map_err(Error::Acknowledge)?;
+                    }
+                }
+            }
+        };
+        message.ack_with(kind).await.map_err(Error::Acknowledge)?;
+    }
+    Ok(())
+}
+
+/// Does what an event asks for and says how it is to be acknowledged.
+async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn Outbox) -> AckKind {
+    let place = message.info().map_or(0, |info| info.stream_sequence);
+    let event: Event = match serde_json::from_slice(&message.payload) {
+        Ok(event) => event,
+        Err(_) => {
+            tracing::warn!(
+                seq = place,
+                "what came by the bus is no event; it is not asked for again"
+            );
+            return AckKind::Term;
+        }
+    };
+    match wanted::judge(&event, topic.is_own, &format!("stream:{place}")) {
+        Wanted::Nothing(reason) => {
+            tracing::debug!(seq = place, reason = reason.as_str(), "egress event asks for nothing");
+            AckKind::Ack
+        }
+        Wanted::Undeliverable(missing) => undeliverable(agent, topic, &event, missing).await,
+        Wanted::Reply(reply) => store(topic, event, reply, outbox).await,
+    }
+}
+
+async fn store(topic: &Topic, event: Event, reply: Reply, outbox: &dyn Outbox) -> AckKind {
+    let Reply { thread, chosen, key, turn, is_phone } = reply;
+    let batch = Batch {
+        turn,
+        cut: is_phone,
+        origin: Some(Note::origin(&topic.name, event)),
+        ..Batch::new(thread, &key, vec![Said::text(chosen.text)])
+    };
+    match outbox.put(batch).await {
+        Ok(added) => {
+            tracing::debug!(conversation_sid = %thread, count = added, "reply came by the bus");
+            AckKind::Ack
+        }
+        Err(error) => {
+            tracing::error!(conversation_sid = %thread, error = %Chain(&error),
+                "reply from the bus could not be stored; it is asked for again");
+            AckKind::Nak(Some(GIVEN_BACK_FOR))
+        }
+    }
+}
+
+/// Tells the bus that there is no place to send a reply to; the event is done once that is told.
+async fn undeliverable(agent: &BitBrat, topic: &Topic, event: &Event, missing: Missing) -> AckKind {
+    let service = agent.options.sender.names.service.as_str();
+    let delivered = Delivered { service, topic: &topic.name, event, at: agent.clock.wall() };
+    let failure = Failure { code: missing.code().to_owned(), message: missing.to_string() };
+    tracing::warn!(reason = missing.code(), "reply from the bus has no place to go");
+    match agent.tell_failure(delivered, &failure, event.correlation_id()).await {
+        Ok(()) => AckKind::Ack,
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "undeliverable reply could not be told of");
+            AckKind::Nak(Some(GIVEN_BACK_FOR))
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The record of a delivery's end that `BitBrat`'s persistence keeps. Pure.
+//!
+//! Decides whether one is written and every field of it. A record too long for the policy loses its
+//! least needed parts, and is not written if even the rest is too long.
+//! Source: `BitBrat` 0.33.3, `src/common/events/persistence-snapshots.ts`, read 2026-11-21.
+
+use serde_json::{Map, Value, json};
+
+use super::event::Event;
+use super::names::SNAPSHOT;
+use crate::clock::Timestamp;
+use crate::twilio::sid::MessageSid;
+
+/// Which records are written, and how long they may be.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// Whether final records are written at all.
+    pub is_on: bool,
+    /// Whether an event's `payload` is part of its record.
+    pub includes_raw: bool,
+    /// The longest event in a record.
+    pub bytes_max: Option<usize>,
+}
+
+/// How a delivery ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Ending<'a> {
+    /// Twilio took the reply.
+    Sent(MessageSid),
+    /// It could not be sent.
+    Failed(&'a Failure),
+}
+
+/// Why a reply could not be sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// A word: `send_error`, `no_target`, `invalid_target`.
+    pub code: String,
+    /// A sentence without text or address.
+    pub message: String,
+}
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivered<'a> {
+    /// The service that delivered, or failed to.
+    pub service: &'a str,
+    /// The topic that the event came by, without prefix.
+    pub topic: &'a str,
+    /// The event.
+    pub event: &'a Event,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+/// Makes the record; none if the policy wants none or the event is too long for it.
+#[must_use]
+pub fn of(delivered: Delivered<'_>, ending: &Ending<'_>, policy: Policy) -> Option<Value> {
+    if !policy.is_on {
+        return None;
+    }
+    let Delivered { service, topic, event, at } = delivered;
+    let mut kept = event.clone();
+    if !policy.includes_raw {
+        kept.fields_mut().remove("payload");
+    }
+    let (kept, was_cut) = kept.trimmed(policy.bytes_max.unwrap_or(usize::MAX))?;
+    let (status, summary) = match ending {
+        Ending::Sent(_) => ("SENT", "egress delivery success"),
+        Ending::Failed(_) => ("FAILED", "egress delivery failure"),
+    };
+    let summary = if was_cut { format!("{summary} (truncated)") } else { summary.to_owned() };
+    let correlation_id = event.correlation_id();
+    let mut record = Map::new();
+    let mut put = |name: &str, value: Value| record.insert(name.to_owned(), value);
+    put("v", json!("1"));
+    put("correlationId", json!(correlation_id));
+    put("kind", json!("final"));
+    put("capturedAt", json!(at.to_string()));
+    put("sourceService", json!(service));
+    put("sourceTopic", json!(topic));
+    put("idempotencyKey", json!(format!("{correlation_id}:final:{service}:{topic}:{status}")));
+    put("stage", event.find(&["routing", "stage"]).cloned().unwrap_or(json!("egress")));
+    if let Some(step) = event.open_step() {
+        put("stepId", step.clone());
+    }
+    put("changeSummary", json!(summary));
+    put("delivery", delivery(topic, status, at, ending));
+    put("event", json!(kept));
+    Some(Value::Object(record))
+}
+
+/// The attributes that go with a record.
+#[must_use]
+pub fn attributes(event: &Event) -> Vec<(&'static str, String)> {
+    vec![("type", SNAPSHOT.to_owned()), ("correlationId", event.correlation_id().to_owned())]
+}
+
+fn delivery(topic: &str, status: &str, at: Timestamp, ending: &Ending<'_>) -> Value {
+    let mut delivery =
+        json!({"destination": topic, "status": status, "deliveredAt": at.to_string()});
+    match ending {
+        Ending::Sent(message) => delivery["providerMessageId"] = json!(message),
+        Ending::Failed(Failure { code, message }) => {
+            delivery["error"] = json!({"code": code, "message": message});
+        }
+    }
+    delivery
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+    fn event() -> Event {
+        serde_json::from_value(json!({
+            "correlationId": "c-1",
+            "payload": {"raw": "x".repeat(300)},
+            "routing": {"stage": "response", "slip": [{"id": "a", "status": "PENDING"}]},
+        }))
+        .unwrap()
+    }
+
+    fn record(policy: Policy) -> Option<Value> {
+        let event = event();
+        let delivered = Delivered { service: "s", topic: "t", event: &event, at: AT };
+        of(delivered, &Ending::Sent(MessageSid::from_bytes([7; 16])), policy)
+    }
+
+    const ALL: Policy = Policy { is_on: true, includes_raw: true, bytes_max: None };
+
+    #[test]
+    fn the_policy_decides_what_is_written() {
+        assert_eq!(record(Policy { is_on: false, ..ALL }), None);
+        assert!(record(ALL).unwrap()["event"]["payload"].is_object());
+        let without = record(Policy { includes_raw: false, ..ALL }).unwrap();
+        assert!(without["event"].get("payload").is_none());
+        assert_eq!(without["changeSummary"], "egress delivery success");
+        let cut = record(Policy { bytes_max: Some(200), ..ALL }).unwrap();
+        assert_eq!(cut["changeSummary"], "egress delivery success (truncated)");
+        assert_eq!(record(Policy { bytes_max: Some(10), ..ALL }), None);
+    }
+
+    #[test]
+    fn the_key_tells_a_success_from_a_failure() {
+        let event = event();
+        let delivered = Delivered { service: "s", topic: "t", event: &event, at: AT };
+        let failure = Failure { code: "send_error".into(), message: "twilio refused".into() };
+        let failed = of(delivered, &Ending::Failed(&failure), ALL).unwrap();
+        assert_eq!(failed["idempotencyKey"], "c-1:final:s:t:FAILED");
+        assert_eq!(failed["stepId"], "a");
+        assert_eq!(record(ALL).unwrap()["idempotencyKey"], "c-1:final:s:t:SENT");
+    }
+}
