@@ -6,8 +6,11 @@
 //! comes again. This is the only place where the rooms' drivers meet.
 
 mod account;
+mod agents;
 mod build;
 mod counted;
+#[cfg(feature = "nats")]
+mod dial;
 mod ears;
 mod gauges;
 mod health;
@@ -87,7 +90,7 @@ pub enum Error {
     Tls(#[from] twilio::tls::Error),
     /// The agent could not be made.
     #[error("the agent could not be made")]
-    Agent(#[from] build::AgentError),
+    Agent(#[from] agents::AgentError),
 }
 
 impl App {
@@ -123,7 +126,7 @@ impl App {
             let opened = build::store(settings)?;
             let parts =
                 build::Parts { settings, twilio, notes: &notes, health: &health, store: &opened };
-            let service = parts.start(&tasks, &stops.workers)?;
+            let service = parts.start(&tasks, &stops.workers).await?;
             router = router.merge(service.router);
             admin_router = admin_router.merge(service.operate);
             (realtime, store) = (service.clients, Some(opened));

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Error;
 use super::account::rest_options;
+use super::agents::{self, Thinker};
 use super::counted::Counted;
 use super::ears::{self, Ear};
 use super::health::Health;
@@ -16,12 +17,11 @@ use super::intake::StoreFirst;
 use super::wishes::which;
 use crate::admin::desk::Desk;
 use crate::admin::operate::{self, Access};
-use crate::agent::echo::Echo;
-use crate::agent::http::HttpAgent;
-use crate::agent::standard_webhooks::{Secret, SecretError};
-use crate::agent::{self, Agent, later};
+#[cfg(feature = "nats")]
+use crate::agent::bitbrat::Watched;
+use crate::agent::{Agent, later};
 use crate::config::Settings;
-use crate::config::kinds::{AgentKind, Listen, TurnStrategy};
+use crate::config::kinds::{Listen, TurnStrategy};
 use crate::config::settings::{self, Twilio};
 use crate::pipeline::admit::Admission;
 use crate::pipeline::catch_up::CatchUp;
@@ -46,18 +46,6 @@ use crate::queue::{self, QueueName, Store};
 use crate::realtime;
 use crate::twilio::{rest, signature, tls};
 use crate::webhook::{self, PublicBase};
-
-/// Why there is no agent.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum AgentError {
-    /// The secret is of the wrong form.
-    #[error("agent.secret cannot be used: set it to whsec_ and 24 to 64 random bytes in base64")]
-    Secret(#[from] SecretError),
-    /// The HTTP client could not be made.
-    #[error("the http client for the agent could not be made")]
-    Client(#[from] reqwest::Error),
-}
 
 /// What the running service offers to the outside.
 pub struct Service {
@@ -104,20 +92,26 @@ impl Parts<'_> {
     /// # Errors
     ///
     /// If a client cannot be made of the settings.
-    pub fn start(&self, tasks: &TaskTracker, stop: &CancellationToken) -> Result<Service, Error> {
+    pub async fn start(
+        &self,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<Service, Error> {
         let (tls, roots) = tls::client_config()?;
         tracing::debug!(reason = ?roots, "trusted roots are loaded");
         let clock = self.notes.clock;
         let options = rest_options(&self.twilio.account);
         let counted: Arc<dyn rest::Observer> = Arc::new(Counted(self.notes.metrics.clone()));
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
-        let agent = self.agent(&tls)?;
+        let thinker = agents::make(self, &tls).await?;
+        let agent = Arc::clone(&thinker.agent);
         let ears = ears::open(self, &tls);
         let seats = Arc::new(Seats::new(self.lines(&ears)));
         let doors = self.doors(&rest, &seats);
         self.health.watch(Arc::clone(&seats), self.store.clone());
         self.listen(ears, &seats, &doors, tasks, stop);
         self.work(&rest, agent, &seats, &doors, tasks, stop);
+        self.think(thinker, tasks, stop);
         let marks = self.store.marks();
         let catch_up = CatchUp { rest: rest.clone(), doors: doors.clone(), marks };
         let interval = self.settings.reconcile.interval;
@@ -238,6 +232,18 @@ impl Parts<'_> {
         tasks.spawn(worker::run(queue, Arc::new(work), concurrency, stop.clone()));
     }
 
+    /// Starts what the agent does beside taking turns.
+    fn think(&self, thinker: Thinker, tasks: &TaskTracker, stop: &CancellationToken) {
+        #[cfg(feature = "nats")]
+        if let Some(platform) = thinker.platform {
+            self.health.watch_bus(Arc::clone(&platform));
+            let watched: Arc<dyn Watched> = Arc::<Health>::clone(self.health);
+            tasks.spawn(platform.run(self.outbox(), watched, stop.clone()));
+        }
+        #[cfg(not(feature = "nats"))]
+        let _nothing = (thinker, tasks, stop);
+    }
+
     fn doors(&self, rest: &rest::Client, seats: &Arc<Seats>) -> Doors {
         let which = which(&self.settings.join);
         let choice = Choice::new(which, rest.clone(), Arc::clone(seats), self.notes.clone());
@@ -250,32 +256,6 @@ impl Parts<'_> {
             webhook_grace: webhook_grace(&self.settings.turns),
             notes: self.notes.clone(),
         }
-    }
-
-    fn agent(&self, tls: &rustls::ClientConfig) -> Result<Arc<dyn Agent>, AgentError> {
-        let settings = &self.settings.agent;
-        let url = match (settings.kind, &settings.url) {
-            (AgentKind::Http, Some(url)) => url.url().clone(),
-            // The settings refuse kind http without a URL.
-            (AgentKind::Http, None) | (AgentKind::Echo, _) => return Ok(Arc::new(Echo)),
-        };
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(self.twilio.account.connect_timeout)
-            .build()?;
-        let options = agent::http::Options {
-            url,
-            secret: self.secret()?,
-            timeout: settings.timeout,
-            response_bytes_max: settings.response_bytes_max.0,
-        };
-        Ok(Arc::new(HttpAgent::new(options, client, self.notes.clock)))
-    }
-
-    fn secret(&self) -> Result<Option<Secret>, AgentError> {
-        self.settings.agent.secret.as_ref().map(Secret::parse).transpose().map_err(Into::into)
     }
 
     fn webhook_options(&self) -> webhook::Options {
@@ -301,7 +281,7 @@ impl Parts<'_> {
         let Notes { metrics, clock, .. } = self.notes;
         let intake = Arc::new(StoreFirst(doors));
         let mut router = webhook::router(self.webhook_options(), intake, metrics.clone(), *clock);
-        if let Some(secret) = self.secret()? {
+        if let Some(secret) = agents::secret(&self.settings.agent)? {
             let door = later::Door { outbox: self.outbox(), secret, clock: *clock };
             router = router.merge(later::router(door));
         }

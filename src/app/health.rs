@@ -7,6 +7,8 @@ use futures::future::BoxFuture;
 
 use super::gauges;
 use crate::admin::{Connector, ConnectorState, Counters, Insight, Readiness, Seat};
+#[cfg(feature = "nats")]
+use crate::agent::bitbrat::{BitBrat, Watched, status::Source};
 use crate::pipeline::notes::Notes;
 use crate::pipeline::seats::Seats;
 use crate::pipeline::status::Status;
@@ -24,6 +26,8 @@ pub struct Health {
     is_on: bool,
     is_stopping: AtomicBool,
     parts: OnceLock<(Arc<Seats>, Store)>,
+    #[cfg(feature = "nats")]
+    bus: OnceLock<Arc<BitBrat>>,
 }
 
 impl Health {
@@ -37,6 +41,8 @@ impl Health {
             is_on,
             is_stopping: AtomicBool::new(false),
             parts: OnceLock::new(),
+            #[cfg(feature = "nats")]
+            bus: OnceLock::new(),
         }
     }
 
@@ -49,6 +55,24 @@ impl Health {
     /// Is told what to look at, once.
     pub fn watch(&self, seats: Arc<Seats>, store: Store) {
         let _ = self.parts.set((seats, store));
+    }
+
+    /// Is told which agent thinks over a bus, once.
+    #[cfg(feature = "nats")]
+    pub fn watch_bus(&self, agent: Arc<BitBrat>) {
+        let _ = self.bus.set(agent);
+    }
+
+    /// Whether the agent's bus is away; messages are taken all the same, and wait on disk.
+    #[cfg(feature = "nats")]
+    fn is_bus_down(&self) -> bool {
+        self.bus.get().is_some_and(|agent| !agent.is_connected())
+    }
+
+    #[cfg(not(feature = "nats"))]
+    #[expect(clippy::unused_self, reason = "the same call with and without a bus")]
+    const fn is_bus_down(&self) -> bool {
+        false
     }
 
     /// Is told that the service is on its way down.
@@ -68,6 +92,21 @@ impl Health {
     }
 }
 
+#[cfg(feature = "nats")]
+impl Watched for Health {
+    fn source(&self) -> Option<Source> {
+        let Connector { state, identity, last_error, counters, .. } = self.twilio()?;
+        let state = match state {
+            ConnectorState::Disconnected => "DISCONNECTED",
+            ConnectorState::Connecting => "CONNECTING",
+            ConnectorState::Connected => "CONNECTED",
+            ConnectorState::Error => "ERROR",
+        };
+        let Counters { received, published, failed } = counters;
+        Some(Source { identity, state, last_error, received, published, failed })
+    }
+}
+
 impl Insight for Health {
     fn readiness(&self) -> Readiness {
         if self.is_stopping.load(Ordering::Relaxed) {
@@ -82,6 +121,7 @@ impl Insight for Health {
         match (self.parts.get(), self.sockets()) {
             (None, _) => Readiness::NotReady(vec!["starting"]),
             (Some(_), _) if self.status.is_down() => Readiness::Degraded(vec!["twilio_down"]),
+            (Some(_), _) if self.is_bus_down() => Readiness::Degraded(vec!["bus_down"]),
             (Some(_), _) if !self.wants_socket => Readiness::Degraded(vec!["realtime_off"]),
             (Some(_), (0, _)) => Readiness::NotReady(vec!["socket_down"]),
             (Some(_), (up, all)) if up < all => Readiness::Degraded(vec!["socket_down"]),

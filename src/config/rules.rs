@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::kinds::{AgentKind, HttpUrl, Identities, Identity, Listen, Name, Size};
+use super::kinds::{AgentKind, BusDriver, HttpUrl, Identities, Identity, Listen, Name, Size};
 use super::reader::Reader;
 use crate::telemetry::otlp;
 
@@ -101,8 +101,16 @@ fn check_listeners(reader: &mut Reader<'_>) {
 fn check_work(reader: &mut Reader<'_>) {
     let kind = reader.value::<AgentKind>("agent.kind");
     let has_url = reader.value::<HttpUrl>("agent.url").is_some();
-    let reachable = kind.map(|kind| kind == AgentKind::Echo || has_url);
+    let reachable = kind.map(|kind| kind != AgentKind::Http || has_url);
     reader.rule("agent.url", reachable, "is required, as a well-formed URL, for agent.kind http");
+    if kind == Some(AgentKind::BitBrat) {
+        let has_nats = cfg!(feature = "nats");
+        let broken = "is bitbrat, and this chimein was built without the feature nats";
+        reader.rule("agent.kind", Some(has_nats), broken);
+        let driver =
+            reader.value("bitbrat.driver").map(|driver: BusDriver| driver == BusDriver::Nats);
+        reader.rule("bitbrat.driver", driver, "is not nats, the only bus that chimein speaks");
+    }
     let secret = reader.value::<SecretString>("agent.secret").map(|secret| is_whsec(&secret));
     reader.rule("agent.secret", secret, "is not whsec_ and 24 to 64 bytes in base64");
     within(reader, "agent.timeout", seconds(1)..=minutes(60), "is not between 1s and 1h");

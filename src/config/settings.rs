@@ -11,9 +11,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::kinds::{
-    Addresses, AgentKind, Attribute, BaseUrl, HostPart, HttpUrl, Identities, Identity, Listen,
-    Name, NatsUrls, Prefix, QueueEngine, Ratio, RestAuth, Schedule, Setting, Since, Size,
-    SocketUrl, TurnStrategy,
+    Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
+    Listen, Name, NatsUrls, Prefix, QueueEngine, Ratio, RestAuth, Schedule, Setting, Since, Size,
+    SnapshotMode, SocketUrl, TopicPrefix, TurnStrategy,
 };
 use super::reader::Reader;
 use super::rules;
@@ -244,6 +244,25 @@ sections! {
         /// How many at once.
         concurrency: NonZeroUsize;
     }
+    /// BitBrat's bus, for kind bitbrat.
+    BitBrat = "bitbrat" {
+        /// What carries the bus.
+        driver: BusDriver = "MESSAGE_BUS_DRIVER", "MESSAGE_BUS";
+        /// Goes before every topic.
+        prefix: Option<TopicPrefix> = "BUS_PREFIX";
+        /// The service's key on the platform.
+        service: Name;
+        /// What the topic that replies are asked on ends in.
+        egress_instance: Name = "EGRESS_INSTANCE_ID", "SERVICE_INSTANCE_ID";
+        /// How long the bus waits for word on an egress event.
+        ack_wait_seconds: NonZeroU32 = "NATS_ACK_WAIT_SECONDS";
+        /// Which snapshots are written.
+        snapshot_mode: SnapshotMode = "PERSISTENCE_SNAPSHOT_MODE";
+        /// Whether an event's payload is part of its snapshot.
+        include_raw_payloads: bool = "PERSISTENCE_INCLUDE_RAW_PAYLOADS";
+        /// The longest event in a snapshot.
+        snapshot_bytes_max: Option<NonZeroUsize> = "PERSISTENCE_MAX_SNAPSHOT_BYTES";
+    }
     /// Sending replies.
     Send = "send" {
         /// Waiting times between attempts.
@@ -327,6 +346,8 @@ pub struct Settings {
     pub turns: Turns,
     /// The agent.
     pub agent: Agent,
+    /// BitBrat's bus, for kind bitbrat.
+    pub bitbrat: BitBrat,
     /// Sending replies.
     pub send: Send,
     /// The socket.
@@ -358,6 +379,7 @@ impl Settings {
         let join = Join::read(reader);
         let turns = Turns::read(reader);
         let agent = Agent::read(reader);
+        let bitbrat = BitBrat::read(reader);
         let send = Send::read(reader);
         let realtime = Realtime::read(reader);
         let reconcile = Reconcile::read(reader);
@@ -379,6 +401,7 @@ impl Settings {
             join: join?,
             turns: turns?,
             agent: agent?,
+            bitbrat: bitbrat?,
             send: send?,
             realtime: realtime?,
             reconcile: reconcile?,

@@ -105,6 +105,32 @@ pub enum AgentKind {
     Echo,
     /// Asks a URL.
     Http,
+    /// Asks a platform over its message bus.
+    BitBrat,
+}
+
+/// What carries BitBrat's bus. All that it knows can be told, so that a wrong one is told by name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BusDriver {
+    /// NATS JetStream, the one that chimein speaks.
+    Nats,
+    /// Google Pub/Sub.
+    PubSub,
+    /// Nothing: what is published is gone.
+    Noop,
+}
+
+/// Which of BitBrat's snapshots are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SnapshotMode {
+    /// None.
+    Off,
+    /// The final ones.
+    FinalOnly,
+    /// Those that matter; of ours the final ones.
+    Significant,
+    /// All; of ours the final ones.
+    All,
 }
 
 /// How turns are made of messages.
@@ -133,7 +159,14 @@ words! {
         "false" => false, "0" => false, "no" => false, "off" => false,
     }
     RestAuth, "token or key", { "token" => Self::Token, "key" => Self::Key }
-    AgentKind, "echo or http", { "echo" => Self::Echo, "http" => Self::Http }
+    AgentKind, "echo, http or bitbrat", {
+        "echo" => Self::Echo, "http" => Self::Http, "bitbrat" => Self::BitBrat,
+    }
+    BusDriver, "nats", { "nats" => Self::Nats, "pubsub" => Self::PubSub, "noop" => Self::Noop }
+    SnapshotMode, "off, final-only, significant or all", {
+        "off" => Self::Off, "final-only" => Self::FinalOnly,
+        "significant" => Self::Significant, "all" => Self::All,
+    }
     TurnStrategy, "queue, burst, supersede or drop", {
         "queue" => Self::Queue, "burst" => Self::Burst,
         "supersede" => Self::Supersede, "drop" => Self::Drop,
@@ -311,6 +344,32 @@ impl Setting for Prefix {
     }
 }
 
+/// What goes before every topic of a message bus.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TopicPrefix(String);
+
+impl TopicPrefix {
+    /// Gives the prefix, its dot included.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for TopicPrefix {
+    const WANTED: &'static str =
+        "words of letters, digits, hyphens and underscores, each with its dot, such as local.";
+
+    fn parse(text: &str) -> Option<Self> {
+        let is_word = |word: &str| {
+            !word.is_empty()
+                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+        };
+        let words = text.strip_suffix('.')?;
+        (text.len() <= 63 && words.split('.').all(is_word)).then(|| Self(text.to_owned()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,6 +428,16 @@ mod tests {
         assert_eq!(Identity::parse("system"), None);
         assert_eq!(Identity::parse(""), None);
         assert_eq!(Identity::parse(&"x".repeat(257)), None);
+    }
+
+    #[test]
+    fn a_topic_prefix_ends_in_its_dot() {
+        for text in ["local.", "eu.prod.", "a-b_c."] {
+            assert!(TopicPrefix::parse(text).is_some(), "{text}");
+        }
+        for text in ["local", ".", "a..", "a*.", ">.", "a b."] {
+            assert_eq!(TopicPrefix::parse(text), None, "{text}");
+        }
     }
 
     #[test]

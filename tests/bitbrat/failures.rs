@@ -1,0 +1,169 @@
+//! What happens when a reply cannot be sent, and when the bus is away.
+
+use std::time::Duration;
+
+use chimein::agent::Agent as _;
+use chimein::agent::bitbrat::{self, BitBrat, envelope, names, snapshot};
+use chimein::agent::{Error, Thread, Turn, TurnMessage};
+use chimein::clock::Clock;
+use chimein::emulator::faults::{Action, Place};
+use chimein::nats;
+use serde_json::json;
+
+use crate::nats_server::NatsServer;
+use crate::platform::{DEAD_LETTER, INGRESS, OWN, PREFIX, Platform, SNAPSHOT, delivered};
+use crate::rig::{PHONE, Rig};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_twilio_refuses_is_recorded_and_told() {
+    let server = NatsServer::start();
+    let platform = Platform::start(&server, |_| Some("never seen".into())).await;
+    let rig = start(&server, &[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
+    let refusal = Action::Answer { status: 400, code: Some(50511), retry_after: None };
+    let method = Some("POST".to_owned());
+    rig.fault(Place::Rest { method, path: Some("/Messages".into()) }, refusal, 100);
+    let conversation = rig.sms(PHONE, "hello").await;
+
+    let record = platform.await_passed(&rig, SNAPSHOT, 1).await.remove(0).body;
+    assert_eq!(record["delivery"]["status"], "FAILED");
+    assert_eq!(record["delivery"]["error"]["code"], "send_error");
+    let letter = platform.await_passed(&rig, DEAD_LETTER, 1).await.remove(0).body;
+    assert_eq!(letter["type"], "router.deadletter.v1");
+    assert_eq!(letter["correlationId"], record["correlationId"]);
+    assert_eq!(letter["payload"]["reason"], "egress_delivery_failed");
+    assert_eq!(letter["payload"]["originalType"], "egress.deliver.v1");
+    let message = letter["payload"]["error"]["message"].as_str().unwrap();
+    assert!(message.contains("50511") && !message.contains("never seen"), "{message}");
+    rig.settled().await;
+    assert!(rig.replies(conversation).is_empty());
+    rig.end().await;
+    platform.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_without_a_place_to_go_is_recorded_and_told() {
+    let server = NatsServer::start();
+    let platform = Platform::start(&server, |_| None).await;
+    let rig = start(&server, &[]).await;
+    let mut lost = delivered(&json!({"correlationId": "c-1", "egress": {}}), "cand-1", "hi");
+    lost["ingress"] = json!({"channel": "unknown", "source": "tool-gateway"});
+    let own = "local-internal-egress-v1-twilio-ingress-twilio-ingress-durable";
+    rig.eventually("the service listens", |_| !platform.passed(INGRESS).is_empty()).await;
+    platform.publish(OWN, &lost).await;
+    let record = platform.await_passed(&rig, SNAPSHOT, 1).await.remove(0).body;
+    assert_eq!(record["delivery"]["error"]["code"], "no_target");
+    let letter = platform.await_passed(&rig, DEAD_LETTER, 1).await.remove(0).body;
+    assert_eq!(letter["payload"]["egressSource"], "tool-gateway");
+    platform.await_acknowledged(own).await;
+    rig.end().await;
+    platform.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bus_that_is_away_for_a_while_loses_nothing() {
+    let mut server = NatsServer::start();
+    let platform = Platform::start(&server, |text| Some(format!("re: {text}"))).await;
+    let retries = [("CHIMEIN_AGENT_SCHEDULE", "200ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,1s")];
+    let rig = start(&server, &retries).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["re: one"]).await;
+    server.kill();
+    rig.sms(PHONE, "two").await;
+    rig.eventually("the bus is missed", |rig| {
+        let page = rig.app().health();
+        format!("{:?}", chimein::admin::Insight::readiness(page)).contains("bus_down")
+    })
+    .await;
+    server.begin();
+    rig.eventually("the second answer", |rig| rig.replies(conversation).len() > 1).await;
+    rig.sms(PHONE, "three").await;
+    rig.expect(conversation, &["re: one", "re: two", "re: three"]).await;
+    rig.eventually("three records", |_| platform.passed(SNAPSHOT).len() >= 3).await;
+    rig.end().await;
+    platform.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_starts_without_the_bus_and_finds_it_later() {
+    let mut server = NatsServer::start();
+    server.kill();
+    let retries = [("CHIMEIN_AGENT_SCHEDULE", "200ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,1s")];
+    let rig = start(&server, &retries).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    server.begin();
+    let platform = Platform::start(&server, |text| Some(format!("re: {text}"))).await;
+    rig.expect(conversation, &["re: hello"]).await;
+    rig.end().await;
+    platform.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_stream_is_named_and_one_is_made_only_behind_a_prefix() {
+    let server = NatsServer::start();
+    let error = agent(&server, "").await.take(&turn()).await.unwrap_err();
+    let Error::Bus { source, .. } = error else { panic!("{error}") };
+    let told = source.to_string();
+    assert!(told.contains(OWN) && told.contains("BUS_PREFIX"), "{told}");
+
+    let rig = start(&server, &[]).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+    for _ in 0..1000 {
+        if context.get_stream("BITBRAT").await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let stream = context.get_stream("BITBRAT").await.unwrap();
+    assert_eq!(stream.cached_info().config.subjects, [format!("{PREFIX}>")]);
+    rig.end().await;
+}
+
+/// The service with the platform as its agent.
+async fn start(server: &NatsServer, more: &[(&'static str, &str)]) -> Rig {
+    let url = server.url();
+    let mut extra =
+        vec![("CHIMEIN_AGENT_KIND", "bitbrat"), ("NATS_URL", url.as_str()), ("BUS_PREFIX", PREFIX)];
+    extra.extend_from_slice(more);
+    Rig::start(&extra).await
+}
+
+async fn agent(server: &NatsServer, prefix: &str) -> BitBrat {
+    let service = "twilio-ingress".to_owned();
+    let names =
+        names::Names { prefix: prefix.to_owned(), egress_instance: service.clone(), service };
+    let chat_service = "IS00000000000000000000000000000000".parse().unwrap();
+    let options = bitbrat::Options {
+        sender: envelope::Sender { names, chat_service },
+        policy: snapshot::Policy { is_on: true, includes_raw: true, bytes_max: None },
+        ack_wait: Duration::from_secs(60),
+    };
+    let address = nats::Address::parse(&server.url()).unwrap();
+    let dial = move || nats::Options {
+        servers: vec![address.clone()],
+        auth: nats::Auth::None,
+        tls: None,
+        name: "test".into(),
+    };
+    BitBrat::connect(options, Box::new(dial), Clock::start()).await.unwrap()
+}
+
+fn turn() -> Turn {
+    let sid = "IM000000000000000000000000000000aa".parse().unwrap();
+    Turn {
+        id: sid,
+        thread: Thread::Conversation("CH000000000000000000000000000000bb".parse().unwrap()),
+        identity: "bot".into(),
+        messages: vec![TurnMessage {
+            sid,
+            index: Some(7),
+            author: PHONE.into(),
+            body: Some("hello".into()),
+            attributes: serde_json::Map::new(),
+            media: vec![],
+            participant: None,
+            created: None,
+        }],
+        attempt: 1,
+    }
+}
