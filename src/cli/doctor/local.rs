@@ -150,7 +150,7 @@ pub(super) fn place_of(url: &Url) -> String {
 }
 
 /// Whether the host is of this machine or of a private network.
-fn is_private(url: &Url) -> bool {
+pub(super) fn is_private(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => {
             let name = name.to_ascii_lowercase();

@@ -1,16 +1,16 @@
 //! What Twilio says by REST: whether it can be reached, the clock, the credentials, the webhooks.
 //!
 //! Reads only. One request without credentials for the `Date` of its answer, one for the account, one
-//! for the service's webhooks. Time is read to compare it with that date.
+//! for the service's webhooks, and the account's addresses. Time is read to compare it with that date.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::DATE;
 use url::Url;
 
-use super::Error;
 use super::finding::Finding;
 use super::local::place_of;
+use super::{Error, addresses};
 use crate::app;
 use crate::clock::{Clock, Timestamp};
 use crate::config::settings::{Twilio, Webhook};
@@ -27,6 +27,9 @@ const SKEW_NOTED: Duration = Duration::from_secs(5);
 /// How far it may be off before access tokens can be refused as not yet valid, or as over: assumed,
 /// Twilio does not say how much it stands.
 const SKEW_MAX: Duration = Duration::from_secs(60);
+
+/// How many of the account's addresses are looked at.
+const ADDRESSES_MAX: usize = 1_000;
 
 /// The events without which the bot learns of conversations by its sweep alone.
 /// Source: Conversations webhooks, post-action events, read 2026-11-21.
@@ -58,6 +61,8 @@ pub(super) async fn examine(
     findings.push(credentials.unwrap_or_else(|finding| finding));
     if are_right {
         findings.extend(webhooks(rest.fetch_webhooks().await, webhook));
+        let configured = rest.list_addresses().all(ADDRESSES_MAX).await;
+        findings.extend(addresses::judge(configured, twilio.account.chat_service_sid));
     }
     Ok(findings)
 }

@@ -3,18 +3,27 @@
 use std::net::TcpListener;
 use std::path::Path;
 
+use axum::Router;
+use axum::http::StatusCode;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
+use crate::emulator::state::AddressFields;
+use crate::emulator::state::model::Autocreation;
 use crate::emulator::{self, Emulator, control};
+use crate::http;
 use crate::queue::{Store, embedded};
 
 #[tokio::test]
 async fn a_service_that_is_set_up_passes_every_check() {
     let bench = Bench::start().await;
     bench.webhook("https://bot.example.com/webhooks/twilio");
-    let (outcome, findings) = bench.examine(&[]).await;
+    bench.address(true);
+    let agent = Agent::start(StatusCode::METHOD_NOT_ALLOWED).await;
+    let pairs = [("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", agent.url.as_str())];
+    let (outcome, findings) = bench.examine(&pairs).await;
     assert_eq!((outcome.code, failing(&findings)), (0, vec![]), "{}", outcome.output);
     let checks: Vec<_> = findings.iter().map(|(check, _)| check.as_str()).collect();
     assert_eq!(
@@ -25,12 +34,15 @@ async fn a_service_that_is_set_up_passes_every_check() {
             "server.listen",
             "admin.listen",
             "webhook.public_url",
+            "agent",
+            "agent.secret",
             "twilio.reach",
             "clock",
             "twilio.credentials",
             "twilio.chat_service_sid",
             "webhooks.url",
             "webhooks.filters",
+            "addresses",
         ]
     );
     assert!(std::fs::read_dir(bench.place.path()).unwrap().next().is_none(), "it left a file");
@@ -97,6 +109,30 @@ async fn webhooks_that_go_nowhere_or_lack_an_event_are_told() {
 }
 
 #[tokio::test]
+async fn addresses_and_agents_that_lead_nowhere_are_told() {
+    let bench = Bench::start().await;
+    let nobody = format!("http://{}/turns", free_address());
+    let agent = Agent::start(StatusCode::MOVED_PERMANENTLY).await;
+    for (url, is_configured, told, code) in [
+        (nobody.as_str(), false, ["none is configured", "does not answer"], 1),
+        (agent.url.as_str(), true, ["all 1 autocreate", "a redirect"], 1),
+    ] {
+        if is_configured {
+            bench.address(true);
+        }
+        let pairs = [("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", url)];
+        let environment = bench.environment(&pairs);
+        let args = Args { config: None, offline: false, json: true };
+        let outcome = examine(&args, &environment).await.unwrap();
+        assert_eq!(outcome.code, code, "{}", outcome.output);
+        for told in told {
+            assert!(outcome.output.contains(told), "{told}: {}", outcome.output);
+        }
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
 async fn a_running_service_is_no_fault() {
     let bench = Bench::start().await;
     let path = bench.place.path().join("queue.db");
@@ -125,6 +161,23 @@ async fn offline_asks_nobody() {
     bench.stop().await;
 }
 
+/// An agent's server that answers everything in one way.
+struct Agent {
+    url: String,
+    _serving: DropGuard,
+}
+
+impl Agent {
+    async fn start(status: StatusCode) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/turns", listener.local_addr().unwrap());
+        let router = Router::new().fallback(move || async move { status });
+        let stop = CancellationToken::new();
+        drop(tokio::spawn(http::serve(listener, router, http::Options::default(), stop.clone())));
+        Self { url, _serving: stop.drop_guard() }
+    }
+}
+
 /// An emulated account, and a place for a store.
 struct Bench {
     emulator: Emulator,
@@ -140,6 +193,19 @@ impl Bench {
     fn webhook(&self, url: &str) {
         let webhook = control::Webhook { post_url: Some(url.to_owned()), ..Default::default() };
         self.emulator.control().set_webhook(webhook);
+    }
+
+    /// Configures a number.
+    fn address(&self, enabled: bool) {
+        let service = Some(self.emulator.credentials().service_sid);
+        let autocreation = Autocreation { enabled, service, ..Autocreation::default() };
+        let fields = AddressFields {
+            channel: Some("sms".to_owned()),
+            address: Some("+15555550100".to_owned()),
+            autocreation: Some(autocreation),
+            ..AddressFields::default()
+        };
+        self.emulator.control().configure_address(fields).unwrap();
     }
 
     /// Settings that are right but for what is given.

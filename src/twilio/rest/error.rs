@@ -34,6 +34,8 @@ pub enum Op {
     FetchAccount,
     /// Fetches where the service's webhooks go.
     FetchWebhooks,
+    /// Lists the account's address configurations.
+    ListAddresses,
 }
 
 impl Op {
@@ -51,6 +53,7 @@ impl Op {
         Self::ListMessages,
         Self::FetchAccount,
         Self::FetchWebhooks,
+        Self::ListAddresses,
     ];
 
     /// Names the operation for a log field or a label.
@@ -69,6 +72,7 @@ impl Op {
             Self::ListMessages => "list_messages",
             Self::FetchAccount => "fetch_account",
             Self::FetchWebhooks => "fetch_webhooks",
+            Self::ListAddresses => "list_addresses",
         }
     }
 }

@@ -36,8 +36,8 @@ use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 pub use self::error::{Cause, Error, Op, Outcome};
 pub use self::host::host;
 pub use self::model::{
-    Binding, Conversation, ConversationFilter, Media, Message, MessagesAfter, NewMessage,
-    Participant, ParticipantConversation, Webhooks,
+    AddressConfiguration, AutoCreation, Binding, Conversation, ConversationFilter, Media, Message,
+    MessagesAfter, NewMessage, Participant, ParticipantConversation, Webhooks,
 };
 pub use self::pages::Pages;
 

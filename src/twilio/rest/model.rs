@@ -9,8 +9,8 @@ use crate::clock::Timestamp;
 use crate::pii::Pii;
 use crate::twilio::events::ConversationState;
 use crate::twilio::sid::{
-    ChatServiceSid, ContentSid, ConversationSid, MediaSid, MessageSid, MessagingServiceSid,
-    ParticipantSid,
+    AddressSid, ChatServiceSid, ContentSid, ConversationSid, MediaSid, MessageSid,
+    MessagingServiceSid, ParticipantSid,
 };
 
 /// A conversation.
@@ -169,6 +169,34 @@ pub struct Webhooks {
     /// Where post-action webhooks go. May hold a user's name and password.
     #[serde(default)]
     pub post_webhook_url: Option<Pii>,
+}
+
+/// How an address of the account is set up for Conversations.
+/// Source: API definition, `conversations.v1.configuration.configuration_address`, read 2026-11-21.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub struct AddressConfiguration {
+    /// The configuration's sid.
+    pub sid: AddressSid,
+    /// The address: a number, perhaps behind the name of a channel.
+    #[serde(default)]
+    pub address: Option<Pii>,
+    /// What becomes of a message that belongs to no conversation.
+    #[serde(default)]
+    pub auto_creation: Option<AutoCreation>,
+}
+
+/// What becomes of a message that belongs to no conversation.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub struct AutoCreation {
+    /// Whether it makes one.
+    #[serde(default)]
+    pub enabled: bool,
+    /// `webhook`, `studio` or `default`.
+    #[serde(default, rename = "type")]
+    pub kind: Option<String>,
+    /// The chat service that the conversation belongs to; the account's default one without.
+    #[serde(default)]
+    pub conversation_service_sid: Option<ChatServiceSid>,
 }
 
 /// A message to add.

@@ -7,8 +7,8 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use super::model::{
-    Conversation, ConversationFilter, Message, MessagesAfter, NewMessage, Participant,
-    ParticipantConversation, Webhooks,
+    AddressConfiguration, Conversation, ConversationFilter, Message, MessagesAfter, NewMessage,
+    Participant, ParticipantConversation, Webhooks,
 };
 use super::{Client, Error, Op, Pages};
 use crate::twilio::events::ConversationState;
@@ -260,6 +260,18 @@ impl Client {
     pub async fn fetch_webhooks(&self) -> Result<Option<Webhooks>, Error> {
         let url = self.url(&["Configuration", "Webhooks"]);
         none_if_absent(self.call(Op::FetchWebhooks, Method::GET, url, None).await)
+    }
+
+    /// Lists how the account's addresses are set up for Conversations, page by page; they belong to the
+    /// account, not to a service.
+    #[must_use]
+    pub fn list_addresses(&self) -> Pages<AddressConfiguration> {
+        let mut url = self.inner.base.clone();
+        let mut path = url.path_segments_mut().expect("an http url has a path");
+        let _ = path.pop_if_empty().extend(["Configuration", "Addresses"]);
+        drop(path);
+        let _ = url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
+        Pages::new(self.clone(), Op::ListAddresses, url)
     }
 
     fn messages(&self, conversation: ConversationSid, page_size: usize) -> Pages<Message> {
