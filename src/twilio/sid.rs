@@ -5,9 +5,10 @@
 //! Source: the vendor's API definition, pattern `^CH[0-9a-fA-F]{32}$` and its like, read 2026-11-21.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::Error as _;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Says why a text is no sid of the wanted kind. Never holds the text itself.
@@ -71,8 +72,7 @@ macro_rules! sids {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(D::Error::custom)
+                deserializer.deserialize_str(Text(PhantomData))
             }
         }
     )*};
@@ -109,6 +109,21 @@ sids! {
     AddressSid = "IG", "address configuration";
 }
 
+/// Reads a sid from a JSON string without a copy of its text.
+struct Text<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = ParseSidError>> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
 fn parse(prefix: &str, text: &str) -> Option<[u8; 16]> {
     let digits = text.strip_prefix(prefix)?.as_bytes();
     if digits.len() != 32 {
@@ -130,9 +145,16 @@ const fn nibble(digit: u8) -> Option<u8> {
     }
 }
 
+/// Writes the digits in one piece: sids are written several times for each message.
 fn write_sid(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
     f.write_str(prefix)?;
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
 #[cfg(test)]
