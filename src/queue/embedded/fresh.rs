@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::rows::Loaded;
 
 /// How many bytes are kept at most, over all queues. A backlog beyond it waits on disk.
-pub(super) const BYTES_MAX: usize = 2 * 1024 * 1024;
+pub(super) const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// What an entry costs beside its payload: the rest of the row and its place in the map.
 const ENTRY_BYTES: usize = 128;

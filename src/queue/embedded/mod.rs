@@ -5,8 +5,8 @@
 //! `Lanes`, rebuilt from the open rows at start; payloads are read from
 //! disk when they are delivered, but for the freshest, which are still at hand. Leases live in memory, so they end with the process.
 //!
-//! Time enters here: a caller's clock readings travel with what it asks for. Three threads
-//! (writer, its ticker, reader) end when the store is closed or dropped.
+//! Time enters here: a caller's clock readings travel with what it asks for. Four threads
+//! (writer, its ticker, reader, checkpointer) end when the store is closed or dropped.
 //!
 //! A `not_before` is turned into a deadline when the job is appended or the store opened; setting the
 //! wall clock in between moves no job that waits.
@@ -16,6 +16,7 @@
 
 mod absorb;
 mod batch;
+mod checkpoint;
 mod dispatch;
 mod fault;
 mod fresh;
@@ -37,6 +38,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio_util::sync::CancellationToken;
 
 use self::batch::{Letter, Write};
+use self::checkpoint::Checkpoints;
 use self::dispatch::{Dispatch, EmbeddedLease, new_jobs};
 use self::fault::Fault;
 use self::fresh::Fresh;
@@ -151,6 +153,7 @@ impl Embedded {
             seq_last,
             sweep: Sweep::new(retention),
             reading,
+            checkpoints: Checkpoints::start(&path, &fault)?,
             lock,
         };
         let (submit, threads) =

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+use super::checkpoint::LOG_PAGES_MAX;
 use super::fault::Fault;
 use crate::queue::Error;
 
@@ -27,13 +28,19 @@ pub(super) fn configure(db: &Connection, pages_max: i64) -> rusqlite::Result<()>
     db.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
-         PRAGMA wal_autocheckpoint = 4000;
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -2048;
          PRAGMA temp_store = MEMORY;
          PRAGMA foreign_keys = OFF;",
     )?;
+    db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX)?;
     db.pragma_update(None, "max_page_count", pages_max)
+}
+
+/// Sets up a connection that brings the log into the file.
+pub(super) fn configure_checkpointer(db: &Connection) -> rusqlite::Result<()> {
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    db.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -64;")
 }
 
 /// Sets up a connection that only reads.

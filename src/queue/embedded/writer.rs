@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
 use super::batch::{Batch, Effect, Settle, Write, WriteAnswer};
+use super::checkpoint::Checkpoints;
 use super::lock::Lock;
 use super::sweep::Sweep;
 use crate::clock::{Clock, Timestamp};
@@ -128,9 +129,9 @@ pub(super) struct Writer {
     pub(super) clock: Clock,
     pub(super) seq_last: i64,
     pub(super) sweep: Sweep,
-    /// The reader's thread. The connection that closes last puts the log into the file, and only this
-    /// one may write it.
+    /// Reader and checkpointer end first: the connection that closes last empties the log.
     pub(super) reading: JoinHandle<()>,
+    pub(super) checkpoints: Checkpoints,
     /// Released last, when the connection is closed.
     pub(super) lock: Lock,
 }
@@ -177,6 +178,7 @@ impl Writer {
         match self.commit(writes) {
             Ok((answers, effects)) => {
                 self.tell(effects);
+                self.checkpoints.committed(writes.len());
                 for ((_, caller), answer) in writes.drain(..).zip(answers) {
                     // A caller that went away does not need its answer.
                     let _ = caller.send(answer);
@@ -273,7 +275,8 @@ impl Writer {
     }
 
     fn close(self) {
-        let Self { db, shared, reading, lock, .. } = self;
+        let Self { db, shared, reading, checkpoints, lock, .. } = self;
+        checkpoints.stop();
         if reading.join().is_err() {
             tracing::error!("the reader of the queue panicked");
         }
