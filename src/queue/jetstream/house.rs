@@ -66,7 +66,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
 }
 
 /// Notes from where on the partition has to be read by whoever gains it next.
-async fn raise_floor(
+pub(super) async fn raise_floor(
     shared: &Shared,
     holding: &Holding,
     floors: &mut HashMap<u64, u64>,

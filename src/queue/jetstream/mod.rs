@@ -310,3 +310,6 @@ impl Drop for JetStream {
         self.shared.closed.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests;

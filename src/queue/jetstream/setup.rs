@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind, RequestError, RequestErrorKind,
+};
 use async_nats::jetstream::kv;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context, ErrorCode};
@@ -214,13 +216,17 @@ fn refused(
 /// What it means that nobody answers. Without JetStream nobody listens; without permission the request
 /// goes nowhere and the client waits in vain. Source: NATS docs, "Authorization", read 2026-11-21.
 fn no_answer(stream: &str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if text.contains("no responders") || text.contains("jetstream unavailable") {
+    let first: &(dyn std::error::Error + 'static) = &error;
+    let causes = std::iter::successors(Some(first), |error| error.source());
+    for cause in causes {
+        let request = cause.downcast_ref::<RequestError>();
+        let create = cause.downcast_ref::<CreateStreamError>();
+        if request.is_some_and(|error| error.kind() == RequestErrorKind::NoResponders)
+            || create
+                .is_some_and(|error| error.kind() == CreateStreamErrorKind::JetStreamUnavailable)
+        {
             return no_jetstream("not enabled on this server");
         }
-        source = cause.source();
     }
     away("make or read (may this user publish to $JS.API.> and read _INBOX.>?)", stream, error)
 }
