@@ -1,7 +1,8 @@
 //! How fast the queue is on this machine, beside what the disk and SQLite give by themselves.
 //!
-//! `cargo bench --bench queue`. Takes under a minute. Each row is a fresh file; latencies are of one
-//! caller's append, from the call until it is on disk.
+//! `cargo bench --bench queue`. Takes about a minute. Each row is a fresh file or a fresh server;
+//! latencies are of one caller's append, from the call until it is on disk. The server of the engine on
+//! NATS runs on the same machine and calls `fsync` for every message; its CPU is not counted.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run stops where it cannot")]
 
@@ -18,6 +19,10 @@ use rusqlite::{Connection, params};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
+#[cfg(feature = "nats")]
+#[path = "../nats_server/mod.rs"]
+mod nats_server;
+
 const PAYLOAD_BYTES: usize = 700;
 const KEYS: usize = 1000;
 const CALLERS: [usize; 4] = [1, 8, 64, 512];
@@ -30,6 +35,7 @@ fn main() {
     println!("bare: append {PAYLOAD_BYTES} bytes and fsync, one at a time: {fsyncs:.0}/s\n");
     let mut table = Table::new();
     table.set_header([
+        "engine",
         "callers",
         "appends/s",
         "x fsync",
@@ -41,20 +47,27 @@ fn main() {
     ]);
     for callers in CALLERS {
         let sqlite = sqlite_batches(callers);
-        let run = runtime.block_on(appends(callers));
-        table.add_row([
-            callers.to_string(),
-            format!("{:.0}", run.rate),
-            format!("{:.2}", run.rate / fsyncs),
-            format!("{:.2}", run.p50.as_secs_f64() * 1e3),
-            format!("{:.2}", run.p99.as_secs_f64() * 1e3),
-            format!("{:.0}", run.cpu_each.as_secs_f64() * 1e6),
-            format!("{sqlite:.0}"),
-            format!("{:.2}", run.rate / sqlite),
-        ]);
+        let mut add = |engine: &str, run: &Run| {
+            table.add_row([
+                engine.to_owned(),
+                callers.to_string(),
+                format!("{:.0}", run.rate),
+                format!("{:.2}", run.rate / fsyncs),
+                format!("{:.2}", run.p50.as_secs_f64() * 1e3),
+                format!("{:.2}", run.p99.as_secs_f64() * 1e3),
+                format!("{:.0}", run.cpu_each.as_secs_f64() * 1e6),
+                format!("{sqlite:.0}"),
+                format!("{:.2}", run.rate / sqlite),
+            ]);
+        };
+        add("embedded", &runtime.block_on(embedded_appends(callers)));
+        #[cfg(feature = "nats")]
+        add("nats", &runtime.block_on(on_nats::appends(callers)));
     }
     println!("{table}\n");
     runtime.block_on(consume());
+    #[cfg(feature = "nats")]
+    runtime.block_on(on_nats::consume());
 }
 
 struct Run {
@@ -64,10 +77,13 @@ struct Run {
     cpu_each: Duration,
 }
 
-/// Many callers, each appending one job after the other.
-async fn appends(callers: usize) -> Run {
+async fn embedded_appends(callers: usize) -> Run {
     let (_dir, path) = place();
-    let store = Store::open(Options::new(&path)).unwrap();
+    appends(Store::open(Options::new(&path)).unwrap(), callers).await
+}
+
+/// Many callers, each appending one job after the other.
+async fn appends(store: Store, callers: usize) -> Run {
     let (clock, cpu) = (Clock::start(), cpu_time());
     let mut tasks = JoinSet::new();
     for caller in 0..callers {
@@ -117,26 +133,31 @@ async fn consume() {
         clock.now().since(Moment::ORIGIN).as_secs_f64() * 1e3,
         resident_kib().saturating_sub(resident)
     );
+    take_all(&store, OPEN_JOBS).await;
+    store.close().await;
+    println!("file afterwards: {} KiB", std::fs::metadata(&path).unwrap().len() / 1024);
+}
+
+/// Takes and acknowledges all jobs.
+async fn take_all(store: &Store, jobs: usize) {
     let (clock, cpu) = (Clock::start(), cpu_time());
     let mut tasks = JoinSet::new();
     for _ in 0..64 {
         let queue = store.queue(QueueName::Inbox);
         tasks.spawn(async move {
-            for _ in 0..OPEN_JOBS / 64 {
+            for _ in 0..jobs / 64 {
                 queue.next().await.unwrap().ack().await.unwrap();
             }
         });
     }
     tasks.join_all().await;
     let elapsed = clock.now().since(Moment::ORIGIN).as_secs_f64();
-    let count = u32::try_from(OPEN_JOBS / 64 * 64).unwrap();
+    let count = u32::try_from(jobs / 64 * 64).unwrap();
     println!(
         "take and acknowledge, 64 consumers: {:.0}/s, {} CPU µs each",
         f64::from(count) / elapsed,
         (cpu_time().saturating_sub(cpu) / count).as_micros()
     );
-    store.close().await;
-    println!("file afterwards: {} KiB", std::fs::metadata(&path).unwrap().len() / 1024);
 }
 
 /// One writer that appends to a plain file and waits for the disk each time.
@@ -192,6 +213,47 @@ fn job(caller: usize, round: usize) -> Append {
         position: u64::try_from(round).ok(),
         not_before: None,
         payload: vec![7; PAYLOAD_BYTES],
+    }
+}
+
+/// The engine on NATS, with a server of its own.
+#[cfg(feature = "nats")]
+mod on_nats {
+    use chimein::queue::jetstream::{Everything, Options};
+
+    use super::nats_server::NatsServer;
+    use super::*;
+
+    /// As many as are taken; each costs the server one `fsync` to append and one to acknowledge.
+    const TAKEN: usize = 6400;
+
+    pub async fn appends(callers: usize) -> Run {
+        let (_server, store) = open().await;
+        super::appends(store, callers).await
+    }
+
+    pub async fn consume() {
+        let (_server, store) = open().await;
+        let queue = store.queue(QueueName::Inbox);
+        for first in (0..TAKEN).step_by(100) {
+            queue.append((first..first + 100).map(|n| job(n, 0)).collect()).await.unwrap();
+        }
+        print!("on NATS: ");
+        take_all(&store, TAKEN).await;
+        store.close().await;
+    }
+
+    async fn open() -> ((TempDir, NatsServer), Store) {
+        let (dir, _) = place();
+        let config = format!(
+            "jetstream {{ store_dir: \"{}\", sync_interval: always }}\n",
+            dir.path().display()
+        );
+        let server = NatsServer::start_plain(&nats_server::newest(), &config);
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let holdings = Everything::of(Options::PARTITIONS);
+        let store = Store::open_jetstream(Options::new(client), holdings).await.unwrap();
+        ((dir, server), store)
     }
 }
 
