@@ -15,6 +15,7 @@ mod ears;
 mod gauges;
 mod health;
 mod intake;
+mod places;
 mod wishes;
 
 use std::net::SocketAddr;
@@ -49,7 +50,7 @@ pub struct App {
     health: Arc<Health>,
     stops: Stops,
     tasks: TaskTracker,
-    realtime: Vec<crate::realtime::Client>,
+    realtime: Vec<places::Kept>,
     store: Option<Store>,
     grace: std::time::Duration,
 }
@@ -188,9 +189,8 @@ impl App {
         self.stops.workers.cancel();
         let ended = async {
             self.tasks.wait().await;
-            for client in self.realtime {
-                // Where it stopped is in the store's watermarks.
-                drop(client.shutdown().await);
+            for kept in self.realtime {
+                kept.shut_down().await;
             }
         };
         if tokio::time::timeout(self.grace, ended).await.is_err() {

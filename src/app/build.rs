@@ -14,6 +14,7 @@ use super::counted::Counted;
 use super::ears::{self, Ear};
 use super::health::Health;
 use super::intake::StoreFirst;
+use super::places::{Kept, Places};
 use super::wishes::which;
 use crate::admin::desk::Desk;
 use crate::admin::operate::{self, Access};
@@ -21,7 +22,7 @@ use crate::admin::operate::{self, Access};
 use crate::agent::bitbrat::Watched;
 use crate::agent::{Agent, later};
 use crate::config::Settings;
-use crate::config::kinds::{Listen, TurnStrategy};
+use crate::config::kinds::{Listen, QueueEngine, TurnStrategy};
 use crate::config::settings::{self, Twilio};
 use crate::pipeline::admit::Admission;
 use crate::pipeline::catch_up::CatchUp;
@@ -43,7 +44,6 @@ use crate::pipeline::thinking::Thinking;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::worker::{self, Work};
 use crate::queue::{self, QueueName, Store};
-use crate::realtime;
 use crate::twilio::{rest, signature, tls};
 use crate::webhook::{self, PublicBase};
 
@@ -54,7 +54,7 @@ pub struct Service {
     /// The routes of the operator, for the admin listener.
     pub operate: Router,
     /// The realtime clients, to be shut down.
-    pub clients: Vec<realtime::Client>,
+    pub clients: Vec<Kept>,
 }
 
 /// What everything is built from.
@@ -119,8 +119,29 @@ impl Parts<'_> {
         let reconciler =
             Reconciler { rest, seats: sweep_seats, doors: sweep_doors, catch_up, interval };
         tasks.spawn(reconciler.run(stop.clone()));
-        let clients = seats.lines().iter().filter_map(|line| line.client.clone()).collect();
+        let clients = self.kept(&seats);
+        for kept in &clients {
+            tasks.spawn(kept.clone().keep(stop.clone()));
+        }
         Ok(Service { router: self.router(doors)?, operate: self.operate(), clients })
+    }
+
+    /// Where the realtime clients' places are kept: beside the queue's file, if there is one.
+    pub fn places(&self) -> Option<Places> {
+        match self.settings.queue.engine {
+            QueueEngine::Embedded => {
+                let queue = self.settings.queue.path.clone();
+                Some(Places::beside(queue, self.twilio.account.chat_service_sid))
+            }
+        }
+    }
+
+    fn kept(&self, seats: &Seats) -> Vec<Kept> {
+        let kept = |line: &Line| {
+            let client = line.client.clone()?;
+            Some(Kept { identity: line.identity.clone(), client, places: self.places() })
+        };
+        seats.lines().iter().filter_map(kept).collect()
     }
 
     /// All identities of the pool, each once, the default one first.

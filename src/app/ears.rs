@@ -1,5 +1,5 @@
-//! Opens one realtime client for each identity of the pool, with tokens minted here and watermarks
-//! from the store.
+//! Opens one realtime client for each identity of the pool, with tokens minted here, watermarks
+//! from the store, and the place where the last one stopped.
 
 use std::sync::Arc;
 
@@ -43,8 +43,10 @@ pub fn open(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Vec<Ear> {
     let account = &parts.twilio.account;
     let tls = Arc::new(tls.clone());
     let marks: Arc<dyn Watermarks> = Arc::new(Stored(parts.store.marks()));
+    let places = parts.places();
     let open = |identity: String| {
         let mut config = config(account, Arc::clone(&tls));
+        config.resume = places.as_ref().and_then(|places| places.read(&identity));
         config.session.connect_timeout = settings.connect_timeout;
         config.clock = parts.notes.clock;
         let tokens = Arc::new(Minted {

@@ -2,6 +2,7 @@
 
 use chimein::emulator::control::SocketOrder;
 use chimein::emulator::faults::{Action, Place};
+use chimein::twilio::sid::ConversationSid;
 
 use crate::rig::{PHONE, Rig};
 
@@ -111,4 +112,49 @@ async fn without_a_socket_the_sweep_reads_what_no_webhook_told() {
     rig.start_service().await;
     rig.expect(conversation, &["hello", "lost"]).await;
     rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_with_the_kept_places_opens_no_conversation_anew() {
+    const CONVERSATIONS: usize = 12;
+    let mut rig = Rig::start(&[]).await;
+    let mut conversations = Vec::new();
+    for n in 0..CONVERSATIONS {
+        let phone = format!("+1555555{n:04}");
+        let conversation = rig.sms(&phone, "hello").await;
+        rig.expect(conversation, &["hello"]).await;
+        conversations.push((phone, conversation));
+    }
+    let with = requests_of_a_restart(&mut rig, &conversations, "with").await;
+    rig.stop_service().await;
+    for place in rig.places() {
+        std::fs::write(place, "{\"version\":1").unwrap();
+    }
+    let without = requests_of_a_restart(&mut rig, &conversations, "without").await;
+    println!("socket requests at start with kept places {with}, with broken ones {without}");
+    assert!(with + 2 * CONVERSATIONS <= without, "{with} with, {without} without");
+    rig.end().await;
+}
+
+/// Restarts the service while everybody writes; counts what it asks over the socket until all are
+/// answered once more.
+async fn requests_of_a_restart(
+    rig: &mut Rig,
+    conversations: &[(String, ConversationSid)],
+    body: &str,
+) -> usize {
+    rig.stop_service().await;
+    let before = rig.socket_requests();
+    for (phone, _) in conversations {
+        rig.sms(phone, body).await;
+    }
+    rig.start_service().await;
+    for (_, conversation) in conversations {
+        rig.eventually("an answer", |rig| {
+            rig.replies(*conversation).last().is_some_and(|last| last == body)
+        })
+        .await;
+    }
+    rig.settled().await;
+    rig.socket_requests() - before
 }

@@ -164,6 +164,18 @@ impl Rig {
         self.control.records(0).iter().filter(|record| is_wanted(&record.what)).count()
     }
 
+    /// How many requests Twilio was sent through sockets.
+    pub fn socket_requests(&self) -> usize {
+        let is_one = |what: &Happening| matches!(what, Happening::SocketRequest { .. });
+        self.control.records(0).iter().filter(|record| is_one(&record.what)).count()
+    }
+
+    /// The files in which the realtime clients' places are kept.
+    pub fn places(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path());
+        files.filter(|path| path.to_string_lossy().contains(".place-")).collect()
+    }
+
     /// The statuses that webhooks were answered with.
     pub fn webhook_answers(&self) -> Vec<u16> {
         let status = |what: &Happening| match what {
