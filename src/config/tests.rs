@@ -89,6 +89,23 @@ fn nats_is_signed_in_to_in_one_way() {
 }
 
 #[test]
+#[cfg(feature = "nats")]
+fn a_bus_that_is_not_spoken_is_refused_only_where_it_would_be_used() {
+    for (variable, driver) in
+        [("MESSAGE_BUS_DRIVER", "pubsub"), ("MESSAGE_BUS", "noop"), ("MESSAGE_BUS_DRIVER", "kafka")]
+    {
+        let used = [("CHIMEIN_AGENT_KIND", "bitbrat"), (variable, driver)];
+        let report = load(None, &environment(used));
+        let [problem] = report.problems() else { panic!("{driver}: {:?}", report.problems()) };
+        assert_eq!(problem.key, "bitbrat.driver");
+        assert!(problem.to_string().contains("is not nats"), "{problem}");
+    }
+    assert!(load(None, &environment([("MESSAGE_BUS_DRIVER", "pubsub")])).into_settings().is_ok());
+    let right = [("CHIMEIN_AGENT_KIND", "bitbrat"), ("MESSAGE_BUS", "nats"), ("BUS_PREFIX", "")];
+    assert!(load(None, &environment(right)).into_settings().unwrap().bitbrat.prefix.is_none());
+}
+
+#[test]
 fn with_twilio_off_nothing_of_it_is_required_but_nothing_may_be_wrong() {
     let off = Environment::from_pairs([("TWILIO_ENABLED", "false")]);
     assert!(load(None, &off).into_settings().unwrap().twilio.is_none());

@@ -7,6 +7,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use async_nats::jetstream::{AckKind, Message};
 use futures::StreamExt as _;
 
@@ -91,7 +92,9 @@ async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn 
             return AckKind::Term;
         }
     };
-    match wanted::judge(&event, topic.is_own, &format!("stream:{place}")) {
+    let named = attribute(message.headers.as_ref(), "correlationId");
+    let fallback = named.unwrap_or_else(|| format!("stream:{place}"));
+    match wanted::judge(&event, topic.is_own, &fallback) {
         Wanted::Nothing(reason) => {
             tracing::debug!(seq = place, reason = reason.as_str(), "egress event asks for nothing");
             AckKind::Ack
@@ -99,6 +102,13 @@ async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn 
         Wanted::Undeliverable(missing) => undeliverable(agent, topic, &event, missing).await,
         Wanted::Reply(reply) => store(topic, event, reply, outbox).await,
     }
+}
+
+/// Finds an attribute whatever the case of its name: the platform's services write it in lower case.
+fn attribute(headers: Option<&HeaderMap>, name: &str) -> Option<String> {
+    let mut pairs = headers?.iter();
+    let (_, values) = pairs.find(|(given, _)| given.to_string().eq_ignore_ascii_case(name))?;
+    values.first().map(|value| value.as_str().to_owned()).filter(|value| !value.is_empty())
 }
 
 async fn store(topic: &Topic, event: Event, reply: Reply, outbox: &dyn Outbox) -> AckKind {
@@ -134,5 +144,25 @@ async fn undeliverable(agent: &BitBrat, topic: &Topic, event: &Event, missing: M
             tracing::warn!(error = %Chain(&error), "undeliverable reply could not be told of");
             AckKind::Nak(Some(GIVEN_BACK_FOR))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_found_whatever_the_case_of_their_names() {
+        for name in ["correlationId", "correlationid", "CORRELATIONID"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, "c-1");
+            assert_eq!(
+                attribute(Some(&headers), "correlationId").as_deref(),
+                Some("c-1"),
+                "{name}"
+            );
+            assert_eq!(attribute(Some(&headers), "traceId"), None);
+        }
+        assert_eq!(attribute(None, "correlationId"), None);
     }
 }

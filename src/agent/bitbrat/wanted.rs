@@ -60,7 +60,7 @@ pub struct Reply {
 
 /// Reads an event that came on our own topic, or on the one that all connectors share.
 ///
-/// `fallback` names the event where it has no correlation id: its place in the stream.
+/// `fallback` names the event where its body has no correlation id.
 #[must_use]
 pub fn judge(event: &Event, is_own_topic: bool, fallback: &str) -> Wanted {
     if !target::is_ours(event, is_own_topic) {
