@@ -76,7 +76,10 @@ fn the_architecture_names_the_variables_and_secrets_of_the_code() {
     });
     assert_eq!(secrets, expected);
 
-    let env = list("env");
+    let architecture = load("architecture.yaml");
+    let shared = texts(&architecture["defaults"]["services"]["env"]);
+    let env: Vec<String> =
+        list("env").into_iter().chain(shared.into_iter().map(str::to_owned)).collect();
     let required = manual::required_variables();
     for name in required.iter().filter(|name| !secrets.contains(name)) {
         assert!(env.contains(name), "{name} is required and not listed");
@@ -102,6 +105,34 @@ fn the_architecture_names_the_paths_of_the_code() {
     served.push(late.to_owned());
     served.sort();
     assert_eq!(named, served);
+}
+
+#[test]
+#[cfg(feature = "nats")]
+fn the_architecture_names_the_topics_of_the_code() {
+    use chimein::agent::bitbrat::names::{DEAD_LETTER, EGRESS, INGRESS, SNAPSHOT};
+
+    use super::yaml::keys;
+
+    let architecture = load("architecture.yaml");
+    let (key, topics) = ("twilio-ingress", &architecture["messaging"]["topics"]);
+    let of_service = &architecture["services"][key]["topics"];
+    let own = format!("{EGRESS}.{key}");
+    for (list, role, expected) in [
+        ("publishes", "producers", &[INGRESS, SNAPSHOT, DEAD_LETTER][..]),
+        ("consumes", "consumers", &[&own, EGRESS]),
+    ] {
+        assert_eq!(texts(&of_service[list]), expected);
+        for topic in expected {
+            assert!(texts(&topics[topic][role]).contains(&key), "{topic} lacks us as {role}");
+        }
+    }
+    assert_eq!(keys(topics).len(), 5, "a topic that is not ours is listed");
+    let prefix = KEYS.iter().find(|known| known.name == "bitbrat.prefix").unwrap();
+    assert_eq!(
+        prefix.variables(),
+        [architecture["messaging"]["config"]["prefix"].as_str().unwrap()]
+    );
 }
 
 #[test]
