@@ -27,7 +27,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::kinds::Listen;
+use crate::config::kinds::{AgentKind, Listen};
 use crate::config::{Effective, Settings};
 use crate::pipeline::notes::Notes;
 use crate::queue::{self, Store};
@@ -36,6 +36,10 @@ use crate::telemetry::metrics::Metrics;
 use crate::{admin, http, twilio};
 
 pub use self::account::rest_options;
+#[cfg(feature = "nats")]
+pub use self::agents::names;
+#[cfg(feature = "nats")]
+pub use self::dial::options as nats_options;
 pub use self::health::Health;
 
 /// How many stages the journal keeps: a few thousand messages' worth in about a mebibyte.
@@ -247,7 +251,10 @@ fn pages(
         |name| name.as_str().to_owned(),
     );
     let insight: Arc<dyn admin::Insight> = Arc::<Health>::clone(health);
+    let egress_topic = (settings.agent.kind == AgentKind::BitBrat)
+        .then(|| format!("internal.egress.v1.{}", settings.bitbrat.egress_instance.as_str()));
     admin::Options {
+        egress_topic,
         service: server.name.as_str().to_owned(),
         instance_id,
         effective,

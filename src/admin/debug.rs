@@ -129,8 +129,8 @@ pub(super) async fn instance(State(options): State<Shared>) -> Response {
     Json(json!({
         "serviceName": options.service,
         "instanceId": options.instance_id,
-        // There is no bus: replies come back as the agent's answer.
-        "egressTopic": null,
+        // Without a bus there is none: replies come back as the agent's answer.
+        "egressTopic": options.egress_topic,
         "connectorCount": 1,
         "connectors": [{ "name": "twilio", "enabled": is_enabled }],
         "version": env!("CARGO_PKG_VERSION"),

@@ -109,6 +109,8 @@ pub struct Options {
     pub service: String,
     /// This instance's name.
     pub instance_id: String,
+    /// The topic that replies are asked on, where they come by a bus.
+    pub egress_topic: Option<String>,
     /// The effective settings, secrets masked.
     pub effective: Vec<Effective>,
     /// What debug pages ask for; open without.

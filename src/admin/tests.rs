@@ -135,6 +135,7 @@ async fn every_page_has_what_the_platforms_tools_read() {
             vec![
                 "serviceName=string",
                 "instanceId=string",
+                "egressTopic=string",
                 "connectorCount=number",
                 "connectors/0/name=string",
                 "connectors/0/enabled=boolean",
@@ -313,6 +314,7 @@ fn bare() -> Options {
     Options {
         service: "chimein".to_owned(),
         instance_id: "chimein-1".to_owned(),
+        egress_topic: Some("internal.egress.v1.twilio-ingress".to_owned()),
         effective: config::load(None, &environment).effective,
         debug_token: None,
         metrics: Metrics::new(),

@@ -104,15 +104,22 @@ fn http_agent(
     Ok(Thinker::new(HttpAgent::new(options, client, parts.notes.clock)))
 }
 
+/// The names on the platform's bus that the settings make.
 #[cfg(feature = "nats")]
-async fn platform(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Result<Thinker, AgentError> {
-    let settings = &parts.settings.bitbrat;
+#[must_use]
+pub fn names(settings: &settings::BitBrat) -> names::Names {
     let prefix = settings.prefix.as_ref().map(|prefix| prefix.as_str().to_owned());
-    let names = names::Names {
+    names::Names {
         prefix: prefix.unwrap_or_default(),
         service: settings.service.as_str().to_owned(),
         egress_instance: settings.egress_instance.as_str().to_owned(),
-    };
+    }
+}
+
+#[cfg(feature = "nats")]
+async fn platform(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Result<Thinker, AgentError> {
+    let settings = &parts.settings.bitbrat;
+    let names = names(settings);
     let policy = snapshot::Policy {
         is_on: settings.snapshot_mode != SnapshotMode::Off,
         includes_raw: settings.include_raw_payloads,

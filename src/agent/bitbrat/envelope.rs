@@ -13,6 +13,7 @@ use super::event::Event;
 use super::names::Names;
 use crate::agent::{Media, Turn, TurnMessage};
 use crate::clock::Timestamp;
+use crate::telemetry::log;
 use crate::twilio::sid::{ChatServiceSid, MessageSid};
 
 /// The connector's name, also the platform's.
@@ -34,7 +35,8 @@ pub struct Sender {
 /// The id that joins everything that follows from a message: always the same for the same message.
 #[must_use]
 pub fn correlation_id(message: MessageSid) -> Uuid {
-    Uuid::new_v5(&Uuid::NAMESPACE_OID, message.to_string().as_bytes())
+    // The log's format bitbrat writes the same id beside the message's sid.
+    log::bitbrat::correlation_id(&message.to_string())
 }
 
 /// Makes the event of a turn.

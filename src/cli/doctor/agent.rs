@@ -1,4 +1,4 @@
-//! Whether the agent can be reached.
+//! Whether the agent can be reached: its server, or the bus that it is on.
 //!
 //! One `GET` without credentials and without a turn in it, so that nothing is thought or said: an
 //! agent takes `POST` only, and any answer of its server shows that name, network and TLS are right.
@@ -6,10 +6,14 @@
 use std::time::Duration;
 
 use super::Error;
+#[cfg(feature = "nats")]
+use super::bus;
 use super::finding::Finding;
 use super::local::{is_private, place_of};
+#[cfg(feature = "nats")]
+use crate::app;
+use crate::config::Settings;
 use crate::config::kinds::AgentKind;
-use crate::config::settings::Agent;
 use crate::telemetry::chain::Chain;
 use crate::twilio::tls;
 
@@ -19,7 +23,8 @@ const CHECK: &str = "agent";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the agent's server and judges its answer.
-pub(super) async fn examine(settings: &Agent) -> Result<Vec<Finding>, Error> {
+pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
+    let settings = &all.agent;
     let url = match (settings.kind, &settings.url) {
         (AgentKind::Http, Some(url)) => url.url(),
         (AgentKind::Echo, _) => {
@@ -29,8 +34,16 @@ pub(super) async fn examine(settings: &Agent) -> Result<Vec<Finding>, Error> {
                 "set CHIMEIN_AGENT_KIND and CHIMEIN_AGENT_URL once there is an agent",
             )]);
         }
-        // What the settings refuse, or another kind, is told elsewhere.
-        _ => return Ok(Vec::new()),
+        #[cfg(feature = "nats")]
+        (AgentKind::BitBrat, _) => {
+            let (tls, _) = tls::client_config()?;
+            let options = app::nats_options(&all.nats, "chimein-doctor", &tls);
+            return Ok(bus::examine(options, &app::names(&all.bitbrat)).await);
+        }
+        // The settings refuse kind http without a URL, and bitbrat where it is not built in.
+        #[cfg(not(feature = "nats"))]
+        (AgentKind::BitBrat, _) => return Ok(Vec::new()),
+        (AgentKind::Http, None) => return Ok(Vec::new()),
     };
     let (tls, _) = tls::client_config()?;
     let http = reqwest::Client::builder()

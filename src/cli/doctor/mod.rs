@@ -1,12 +1,14 @@
 //! `chimein doctor`: finds what would keep the service from working, before a user does.
 //!
-//! Looks at the settings, the store, the listeners, the public URL, the agent, the machine's clock, and
+//! Looks at the settings, the store, the listeners, the public URL, the agent or its bus, the machine's clock, and
 //! at what the Twilio account says of itself by REST; changes nothing there. A check that cannot be made
 //! because an earlier one failed is left out. Exit code 0 if nothing failed (warnings do not count), 1
 //! otherwise. No line holds a secret, a query or a user's name of a URL.
 
 mod addresses;
 mod agent;
+#[cfg(feature = "nats")]
+mod bus;
 mod finding;
 mod local;
 mod remote;
@@ -81,7 +83,7 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
             Some(twilio) => {
                 findings.push(local::public_url(&settings.webhook));
                 if !args.offline {
-                    findings.extend(agent::examine(&settings.agent).await?);
+                    findings.extend(agent::examine(&settings).await?);
                     let examined = remote::examine(twilio, &settings.webhook, Clock::start());
                     findings.extend(examined.await?);
                 }

@@ -132,6 +132,18 @@ async fn addresses_and_agents_that_lead_nowhere_are_told() {
     bench.stop().await;
 }
 
+#[cfg(feature = "nats")]
+#[tokio::test]
+async fn a_bus_that_is_away_is_told() {
+    let bench = Bench::start().await;
+    let nobody = format!("nats://{}", free_address());
+    let pairs = [("CHIMEIN_AGENT_KIND", "bitbrat"), ("NATS_URL", nobody.as_str())];
+    let (outcome, findings) = bench.examine(&pairs).await;
+    assert!(findings.contains(&("bus".to_owned(), "fail".to_owned())), "{}", outcome.output);
+    assert!(outcome.output.contains("check NATS_URL"), "{}", outcome.output);
+    bench.stop().await;
+}
+
 #[tokio::test]
 async fn a_running_service_is_no_fault() {
     let bench = Bench::start().await;
