@@ -121,7 +121,7 @@ async fn hold(shared: Arc<Shared>, holding: Arc<Holding>, stop: CancellationToke
 /// Reads a partition until `stop`, or until it has to start again behind `from`.
 async fn read(
     shared: &Shared,
-    holding: &Holding,
+    holding: &Arc<Holding>,
     from: &mut Option<u64>,
     stop: &CancellationToken,
 ) -> Result<(), Error> {
@@ -157,7 +157,7 @@ async fn read(
 }
 
 /// Does what one message of the stream asks for.
-async fn take(shared: &Shared, holding: &Holding, read: Read) -> Result<(), Error> {
+async fn take(shared: &Shared, holding: &Arc<Holding>, read: Read) -> Result<(), Error> {
     let Read { rev, subject, payload, .. } = read;
     let Some(name) = shared.log.names().parse_job(&subject) else {
         holding.book().read_other(rev);
@@ -192,8 +192,7 @@ async fn complete_newest(shared: &Shared, holding: &Holding, name: Name) -> Resu
 }
 
 /// Lets the jobs of a partition go out, now that all are there.
-fn put_up(shared: &Shared, holding: &Holding) {
-    let Some(holding) = shared.holding(holding.partition) else { return };
+fn put_up(shared: &Shared, holding: &Arc<Holding>) {
     let entering = holding.book().catch_up();
     let now: Moment = shared.clock.now();
     for queue in QueueName::ALL {
@@ -201,6 +200,6 @@ fn put_up(shared: &Shared, holding: &Holding) {
         for entering in entering.iter().filter(|entering| entering.queue == queue) {
             lanes.enter(now, &entering.key, shared.entry(entering));
         }
-        shared.dispatch(queue).put_up(&holding, lanes);
+        shared.dispatch(queue).put_up(holding, lanes);
     }
 }
