@@ -2,8 +2,11 @@
 //!
 //! This page is the contract; `contract/` holds every engine to it, sentence by sentence. The room
 //! knows nothing of Twilio. It decides which job is delivered next, never what a job means. Time
-//! enters through [`Clock`](crate::clock::Clock) in the engine, disk I/O in `embedded/` alone, and no
-//! secret enters at all; payloads and keys may be personal and are never logged.
+//! enters through [`Clock`](crate::clock::Clock) in the engines, disk I/O in `embedded/`, the network in
+//! `jetstream/`, and no secret enters at all; payloads and keys may be personal and are never logged.
+//!
+//! What follows is the embedded engine's promise to the letter. The engine on NATS is held to the same
+//! claims; where several processes and a server between them weaken a sentence, its own page says how.
 //!
 //! # What is promised
 //!
