@@ -22,12 +22,13 @@ use crate::admin::operate::{self, Access};
 use crate::agent::bitbrat::Watched;
 use crate::agent::{Agent, later};
 use crate::config::Settings;
-use crate::config::kinds::{Listen, QueueEngine, TurnStrategy};
+use crate::config::kinds::{Listen, QueueEngine, TurnStrategy, WhilePaused};
 use crate::config::settings::{self, Twilio};
 use crate::pipeline::admit::Admission;
 use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::choice::Choice;
 use crate::pipeline::doors::Doors;
+use crate::pipeline::handoff::{Handoff, Memory, Paused};
 use crate::pipeline::join::Joins;
 use crate::pipeline::late::Late;
 use crate::pipeline::listen::Listener;
@@ -209,7 +210,6 @@ impl Parts<'_> {
             status: self.health.status(),
             notes: notes.clone(),
         };
-        let turns_per_minute = settings.guard.turns_per_minute.get();
         let reports = Reports {
             agent: Arc::clone(&agent),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
@@ -219,7 +219,11 @@ impl Parts<'_> {
             agent,
             seats: Arc::clone(seats),
             catch_up,
-            admission: Admission::new(settings.turns.stale_after, turns_per_minute),
+            admission: Arc::clone(&doors.handoff.admission),
+            paused: match settings.turns.paused {
+                WhilePaused::Skip => Paused::Skip,
+                WhilePaused::Hold => Paused::Hold,
+            },
             strategy: strategy(&settings.turns),
             thinking: Thinking::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
@@ -253,6 +257,20 @@ impl Parts<'_> {
         tasks.spawn(worker::run(queue, Arc::new(work), concurrency, stop.clone()));
     }
 
+    fn handoff(&self, rest: &rest::Client, seats: &Arc<Seats>) -> Arc<Handoff> {
+        let turns_per_minute = self.settings.guard.turns_per_minute.get();
+        let admission = Admission::new(self.settings.turns.stale_after, turns_per_minute);
+        Arc::new(Handoff {
+            rest: rest.clone(),
+            seats: Arc::clone(seats),
+            inbox: self.store.queue(QueueName::Inbox),
+            marks: self.store.marks(),
+            admission: Arc::new(admission),
+            clock: self.notes.clock,
+            memory: Memory::default(),
+        })
+    }
+
     /// Starts what the agent does beside taking turns.
     fn think(&self, thinker: Thinker, tasks: &TaskTracker, stop: &CancellationToken) {
         #[cfg(feature = "nats")]
@@ -270,6 +288,7 @@ impl Parts<'_> {
         let choice = Choice::new(which, rest.clone(), Arc::clone(seats), self.notes.clone());
         Doors {
             choice: Arc::new(choice),
+            handoff: self.handoff(rest, seats),
             joins: self.store.queue(QueueName::Joins),
             inbox: self.store.queue(QueueName::Inbox),
             authors: Authors::new(self.identities()),

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use super::kinds::{
     Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
     Listen, Name, NatsUrls, Prefix, QueueEngine, Ratio, RestAuth, Schedule, Setting, Since, Size,
-    SnapshotMode, SocketUrl, TopicPrefix, TurnStrategy,
+    SnapshotMode, SocketUrl, TopicPrefix, TurnStrategy, WhilePaused,
 };
 use super::reader::Reader;
 use super::rules;
@@ -222,6 +222,8 @@ sections! {
         longest_wait: Duration;
         /// How many messages a turn holds.
         burst_max: NonZeroU32;
+        /// What becomes of messages while a person has the conversation.
+        paused: WhilePaused;
         /// How old a message may be.
         stale_after: Duration;
         /// How long a webhook's message waits for the socket's.

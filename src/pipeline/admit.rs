@@ -53,16 +53,34 @@ impl Admission {
 
     /// Says why a message gets no answer, if it gets none.
     #[must_use]
-    pub fn skips(&self, message: &TurnMessage, wall: Timestamp) -> Option<&'static str> {
-        if self.is_stale(message, wall) {
+    pub fn skips(
+        &self,
+        message: &TurnMessage,
+        held_until: Option<Timestamp>,
+        wall: Timestamp,
+    ) -> Option<&'static str> {
+        if self.is_stale(message, held_until, wall) {
             return Some("stale");
         }
         let body = message.body.as_ref().map_or("", |body| body.reveal());
         keywords::is_for_the_carrier(message.author.reveal(), body).then_some("keyword")
     }
 
-    fn is_stale(&self, message: &TurnMessage, wall: Timestamp) -> bool {
-        message.created.is_some_and(|created| wall.since(created) > self.stale_after)
+    /// A message ages from its creation, or from when its conversation was last held.
+    fn is_stale(
+        &self,
+        message: &TurnMessage,
+        held_until: Option<Timestamp>,
+        wall: Timestamp,
+    ) -> bool {
+        message.created.is_some_and(|created| {
+            wall.since(held_until.map_or(created, |held| held.max(created))) > self.stale_after
+        })
+    }
+
+    /// Forgets what a conversation did, so that a loop that was cut may go on.
+    pub fn lift(&self, thread: Thread) {
+        let _ = self.guards.remove(&thread);
     }
 
     /// Decides about a turn that is taken for the first time, and counts it.
@@ -100,9 +118,31 @@ mod tests {
         let old = message("hello", WALL.before(Duration::from_secs(3601)));
         let fresh = message("hello", WALL.before(Duration::from_secs(3599)));
         let stop = message("STOP", WALL);
-        assert_eq!(admission.skips(&old, WALL), Some("stale"));
-        assert_eq!(admission.skips(&fresh, WALL), None);
-        assert_eq!(admission.skips(&stop, WALL), Some("keyword"));
+        assert_eq!(admission.skips(&old, None, WALL), Some("stale"));
+        assert_eq!(admission.skips(&fresh, None, WALL), None);
+        assert_eq!(admission.skips(&stop, None, WALL), Some("keyword"));
+    }
+
+    #[test]
+    fn a_message_that_was_held_ages_from_the_end_of_that() {
+        let admission = Admission::new(Duration::from_secs(3600), 20);
+        let old = message("hello", WALL.before(Duration::from_secs(90_000)));
+        let lately = Some(WALL.before(Duration::from_secs(3599)));
+        let long_ago = Some(WALL.before(Duration::from_secs(3601)));
+        assert_eq!(admission.skips(&old, lately, WALL), None);
+        assert_eq!(admission.skips(&old, long_ago, WALL), Some("stale"));
+        let fresh = message("hello", WALL);
+        assert_eq!(admission.skips(&fresh, long_ago, WALL), None);
+    }
+
+    #[test]
+    fn a_lifted_guard_starts_anew() {
+        let admission = Admission::new(Duration::from_secs(3600), 1);
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        assert_eq!(admission.guard(thread, Moment::ORIGIN), Admitted::Turn);
+        assert_eq!(admission.guard(thread, Moment::ORIGIN), Admitted::Loop);
+        admission.lift(thread);
+        assert_eq!(admission.guard(thread, Moment::ORIGIN), Admitted::Turn);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::agent::{Thread, TurnMessage};
 use crate::clock::Timestamp;
 use crate::pipeline::choice::Choice;
+use crate::pipeline::handoff::Handoff;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::policy::authors::{Author, Authors};
 use crate::pipeline::record::{self, Inbound, Join};
@@ -36,6 +37,8 @@ pub struct Doors {
     pub choice: Arc<Choice>,
     /// How long a message that only a webhook told of waits for the socket to bring those before it.
     pub webhook_grace: Duration,
+    /// Which conversations a person has taken over.
+    pub handoff: Arc<Handoff>,
     /// How far each conversation is known.
     pub through: Arc<Through>,
     /// Where the stages are noted.

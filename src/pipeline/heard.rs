@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
 use crate::pii::Pii;
 use crate::pipeline::doors::{Doors, Seen};
+use crate::pipeline::policy::pause::Source;
 use crate::pipeline::policy::which::{Facts, Verdict};
 use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
@@ -29,6 +30,7 @@ impl Doors {
     pub async fn event_heard(&self, envelope: Envelope, received: Timestamp) -> Result<(), Error> {
         match envelope.event {
             Event::ConversationAdded(conversation) => {
+                self.attributes_heard(&conversation);
                 let sid = conversation.conversation_sid;
                 if self.choice.note(sid, self.choice.judge(&facts(&conversation))) {
                     return Ok(());
@@ -36,6 +38,7 @@ impl Doors {
                 self.heard(sid, received, "onConversationAdded").await
             }
             Event::ConversationUpdated(conversation) => {
+                self.attributes_heard(&conversation);
                 let sid = conversation.conversation_sid;
                 let was_refused = self.choice.is_refused(sid);
                 let is_refused = self.choice.note(sid, self.choice.judge(&facts(&conversation)));
@@ -53,6 +56,14 @@ impl Doors {
             }
             Event::MessageAdded(message) => self.message_heard(message, received).await,
             _ => Ok(()),
+        }
+    }
+
+    /// Hears whether a person has taken the conversation over.
+    fn attributes_heard(&self, conversation: &Conversation) {
+        if let Some(attributes) = &conversation.attributes {
+            let source = Source::Dated(conversation.updated);
+            self.handoff.heard(conversation.conversation_sid, Some(attributes.reveal()), source);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::agent::{Thread, TurnMessage};
 use crate::fault_points::{self, Point};
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::heard::attributes;
-use crate::pipeline::record::ATTRIBUTE;
+use crate::pipeline::policy::pause::Source;
 use crate::pipeline::seats::Seats;
 use crate::queue::Marks;
 use crate::realtime::{self, Client, Event};
@@ -92,16 +92,17 @@ impl Listener {
             Event::Joined { conversation, details } => {
                 self.seats.take(conversation, &self.identity);
                 if let Some(details) = details {
-                    self.seats.set_paused(conversation, is_paused(&details));
+                    self.hear_details(conversation, &details);
                 }
                 notes.of_conversation(conversation, None, Stage::SocketJoined);
                 tracing::info!(conversation_sid = %conversation, "socket joined the conversation");
             }
             Event::ConversationUpdated { conversation, details } => {
-                self.seats.set_paused(conversation, is_paused(&details));
+                self.hear_details(conversation, &details);
             }
             Event::Left { conversation } => {
                 self.seats.leave(conversation, &self.identity);
+                self.doors.handoff.forget(conversation);
                 tracing::info!(conversation_sid = %conversation, "bot has left the conversation");
             }
             Event::Connected { .. } => {
@@ -121,6 +122,11 @@ impl Listener {
             // Nothing is done about these yet: changed and removed messages, rosters, typing.
             _ => {}
         }
+    }
+
+    fn hear_details(&self, conversation: ConversationSid, details: &realtime::Details) {
+        let attributes = details.attributes.as_ref().map(|attributes| attributes.reveal());
+        self.doors.handoff.heard(conversation, attributes, Source::Socket);
     }
 
     /// Stores messages, however long it takes; false if told to stop before.
@@ -164,12 +170,6 @@ const fn way(event: &Event) -> Option<Way> {
         }
         _ => None,
     }
-}
-
-/// Whether a person has taken the conversation over: `{"chimein":{"paused":true}}` in its attributes.
-fn is_paused(details: &realtime::Details) -> bool {
-    let attributes = attributes(details.attributes.as_ref());
-    attributes.get(ATTRIBUTE).and_then(|ours| ours.get("paused")) == Some(&true.into())
 }
 
 fn of_socket(message: realtime::Message) -> Seen {

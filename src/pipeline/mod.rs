@@ -18,6 +18,7 @@ pub mod admit;
 pub mod catch_up;
 pub mod choice;
 pub mod doors;
+pub mod handoff;
 mod heard;
 pub mod join;
 pub mod late;

@@ -78,6 +78,7 @@ impl Tally {
             | Stage::ReplySent { .. }
             | Stage::ReplyVisible { .. }
             | Stage::Bundled { .. }
+            | Stage::Held
             | Stage::Skipped { .. } => {}
         }
     }

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use dashmap::{DashMap, DashSet};
+use dashmap::DashMap;
 
 use crate::realtime::{Client, State};
 use crate::twilio::rest;
@@ -76,7 +76,6 @@ impl Line {
 pub struct Seats {
     lines: Vec<Line>,
     held: DashMap<ConversationSid, u16>,
-    paused: DashSet<ConversationSid>,
 }
 
 impl Seats {
@@ -88,7 +87,7 @@ impl Seats {
     #[must_use]
     pub fn new(lines: Vec<Line>) -> Self {
         assert!(!lines.is_empty(), "the configuration refuses an empty identity pool");
-        Self { lines, held: DashMap::new(), paused: DashSet::new() }
+        Self { lines, held: DashMap::new() }
     }
 
     /// All identities with their clients.
@@ -182,22 +181,6 @@ impl Seats {
         if let Some(line) = removed.and_then(|(_, at)| self.lines.get(usize::from(at))) {
             line.went();
         }
-        self.paused.remove(&conversation);
-    }
-
-    /// Notes whether a person has taken a conversation over, so that the bot keeps silent.
-    pub fn set_paused(&self, conversation: ConversationSid, is_paused: bool) {
-        if is_paused {
-            self.paused.insert(conversation);
-        } else {
-            self.paused.remove(&conversation);
-        }
-    }
-
-    /// Whether a person has taken a conversation over.
-    #[must_use]
-    pub fn is_paused(&self, conversation: ConversationSid) -> bool {
-        self.paused.contains(&conversation)
     }
 
     /// Whether one of ours is known to sit in a conversation.
@@ -272,19 +255,6 @@ mod tests {
         seats.take(sid(3), "a stranger");
         let counts: Vec<_> = seats.counts().collect();
         assert_eq!(counts, [("bot", 0), ("bot-2", 1)]);
-    }
-
-    #[test]
-    fn a_pause_ends_when_it_is_lifted_or_the_seat_is_left() {
-        let seats = pool();
-        seats.take(sid(1), "bot");
-        seats.set_paused(sid(1), true);
-        assert!(seats.is_paused(sid(1)));
-        seats.set_paused(sid(1), false);
-        assert!(!seats.is_paused(sid(1)));
-        seats.set_paused(sid(1), true);
-        seats.leave(sid(1), "bot");
-        assert!(!seats.is_paused(sid(1)));
     }
 
     fn pool() -> Seats {

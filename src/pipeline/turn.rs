@@ -13,10 +13,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Answer, Error, Retry, Thread, Turn, TurnMessage};
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::fault_points::{self, Point};
 use crate::pipeline::admit::{Admission, Admitted};
 use crate::pipeline::catch_up::CatchUp;
+use crate::pipeline::handoff::Paused;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::outbound;
 use crate::pipeline::policy::schedule::Schedule;
@@ -35,6 +36,7 @@ use crate::telemetry::trace::Way;
 use crate::twilio::sid::MessageSid;
 
 mod gather;
+mod handoff;
 mod set;
 
 /// How often the typing sign is renewed. Twilio shows it for about five seconds.
@@ -50,7 +52,9 @@ pub struct Turns {
     /// Reads what a turn must not be taken before.
     pub catch_up: CatchUp,
     /// Which messages get a turn.
-    pub admission: Admission,
+    pub admission: Arc<Admission>,
+    /// What becomes of messages while a person has the conversation.
+    pub paused: Paused,
     /// Which messages make a turn together.
     pub strategy: Strategy,
     /// When the agent was busy with whom.
@@ -73,11 +77,13 @@ impl Work for Turns {
         Way::of_message(thread.conversation(), message.sid, message.index).record();
         let Some(delivery) = self.of_ours(delivery, thread, &message).await else { return };
         let Some(delivery) = self.in_order(delivery, thread, &message).await else { return };
-        if let Some(reason) = self.skips(&delivery, thread, &message) {
+        let Some(held_until) = self.held_until(thread).await else { return };
+        if let Some(reason) = self.skips(&delivery, thread, &message, held_until) {
             return self.skip(delivery, thread, &message, reason).await;
         }
+        let Some(delivery) = self.with_the_bot(delivery, thread, &message).await else { return };
         let own = Member::own(message, delivery.appended_at(), delivery.redelivered());
-        let mut set = Set::new(own);
+        let mut set = Set::new(own, held_until);
         let Some(delivery) = self.gather(delivery, thread, &mut set).await else { return };
         // A turn that comes again was admitted before.
         let admitted = if delivery.redelivered() {
@@ -163,16 +169,14 @@ impl Turns {
         delivery: &Delivery,
         thread: Thread,
         message: &TurnMessage,
+        held_until: Option<Timestamp>,
     ) -> Option<&'static str> {
-        if thread.conversation().is_some_and(|conversation| self.seats.is_paused(conversation)) {
-            return Some("paused");
-        }
         if self.strategy == Strategy::Drop
             && self.thinking.covers(thread, message.sid, delivery.appended_at())
         {
             return Some("busy");
         }
-        self.admission.skips(message, self.notes.clock.wall())
+        self.admission.skips(message, held_until, self.notes.clock.wall())
     }
 
     async fn skip(
@@ -223,6 +227,9 @@ impl Turns {
             self.thinking.begin(thread, id, self.notes.clock.wall());
             match self.think(&delivery, &turn, &mut set, stop).await {
                 Thought::Answer(answer) => {
+                    if self.is_taken_over(thread, &answer) {
+                        return self.keep_silent(delivery, thread, &turn.messages).await;
+                    }
                     return self.finish(delivery, &turn, answer, start).await;
                 }
                 Thought::Failure(error) => return self.fail(delivery, &turn, &error).await,
@@ -242,9 +249,9 @@ impl Turns {
 
     /// Marks the messages of a set that get no answer.
     fn leave_out(&self, thread: Thread, set: &mut Set) {
-        let wall = self.notes.clock.wall();
+        let (wall, held_until) = (self.notes.clock.wall(), set.held_until);
         for member in set.iter_mut().filter(|member| !member.is_skipped) {
-            if let Some(reason) = self.admission.skips(&member.message, wall) {
+            if let Some(reason) = self.admission.skips(&member.message, held_until, wall) {
                 member.is_skipped = true;
                 // A keyword was noted the first time; one grows stale at any time.
                 if !member.redelivered || reason == "stale" {

@@ -78,6 +78,8 @@ pub enum Stage {
         /// The turn: its last message.
         turn: MessageSid,
     },
+    /// The message waits until a person gives the conversation back.
+    Held,
     /// The message gets no turn.
     Skipped {
         /// Why not, one of a closed set of words.
@@ -110,6 +112,7 @@ impl Stage {
             Self::ReplySent { .. } => "reply_sent",
             Self::ReplyVisible { .. } => "reply_visible",
             Self::Bundled { .. } => "bundled",
+            Self::Held => "held",
             Self::Skipped { .. } => "skipped",
             Self::Dead { .. } => "dead",
         }

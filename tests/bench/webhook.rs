@@ -20,8 +20,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use chimein::clock::{Clock, Moment};
 use chimein::http;
+use chimein::pipeline::admit::Admission;
 use chimein::pipeline::choice::Choice;
 use chimein::pipeline::doors::Doors;
+use chimein::pipeline::handoff::{Handoff, Memory};
 use chimein::pipeline::notes::Notes;
 use chimein::pipeline::policy::authors::Authors;
 use chimein::pipeline::policy::which::Which;
@@ -298,7 +300,17 @@ fn serve(durable: bool) -> Result<(), Failure> {
             let asked = rest::Options::new(ACCOUNT.parse()?, credentials);
             let rest = rest::Client::new(asked, tls::client_config()?.0, clock, None)?;
             let seats = Arc::new(Seats::new(vec![Line::new("bot".to_owned(), None)]));
+            let handoff = Handoff {
+                rest: rest.clone(),
+                seats: Arc::clone(&seats),
+                inbox: store.queue(QueueName::Inbox),
+                marks: store.marks(),
+                admission: Arc::new(Admission::new(Duration::from_secs(3600), 20)),
+                clock,
+                memory: Memory::default(),
+            };
             let doors = Doors {
+                handoff: Arc::new(handoff),
                 choice: Arc::new(Choice::new(Which::default(), rest, seats, notes.clone())),
                 joins: store.queue(QueueName::Joins),
                 inbox: store.queue(QueueName::Inbox),

@@ -6,6 +6,7 @@ mod agent;
 mod choosing;
 mod doors;
 mod groups;
+mod handoff;
 mod outages;
 mod rig;
 mod sending;

@@ -136,6 +136,20 @@ impl Rig {
 
     /// Writes to Twilio as somebody else's program does; gives the answer.
     pub async fn rest_post(&self, path: &str, fields: &[(&str, &str)]) -> serde_json::Value {
+        self.rest_write(path, fields, false).await
+    }
+
+    /// As [`Rig::rest_post`], asking for webhooks.
+    pub async fn rest_post_told(&self, path: &str, fields: &[(&str, &str)]) -> serde_json::Value {
+        self.rest_write(path, fields, true).await
+    }
+
+    async fn rest_write(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        tells: bool,
+    ) -> serde_json::Value {
         let (urls, credentials) = (self.emulator.urls(), self.emulator.credentials());
         let base = urls.conversations.as_str().trim_end_matches('/');
         let url = format!("{base}/v1/Services/{}/{path}", credentials.service_sid);
@@ -144,6 +158,7 @@ impl Rig {
             .post(url)
             .basic_auth(credentials.account_sid, Some(credentials.auth_token.expose_secret()))
             .header("content-type", "application/x-www-form-urlencoded")
+            .header("x-twilio-webhook-enabled", tells.to_string())
             .body(form::encode(fields.iter().copied()))
             .send()
             .await

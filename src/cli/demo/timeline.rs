@@ -99,7 +99,10 @@ impl Timeline {
                 self.trouble = Some(format!("dead letter in {queue}: {reason}{code}"));
             }
             // Twilio's own word for it counts, see `visible`.
-            Stage::TurnStarted | Stage::Bundled { .. } | Stage::ReplyVisible { .. } => {}
+            Stage::TurnStarted
+            | Stage::Bundled { .. }
+            | Stage::Held
+            | Stage::ReplyVisible { .. } => {}
         }
     }
 

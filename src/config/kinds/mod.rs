@@ -146,6 +146,15 @@ pub enum TurnStrategy {
     Drop,
 }
 
+/// What becomes of messages while a person has the conversation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WhilePaused {
+    /// They get no turn.
+    Skip,
+    /// They wait until it is given back.
+    Hold,
+}
+
 /// What keeps the queues.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum QueueEngine {
@@ -171,6 +180,7 @@ words! {
         "queue" => Self::Queue, "burst" => Self::Burst,
         "supersede" => Self::Supersede, "drop" => Self::Drop,
     }
+    WhilePaused, "skip or hold", { "skip" => Self::Skip, "hold" => Self::Hold }
     QueueEngine, "embedded", { "embedded" => Self::Embedded }
     Format, "auto, text, json or bitbrat", {
         "auto" => Self::Auto, "text" => Self::Text, "json" => Self::Json, "bitbrat" => Self::Bitbrat,

@@ -7,6 +7,7 @@ pub mod guard;
 pub mod keywords;
 pub mod outcome;
 pub mod pace;
+pub mod pause;
 pub mod schedule;
 pub mod search;
 pub mod split;

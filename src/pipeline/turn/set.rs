@@ -11,7 +11,11 @@ use crate::queue::Absorbed;
 
 /// Messages of one conversation in their order.
 #[derive(Debug)]
-pub struct Set(Vec<Member>);
+pub struct Set {
+    members: Vec<Member>,
+    /// When its conversation was held last, so that its messages are not stale.
+    pub held_until: Option<Timestamp>,
+}
 
 /// One message of a set.
 #[derive(Debug)]
@@ -58,50 +62,52 @@ impl Member {
 
 impl Set {
     /// A delivery alone.
-    pub fn new(own: Member) -> Self {
-        Self(vec![own])
+    pub fn new(own: Member, held_until: Option<Timestamp>) -> Self {
+        Self { members: vec![own], held_until }
     }
 
     /// How many messages it has.
     pub const fn len(&self) -> usize {
-        self.0.len()
+        self.members.len()
     }
 
     /// Adds a message at its place.
     pub fn insert(&mut self, member: Member) {
         let index = member.message.index;
-        let at = self.0.partition_point(|other| other.message.index <= index);
-        self.0.insert(at, member);
+        let at = self.members.partition_point(|other| other.message.index <= index);
+        self.members.insert(at, member);
     }
 
     /// All messages, oldest first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Member> {
-        self.0.iter_mut()
+        self.members.iter_mut()
     }
 
     /// When each was stored.
     pub fn stored(&self) -> Vec<Timestamp> {
-        self.0.iter().map(|member| member.stored).collect()
+        self.members.iter().map(|member| member.stored).collect()
     }
 
     /// Keeps the first `count`, and at least up to the delivery's own; gives the jobs of the others.
     pub fn keep(&mut self, count: usize) -> Vec<Absorbed> {
-        let own = self.0.iter().position(|member| member.along.is_none()).map_or(0, |at| at + 1);
-        let count = count.max(own).min(self.0.len());
-        self.0.split_off(count).into_iter().filter_map(Member::into_along).collect()
+        let own =
+            self.members.iter().position(|member| member.along.is_none()).map_or(0, |at| at + 1);
+        let count = count.max(own).min(self.members.len());
+        self.members.split_off(count).into_iter().filter_map(Member::into_along).collect()
     }
 
     /// Keeps the delivery's own alone; gives the jobs of the others.
     pub fn keep_own(&mut self) -> Vec<Absorbed> {
-        let (own, along) =
-            std::mem::take(&mut self.0).into_iter().partition(|member| member.along.is_none());
-        self.0 = own;
+        let (own, along) = std::mem::take(&mut self.members)
+            .into_iter()
+            .partition(|member| member.along.is_none());
+        self.members = own;
         along.into_iter().filter_map(Member::into_along).collect()
     }
 
     /// What the turn holds: all that is to be answered.
     pub fn messages(&self) -> Vec<TurnMessage> {
-        let kept = self.0.iter().filter(|member| !member.is_skipped);
+        let kept = self.members.iter().filter(|member| !member.is_skipped);
         kept.map(|member| member.message.clone()).collect()
     }
 }
@@ -115,7 +121,7 @@ mod tests {
 
     #[test]
     fn messages_stand_in_the_order_of_the_conversation() {
-        let mut set = Set::new(own(4));
+        let mut set = Set::new(own(4), None);
         for index in [6, 3, 5] {
             set.insert(own(index));
         }
@@ -129,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_delivery_itself_is_always_kept() {
-        let mut set = Set::new(own(4));
+        let mut set = Set::new(own(4), None);
         assert!(set.keep(0).is_empty());
         assert!(set.keep_own().is_empty());
         assert_eq!(set.len(), 1);

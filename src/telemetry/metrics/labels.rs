@@ -80,6 +80,8 @@ words! {
         Skipped = "skipped",
         /// The message was too old to be answered.
         Stale = "stale",
+        /// It waits until a person gives the conversation back.
+        Held = "held",
         /// A new message ended the thinking; another turn has its messages.
         Superseded = "superseded",
         /// It will be tried again.

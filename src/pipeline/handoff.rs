@@ -1,0 +1,225 @@
+//! Handoff: a person has taken a conversation over, and the bot keeps silent until it is given back.
+//!
+//! Holds what was heard of each conversation, bounded, and asks Twilio where that is not fresh; what
+//! counts is decided in [`pause`]. Writes the mark for operators by read, merge and write: Twilio has
+//! no condition on that write, so of two who write at once the last one wins. Wakes what was held as
+//! soon as it hears that a conversation is given back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::{DashMap, DashSet};
+
+use crate::agent::Thread;
+use crate::clock::{Clock, Timestamp};
+use crate::pipeline::admit::Admission;
+use crate::pipeline::policy::pause::{self, Known, Source};
+use crate::pipeline::record;
+use crate::pipeline::seats::Seats;
+use crate::queue::{self, Filter, Marks, Page, Queue};
+use crate::twilio::rest;
+use crate::twilio::sid::ConversationSid;
+
+/// How many conversations are remembered before those that are not paused are forgotten.
+const CONVERSATIONS_MAX: usize = 100_000;
+
+/// How often a held conversation is looked at when nothing is heard of it.
+pub const POLL_EVERY: Duration = Duration::from_secs(30);
+
+/// What becomes of messages while a person has the conversation.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Paused {
+    /// They get no turn.
+    Skip,
+    /// They wait, and are answered when it is given back.
+    Hold,
+}
+
+/// The memory and the hands.
+#[derive(Debug)]
+pub struct Handoff {
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// Who sits where, and whether a socket would tell of a change.
+    pub seats: Arc<Seats>,
+    /// Where held messages wait.
+    pub inbox: Queue,
+    /// Until when each conversation was held.
+    pub marks: Marks,
+    /// Whose guard a resume lifts.
+    pub admission: Arc<Admission>,
+    /// Reads the time.
+    pub clock: Clock,
+    /// What was heard.
+    pub memory: Memory,
+}
+
+/// What was heard of conversations.
+#[derive(Debug, Default)]
+pub struct Memory {
+    known: DashMap<ConversationSid, Known>,
+    held: DashSet<ConversationSid>,
+}
+
+/// Why a conversation could not be paused or resumed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such conversation.
+    #[error("there is no conversation {0} in this chat service")]
+    Unknown(ConversationSid),
+    /// Its attributes are not what they should be.
+    #[error("the attributes of {0} are no json object, so the mark cannot be put among them")]
+    Attributes(ConversationSid),
+    /// Twilio did not do it.
+    #[error("twilio did not change the conversation")]
+    Rest(#[from] rest::Error),
+    /// The store could not be read or written.
+    #[error("the dead letters of the conversation could not be redriven")]
+    Store(#[from] queue::Error),
+}
+
+impl Handoff {
+    /// Hears of a conversation's attributes; wakes what was held if it is given back.
+    pub fn heard(&self, conversation: ConversationSid, attributes: Option<&str>, source: Source) {
+        let is_paused = attributes.is_some_and(pause::is_paused);
+        let known = &self.memory.known;
+        if known.len() >= CONVERSATIONS_MAX {
+            known.retain(|_, known| known.is_paused);
+        }
+        let has_socket = self.has_socket(conversation);
+        let before = known.get(&conversation).map(|known| *known);
+        let after = Known::hear(before, is_paused, source, (self.clock.now(), has_socket));
+        let _ = known.insert(conversation, after);
+        if before.is_some_and(|before| before.is_paused != after.is_paused) {
+            let reason = if after.is_paused { "paused" } else { "resumed" };
+            tracing::info!(conversation_sid = %conversation, reason, "conversation changed hands");
+        }
+        if !after.is_paused && self.memory.held.contains(&conversation) {
+            self.inbox.wake(&record::lane(Thread::Conversation(conversation)));
+        }
+    }
+
+    /// Forgets a conversation that the bot has left.
+    pub fn forget(&self, conversation: ConversationSid) {
+        let _ = self.memory.known.remove(&conversation);
+    }
+
+    /// Whether a person has a conversation, by what is known, else by asking Twilio.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio did not say.
+    pub async fn is_paused(&self, conversation: ConversationSid) -> Result<bool, rest::Error> {
+        let known = self.memory.known.get(&conversation).map(|known| *known);
+        let fresh =
+            known.filter(|known| known.is_fresh(self.clock.now(), self.has_socket(conversation)));
+        if let Some(known) = fresh {
+            return Ok(known.is_paused);
+        }
+        let found = self.rest.fetch_conversation(conversation).await?;
+        let (attributes, updated) =
+            found.map_or((None, None), |found| (found.attributes, found.updated));
+        let attributes = attributes.as_ref().map(|attributes| attributes.reveal());
+        self.heard(conversation, attributes, Source::Dated(updated));
+        Ok(self.is_known_paused(conversation))
+    }
+
+    /// Whether a person has a conversation, as far as was heard.
+    #[must_use]
+    pub fn is_known_paused(&self, conversation: ConversationSid) -> bool {
+        self.memory.known.get(&conversation).is_some_and(|known| known.is_paused)
+    }
+
+    /// Some of the conversations that are known to be with a person, at most `count`.
+    #[must_use]
+    pub fn paused(&self, count: usize) -> Vec<ConversationSid> {
+        let known = self.memory.known.iter().filter(|known| known.is_paused);
+        known.take(count).map(|known| *known.key()).collect()
+    }
+
+    /// Notes that messages of a conversation are held, now; true if none were before.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not take it; then they may grow stale.
+    pub async fn hold(&self, conversation: ConversationSid) -> Result<bool, queue::Error> {
+        let is_first = self.memory.held.insert(conversation);
+        self.raise_mark(conversation, self.clock.wall()).await.map(|()| is_first)
+    }
+
+    async fn raise_mark(
+        &self,
+        conversation: ConversationSid,
+        until: Timestamp,
+    ) -> Result<(), queue::Error> {
+        let until = u64::try_from(until.as_millis()).unwrap_or(0);
+        self.marks.raise(&held_mark(conversation), until).await
+    }
+
+    /// Notes that messages of a conversation are held no longer.
+    pub fn release(&self, conversation: ConversationSid) {
+        let _ = self.memory.held.remove(&conversation);
+    }
+
+    /// Until when messages of a conversation were held, if they ever were: until now, if they are.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read or written.
+    pub async fn held_until(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Option<Timestamp>, queue::Error> {
+        if self.memory.held.contains(&conversation) {
+            let now = self.clock.wall();
+            return self.raise_mark(conversation, now).await.map(|()| Some(now));
+        }
+        let mark = self.marks.read(&held_mark(conversation)).await?;
+        Ok(mark.and_then(|millis| i64::try_from(millis).ok()).map(Timestamp::from_millis))
+    }
+
+    /// Gives a conversation to a person, or back to the bot: writes the mark at Twilio. Given back, the
+    /// loop guard forgets the conversation, and what it cut is asked again.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be written; or, given back, if the dead letters could not be redriven.
+    pub async fn set(&self, conversation: ConversationSid, is_paused: bool) -> Result<(), Error> {
+        let found = self.rest.fetch_conversation(conversation).await?;
+        let found = found.ok_or(Error::Unknown(conversation))?;
+        let before = found.attributes.as_ref().map(|attributes| attributes.reveal());
+        let merged = pause::with_mark(before, is_paused).ok_or(Error::Attributes(conversation))?;
+        let after = self.rest.update_conversation_attributes(conversation, &merged).await?;
+        self.heard(conversation, Some(&merged), Source::Dated(after.updated));
+        if !is_paused {
+            self.lift_guard(conversation).await?;
+        }
+        Ok(())
+    }
+
+    async fn lift_guard(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
+        let thread = Thread::Conversation(conversation);
+        self.admission.lift(thread);
+        let filter = Filter {
+            key: Some(record::lane(thread)),
+            class: Some("loop".to_owned()),
+            ..Filter::default()
+        };
+        let page = Page { after: None, limit: Page::LIMIT_MAX };
+        for letter in self.inbox.list(filter, page).await?.letters {
+            match self.inbox.redrive(letter.id).await {
+                Ok(()) | Err(queue::Error::NoDeadLetter { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn has_socket(&self, conversation: ConversationSid) -> bool {
+        self.seats.line_of(conversation).connected().is_some()
+    }
+}
+
+fn held_mark(conversation: ConversationSid) -> String {
+    format!("held/{conversation}")
+}

@@ -1,0 +1,142 @@
+//! A person takes a conversation over, and gives it back.
+
+use std::time::Duration;
+
+use axum::response::IntoResponse;
+use chimein::clock::Clock;
+use chimein::telemetry::journal::Stage;
+use chimein::twilio::sid::ConversationSid;
+use serde_json::json;
+
+use crate::agent::Agent;
+use crate::rig::{PHONE, Rig};
+
+const NO_SOCKET: (&str, &str) = ("CHIMEIN_REALTIME_ENABLED", "false");
+const HOLD: (&str, &str) = ("CHIMEIN_TURNS_PAUSED", "hold");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bot_keeps_silent_while_a_person_has_the_conversation() {
+    for extra in [&[][..], &[NO_SOCKET]] {
+        let rig = Rig::start(extra).await;
+        let conversation = rig.sms(PHONE, "one").await;
+        rig.expect(conversation, &["one"]).await;
+        pause(&rig, conversation, true).await;
+        rig.sms(PHONE, "two").await;
+        rig.eventually("it is skipped", |rig| {
+            stages(rig, conversation, Stage::Skipped { reason: "paused" }) == 1
+        })
+        .await;
+        pause(&rig, conversation, false).await;
+        rig.sms(PHONE, "three").await;
+        rig.expect(conversation, &["one", "three"]).await;
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_that_nobody_told_of_is_asked_for() {
+    let mut rig = Rig::without_service(&[NO_SOCKET]).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    pause(&rig, conversation, true).await;
+    rig.start_service().await;
+    rig.eventually("it is skipped", |rig| {
+        stages(rig, conversation, Stage::Skipped { reason: "paused" }) == 1
+    })
+    .await;
+    rig.settled().await;
+    assert!(rig.replies(conversation).is_empty());
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_messages_are_answered_in_order_as_soon_as_the_bot_is_back() {
+    for extra in [&[HOLD][..], &[HOLD, NO_SOCKET]] {
+        let rig = Rig::start(extra).await;
+        let conversation = rig.sms(PHONE, "one").await;
+        rig.expect(conversation, &["one"]).await;
+        pause(&rig, conversation, true).await;
+        rig.sms(PHONE, "two").await;
+        rig.sms(PHONE, "three").await;
+        rig.eventually("they are held", |rig| stages(rig, conversation, Stage::Held) == 1).await;
+        assert_eq!(rig.replies(conversation), ["one"]);
+        pause(&rig, conversation, false).await;
+        rig.expect(conversation, &["one", "two", "three"]).await;
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_held_does_not_grow_stale() {
+    let stale_after = Duration::from_secs(5);
+    let fast = [("CHIMEIN_AGENT_TIMEOUT", "1s"), ("CHIMEIN_TURNS_STALE_AFTER", "5s"), HOLD];
+    let rig = Rig::start(&fast).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["one"]).await;
+    pause(&rig, conversation, true).await;
+    rig.sms(PHONE, "two").await;
+    rig.sms(PHONE, "three").await;
+    let clock = Clock::start();
+    let start = clock.now();
+    rig.eventually("they are held", |rig| stages(rig, conversation, Stage::Held) == 1).await;
+    rig.eventually("they are old", |_| clock.now().since(start) > stale_after).await;
+    pause(&rig, conversation, false).await;
+    rig.expect(conversation, &["one", "two", "three"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_messages_survive_a_restart() {
+    let mut rig = Rig::start(&[HOLD]).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["one"]).await;
+    pause(&rig, conversation, true).await;
+    rig.sms(PHONE, "two").await;
+    rig.eventually("it is held", |rig| stages(rig, conversation, Stage::Held) == 1).await;
+    rig.stop_service().await;
+    rig.start_service().await;
+    rig.eventually("it is held again", |rig| stages(rig, conversation, Stage::Held) == 1).await;
+    assert_eq!(rig.replies(conversation), ["one"]);
+    pause(&rig, conversation, false).await;
+    rig.expect(conversation, &["one", "two"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_comes_after_the_person_is_not_sent() {
+    let agent = Agent::start(|turn, asked| {
+        let body = format!("{} {asked}", turn["messages"][0]["body"].as_str().unwrap());
+        axum::Json(json!({"replies": [body]})).into_response()
+    })
+    .await;
+    let release = agent.hold();
+    let rig = agent.rig_with(&[HOLD, NO_SOCKET]).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.eventually("the agent thinks", |_| agent.asked().len() == 1).await;
+    pause(&rig, conversation, true).await;
+    // Webhooks of a conversation come in order: when this one is seen the pause is known.
+    rig.sms(PHONE, "two").await;
+    rig.eventually("the next message is seen", |rig| {
+        let records = rig.app().journal().recent(conversation);
+        let is_seen = |stage: &Stage| matches!(stage, Stage::MessageSeen { .. });
+        records.iter().filter(|record| is_seen(&record.stage)).count() == 2
+    })
+    .await;
+    drop(release);
+    rig.eventually("it is held", |rig| stages(rig, conversation, Stage::Held) == 1).await;
+    assert!(rig.replies(conversation).is_empty());
+    pause(&rig, conversation, false).await;
+    rig.expect(conversation, &["one 1", "two 0"]).await;
+    rig.end().await;
+}
+
+/// Writes the mark as a person's tool does that lets Twilio tell of it.
+async fn pause(rig: &Rig, conversation: ConversationSid, is_paused: bool) {
+    let attributes = json!({"chimein": {"paused": is_paused}}).to_string();
+    rig.rest_post_told(&format!("Conversations/{conversation}"), &[("Attributes", &attributes)])
+        .await;
+}
+
+fn stages(rig: &Rig, conversation: ConversationSid, wanted: Stage) -> usize {
+    let records = rig.app().journal().recent(conversation);
+    records.iter().filter(|record| record.stage == wanted).count()
+}
