@@ -13,6 +13,7 @@ mod counted;
 mod dial;
 mod ears;
 mod gauges;
+mod handover;
 mod health;
 mod intake;
 mod places;

@@ -8,6 +8,7 @@
 
 mod debug;
 pub mod desk;
+pub mod handoff;
 mod health;
 mod mask;
 pub mod operate;

@@ -40,6 +40,9 @@ pub const OPERATE_PATHS: &[(&str, &str)] = &[
     ("DELETE", "/v1/dead-letters/{queue}/{id}"),
     ("POST", "/v1/dead-letters/{queue}/{id}/redrive"),
     ("POST", "/v1/conversations/{conversation}/replies"),
+    ("GET", "/v1/handoff"),
+    ("POST", "/v1/conversations/{conversation}/pause"),
+    ("POST", "/v1/conversations/{conversation}/resume"),
 ];
 
 /// Who may call.
@@ -65,10 +68,10 @@ impl Access {
     }
 }
 
-/// Builds the routes; `replies` is the route for replies, which checks nobody itself.
+/// Builds the routes; `others` are those for replies and handoff, which check nobody themselves.
 ///
 /// It has no fallback, so it merges with [`super::private`].
-pub fn router(desk: Desk, replies: Router, access: Access) -> Router {
+pub fn router(desk: Desk, others: Router, access: Access) -> Router {
     Router::new()
         .route("/v1/queues", get(queues))
         .route("/v1/dead-letters", get(list))
@@ -78,7 +81,7 @@ pub fn router(desk: Desk, replies: Router, access: Access) -> Router {
         .route("/v1/dead-letters/{queue}/{id}/redrive", post(redrive_one))
         .layer(DefaultBodyLimit::max(BULK_BYTES_MAX))
         .with_state(desk)
-        .merge(replies)
+        .merge(others)
         .method_not_allowed_fallback(|| async {
             problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see the Allow header")
         })
@@ -249,7 +252,7 @@ fn answer<T: serde::Serialize>(result: Result<T, Error>) -> Response {
     }
 }
 
-fn problem(status: StatusCode, error: &str, detail: &str) -> Response {
+pub(super) fn problem(status: StatusCode, error: &str, detail: &str) -> Response {
     (status, Json(json!({ "error": error, "detail": detail }))).into_response()
 }
 

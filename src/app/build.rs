@@ -12,11 +12,13 @@ use super::account::rest_options;
 use super::agents::{self, Thinker};
 use super::counted::Counted;
 use super::ears::{self, Ear};
+use super::handover::Hands;
 use super::health::Health;
 use super::intake::StoreFirst;
 use super::places::{Kept, Places};
 use super::wishes::which;
 use crate::admin::desk::Desk;
+use crate::admin::handoff;
 use crate::admin::operate::{self, Access};
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::Watched;
@@ -124,7 +126,8 @@ impl Parts<'_> {
         for kept in &clients {
             tasks.spawn(kept.clone().keep(stop.clone()));
         }
-        Ok(Service { router: self.router(doors)?, operate: self.operate(), clients })
+        let operate = self.operate(&doors);
+        Ok(Service { router: self.router(doors)?, operate, clients })
     }
 
     /// Where the realtime clients' places are kept: beside the queue's file, if there is one.
@@ -328,7 +331,7 @@ impl Parts<'_> {
         Ok(router)
     }
 
-    fn operate(&self) -> Router {
+    fn operate(&self, doors: &Doors) -> Router {
         let settings = &self.settings.admin;
         // A listener that is off serves nothing, whoever may call.
         let access = match settings.listen {
@@ -336,7 +339,9 @@ impl Parts<'_> {
             Listen::On(address) => Access::new(address, settings.debug_token.clone()),
         };
         let desk = Desk::new(self.store.clone(), self.notes.clock);
-        operate::router(desk, later::trusted_router(self.outbox()), access)
+        let handover = Arc::new(Hands(Arc::clone(&doors.handoff)));
+        let others = later::trusted_router(self.outbox()).merge(handoff::router(handover));
+        operate::router(desk, others, access)
     }
 
     fn outbox(&self) -> Arc<dyn later::Outbox> {

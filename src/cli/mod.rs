@@ -10,6 +10,7 @@ mod dead_letters;
 mod demo;
 mod doctor;
 mod emulator;
+mod handoff;
 mod health;
 mod outcome;
 mod send;
@@ -45,6 +46,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Runs a Twilio for this machine: REST, webhooks, the realtime socket and a page with phones.
     Emulator(Box<emulator::Args>),
+    /// Gives a conversation to a person, or back to the bot.
+    Handoff(handoff::Args),
     /// Asks the service on this machine whether it is well; the health check of containers.
     Health(health::Args),
     /// Says something in a conversation as the bot.
@@ -74,6 +77,9 @@ pub enum Error {
     /// The emulator command failed.
     #[error(transparent)]
     Emulator(#[from] emulator::Error),
+    /// The handoff command failed.
+    #[error(transparent)]
+    Handoff(#[from] handoff::Error),
     /// The health command failed.
     #[error(transparent)]
     Health(#[from] health::Error),
@@ -105,6 +111,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Demo(args) => Ok(demo::run(&args, environment)?),
         Command::Doctor(args) => Ok(doctor::run(&args, environment)?),
         Command::Emulator(args) => Ok(emulator::run(&args)?),
+        Command::Handoff(args) => Ok(handoff::run(&args, environment)?),
         Command::Health(args) => Ok(health::run(&args, environment)?),
         Command::Send(args) => Ok(send::run(&args, environment)?),
         Command::Serve(args) => Ok(serve::run(&args, environment)?),

@@ -129,6 +129,37 @@ async fn an_answer_that_comes_after_the_person_is_not_sent() {
     rig.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_pauses_and_resumes_and_lifts_what_the_guard_cut() {
+    let cut = ("CHIMEIN_GUARD_TURNS_PER_MINUTE", "1");
+    let rig = Rig::start(&[cut, ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")]).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["one"]).await;
+    rig.sms(PHONE, "two").await;
+    rig.eventually("the guard has cut", |rig| {
+        let records = rig.app().journal().recent(conversation);
+        records.iter().any(|record| matches!(record.stage, Stage::Dead { .. }))
+    })
+    .await;
+    assert_eq!(ask(&rig, conversation, "pause").await["paused"], true);
+    rig.sms(PHONE, "three").await;
+    rig.eventually("it is skipped", |rig| {
+        stages(rig, conversation, Stage::Skipped { reason: "paused" }) == 1
+    })
+    .await;
+    assert_eq!(ask(&rig, conversation, "resume").await["paused"], false);
+    rig.expect(conversation, &["one", "two"]).await;
+    rig.end().await;
+}
+
+/// Asks on the admin listener, as `chimein handoff` does.
+async fn ask(rig: &Rig, conversation: ConversationSid, verb: &str) -> serde_json::Value {
+    let address = rig.app().admin_address().unwrap();
+    let url = format!("http://{address}/v1/conversations/{conversation}/{verb}");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    http.post(url).send().await.unwrap().json().await.unwrap()
+}
+
 /// Writes the mark as a person's tool does that lets Twilio tell of it.
 async fn pause(rig: &Rig, conversation: ConversationSid, is_paused: bool) {
     let attributes = json!({"chimein": {"paused": is_paused}}).to_string();

@@ -1,14 +1,19 @@
 //! Tests of the operator's routes through their router, on a real store.
 
+use std::sync::Arc;
+
 use axum::body::{Body, to_bytes};
 use axum::http::Method;
+use futures::future::BoxFuture;
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
+use crate::admin::handoff::{self, Handover, Refusal};
 use crate::clock::Clock;
 use crate::queue::{Store, embedded};
+use crate::twilio::sid::ConversationSid;
 
 const REPLIES: &str = "/v1/conversations/CHcccccccccccccccccccccccccccccccc/replies";
 
@@ -159,6 +164,19 @@ async fn a_closed_store_is_answered_503_and_tells_nothing() {
     }
 }
 
+/// Nobody to give a conversation to.
+struct NoHands;
+
+impl Handover for NoHands {
+    fn set(&self, _: ConversationSid, _: bool) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Err(Refusal::Unknown)))
+    }
+
+    fn paused(&self, _: usize) -> Vec<ConversationSid> {
+        Vec::new()
+    }
+}
+
 /// A router over a store with dead letters.
 struct Bench {
     router: Router,
@@ -175,7 +193,8 @@ impl Bench {
             "/v1/conversations/{conversation}/replies",
             post(|| async { StatusCode::ACCEPTED }),
         );
-        let router = router(Desk::new(store.clone(), Clock::start()), replies, access);
+        let others = replies.merge(handoff::router(Arc::new(NoHands)));
+        let router = router(Desk::new(store.clone(), Clock::start()), others, access);
         Self { router, store, _place: place }
     }
 

@@ -1,0 +1,180 @@
+//! The operator's routes for handoff: a conversation goes to a person, or back to the bot.
+//!
+//! Decides how it is asked and answered; the work is [`Handover`]'s, which the composition root
+//! brings. It checks nobody: [`super::operate`] mounts it behind its own guard. Errors are JSON and
+//! hold nothing that a person wrote.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures::future::BoxFuture;
+use serde_json::json;
+
+use super::operate::problem;
+use crate::telemetry::chain::Chain;
+use crate::twilio::sid::ConversationSid;
+
+/// The most conversations that are listed.
+pub const LISTED_MAX: usize = 1000;
+
+/// Gives conversations to people and back.
+pub trait Handover: Send + Sync {
+    /// Gives a conversation to a person, or back to the bot; done when it returns.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such conversation, or Twilio or the store did not do it.
+    fn set(
+        &self,
+        conversation: ConversationSid,
+        is_paused: bool,
+    ) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Some conversations that this instance knows to be with a person, at most `count`.
+    fn paused(&self, count: usize) -> Vec<ConversationSid>;
+}
+
+/// Why a conversation did not change hands.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such conversation.
+    #[error("there is no such conversation in this chat service")]
+    Unknown,
+    /// Its attributes leave no room for the mark.
+    #[error("the conversation's attributes are no json object")]
+    Attributes,
+    /// It could not be done now.
+    #[error("the conversation could not be changed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Makes the routes.
+pub fn router(handover: Arc<dyn Handover>) -> Router {
+    Router::new()
+        .route("/v1/handoff", get(list))
+        .route("/v1/conversations/{conversation}/pause", post(pause))
+        .route("/v1/conversations/{conversation}/resume", post(resume))
+        .with_state(handover)
+}
+
+async fn list(State(handover): State<Arc<dyn Handover>>) -> Response {
+    let paused: Vec<_> = handover.paused(LISTED_MAX).iter().map(ToString::to_string).collect();
+    Json(json!({ "paused": paused })).into_response()
+}
+
+async fn pause(state: State<Arc<dyn Handover>>, path: Path<String>) -> Response {
+    set(state, path, true).await
+}
+
+async fn resume(state: State<Arc<dyn Handover>>, path: Path<String>) -> Response {
+    set(state, path, false).await
+}
+
+async fn set(
+    State(handover): State<Arc<dyn Handover>>,
+    Path(conversation): Path<String>,
+    is_paused: bool,
+) -> Response {
+    let Ok(conversation) = conversation.parse() else {
+        let detail = "the path must name a conversation: CH followed by 32 hexadecimal digits";
+        return problem(StatusCode::NOT_FOUND, "unknown_conversation", detail);
+    };
+    match handover.set(conversation, is_paused).await {
+        Ok(()) => {
+            let conversation = conversation.to_string();
+            Json(json!({ "conversation": conversation, "paused": is_paused })).into_response()
+        }
+        Err(error @ Refusal::Unknown) => {
+            problem(StatusCode::NOT_FOUND, "unknown_conversation", &error.to_string())
+        }
+        Err(error @ Refusal::Attributes) => {
+            problem(StatusCode::CONFLICT, "attributes_not_an_object", &error.to_string())
+        }
+        Err(error @ Refusal::Failed(_)) => {
+            tracing::error!(conversation_sid = %conversation, error = %Chain(&error),
+                "a conversation could not change hands");
+            let detail = "twilio or the store did not do it; see the log, and ask again";
+            problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use serde_json::Value;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    const SID: &str = "CHcccccccccccccccccccccccccccccccc";
+
+    #[tokio::test]
+    async fn a_conversation_changes_hands_and_is_listed() {
+        let hands = Arc::new(Hands::default());
+        let (status, body) = call(&hands, "POST", &path("pause")).await;
+        assert_eq!((status, &body["paused"]), (200, &true.into()));
+        let (_, body) = call(&hands, "GET", "/v1/handoff").await;
+        assert_eq!(body["paused"][0], SID);
+        let (status, body) = call(&hands, "POST", &path("resume")).await;
+        assert_eq!((status, &body["paused"]), (200, &false.into()));
+        assert_eq!(call(&hands, "GET", "/v1/handoff").await.1["paused"], json!([]));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_done_is_told_with_its_reason() {
+        for (refusal, status) in [
+            (Refusal::Unknown, 404),
+            (Refusal::Attributes, 409),
+            (Refusal::Failed("planted".into()), 503),
+        ] {
+            let hands = Arc::new(Hands(Mutex::default(), Mutex::new(Some(refusal))));
+            let (found, body) = call(&hands, "POST", &path("pause")).await;
+            assert_eq!(found, status, "{body}");
+            assert!(!body.to_string().contains("planted"));
+        }
+        let hands = Arc::new(Hands::default());
+        assert_eq!(call(&hands, "POST", "/v1/conversations/IM01/pause").await.0, 404);
+    }
+
+    #[derive(Default)]
+    struct Hands(Mutex<Vec<ConversationSid>>, Mutex<Option<Refusal>>);
+
+    impl Handover for Hands {
+        fn set(
+            &self,
+            conversation: ConversationSid,
+            is_paused: bool,
+        ) -> BoxFuture<'_, Result<(), Refusal>> {
+            let mut paused = self.0.lock().unwrap();
+            paused.retain(|known| *known != conversation);
+            paused.extend(is_paused.then_some(conversation));
+            let refusal = self.1.lock().unwrap().take();
+            Box::pin(std::future::ready(refusal.map_or(Ok(()), Err)))
+        }
+
+        fn paused(&self, count: usize) -> Vec<ConversationSid> {
+            self.0.lock().unwrap().iter().copied().take(count).collect()
+        }
+    }
+
+    fn path(verb: &str) -> String {
+        format!("/v1/conversations/{SID}/{verb}")
+    }
+
+    async fn call(hands: &Arc<Hands>, method: &str, path: &str) -> (u16, Value) {
+        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        let handover: Arc<dyn Handover> = Arc::<Hands>::clone(hands);
+        let answer = router(handover).oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+}

@@ -1,0 +1,32 @@
+//! Brings the operator's word to the handoff: the two rooms meet here.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use crate::admin::handoff::{Handover, Refusal};
+use crate::pipeline::handoff::{Error, Handoff};
+use crate::twilio::sid::ConversationSid;
+
+/// The pipeline's handoff as the operator's routes see it.
+pub struct Hands(pub Arc<Handoff>);
+
+impl Handover for Hands {
+    fn set(
+        &self,
+        conversation: ConversationSid,
+        is_paused: bool,
+    ) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            self.0.set(conversation, is_paused).await.map_err(|error| match error {
+                Error::Unknown(_) => Refusal::Unknown,
+                Error::Attributes(_) => Refusal::Attributes,
+                Error::Rest(_) | Error::Store(_) => Refusal::Failed(Box::new(error)),
+            })
+        })
+    }
+
+    fn paused(&self, count: usize) -> Vec<ConversationSid> {
+        self.0.paused(count)
+    }
+}

@@ -1,0 +1,145 @@
+//! `chimein handoff`: gives a conversation to a person, or back to the bot.
+//!
+//! Asks the running service on its admin listener, which writes the mark into the conversation's
+//! attributes at Twilio. Exit code 0 means that it is written and the service knows.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::admin_api::{self, AdminApi};
+use super::outcome::Outcome;
+use crate::config::{self, Environment};
+use crate::twilio::sid::ConversationSid;
+
+/// What `chimein handoff` is told.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+    /// The configuration file; without it the one that CHIMEIN_CONFIG names.
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Where the service's admin listener is, instead of the place in the settings.
+    #[arg(long, global = true)]
+    url: Option<Url>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Gives a conversation to a person: the bot keeps silent.
+    Pause(One),
+    /// Gives it back to the bot; what was held is answered, what the loop guard cut is asked again.
+    Resume(One),
+    /// Lists the conversations that the service knows to be with a person.
+    List,
+}
+
+#[derive(Debug, clap::Args)]
+struct One {
+    /// The conversation, CH and 32 hexadecimal digits.
+    #[arg(value_name = "CH…")]
+    conversation: ConversationSid,
+}
+
+/// Says why no conversation changed hands.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The service could not be asked, or refused.
+    #[error(transparent)]
+    Api(#[from] admin_api::Error),
+    /// The runtime could not be made.
+    #[error("the runtime could not be started")]
+    Runtime(#[source] io::Error),
+    /// Standard output did not take the answer.
+    #[error("cannot write the answer")]
+    Output(#[source] io::Error),
+}
+
+/// Runs the command.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
+    let runtime = super::runtime().map_err(Error::Runtime)?;
+    runtime.block_on(act(args, environment))?.tell().map_err(Error::Output)
+}
+
+async fn act(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
+    let report = config::load(args.config.as_deref(), environment);
+    let api = AdminApi::new(&report, args.url.as_ref())?;
+    match &args.action {
+        Action::Pause(One { conversation }) => {
+            set(&api, *conversation, "pause").await?;
+            Ok(Outcome::done(format!("{conversation} is with a person\n")))
+        }
+        Action::Resume(One { conversation }) => {
+            set(&api, *conversation, "resume").await?;
+            Ok(Outcome::done(format!("{conversation} is with the bot\n")))
+        }
+        Action::List => {
+            let Listing { paused } = api.get(&["v1", "handoff"], &[]).await?;
+            Ok(Outcome::done(paused.iter().map(|sid| format!("{sid}\n")).collect()))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    paused: Vec<String>,
+}
+
+async fn set(
+    api: &AdminApi,
+    conversation: ConversationSid,
+    verb: &str,
+) -> Result<(), admin_api::Error> {
+    let path = ["v1", "conversations", &conversation.to_string(), verb];
+    api.post::<Value>(&path, &json!({})).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_conversation_is_wanted_and_nothing_else() {
+        const SID: &str = "CHcccccccccccccccccccccccccccccccc";
+        for (words, is_good) in [
+            (&["handoff", "pause", SID][..], true),
+            (&["handoff", "resume", SID], true),
+            (&["handoff", "list"], true),
+            (&["handoff", "pause"], false),
+            (&["handoff", "pause", "IM01"], false),
+            (&["handoff"], false),
+        ] {
+            assert_eq!(Line::try_parse_from(words).is_ok(), is_good, "{words:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn with_no_service_nothing_is_said_to_be_done() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let words = ["handoff", "--url", &url, "list"];
+        let args = Line::try_parse_from(words).unwrap().args;
+        let error = act(&args, &Environment::default()).await.unwrap_err();
+        assert!(matches!(error, Error::Api(admin_api::Error::NoAnswer { .. })), "{error}");
+    }
+}
