@@ -15,8 +15,11 @@ mod ears;
 mod gauges;
 mod handover;
 mod health;
+#[cfg(feature = "nats")]
+mod instances;
 mod intake;
 mod places;
+mod sockets;
 mod wishes;
 
 use std::net::SocketAddr;
@@ -28,6 +31,8 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+#[cfg(feature = "nats")]
+use crate::config::kinds::QueueEngine;
 use crate::config::kinds::{AgentKind, Listen};
 use crate::config::{Effective, Settings};
 use crate::pipeline::notes::Notes;
@@ -55,9 +60,17 @@ pub struct App {
     health: Arc<Health>,
     stops: Stops,
     tasks: TaskTracker,
-    realtime: Vec<places::Kept>,
-    store: Option<Store>,
+    sockets: build::Group,
+    opened: Option<Opened>,
     grace: std::time::Duration,
+}
+
+/// The queues, and the other instances that share them.
+#[derive(Debug)]
+struct Opened {
+    store: Store,
+    #[cfg(feature = "nats")]
+    cluster: Option<instances::Cluster>,
 }
 
 /// The tokens that end the parts, in the order in which they are cancelled.
@@ -91,6 +104,14 @@ pub enum Error {
     /// The REST client could not be made.
     #[error("the client for twilio's REST API could not be made")]
     Rest(#[from] twilio::rest::BuildError),
+    /// There is no connection to NATS.
+    #[cfg(feature = "nats")]
+    #[error("nats could not be connected to")]
+    Nats(#[from] crate::nats::Error),
+    /// This instance cannot take part among several.
+    #[cfg(feature = "nats")]
+    #[error("this instance could not join the others")]
+    Cluster(#[from] crate::cluster::Error),
     /// The TLS configuration could not be made.
     #[error("the TLS configuration could not be made")]
     Tls(#[from] twilio::tls::Error),
@@ -124,18 +145,31 @@ impl App {
         let tasks = TaskTracker::new();
         let is_on = settings.twilio.is_some();
         let health = Arc::new(Health::new(notes.clone(), is_on, settings.realtime.enabled));
-        let pages = Arc::new(pages(settings, effective, &notes, &health));
+        let instance = instance_name(settings);
+        let pages = Arc::new(pages(settings, effective, &notes, &health, &instance));
         let mut router = admin::public(Arc::clone(&pages));
         let mut admin_router = admin::private(pages);
-        let (mut realtime, mut store) = (Vec::new(), None);
+        let (sockets, mut opened) = (build::Group::default(), None);
         if let Some(twilio) = &settings.twilio {
-            let opened = build::store(settings)?;
-            let parts =
-                build::Parts { settings, twilio, notes: &notes, health: &health, store: &opened };
+            let queues = open(settings, &instance).await?;
+            let parts = build::Parts {
+                settings,
+                twilio,
+                notes: &notes,
+                health: &health,
+                store: &queues.store,
+                sockets: &sockets,
+                #[cfg(feature = "nats")]
+                cluster: queues.cluster.as_ref(),
+            };
+            #[cfg(feature = "nats")]
+            if let Some(cluster) = &queues.cluster {
+                health.watch_cluster(cluster.clone());
+            }
             let service = parts.start(&tasks, &stops.workers).await?;
             router = router.merge(service.router);
             admin_router = admin_router.merge(service.operate);
-            (realtime, store) = (service.clients, Some(opened));
+            opened = Some(queues);
         }
         let options = http_options(settings);
         if let Some(listener) = admin_listener {
@@ -143,8 +177,9 @@ impl App {
         }
         tasks.spawn(http::serve(listener, router, options, stops.listeners.clone()));
         tasks.close();
+        sockets.tasks.close();
         let grace = settings.server.shutdown_grace;
-        Ok(Self { address, admin_address, notes, health, stops, tasks, realtime, store, grace })
+        Ok(Self { address, admin_address, notes, health, stops, tasks, sockets, opened, grace })
     }
 
     /// Where webhooks are served.
@@ -178,9 +213,9 @@ impl App {
     /// If the store cannot be read.
     pub async fn open_jobs(&self) -> Result<u64, queue::Error> {
         let mut open = 0;
-        if let Some(store) = &self.store {
+        if let Some(opened) = &self.opened {
             for name in queue::QueueName::ALL {
-                let stats = store.queue(name).stats().await?;
+                let stats = opened.store.queue(name).stats().await?;
                 open += stats.ready + stats.delayed + stats.leased;
             }
         }
@@ -194,9 +229,8 @@ impl App {
         self.stops.workers.cancel();
         let ended = async {
             self.tasks.wait().await;
-            for kept in self.realtime {
-                kept.shut_down().await;
-            }
+            self.sockets.stop.cancel();
+            self.sockets.tasks.wait().await;
         };
         if tokio::time::timeout(self.grace, ended).await.is_err() {
             let elapsed_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
@@ -205,8 +239,13 @@ impl App {
                 "some work did not end in time; it is on disk and comes again"
             );
         }
-        if let Some(store) = self.store {
-            store.close().await;
+        self.sockets.stop.cancel();
+        if let Some(opened) = self.opened {
+            opened.store.close().await;
+            #[cfg(feature = "nats")]
+            if let Some(cluster) = opened.cluster {
+                cluster.leave().await;
+            }
         }
     }
 }
@@ -240,24 +279,49 @@ const fn http_options(settings: &Settings) -> http::Options {
     }
 }
 
+/// The configured name, or one that no other instance has.
+fn instance_name(settings: &Settings) -> String {
+    let server = &settings.server;
+    server.instance_id.as_ref().map_or_else(
+        || format!("{}-{}", server.name.as_str(), &Uuid::new_v4().simple().to_string()[..6]),
+        |name| name.as_str().to_owned(),
+    )
+}
+
+/// Opens the queues, and takes part among the instances if they are shared.
+#[cfg(feature = "nats")]
+async fn open(settings: &Settings, instance: &str) -> Result<Opened, Error> {
+    match settings.queue.engine {
+        QueueEngine::Embedded => Ok(Opened { store: build::store(settings)?, cluster: None }),
+        QueueEngine::Nats => {
+            let (tls, _) = twilio::tls::client_config()?;
+            let (cluster, store) = instances::Cluster::join(settings, instance, &tls).await?;
+            Ok(Opened { store, cluster: Some(cluster) })
+        }
+    }
+}
+
+/// Opens the queues; the settings refuse the engine that is not built in.
+#[cfg(not(feature = "nats"))]
+async fn open(settings: &Settings, _: &str) -> Result<Opened, Error> {
+    Ok(Opened { store: build::store(settings)? })
+}
+
 fn pages(
     settings: &Settings,
     effective: Vec<Effective>,
     notes: &Notes,
     health: &Arc<Health>,
+    instance: &str,
 ) -> admin::Options {
     let server = &settings.server;
-    let instance_id = server.instance_id.as_ref().map_or_else(
-        || format!("{}-{}", server.name.as_str(), &Uuid::new_v4().simple().to_string()[..6]),
-        |name| name.as_str().to_owned(),
-    );
     let insight: Arc<dyn admin::Insight> = Arc::<Health>::clone(health);
     let egress_topic = (settings.agent.kind == AgentKind::BitBrat)
         .then(|| format!("internal.egress.v1.{}", settings.bitbrat.egress_instance.as_str()));
     admin::Options {
         egress_topic,
         service: server.name.as_str().to_owned(),
-        instance_id,
+        instance_id: instance.to_owned(),
         effective,
         debug_token: settings.admin.debug_token.clone(),
         metrics: notes.metrics.clone(),

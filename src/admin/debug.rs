@@ -134,6 +134,12 @@ pub(super) async fn instance(State(options): State<Shared>) -> Response {
         "connectorCount": 1,
         "connectors": [{ "name": "twilio", "enabled": is_enabled }],
         "version": env!("CARGO_PKG_VERSION"),
+        "cluster": options.insight.cluster().map(|cluster| json!({
+            "instance": cluster.instance,
+            "instances": cluster.instances,
+            "connected": cluster.is_connected,
+            "held": cluster.held,
+        })),
     }))
     .into_response()
 }

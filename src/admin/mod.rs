@@ -13,6 +13,7 @@ mod health;
 mod mask;
 pub mod operate;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,8 +40,26 @@ pub trait Insight: Send + Sync + 'static {
     /// Describes the connection to Twilio; `None` if Twilio is switched off.
     fn twilio(&self) -> Option<Connector>;
 
+    /// Describes the instances that share the work; `None` if there can be no others.
+    fn cluster(&self) -> Option<Cluster> {
+        None
+    }
+
     /// Brings metrics up to date that are only measured when somebody asks.
     fn refresh(&self) -> BoxFuture<'_, ()>;
+}
+
+/// The instances that share the work, as one of them sees it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Cluster {
+    /// Its own name among them.
+    pub instance: String,
+    /// How many live, this one included.
+    pub instances: usize,
+    /// Whether the connection that they share the work by is up.
+    pub is_connected: bool,
+    /// What this one holds, by kind.
+    pub held: BTreeMap<&'static str, Vec<String>>,
 }
 
 /// Whether the service can do its work, and what it lacks, in closed words.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+#[cfg(feature = "nats")]
+use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -11,11 +13,14 @@ use super::Error;
 use super::account::rest_options;
 use super::agents::{self, Thinker};
 use super::counted::Counted;
-use super::ears::{self, Ear};
+use super::ears::Opener;
 use super::handover::Hands;
 use super::health::Health;
+#[cfg(feature = "nats")]
+use super::instances::{self, Cluster};
 use super::intake::StoreFirst;
-use super::places::{Kept, Places};
+use super::places::Places;
+use super::sockets::Sockets;
 use super::wishes::which;
 use crate::admin::desk::Desk;
 use crate::admin::handoff;
@@ -33,15 +38,14 @@ use crate::pipeline::doors::Doors;
 use crate::pipeline::handoff::{Handoff, Memory, Paused};
 use crate::pipeline::join::Joins;
 use crate::pipeline::late::Late;
-use crate::pipeline::listen::Listener;
 use crate::pipeline::notes::Notes;
-use crate::pipeline::paces::Paces;
+use crate::pipeline::paces::{Instances, Paces};
 use crate::pipeline::policy::authors::Authors;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::policy::strategy::{Burst, Strategy};
 use crate::pipeline::reconcile::Reconciler;
 use crate::pipeline::report::Reports;
-use crate::pipeline::seats::{Line, Seats};
+use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::send::Sends;
 use crate::pipeline::thinking::Thinking;
 use crate::pipeline::turn::Turns;
@@ -56,8 +60,6 @@ pub struct Service {
     pub router: Router,
     /// The routes of the operator, for the admin listener.
     pub operate: Router,
-    /// The realtime clients, to be shut down.
-    pub clients: Vec<Kept>,
 }
 
 /// What everything is built from.
@@ -72,9 +74,23 @@ pub struct Parts<'a> {
     pub health: &'a Arc<Health>,
     /// The queues.
     pub store: &'a Store,
+    /// What outlives the workers: the sockets.
+    pub sockets: &'a Group,
+    /// The other instances, if there may be some.
+    #[cfg(feature = "nats")]
+    pub cluster: Option<&'a Cluster>,
 }
 
-/// Opens the store.
+/// Tasks that end together.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// The tasks.
+    pub tasks: TaskTracker,
+    /// Ends them.
+    pub stop: CancellationToken,
+}
+
+/// Opens the embedded store.
 ///
 /// # Errors
 ///
@@ -108,11 +124,13 @@ impl Parts<'_> {
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
         let thinker = agents::make(self, &tls).await?;
         let agent = Arc::clone(&thinker.agent);
-        let ears = ears::open(self, &tls);
-        let seats = Arc::new(Seats::new(self.lines(&ears)));
+        let opener = Opener::new(self, &tls);
+        let seats = Arc::new(Seats::new(self.lines(opener.is_some())));
         let doors = self.doors(&rest, &seats);
         self.health.watch(Arc::clone(&seats), self.store.clone());
-        self.listen(ears, &seats, &doors, tasks, stop);
+        if let Some(opener) = opener {
+            self.listen(opener, &seats, &doors);
+        }
         self.work(&rest, agent, &seats, &doors, tasks, stop);
         self.think(thinker, tasks, stop);
         let marks = self.store.marks();
@@ -121,13 +139,9 @@ impl Parts<'_> {
         let (sweep_seats, sweep_doors) = (Arc::clone(&seats), doors.clone());
         let reconciler =
             Reconciler { rest, seats: sweep_seats, doors: sweep_doors, catch_up, interval };
-        tasks.spawn(reconciler.run(stop.clone()));
-        let clients = self.kept(&seats);
-        for kept in &clients {
-            tasks.spawn(kept.clone().keep(stop.clone()));
-        }
+        self.sweep(reconciler, tasks, stop);
         let operate = self.operate(&doors);
-        Ok(Service { router: self.router(doors)?, operate, clients })
+        Ok(Service { router: self.router(doors)?, operate })
     }
 
     /// Where the realtime clients' places are kept: beside the queue's file, if there is one.
@@ -137,15 +151,9 @@ impl Parts<'_> {
                 let queue = self.settings.queue.path.clone();
                 Some(Places::beside(queue, self.twilio.account.chat_service_sid))
             }
+            // Whoever listens next may be another instance.
+            QueueEngine::Nats => None,
         }
-    }
-
-    fn kept(&self, seats: &Seats) -> Vec<Kept> {
-        let kept = |line: &Line| {
-            let client = line.client.clone()?;
-            Some(Kept { identity: line.identity.clone(), client, places: self.places() })
-        };
-        seats.lines().iter().filter_map(kept).collect()
     }
 
     /// All identities of the pool, each once, the default one first.
@@ -160,37 +168,55 @@ impl Parts<'_> {
         identities
     }
 
-    fn lines(&self, ears: &[Ear]) -> Vec<Line> {
-        let client_of = |identity: &str| {
-            ears.iter().find(|ear| ear.identity == identity).map(|ear| ear.client.clone())
-        };
-        let identities = self.identities().into_iter();
-        identities
-            .map(|identity| {
-                let client = client_of(&identity);
-                Line::new(identity, client)
-            })
-            .collect()
+    fn lines(&self, has_sockets: bool) -> Vec<Line> {
+        let ear = if has_sockets { Ear::Elsewhere } else { Ear::Off };
+        self.identities().into_iter().map(|identity| Line::new(identity, ear.clone())).collect()
     }
 
-    fn listen(
-        &self,
-        ears: Vec<Ear>,
-        seats: &Arc<Seats>,
-        doors: &Doors,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
-    ) {
-        for Ear { identity, client, events } in ears {
-            let listener = Listener {
-                identity,
-                client,
-                doors: doors.clone(),
-                seats: Arc::clone(seats),
-                marks: self.store.marks(),
+    /// Listens for the identities: for all of them, or for those that are this instance's.
+    fn listen(&self, opener: Opener, seats: &Arc<Seats>, doors: &Doors) {
+        let Group { tasks, stop } = self.sockets;
+        let (seats, doors, marks) = (Arc::clone(seats), doors.clone(), self.store.marks());
+        let sockets = Arc::new(Sockets { opener, seats, doors, marks });
+        #[cfg(feature = "nats")]
+        if let Some(cluster) = self.cluster {
+            let listen = move |identity, stop| -> BoxFuture<'static, ()> {
+                let sockets = Arc::clone(&sockets);
+                Box::pin(async move { sockets.listen(identity, stop).await })
             };
-            tasks.spawn(listener.run(events, stop.clone()));
+            tasks.spawn(instances::hold(
+                cluster.identities(self.identities()),
+                listen,
+                stop.clone(),
+            ));
+            return;
         }
+        for identity in self.identities() {
+            let (sockets, stop) = (Arc::clone(&sockets), stop.clone());
+            tasks.spawn(async move { sockets.listen(identity, stop).await });
+        }
+    }
+
+    /// Sweeps, on one instance of several.
+    fn sweep(&self, reconciler: Reconciler, tasks: &TaskTracker, stop: &CancellationToken) {
+        #[cfg(feature = "nats")]
+        if let Some(cluster) = self.cluster {
+            let sweep =
+                move |_, stop| -> BoxFuture<'static, ()> { Box::pin(reconciler.clone().run(stop)) };
+            tasks.spawn(instances::hold(cluster.sweep(), sweep, stop.clone()));
+            tasks.spawn(cluster.count(self.notes.clock, stop.clone()));
+            return;
+        }
+        tasks.spawn(reconciler.run(stop.clone()));
+    }
+
+    /// With whom this instance shares the limits of the chat service.
+    fn instances(&self) -> Instances {
+        #[cfg(feature = "nats")]
+        if let Some(cluster) = self.cluster {
+            return cluster.instances.clone();
+        }
+        Instances::default()
     }
 
     fn work(
@@ -239,7 +265,8 @@ impl Parts<'_> {
             schedule: Schedule::new(send.schedule.0.clone()),
             through: Arc::clone(&doors.through),
             reports: self.store.queue(QueueName::Reports),
-            paces: Paces::within(send.conversation_rate.get(), send.service_rate.get()),
+            paces: Paces::within(send.conversation_rate.get(), send.service_rate.get())
+                .shared_by(self.instances()),
             status: self.health.status(),
             notes: notes.clone(),
         };

@@ -1,13 +1,15 @@
-//! Opens one realtime client for each identity of the pool, with tokens minted here, watermarks
-//! from the store, and the place where the last one stopped.
+//! Opens a realtime client for an identity of the pool, with tokens minted here, watermarks from the
+//! store, and the place where the last one stopped.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use secrecy::SecretString;
 use url::Url;
 
 use super::build::Parts;
+use super::places::Places;
 use crate::clock::Clock;
 use crate::config::settings::Account;
 use crate::queue::Marks;
@@ -30,25 +32,45 @@ pub struct Ear {
     pub events: Events,
 }
 
-/// Opens the clients; none if the socket is switched off. They connect by themselves.
-pub fn open(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Vec<Ear> {
-    let settings = &parts.settings.realtime;
-    if !settings.enabled {
-        tracing::warn!(
-            "socket is switched off; messages come by webhook and replies leave by REST"
-        );
-        return Vec::new();
+/// Opens realtime clients, one for an identity at a time.
+pub struct Opener {
+    account: Account,
+    connect_timeout: Duration,
+    tls: Arc<rustls::ClientConfig>,
+    marks: Arc<dyn Watermarks>,
+    clock: Clock,
+    /// Where clients' places are kept, if anywhere.
+    pub places: Option<Places>,
+}
+
+impl Opener {
+    /// Takes what all clients have in common; `None` if the socket is switched off.
+    pub fn new(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Option<Self> {
+        let settings = &parts.settings.realtime;
+        if !settings.enabled {
+            tracing::warn!(
+                "socket is switched off; messages come by webhook and replies leave by REST"
+            );
+            return None;
+        }
+        access_token::install_crypto();
+        Some(Self {
+            account: parts.twilio.account.clone(),
+            connect_timeout: settings.connect_timeout,
+            tls: Arc::new(tls.clone()),
+            marks: Arc::new(Stored(parts.store.marks())),
+            clock: parts.notes.clock,
+            places: parts.places(),
+        })
     }
-    access_token::install_crypto();
-    let account = &parts.twilio.account;
-    let tls = Arc::new(tls.clone());
-    let marks: Arc<dyn Watermarks> = Arc::new(Stored(parts.store.marks()));
-    let places = parts.places();
-    let open = |identity: String| {
-        let mut config = config(account, Arc::clone(&tls));
-        config.resume = places.as_ref().and_then(|places| places.read(&identity));
-        config.session.connect_timeout = settings.connect_timeout;
-        config.clock = parts.notes.clock;
+
+    /// Opens an identity's client, which connects by itself.
+    pub fn open(&self, identity: String) -> Ear {
+        let account = &self.account;
+        let mut config = config(account, Arc::clone(&self.tls));
+        config.resume = self.places.as_ref().and_then(|places| places.read(&identity));
+        config.session.connect_timeout = self.connect_timeout;
+        config.clock = self.clock;
         let tokens = Arc::new(Minted {
             request: Request {
                 account_sid: account.account_sid,
@@ -59,12 +81,11 @@ pub fn open(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Vec<Ear> {
                 region: account.region.as_ref().map(|region| region.as_str().to_owned()),
             },
             secret: account.api_secret.clone(),
-            clock: parts.notes.clock,
+            clock: self.clock,
         });
-        let (client, events) = Client::connect(config, tokens, Arc::clone(&marks));
+        let (client, events) = Client::connect(config, tokens, Arc::clone(&self.marks));
         Ear { identity, client, events }
-    };
-    parts.identities().into_iter().map(open).collect()
+    }
 }
 
 fn config(account: &Account, tls: Arc<rustls::ClientConfig>) -> Config {

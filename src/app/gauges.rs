@@ -1,10 +1,19 @@
 //! Brings the gauges of the queues and the seats up to date, when somebody looks.
 
+use crate::admin::Cluster;
 use crate::pipeline::seats::Seats;
 use crate::queue::{QueueName, Stats, Store};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::metrics::labels::{JobState, Queue};
+use crate::telemetry::metrics::labels::{JobState, Known, Queue};
+
+/// Shows how many instances there are and what this one holds.
+pub fn among(metrics: &Metrics, cluster: &Cluster) {
+    metrics.instances(cluster.instances);
+    for (kind, names) in &cluster.held {
+        metrics.held(Known(kind), names.len());
+    }
+}
 
 /// Reads all gauges anew; a queue that cannot be read keeps its last numbers.
 pub async fn read(metrics: &Metrics, seats: &Seats, store: &Store) {

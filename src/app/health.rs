@@ -6,11 +6,14 @@ use std::sync::{Arc, OnceLock};
 use futures::future::BoxFuture;
 
 use super::gauges;
+#[cfg(feature = "nats")]
+use super::instances::Cluster;
+use crate::admin;
 use crate::admin::{Connector, ConnectorState, Counters, Insight, Readiness, Seat};
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::{BitBrat, Watched, status::Source};
 use crate::pipeline::notes::Notes;
-use crate::pipeline::seats::Seats;
+use crate::pipeline::seats::{Ear, Seats};
 use crate::pipeline::status::Status;
 use crate::queue::Store;
 
@@ -28,6 +31,8 @@ pub struct Health {
     parts: OnceLock<(Arc<Seats>, Store)>,
     #[cfg(feature = "nats")]
     bus: OnceLock<Arc<BitBrat>>,
+    #[cfg(feature = "nats")]
+    cluster: OnceLock<Cluster>,
 }
 
 impl Health {
@@ -43,6 +48,8 @@ impl Health {
             parts: OnceLock::new(),
             #[cfg(feature = "nats")]
             bus: OnceLock::new(),
+            #[cfg(feature = "nats")]
+            cluster: OnceLock::new(),
         }
     }
 
@@ -75,16 +82,33 @@ impl Health {
         false
     }
 
+    /// Is told that this instance is one of several, once.
+    #[cfg(feature = "nats")]
+    pub fn watch_cluster(&self, cluster: Cluster) {
+        let _ = self.cluster.set(cluster);
+    }
+
+    #[cfg(feature = "nats")]
+    fn among(&self) -> Option<admin::Cluster> {
+        self.cluster.get().map(Cluster::view)
+    }
+
+    #[cfg(not(feature = "nats"))]
+    #[expect(clippy::unused_self, reason = "the same call with and without other instances")]
+    const fn among(&self) -> Option<admin::Cluster> {
+        None
+    }
+
     /// Is told that the service is on its way down.
     pub fn stopping(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// How many identities have their socket up, of how many.
+    /// How many identities have their socket up, of how many that are to have it here.
     fn sockets(&self) -> (usize, usize) {
         let Some((seats, _)) = self.parts.get() else { return (0, 0) };
         let (mut up, mut all) = (0, 0);
-        for line in seats.lines().iter().filter(|line| line.client.is_some()) {
+        for line in seats.lines().iter().filter(|line| matches!(line.ear(), Ear::Here(_))) {
             all += 1;
             up += usize::from(line.connected().is_some());
         }
@@ -118,11 +142,17 @@ impl Insight for Health {
         if self.status.refusal().is_some() {
             return Readiness::NotReady(vec!["twilio_refuses"]);
         }
+        let among = self.among();
+        if among.as_ref().is_some_and(|cluster| !cluster.is_connected) {
+            return Readiness::NotReady(vec!["nats_down"]);
+        }
         match (self.parts.get(), self.sockets()) {
             (None, _) => Readiness::NotReady(vec!["starting"]),
             (Some(_), _) if self.status.is_down() => Readiness::Degraded(vec!["twilio_down"]),
             (Some(_), _) if self.is_bus_down() => Readiness::Degraded(vec!["bus_down"]),
             (Some(_), _) if !self.wants_socket => Readiness::Degraded(vec!["realtime_off"]),
+            // Other instances listen for all identities.
+            (Some(_), (0, 0)) if among.is_some() => Readiness::Ready,
             (Some(_), (0, _)) => Readiness::NotReady(vec!["socket_down"]),
             (Some(_), (up, all)) if up < all => Readiness::Degraded(vec!["socket_down"]),
             (Some(_), _) => Readiness::Ready,
@@ -135,6 +165,8 @@ impl Insight for Health {
         let refusal = self.status.refusal();
         let state = match (refusal.is_some(), up, all) {
             (true, _, _) => ConnectorState::Error,
+            // Other instances listen for all identities.
+            (false, _, 0) if self.among().is_some() => ConnectorState::Connected,
             (false, _, 0) => ConnectorState::Disconnected,
             (false, 0, _) => ConnectorState::Connecting,
             (false, _, _) => ConnectorState::Connected,
@@ -155,8 +187,15 @@ impl Insight for Health {
         })
     }
 
+    fn cluster(&self) -> Option<admin::Cluster> {
+        self.among()
+    }
+
     fn refresh(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
+            if let Some(cluster) = self.among() {
+                gauges::among(&self.notes.metrics, &cluster);
+            }
             if let Some((seats, store)) = self.parts.get() {
                 gauges::read(&self.notes.metrics, seats, store).await;
             }

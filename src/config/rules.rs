@@ -13,7 +13,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::kinds::{AgentKind, BusDriver, HttpUrl, Identities, Identity, Listen, Name, Size};
+use super::kinds::{
+    AgentKind, BusDriver, HttpUrl, Identities, Identity, Listen, Name, QueueEngine, Size,
+};
 use super::reader::Reader;
 use crate::telemetry::otlp;
 
@@ -156,6 +158,13 @@ fn check_work(reader: &mut Reader<'_>) {
 }
 
 fn check_nats(reader: &mut Reader<'_>) {
+    let engine = reader.value::<QueueEngine>("queue.engine");
+    let is_built = engine.map(|engine| engine == QueueEngine::Embedded || cfg!(feature = "nats"));
+    reader.rule(
+        "queue.engine",
+        is_built,
+        "is nats, and this chimein was built without it: build it with the cargo feature nats",
+    );
     let has_user = reader.value::<Name>("nats.user").is_some();
     let is_secret = |name| reader.value::<SecretString>(name).is_some();
     let has_password = is_secret("nats.password");

@@ -3,7 +3,8 @@
 //! The rule is pure and in [`policy::pace`](super::policy::pace); here it meets the many senders that
 //! share it, and the clock that they wait by.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 
@@ -14,11 +15,35 @@ use crate::twilio::sid::ConversationSid;
 /// How many conversations are remembered before those that rest are forgotten.
 const CONVERSATIONS_MAX: usize = 10_000;
 
+/// How many instances share the limits of the service: one, unless told otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Instances(Arc<AtomicUsize>);
+
+impl Instances {
+    /// Takes note of how many there are.
+    pub fn set(&self, count: usize) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    /// How many there are, one at least.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed).max(1)
+    }
+
+    /// This instance's part of a limit, one at least.
+    fn part_of(&self, limit: u32) -> u32 {
+        let count = u32::try_from(self.count()).unwrap_or(u32::MAX);
+        (limit / count).max(1)
+    }
+}
+
 /// Everybody's pace.
 #[derive(Debug)]
 pub struct Paces {
     conversation_rate: Rate,
-    service_rate: Rate,
+    service_limit: u32,
+    instances: Instances,
     conversations: DashMap<ConversationSid, Pace>,
     service: Mutex<Pace>,
 }
@@ -29,10 +54,18 @@ impl Paces {
     pub fn within(conversation_limit: u32, service_limit: u32) -> Self {
         Self {
             conversation_rate: Rate::within(conversation_limit),
-            service_rate: Rate::within(service_limit),
+            service_limit,
+            instances: Instances::default(),
             conversations: DashMap::new(),
             service: Mutex::default(),
         }
+    }
+
+    /// Shares the service's limit with other instances. A conversation's is not shared, since one
+    /// instance at a time works a conversation.
+    #[must_use]
+    pub fn shared_by(self, instances: Instances) -> Self {
+        Self { instances, ..self }
     }
 
     /// Waits until one more write into a conversation is within both limits.
@@ -54,8 +87,9 @@ impl Paces {
             .entry(conversation)
             .or_default()
             .reserve(self.conversation_rate, now);
+        let service_rate = Rate::within(self.instances.part_of(self.service_limit));
         let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
-        service.reserve(self.service_rate, now).max(own)
+        service.reserve(service_rate, now).max(own)
     }
 }
 
@@ -85,6 +119,23 @@ mod tests {
         }
         paces.reserve(sid(u32::MAX), Moment::ORIGIN + Duration::from_secs(10));
         assert_eq!(paces.conversations.len(), 1);
+    }
+
+    #[test]
+    fn several_instances_together_stay_within_the_services_limit() {
+        let instances = Instances::default();
+        let shared = || Paces::within(1000, 60).shared_by(instances.clone());
+        let all = [shared(), shared(), shared()];
+        instances.set(3);
+        let second = Moment::ORIGIN + Duration::from_secs(1);
+        let within = |paces: &Paces| {
+            let dues = (0..100).map(|n| paces.reserve(sid(n), Moment::ORIGIN));
+            dues.filter(|due| *due < second).count()
+        };
+        let sent: usize = all.iter().map(within).sum();
+        assert!((45..=60).contains(&sent), "{sent} in a second");
+        instances.set(0);
+        assert_eq!(instances.count(), 1, "this instance is always one");
     }
 
     fn sid(n: u32) -> ConversationSid {

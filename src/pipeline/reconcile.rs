@@ -36,6 +36,7 @@ const READ_PAUSE: Duration = Duration::from_millis(10);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What the sweep needs.
+#[derive(Clone)]
 pub struct Reconciler {
     /// Twilio's REST API.
     pub rest: rest::Client,

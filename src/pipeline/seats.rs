@@ -6,6 +6,7 @@
 //! nothing, whoever must know for certain asks Twilio, and the others take the first identity.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
 
 use dashmap::DashMap;
 
@@ -23,13 +24,23 @@ const SEATS_WARNED: usize = SEATS_MAX / 5 * 4;
 /// waits for it, a join or a reply, has its own schedule for what lasts.
 const LOOKS_MAX: u32 = 3;
 
-/// One identity of the pool and its ear, if it has one.
+/// Who listens for an identity.
+#[derive(Clone, Debug)]
+pub enum Ear {
+    /// Nobody: the service runs on webhooks and REST alone.
+    Off,
+    /// Another instance, or none for the moment: what is sent from here goes by REST.
+    Elsewhere,
+    /// This realtime client.
+    Here(Client),
+}
+
+/// One identity of the pool and its ear.
 #[derive(Debug)]
 pub struct Line {
     /// The bot's identity.
     pub identity: String,
-    /// Its realtime client; `None` when the service runs on webhooks and REST alone.
-    pub client: Option<Client>,
+    ear: RwLock<Ear>,
     seats: AtomicUsize,
     is_full: AtomicBool,
 }
@@ -37,24 +48,43 @@ pub struct Line {
 impl Line {
     /// Starts without a seat.
     #[must_use]
-    pub const fn new(identity: String, client: Option<Client>) -> Self {
-        Self { identity, client, seats: AtomicUsize::new(0), is_full: AtomicBool::new(false) }
+    pub const fn new(identity: String, ear: Ear) -> Self {
+        let (seats, is_full) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { identity, ear: RwLock::new(ear), seats, is_full }
+    }
+
+    /// Who listens now.
+    #[must_use]
+    pub fn ear(&self) -> Ear {
+        self.ear.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that another one listens from now on.
+    pub fn set_ear(&self, ear: Ear) {
+        *self.ear.write().unwrap_or_else(PoisonError::into_inner) = ear;
     }
 
     /// Its realtime client, if the socket is up.
     #[must_use]
-    pub fn connected(&self) -> Option<&Client> {
-        let client = self.client.as_ref()?;
+    pub fn connected(&self) -> Option<Client> {
+        let Ear::Here(client) = self.ear() else { return None };
         let state = *client.state().borrow();
         matches!(state, State::Connected | State::Live).then_some(client)
     }
 
     /// Whether nothing is heard on the socket, and nothing will be soon: it is switched off, lost or
-    /// refused. One that is just being opened is not deaf.
+    /// refused. One that is just being opened is not deaf, and one that is elsewhere is looked after
+    /// there.
     #[must_use]
     pub fn is_deaf(&self) -> bool {
-        let state = self.client.as_ref().map(|client| *client.state().borrow());
-        matches!(state, None | Some(State::Waiting | State::Stopped))
+        match self.ear() {
+            Ear::Off => true,
+            Ear::Elsewhere => false,
+            Ear::Here(client) => {
+                let state = *client.state().borrow();
+                matches!(state, State::Waiting | State::Stopped)
+            }
+        }
     }
 
     fn came(&self) {
@@ -258,7 +288,7 @@ mod tests {
     }
 
     fn pool() -> Seats {
-        Seats::new(vec![Line::new("bot".into(), None), Line::new("bot-2".into(), None)])
+        Seats::new(vec![Line::new("bot".into(), Ear::Off), Line::new("bot-2".into(), Ear::Off)])
     }
 
     fn names(seats: &Seats, conversation: ConversationSid) -> Vec<&str> {

@@ -27,7 +27,7 @@ use chimein::pipeline::handoff::{Handoff, Memory};
 use chimein::pipeline::notes::Notes;
 use chimein::pipeline::policy::authors::Authors;
 use chimein::pipeline::policy::which::Which;
-use chimein::pipeline::seats::{Line, Seats};
+use chimein::pipeline::seats::{Ear, Line, Seats};
 use chimein::queue::{QueueName, Store, embedded};
 use chimein::telemetry::journal::Journal;
 use chimein::telemetry::metrics::Metrics;
@@ -299,7 +299,7 @@ fn serve(durable: bool) -> Result<(), Failure> {
             let credentials = Credentials::AuthToken(SecretString::from(TOKEN.to_owned()));
             let asked = rest::Options::new(ACCOUNT.parse()?, credentials);
             let rest = rest::Client::new(asked, tls::client_config()?.0, clock, None)?;
-            let seats = Arc::new(Seats::new(vec![Line::new("bot".to_owned(), None)]));
+            let seats = Arc::new(Seats::new(vec![Line::new("bot".to_owned(), Ear::Off)]));
             let handoff = Handoff {
                 rest: rest.clone(),
                 seats: Arc::clone(&seats),

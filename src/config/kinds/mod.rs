@@ -160,6 +160,8 @@ pub enum WhilePaused {
 pub enum QueueEngine {
     /// One file on this machine.
     Embedded,
+    /// NATS JetStream, for any number of instances.
+    Nats,
 }
 
 words! {
@@ -181,7 +183,7 @@ words! {
         "supersede" => Self::Supersede, "drop" => Self::Drop,
     }
     WhilePaused, "skip or hold", { "skip" => Self::Skip, "hold" => Self::Hold }
-    QueueEngine, "embedded", { "embedded" => Self::Embedded }
+    QueueEngine, "embedded or nats", { "embedded" => Self::Embedded, "nats" => Self::Nats }
     Format, "auto, text, json or bitbrat", {
         "auto" => Self::Auto, "text" => Self::Text, "json" => Self::Json, "bitbrat" => Self::Bitbrat,
     }

@@ -43,6 +43,8 @@ struct Inner {
     rest_requests: Family<RestLabels, Counter>,
     socket_state: Family<SocketLabels, Gauge>,
     socket_reconnects: Counter,
+    instances: Gauge,
+    held: Family<HeldLabels, Gauge>,
     seats: Family<SeatLabels, Gauge>,
     queue_jobs: Family<JobLabels, Gauge>,
     queue_oldest_seconds: Family<QueueLabels, Gauge>,
@@ -73,6 +75,8 @@ impl Metrics {
             rest_requests: register(r, table::REST_REQUESTS, Family::default()),
             socket_state: register(r, table::SOCKET_STATE, Family::default()),
             socket_reconnects: register(r, table::SOCKET_RECONNECTS, Counter::default()),
+            instances: register(r, table::INSTANCES, Gauge::default()),
+            held: register(r, table::HELD, Family::default()),
             seats: register(r, table::SEATS, Family::default()),
             queue_jobs: register(r, table::QUEUE_JOBS, Family::default()),
             queue_oldest_seconds: register(r, table::QUEUE_OLDEST_SECONDS, Family::default()),
@@ -141,6 +145,16 @@ impl Metrics {
     /// Counts a loss of the socket.
     pub fn socket_lost(&self) {
         let _ = self.inner.socket_reconnects.inc();
+    }
+
+    /// Notes how many instances share the work.
+    pub fn instances(&self, count: usize) {
+        self.inner.instances.set(gauge_of(count));
+    }
+
+    /// Notes how much of a kind this instance of several holds.
+    pub fn held(&self, kind: Known, count: usize) {
+        let _ = self.inner.held.get_or_create(&HeldLabels { kind }).set(gauge_of(count));
     }
 
     /// Notes how many conversations an identity of ours sits in.
@@ -218,6 +232,7 @@ label_sets! {
     RestLabels { op: Known, outcome: RestOutcome }
     SocketLabels { state: SocketState }
     SeatLabels { identity: String }
+    HeldLabels { kind: Known }
     JobLabels { queue: Queue, state: JobState }
     QueueLabels { queue: Queue }
 }
@@ -290,6 +305,8 @@ mod tests {
         metrics.rest(Known("add_participant"), RestOutcome::Done);
         metrics.socket(SocketState::Off);
         metrics.socket_lost();
+        metrics.instances(3);
+        metrics.held(Known("partition"), 22);
         metrics.seats("bot", 7);
         metrics.queue_jobs(Queue::Inbox, JobState::Ready, 3);
         metrics.queue_oldest(Queue::Inbox, brief);

@@ -74,6 +74,10 @@ metrics! {
         "1 for the state that the Conversations socket is in, 0 for the others.";
     SOCKET_RECONNECTS: Counter "chimein_socket_reconnects_total" []
         "Times that the Conversations socket was lost after it had been up.";
+    INSTANCES: Gauge "chimein_instances" []
+        "Instances that share the work, this one included; 0 where there can be no others.";
+    HELD: Gauge "chimein_held" ["kind"]
+        "What this instance of several holds: partitions of the queue, identities, the sweep.";
     SEATS: Gauge "chimein_seats" ["identity"]
         "Conversations that a bot identity sits in.";
     QUEUE_JOBS: Gauge "chimein_queue_jobs" ["queue", "state"]

@@ -1,0 +1,315 @@
+//! This instance among several: the connection, the membership, and what is shared out by it.
+//!
+//! Decides which work goes by whose lease: partitions of the queue, identities with their sockets, the
+//! sweep. Each piece of work runs while its name is held, winds down when others should have it, and
+//! stops at once when the lease is lost. All tasks end on the token they are given.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Error, dial};
+use crate::admin;
+use crate::clock::Clock;
+use crate::cluster::{self, Change, Claim, Claims, InstanceId, Membership};
+use crate::config::Settings;
+use crate::pipeline::paces::Instances;
+use crate::queue::Store;
+use crate::queue::jetstream::{self, Held, Holdings};
+
+/// The kinds of names that are shared out, as the records and the metrics call them.
+const PARTITION: &str = "partition";
+const IDENTITY: &str = "identity";
+const SWEEP: &str = "sweep";
+
+/// This instance among several. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    client: async_nats::Client,
+    membership: Membership,
+    patience: Duration,
+    tasks: TaskTracker,
+    /// How many share the limits of the chat service.
+    pub instances: Instances,
+}
+
+impl Cluster {
+    /// Connects, takes part, and opens the queues on NATS.
+    ///
+    /// # Errors
+    ///
+    /// If NATS does not let this instance in, or what stands there is not as it must be.
+    pub async fn join(
+        settings: &Settings,
+        instance: &str,
+        tls: &rustls::ClientConfig,
+    ) -> Result<(Self, Store), Error> {
+        let nats = &settings.nats;
+        let name = settings.server.name.as_str();
+        let client = crate::nats::connect(dial::options(nats, name, tls)).await?;
+        let prefix = nats.prefix.as_str();
+        let options = cluster::Options {
+            replicas: nats.replicas.get(),
+            ..cluster::Options::new(instance_id(instance), format!("{prefix}-cluster"))
+        };
+        let (patience, tasks) = (options.patience, TaskTracker::new());
+        let membership = Membership::join(&client, options, &tasks).await?;
+        let options = jetstream::Options {
+            prefix: prefix.to_owned(),
+            replicas: nats.replicas.get(),
+            lease: settings.queue.lease,
+            retention: settings.queue.retention,
+            dead_retention: settings.queue.dead_retention,
+            ..jetstream::Options::new(client.clone())
+        };
+        let names = (0..options.partitions).map(|number| number.to_string()).collect();
+        let partitions = Partitions(membership.claim(PARTITION, names));
+        let store = Store::open_jetstream(options, partitions).await?;
+        tracing::info!(count = *membership.live().borrow(), "this instance is one of several");
+        let instances = Instances::default();
+        tasks.close();
+        Ok((Self { client, membership, patience, tasks, instances }, store))
+    }
+
+    /// Takes part in sharing out the identities.
+    pub fn identities(&self, identities: Vec<String>) -> Claims {
+        self.membership.claim(IDENTITY, identities)
+    }
+
+    /// Takes part in sharing out the one sweep.
+    pub fn sweep(&self) -> Claims {
+        self.membership.claim(SWEEP, vec![SWEEP.to_owned()])
+    }
+
+    /// Keeps count of those that share the service's limits, until `stop`. One more counts at once; one
+    /// less only after a time in which it may still have been sending.
+    pub fn count(&self, clock: Clock, stop: CancellationToken) -> BoxFuture<'static, ()> {
+        let (live, instances) = (self.membership.live(), self.instances.clone());
+        let patience = self.patience;
+        Box::pin(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = follow(live, instances, patience, clock) => {}
+            }
+        })
+    }
+
+    /// Whether NATS is there.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// What the debug pages show.
+    pub fn view(&self) -> admin::Cluster {
+        let kinds = [PARTITION, IDENTITY, SWEEP];
+        let mut held: BTreeMap<_, Vec<_>> = kinds.map(|kind| (kind, Vec::new())).into();
+        for (kind, claim) in self.membership.held() {
+            if let Some(names) = held.get_mut(kind.as_str()) {
+                names.push(claim.name().to_owned());
+            }
+        }
+        let instance = self.membership.instance().as_str().to_owned();
+        let instances = *self.membership.live().borrow();
+        admin::Cluster { instance, instances, is_connected: self.is_connected(), held }
+    }
+
+    /// Gives everything back, so that others need not wait.
+    pub async fn leave(&self) {
+        self.membership.leave().await;
+        self.tasks.wait().await;
+    }
+}
+
+/// An instance's name may have dots, which keys take apart.
+fn instance_id(name: &str) -> InstanceId {
+    let text = name.replace('.', "-");
+    InstanceId::parse(&text).expect("settings take only names of letters, digits, -, _ and dots")
+}
+
+async fn follow(
+    mut live: watch::Receiver<usize>,
+    instances: Instances,
+    patience: Duration,
+    clock: Clock,
+) {
+    loop {
+        let now = *live.borrow_and_update();
+        if now < instances.count() {
+            let due = clock.now() + patience;
+            let changed = tokio::time::timeout(due.since(clock.now()), live.changed()).await;
+            if matches!(changed, Ok(Ok(()))) {
+                continue;
+            }
+        }
+        instances.set(now);
+        if live.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Runs `work` for each name while it is held, until `stop` is cancelled.
+///
+/// The work of a name ends by itself on the token it is given; a name that is gained again while its
+/// former work is still ending begins after it.
+pub async fn hold<W>(mut claims: Claims, work: W, stop: CancellationToken)
+where
+    W: Fn(String, CancellationToken) -> BoxFuture<'static, ()>,
+{
+    let mut works =
+        Works { work, names: HashMap::new(), tasks: JoinSet::new(), again: BTreeSet::new() };
+    let mut yielding = BTreeSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            change = claims.next() => match change {
+                Some(Change::Gained(claim)) => works.begin(claim.name(), &stop),
+                Some(Change::Yield(name)) => {
+                    if works.end(&name) {
+                        yielding.insert(name);
+                    } else {
+                        claims.released(&name);
+                    }
+                }
+                Some(Change::Lost(name)) => {
+                    yielding.remove(&name);
+                    works.end(&name);
+                }
+                None => break,
+            },
+            Some(ended) = works.tasks.join_next_with_id() => {
+                let id = match ended {
+                    Ok((id, ())) => id,
+                    Err(error) => {
+                        tracing::error!(%error, "work that was held has failed");
+                        error.id()
+                    }
+                };
+                let name = works.ended(id, &stop);
+                if let Some(name) = name.filter(|name| yielding.remove(name)) {
+                    claims.released(&name);
+                }
+            }
+        }
+    }
+    works.end_all();
+    while works.tasks.join_next().await.is_some() {}
+}
+
+/// The work on names that are held.
+struct Works<W> {
+    work: W,
+    names: HashMap<Id, (String, CancellationToken)>,
+    tasks: JoinSet<()>,
+    again: BTreeSet<String>,
+}
+
+impl<W: Fn(String, CancellationToken) -> BoxFuture<'static, ()>> Works<W> {
+    fn begin(&mut self, name: &str, stop: &CancellationToken) {
+        if self.names.values().any(|(known, _)| known == name) {
+            self.again.insert(name.to_owned());
+            return;
+        }
+        let token = stop.child_token();
+        let task = self.tasks.spawn((self.work)(name.to_owned(), token.clone()));
+        self.names.insert(task.id(), (name.to_owned(), token));
+    }
+
+    /// Ends the work on a name; says whether there is any.
+    fn end(&mut self, name: &str) -> bool {
+        self.again.remove(name);
+        let theirs = self.names.values().find(|(known, _)| known == name);
+        theirs.map(|(_, token)| token.cancel()).is_some()
+    }
+
+    fn end_all(&self) {
+        self.names.values().for_each(|(_, token)| token.cancel());
+    }
+
+    /// Takes note that work has ended; begins it again if its name was gained meanwhile.
+    fn ended(&mut self, id: Id, stop: &CancellationToken) -> Option<String> {
+        let (name, token) = self.names.remove(&id)?;
+        if self.again.remove(&name) {
+            self.begin(&name, stop);
+        } else if !token.is_cancelled() {
+            tracing::warn!(
+                "work that is held has ended by itself; it begins when it is gained again"
+            );
+        }
+        Some(name)
+    }
+}
+
+/// The queue's partitions, as the membership shares them out.
+struct Partitions(Claims);
+
+impl Holdings for Partitions {
+    fn next(&mut self) -> BoxFuture<'_, Option<jetstream::Change>> {
+        Box::pin(async move {
+            loop {
+                let change = self.0.next().await?;
+                // Names are the numbers that were claimed.
+                let Ok(number) = change.name().parse() else { continue };
+                return Some(match change {
+                    Change::Gained(claim) => {
+                        jetstream::Change::Gained(number, Box::new(Partition(claim)))
+                    }
+                    Change::Yield(_) => jetstream::Change::Yield(number),
+                    Change::Lost(_) => jetstream::Change::Lost(number),
+                });
+            }
+        })
+    }
+
+    fn released(&mut self, partition: u16) {
+        self.0.released(&partition.to_string());
+    }
+}
+
+struct Partition(Claim);
+
+impl Held for Partition {
+    fn is_held(&self) -> bool {
+        self.0.is_held()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Moment;
+
+    const PATIENCE: Duration = Duration::from_secs(6);
+
+    #[tokio::test(start_paused = true)]
+    async fn one_more_counts_at_once_and_one_less_after_the_patience() {
+        let (sender, live) = watch::channel(1);
+        let (instances, clock) = (Instances::default(), Clock::start());
+        let followed = tokio::spawn(follow(live, instances.clone(), PATIENCE, clock));
+        let at = async |seconds: u64| {
+            clock.sleep_until(Moment::ORIGIN + Duration::from_secs(seconds)).await;
+        };
+        at(1).await;
+        sender.send(3).unwrap();
+        at(2).await;
+        assert_eq!(instances.count(), 3);
+        sender.send(2).unwrap();
+        at(7).await;
+        assert_eq!(instances.count(), 3, "it may still be sending");
+        at(9).await;
+        assert_eq!(instances.count(), 2);
+        drop(sender);
+        followed.await.unwrap();
+    }
+
+    #[test]
+    fn an_instances_name_becomes_a_key() {
+        assert_eq!(instance_id("chimein.eu-1").as_str(), "chimein-eu-1");
+    }
+}

@@ -1,0 +1,56 @@
+//! Listens for one identity while it is this instance's.
+//!
+//! Decides the order: the line says that the socket is here before anything is heard, and that it is
+//! elsewhere before the socket is closed, so that nobody sends on one that is about to go.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::ears::{self, Opener};
+use super::places::Kept;
+use crate::pipeline::doors::Doors;
+use crate::pipeline::listen::Listener;
+use crate::pipeline::seats::{Ear, Seats};
+use crate::queue::Marks;
+
+/// What all identities' listening needs.
+pub struct Sockets {
+    /// Opens the clients.
+    pub opener: Opener,
+    /// Who sits where.
+    pub seats: Arc<Seats>,
+    /// Where messages go.
+    pub doors: Doors,
+    /// How far each conversation has been read.
+    pub marks: Marks,
+}
+
+impl Sockets {
+    /// Listens for an identity until `stop` is cancelled; the socket is closed when it returns.
+    pub async fn listen(&self, identity: String, stop: CancellationToken) {
+        let ears::Ear { identity, client, events } = self.opener.open(identity);
+        self.note(&identity, &Ear::Here(client.clone()));
+        tracing::info!(identity = %identity, "this instance listens for the identity");
+        let listener = Listener {
+            identity: identity.clone(),
+            client: client.clone(),
+            doors: self.doors.clone(),
+            seats: Arc::clone(&self.seats),
+            marks: self.marks.clone(),
+        };
+        let places = self.opener.places.clone();
+        let kept = Kept { identity: identity.clone(), client, places };
+        tokio::join!(listener.run(events, stop.clone()), kept.clone().keep(stop.clone()));
+        // A client that gave up stays, so that the health pages show it.
+        stop.cancelled().await;
+        self.note(&identity, &Ear::Elsewhere);
+        kept.shut_down().await;
+        tracing::info!(identity = %identity, "this instance listens for the identity no longer");
+    }
+
+    fn note(&self, identity: &str, ear: &Ear) {
+        let lines = self.seats.lines().iter().filter(|line| line.identity == identity);
+        lines.for_each(|line| line.set_ear(ear.clone()));
+    }
+}
