@@ -93,6 +93,11 @@ impl Service {
         self.child = Some(child);
     }
 
+    /// The port that it listens on.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The process's number.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().and_then(Child::id).expect("the service runs")

@@ -1,0 +1,115 @@
+//! Several instances: every message is answered once and in order, whichever of them dies.
+//!
+//! Three processes of the real binary share a NATS server and stand behind a balancer that gives the
+//! emulator's webhooks to them in turn. `CHIMEIN_CLUSTER_CONVERSATIONS=2000` and
+//! `CHIMEIN_CLUSTER_MESSAGES=10000` make the run long. Needs a nats-server, see `tests/nats_server`.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod balancer;
+#[path = "../child/mod.rs"]
+mod child;
+#[path = "../nats_server/mod.rs"]
+mod nats_server;
+mod rig;
+
+use std::time::Duration;
+
+use chimein::clock::{Clock, Moment};
+
+use crate::child::tally::Tally;
+use crate::child::{BOTS, NUMBER, within};
+use crate::rig::Rig;
+
+/// How much is said unless the environment says otherwise.
+const CONVERSATIONS: u32 = 60;
+const MESSAGES: u32 = 400;
+/// Messages a second.
+const RATE: u32 = 25;
+/// How long the last answers may take.
+const ANSWER_MAX: Duration = Duration::from_secs(150);
+/// How long nothing may follow the last answer for the count to be final.
+const QUIET: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_is_answered_once_and_in_order_whichever_instance_dies() {
+    let conversations = number("CHIMEIN_CLUSTER_CONVERSATIONS").unwrap_or(CONVERSATIONS);
+    let messages = number("CHIMEIN_CLUSTER_MESSAGES").unwrap_or(MESSAGES);
+    let rate = number("CHIMEIN_CLUSTER_RATE").unwrap_or(RATE);
+    let mut rig = Rig::start(20_261_121).await;
+    let clock = Clock::start();
+    for said in 0..messages {
+        clock.sleep_until(Moment::ORIGIN + Duration::from_secs(1) / rate * said).await;
+        happens(&mut rig, said, messages).await;
+        let from = format!("+1555{:07}", said % conversations);
+        rig.control.receive_sms(&from, NUMBER, &format!("{from} says {said}")).await.unwrap();
+    }
+    let said_in = clock.now().since(Moment::ORIGIN).as_secs_f64();
+    let answered = within(ANSWER_MAX, || Tally::of(&rig.control).is_complete()).await;
+    let answered_in = clock.now().since(Moment::ORIGIN).as_secs_f64() - said_in;
+    tokio::time::sleep(QUIET).await;
+    let tally = Tally::of(&rig.control);
+    println!("{tally}\nsaid in       {said_in:>8.1} s\nanswered in   {answered_in:>8.1} s more");
+    assert!(answered && tally.is_kept(), "{:?}\n{}", tally.wrong, rig.logs());
+    assert_eq!(tally.messages, usize::try_from(messages).unwrap());
+    rig.stop().await;
+}
+
+/// One instance is killed, starts again, is stopped gracefully, starts again; NATS is restarted.
+async fn happens(rig: &mut Rig, said: u32, messages: u32) {
+    let is_at = |percent: u32| said == messages * percent / 100;
+    if is_at(30) {
+        rig.instances[0].kill().await;
+    }
+    if is_at(50) {
+        rig.instances[0].start(&[]);
+        rig.instances[1].stop().await;
+    }
+    if is_at(60) {
+        rig.instances[1].start(&[]);
+    }
+    if is_at(80) {
+        rig.nats.kill();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        rig.nats.begin();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_identity_is_taken_over_within_ten_seconds_of_a_kill_and_at_once_after_a_stop() {
+    let mut rig = Rig::start(7).await;
+    let clock = Clock::start();
+    rig.instances[0].kill().await;
+    let is_less = || rig.control.connected().len() < BOTS.len();
+    assert!(within(Duration::from_secs(5), is_less).await, "the dead one's socket is gone");
+    let is_all = || rig.control.connected().len() == BOTS.len();
+    let taken = within(Duration::from_secs(30), is_all).await;
+    let after_kill = clock.now().since(Moment::ORIGIN);
+    assert!(taken, "{}", rig.logs());
+    rig.instances[0].start(&[]);
+    assert!(within(Duration::from_secs(60), || restarted_listens(&rig)).await, "{}", rig.logs());
+    let clock = Clock::start();
+    rig.instances[1].tell_to_stop().await;
+    let (control, instance) = (rig.control.clone(), &mut rig.instances[1]);
+    assert!(within(Duration::from_secs(15), || !instance.is_running()).await);
+    let stopped = clock.now();
+    let taken = within(Duration::from_secs(30), || control.connected().len() == BOTS.len()).await;
+    let after_stop = clock.now().since(stopped);
+    println!("taken over {after_kill:.1?} after a kill, {after_stop:.1?} after a stop");
+    assert!(taken, "{}", rig.logs());
+    assert!(after_kill < Duration::from_secs(10), "{after_kill:?} after the kill");
+    assert!(after_stop < Duration::from_secs(2), "{after_stop:?} after the stop");
+    rig.instances[1].start(&[]);
+    assert!(rig.instances[1].is_listening().await);
+    rig.stop().await;
+}
+
+/// Whether the instance that was killed listens for an identity again. Its log has one line of the
+/// life before, which ended without a word.
+fn restarted_listens(rig: &Rig) -> bool {
+    rig.listens_for(0) == 2 && rig.control.connected().len() == BOTS.len()
+}
+
+fn number(name: &str) -> Option<u32> {
+    std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}

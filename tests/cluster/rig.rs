@@ -1,0 +1,97 @@
+//! Three instances of the real binary on one NATS server, behind a balancer, against the emulator.
+
+use std::time::Duration;
+
+use chimein::emulator::control::Webhook;
+use chimein::emulator::{self, Control, Emulator};
+
+use crate::balancer::Balancer;
+use crate::child::{BOTS, Service, within};
+use crate::nats_server::NatsServer;
+
+/// How many instances there are.
+pub const INSTANCES: usize = 3;
+/// How long a start may take, on a machine under load.
+const START_MAX: Duration = Duration::from_secs(60);
+
+/// Everything that runs.
+pub struct Rig {
+    pub nats: NatsServer,
+    pub emulator: Emulator,
+    pub control: Control,
+    pub instances: Vec<Service>,
+    _balancer: Balancer,
+}
+
+impl Rig {
+    /// Starts everything, and waits until every identity has its socket.
+    pub async fn start(seed: u64) -> Self {
+        let nats = NatsServer::start();
+        let mut options = emulator::Options { seed: Some(seed), ..emulator::Options::default() };
+        options.limits.service_writes = 100_000;
+        let emulator = Emulator::start(options).await.unwrap();
+        let control = emulator.control();
+        let url = nats.url();
+        let mut instances: Vec<Service> = (0..INSTANCES)
+            .map(|number| {
+                let name = format!("instance-{number}");
+                let own = [
+                    ("CHIMEIN_QUEUE_ENGINE", "nats"),
+                    ("NATS_URL", url.as_str()),
+                    ("INSTANCE_ID", name.as_str()),
+                    ("CHIMEIN_RECONCILE_INTERVAL", "1m"),
+                    ("LOG_LEVEL", "info"),
+                ];
+                Service::of(&emulator, &[&own[..], &schedules()[..]].concat())
+            })
+            .collect();
+        let balancer = Balancer::over(instances.iter().map(Service::port).collect()).await;
+        let url = format!("{}{}", balancer.url(), chimein::webhook::ROUTE);
+        control.set_webhook(Webhook { post_url: Some(url), ..Webhook::default() });
+        for instance in &mut instances {
+            instance.start(&[]);
+        }
+        let rig = Self { nats, emulator, control, instances, _balancer: balancer };
+        for instance in &rig.instances {
+            assert!(instance.is_listening().await, "{}", instance.log_tail());
+        }
+        assert!(within(START_MAX, || rig.is_even()).await, "{}", rig.logs());
+        rig
+    }
+
+    /// Whether each instance listens for one identity, as their logs say.
+    pub fn is_even(&self) -> bool {
+        self.control.connected().len() == BOTS.len()
+            && (0..INSTANCES).all(|number| self.listens_for(number) == 1)
+    }
+
+    /// For how many identities an instance listens, by its log.
+    pub fn listens_for(&self, number: usize) -> usize {
+        let log = self.instances[number].log().concat();
+        let begun = log.matches("this instance listens for the identity\"").count();
+        begun - log.matches("this instance listens for the identity no longer\"").count()
+    }
+
+    /// The last lines of all logs.
+    pub fn logs(&self) -> String {
+        self.instances.iter().map(|instance| instance.log_tail() + "\n\n").collect()
+    }
+
+    /// Stops what still runs.
+    pub async fn stop(mut self) {
+        for instance in &mut self.instances {
+            instance.stop().await;
+        }
+        self.emulator.shutdown().await;
+    }
+}
+
+/// Schedules that are short, so that a run is.
+fn schedules() -> [(&'static str, &'static str); 3] {
+    let short = "50ms,100ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,2s,2s,2s,2s";
+    [
+        ("CHIMEIN_JOIN_SCHEDULE", short),
+        ("CHIMEIN_SEND_SCHEDULE", short),
+        ("CHIMEIN_AGENT_SCHEDULE", short),
+    ]
+}
