@@ -64,6 +64,11 @@ impl NatsServer {
         self.port
     }
 
+    /// The process's number.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the server runs").id()
+    }
+
     /// The folder for its files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
