@@ -24,6 +24,9 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// Lets what was put off in a lane go out now. A hint: an engine may hear of it late.
     fn wake(&self, queue: QueueName, key: &Key);
 
+    /// Whether a job of this key may be open; false only if it is known that none is.
+    fn may_be_open(&self, queue: QueueName, key: &Key) -> bool;
+
     /// Counts.
     fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>>;
 

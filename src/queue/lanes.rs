@@ -338,6 +338,11 @@ impl Lanes {
         counts
     }
 
+    /// Whether a key has jobs, waiting or out.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     fn open_lane(&mut self, now: Moment, key: &Key, job: Job) {
         self.lane_last += 1;
         let id = LaneId(self.lane_last);

@@ -143,6 +143,13 @@ impl Queue {
         self.engine.wake(self.name, key);
     }
 
+    /// Whether a job of this key may be open: waiting, put off or out. False is certain of everything
+    /// whose append was answered here; where another instance holds the key it is always true.
+    #[must_use]
+    pub fn may_be_open(&self, key: &Key) -> bool {
+        self.engine.may_be_open(self.name, key)
+    }
+
     /// Counts the jobs by state.
     ///
     /// # Errors

@@ -137,6 +137,34 @@ pub(super) async fn counts_tell_the_states_apart(harness: impl Harness) {
     assert_eq!(queue.stats().await.unwrap().leased, 0);
 }
 
+pub(super) async fn a_key_is_open_from_its_append_until_its_last_job_is_settled(
+    harness: impl Harness,
+) {
+    let store = harness.open().await;
+    let (queue, outbox) = (inbox(&store), store.queue(QueueName::Outbox));
+    let [a, b] = ["a", "b"].map(|key| Key::new(key).unwrap());
+    let is_open = |queue: &Queue, key: &Key| queue.may_be_open(key);
+    assert!(!is_open(&queue, &a), "nothing was appended");
+    let later = Some(Clock::start().wall() + Duration::from_secs(3600));
+    append(&queue, job("a", "1")).await;
+    append(&queue, Append { not_before: later, ..job("b", "2") }).await;
+    assert!(is_open(&queue, &a) && is_open(&queue, &b), "waiting for a consumer or a time");
+    assert!(!is_open(&outbox, &a), "queues are apart");
+    let out = next_is(&queue, "1").await;
+    assert!(is_open(&queue, &a), "it is out");
+    out.ack_and_append(vec![(QueueName::Outbox, job("a", "3"))]).await.unwrap();
+    assert!(!is_open(&queue, &a));
+    assert!(is_open(&outbox, &a), "what came of it is");
+    next_is(&outbox, "3").await.dead(cause("refused", 8)).await.unwrap();
+    assert!(!is_open(&outbox, &a), "a dead letter is not");
+    outbox.redrive(id("3")).await.unwrap();
+    assert!(is_open(&outbox, &a), "until it is redriven");
+    store.close().await;
+    let store = harness.open().await;
+    assert!(store.queue(QueueName::Outbox).may_be_open(&a), "what was open is so after reopen");
+    assert!(inbox(&store).may_be_open(&b));
+}
+
 pub(super) async fn marks_only_rise_and_survive_reopen(harness: impl Harness) {
     let store = harness.open().await;
     let marks = store.marks();

@@ -257,6 +257,10 @@ impl Engine for Embedded {
         self.shared.dispatch(queue).change(|lanes| lanes.wake(self.clock.now(), key));
     }
 
+    fn may_be_open(&self, queue: QueueName, key: &Key) -> bool {
+        self.shared.dispatch(queue).lanes().has(key)
+    }
+
     fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>> {
         self.count(queue).boxed()
     }

@@ -23,6 +23,8 @@
 //!   and the decision stands; the job does not come again, its appends do.
 //! * **Identity.** An id comes with one key. Under another key it is known for two minutes, by the
 //!   server's own check of duplicates.
+//! * **What may be open** is known where the partition of the key is held, of what the server has
+//!   brought back by then; everywhere else the answer is yes.
 //! * **Size.** A job has to fit into the server's `max_payload`, one mebibyte by default.
 //!
 //! # Rooms within
@@ -236,6 +238,13 @@ impl Engine for JetStream {
         let Some(holding) = self.shared.holding(self.shared.partition_of(key)) else { return };
         let now = self.shared.clock.now();
         self.shared.dispatch(queue).change(&holding, |lanes| lanes.wake(now, key));
+    }
+
+    fn may_be_open(&self, queue: QueueName, key: &Key) -> bool {
+        let holding = self.shared.holding(self.shared.partition_of(key));
+        let Some(holding) = holding.filter(|holding| holding.is_held()) else { return true };
+        // Lanes are there once everything that was stored before is.
+        self.shared.dispatch(queue).look(&holding, |lanes| lanes.has(key)).unwrap_or(true)
     }
 
     fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>> {
