@@ -21,7 +21,7 @@ use super::instances::{self, Cluster};
 use super::intake::StoreFirst;
 use super::places::Places;
 use super::sockets::Sockets;
-use super::wishes::which;
+use super::wishes::{leaving, which};
 use crate::admin::desk::Desk;
 use crate::admin::handoff;
 use crate::admin::operate::{self, Access};
@@ -38,6 +38,8 @@ use crate::pipeline::doors::Doors;
 use crate::pipeline::handoff::{Handoff, Memory, Paused};
 use crate::pipeline::join::Joins;
 use crate::pipeline::late::Late;
+use crate::pipeline::leave::Leaver;
+use crate::pipeline::left::Left;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::paces::{Instances, Paces};
 use crate::pipeline::policy::authors::Authors;
@@ -137,8 +139,9 @@ impl Parts<'_> {
         let catch_up = CatchUp { rest: rest.clone(), doors: doors.clone(), marks };
         let interval = self.settings.reconcile.interval;
         let (sweep_seats, sweep_doors) = (Arc::clone(&seats), doors.clone());
+        let leaver = self.leaver(&rest, &seats, &doors);
         let reconciler =
-            Reconciler { rest, seats: sweep_seats, doors: sweep_doors, catch_up, interval };
+            Reconciler { rest, seats: sweep_seats, doors: sweep_doors, catch_up, leaver, interval };
         self.sweep(reconciler, tasks, stop);
         let operate = self.operate(&doors);
         Ok(Service { router: self.router(doors)?, operate })
@@ -208,6 +211,15 @@ impl Parts<'_> {
             return;
         }
         tasks.spawn(reconciler.run(stop.clone()));
+    }
+
+    fn leaver(&self, rest: &rest::Client, seats: &Arc<Seats>, doors: &Doors) -> Leaver {
+        Leaver {
+            rest: rest.clone(),
+            seats: Arc::clone(seats),
+            doors: doors.clone(),
+            queues: QueueName::ALL.map(|name| self.store.queue(name)).to_vec(),
+        }
     }
 
     /// With whom this instance shares the limits of the chat service.
@@ -322,6 +334,7 @@ impl Parts<'_> {
             joins: self.store.queue(QueueName::Joins),
             inbox: self.store.queue(QueueName::Inbox),
             authors: Authors::new(self.identities()),
+            left: Arc::new(Left::new(leaving(&self.settings.seats), self.store.marks())),
             through: Arc::default(),
             webhook_grace: webhook_grace(&self.settings.turns),
             notes: self.notes.clone(),

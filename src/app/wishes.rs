@@ -1,7 +1,8 @@
-//! The settings of `join` as the pipeline wants them. Pure.
+//! The settings of `join` and `seats` as the pipeline wants them. Pure.
 
 use crate::config::kinds;
-use crate::config::settings::Join;
+use crate::config::settings::{Join, Seats};
+use crate::pipeline::policy::leaving::Leaving;
 use crate::pipeline::policy::which::{Since, Which};
 
 /// Says which conversations the operator wishes the bot to be in.
@@ -15,4 +16,10 @@ pub fn which(join: &Join) -> Which {
             kinds::Since::Age(age) => Since::Age(age),
         }),
     }
+}
+
+/// Says which conversations the operator wishes the bot to leave.
+#[must_use]
+pub const fn leaving(seats: &Seats) -> Leaving {
+    Leaving { closed: seats.leave_closed, idle_after: seats.leave_idle_after }
 }

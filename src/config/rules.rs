@@ -155,6 +155,8 @@ fn check_work(reader: &mut Reader<'_>) {
     let rest = minutes(1)..=Duration::MAX;
     let broken = "is under 1m, which would spend the account's request rate";
     within(reader, "reconcile.interval", rest, broken);
+    let idle = minutes(60)..=Duration::MAX;
+    within(reader, "seats.leave_idle_after", idle, "is under 1h, in the middle of a conversation");
 }
 
 fn check_nats(reader: &mut Reader<'_>) {

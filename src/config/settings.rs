@@ -288,6 +288,13 @@ sections! {
         /// Time between two sweeps.
         interval: Duration;
     }
+    /// Leaving conversations to free their seats.
+    Seats = "seats" {
+        /// Whether closed ones are left.
+        leave_closed: bool;
+        /// How long without a message until one is left.
+        leave_idle_after: Option<Duration>;
+    }
     /// The guard against loops.
     Guard = "guard" {
         /// Turns a minute in one conversation.
@@ -356,6 +363,8 @@ pub struct Settings {
     pub realtime: Realtime,
     /// The sweep over all conversations.
     pub reconcile: Reconcile,
+    /// Leaving conversations to free their seats.
+    pub seats: Seats,
     /// The guard against loops.
     pub guard: Guard,
     /// The admin listener and the debug pages.
@@ -385,6 +394,7 @@ impl Settings {
         let send = Send::read(reader);
         let realtime = Realtime::read(reader);
         let reconcile = Reconcile::read(reader);
+        let seats = Seats::read(reader);
         let guard = Guard::read(reader);
         let admin = Admin::read(reader);
         let log = Log::read(reader);
@@ -407,6 +417,7 @@ impl Settings {
             send: send?,
             realtime: realtime?,
             reconcile: reconcile?,
+            seats: seats?,
             guard: guard?,
             admin: admin?,
             log: log?,

@@ -223,6 +223,7 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_SEND_SERVICE_RATE", "10001", "send.service_rate"),
         ("CHIMEIN_REALTIME_CONNECT_TIMEOUT", "6m", "realtime.connect_timeout"),
         ("CHIMEIN_RECONCILE_INTERVAL", "1s", "reconcile.interval"),
+        ("CHIMEIN_SEATS_LEAVE_IDLE_AFTER", "59m", "seats.leave_idle_after"),
     ] {
         let report = load(None, &environment([(variable, value)]));
         let broken = report

@@ -11,6 +11,7 @@ use crate::agent::{Thread, TurnMessage};
 use crate::clock::Timestamp;
 use crate::pipeline::choice::Choice;
 use crate::pipeline::handoff::Handoff;
+use crate::pipeline::left::Left;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::policy::authors::{Author, Authors};
 use crate::pipeline::record::{self, Inbound, Join};
@@ -39,6 +40,8 @@ pub struct Doors {
     pub webhook_grace: Duration,
     /// Which conversations a person has taken over.
     pub handoff: Arc<Handoff>,
+    /// Which conversations the bot has left.
+    pub left: Arc<Left>,
     /// How far each conversation is known.
     pub through: Arc<Through>,
     /// Where the stages are noted.
@@ -108,6 +111,19 @@ impl Doors {
     ) -> Result<Appended, Error> {
         let id = record::rejoin_id(conversation, self.notes.clock.wall());
         self.put_join(id, conversation).await
+    }
+
+    /// Sends the bot back to a conversation that it has left, if it has; durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub(super) async fn left_heard(&self, conversation: ConversationSid) -> Result<(), Error> {
+        if let Some(left) = self.left.unreturned(conversation).await? {
+            self.conversation_back(conversation).await?;
+            self.left.returns(conversation, left);
+        }
+        Ok(())
     }
 
     async fn put_join(&self, id: JobId, conversation: ConversationSid) -> Result<Appended, Error> {

@@ -88,6 +88,7 @@ impl Doors {
     ) -> Result<(), Error> {
         self.received(conversation, None, received, event);
         self.conversation_heard(conversation).await?;
+        self.left_heard(conversation).await?;
         fault_points::hit(Point::WebhookStored);
         self.notes.of_conversation(conversation, None, Stage::WebhookAcknowledged);
         Ok(())
@@ -106,6 +107,7 @@ impl Doors {
                 self.conversation_heard(conversation),
                 self.put_turns(vec![theirs]),
             )?;
+            self.left_heard(conversation).await?;
             fault_points::hit(Point::WebhookStored);
         }
         self.notes.of_conversation(conversation, Some(sid), Stage::WebhookAcknowledged);

@@ -22,6 +22,8 @@ pub mod handoff;
 mod heard;
 pub mod join;
 pub mod late;
+pub mod leave;
+pub mod left;
 pub mod listen;
 mod media;
 pub mod notes;

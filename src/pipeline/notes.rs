@@ -74,6 +74,7 @@ impl Tally {
             | Stage::WebhookAcknowledged
             | Stage::Joined { .. }
             | Stage::SocketJoined
+            | Stage::Left { .. }
             | Stage::TurnStarted
             | Stage::ReplySent { .. }
             | Stage::ReplyVisible { .. }

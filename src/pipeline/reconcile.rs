@@ -5,7 +5,8 @@
 //! sits. The sweep compares the service's open conversations with the seats of each identity, page by
 //! page and gently, and hands what is missing to the doors. It also tells the directory of seats what
 //! Twilio knows, and where an identity has no socket it reads the conversations that it sits in, since
-//! a message whose webhook was lost would otherwise never be seen.
+//! a message whose webhook was lost would otherwise never be seen. Last it leaves what needs no bot any
+//! more, and what it left it does not find missing.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use crate::clock::Timestamp;
 use crate::pipeline::catch_up::{self, CatchUp};
 use crate::pipeline::doors::Doors;
 use crate::pipeline::heard::attributes;
+use crate::pipeline::leave::{Leaver, Taken};
+use crate::pipeline::policy::leaving::Absence;
 use crate::pipeline::policy::which::{Facts, Verdict};
 use crate::pipeline::seats::Seats;
 use crate::pipeline::settle;
@@ -46,6 +49,8 @@ pub struct Reconciler {
     pub doors: Doors,
     /// Reads conversations that no socket watches.
     pub catch_up: CatchUp,
+    /// Leaves conversations.
+    pub leaver: Leaver,
     /// How long to wait between two sweeps.
     pub interval: Duration,
 }
@@ -71,12 +76,15 @@ pub struct Found {
     pub open: usize,
     /// Of those, conversations in which we should have a seat and have none.
     pub missing: usize,
+    /// Conversations that were left to free their seats.
+    pub left: usize,
 }
 
 /// An open conversation of the service.
 struct Open {
     sid: ConversationSid,
     created: Option<Timestamp>,
+    updated: Option<Timestamp>,
     /// What the listing says of whether the bot is to be there.
     verdict: Verdict,
 }
@@ -126,15 +134,22 @@ impl Reconciler {
     pub async fn sweep(&self) -> Result<Found, Error> {
         // The seats are read last: a join under way meanwhile makes a seat, never a missing one.
         let open = self.open().await?;
-        let seated = self.seated().await?;
-        let mut found = Found { open: open.len(), missing: 0 };
-        for Open { sid, created, verdict } in open.into_iter().filter(|o| !seated.contains(&o.sid))
+        let (seated, leavable) = self.seated().await?;
+        let mut found = Found { open: open.len(), ..Found::default() };
+        for Open { sid, created, updated, verdict } in
+            open.into_iter().filter(|open| !seated.contains(&open.sid))
         {
-            if !self.doors.choice.note(sid, verdict) {
-                found.missing += 1;
-                self.doors.conversation_missed(sid, created).await?;
+            if self.doors.choice.note(sid, verdict) {
+                continue;
             }
+            match self.leaver.absence(sid, updated).await? {
+                Some(Absence::Stay | Absence::Look) => continue,
+                Some(Absence::Return) => self.doors.conversation_back(sid).await?,
+                None => self.doors.conversation_missed(sid, created).await?,
+            };
+            found.missing += 1;
         }
+        found.left = self.leaver.leave(leavable).await?;
         Ok(found)
     }
 
@@ -150,6 +165,7 @@ impl Reconciler {
             open.extend(found.map(|found| Open {
                 sid: found.sid,
                 created: found.created,
+                updated: found.updated,
                 verdict: choice.judge(&Facts {
                     addresses: None,
                     attributes: Some(attributes(found.attributes.as_ref())),
@@ -161,15 +177,18 @@ impl Reconciler {
         Ok(open)
     }
 
-    /// All conversations in which an identity of ours sits, by Twilio's word.
-    async fn seated(&self) -> Result<HashSet<ConversationSid>, Error> {
-        let mut seated = HashSet::new();
+    /// All conversations in which an identity of ours sits, by Twilio's word, and the seats that may
+    /// be left.
+    async fn seated(&self) -> Result<(HashSet<ConversationSid>, Vec<Taken>), Error> {
+        let (mut seated, mut leavable) = (HashSet::new(), Vec::new());
         for line in self.seats.lines() {
             let mut pages = self.rest.participant_conversations(&line.identity);
             while let Some(page) = pages.next().await? {
                 for conversation in page {
                     self.seats.take(conversation.conversation_sid, &line.identity);
                     seated.insert(conversation.conversation_sid);
+                    let seat = Taken::new(&line.identity, &conversation);
+                    leavable.extend(Some(seat).filter(|seat| !self.leaver.keeps(seat)));
                     if line.is_deaf() && is_open(conversation.conversation_state) {
                         self.catch_up.read(conversation.conversation_sid).await?;
                         tokio::time::sleep(READ_PAUSE).await;
@@ -178,7 +197,7 @@ impl Reconciler {
                 tokio::time::sleep(PAGE_PAUSE).await;
             }
         }
-        Ok(seated)
+        Ok((seated, leavable))
     }
 }
 

@@ -48,6 +48,11 @@ pub enum Stage {
     },
     /// The socket reported the conversation as joined.
     SocketJoined,
+    /// The bot left the conversation to free its seat.
+    Left {
+        /// Why, one of a closed set of words.
+        reason: &'static str,
+    },
     /// The message was seen for the first time.
     MessageSeen {
         /// The door it came in by.
@@ -106,6 +111,7 @@ impl Stage {
             Self::WebhookAcknowledged => "webhook_acknowledged",
             Self::Joined { .. } => "joined",
             Self::SocketJoined => "socket_joined",
+            Self::Left { .. } => "left",
             Self::MessageSeen { .. } => "message_seen",
             Self::TurnStarted => "turn_started",
             Self::AgentAnswered { .. } => "agent_answered",

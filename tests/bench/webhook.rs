@@ -24,8 +24,10 @@ use chimein::pipeline::admit::Admission;
 use chimein::pipeline::choice::Choice;
 use chimein::pipeline::doors::Doors;
 use chimein::pipeline::handoff::{Handoff, Memory};
+use chimein::pipeline::left::Left;
 use chimein::pipeline::notes::Notes;
 use chimein::pipeline::policy::authors::Authors;
+use chimein::pipeline::policy::leaving::Leaving;
 use chimein::pipeline::policy::which::Which;
 use chimein::pipeline::seats::{Ear, Line, Seats};
 use chimein::queue::{QueueName, Store, embedded};
@@ -316,6 +318,7 @@ fn serve(durable: bool) -> Result<(), Failure> {
                 inbox: store.queue(QueueName::Inbox),
                 authors: Authors::new(vec!["bot".to_owned()]),
                 webhook_grace: Duration::ZERO,
+                left: Arc::new(Left::new(Leaving::default(), store.marks())),
                 through: Arc::default(),
                 notes,
             };

@@ -7,6 +7,7 @@ mod choosing;
 mod doors;
 mod groups;
 mod handoff;
+mod leaving;
 mod outages;
 mod rig;
 mod sending;

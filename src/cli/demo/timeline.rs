@@ -102,6 +102,7 @@ impl Timeline {
             Stage::TurnStarted
             | Stage::Bundled { .. }
             | Stage::Held
+            | Stage::Left { .. }
             | Stage::ReplyVisible { .. } => {}
         }
     }

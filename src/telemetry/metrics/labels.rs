@@ -69,6 +69,8 @@ words! {
         Retried = "retried",
         /// It failed for good.
         Dead = "dead",
+        /// The bot left the conversation to free its seat.
+        Left = "left",
     }
     /// How a turn ended.
     TurnOutcome {

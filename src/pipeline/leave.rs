@@ -1,0 +1,175 @@
+//! Leaves conversations that need no bot any more, so that their seats are free for others.
+//!
+//! The sweep hands over the seats that it saw. What is left is decided in
+//! [`policy::leaving`](super::policy::leaving); here Twilio is asked for what the listing does not
+//! tell, and a conversation with an open job is never left. With several instances one sweeps, and it
+//! leaves what it can say that of: the conversations whose partitions it holds.
+//!
+//! Assumed: Twilio lets a participant go from a closed conversation too. A refusal is survived.
+//!
+//! That the bot leaves is on record before it does: a message that comes in between sends it back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::agent::Thread;
+use crate::clock::Timestamp;
+use crate::pipeline::doors::Doors;
+use crate::pipeline::policy::leaving::{Absence, Facts, Newest, Reason, Seat};
+use crate::pipeline::reconcile::Error;
+use crate::pipeline::record;
+use crate::pipeline::seats::Seats;
+use crate::queue::Queue;
+use crate::telemetry::chain::Chain;
+use crate::telemetry::journal::Stage;
+use crate::telemetry::metrics::labels::JoinOutcome;
+use crate::twilio::events::ConversationState;
+use crate::twilio::rest::{self, ParticipantConversation};
+use crate::twilio::sid::{ConversationSid, ParticipantSid};
+
+/// How many conversations one sweep leaves at most; the next one goes on.
+const LEAVES_MAX: usize = 100;
+/// For how many conversations one sweep asks for the newest message at most before it leaves them.
+const LOOKS_MAX: usize = 1000;
+/// The pause after each request: a sweep that leaves all that it may takes some ten seconds.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What leaving needs.
+#[derive(Clone)]
+pub struct Leaver {
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// The identities and their seats.
+    pub seats: Arc<Seats>,
+    /// Knows what was left, and sends the bot back.
+    pub doors: Doors,
+    /// The queues whose jobs keep the bot in a conversation, in the order in which one leads to the next.
+    pub queues: Vec<Queue>,
+}
+
+/// A seat that the sweep saw.
+pub(super) struct Taken {
+    conversation: ConversationSid,
+    participant: ParticipantSid,
+    identity: String,
+    state: Option<ConversationState>,
+    updated: Option<Timestamp>,
+}
+
+impl Taken {
+    /// Takes what the listing of an identity tells.
+    pub(super) fn new(identity: &str, of: &ParticipantConversation) -> Self {
+        Self {
+            conversation: of.conversation_sid,
+            participant: of.participant_sid,
+            identity: identity.to_owned(),
+            state: of.conversation_state,
+            updated: of.conversation_updated,
+        }
+    }
+}
+
+impl Leaver {
+    /// Whether the listing alone says that a seat is kept.
+    pub(super) fn keeps(&self, seat: &Taken) -> bool {
+        self.judge(seat, Newest::Unknown) == Seat::Keep
+    }
+
+    /// Leaves what is to be left of these, as much as one sweep may. Says how many it left.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio or the store failed; what was left before stays left.
+    pub(super) async fn leave(&self, seats: Vec<Taken>) -> Result<usize, Error> {
+        let (mut left, mut looks) = (0, 0);
+        for seat in seats {
+            if left >= LEAVES_MAX || looks >= LOOKS_MAX {
+                break;
+            }
+            if self.is_busy(seat.conversation) {
+                continue;
+            }
+            let mut verdict = self.judge(&seat, Newest::Unknown);
+            if verdict == Seat::Look {
+                looks += 1;
+                verdict = self.judge(&seat, self.newest(seat.conversation).await?);
+            }
+            match verdict {
+                Seat::Leave(reason) => left += usize::from(self.go(&seat, reason).await?),
+                Seat::Keep | Seat::Look => {}
+            }
+        }
+        Ok(left)
+    }
+
+    /// What becomes of an open conversation without the bot, if it is one that the bot left.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio or the store failed.
+    pub(super) async fn absence(
+        &self,
+        conversation: ConversationSid,
+        updated: Option<Timestamp>,
+    ) -> Result<Option<Absence>, Error> {
+        let Some(left) = self.doors.left.since(conversation).await? else { return Ok(None) };
+        let policy = &self.doors.left.policy;
+        let judge = |newest| {
+            let facts = Facts { state: None, updated, newest };
+            policy.judge_absence(left, &facts, self.doors.notes.clock.wall())
+        };
+        let mut verdict = judge(Newest::Unknown);
+        if verdict == Absence::Look {
+            verdict = judge(self.newest(conversation).await?);
+        }
+        Ok(Some(verdict))
+    }
+
+    fn judge(&self, seat: &Taken, newest: Newest) -> Seat {
+        let facts = Facts { state: seat.state, updated: seat.updated, newest };
+        self.doors.left.policy.judge(&facts, self.doors.notes.clock.wall())
+    }
+
+    async fn newest(&self, conversation: ConversationSid) -> Result<Newest, Error> {
+        let newest = self.rest.newest_message(conversation).await?;
+        tokio::time::sleep(PAUSE).await;
+        Ok(newest.and_then(|message| message.created).map_or(Newest::Undated, Newest::At))
+    }
+
+    fn is_busy(&self, conversation: ConversationSid) -> bool {
+        let key = record::lane(Thread::Conversation(conversation));
+        self.queues.iter().any(|queue| queue.may_be_open(&key))
+    }
+
+    /// Leaves one conversation, unless something has come up there. Says whether it did.
+    async fn go(&self, seat: &Taken, reason: Reason) -> Result<bool, Error> {
+        let &Taken { conversation, participant, .. } = seat;
+        let notes = &self.doors.notes;
+        self.doors.left.note(conversation, notes.clock.wall()).await?;
+        if self.is_busy(conversation) {
+            return Ok(false);
+        }
+        let removed = self.rest.remove_participant(conversation, participant).await;
+        tokio::time::sleep(PAUSE).await;
+        if let Err(error) = removed {
+            let is_refused = error.status().is_some_and(|status| matches!(status, 400..=428));
+            if !is_refused {
+                return Err(error.into());
+            }
+            tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
+                "twilio does not let the bot leave the conversation");
+            return Ok(false);
+        }
+        self.seats.leave(conversation, &seat.identity);
+        self.doors.handoff.forget(conversation);
+        notes.metrics.join(JoinOutcome::Left);
+        notes.of_conversation(conversation, None, Stage::Left { reason: reason.as_str() });
+        tracing::debug!(conversation_sid = %conversation, reason = reason.as_str(),
+            "bot leaves the conversation to free its seat");
+        if self.is_busy(conversation) {
+            // A message came in while Twilio was asked; its turn finds the bot there again.
+            self.doors.conversation_back(conversation).await?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,83 @@
+//! The conversations that the bot has left to free its seats, and when.
+//!
+//! A mark of the store, so that restarts and other instances know it too, and a memory of those that
+//! the bot was sent back to since, so that their messages send it no second time. While leaving is
+//! off nothing is read: the sweep then brings the bot back everywhere. Decides nothing; see
+//! [`policy::leaving`](super::policy::leaving).
+
+use dashmap::DashMap;
+
+use crate::clock::Timestamp;
+use crate::pipeline::policy::leaving::Leaving;
+use crate::queue::{Error, Marks};
+use crate::twilio::sid::ConversationSid;
+
+/// How many conversations are remembered before all are forgotten, which costs a needless join each.
+const CONVERSATIONS_MAX: usize = 200_000;
+
+/// What is remembered of leaving.
+pub struct Left {
+    /// What the operator wishes.
+    pub policy: Leaving,
+    marks: Marks,
+    /// The leaving after which the bot was sent back.
+    returned: DashMap<ConversationSid, Timestamp>,
+}
+
+impl Left {
+    /// Starts with what the marks tell.
+    #[must_use]
+    pub fn new(policy: Leaving, marks: Marks) -> Self {
+        Self { policy, marks, returned: DashMap::new() }
+    }
+
+    /// Notes that the bot leaves a conversation now.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed; then the conversation may not be left.
+    pub async fn note(&self, conversation: ConversationSid, now: Timestamp) -> Result<(), Error> {
+        let value = u64::try_from(now.as_millis()).unwrap_or(0);
+        self.marks.raise(&name(conversation), value).await
+    }
+
+    /// When the bot left a conversation for the last time, if it ever did.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn since(&self, conversation: ConversationSid) -> Result<Option<Timestamp>, Error> {
+        if self.policy.is_off() {
+            return Ok(None);
+        }
+        let value = self.marks.read(&name(conversation)).await?;
+        let millis = value.and_then(|value| i64::try_from(value).ok());
+        Ok(millis.map(Timestamp::from_millis))
+    }
+
+    /// As [`Left::since`], unless the bot was sent back after that.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn unreturned(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Option<Timestamp>, Error> {
+        let left = self.since(conversation).await?;
+        Ok(left.filter(|left| self.returned.get(&conversation).is_none_or(|it| *it != *left)))
+    }
+
+    /// Notes that the bot was sent back after it had left.
+    pub fn returns(&self, conversation: ConversationSid, left: Timestamp) {
+        if self.returned.len() >= CONVERSATIONS_MAX {
+            self.returned.clear();
+        }
+        let _ = self.returned.insert(conversation, left);
+    }
+}
+
+/// The name of the mark, unlike any watermark's, which is the bare sid.
+fn name(conversation: ConversationSid) -> String {
+    format!("left.{conversation}")
+}
