@@ -26,6 +26,8 @@ pub struct Weather {
     pub swaps: u64,
     /// The peer falls silent instead of breaking.
     pub silences: u64,
+    /// How many milliseconds more everything takes.
+    pub slowness: u64,
 }
 
 /// The server's end. What it is asked and when follows from the link; what it says goes through it.
@@ -266,7 +268,10 @@ impl<P: Peer> Link<P> {
         let Some(conn) = self.conn else { return };
         let is_event = decode(&frame, &Limits::default()).is_ok_and(|frame| {
             frame.header.method == Method::Notification
-                && frame.header.message_type.as_deref() == Some("com.twilio.rtd.cds.list")
+                && matches!(
+                    frame.header.message_type.as_deref(),
+                    Some("com.twilio.rtd.cds.list" | "com.twilio.rtd.cds.map")
+                )
         });
         if is_event && self.chance(self.weather.losses) {
             return;
@@ -280,7 +285,7 @@ impl<P: Peer> Link<P> {
 
     /// Puts something on its way; in order it does not overtake what left before.
     fn travel(&mut self, conn: ConnId, travel: Travel, in_order: bool) {
-        let millis = 5 + self.random.next_u64() % 60;
+        let millis = 5 + self.weather.slowness + self.random.next_u64() % 60;
         let mut at = self.now + Duration::from_millis(millis);
         if in_order {
             let is_down = match travel {

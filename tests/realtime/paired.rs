@@ -254,7 +254,8 @@ impl Pair {
     /// An hour and more of everything that may go wrong.
     fn storm(&mut self) {
         self.settle();
-        self.link.weather = Weather { breaks: 10, losses: 50, doubles: 50, swaps: 50, silences: 3 };
+        self.link.weather =
+            Weather { breaks: 10, losses: 50, doubles: 50, swaps: 50, silences: 3, slowness: 0 };
         for fault in faults() {
             self.link.server.emulator.control().add_fault(fault).expect("a fault");
         }

@@ -15,7 +15,7 @@ fn in_any_weather_every_message_comes_once_and_in_order() {
     let breaking = Weather { breaks: 30, ..calm };
     let silent = Weather { silences: 10, ..calm };
     let untidy = Weather { losses: 100, doubles: 100, swaps: 100, ..calm };
-    let all = Weather { breaks: 20, losses: 100, doubles: 100, swaps: 100, silences: 5 };
+    let all = Weather { breaks: 20, losses: 100, doubles: 100, swaps: 100, silences: 5, ..calm };
     for weather in [calm, breaking, silent, untidy, all] {
         for seed in 0..6 {
             storm(weather, seed, 1000);
@@ -68,6 +68,34 @@ fn a_warm_start_of_a_thousand_seats_takes_few_requests() {
     assert_eq!(messages, [(77, missed)]);
 }
 
+/// More conversations than one page of the user's list has, whose readings overlap.
+#[test]
+fn no_seat_is_lost_when_the_list_is_read_again_while_it_is_read() {
+    const MANY: usize = 350;
+    let calm = Weather::default();
+    let weather = Weather { losses: 200, doubles: 100, swaps: 100, slowness: 400, ..calm };
+    for seed in 0..6 {
+        let mut link = Link::new(server(MANY, 1000), weather, seed);
+        let mut all = MANY;
+        for _ in 0..60 {
+            let frames = link.server.add_conversation();
+            link.push(frames);
+            all += 1;
+            link.run(Duration::from_millis(400));
+        }
+        link.weather = Weather::default();
+        link.run(Duration::from_secs(300));
+        for number in 0..all {
+            let frames = link.server.store(number, "last").1;
+            link.push(frames);
+        }
+        link.run(Duration::from_secs(300));
+        let left = link.events.iter().filter(|event| matches!(event, Event::Left { .. })).count();
+        assert_eq!(left, 0, "nobody took a seat away, seed {seed}");
+        check_seats(&link, all);
+    }
+}
+
 /// Conversations that are there from the start.
 const SEATS: usize = 3;
 
@@ -107,11 +135,15 @@ fn storm(weather: Weather, seed: u64, kept: usize) {
 
 /// Every conversation's messages were told once, in order.
 fn check(link: &Link<Server>) {
+    check_seats(link, SEATS);
+}
+
+fn check_seats(link: &Link<Server>, seats: usize) {
     let mut told: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
     for (number, index) in link.events.iter().filter_map(message) {
         told.entry(number).or_default().push(index);
     }
-    for number in 0..SEATS {
+    for number in 0..seats {
         let known = link.events.iter().any(|event| {
             matches!(event, Event::Joined { conversation: sid, .. } if *sid == conversation(number))
         });

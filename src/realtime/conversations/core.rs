@@ -454,9 +454,7 @@ impl Core {
             }
             (Read::Configuration, Finding::Body(body)) => self.on_configuration(now, &body),
             (Read::Channels, Finding::Body(body)) => self.on_channels(now, &body),
-            (Read::Listed { token }, Finding::Body(body)) => {
-                self.on_page(now, token.is_none(), &body)
-            }
+            (Read::Listed { .. }, Finding::Body(body)) => self.on_page(now, &body),
             (Read::Configuration | Read::Channels | Read::Listed { .. }, Finding::Missing) => false,
         };
         if !readable {
@@ -488,13 +486,9 @@ impl Core {
         true
     }
 
-    fn on_page(&mut self, now: Moment, is_first: bool, body: &[u8]) -> bool {
+    fn on_page(&mut self, now: Moment, body: &[u8]) -> bool {
         let Some(page) = model::listed_page(body) else { return false };
-        let known = self.channels.as_ref().map_or(-1, |channels| channels.trail.known());
-        if is_first {
-            self.listing = None;
-        }
-        let listing = self.listing.get_or_insert_with(|| Listing::after(known));
+        let Some(listing) = &mut self.listing else { return true };
         listing.seen.extend(page.listed.iter().map(|(sid, _)| *sid));
         let since = listing.since;
         for (conversation, listed) in page.listed {

@@ -177,7 +177,8 @@ impl Core {
         self.watch_channels(now);
     }
 
-    fn watch_channels(&mut self, now: Moment) {
+    /// Waits for an event of the map that is missing, if one is.
+    pub(super) fn watch_channels(&mut self, now: Moment) {
         let Some(channels) = &mut self.channels else { return };
         if !channels.trail.has_hole() {
             channels.hold_until = None;

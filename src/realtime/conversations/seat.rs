@@ -44,18 +44,21 @@ pub enum Owner {
     Roster(ConversationSid),
 }
 
-/// A reading of the user's conversations, page by page.
+/// A reading of the user's conversations, page by page. There is one at a time: pages of two that are
+/// mixed up would make seats look gone.
 #[derive(Debug)]
 pub(super) struct Listing {
-    /// The last event of the map known when the reading began: later events outrank it.
+    /// The last event of the map known before the first page was asked for: later events outrank it.
     pub since: i64,
     /// The conversations seen.
     pub seen: HashSet<ConversationSid>,
+    /// Whether another reading was wanted meanwhile.
+    pub again: bool,
 }
 
 impl Listing {
     pub fn after(since: i64) -> Self {
-        Self { since, seen: HashSet::new() }
+        Self { since, seen: HashSet::new(), again: false }
     }
 }
 
@@ -186,7 +189,7 @@ impl Core {
     }
 
     /// Takes in the end of a reading: what was not in it is gone.
-    pub(super) fn on_listing_done(&mut self, _now: Moment) {
+    pub(super) fn on_listing_done(&mut self, now: Moment) {
         let Some(listing) = self.listing.take() else { return };
         if let Some(channels) = &mut self.channels {
             channels.trail.repaired(listing.since);
@@ -205,10 +208,21 @@ impl Core {
         self.listed = true;
         // What was not needed of it is of no use any more.
         self.resume = None;
+        if listing.again {
+            self.list_again();
+        }
+        self.watch_channels(now);
     }
 
-    /// Reads the user's conversations again, because an event of their map is missing.
+    /// Reads the user's conversations again, because an event of their map is missing; after the
+    /// present reading, if there is one.
     pub(super) fn list_again(&mut self) {
+        if let Some(listing) = &mut self.listing {
+            listing.again = true;
+            return;
+        }
+        let known = self.channels.as_ref().map_or(-1, |channels| channels.trail.known());
+        self.listing = Some(Listing::after(known));
         self.reads.push(Read::Listed { token: None });
     }
 
