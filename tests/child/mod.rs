@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each of the binaries that include this uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub mod autopsy;
 pub mod measure;
 pub mod tally;
 pub mod weather;
@@ -175,6 +176,12 @@ impl Service {
     pub fn log(&self) -> [String; 2] {
         ["out.log", "err.log"]
             .map(|name| std::fs::read_to_string(self.folder.path().join(name)).unwrap())
+    }
+
+    /// Leaves the folder where it is, to be looked at; gives its path.
+    pub fn keep_folder(&mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_owned()
     }
 
     /// The last lines of the service's log.
