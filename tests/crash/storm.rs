@@ -8,6 +8,7 @@ use chimein::emulator::{self, Control, Emulator};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::child::autopsy;
 use crate::child::tally::Tally;
 use crate::child::{self, Dice, NUMBER, Service, weather};
 
@@ -48,8 +49,12 @@ async fn every_message_is_answered_once_and_in_order_whatever_breaks() {
     println!(
         "kills         {kills:>8}\n{tally}\nseconds       {seconds:>8}\nseed          {seed:>8}"
     );
-    assert!(answered && tally.is_kept(), "{:?}\n{}", tally.wrong, service.log_tail());
     service.stop().await;
+    if !(answered && tally.is_kept()) {
+        let folder = service.keep_folder();
+        let found = autopsy::report(&control, &service);
+        panic!("{:?}, see {}\n{found}", tally.wrong, folder.display());
+    }
     assert_eq!(service.leftovers().await, (0, 0), "open jobs and dead letters are left");
     emulator.shutdown().await;
 }

@@ -72,6 +72,19 @@ async fn a_reply_is_found_below_hundreds_of_newer_messages() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_search_goes_on_after_a_hiccup() {
+    let mut rig = Rig::start(&[SLOW_RETRY[0], ("CHIMEIN_SEND_SCHEDULE", "3s")]).await;
+    let conversation = reply_of_unknown_outcome(&mut rig, 150).await;
+    let place = Place::Rest { method: Some("GET".to_owned()), path: Some("/Messages".into()) };
+    rig.fault(place, Action::Answer { status: 503, code: None, retry_after: None }, 3);
+    rig.start_service().await;
+    rig.settled().await;
+    assert_eq!(rig.replies(conversation), ["hello"]);
+    assert!(!is_dead(&rig, conversation), "the last attempt found it");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_that_may_lie_too_far_back_is_a_dead_letter_and_not_sent_again() {
     let mut rig = Rig::start(&SLOW_RETRY).await;
     let conversation = reply_of_unknown_outcome(&mut rig, 1001).await;
