@@ -13,7 +13,7 @@ use crate::admin::desk::{Bulk, Desk, Fate, LetterShown, Listing, Selection, Targ
 use crate::cli::admin_api::{self, AdminApi};
 use crate::clock::Clock;
 use crate::config::Report;
-use crate::config::kinds::{Setting, Size};
+use crate::config::kinds::{QueueEngine, Setting, Size};
 use crate::queue::{self, Store, embedded};
 
 /// The place that a command works on.
@@ -29,6 +29,10 @@ impl Place {
     pub(super) async fn find(report: &Report, url: Option<&Url>) -> Result<Self, Error> {
         if url.is_some() {
             return Ok(Self::Service(AdminApi::new(report, url)?));
+        }
+        // On NATS any instance answers; a file that lies here is of another time.
+        if setting::<QueueEngine>(report, "queue.engine")? == QueueEngine::Nats {
+            return Ok(Self::Service(AdminApi::new(report, None)?));
         }
         let options = options(report)?;
         let path = options.path.clone();

@@ -101,6 +101,23 @@ async fn with_neither_file_nor_service_both_are_named() {
     assert!(matches!(source, admin_api::Error::NoAnswer { .. }), "{source}");
 }
 
+#[cfg(feature = "nats")]
+#[tokio::test]
+async fn a_file_of_another_time_is_left_alone_when_the_queue_is_on_nats() {
+    let bench = Bench::new().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let path = bench.place.path().join("queue.db");
+    let environment = Environment::from_pairs([
+        ("CHIMEIN_QUEUE_ENGINE", "nats"),
+        ("CHIMEIN_QUEUE_PATH", path.to_str().unwrap()),
+        ("CHIMEIN_ADMIN_LISTEN", listen.as_str()),
+    ]);
+    let error = work(&line(&["list"]).unwrap(), &environment).await.unwrap_err();
+    assert!(matches!(error, Error::Api(admin_api::Error::NoAnswer { .. })), "{error}");
+}
+
 #[tokio::test]
 async fn a_wrong_token_is_told_with_its_remedy() {
     let mut bench = Bench::new().await;

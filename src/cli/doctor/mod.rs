@@ -11,6 +11,7 @@ mod agent;
 mod bus;
 mod finding;
 mod local;
+mod queue;
 mod remote;
 
 use std::io;
@@ -76,7 +77,7 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
     if let Ok(settings) = report.into_settings() {
         let kinds = config::KEYS.len();
         findings.push(Finding::ok("settings", format!("{kinds} keys, nothing wrong with them")));
-        let (store, is_running) = local::store(&settings.queue).await;
+        let (store, is_running) = queue::examine(&settings, args.offline).await?;
         findings.push(store);
         findings.extend(local::listeners(&settings, is_running).await);
         match &settings.twilio {

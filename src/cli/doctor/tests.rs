@@ -15,6 +15,8 @@ use crate::emulator::state::model::Autocreation;
 use crate::emulator::{self, Emulator, control};
 use crate::http;
 use crate::queue::{Store, embedded};
+#[cfg(feature = "nats")]
+use crate::test_nats::{self, NatsServer};
 
 #[tokio::test]
 async fn a_service_that_is_set_up_passes_every_check() {
@@ -141,6 +143,26 @@ async fn a_bus_that_is_away_is_told() {
     let (outcome, findings) = bench.examine(&pairs).await;
     assert!(findings.contains(&("bus".to_owned(), "fail".to_owned())), "{}", outcome.output);
     assert!(outcome.output.contains("check NATS_URL"), "{}", outcome.output);
+    bench.stop().await;
+}
+
+#[cfg(feature = "nats")]
+#[tokio::test]
+async fn a_queue_on_nats_is_looked_for_there() {
+    let bench = Bench::start().await;
+    let nats = NatsServer::start();
+    let bare = NatsServer::start_plain(&test_nats::programs()[0], "");
+    let nobody = format!("nats://{}", free_address());
+    for (url, verdict, said) in [
+        (nats.url(), "ok", "no stream chimein-jobs yet"),
+        (bare.url(), "fail", "turn JetStream on"),
+        (nobody, "fail", "check NATS_URL"),
+    ] {
+        let pairs = [("CHIMEIN_QUEUE_ENGINE", "nats"), ("NATS_URL", url.as_str())];
+        let (outcome, findings) = bench.examine(&pairs).await;
+        assert!(findings.contains(&("store".to_owned(), verdict.to_owned())), "{}", outcome.output);
+        assert!(outcome.output.contains(said), "{}", outcome.output);
+    }
     bench.stop().await;
 }
 
