@@ -54,8 +54,6 @@ enum Engine {
     Embedded,
     /// NATS, writing through to the disk before it acknowledges.
     Nats,
-    /// NATS as it comes, with an fsync every two minutes; for clusters that keep replicas.
-    NatsUnsynced,
 }
 
 /// What a run gave.
@@ -74,8 +72,6 @@ async fn main() {
         Setting { name: "nats, 1 instance", engine: Engine::Nats, instances: 1 },
         Setting { name: "nats, 2 instances", engine: Engine::Nats, instances: 2 },
         Setting { name: "nats, 3 instances", engine: Engine::Nats, instances: 3 },
-        Setting { name: "nats, no fsync, 1", engine: Engine::NatsUnsynced, instances: 1 },
-        Setting { name: "nats, no fsync, 3", engine: Engine::NatsUnsynced, instances: 3 },
     ];
     let mut table = Table::new();
     table.set_header([
@@ -111,10 +107,6 @@ async fn run(setting: Setting, messages: u32) -> Figures {
     let nats = match setting.engine {
         Engine::Embedded => None,
         Engine::Nats => Some(NatsServer::start()),
-        Engine::NatsUnsynced => {
-            let config = "jetstream { store_dir: \"STORE\" }\n";
-            Some(NatsServer::start_plain(&nats_server::programs()[0], config))
-        }
     };
     let mut instances: Vec<Service> =
         (0..setting.instances).map(|number| instance(&emulator, nats.as_ref(), number)).collect();
@@ -127,7 +119,8 @@ async fn run(setting: Setting, messages: u32) -> Figures {
     for instance in &instances {
         assert!(instance.is_listening().await, "{}", instance.log_tail());
     }
-    assert!(child::eventually(|| control.connected().len() >= child::BOTS.len()).await);
+    let heard = child::eventually(|| control.connected().len() >= child::BOTS.len()).await;
+    assert!(heard, "{}: {}", setting.name, instances[0].log_tail());
     say(&control, 0..PHONES).await;
     assert!(
         child::eventually(|| Tally::of(&control).is_complete()).await,

@@ -36,9 +36,10 @@ const DROP_EVERY: [u32; 2] = [15, 5];
 const WARM_UP: usize = 20;
 /// How much more memory the last third may take than the second.
 const GROWTH_MAX: f64 = 1.05;
-/// How often it is looked whether all is answered, and how many times.
+/// How often it is looked whether all is answered, and how many times: for longer than the longest
+/// wait of a turn, ten minutes by default, which one of 120,000 meets.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const LOOKS_MAX: u32 = 300;
+const LOOKS_MAX: u32 = 900;
 /// How long nothing may follow the last answer for the count to be final: longer than most retries.
 const QUIET: Duration = Duration::from_secs(10);
 
