@@ -5,7 +5,7 @@
 //! lock is held. The time enters here, read from the emulator's clock.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -64,6 +64,8 @@ pub(super) struct Hub {
     pub(super) urls: Urls,
     caller: Caller,
     outgoing: mpsc::Sender<Outgoing>,
+    /// Post-action webhooks that are neither answered nor lost.
+    open_hooks: AtomicUsize,
     deliveries: mpsc::Sender<(Moment, Delivery)>,
     watchers: broadcast::Sender<Record>,
     /// When the world has something to do by itself.
@@ -113,6 +115,7 @@ impl Hub {
             urls,
             caller: caller.clone(),
             outgoing,
+            open_hooks: AtomicUsize::new(0),
             deliveries,
             watchers: broadcast::channel(WATCH_LAG_MAX).0,
             deadline,
@@ -340,10 +343,23 @@ impl Hub {
 
     fn send(&self, core: &mut Core, at: Timestamp, outgoing: Outgoing) {
         let event_type = outgoing.event;
+        self.open_hooks.fetch_add(1, Ordering::AcqRel);
         if self.outgoing.try_send(outgoing).is_err() {
+            self.hook_ended();
             let lost = Happening::WebhookLost { event_type, reason: "too many webhooks wait" };
             self.note(core, at, lost);
         }
+    }
+
+    /// Counts a post-action webhook as answered or lost.
+    pub(super) fn hook_ended(&self) {
+        self.open_hooks.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// How many post-action webhooks are on their way, those that a fault holds back included.
+    pub(super) fn open_hooks(&self) -> usize {
+        let held = self.lock().swapped.len();
+        self.open_hooks.load(Ordering::Acquire) + held
     }
 
     fn outgoing(&self, core: &mut Core, occurrence: &Occurrence, target: Target) -> Outgoing {

@@ -57,6 +57,12 @@ impl Choice {
         self.reason(conversation).is_some_and(|reason| reason.is_some())
     }
 
+    /// Whether a conversation was refused because no participant came over a wished address.
+    #[must_use]
+    pub fn lacks_address(&self, conversation: ConversationSid) -> bool {
+        self.reason(conversation) == Some(Some(Reason::Address))
+    }
+
     /// Forgets what was decided: something has changed there.
     pub fn forget(&self, conversation: ConversationSid) {
         self.known.remove(&conversation);

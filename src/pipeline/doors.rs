@@ -89,6 +89,7 @@ impl Doors {
         &self,
         conversation: ConversationSid,
         created: Option<Timestamp>,
+        updated: Option<Timestamp>,
     ) -> Result<Appended, Error> {
         let heard = self.conversation_heard(conversation).await?;
         let now = self.notes.clock.wall();
@@ -96,11 +97,14 @@ impl Doors {
         if heard == Appended::Added || (!is_old && self.choice.is_all()) {
             return Ok(heard);
         }
-        self.conversation_back(conversation).await
+        self.conversation_back(conversation, updated).await
     }
 
     /// Takes note of a conversation that the bot should be in again, or now after all, although it
     /// was heard of before; durable when it returns.
+    ///
+    /// Asked for again within the minute it is the same join, unless Twilio says that the
+    /// conversation was `updated` between: the join before may have been refused for what it was then.
     ///
     /// # Errors
     ///
@@ -108,8 +112,9 @@ impl Doors {
     pub async fn conversation_back(
         &self,
         conversation: ConversationSid,
+        updated: Option<Timestamp>,
     ) -> Result<Appended, Error> {
-        let id = record::rejoin_id(conversation, self.notes.clock.wall());
+        let id = record::rejoin_id(conversation, self.notes.clock.wall(), updated);
         self.put_join(id, conversation).await
     }
 
@@ -120,7 +125,7 @@ impl Doors {
     /// If the store failed.
     pub(super) async fn left_heard(&self, conversation: ConversationSid) -> Result<(), Error> {
         if let Some(left) = self.left.unreturned(conversation).await? {
-            self.conversation_back(conversation).await?;
+            self.conversation_back(conversation, None).await?;
             self.left.returns(conversation, left);
         }
         Ok(())

@@ -43,7 +43,7 @@ impl Doors {
                 let was_refused = self.choice.is_refused(sid);
                 let is_refused = self.choice.note(sid, self.choice.judge(&facts(&conversation)));
                 if was_refused && !is_refused {
-                    self.conversation_back(sid).await?;
+                    self.conversation_back(sid, conversation.updated).await?;
                 }
                 Ok(())
             }
@@ -73,9 +73,9 @@ impl Doors {
         let facts =
             Facts { addresses: participant.binding.as_ref().map(addresses), ..Facts::default() };
         let is_wished = !matches!(self.choice.judge(&facts), Verdict::Refuse(_));
-        if facts.addresses.is_some() && is_wished && self.choice.is_refused(conversation) {
+        if facts.addresses.is_some() && is_wished && self.choice.lacks_address(conversation) {
             self.choice.forget(conversation);
-            self.conversation_back(conversation).await?;
+            self.conversation_back(conversation, participant.updated).await?;
         }
         Ok(())
     }

@@ -168,7 +168,7 @@ impl Leaver {
             "bot leaves the conversation to free its seat");
         if self.is_busy(conversation) {
             // A message came in while Twilio was asked; its turn finds the bot there again.
-            self.doors.conversation_back(conversation).await?;
+            self.doors.conversation_back(conversation, None).await?;
         }
         Ok(true)
     }

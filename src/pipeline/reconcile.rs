@@ -144,8 +144,8 @@ impl Reconciler {
             }
             match self.leaver.absence(sid, updated).await? {
                 Some(Absence::Stay | Absence::Look) => continue,
-                Some(Absence::Return) => self.doors.conversation_back(sid).await?,
-                None => self.doors.conversation_missed(sid, created).await?,
+                Some(Absence::Return) => self.doors.conversation_back(sid, updated).await?,
+                None => self.doors.conversation_missed(sid, created, updated).await?,
             };
             found.missing += 1;
         }

@@ -94,11 +94,17 @@ pub fn join_id(conversation: ConversationSid) -> JobId {
     JobId::digest("join", &[conversation.as_bytes()])
 }
 
-/// The job id of a join that the sweep asks for: one for each conversation and minute.
+/// The job id of a join that is asked for again: one for each conversation, minute and state of the
+/// conversation, as far as its last update is known.
 #[must_use]
-pub fn rejoin_id(conversation: ConversationSid, at: Timestamp) -> JobId {
+pub fn rejoin_id(
+    conversation: ConversationSid,
+    at: Timestamp,
+    updated: Option<Timestamp>,
+) -> JobId {
     let minute = at.as_secs().div_euclid(60).to_be_bytes();
-    JobId::digest("rejoin", &[conversation.as_bytes(), &minute])
+    let updated = updated.map_or(0, Timestamp::as_millis).to_be_bytes();
+    JobId::digest("rejoin", &[conversation.as_bytes(), &minute, &updated])
 }
 
 /// The turn's job id: the message's own sid.

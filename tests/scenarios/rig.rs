@@ -210,14 +210,22 @@ impl Rig {
         assert_eq!(self.replies(conversation), replies);
     }
 
-    /// Waits until the service has nothing left to do.
+    /// Waits until no webhook is on its way and the service has nothing left to do.
     pub async fn settled(&self) {
         let waited = tokio::time::timeout(PATIENCE, async {
-            while self.app().open_jobs().await.unwrap() > 0 {
+            while !self.is_settled().await {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
         assert!(waited.await.is_ok(), "jobs are left after {} s", PATIENCE.as_secs());
+    }
+
+    /// A webhook makes its jobs before it is answered, and a job its webhooks before it ends: none of
+    /// the one before and after none of the other is none at all.
+    async fn is_settled(&self) -> bool {
+        self.control.open_webhooks() == 0
+            && self.app().open_jobs().await.unwrap() == 0
+            && self.control.open_webhooks() == 0
     }
 
     /// Waits until something holds.

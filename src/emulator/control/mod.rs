@@ -124,6 +124,13 @@ impl Control {
         self.hub.with(|core, _| core.world.all_conversations().cloned().collect())
     }
 
+    /// How many post-action webhooks are on their way: neither answered nor lost. Whoever waits for
+    /// quiet waits for none.
+    #[must_use]
+    pub fn open_webhooks(&self) -> usize {
+        self.hub.open_hooks()
+    }
+
     /// Sets where the default service's webhooks go.
     pub fn set_webhook(&self, webhook: Webhook) {
         let all = EventKind::ALL.iter().copied().filter(|kind| !kind.is_of_user());

@@ -85,6 +85,9 @@ pub(super) async fn dispatch(
                 if let Ok((url, lane)) = done {
                     lanes.finish(&url, &lane);
                 }
+                if let Some(hub) = hub.upgrade() {
+                    hub.hook_ended();
+                }
             }
         }
     }
@@ -99,6 +102,7 @@ fn line_up(hub: &Weak<Hub>, lanes: &mut Lanes<String, Lane, Outgoing>, item: Out
     if let Err(lost) = lanes.push(item.target.url.clone(), lane, item)
         && let Some(hub) = hub.upgrade()
     {
+        hub.hook_ended();
         hub.record(Happening::WebhookLost {
             event_type: lost.event,
             reason: "too many webhooks wait",
