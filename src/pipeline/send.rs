@@ -39,10 +39,6 @@ use crate::twilio::catalogue;
 use crate::twilio::rest::{self, NewMessage};
 use crate::twilio::sid::{ConversationSid, MessageSid};
 
-/// How long to wait before a page of a search is asked for again.
-const PAGE_PAUSES: [Duration; 3] =
-    [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
-
 /// Works on the outbox.
 pub struct Sends {
     /// Twilio's REST API.
@@ -184,7 +180,7 @@ impl Sends {
         let mut search = Search::new(parcel.id, parcel.accepted);
         let mut pages = self.rest.newest_messages(parcel.conversation);
         loop {
-            let page = self.page(&mut pages).await.map_err(|error| did_nothing(&error))?;
+            let page = pages.next().await.map_err(|error| did_nothing(&error))?;
             match search.page(page.unwrap_or_default().iter().map(candidate)) {
                 Step::Found(sid) => return Ok(Some(sid)),
                 Step::Absent => return Ok(None),
@@ -192,24 +188,6 @@ impl Sends {
                 Step::TooFar => return Err(too_far()),
             }
         }
-    }
-
-    /// Asks for the next page, and again after a hiccup: a search of many pages that began anew for
-    /// each of them would hardly ever end on a bad day.
-    async fn page(
-        &self,
-        pages: &mut rest::Pages<rest::Message>,
-    ) -> Result<Option<Vec<rest::Message>>, rest::Error> {
-        let clock = &self.notes.clock;
-        for pause in PAGE_PAUSES {
-            match pages.next().await {
-                Err(error) if is_hiccup(join::failure(&error)) => {
-                    clock.sleep_until(clock.now() + pause).await;
-                }
-                answer => return answer,
-            }
-        }
-        pages.next().await
     }
 
     async fn fail(&self, delivery: Delivery, parcel: &Parcel, failed: Failed) {
@@ -297,14 +275,6 @@ fn content_variables(reply: &Reply) -> Option<Pii> {
 fn candidate(message: &rest::Message) -> Candidate {
     let key = record::reply_key(&heard::attributes(message.attributes.as_ref()));
     Candidate { sid: message.sid, key, created: message.created }
-}
-
-/// Whether asking again at once can help: not where Twilio asks for patience or means no.
-const fn is_hiccup(failure: Failure) -> bool {
-    match failure {
-        Failure::NotSent | Failure::Unknown => true,
-        Failure::Refused { status, retry_after, .. } => status >= 500 && retry_after.is_none(),
-    }
 }
 
 /// A look that failed proves nothing and did nothing: it is simply tried again.

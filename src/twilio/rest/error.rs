@@ -200,6 +200,20 @@ impl Error {
         self.code().and_then(catalogue::lookup)
     }
 
+    /// Says whether a read that ended so may well succeed if it is asked for again at once: not where
+    /// Twilio means no, asks for patience, or takes too long as it is.
+    #[must_use]
+    pub fn is_hiccup(&self) -> bool {
+        match self {
+            Self::Refused { status, retry_after, .. } => *status >= 500 && retry_after.is_none(),
+            Self::NotSent { source, .. } | Self::Unknown { source, .. } => match source {
+                Cause::Http(error) => !error.is_timeout(),
+                Cause::Unreadable { .. } => true,
+                Cause::Busy(_) | Cause::TooLarge { .. } | Cause::Page => false,
+            },
+        }
+    }
+
     /// Says whether what was asked may have happened all the same, so that a write must be looked
     /// for before it is sent again.
     ///

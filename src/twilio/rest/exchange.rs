@@ -20,8 +20,27 @@ const ERROR_BYTES_MAX: usize = 16 * 1024;
 /// How long a request's id may be; Twilio's have 34 letters.
 const REQUEST_ID_MAX: usize = 64;
 
+/// How long to wait before a read is asked for again. Whoever asks has a slower schedule of his own,
+/// made for outages; a single 503 is none.
+const READ_PAUSES: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+
 impl Client {
-    /// Sends a request and reads its answer as JSON.
+    /// Reads: sends a request that changes nothing, and again after a hiccup.
+    pub(super) async fn get<T: DeserializeOwned>(&self, op: Op, url: Url) -> Result<T, Error> {
+        for pause in READ_PAUSES {
+            match self.call(op, Method::GET, url.clone(), None).await {
+                Err(error) if error.is_hiccup() => {
+                    let clock = &self.inner.clock;
+                    clock.sleep_until(clock.now() + pause).await;
+                }
+                answer => return answer,
+            }
+        }
+        self.call(op, Method::GET, url, None).await
+    }
+
+    /// Sends a request once and reads its answer as JSON.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
         op: Op,

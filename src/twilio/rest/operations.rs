@@ -49,7 +49,7 @@ impl Client {
     ) -> Result<Option<Participant>, Error> {
         // The place of the sid takes the identity. Source: vendor definition, FetchConversationParticipant.
         let url = self.url(&["Conversations", &conversation.to_string(), "Participants", identity]);
-        none_if_absent(self.call(Op::FetchParticipant, Method::GET, url, None).await)
+        none_if_absent(self.get(Op::FetchParticipant, url).await)
     }
 
     /// Gives the participants of a conversation, at most a hundred: all of them, unless the service's
@@ -95,7 +95,7 @@ impl Client {
         conversation: ConversationSid,
     ) -> Result<Option<Conversation>, Error> {
         let url = self.url(&["Conversations", &conversation.to_string()]);
-        none_if_absent(self.call(Op::FetchConversation, Method::GET, url, None).await)
+        none_if_absent(self.get(Op::FetchConversation, url).await)
     }
 
     /// Replaces a conversation's attributes, JSON as text.
@@ -249,7 +249,7 @@ impl Client {
             "Accounts",
             &account,
         ]);
-        self.call::<IgnoredAny>(Op::FetchAccount, Method::GET, url, None).await.map(|_| ())
+        self.get::<IgnoredAny>(Op::FetchAccount, url).await.map(|_| ())
     }
 
     /// Fetches where the service's webhooks go; `None` where there is no such service.
@@ -259,7 +259,7 @@ impl Client {
     /// As any request; a 404 is no error.
     pub async fn fetch_webhooks(&self) -> Result<Option<Webhooks>, Error> {
         let url = self.url(&["Configuration", "Webhooks"]);
-        none_if_absent(self.call(Op::FetchWebhooks, Method::GET, url, None).await)
+        none_if_absent(self.get(Op::FetchWebhooks, url).await)
     }
 
     /// Lists how the account's addresses are set up for Conversations, page by page; they belong to the

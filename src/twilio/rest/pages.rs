@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::marker::PhantomData;
 
-use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
@@ -41,7 +40,7 @@ impl<T: DeserializeOwned> Pages<T> {
         if self.seen.len() >= PAGES_MAX || self.seen.contains(&url) {
             return Err(Error::NotSent { op, source: Cause::Page });
         }
-        let page: Value = self.client.call(op, Method::GET, url.clone(), None).await?;
+        let page: Value = self.client.get(op, url.clone()).await?;
         let (items, following) = take(page).map_err(|source| Error::Unknown { op, source })?;
         let following = match following {
             Some(text) => {

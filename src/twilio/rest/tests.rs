@@ -133,7 +133,8 @@ async fn an_error_body_may_be_html_empty_long_or_broken_off() {
         (401, How::Whole(r#"{"code": "20003"}"#.to_owned())),
     ] {
         let server = Server::start(vec![Scripted { status, headers: vec![], how }]).await;
-        let error = server.client().fetch_conversation(conversation()).await.unwrap_err();
+        let error =
+            server.client().update_conversation_attributes(conversation(), "{}").await.unwrap_err();
         assert_eq!((error.status(), error.code()), (Some(status), None));
         assert_eq!(error.may_have_happened(), status >= 500);
     }
@@ -352,6 +353,27 @@ async fn an_update_replaces_the_attributes() {
 }
 
 #[tokio::test]
+async fn a_read_is_asked_for_again_after_hiccups_but_not_for_ever() {
+    let server = Server::start([503, 502, 500, 504].map(|status| answer(status, "")).into()).await;
+    let asked = server.client().fetch_conversation(conversation()).await;
+    assert_eq!(asked.unwrap_err().status(), Some(504));
+    assert_eq!(server.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn a_read_is_asked_for_once_where_twilio_asks_for_patience_or_means_no() {
+    let mut busy = answer(503, "");
+    busy.headers = vec![("retry-after", "7")];
+    for refusal in [busy, answer(429, ""), answer(401, "")] {
+        let status = refusal.status;
+        let server = Server::start(vec![refusal]).await;
+        let asked = server.client().fetch_conversation(conversation()).await;
+        assert_eq!(asked.unwrap_err().status(), Some(status));
+        assert_eq!(server.asked().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn each_request_is_observed_once_with_its_end() {
     #[derive(Default)]
     struct Ends(Mutex<Vec<(Op, Outcome)>>);
@@ -364,18 +386,19 @@ async fn each_request_is_observed_once_with_its_end() {
         json_answer(200, json!({"sid": format!("CH{H}")})),
         answer(503, ""),
         answer(200, "x"),
+        json_answer(200, json!({"sid": format!("CH{H}")})),
     ])
     .await;
     let ends = Arc::new(Ends::default());
     let (tls, _) = crate::twilio::tls::client_config().unwrap();
     let observer: Arc<dyn Observer> = Arc::<Ends>::clone(&ends);
     let client = Client::new(options(&server.url), tls, Clock::start(), Some(observer)).unwrap();
-    for _ in 0..3 {
-        let _ = client.fetch_conversation(conversation()).await;
+    for _ in 0..2 {
+        client.fetch_conversation(conversation()).await.unwrap();
     }
     assert_eq!(
         *ends.0.lock().unwrap(),
-        [Outcome::Done, Outcome::Refused { status: 503 }, Outcome::Unknown]
+        [Outcome::Done, Outcome::Refused { status: 503 }, Outcome::Unknown, Outcome::Done]
             .map(|outcome| (Op::FetchConversation, outcome))
     );
 }
