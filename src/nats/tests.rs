@@ -3,7 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nkeys::KeyPair;
 use secrecy::SecretString;
+use serde_json::{Value, json};
 
 use super::{Address, Auth, Error, Options, connect, reconnect_delay};
 use crate::test_nats::{NatsServer, programs};
@@ -30,6 +34,35 @@ async fn every_way_to_sign_in_lets_in_who_has_it_and_nobody_else() {
         assert!(matches!(refused, Error::Refused { .. }), "{config}: {refused:?}");
         assert!(refused.to_string().contains(&server.url()), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn a_credentials_file_lets_in_whom_the_operators_account_knows() {
+    let (operator, account, user) =
+        (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
+    let unlimited = json!({ "subs": -1, "data": -1, "payload": -1, "conn": -1 });
+    let of_account = jwt(&operator, &account, json!({ "type": "account", "limits": unlimited }));
+    let of_operator = jwt(&operator, &operator, json!({ "type": "operator" }));
+    let name = account.public_key();
+    let config = format!(
+        "operator: {of_operator}\nresolver: MEMORY\nresolver_preload: {{ {name}: {of_account} }}\n"
+    );
+    let server = NatsServer::start_plain(&programs()[0], &config);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chimein.creds");
+    for (issuer, is_let_in) in [(&account, true), (&KeyPair::new_account(), false)] {
+        let of_user = jwt(issuer, &user, json!({ "type": "user", "subs": -1, "data": -1 }));
+        std::fs::write(&path, creds(&of_user, &user.seed().unwrap())).unwrap();
+        let signed_in = connect(options(&server.url(), Auth::CredsFile(path.clone()))).await;
+        match signed_in {
+            Ok(_) => assert!(is_let_in),
+            Err(error) => {
+                assert!(!is_let_in && matches!(error, Error::Refused { .. }), "{error:?}");
+            }
+        }
+    }
+    let refused = connect(options(&server.url(), Auth::None)).await.unwrap_err();
+    assert!(matches!(refused, Error::Refused { .. }), "{refused:?}");
 }
 
 #[tokio::test]
@@ -107,6 +140,27 @@ fn tls(roots: rustls::RootCertStore) -> rustls::ClientConfig {
     let config = rustls::ClientConfig::builder_with_provider(provider);
     let config = config.with_safe_default_protocol_versions().unwrap();
     config.with_root_certificates(roots).with_no_client_auth()
+}
+
+/// What `issuer` says of `subject`, in the form that the server takes.
+fn jwt(issuer: &KeyPair, subject: &KeyPair, mut nats: Value) -> String {
+    let (issuer_key, subject_key) = (issuer.public_key(), subject.public_key());
+    nats["version"] = 2.into();
+    let claims =
+        json!({ "iss": issuer_key, "sub": subject_key, "name": "test", "iat": 0, "nats": nats });
+    let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let head = encode(json!({ "typ": "JWT", "alg": "ed25519-nkey" }));
+    let signed = format!("{head}.{}", encode(claims));
+    let signature = URL_SAFE_NO_PAD.encode(issuer.sign(signed.as_bytes()).unwrap());
+    format!("{signed}.{signature}")
+}
+
+/// A credentials file, as `nsc` writes it.
+fn creds(jwt: &str, seed: &str) -> String {
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
 }
 
 fn options(url: &str, auth: Auth) -> Options {
