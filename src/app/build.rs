@@ -45,7 +45,7 @@ use crate::pipeline::paces::{Instances, Paces};
 use crate::pipeline::policy::authors::Authors;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::policy::strategy::{Burst, Strategy};
-use crate::pipeline::reconcile::Reconciler;
+use crate::pipeline::reconcile::{Duty, Reconciler};
 use crate::pipeline::report::Reports;
 use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::send::Sends;
@@ -138,12 +138,12 @@ impl Parts<'_> {
         let marks = self.store.marks();
         let catch_up = CatchUp { rest: rest.clone(), doors: doors.clone(), marks };
         let interval = self.settings.reconcile.interval;
-        let (sweep_seats, sweep_doors) = (Arc::clone(&seats), doors.clone());
         let leaver = self.leaver(&rest, &seats, &doors);
-        let reconciler =
-            Reconciler { rest, seats: sweep_seats, doors: sweep_doors, catch_up, leaver, interval };
-        self.sweep(reconciler, tasks, stop);
         let operate = self.operate(&doors);
+        let (duty, sweep_doors) = (Duty::Both, doors.clone());
+        let reconciler =
+            Reconciler { rest, seats, doors: sweep_doors, catch_up, leaver, duty, interval };
+        self.sweep(reconciler, tasks, stop);
         Ok(Service { router: self.router(doors)?, operate })
     }
 
@@ -200,10 +200,15 @@ impl Parts<'_> {
         }
     }
 
-    /// Sweeps, on one instance of several.
+    /// Sweeps; finds what is missing on one instance of several.
     fn sweep(&self, reconciler: Reconciler, tasks: &TaskTracker, stop: &CancellationToken) {
         #[cfg(feature = "nats")]
         if let Some(cluster) = self.cluster {
+            if !reconciler.doors.left.policy.is_off() {
+                let leaving = Reconciler { duty: Duty::Leave, ..reconciler.clone() };
+                tasks.spawn(leaving.run(stop.clone()));
+            }
+            let reconciler = Reconciler { duty: Duty::Find, ..reconciler };
             let sweep =
                 move |_, stop| -> BoxFuture<'static, ()> { Box::pin(reconciler.clone().run(stop)) };
             tasks.spawn(instances::hold(cluster.sweep(), sweep, stop.clone()));

@@ -2,8 +2,8 @@
 //!
 //! The sweep hands over the seats that it saw. What is left is decided in
 //! [`policy::leaving`](super::policy::leaving); here Twilio is asked for what the listing does not
-//! tell, and a conversation with an open job is never left. With several instances one sweeps, and it
-//! leaves what it can say that of: the conversations whose partitions it holds.
+//! tell, and a conversation with an open job is never left. With several instances each leaves what
+//! it can say that of: the conversations whose partitions it holds.
 //!
 //! Assumed: Twilio lets a participant go from a closed conversation too. A refusal is survived.
 //!

@@ -51,8 +51,22 @@ pub struct Reconciler {
     pub catch_up: CatchUp,
     /// Leaves conversations.
     pub leaver: Leaver,
+    /// What it does of all this.
+    pub duty: Duty,
     /// How long to wait between two sweeps.
     pub interval: Duration,
+}
+
+/// What a sweep is for. Of several instances one finds for all, and each leaves for itself: only the
+/// holder of a conversation's partition knows that no work is open there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Duty {
+    /// To find what is missing, and to leave.
+    Both,
+    /// To find what is missing.
+    Find,
+    /// To leave.
+    Leave,
 }
 
 /// Why a sweep ended early.
@@ -133,7 +147,10 @@ impl Reconciler {
     /// If a page could not be read or a join not be stored; what was found before stays found.
     pub async fn sweep(&self) -> Result<Found, Error> {
         // The seats are read last: a join under way meanwhile makes a seat, never a missing one.
-        let open = self.open().await?;
+        let open = match self.duty {
+            Duty::Both | Duty::Find => self.open().await?,
+            Duty::Leave => Vec::new(),
+        };
         let (seated, leavable) = self.seated().await?;
         let mut found = Found { open: open.len(), ..Found::default() };
         for Open { sid, created, updated, verdict } in
@@ -149,7 +166,9 @@ impl Reconciler {
             };
             found.missing += 1;
         }
-        found.left = self.leaver.leave(leavable).await?;
+        if self.duty != Duty::Find {
+            found.left = self.leaver.leave(leavable).await?;
+        }
         Ok(found)
     }
 
@@ -189,7 +208,8 @@ impl Reconciler {
                     seated.insert(conversation.conversation_sid);
                     let seat = Taken::new(&line.identity, &conversation);
                     leavable.extend(Some(seat).filter(|seat| !self.leaver.keeps(seat)));
-                    if line.is_deaf() && is_open(conversation.conversation_state) {
+                    let reads = self.duty != Duty::Leave && line.is_deaf();
+                    if reads && is_open(conversation.conversation_state) {
                         self.catch_up.read(conversation.conversation_sid).await?;
                         tokio::time::sleep(READ_PAUSE).await;
                     }

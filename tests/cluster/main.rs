@@ -28,6 +28,8 @@ const MESSAGES: u32 = 400;
 const RATE: u32 = 25;
 /// How long the last answers may take.
 const ANSWER_MAX: Duration = Duration::from_secs(150);
+/// Conversations that are closed, so many that each instance holds some.
+const CLOSED: usize = 24;
 /// How long nothing may follow the last answer for the count to be final.
 const QUIET: Duration = Duration::from_secs(3);
 
@@ -101,6 +103,23 @@ async fn an_identity_is_taken_over_within_ten_seconds_of_a_kill_and_at_once_afte
     assert!(after_stop < Duration::from_secs(2), "{after_stop:?} after the stop");
     rig.instances[1].start(&[]);
     assert!(rig.instances[1].is_listening().await);
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_instance_leaves_the_closed_conversations_that_are_its_own() {
+    let rig = Rig::start_with(11, &[("CHIMEIN_SEATS_LEAVE_CLOSED", "true")]).await;
+    for phone in 0..CLOSED {
+        rig.control.receive_sms(&format!("+1555{phone:07}"), NUMBER, "hello").await.unwrap();
+    }
+    let answered = within(ANSWER_MAX, || Tally::of(&rig.control).is_complete()).await;
+    assert!(answered, "{}", rig.logs());
+    assert_eq!(rig.seats(), CLOSED);
+    for conversation in rig.control.conversations() {
+        rig.close(conversation.sid).await;
+    }
+    let left = within(ANSWER_MAX, || rig.seats() == 0).await;
+    assert!(left, "{} seats are left\n{}", rig.seats(), rig.logs());
     rig.stop().await;
 }
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chimein::emulator::control::Webhook;
+use chimein::emulator::state::model::Conversation;
 use chimein::emulator::{self, Control, Emulator};
+use chimein::twilio::sid::ConversationSid;
+use secrecy::ExposeSecret as _;
 
 use crate::balancer::Balancer;
 use crate::child::{BOTS, Service, within};
@@ -26,6 +29,11 @@ pub struct Rig {
 impl Rig {
     /// Starts everything, and waits until every identity has its socket.
     pub async fn start(seed: u64) -> Self {
+        Self::start_with(seed, &[]).await
+    }
+
+    /// As [`Rig::start`], with more variables.
+    pub async fn start_with(seed: u64, more: &[(&str, &str)]) -> Self {
         let nats = NatsServer::start();
         let mut options = emulator::Options { seed: Some(seed), ..emulator::Options::default() };
         options.limits.service_writes = 100_000;
@@ -42,7 +50,7 @@ impl Rig {
                     ("CHIMEIN_RECONCILE_INTERVAL", "1m"),
                     ("LOG_LEVEL", "info"),
                 ];
-                Service::of(&emulator, &[&own[..], &schedules()[..]].concat())
+                Service::of(&emulator, &[&own[..], &schedules()[..], more].concat())
             })
             .collect();
         let balancer = Balancer::over(instances.iter().map(Service::port).collect()).await;
@@ -70,6 +78,33 @@ impl Rig {
         let log = self.instances[number].log().concat();
         let begun = log.matches("this instance listens for the identity\"").count();
         begun - log.matches("this instance listens for the identity no longer\"").count()
+    }
+
+    /// How many conversations a bot sits in.
+    pub fn seats(&self) -> usize {
+        let has_bot = |conversation: &Conversation| {
+            conversation.participants.values().any(|participant| {
+                participant.identity.as_deref().is_some_and(|identity| BOTS.contains(&identity))
+            })
+        };
+        self.control.conversations().iter().filter(|conversation| has_bot(conversation)).count()
+    }
+
+    /// Closes a conversation.
+    pub async fn close(&self, conversation: ConversationSid) {
+        let (urls, credentials) = (self.emulator.urls(), self.emulator.credentials());
+        let base = urls.conversations.as_str().trim_end_matches('/');
+        let service = credentials.service_sid;
+        let answer = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .unwrap()
+            .post(format!("{base}/v1/Services/{service}/Conversations/{conversation}"))
+            .basic_auth(credentials.account_sid, Some(credentials.auth_token.expose_secret()))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body("State=closed")
+            .send();
+        assert!(answer.await.unwrap().status().is_success());
     }
 
     /// The last lines of all logs.
