@@ -210,6 +210,7 @@ fn installed() -> &'static Vec<PathBuf> {
     })
 }
 
-fn free_port() -> u16 {
+/// A port that is free just now.
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -136,12 +136,14 @@ impl Log {
         Ok(Some((rev, self.decode(&bytes)?)))
     }
 
-    /// Reads one record by its sequence; `None` if there is a newer one of its job.
+    /// Reads one record by its sequence, from the stream's leader: a replica that lags does not have it
+    /// yet. `None` if there is a newer one of its job.
     pub(super) async fn read_at(&self, rev: u64) -> Result<Option<Record>, Error> {
-        use async_nats::jetstream::stream::DirectGetErrorKind;
-        match self.stream.direct_get(rev).await {
+        match self.stream.get_raw_message(rev).await {
             Ok(message) => self.decode(&message.payload).map(Some),
-            Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => Ok(None),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => {
+                Ok(None)
+            }
             Err(error) => Err(away("read", &self.stream_name, error)),
         }
     }

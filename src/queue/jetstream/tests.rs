@@ -15,11 +15,12 @@ use crate::queue::{Cause, Delivery, Queue, Store};
 use crate::test_nats::{self, NatsServer};
 
 mod outage;
+mod replicas;
 mod setup;
 mod takeover;
 
 /// The longest that anything may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const PARTITIONS: u16 = 2;
 
@@ -60,7 +61,10 @@ impl Instance {
     }
 
     async fn open_with(server: &NatsServer, change: impl FnOnce(&mut Options)) -> Self {
-        let client = connect(server).await;
+        Self::open_on(connect(server).await, change).await
+    }
+
+    async fn open_on(client: Client, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = Options { partitions: PARTITIONS, ..Options::new(client) };
         change(&mut options);
         let (deal, dealt) = mpsc::unbounded_channel();
@@ -101,10 +105,14 @@ impl Instance {
 }
 
 async fn connect(server: &NatsServer) -> Client {
+    connect_to(vec![server.url()]).await
+}
+
+async fn connect_to(urls: Vec<String>) -> Client {
     let options = async_nats::ConnectOptions::new()
         .request_timeout(Some(Duration::from_secs(3)))
         .reconnect_delay_callback(|_| Duration::from_millis(100));
-    options.connect(server.url()).await.unwrap()
+    options.connect(urls).await.unwrap()
 }
 
 fn id(name: &str) -> JobId {

@@ -6,9 +6,19 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_and_nothing_unmarked_comes_twice_when_the_server_restarts() {
-    const JOBS: usize = 120;
     let mut server = NatsServer::start();
     let here = Instance::open(&server).await;
+    keeps_all(&here, async || {
+        server.kill();
+        server.begin();
+    })
+    .await;
+}
+
+/// Appends and works while something happens twice, and sees that every job came, and none twice
+/// unmarked.
+pub(super) async fn keeps_all(here: &Instance, mut happens: impl AsyncFnMut()) {
+    const JOBS: usize = 120;
     here.gains_all().await;
     let producer = tokio::spawn({
         let queue = here.inbox();
@@ -42,8 +52,7 @@ async fn nothing_is_lost_and_nothing_unmarked_comes_twice_when_the_server_restar
     });
     for stop in [20, 60] {
         until(|| seen.lock().unwrap().len() >= stop).await;
-        server.kill();
-        server.begin();
+        happens().await;
     }
     soon(producer).await.unwrap();
     soon(async {
