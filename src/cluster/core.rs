@@ -192,6 +192,7 @@ impl Core {
         match input {
             Input::Claim { kind, names } => {
                 self.kinds.insert(kind, names);
+                self.is_stale = true;
                 self.own.next_at = now;
             }
             Input::Unclaim { kind } => self.unclaim(now, &kind),

@@ -103,6 +103,24 @@ fn a_joining_member_gets_its_share_and_little_moves() {
 }
 
 #[test]
+fn what_is_claimed_when_all_has_settled_is_held_too() {
+    for members in 1..4 {
+        let mut world = World::new(13);
+        for _ in 0..members {
+            world.apply(&Event::Join);
+        }
+        world.pass(Duration::from_secs(10));
+        for who in 0..members {
+            let names = BTreeSet::from(["sweep".to_owned()]);
+            world.tell(who, Input::Claim { kind: "sweep".into(), names });
+        }
+        world.pass(Duration::from_secs(2));
+        let sweep = LeaseKey { kind: "sweep".into(), name: "sweep".into() };
+        assert!(world.held().contains_key(&sweep), "{members} members");
+    }
+}
+
+#[test]
 fn epochs_rise_with_every_holder() {
     let mut world = World::new(3);
     world.apply(&Event::Join);

@@ -37,6 +37,8 @@ const AT_ONCE: usize = 64;
 /// How often it is looked for the last answer, and how many times.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 const LOOKS_MAX: u32 = 3000;
+/// A NATS server's configuration that leaves out when to write through to the disk.
+const UNSYNCED: &str = "jetstream { store_dir: \"STORE\" }";
 /// About the size of a stored turn.
 const RECORD_BYTES: usize = 500;
 
@@ -54,6 +56,8 @@ enum Engine {
     Embedded,
     /// NATS, writing through to the disk before it acknowledges.
     Nats,
+    /// NATS as it comes: acknowledged before the disk has it, which a power cut can undo.
+    NatsUnsynced,
 }
 
 /// What a run gave.
@@ -72,6 +76,8 @@ async fn main() {
         Setting { name: "nats, 1 instance", engine: Engine::Nats, instances: 1 },
         Setting { name: "nats, 2 instances", engine: Engine::Nats, instances: 2 },
         Setting { name: "nats, 3 instances", engine: Engine::Nats, instances: 3 },
+        Setting { name: "nats unsynced, 1 instance", engine: Engine::NatsUnsynced, instances: 1 },
+        Setting { name: "nats unsynced, 3 instances", engine: Engine::NatsUnsynced, instances: 3 },
     ];
     let mut table = Table::new();
     table.set_header([
@@ -107,6 +113,9 @@ async fn run(setting: Setting, messages: u32) -> Figures {
     let nats = match setting.engine {
         Engine::Embedded => None,
         Engine::Nats => Some(NatsServer::start()),
+        Engine::NatsUnsynced => {
+            Some(NatsServer::start_plain(&nats_server::programs()[0], UNSYNCED))
+        }
     };
     let mut instances: Vec<Service> =
         (0..setting.instances).map(|number| instance(&emulator, nats.as_ref(), number)).collect();
