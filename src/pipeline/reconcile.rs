@@ -4,8 +4,9 @@
 //! away: all end in the same state, a conversation that is open and in which no identity of ours
 //! sits. The sweep compares the service's open conversations with the seats of each identity, page by
 //! page and gently, and hands what is missing to the doors. It also tells the directory of seats what
-//! Twilio knows, and where an identity has no socket it reads the conversations that it sits in, since
-//! a message whose webhook was lost would otherwise never be seen. Last it leaves what needs no bot any
+//! Twilio knows, and reads the conversations in which something has changed since the sweep before:
+//! a message whose webhook was lost, and that no socket told of, would otherwise be seen only with the
+//! next one of its conversation. Where an identity has no socket it reads all. Last it leaves what needs no bot any
 //! more, and what it left it does not find missing.
 
 use std::collections::HashSet;
@@ -33,6 +34,9 @@ use crate::twilio::sid::ConversationSid;
 const PAGE_PAUSE: Duration = Duration::from_millis(100);
 /// The pause between two conversations that are read: a thousand of them take ten seconds.
 const READ_PAUSE: Duration = Duration::from_millis(10);
+
+/// How far Twilio's clock may be behind ours for a change not to be overlooked.
+const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
 
 /// How long to wait after a sweep that ended early: it may have been the one after a start, which
 /// finds what nobody else will tell.
@@ -106,12 +110,18 @@ struct Open {
 impl Reconciler {
     /// Sweeps at once and then again after every interval, until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
+        let clock = self.doors.notes.clock;
+        let mut since = clock.wall().before(self.interval);
         loop {
+            let begun = clock.wall();
             let swept = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                swept = self.sweep() => swept,
+                swept = self.sweep(since) => swept,
             };
+            if swept.is_ok() {
+                since = begun;
+            }
             let pause = self.pause_after(swept);
             tokio::select! {
                 biased;
@@ -140,18 +150,19 @@ impl Reconciler {
         }
     }
 
-    /// Compares Twilio's open conversations with our seats once.
+    /// Compares Twilio's open conversations with our seats once, and reads those of ours that have
+    /// changed `since`.
     ///
     /// # Errors
     ///
     /// If a page could not be read or a join not be stored; what was found before stays found.
-    pub async fn sweep(&self) -> Result<Found, Error> {
+    pub async fn sweep(&self, since: Timestamp) -> Result<Found, Error> {
         // The seats are read last: a join under way meanwhile makes a seat, never a missing one.
         let open = match self.duty {
             Duty::Both | Duty::Find => self.open().await?,
             Duty::Leave => Vec::new(),
         };
-        let (seated, leavable) = self.seated().await?;
+        let (seated, leavable) = self.seated(since.before(CLOCKS_APART)).await?;
         let mut found = Found { open: open.len(), ..Found::default() };
         for Open { sid, created, updated, verdict } in
             open.into_iter().filter(|open| !seated.contains(&open.sid))
@@ -198,7 +209,10 @@ impl Reconciler {
 
     /// All conversations in which an identity of ours sits, by Twilio's word, and the seats that may
     /// be left.
-    async fn seated(&self) -> Result<(HashSet<ConversationSid>, Vec<Taken>), Error> {
+    async fn seated(
+        &self,
+        since: Timestamp,
+    ) -> Result<(HashSet<ConversationSid>, Vec<Taken>), Error> {
         let (mut seated, mut leavable) = (HashSet::new(), Vec::new());
         for line in self.seats.lines() {
             let mut pages = self.rest.participant_conversations(&line.identity);
@@ -208,7 +222,9 @@ impl Reconciler {
                     seated.insert(conversation.conversation_sid);
                     let seat = Taken::new(&line.identity, &conversation);
                     leavable.extend(Some(seat).filter(|seat| !self.leaver.keeps(seat)));
-                    let reads = self.duty != Duty::Leave && line.is_deaf();
+                    let has_changed =
+                        conversation.conversation_updated.is_none_or(|at| at >= since);
+                    let reads = self.duty != Duty::Leave && (has_changed || line.is_deaf());
                     if reads && is_open(conversation.conversation_state) {
                         self.catch_up.read(conversation.conversation_sid).await?;
                         tokio::time::sleep(READ_PAUSE).await;

@@ -1,5 +1,7 @@
 //! What breaks between Twilio and the service, and what comes of it: nothing.
 
+use std::time::Duration;
+
 use chimein::emulator::control::SocketOrder;
 use chimein::emulator::faults::{Action, Place};
 use chimein::twilio::sid::ConversationSid;
@@ -110,6 +112,26 @@ async fn without_a_socket_the_sweep_reads_what_no_webhook_told() {
     rig.sms(PHONE, "lost").await;
     rig.stop_service().await;
     rig.start_service().await;
+    rig.expect(conversation, &["hello", "lost"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_that_neither_webhook_nor_socket_told_of_is_found_by_the_next_sweep() {
+    // The shortest interval that may be set.
+    let rig = Rig::start(&[("CHIMEIN_RECONCILE_INTERVAL", "1m")]).await;
+    let is_first_over = |rig: &Rig| rig.rest_requests("GET", "/ParticipantConversations") > 0;
+    rig.eventually("the first sweep is over", is_first_over).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["hello"]).await;
+    let event_type = Some("onMessageAdded".to_owned());
+    rig.fault(Place::Webhook { event_type }, Action::Lose, 1);
+    // The document and the list: also the document would tell of it.
+    rig.eventually("the socket follows it", |rig| rig.subscribed() >= 2).await;
+    rig.fault(Place::SocketEvent { event_type: None }, Action::Lose, 1000);
+    rig.sms(PHONE, "lost").await;
+    rig.within(Duration::from_secs(90), "an answer", |rig| rig.replies(conversation).len() == 2)
+        .await;
     rig.expect(conversation, &["hello", "lost"]).await;
     rig.end().await;
 }

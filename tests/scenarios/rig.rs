@@ -185,6 +185,15 @@ impl Rig {
         self.control.records(0).iter().filter(|record| is_one(&record.what)).count()
     }
 
+    /// How many objects the largest subscription of a socket was for.
+    pub fn subscribed(&self) -> usize {
+        let objects = |what: &Happening| match what {
+            Happening::SocketSubscribed { objects, .. } => *objects,
+            _ => 0,
+        };
+        self.control.records(0).iter().map(|record| objects(&record.what)).max().unwrap_or(0)
+    }
+
     /// The files in which the realtime clients' places are kept.
     pub fn places(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path());
@@ -230,12 +239,17 @@ impl Rig {
 
     /// Waits until something holds.
     pub async fn eventually(&self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let waited = tokio::time::timeout(PATIENCE, async {
+        self.within(PATIENCE, what, holds).await;
+    }
+
+    /// Waits until something holds that takes longer.
+    pub async fn within(&self, patience: Duration, what: &str, holds: impl Fn(&Self) -> bool) {
+        let waited = tokio::time::timeout(patience, async {
             while !holds(self) {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
-        assert!(waited.await.is_ok(), "not within {} s: {what}", PATIENCE.as_secs());
+        assert!(waited.await.is_ok(), "not within {} s: {what}", patience.as_secs());
     }
 
     /// Stops both.
