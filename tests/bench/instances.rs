@@ -24,7 +24,7 @@ use futures::{StreamExt as _, stream};
 
 use crate::balancer::Balancer;
 use crate::child::measure::{bare_fsync, cpu_time};
-use crate::child::tally::Tally;
+use crate::child::tally::{Tally, all_answered};
 use crate::child::{NUMBER, Service};
 use crate::nats_server::NatsServer;
 
@@ -34,9 +34,9 @@ const PHONES: u32 = 1000;
 /// time.
 const MESSAGES: u32 = 10_000;
 const AT_ONCE: usize = 64;
-/// How often it is looked for the last answer, and how many times.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
-const LOOKS_MAX: u32 = 3000;
+/// How often it is looked for the last answer, and how long.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const ANSWER_MAX: Duration = Duration::from_secs(300);
 /// A NATS server's configuration that leaves out when to write through to the disk.
 const UNSYNCED: &str = "jetstream { store_dir: \"STORE\" }";
 /// About the size of a stored turn.
@@ -140,7 +140,7 @@ async fn run(setting: Setting, messages: u32) -> Figures {
     let nats_cpu = || nats.as_ref().map_or(Duration::ZERO, |nats| cpu_time(nats.pid()));
     let (clock, before, nats_before) = (Clock::start(), cpu(), nats_cpu());
     say(&control, PHONES..PHONES + messages).await;
-    let answered = all_answered(&control).await;
+    let answered = all_answered(&control, LOOK_EVERY, ANSWER_MAX).await;
     let figures = Figures {
         took: clock.now().since(Moment::ORIGIN),
         service: cpu().saturating_sub(before),
@@ -153,17 +153,6 @@ async fn run(setting: Setting, messages: u32) -> Figures {
     }
     emulator.shutdown().await;
     figures
-}
-
-/// Looks for the last answer; not often, because a look takes the emulator's time.
-async fn all_answered(control: &Control) -> bool {
-    for _ in 0..LOOKS_MAX {
-        if Tally::of(control).is_complete() {
-            return true;
-        }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
-    }
-    false
 }
 
 fn instance(emulator: &Emulator, nats: Option<&NatsServer>, number: usize) -> Service {

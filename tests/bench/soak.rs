@@ -22,7 +22,7 @@ use comfy_table::Table;
 
 use crate::child::autopsy;
 use crate::child::measure::{cpu_time, resident_mebibytes};
-use crate::child::tally::Tally;
+use crate::child::tally::{Tally, all_answered};
 use crate::child::{NUMBER, Service, weather};
 
 /// How long the load lasts unless the environment says otherwise.
@@ -36,10 +36,10 @@ const DROP_EVERY: [u32; 2] = [15, 5];
 const WARM_UP: usize = 20;
 /// How much more memory the last third may take than the second.
 const GROWTH_MAX: f64 = 1.05;
-/// How often it is looked whether all is answered, and how many times: for longer than the longest
-/// wait of a turn, ten minutes by default, which one of 120,000 meets.
+/// How often it is looked whether all is answered, and how long: longer than the longest wait of a
+/// turn, ten minutes by default, which one of 120,000 meets.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const LOOKS_MAX: u32 = 900;
+const ANSWER_MAX: Duration = Duration::from_secs(900);
 /// How long nothing may follow the last answer for the count to be final: longer than most retries.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -74,7 +74,7 @@ async fn main() {
         }
     }
     control.clear_faults();
-    let answered = answered(&control).await;
+    let answered = all_answered(&control, LOOK_EVERY, ANSWER_MAX).await;
     let drained = clock.now().since(Moment::ORIGIN).as_secs_f64() - f64::from(seconds);
     // A reply that arrived while its answer was lost is looked for at its next attempt.
     let settled = child::eventually(|| service.open_jobs() == 0).await;
@@ -91,17 +91,6 @@ async fn main() {
     }
     assert!(growth <= GROWTH_MAX, "memory grew by {growth:.3} in the last third");
     emulator.shutdown().await;
-}
-
-/// Waits until every message is answered. Each look stops Twilio for a moment, so they are rare.
-async fn answered(control: &Control) -> bool {
-    for _ in 0..LOOKS_MAX {
-        if Tally::of(control).is_complete() {
-            return true;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    false
 }
 
 /// One second's messages, evenly.

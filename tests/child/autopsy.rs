@@ -9,7 +9,7 @@ use chimein::emulator::state::model::Conversation;
 use chimein::twilio::sid::MessageSid;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
-use super::{BOTS, Service};
+use super::{BOTS, Service, tally};
 
 /// How many messages are looked at, and how many of the last log lines of each.
 const MESSAGES_MAX: usize = 20;
@@ -60,8 +60,7 @@ fn unanswered(control: &Control) -> Vec<(Conversation, MessageSid)> {
 }
 
 fn seats(conversation: &Conversation) -> String {
-    let ours = conversation.participants.values().filter_map(|who| who.identity.as_deref());
-    let ours: Vec<_> = ours.filter(|identity| BOTS.contains(identity)).collect();
+    let ours = tally::seats(conversation);
     if ours.is_empty() { "no seat".to_owned() } else { format!("seat of {}", ours.join(", ")) }
 }
 

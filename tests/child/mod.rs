@@ -205,10 +205,19 @@ pub async fn eventually(holds: impl FnMut() -> bool) -> bool {
 }
 
 /// Waits a given time until something holds; false if it does not.
-pub async fn within(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {
+pub async fn within(patience: Duration, holds: impl FnMut() -> bool) -> bool {
+    within_looking(patience, Duration::from_millis(10), holds).await
+}
+
+/// As [`within`], with this time between two looks.
+async fn within_looking(
+    patience: Duration,
+    every: Duration,
+    mut holds: impl FnMut() -> bool,
+) -> bool {
     let waited = tokio::time::timeout(patience, async {
         while !holds() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(every).await;
         }
     });
     waited.await.is_ok()

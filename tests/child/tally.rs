@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use chimein::emulator::Control;
+use chimein::emulator::state::model::Conversation;
 
-use super::BOTS;
+use super::{BOTS, within_looking};
 
 /// The count over all conversations.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -30,16 +32,25 @@ pub struct Tally {
     pub wrong: Vec<String>,
 }
 
+/// Waits a given time until every message is answered; false if not all are. Each look stops Twilio
+/// for a moment, so where there are many messages it is to be rare.
+pub async fn all_answered(control: &Control, every: Duration, patience: Duration) -> bool {
+    within_looking(patience, every, || Tally::of(control).is_complete()).await
+}
+
+/// The identities of the bot that sit in a conversation.
+pub fn seats(conversation: &Conversation) -> Vec<&str> {
+    let identities = conversation.participants.values().filter_map(|who| who.identity.as_deref());
+    identities.filter(|identity| BOTS.contains(identity)).collect()
+}
+
 impl Tally {
     /// Counts what Twilio holds. The echo agent says what it hears, and nobody says the same thing
     /// twice in a conversation; so a reply tells what it answers.
     pub fn of(control: &Control) -> Self {
         let mut tally = Self::default();
         for conversation in control.conversations() {
-            let identities =
-                conversation.participants.values().filter_map(|p| p.identity.as_deref());
-            let seats = identities.filter(|identity| BOTS.contains(identity)).count();
-            tally.two_seats += usize::from(seats > 1);
+            tally.two_seats += usize::from(seats(&conversation).len() > 1);
             let messages = conversation.messages.values();
             let said = messages.map(|message| {
                 let body = message.body.clone().unwrap_or_default();

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use chimein::emulator::control::Webhook;
-use chimein::emulator::state::model::Conversation;
 use chimein::emulator::{self, Control, Emulator};
 use chimein::twilio::sid::ConversationSid;
 use secrecy::ExposeSecret as _;
 
 use crate::balancer::Balancer;
-use crate::child::{BOTS, Service, within};
+use crate::child::{BOTS, Service, tally, within};
 use crate::nats_server::NatsServer;
 
 /// How many instances there are.
@@ -82,12 +81,8 @@ impl Rig {
 
     /// How many conversations a bot sits in.
     pub fn seats(&self) -> usize {
-        let has_bot = |conversation: &Conversation| {
-            conversation.participants.values().any(|participant| {
-                participant.identity.as_deref().is_some_and(|identity| BOTS.contains(&identity))
-            })
-        };
-        self.control.conversations().iter().filter(|conversation| has_bot(conversation)).count()
+        let conversations = self.control.conversations();
+        conversations.iter().filter(|conversation| !tally::seats(conversation).is_empty()).count()
     }
 
     /// Closes a conversation.
