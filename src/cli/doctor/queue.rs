@@ -32,6 +32,7 @@ mod shared {
     use async_nats::jetstream::{self, ErrorCode};
 
     use super::{Error, Finding, Settings};
+    use crate::queue::jetstream::jobs_stream;
     use crate::telemetry::chain::Chain;
     use crate::twilio::tls;
     use crate::{app, nats};
@@ -51,7 +52,7 @@ mod shared {
                 return Ok(Finding::fail(CHECK, Chain(&error).to_string(), remedy));
             }
         };
-        let stream = format!("{}-jobs", all.nats.prefix.as_str());
+        let stream = jobs_stream(all.nats.prefix.as_str());
         let mut context = jetstream::new(client);
         context.set_timeout(PATIENCE);
         Ok(match context.get_stream(&stream).await {

@@ -64,6 +64,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::holdings::{Change, Everything, Held, Holdings, partition_names};
+pub use self::names::jobs_stream;
 
 use self::dead::DeadIndex;
 use self::log::Log;

@@ -33,7 +33,7 @@ impl Names {
     }
 
     pub(super) fn jobs_stream(&self) -> String {
-        format!("{}-jobs", self.prefix)
+        jobs_stream(&self.prefix)
     }
 
     /// Every subject of the stream of jobs.
@@ -87,6 +87,12 @@ impl Names {
         let queue = QueueName::ALL.into_iter().find(|name| name.as_str() == queue)?;
         Some((queue, id.parse().ok()?))
     }
+}
+
+/// The stream of jobs, also for those who only look whether it is there.
+#[must_use]
+pub fn jobs_stream(prefix: &str) -> String {
+    format!("{prefix}-jobs")
 }
 
 /// The bucket's key of a mark. Names may hold what keys may not.
