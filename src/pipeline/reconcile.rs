@@ -20,6 +20,7 @@ use crate::pipeline::catch_up::{self, CatchUp};
 use crate::pipeline::doors::Doors;
 use crate::pipeline::heard::attributes;
 use crate::pipeline::leave::{Leaver, Taken};
+use crate::pipeline::policy::SKEW_MAX;
 use crate::pipeline::policy::leaving::Absence;
 use crate::pipeline::policy::which::{Facts, Verdict};
 use crate::pipeline::seats::Seats;
@@ -34,9 +35,6 @@ use crate::twilio::sid::ConversationSid;
 const PAGE_PAUSE: Duration = Duration::from_millis(100);
 /// The pause between two conversations that are read: a thousand of them take ten seconds.
 const READ_PAUSE: Duration = Duration::from_millis(10);
-
-/// How far Twilio's clock may be behind ours for a change not to be overlooked.
-const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
 
 /// How long to wait after a sweep that ended early: it may have been the one after a start, which
 /// finds what nobody else will tell.
@@ -162,7 +160,7 @@ impl Reconciler {
             Duty::Both | Duty::Find => self.open().await?,
             Duty::Leave => Vec::new(),
         };
-        let (seated, leavable) = self.seated(since.before(CLOCKS_APART)).await?;
+        let (seated, leavable) = self.seated(since.before(SKEW_MAX)).await?;
         let mut found = Found { open: open.len(), ..Found::default() };
         for Open { sid, created, updated, verdict } in
             open.into_iter().filter(|open| !seated.contains(&open.sid))

@@ -7,10 +7,8 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::pipeline::policy::SKEW_MAX;
 use crate::twilio::events::ConversationState;
-
-/// How far Twilio's clock and ours may be apart. Assumed: both are kept by NTP, so this is ample.
-const SKEW_MAX: Duration = Duration::from_secs(300);
 
 /// What the operator wishes; the default is to leave nothing.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -1,5 +1,8 @@
-//! The pipeline's decisions, all pure: which conversations to be in and to leave, what a failure means, when to try again, who wrote a message,
-//! how fast and in which pieces to send, how far back to look for it, when a conversation is a loop.
+//! The pipeline's decisions, all pure: which conversations to be in and to leave, what a failure means,
+//! when to try again, who wrote a message, how fast and in which pieces to send, how far back to look
+//! for it, when a conversation is a loop.
+
+use std::time::Duration;
 
 pub mod authors;
 pub mod breaker;
@@ -14,3 +17,6 @@ pub mod search;
 pub mod split;
 pub mod strategy;
 pub mod which;
+
+/// How far Twilio's clock and ours may be apart. Assumed: both are kept by NTP, so this is ample.
+pub const SKEW_MAX: Duration = Duration::from_secs(300);

@@ -4,18 +4,14 @@
 //! messages are older than the reply, since it cannot stand before them, and at a bound: past it
 //! nobody knows, and what nobody knows is not sent again.
 
-use std::time::Duration;
-
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
+use crate::pipeline::policy::SKEW_MAX;
 use crate::twilio::sid::MessageSid;
 
 /// The most messages that one search looks at: ten pages of the API.
 pub const MESSAGES_MAX: usize = 1000;
-
-/// How far Twilio's clock and ours may be apart. Assumed: both are kept by NTP, so this is ample.
-const SKEW_MAX: Duration = Duration::from_secs(300);
 
 /// What the search needs to know of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,6 +75,8 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const ACCEPTED: Timestamp = Timestamp::from_millis(1_795_000_000_000);

@@ -2,7 +2,8 @@
 //!
 //! One pooled HTTP client; every operation is one request (a listing one for each page). A write is
 //! never repeated in here, because only the caller knows whether that is safe; a read is, a few times
-//! within a second, after a hiccup ([`Error::is_hiccup`]). Nothing is redirected. An [`Error`] therefore keeps apart what happened: refused, never sent, or sent with the answer lost.
+//! within a second, after a hiccup ([`Error::is_hiccup`]). Nothing is redirected. An [`Error`] therefore
+//! keeps apart what happened: refused, never sent, or sent with the answer lost.
 //! REST writes never ask Twilio for webhooks (`X-Twilio-Webhook-Enabled` is not sent), which is what
 //! keeps the bot from hearing itself.
 //!
