@@ -32,6 +32,8 @@ const RATE: u32 = 200;
 const PHONES: u32 = 2000;
 /// How often all sockets are dropped, in seconds; the second in a storm.
 const DROP_EVERY: [u32; 2] = [15, 5];
+/// How often a connection breaks under a reply, in seconds.
+const GUST_EVERY: u32 = 5;
 /// How many seconds the bounded memories (journal, page cache) take to fill; not measured.
 const WARM_UP: usize = 20;
 /// How much more memory the last third may take than the second.
@@ -69,6 +71,9 @@ async fn main() {
     for second in 0..seconds {
         load(&control, clock, second).await;
         samples.push((resident_mebibytes(pid), cpu_time(pid)));
+        if !is_storm && second % GUST_EVERY == GUST_EVERY - 1 {
+            weather::gust(&control, second / GUST_EVERY);
+        }
         if second % drop_every == drop_every - 1 {
             let _dropped = control.sockets(None, &SocketOrder::Drop);
         }

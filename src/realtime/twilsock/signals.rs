@@ -36,7 +36,9 @@ pub struct Options {
     /// Silence after which the connection counts as dead.
     /// Source: Twilsock protocol notes 2.6: the Kotlin client takes 45 s.
     pub silence_max: Duration,
-    /// Time connected after which the backoff starts over.
+    /// Time connected after which the backoff starts over: long enough that a server which takes
+    /// a connection and drops it is met with growing delays, short enough that one whose proxy cuts
+    /// it every quarter minute is back after a second each time.
     pub healthy_after: Duration,
     /// First delay before a new connection.
     pub backoff_base: Duration,
@@ -55,7 +57,7 @@ impl Default for Options {
             handshake_timeout: Duration::from_secs(30),
             probe_after: Duration::from_secs(20),
             silence_max: Duration::from_secs(45),
-            healthy_after: Duration::from_secs(30),
+            healthy_after: Duration::from_secs(5),
             backoff_base: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(60),
             renew_before: Duration::from_secs(300),

@@ -176,7 +176,7 @@ fn only_a_connection_that_lasted_resets_the_backoff() {
         rig.sleep();
         rig.up();
     }
-    rig.now = rig.now + Duration::from_secs(31);
+    rig.now = rig.now + Options::default().healthy_after;
     let conn = rig.conn;
     rig.handle(Input::Heard(conn));
     rig.give(In::Lost);
