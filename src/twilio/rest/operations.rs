@@ -21,6 +21,10 @@ const PAGE_MAX: usize = 100;
 /// The largest page of an identity's conversations. Source: the same.
 const PARTICIPANT_CONVERSATIONS_PAGE_MAX: usize = 50;
 
+/// How many messages are asked for first, where mostly the newest few are wanted. A whole page of a
+/// long conversation is some 150 KiB.
+const GLANCE: usize = 20;
+
 impl Client {
     /// Adds a chat participant.
     ///
@@ -183,6 +187,8 @@ impl Client {
     }
 
     /// Lists a conversation's messages, newest first, page by page.
+    ///
+    /// The first page is a short one, and the second begins anew.
     #[must_use]
     pub fn newest_messages(&self, conversation: ConversationSid) -> Pages<Message> {
         self.messages(conversation, PAGE_MAX)
@@ -275,12 +281,16 @@ impl Client {
     }
 
     fn messages(&self, conversation: ConversationSid, page_size: usize) -> Pages<Message> {
-        let mut url = self.url(&["Conversations", &conversation.to_string(), "Messages"]);
-        let _ = url
-            .query_pairs_mut()
-            .append_pair("Order", "desc")
-            .append_pair("PageSize", &page_size.to_string());
-        Pages::new(self.clone(), Op::ListMessages, url)
+        let page = |size: usize| {
+            let mut url = self.url(&["Conversations", &conversation.to_string(), "Messages"]);
+            let _ = url
+                .query_pairs_mut()
+                .append_pair("Order", "desc")
+                .append_pair("PageSize", &size.to_string());
+            url
+        };
+        let pages = Pages::new(self.clone(), Op::ListMessages, page(page_size));
+        if page_size > GLANCE { pages.after_a_glance(page(GLANCE)) } else { pages }
     }
 
     /// Puts a path below the service, each part percent-encoded.

@@ -1,10 +1,11 @@
 //! Listings: page after page, on the configured base only, and never the same page twice.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use super::{Cause, Client, Error, Op};
@@ -17,14 +18,38 @@ const PAGES_MAX: usize = 10_000;
 pub struct Pages<T> {
     client: Client,
     op: Op,
+    glance: Option<Url>,
     next: Option<Url>,
     seen: HashSet<Url>,
     items: PhantomData<fn() -> T>,
 }
 
+/// A page as it comes, its items unread.
+type Page = HashMap<String, Box<RawValue>>;
+
+/// What a page says of itself.
+#[derive(Deserialize)]
+struct Meta {
+    key: String,
+    next_page_url: Option<String>,
+}
+
 impl<T: DeserializeOwned> Pages<T> {
     pub(super) fn new(client: Client, op: Op, first: Url) -> Self {
-        Self { client, op, next: Some(first), seen: HashSet::new(), items: PhantomData }
+        Self {
+            client,
+            op,
+            glance: None,
+            next: Some(first),
+            seen: HashSet::new(),
+            items: PhantomData,
+        }
+    }
+
+    /// Asks for a short page of the same listing first: whoever finds there what it wants is spared a
+    /// whole one. The page after it begins anew, with the same items once more.
+    pub(super) fn after_a_glance(self, glance: Url) -> Self {
+        Self { glance: Some(glance), ..self }
     }
 
     /// Gives the next page, or `None` after the last one.
@@ -35,13 +60,29 @@ impl<T: DeserializeOwned> Pages<T> {
     ///
     /// As any request; [`Cause::Page`] where the listing leads nowhere or in a circle.
     pub async fn next(&mut self) -> Result<Option<Vec<T>>, Error> {
-        let Some(url) = self.next.clone() else { return Ok(None) };
-        let op = self.op;
-        if self.seen.len() >= PAGES_MAX || self.seen.contains(&url) {
-            return Err(Error::NotSent { op, source: Cause::Page });
+        if let Some(url) = self.glance.clone() {
+            let (items, following) = self.read(url).await?;
+            self.glance = None;
+            if following.is_none() {
+                self.next = None;
+            }
+            return Ok(Some(items));
         }
-        let page: Value = self.client.get(op, url.clone()).await?;
-        let (items, following) = take(page).map_err(|source| Error::Unknown { op, source })?;
+        let Some(url) = self.next.clone() else { return Ok(None) };
+        if self.seen.len() >= PAGES_MAX || self.seen.contains(&url) {
+            return Err(Error::NotSent { op: self.op, source: Cause::Page });
+        }
+        let (items, following) = self.read(url.clone()).await?;
+        let _ = self.seen.insert(url);
+        self.next = following;
+        Ok(Some(items))
+    }
+
+    /// Gives a page's items and where the next page is.
+    async fn read(&self, url: Url) -> Result<(Vec<T>, Option<Url>), Error> {
+        let op = self.op;
+        let page = self.client.get(op, url).await?;
+        let (items, following) = take(&page).map_err(|source| Error::Unknown { op, source })?;
         let following = match following {
             Some(text) => {
                 let next = on_base(&self.client.inner.base, &text);
@@ -49,9 +90,7 @@ impl<T: DeserializeOwned> Pages<T> {
             }
             None => None,
         };
-        let _ = self.seen.insert(url);
-        self.next = following;
-        Ok(Some(items))
+        Ok((items, following))
     }
 
     /// Collects all pages, up to `max` items.
@@ -71,14 +110,15 @@ impl<T: DeserializeOwned> Pages<T> {
     }
 }
 
-/// Takes the items, under the key that `meta` names, and the next page's URL out of a page.
-fn take<T: DeserializeOwned>(mut page: Value) -> Result<(Vec<T>, Option<String>), Cause> {
+/// Reads the items, under the key that `meta` names, and the next page's URL out of a page.
+fn take<T: DeserializeOwned>(page: &Page) -> Result<(Vec<T>, Option<String>), Cause> {
     let unreadable = || Cause::Unreadable { line: 0, column: 0 };
-    let meta = page.get("meta").ok_or_else(unreadable)?;
-    let key = meta.get("key").and_then(Value::as_str).ok_or_else(unreadable)?.to_owned();
-    let next = meta.get("next_page_url").and_then(Value::as_str).map(str::to_owned);
-    let items = page.get_mut(&key).map(Value::take).ok_or_else(unreadable)?;
-    Ok((serde_json::from_value(items).map_err(|_| unreadable())?, next))
+    let meta: Meta = read(page, "meta").ok_or_else(unreadable)?;
+    Ok((read(page, &meta.key).ok_or_else(unreadable)?, meta.next_page_url))
+}
+
+fn read<T: DeserializeOwned>(page: &Page, key: &str) -> Option<T> {
+    page.get(key).and_then(|part| serde_json::from_str(part.get()).ok())
 }
 
 /// Puts a next page's path and query on the configured base, whatever host it names.

@@ -268,7 +268,7 @@ async fn the_newest_messages_come_newest_first() {
     assert_eq!(index(client.newest_message(conversation()).await.unwrap()), Some(9));
     assert_eq!(index(client.newest_message(conversation()).await.unwrap()), None);
     let asked = server.asked();
-    assert!(asked[0].line.ends_with("/Messages?Order=desc&PageSize=100"));
+    assert!(asked[0].line.ends_with("/Messages?Order=desc&PageSize=20"));
     assert!(asked[1].line.ends_with("/Messages?Order=desc&PageSize=1"));
 }
 
@@ -276,10 +276,10 @@ async fn the_newest_messages_come_newest_first() {
 async fn catching_up_walks_back_to_the_index_and_gives_the_oldest_first() {
     let next = "https://conversations.twilio.com/v1/Conversations/CH/Messages?Page=1";
     for (after, max, indexes, complete, requests) in [
-        (Some(3), 100, vec![4, 6, 7, 8, 9], true, 2),
-        (Some(6), 100, vec![7, 8, 9], true, 1),
-        (Some(9), 100, vec![], true, 1),
-        (None, 100, vec![1, 3, 4, 6, 7, 8, 9], true, 2),
+        (Some(3), 20, vec![4, 6, 7, 8, 9], true, 2),
+        (Some(6), 20, vec![7, 8, 9], true, 1),
+        (Some(9), 20, vec![], true, 1),
+        (None, 20, vec![1, 3, 4, 6, 7, 8, 9], true, 2),
         (None, 4, vec![6, 7, 8, 9], false, 2),
         (Some(3), 2, vec![8, 9], false, 1),
     ] {
@@ -294,6 +294,27 @@ async fn catching_up_walks_back_to_the_index_and_gives_the_oldest_first() {
         assert_eq!((got, found.complete), (indexes, complete), "{after:?} {max}");
         assert_eq!(server.asked().len(), requests, "{after:?} {max}");
     }
+}
+
+#[tokio::test]
+async fn whoever_needs_more_than_the_newest_messages_reads_whole_pages_from_the_newest_on() {
+    let next = "https://conversations.twilio.com/v1/Conversations/CH/Messages?Page=1";
+    let server = Server::start(vec![
+        json_answer(200, message_page(&[9, 8], Some(next))),
+        // One came in between.
+        json_answer(200, message_page(&[10, 9, 8, 7, 6], Some(next))),
+        json_answer(200, message_page(&[5, 4], None)),
+    ])
+    .await;
+    let found = server.client().messages_after(conversation(), Some(4), 100).await.unwrap();
+    let got: Vec<_> = found.messages.iter().map(|message| message.index).collect();
+    assert_eq!((got, found.complete), (vec![5, 6, 7, 8, 9, 10], true));
+    let sizes: Vec<_> = server
+        .asked()
+        .into_iter()
+        .map(|asked| asked.line.split_once('?').unwrap().1.to_owned())
+        .collect();
+    assert_eq!(sizes, ["Order=desc&PageSize=20", "Order=desc&PageSize=100", "Page=1"]);
 }
 
 #[tokio::test]
