@@ -23,8 +23,9 @@ pub struct Admission {
     pub stale_after: Duration,
     /// Turns a minute in one conversation; one more is a loop.
     pub turns_per_minute: u32,
-    /// What each conversation did in the last two minutes.
-    guards: DashMap<Thread, Watched>,
+    /// What each conversation did in the last two minutes. In memory only: after a restart a loop is
+    /// found anew.
+    guards: DashMap<Thread, Guard>,
 }
 
 /// What becomes of a message.
@@ -36,12 +37,6 @@ pub enum Admitted {
     Skip(&'static str),
     /// The conversation has just become a loop: somebody should look at it.
     Loop,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Watched {
-    guard: Guard,
-    is_cut: bool,
 }
 
 impl Admission {
@@ -86,19 +81,12 @@ impl Admission {
     /// Decides about a turn that is taken for the first time, and counts it.
     pub fn guard(&self, thread: Thread, now: Moment) -> Admitted {
         if self.guards.len() >= GUARDS_MAX {
-            self.guards.retain(|_, watched| !watched.guard.is_idle(now));
+            self.guards.retain(|_, guard| !guard.is_idle(now));
         }
-        let mut watched = self.guards.entry(thread).or_default();
-        let was_cut = watched.is_cut;
-        match watched.guard.admit(self.turns_per_minute, now) {
-            Verdict::Pass => {
-                watched.is_cut = false;
-                Admitted::Turn
-            }
-            Verdict::Stop => {
-                watched.is_cut = true;
-                if was_cut { Admitted::Skip("loop") } else { Admitted::Loop }
-            }
+        match self.guards.entry(thread).or_default().admit(self.turns_per_minute, now) {
+            Verdict::Pass => Admitted::Turn,
+            Verdict::Cut => Admitted::Loop,
+            Verdict::Stop => Admitted::Skip("loop"),
         }
     }
 }
@@ -155,6 +143,23 @@ mod tests {
         let other = Thread::Conversation(ConversationSid::from_bytes([2; 16]));
         let elsewhere = admission.guard(other, Moment::ORIGIN);
         assert_eq!(elsewhere, Admitted::Turn, "other conversations are not held up");
+    }
+
+    #[test]
+    fn a_loop_that_goes_on_is_one_dead_letter_and_no_turn_more() {
+        let admission = Admission::new(Duration::from_secs(3600), 20);
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        let (mut turns, mut loops) = (0, 0);
+        for second in 0..3600 {
+            match admission.guard(thread, Moment::ORIGIN + Duration::from_secs(second)) {
+                Admitted::Turn => turns += 1,
+                Admitted::Loop => loops += 1,
+                Admitted::Skip(reason) => assert_eq!(reason, "loop"),
+            }
+        }
+        assert_eq!((turns, loops), (20, 1), "an hour at one a second");
+        let later = Moment::ORIGIN + Duration::from_secs(3600 + 120);
+        assert_eq!(admission.guard(thread, later), Admitted::Turn, "silence lifts the cut");
     }
 
     #[test]
