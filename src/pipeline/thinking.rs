@@ -2,6 +2,7 @@
 //! strategy `drop`.
 //!
 //! A memory of this process, bounded, never on disk: a message whose time was forgotten gets a turn.
+//! A turn that fails and is tried again goes on until it ends.
 //! Times come from the caller.
 
 use std::time::Duration;
@@ -33,7 +34,7 @@ impl Thinking {
     /// Notes that a turn is with the agent; one that is tried again began with its first try.
     pub fn begin(&self, thread: Thread, turn: MessageSid, now: Timestamp) {
         if self.0.len() >= THREADS_MAX {
-            self.0.retain(|_, span| span.until.is_none_or(|until| now.since(until) < KEPT));
+            self.make_room(now);
         }
         let before = self.0.get(&thread).map(|span| *span);
         let begun = before.filter(|span| span.turn == turn && span.until.is_none());
@@ -41,20 +42,33 @@ impl Thinking {
         self.0.insert(thread, Span { turn, since, until: None });
     }
 
-    /// Notes that a turn is over.
-    pub fn end(&self, thread: Thread, now: Timestamp) {
-        if let Some(mut span) = self.0.get_mut(&thread) {
-            span.until = Some(now);
+    /// Forgets what ended long ago; everything where that leaves too much, so that it is not done for
+    /// each turn anew.
+    fn make_room(&self, now: Timestamp) {
+        self.0.retain(|_, span| span.until.is_none_or(|until| now.since(until) < KEPT));
+        if self.0.len() > THREADS_MAX / 2 {
+            self.0.clear();
         }
     }
 
-    /// Whether the agent was busy with another message when this one was stored.
+    /// Notes that a turn is over; one that was over before, or another one, is left as it is.
+    pub fn end(&self, thread: Thread, turn: MessageSid, now: Timestamp) {
+        if let Some(mut span) = self.0.get_mut(&thread).filter(|span| span.turn == turn) {
+            span.until.get_or_insert(now);
+        }
+    }
+
+    /// Whether the agent was busy with another message when this one, which is delivered now, was
+    /// stored.
+    ///
+    /// One message of a thread is delivered at a time, so the turn of another one is over by now. If
+    /// nobody here saw its end (another instance had it), its time is not known, and is forgotten.
     #[must_use]
     pub fn covers(&self, thread: Thread, message: MessageSid, stored: Timestamp) -> bool {
+        let _ = self.0.remove_if(&thread, |_, span| span.turn != message && span.until.is_none());
         self.0.get(&thread).is_some_and(|span| {
-            span.turn != message
-                && stored >= span.since
-                && span.until.is_none_or(|until| stored <= until)
+            let was_busy = span.until.is_some_and(|until| span.since <= stored && stored <= until);
+            span.turn != message && was_busy
         })
     }
 }
@@ -69,31 +83,71 @@ mod tests {
         let thinking = Thinking::default();
         assert!(!thinking.covers(thread(1), sid(2), at(5)));
         thinking.begin(thread(1), sid(1), at(10));
-        assert!(!thinking.covers(thread(1), sid(2), at(9)), "it waited before");
-        assert!(thinking.covers(thread(1), sid(2), at(10)));
-        assert!(!thinking.covers(thread(1), sid(1), at(10)), "its own message");
-        assert!(!thinking.covers(thread(2), sid(2), at(10)));
         thinking.begin(thread(1), sid(1), at(20));
-        assert!(thinking.covers(thread(1), sid(2), at(15)), "between two tries");
-        thinking.end(thread(1), at(30));
-        assert!(thinking.covers(thread(1), sid(2), at(30)));
-        assert!(!thinking.covers(thread(1), sid(2), at(31)));
+        assert!(!thinking.covers(thread(1), sid(1), at(10)), "its own message");
+        thinking.end(thread(1), sid(1), at(30));
+        for (seconds, is_covered) in [(9, false), (10, true), (15, true), (30, true), (31, false)] {
+            assert_eq!(thinking.covers(thread(1), sid(2), at(seconds)), is_covered, "{seconds}");
+        }
+        assert!(!thinking.covers(thread(1), sid(1), at(10)), "its own message");
+        assert!(!thinking.covers(thread(2), sid(2), at(10)), "another conversation");
         thinking.begin(thread(1), sid(3), at(40));
+        thinking.end(thread(1), sid(3), at(50));
         assert!(!thinking.covers(thread(1), sid(2), at(35)));
     }
 
     #[test]
-    fn what_ended_is_forgotten_when_there_is_much() {
+    fn a_turn_whose_end_nobody_saw_mutes_no_message() {
         let thinking = Thinking::default();
-        for n in 0..u32::try_from(THREADS_MAX).unwrap() {
-            let mut sid_bytes = [0; 16];
-            sid_bytes[..4].copy_from_slice(&n.to_be_bytes());
-            let thread = Thread::Conversation(ConversationSid::from_bytes(sid_bytes));
-            thinking.begin(thread, sid(1), at(1));
-            thinking.end(thread, at(2));
+        thinking.begin(thread(1), sid(1), at(10));
+        assert!(!thinking.covers(thread(1), sid(1), at(5)), "its next try forgets nothing");
+        assert_eq!(thinking.0.len(), 1);
+        for seconds in [11, 9_999] {
+            assert!(!thinking.covers(thread(1), sid(2), at(seconds)), "{seconds}");
+        }
+    }
+
+    #[test]
+    fn only_its_own_first_end_ends_a_turn() {
+        let thinking = Thinking::default();
+        thinking.begin(thread(1), sid(1), at(10));
+        thinking.end(thread(1), sid(2), at(15));
+        thinking.end(thread(1), sid(1), at(20));
+        thinking.end(thread(1), sid(1), at(90));
+        assert!(thinking.covers(thread(1), sid(2), at(20)), "the end of another is not its own");
+        assert!(!thinking.covers(thread(1), sid(2), at(21)), "a second end is none");
+    }
+
+    #[test]
+    fn what_ended_is_forgotten_when_there_is_much() {
+        let thinking = full();
+        for n in 0..THREADS_MAX {
+            thinking.end(numbered(n), sid(1), at(2));
         }
         thinking.begin(thread(200), sid(1), at(120));
         assert_eq!(thinking.0.len(), 1);
+    }
+
+    #[test]
+    fn turns_that_never_end_are_bounded_too() {
+        let thinking = full();
+        assert_eq!(thinking.0.len(), THREADS_MAX);
+        thinking.begin(thread(200), sid(1), at(3));
+        assert_eq!(thinking.0.len(), 1);
+    }
+
+    fn full() -> Thinking {
+        let thinking = Thinking::default();
+        for n in 0..THREADS_MAX {
+            thinking.begin(numbered(n), sid(1), at(1));
+        }
+        thinking
+    }
+
+    fn numbered(n: usize) -> Thread {
+        let mut sid_bytes = [0; 16];
+        sid_bytes[..8].copy_from_slice(&u64::try_from(n).unwrap().to_be_bytes());
+        Thread::Conversation(ConversationSid::from_bytes(sid_bytes))
     }
 
     fn thread(n: u8) -> Thread {

@@ -186,6 +186,7 @@ impl Turns {
         message: &TurnMessage,
         reason: &'static str,
     ) {
+        self.thinking.end(thread, message.sid, self.notes.clock.wall());
         self.note_skipped(thread, message, reason);
         settle::report(Self::QUEUE, delivery.ack().await);
     }
@@ -216,6 +217,7 @@ impl Turns {
             self.leave_out(thread, &mut set);
             let messages = set.messages();
             let Some(id) = messages.last().map(|message| message.sid) else {
+                self.thinking.end(thread, own_message(&delivery), self.notes.clock.wall());
                 return settle::report(Self::QUEUE, delivery.ack().await);
             };
             let (identity, attempt) = (self.identity_in(thread), delivery.attempt());
@@ -235,7 +237,7 @@ impl Turns {
                 Thought::Failure(error) => return self.fail(delivery, &turn, &error).await,
                 Thought::Stopped => return,
                 Thought::Lost(lost) => {
-                    self.thinking.end(thread, self.notes.clock.wall());
+                    self.thinking.end(thread, id, self.notes.clock.wall());
                     return settle::lost(Self::QUEUE, &lost);
                 }
                 Thought::Superseded => {
@@ -335,7 +337,7 @@ impl Turns {
 
     async fn finish(&self, delivery: Delivery, turn: &Turn, answer: Answer, start: Moment) {
         self.notes.metrics.agent(self.notes.clock.now().since(start));
-        self.thinking.end(turn.thread, self.notes.clock.wall());
+        self.thinking.end(turn.thread, turn.id, self.notes.clock.wall());
         let replies = match answer {
             Answer::Replies(replies) => replies,
             Answer::Later => {
@@ -392,7 +394,7 @@ impl Turns {
     }
 
     async fn bury(&self, delivery: Delivery, thread: Thread, reason: &'static str, cause: Cause) {
-        self.thinking.end(thread, self.notes.clock.wall());
+        self.thinking.end(thread, own_message(&delivery), self.notes.clock.wall());
         let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason, code: None };
         self.notes.stage(thread, Some(own_message(&delivery)), stage);
         self.notes.metrics.turn(TurnOutcome::Dead);

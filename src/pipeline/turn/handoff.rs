@@ -83,7 +83,9 @@ impl Turns {
         thread: Thread,
         messages: &[TurnMessage],
     ) {
-        self.thinking.end(thread, self.notes.clock.wall());
+        if let Some(last) = messages.last() {
+            self.thinking.end(thread, last.sid, self.notes.clock.wall());
+        }
         match (self.paused, thread.conversation()) {
             (Paused::Hold, Some(conversation)) => {
                 self.hold(delivery, conversation, messages).await;
