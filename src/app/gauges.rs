@@ -1,11 +1,12 @@
-//! Brings the gauges of the queues and the seats up to date, when somebody looks.
+//! Brings the gauges of the queues, the seats and the sockets up to date, when somebody looks.
 
 use crate::admin::Cluster;
-use crate::pipeline::seats::Seats;
+use crate::pipeline::seats::{Ear, Seats};
 use crate::queue::{QueueName, Stats, Store};
+use crate::realtime::State;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::metrics::labels::{JobState, Known, Queue};
+use crate::telemetry::metrics::labels::{JobState, Known, Queue, SocketState};
 
 /// Shows how many instances there are and what this one holds.
 pub fn among(metrics: &Metrics, cluster: &Cluster) {
@@ -20,6 +21,7 @@ pub async fn read(metrics: &Metrics, seats: &Seats, store: &Store) {
     for (identity, count) in seats.counts() {
         metrics.seats(identity, count);
     }
+    sockets(metrics, seats);
     for name in QueueName::ALL {
         match store.queue(name).stats().await {
             Ok(stats) => show(metrics, label(name), &stats),
@@ -29,6 +31,28 @@ pub async fn read(metrics: &Metrics, seats: &Seats, store: &Store) {
                 "queue's numbers could not be read"
             ),
         }
+    }
+}
+
+/// Shows where each identity's socket stands now.
+fn sockets(metrics: &Metrics, seats: &Seats) {
+    for line in seats.lines() {
+        let state = match line.ear() {
+            Ear::Off => SocketState::Off,
+            Ear::Elsewhere => SocketState::Elsewhere,
+            Ear::Here(client) => state_of(*client.state().borrow()),
+        };
+        metrics.socket(&line.identity, state);
+    }
+}
+
+const fn state_of(state: State) -> SocketState {
+    match state {
+        State::Connecting => SocketState::Connecting,
+        State::Waiting => SocketState::Disconnected,
+        State::Connected | State::Live => SocketState::Connected,
+        State::Stopped => SocketState::Failed,
+        State::ShutDown => SocketState::Off,
     }
 }
 
@@ -50,5 +74,43 @@ const fn label(name: QueueName) -> Queue {
         QueueName::Inbox => Queue::Inbox,
         QueueName::Outbox => Queue::Outbox,
         QueueName::Reports => Queue::Reports,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::seats::Line;
+
+    #[test]
+    fn every_identity_of_the_pool_has_a_socket_state_of_its_own() {
+        let metrics = Metrics::new();
+        let seats = Seats::new(vec![
+            Line::new("bot".into(), Ear::Off),
+            Line::new("bot-2".into(), Ear::Elsewhere),
+        ]);
+        sockets(&metrics, &seats);
+        let page = metrics.page();
+        for (identity, state) in [("bot", "off"), ("bot-2", "elsewhere")] {
+            let line =
+                format!("chimein_socket_state{{identity=\"{identity}\",state=\"{state}\"}} 1\n");
+            assert!(page.contains(&line), "{line}{page}");
+        }
+        let samples = page.lines().filter(|line| line.starts_with("chimein_socket_state{"));
+        assert_eq!(samples.count(), 2 * SocketState::ALL.len(), "{page}");
+    }
+
+    #[test]
+    fn every_state_of_a_client_has_its_word() {
+        for (state, word) in [
+            (State::Connecting, "connecting"),
+            (State::Waiting, "disconnected"),
+            (State::Connected, "connected"),
+            (State::Live, "connected"),
+            (State::Stopped, "failed"),
+            (State::ShutDown, "off"),
+        ] {
+            assert_eq!(state_of(state).as_str(), word, "{state:?}");
+        }
     }
 }

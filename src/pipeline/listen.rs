@@ -22,7 +22,6 @@ use crate::queue::Marks;
 use crate::realtime::{self, Client, Event};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::{Door, Stage};
-use crate::telemetry::metrics::labels::SocketState;
 use crate::telemetry::trace::Way;
 use crate::twilio::sid::ConversationSid;
 
@@ -106,16 +105,13 @@ impl Listener {
                 tracing::info!(conversation_sid = %conversation, "bot has left the conversation");
             }
             Event::Connected { .. } => {
-                notes.metrics.socket(SocketState::Connected);
                 tracing::info!(identity = %self.identity, "socket is connected");
             }
             Event::Fatal { reason } => {
-                notes.metrics.socket(SocketState::Failed);
                 tracing::error!(identity = %self.identity, reason = ?reason,
                     "twilio refuses the socket; check the API key, its secret and the identity");
             }
             Event::Disconnected { .. } => {
-                notes.metrics.socket(SocketState::Connecting);
                 notes.metrics.socket_lost();
                 tracing::warn!(identity = %self.identity, "socket is lost; the client reconnects");
             }

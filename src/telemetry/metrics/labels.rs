@@ -119,8 +119,10 @@ words! {
     }
     /// The states of the Conversations socket.
     SocketState {
-        /// Switched off by configuration.
+        /// Switched off by configuration, or shut down.
         Off = "off",
+        /// The identity is another instance's to listen for.
+        Elsewhere = "elsewhere",
         /// Being set up.
         Connecting = "connecting",
         /// Up and started.

@@ -134,11 +134,11 @@ impl Metrics {
         let _ = self.inner.rest_requests.get_or_create(&RestLabels { op, outcome }).inc();
     }
 
-    /// Notes the state that the socket is in.
-    pub fn socket(&self, state: SocketState) {
+    /// Notes the state that an identity's socket is in.
+    pub fn socket(&self, identity: &str, state: SocketState) {
         for &other in SocketState::ALL {
-            let is = i64::from(other == state);
-            let _ = self.inner.socket_state.get_or_create(&SocketLabels { state: other }).set(is);
+            let labels = SocketLabels { identity: identity.to_owned(), state: other };
+            let _ = self.inner.socket_state.get_or_create(&labels).set(i64::from(other == state));
         }
     }
 
@@ -230,7 +230,7 @@ label_sets! {
     TurnLabels { outcome: TurnOutcome }
     ReplyLabels { outcome: ReplyOutcome, via: Known }
     RestLabels { op: Known, outcome: RestOutcome }
-    SocketLabels { state: SocketState }
+    SocketLabels { identity: String, state: SocketState }
     SeatLabels { identity: String }
     HeldLabels { kind: Known }
     JobLabels { queue: Queue, state: JobState }
@@ -276,13 +276,20 @@ mod tests {
     }
 
     #[test]
-    fn exactly_one_socket_state_is_set() {
+    fn exactly_one_socket_state_of_an_identity_is_set() {
         let metrics = Metrics::new();
-        metrics.socket(SocketState::Connecting);
-        metrics.socket(SocketState::Connected);
+        metrics.socket("bot", SocketState::Failed);
+        metrics.socket("bot-2", SocketState::Connecting);
+        metrics.socket("bot-2", SocketState::Connected);
         let page = metrics.page();
-        assert!(page.contains("chimein_socket_state{state=\"connected\"} 1\n"), "{page}");
-        assert!(page.contains("chimein_socket_state{state=\"connecting\"} 0\n"), "{page}");
+        let set: Vec<_> = page
+            .lines()
+            .filter(|line| line.starts_with("chimein_socket_state{") && line.ends_with(" 1"))
+            .collect();
+        let one = r#"chimein_socket_state{identity="bot",state="failed"} 1"#;
+        let other = r#"chimein_socket_state{identity="bot-2",state="connected"} 1"#;
+        assert_eq!(set.len(), 2, "{page}");
+        assert!(set.contains(&one) && set.contains(&other), "{page}");
     }
 
     #[test]
@@ -303,7 +310,7 @@ mod tests {
         metrics.agent(brief);
         metrics.reply(ReplyOutcome::Sent, Via::Socket);
         metrics.rest(Known("add_participant"), RestOutcome::Done);
-        metrics.socket(SocketState::Off);
+        metrics.socket("bot", SocketState::Off);
         metrics.socket_lost();
         metrics.instances(3);
         metrics.held(Known("partition"), 22);

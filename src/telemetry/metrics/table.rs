@@ -70,8 +70,8 @@ metrics! {
         "Attempts to send a reply, by how they ended and by which road.";
     REST_REQUESTS: Counter "chimein_rest_requests_total" ["op", "outcome"]
         "Requests to Twilio's REST API, by operation and by how they ended.";
-    SOCKET_STATE: Gauge "chimein_socket_state" ["state"]
-        "1 for the state that the Conversations socket is in, 0 for the others.";
+    SOCKET_STATE: Gauge "chimein_socket_state" ["identity", "state"]
+        "1 for the state that a bot identity's Conversations socket is in, 0 for the others.";
     SOCKET_RECONNECTS: Counter "chimein_socket_reconnects_total" []
         "Times that the Conversations socket was lost after it had been up.";
     INSTANCES: Gauge "chimein_instances" []
