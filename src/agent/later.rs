@@ -19,6 +19,7 @@ use serde_json::json;
 use super::standard_webhooks::{self, Headers, Secret};
 use super::{Answer, Origin, Reply, Thread, http};
 use crate::clock::Clock;
+use crate::telemetry::chain::Chain;
 use crate::telemetry::trace::TraceId;
 use crate::twilio::sid::MessageSid;
 
@@ -52,14 +53,15 @@ pub struct Batch {
     pub turn: Option<MessageSid>,
     /// The trace of that turn, where the agent kept it; without one it is the conversation's.
     pub trace: Option<TraceId>,
-    /// Whether long texts are cut to what a phone's channel takes.
+    /// Whether it is known that a phone reads along, so that long texts are cut to what its channel
+    /// takes; if not, whoever stores them finds out.
     pub cut: bool,
     /// What the agent wants back once they are settled.
     pub origin: Option<Origin>,
 }
 
 impl Batch {
-    /// Makes a batch of replies that nobody wants to hear of again, to be sent as they are.
+    /// Makes a batch of replies that nobody wants to hear of again.
     #[must_use]
     pub fn new(thread: Thread, key: &str, replies: Vec<Reply>) -> Self {
         let key = key.to_owned();
@@ -67,10 +69,16 @@ impl Batch {
     }
 }
 
-/// The replies could not be stored.
+/// Why replies were not stored; none of them was.
 #[derive(Debug, thiserror::Error)]
-#[error("replies could not be stored")]
-pub struct OutboxError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+pub enum OutboxError {
+    /// The store failed.
+    #[error("replies could not be stored")]
+    Store(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Whether a phone reads a long reply was not to be found out.
+    #[error("twilio did not say whether a phone reads along, where a long reply is cut")]
+    Undecided(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// What the door needs.
 #[derive(Clone)]
@@ -159,12 +167,15 @@ async fn store(outbox: &dyn Outbox, conversation: &str, key: &str, body: &[u8]) 
             (StatusCode::ACCEPTED, axum::Json(json!({"ok": true, "added": added}))).into_response()
         }
         Err(error) => {
-            tracing::error!(conversation_sid = %thread, error = %error, "late replies could not be stored");
-            problem(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "the store failed; send it again",
-            )
+            tracing::error!(conversation_sid = %thread, error = %Chain(&error),
+                "late replies were not stored");
+            let detail = match error {
+                OutboxError::Store(_) => "the store failed; send it again",
+                OutboxError::Undecided(_) => {
+                    "twilio did not say whether a phone reads along; send it again"
+                }
+            };
+            problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
         }
     }
 }
@@ -264,7 +275,7 @@ mod tests {
         fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>> {
             Box::pin(async move {
                 if self.broken {
-                    return Err(OutboxError("closed".into()));
+                    return Err(OutboxError::Store("closed".into()));
                 }
                 let count = batch.replies.len();
                 self.stored.lock().unwrap().push((batch.key, batch.replies));

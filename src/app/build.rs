@@ -42,6 +42,7 @@ use crate::pipeline::leave::Leaver;
 use crate::pipeline::left::Left;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::paces::{Instances, Paces};
+use crate::pipeline::phones::Phones;
 use crate::pipeline::policy::authors::Authors;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::policy::strategy::{Burst, Strategy};
@@ -134,17 +135,18 @@ impl Parts<'_> {
             self.listen(opener, &seats, &doors);
         }
         self.work(&rest, agent, &seats, &doors, tasks, stop);
-        self.think(thinker, tasks, stop);
+        let outbox = self.outbox(&rest);
+        self.think(thinker, &outbox, tasks, stop);
         let marks = self.store.marks();
         let catch_up = CatchUp { rest: rest.clone(), doors: doors.clone(), marks };
         let interval = self.settings.reconcile.interval;
         let leaver = self.leaver(&rest, &seats, &doors);
-        let operate = self.operate(&doors);
+        let operate = self.operate(&doors, &outbox);
         let (duty, sweep_doors) = (Duty::Both, doors.clone());
         let reconciler =
             Reconciler { rest, seats, doors: sweep_doors, catch_up, leaver, duty, interval };
         self.sweep(reconciler, tasks, stop);
-        Ok(Service { router: self.router(doors)?, operate })
+        Ok(Service { router: self.router(doors, outbox)?, operate })
     }
 
     /// Where the realtime clients' places are kept: beside the queue's file, if there is one.
@@ -270,6 +272,7 @@ impl Parts<'_> {
                 WhilePaused::Skip => Paused::Skip,
                 WhilePaused::Hold => Paused::Hold,
             },
+            phones: Phones { rest: rest.clone() },
             strategy: strategy(&settings.turns),
             thinking: Thinking::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
@@ -319,15 +322,21 @@ impl Parts<'_> {
     }
 
     /// Starts what the agent does beside taking turns.
-    fn think(&self, thinker: Thinker, tasks: &TaskTracker, stop: &CancellationToken) {
+    fn think(
+        &self,
+        thinker: Thinker,
+        outbox: &Arc<dyn later::Outbox>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
         #[cfg(feature = "nats")]
         if let Some(platform) = thinker.platform {
             self.health.watch_bus(Arc::clone(&platform));
             let watched: Arc<dyn Watched> = Arc::<Health>::clone(self.health);
-            tasks.spawn(platform.run(self.outbox(), watched, stop.clone()));
+            tasks.spawn(platform.run(Arc::clone(outbox), watched, stop.clone()));
         }
         #[cfg(not(feature = "nats"))]
-        let _nothing = (thinker, tasks, stop);
+        let _nothing = (thinker, outbox, tasks, stop);
     }
 
     fn doors(&self, rest: &rest::Client, seats: &Arc<Seats>) -> Doors {
@@ -365,18 +374,18 @@ impl Parts<'_> {
         }
     }
 
-    fn router(&self, doors: Doors) -> Result<Router, Error> {
+    fn router(&self, doors: Doors, outbox: Arc<dyn later::Outbox>) -> Result<Router, Error> {
         let Notes { metrics, clock, .. } = self.notes;
         let intake = Arc::new(StoreFirst(doors));
         let mut router = webhook::router(self.webhook_options(), intake, metrics.clone(), *clock);
         if let Some(secret) = agents::secret(&self.settings.agent)? {
-            let door = later::Door { outbox: self.outbox(), secret, clock: *clock };
+            let door = later::Door { outbox, secret, clock: *clock };
             router = router.merge(later::router(door));
         }
         Ok(router)
     }
 
-    fn operate(&self, doors: &Doors) -> Router {
+    fn operate(&self, doors: &Doors, outbox: &Arc<dyn later::Outbox>) -> Router {
         let settings = &self.settings.admin;
         // A listener that is off serves nothing, whoever may call.
         let access = match settings.listen {
@@ -385,13 +394,14 @@ impl Parts<'_> {
         };
         let desk = Desk::new(self.store.clone(), self.notes.clock);
         let handover = Arc::new(Hands(Arc::clone(&doors.handoff)));
-        let others = later::trusted_router(self.outbox()).merge(handoff::router(handover));
+        let others = later::trusted_router(Arc::clone(outbox)).merge(handoff::router(handover));
         operate::router(desk, others, access)
     }
 
-    fn outbox(&self) -> Arc<dyn later::Outbox> {
+    fn outbox(&self, rest: &rest::Client) -> Arc<dyn later::Outbox> {
         let outbox = self.store.queue(QueueName::Outbox);
-        Arc::new(Late { outbox, clock: self.notes.clock })
+        let phones = Phones { rest: rest.clone() };
+        Arc::new(Late { outbox, phones, clock: self.notes.clock })
     }
 }
 

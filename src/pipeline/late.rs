@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::clock::Clock;
 use crate::pipeline::outbound;
+use crate::pipeline::phones::Phones;
 use crate::queue::{Appended, Queue};
 
 /// The outbox as the door for late replies sees it.
@@ -12,6 +13,8 @@ use crate::queue::{Appended, Queue};
 pub struct Late {
     /// The queue of replies.
     pub outbox: Queue,
+    /// Says who reads along, where a reply is long.
+    pub phones: Phones,
     /// Reads the time.
     pub clock: Clock,
 }
@@ -19,13 +22,21 @@ pub struct Late {
 impl Outbox for Late {
     fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>> {
         Box::pin(async move {
-            let appends = outbound::of_key(batch, self.clock.wall());
-            if appends.is_empty() {
+            let cut = batch.cut
+                || outbound::is_long(&batch.replies)
+                    && self
+                        .phones
+                        .read_along(batch.thread)
+                        .await
+                        .map_err(|error| OutboxError::Undecided(Box::new(error)))?;
+            let jobs = outbound::of_key(Batch { cut, ..batch }, self.clock.wall());
+            if jobs.appends.is_empty() {
                 return Ok(0);
             }
-            let appended =
-                self.outbox.append(appends).await.map_err(|error| OutboxError(Box::new(error)))?;
-            Ok(appended.into_iter().filter(|appended| *appended == Appended::Added).count())
+            let appended = self.outbox.append(jobs.appends).await;
+            let appended = appended.map_err(|error| OutboxError::Store(Box::new(error)))?;
+            let said = appended.into_iter().zip(jobs.speaks).filter(|(_, speaks)| *speaks);
+            Ok(said.filter(|(appended, _)| *appended == Appended::Added).count())
         })
     }
 }

@@ -29,6 +29,7 @@ mod media;
 pub mod notes;
 mod outbound;
 pub mod paces;
+pub mod phones;
 pub mod policy;
 pub mod reconcile;
 pub mod record;

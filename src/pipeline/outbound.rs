@@ -1,7 +1,14 @@
-//! Makes the outbox's jobs of an agent's replies. Pure: ids and cuts follow from the turn alone.
+//! Makes the outbox's jobs of an agent's replies. Pure: ids and cuts follow from what it is given.
 //!
 //! The same turn with the same replies gives the same jobs, on every attempt and every machine; that
 //! is what lets the queue drop the second set.
+//!
+//! Whether a long reply is cut depends on who reads along, and somebody may have come between two
+//! attempts. So a long reply takes as many jobs as it has parts either way: left whole, the first job
+//! has all of it and the others are blank, which the sender lets go unsent. Whichever attempt is stored
+//! first has all the ids, and the other one, cut or not, adds nothing. (An engine that stores an append
+//! job by job can break off within one; only there, and only if a phone comes or goes before the next
+//! attempt, is the end of a reply said twice or not at all.)
 
 use crate::agent::later::Batch;
 use crate::agent::{Origin, Reply, Turn};
@@ -12,52 +19,73 @@ use crate::pipeline::policy::split;
 use crate::pipeline::record::{self, Outbound};
 use crate::queue::{Append, JobId};
 
-/// Makes the jobs of the replies to a turn.
-///
-/// What would be too long for the author's channel is cut; each part is a job with an id of its own.
+/// Jobs for the outbox, to be appended together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Jobs {
+    /// The jobs.
+    pub appends: Vec<Append>,
+    /// Which of them say something; the others keep a place.
+    pub speaks: Vec<bool>,
+}
+
+impl Jobs {
+    /// How many of them say something.
+    pub fn said(&self) -> usize {
+        self.speaks.iter().filter(|speaks| **speaks).count()
+    }
+}
+
+/// Whether a turn's messages show that a phone reads along: the author of one is a number.
 #[must_use]
-pub fn of_turn(turn: &Turn, replies: Vec<Reply>, at: Timestamp) -> Vec<Append> {
-    let is_phone = turn.messages.iter().any(|message| is_phone(message.author.reveal()));
-    let parts =
-        replies.into_iter().flat_map(|reply| if is_phone { cut(reply) } else { vec![reply] });
-    parts
-        .filter(|reply| !reply.is_empty())
-        .enumerate()
-        .map(|(n, reply)| {
-            let id = record::reply_id(turn.id, n);
-            job(&Outbound::V1 {
-                id,
-                thread: turn.thread,
-                turn: Some(turn.id),
-                trace: Some(turn.trace()),
-                reply,
-                at,
-                origin: None,
-            })
+pub fn shows_phone(turn: &Turn) -> bool {
+    let is_phone = |author: &str| author.starts_with('+') || author.starts_with("whatsapp:");
+    turn.messages.iter().any(|message| is_phone(message.author.reveal()))
+}
+
+/// Whether one of these is longer than what a phone's channel takes.
+#[must_use]
+pub fn is_long(replies: &[Reply]) -> bool {
+    replies.iter().any(|reply| reply.body.as_ref().is_some_and(is_long_body))
+}
+
+/// Makes the jobs of the replies to a turn, long ones cut if a phone reads along.
+///
+/// Each part is a job with an id of its own.
+#[must_use]
+pub fn of_turn(turn: &Turn, replies: Vec<Reply>, is_cut: bool, at: Timestamp) -> Jobs {
+    let parts = parts(replies, is_cut);
+    let speaks = parts.iter().map(|part| !part.is_empty()).collect();
+    let job = |(n, reply)| {
+        let id = record::reply_id(turn.id, n);
+        job(&Outbound::V1 {
+            id,
+            thread: turn.thread,
+            turn: Some(turn.id),
+            trace: Some(turn.trace()),
+            reply,
+            at,
+            origin: None,
         })
-        .collect()
+    };
+    Jobs { appends: parts.into_iter().enumerate().map(job).collect(), speaks }
 }
 
 /// Makes the jobs of replies that came under an idempotency key of their own.
 #[must_use]
-pub fn of_key(batch: Batch, at: Timestamp) -> Vec<Append> {
+pub fn of_key(batch: Batch, at: Timestamp) -> Jobs {
     let Batch { thread, key, replies, turn, trace, cut: is_cut, origin } = batch;
-    let parts: Vec<Reply> = replies
-        .into_iter()
-        .flat_map(|reply| if is_cut { cut(reply) } else { vec![reply] })
-        .filter(|reply| !reply.is_empty())
-        .collect();
-    let count = parts.len();
-    parts
-        .into_iter()
-        .enumerate()
-        .map(|(n, reply)| {
-            let id = record::late_reply_id(thread, &key, n);
-            let origin = origin.clone();
-            let origin = origin.map(|origin| Origin { part: n + 1, parts: count, ..origin });
-            job(&Outbound::V1 { id, thread, turn, trace, reply, at, origin })
-        })
-        .collect()
+    let parts = parts(replies, is_cut);
+    let speaks: Vec<_> = parts.iter().map(|part| !part.is_empty()).collect();
+    let count = speaks.iter().filter(|speaks| **speaks).count();
+    let mut said = 0;
+    let job = |(n, reply): (usize, Reply)| {
+        let id = record::late_reply_id(thread, &key, n);
+        said += usize::from(!reply.is_empty());
+        let origin = origin.clone().filter(|_| !reply.is_empty());
+        let origin = origin.map(|origin| Origin { part: said, parts: count, ..origin });
+        job(&Outbound::V1 { id, thread, turn, trace, reply, at, origin })
+    };
+    Jobs { appends: parts.into_iter().enumerate().map(job).collect(), speaks }
 }
 
 fn job(outbound: &Outbound) -> Append {
@@ -71,24 +99,37 @@ fn job(outbound: &Outbound) -> Append {
     }
 }
 
-/// Whether a message came over a channel with short messages: its author is a number.
-fn is_phone(author: &str) -> bool {
-    author.starts_with('+') || author.starts_with("whatsapp:")
+/// All parts of replies that say something, and the blanks that keep a place.
+fn parts(replies: Vec<Reply>, is_cut: bool) -> Vec<Reply> {
+    let said = replies.into_iter().filter(|reply| !reply.is_empty());
+    said.flat_map(|reply| if is_cut { cut(reply) } else { leave_whole(reply) }).collect()
 }
 
-/// Cuts a reply's text; files and a template go with the first part, attributes with each.
+/// Cuts a reply's text if it is long; files and a template go with the first part, attributes with
+/// each.
 fn cut(reply: Reply) -> Vec<Reply> {
-    let Some(body) = &reply.body else { return vec![reply] };
-    let parts = split::split(body.reveal(), split::CHANNEL_UNITS_MAX);
-    if parts.len() < 2 {
-        return vec![reply];
-    }
-    let rest: Vec<_> = parts[1..]
-        .iter()
-        .map(|part| Reply { attributes: reply.attributes.clone(), ..Reply::text(*part) })
-        .collect();
-    let first = Reply { body: Some(Pii::new(parts[0])), ..reply.clone() };
+    let Some(parts) = parts_of(&reply) else { return vec![reply] };
+    let mut parts = parts.into_iter().map(Pii::new);
+    let first = Reply { body: parts.next(), ..reply.clone() };
+    let rest =
+        parts.map(|part| Reply { attributes: reply.attributes.clone(), ..Reply::text(part) });
     std::iter::once(first).chain(rest).collect()
+}
+
+/// Leaves a reply as it is, with as many blanks as it would have further parts.
+fn leave_whole(reply: Reply) -> Vec<Reply> {
+    let further = parts_of(&reply).map_or(0, |parts| parts.len().saturating_sub(1));
+    std::iter::once(reply).chain(std::iter::repeat_n(Reply::default(), further)).collect()
+}
+
+/// The parts of a long reply's text; white space alone has none.
+fn parts_of(reply: &Reply) -> Option<Vec<&str>> {
+    let body = reply.body.as_ref().filter(|body| is_long_body(body))?;
+    Some(split::split(body.reveal(), split::CHANNEL_UNITS_MAX))
+}
+
+fn is_long_body(body: &Pii) -> bool {
+    split::is_long(body.reveal(), split::CHANNEL_UNITS_MAX)
 }
 
 #[cfg(test)]
@@ -104,53 +145,97 @@ mod tests {
     #[test]
     fn the_same_turn_gives_the_same_jobs_on_every_attempt() {
         let replies = || vec![Reply::text("one"), Reply::text("two")];
-        let first = of_turn(&turn("+15555550123", 1), replies(), AT);
-        let second = of_turn(&turn("+15555550123", 2), replies(), AT);
+        let first = of_turn(&turn("+15555550123", 1), replies(), true, AT);
+        let second = of_turn(&turn("+15555550123", 2), replies(), true, AT);
         assert_eq!(first, second);
-        assert_ne!(first[0].id, first[1].id);
-        assert_eq!(first[0].key, first[1].key);
+        let [one, two] = &first.appends[..] else { panic!("two jobs") };
+        assert_ne!(one.id, two.id);
+        assert_eq!(one.key, two.key);
     }
 
     #[test]
     fn a_long_reply_is_cut_for_a_phone_and_not_for_a_chat() {
-        let long = "A sentence of some length. ".repeat(100);
         let media = vec![MediaSid::from_bytes([9; 16])];
-        let reply = || Reply { media_sids: media.clone(), ..Reply::text(long.clone()) };
-        let cut = of_turn(&turn("whatsapp:+15555550123", 1), vec![reply()], AT);
-        let whole = of_turn(&turn("alice", 1), vec![reply()], AT);
-        assert_eq!((cut.len(), whole.len()), (2, 1));
-        let stored: Vec<Outbound> =
-            cut.iter().map(|job| serde_json::from_slice(&job.payload).unwrap()).collect();
+        let reply = || Reply { media_sids: media.clone(), ..Reply::text(long()) };
+        let cut = of_turn(&turn("whatsapp:+15555550123", 1), vec![reply()], true, AT);
+        let whole = of_turn(&turn("alice", 1), vec![reply()], false, AT);
+        assert_eq!((cut.said(), whole.said()), (2, 1));
         let files: Vec<_> =
-            stored.iter().map(|Outbound::V1 { reply, .. }| reply.media_sids.len()).collect();
+            stored(&cut).iter().map(|Outbound::V1 { reply, .. }| reply.media_sids.len()).collect();
         assert_eq!(files, [1, 0], "files go with the first part");
+        let Outbound::V1 { reply: sent, .. } = stored(&whole).remove(0);
+        assert_eq!(sent, reply());
+    }
+
+    #[test]
+    fn cut_or_not_the_same_replies_have_the_same_ids() {
+        let replies = || vec![Reply::text("one"), Reply::text(long()), Reply::text("two")];
+        let ids = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
+        let of_turn = |is_cut| of_turn(&turn("alice", 1), replies(), is_cut, AT);
+        assert_eq!(ids(&of_turn(true)), ids(&of_turn(false)));
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        let of_key = |cut| of_key(Batch { cut, ..Batch::new(thread, "evt_1", replies()) }, AT);
+        assert_eq!(ids(&of_key(true)), ids(&of_key(false)));
+        assert_eq!(of_key(false).speaks, [true, true, false, true]);
+        assert_eq!(of_key(true).said(), 4);
+    }
+
+    #[test]
+    fn nothing_longer_than_a_phone_takes_is_left_of_a_cut_reply() {
+        let padded = format!("{}{}", "x".repeat(1590), " ".repeat(20));
+        let silent = Reply {
+            media_sids: vec![MediaSid::from_bytes([9; 16])],
+            ..Reply::text(" ".repeat(1601))
+        };
+        let replies = vec![Reply::text(padded), silent, Reply::text("x".repeat(1601))];
+        assert!(is_long(&replies));
+        let jobs = of_turn(&turn("+15555550123", 1), replies, true, AT);
+        for Outbound::V1 { reply, .. } in stored(&jobs) {
+            assert!(!reply.is_empty() && !is_long(&[reply]));
+        }
+        assert_eq!(jobs.said(), 4);
+        assert!(!is_long(&[Reply::text("\u{1f600}".repeat(800)), Reply::default()]));
+        assert!(is_long(&[Reply::text("\u{1f600}".repeat(801))]));
+    }
+
+    #[test]
+    fn numbers_among_the_authors_show_a_phone() {
+        for (author, expected) in
+            [("+15555550123", true), ("whatsapp:+15555550123", true), ("alice", false)]
+        {
+            assert_eq!(shows_phone(&turn(author, 1)), expected, "{author}");
+        }
     }
 
     #[test]
     fn blank_replies_make_no_jobs() {
         let replies = vec![Reply::text("  "), Reply::default(), Reply::text("hi")];
-        assert_eq!(of_turn(&turn("alice", 1), replies.clone(), AT).len(), 1);
+        assert_eq!(of_turn(&turn("alice", 1), replies.clone(), false, AT).appends.len(), 1);
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
-        assert_eq!(of_key(Batch::new(thread, "evt_1", replies), AT).len(), 1);
+        assert_eq!(of_key(Batch::new(thread, "evt_1", replies), AT).appends.len(), 1);
     }
 
     #[test]
     fn each_part_of_a_late_reply_knows_its_place_among_them() {
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
-        let long = "A sentence of some length. ".repeat(100);
-        let batch = Batch {
-            cut: true,
-            origin: Some(Origin::new("note".into())),
-            ..Batch::new(thread, "evt_1", vec![Reply::text(long)])
+        let places = |cut| {
+            let origin = Some(Origin::new("note".into()));
+            let batch = Batch::new(thread, "evt_1", vec![Reply::text(long())]);
+            let jobs = of_key(Batch { cut, origin, ..batch }, AT);
+            let origins = stored(&jobs).into_iter().map(|Outbound::V1 { origin, .. }| origin);
+            origins.map(|origin| origin.map(|of| (of.part, of.parts))).collect::<Vec<_>>()
         };
-        let jobs = of_key(batch, AT);
-        let places: Vec<_> = jobs
-            .iter()
-            .map(|job| serde_json::from_slice(&job.payload).unwrap())
-            .map(|Outbound::V1 { origin, .. }| origin.unwrap())
-            .map(|Origin { part, parts, .. }| (part, parts))
-            .collect();
-        assert_eq!(places, [(1, 2), (2, 2)]);
+        assert_eq!(places(true), [Some((1, 2)), Some((2, 2))]);
+        assert_eq!(places(false), [Some((1, 1)), None]);
+    }
+
+    /// A text of two parts.
+    fn long() -> String {
+        "A sentence of some length. ".repeat(100)
+    }
+
+    fn stored(jobs: &Jobs) -> Vec<Outbound> {
+        jobs.appends.iter().map(|job| serde_json::from_slice(&job.payload).unwrap()).collect()
     }
 
     fn turn(author: &str, attempt: u32) -> Turn {

@@ -91,6 +91,10 @@ impl Work for Sends {
                 Ok(record) => record,
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
             };
+        if reply.is_empty() {
+            // It keeps the place of a part, of a reply that was left whole.
+            return settle::report(Self::QUEUE, delivery.ack().await);
+        }
         let Thread::Conversation(conversation) = thread;
         let trace = trace.unwrap_or_else(|| Way::of_conversation(conversation).trace());
         Way::of_trace(trace, conversation, turn).record();

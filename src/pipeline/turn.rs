@@ -13,13 +13,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Answer, Error, Retry, Thread, Turn, TurnMessage};
-use crate::clock::{Moment, Timestamp};
-use crate::fault_points::{self, Point};
+use crate::clock::Timestamp;
 use crate::pipeline::admit::{Admission, Admitted};
 use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::handoff::Paused;
 use crate::pipeline::notes::Notes;
-use crate::pipeline::outbound;
+use crate::pipeline::phones::Phones;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::record::Inbound;
@@ -35,6 +34,7 @@ use crate::telemetry::metrics::labels::{self, TurnOutcome};
 use crate::telemetry::trace::Way;
 use crate::twilio::sid::MessageSid;
 
+mod answer;
 mod gather;
 mod handoff;
 mod set;
@@ -55,6 +55,8 @@ pub struct Turns {
     pub admission: Arc<Admission>,
     /// What becomes of messages while a person has the conversation.
     pub paused: Paused,
+    /// Says who reads along, where a reply is long.
+    pub phones: Phones,
     /// Which messages make a turn together.
     pub strategy: Strategy,
     /// When the agent was busy with whom.
@@ -333,40 +335,6 @@ impl Turns {
             }
             tokio::time::sleep(TYPING_EVERY).await;
         }
-    }
-
-    async fn finish(&self, delivery: Delivery, turn: &Turn, answer: Answer, start: Moment) {
-        self.notes.metrics.agent(self.notes.clock.now().since(start));
-        self.thinking.end(turn.thread, turn.id, self.notes.clock.wall());
-        let replies = match answer {
-            Answer::Replies(replies) => replies,
-            Answer::Later => {
-                tracing::debug!(message_sid = %turn.id, "agent answers later");
-                self.notes.metrics.turn(TurnOutcome::Silent);
-                return settle::report(Self::QUEUE, delivery.ack().await);
-            }
-        };
-        let appends = outbound::of_turn(turn, replies, self.notes.clock.wall());
-        fault_points::hit(Point::AgentAnswered);
-        let count = appends.len();
-        let settled = if appends.is_empty() {
-            delivery.ack().await
-        } else {
-            let jobs = appends.into_iter().map(|append| (QueueName::Outbox, append)).collect();
-            delivery.ack_and_append(jobs).await.map(drop)
-        };
-        fault_points::hit(Point::TurnSettled);
-        if settled.is_ok() {
-            let outcome = if count == 0 { TurnOutcome::Silent } else { TurnOutcome::Answered };
-            self.notes.metrics.turn(outcome);
-            let stage = Stage::AgentAnswered { replies: count };
-            self.notes.stage(turn.thread, Some(turn.id), stage);
-            for message in turn.messages.iter().filter(|message| message.sid != turn.id) {
-                let stage = Stage::Bundled { turn: turn.id };
-                self.notes.stage(turn.thread, Some(message.sid), stage);
-            }
-        }
-        settle::report(Self::QUEUE, settled);
     }
 
     async fn fail(&self, delivery: Delivery, turn: &Turn, error: &Error) {

@@ -9,6 +9,7 @@ mod groups;
 mod handoff;
 mod leaving;
 mod outages;
+mod phones;
 mod rig;
 mod sending;
 mod strategies;

@@ -67,9 +67,15 @@ impl Client {
         conversation: ConversationSid,
     ) -> Result<Vec<Participant>, Error> {
         // Source: Conversations limits, participants: a new service starts with 100.
+        self.list_participants(conversation).all(PAGE_MAX).await
+    }
+
+    /// Lists the participants of a conversation, page by page.
+    #[must_use]
+    pub fn list_participants(&self, conversation: ConversationSid) -> Pages<Participant> {
         let mut url = self.url(&["Conversations", &conversation.to_string(), "Participants"]);
         let _ = url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
-        Pages::new(self.clone(), Op::ListParticipants, url).all(PAGE_MAX).await
+        Pages::new(self.clone(), Op::ListParticipants, url)
     }
 
     /// Removes a participant; one that is not there counts as removed.

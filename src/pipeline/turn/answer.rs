@@ -1,0 +1,92 @@
+//! What becomes of an agent's answer: its replies and the end of the turn are stored together.
+//!
+//! Decides nothing about cutting or ids, which is `outbound`'s; asks Twilio who reads along where a
+//! reply is long and the turn does not tell. Time enters through the notes' clock.
+
+use super::{Turns, Work};
+use crate::agent::{Answer, Reply, Turn};
+use crate::clock::Moment;
+use crate::fault_points::{self, Point};
+use crate::pipeline::{outbound, settle};
+use crate::queue::{Cause, Delivery, QueueName};
+use crate::telemetry::chain::Chain;
+use crate::telemetry::journal::Stage;
+use crate::telemetry::metrics::labels::TurnOutcome;
+use crate::twilio::rest;
+
+impl Turns {
+    /// Brings an answer's replies into the outbox and ends the turn.
+    pub(super) async fn finish(
+        &self,
+        delivery: Delivery,
+        turn: &Turn,
+        answer: Answer,
+        start: Moment,
+    ) {
+        self.notes.metrics.agent(self.notes.clock.now().since(start));
+        self.thinking.end(turn.thread, turn.id, self.notes.clock.wall());
+        let replies = match answer {
+            Answer::Replies(replies) => replies,
+            Answer::Later => {
+                tracing::debug!(message_sid = %turn.id, "agent answers later");
+                self.notes.metrics.turn(TurnOutcome::Silent);
+                return settle::report(Self::QUEUE, delivery.ack().await);
+            }
+        };
+        let asked = tokio::select! {
+            biased;
+            lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
+            asked = self.must_cut(turn, &replies) => asked,
+        };
+        let is_cut = match asked {
+            Ok(is_cut) => is_cut,
+            Err(error) => {
+                let delay = self.schedule.delay_after(delivery.attempt(), None, settle::jitter());
+                tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread,
+                    attempt = delivery.attempt(), retry_in_ms = delay.map(settle::millis),
+                    error = %Chain(&error),
+                    "twilio did not say whether a phone reads a long reply");
+                if let Some(delay) = delay {
+                    self.notes.metrics.turn(TurnOutcome::Retried);
+                    let cause = Cause::new("participants").with_detail(error.to_string());
+                    return settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+                }
+                // In parts it reaches everybody; nobody has to redrive it.
+                true
+            }
+        };
+        let jobs = outbound::of_turn(turn, replies, is_cut, self.notes.clock.wall());
+        fault_points::hit(Point::AgentAnswered);
+        self.store(delivery, turn, jobs).await;
+    }
+
+    /// Whether long replies are to be cut.
+    async fn must_cut(&self, turn: &Turn, replies: &[Reply]) -> Result<bool, rest::Error> {
+        if outbound::shows_phone(turn) || !outbound::is_long(replies) {
+            return Ok(true);
+        }
+        self.phones.read_along(turn.thread).await
+    }
+
+    async fn store(&self, delivery: Delivery, turn: &Turn, jobs: outbound::Jobs) {
+        let count = jobs.said();
+        let settled = if jobs.appends.is_empty() {
+            delivery.ack().await
+        } else {
+            let jobs = jobs.appends.into_iter().map(|append| (QueueName::Outbox, append)).collect();
+            delivery.ack_and_append(jobs).await.map(drop)
+        };
+        fault_points::hit(Point::TurnSettled);
+        if settled.is_ok() {
+            let outcome = if count == 0 { TurnOutcome::Silent } else { TurnOutcome::Answered };
+            self.notes.metrics.turn(outcome);
+            let stage = Stage::AgentAnswered { replies: count };
+            self.notes.stage(turn.thread, Some(turn.id), stage);
+            for message in turn.messages.iter().filter(|message| message.sid != turn.id) {
+                let stage = Stage::Bundled { turn: turn.id };
+                self.notes.stage(turn.thread, Some(message.sid), stage);
+            }
+        }
+        settle::report(Self::QUEUE, settled);
+    }
+}
