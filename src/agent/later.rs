@@ -53,6 +53,9 @@ pub struct Batch {
     pub turn: Option<MessageSid>,
     /// The trace of that turn, where the agent kept it; without one it is the conversation's.
     pub trace: Option<TraceId>,
+    /// Whether an agent gives them after their turn, so that a person who has the conversation by now
+    /// silences them. What an operator says, and what answers no turn, is not late.
+    pub late: bool,
     /// Whether it is known that a phone reads along, so that long texts are cut to what its channel
     /// takes; if not, whoever stores them finds out.
     pub cut: bool,
@@ -65,7 +68,16 @@ impl Batch {
     #[must_use]
     pub fn new(thread: Thread, key: &str, replies: Vec<Reply>) -> Self {
         let key = key.to_owned();
-        Self { thread, key, replies, turn: None, trace: None, cut: false, origin: None }
+        Self {
+            thread,
+            key,
+            replies,
+            turn: None,
+            trace: None,
+            late: false,
+            cut: false,
+            origin: None,
+        }
     }
 }
 
@@ -117,7 +129,10 @@ async fn take_trusted(
     body: Bytes,
 ) -> Response {
     match text(&headers, standard_webhooks::ID) {
-        Some(key) if !key.is_empty() => store(&*outbox, &conversation, key, &body).await,
+        Some(key) if !key.is_empty() => {
+            let posted = Posted { key, body: &body, late: false };
+            store(&*outbox, &conversation, posted).await
+        }
         Some(_) | None => {
             let detail =
                 "the header webhook-id must name this request; repeat it with the same one";
@@ -142,11 +157,20 @@ async fn take(
         tracing::warn!(reason = %refusal, "late replies were refused");
         return problem(StatusCode::UNAUTHORIZED, "invalid_signature", &refusal.to_string());
     }
-    store(&*door.outbox, &conversation, given.id.unwrap_or_default(), &body).await
+    let posted = Posted { key: given.id.unwrap_or_default(), body: &body, late: true };
+    store(&*door.outbox, &conversation, posted).await
+}
+
+/// What a caller who was let in has posted.
+struct Posted<'a> {
+    key: &'a str,
+    body: &'a [u8],
+    late: bool,
 }
 
 /// Stores the replies of a caller who was let in.
-async fn store(outbox: &dyn Outbox, conversation: &str, key: &str, body: &[u8]) -> Response {
+async fn store(outbox: &dyn Outbox, conversation: &str, posted: Posted<'_>) -> Response {
+    let Posted { key, body, late } = posted;
     let Ok(thread) = conversation.parse::<Thread>() else {
         let detail = "the path must name a conversation: CH followed by 32 hexadecimal digits";
         return problem(StatusCode::NOT_FOUND, "unknown_conversation", detail);
@@ -162,7 +186,7 @@ async fn store(outbox: &dyn Outbox, conversation: &str, key: &str, body: &[u8]) 
             return problem(StatusCode::BAD_REQUEST, "invalid_body", &error.to_string());
         }
     };
-    match outbox.put(Batch::new(thread, key, replies)).await {
+    match outbox.put(Batch { late, ..Batch::new(thread, key, replies) }).await {
         Ok(added) => {
             (StatusCode::ACCEPTED, axum::Json(json!({"ok": true, "added": added}))).into_response()
         }

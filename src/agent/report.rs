@@ -82,6 +82,8 @@ pub enum Fate {
         /// A sentence for the operator.
         detail: String,
     },
+    /// It was not sent, because a person has the conversation.
+    Silenced,
 }
 
 #[cfg(test)]

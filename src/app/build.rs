@@ -263,15 +263,16 @@ impl Parts<'_> {
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             notes: notes.clone(),
         };
+        let paused = match settings.turns.paused {
+            WhilePaused::Skip => Paused::Skip,
+            WhilePaused::Hold => Paused::Hold,
+        };
         let turns = Turns {
             agent,
             seats: Arc::clone(seats),
             catch_up,
             admission: Arc::clone(&doors.handoff.admission),
-            paused: match settings.turns.paused {
-                WhilePaused::Skip => Paused::Skip,
-                WhilePaused::Hold => Paused::Hold,
-            },
+            paused,
             phones: Phones { rest: rest.clone() },
             strategy: strategy(&settings.turns),
             thinking: Thinking::default(),
@@ -282,6 +283,8 @@ impl Parts<'_> {
         let sends = Sends {
             rest: rest.clone(),
             seats: Arc::clone(seats),
+            handoff: Arc::clone(&doors.handoff),
+            paused,
             schedule: Schedule::new(send.schedule.0.clone()),
             through: Arc::clone(&doors.through),
             reports: self.store.queue(QueueName::Reports),
@@ -314,6 +317,7 @@ impl Parts<'_> {
             rest: rest.clone(),
             seats: Arc::clone(seats),
             inbox: self.store.queue(QueueName::Inbox),
+            outbox: self.store.queue(QueueName::Outbox),
             marks: self.store.marks(),
             admission: Arc::new(admission),
             clock: self.notes.clock,

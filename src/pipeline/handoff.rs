@@ -44,6 +44,8 @@ pub struct Handoff {
     pub seats: Arc<Seats>,
     /// Where held messages wait.
     pub inbox: Queue,
+    /// Where held replies wait.
+    pub outbox: Queue,
     /// Until when each conversation was held.
     pub marks: Marks,
     /// Whose guard a resume lifts.
@@ -90,12 +92,16 @@ impl Handoff {
         let before = known.get(&conversation).map(|known| *known);
         let after = Known::hear(before, is_paused, source, (self.clock.now(), has_socket));
         let _ = known.insert(conversation, after);
+        let lane = || record::lane(Thread::Conversation(conversation));
         if before.is_some_and(|before| before.is_paused != after.is_paused) {
             let reason = if after.is_paused { "paused" } else { "resumed" };
             tracing::info!(conversation_sid = %conversation, reason, "conversation changed hands");
+            if !after.is_paused {
+                self.outbox.wake(&lane());
+            }
         }
         if !after.is_paused && self.memory.held.contains(&conversation) {
-            self.inbox.wake(&record::lane(Thread::Conversation(conversation)));
+            self.inbox.wake(&lane());
         }
     }
 

@@ -64,6 +64,7 @@ pub fn of_turn(turn: &Turn, replies: Vec<Reply>, is_cut: bool, at: Timestamp) ->
             trace: Some(turn.trace()),
             reply,
             at,
+            late: false,
             origin: None,
         })
     };
@@ -73,7 +74,7 @@ pub fn of_turn(turn: &Turn, replies: Vec<Reply>, is_cut: bool, at: Timestamp) ->
 /// Makes the jobs of replies that came under an idempotency key of their own.
 #[must_use]
 pub fn of_key(batch: Batch, at: Timestamp) -> Jobs {
-    let Batch { thread, key, replies, turn, trace, cut: is_cut, origin } = batch;
+    let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin } = batch;
     let parts = parts(replies, is_cut);
     let speaks: Vec<_> = parts.iter().map(|part| !part.is_empty()).collect();
     let count = speaks.iter().filter(|speaks| **speaks).count();
@@ -83,7 +84,7 @@ pub fn of_key(batch: Batch, at: Timestamp) -> Jobs {
         said += usize::from(!reply.is_empty());
         let origin = origin.clone().filter(|_| !reply.is_empty());
         let origin = origin.map(|origin| Origin { part: said, parts: count, ..origin });
-        job(&Outbound::V1 { id, thread, turn, trace, reply, at, origin })
+        job(&Outbound::V1 { id, thread, turn, trace, reply, at, late, origin })
     };
     Jobs { appends: parts.into_iter().enumerate().map(job).collect(), speaks }
 }

@@ -67,6 +67,9 @@ pub enum Outbound {
         reply: Reply,
         /// When it was accepted.
         at: Timestamp,
+        /// Whether its agent gave it after the turn, when a person may have had the conversation.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        late: bool,
         /// What its agent wants back once it is settled.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Origin>,
@@ -134,6 +137,7 @@ pub fn report_id(reply: Uuid, fate: &Fate) -> JobId {
     let fate: &[u8] = match fate {
         Fate::Sent { .. } => b"sent",
         Fate::Dead { .. } => b"dead",
+        Fate::Silenced => b"silenced",
     };
     JobId::digest("report", &[reply.as_bytes(), fate])
 }
@@ -217,7 +221,8 @@ mod tests {
     fn a_reply_keeps_the_trace_of_its_turn() {
         let traced = stored(&outbound())
             .replace(r#","reply":"#, r#","trace":"07070707070707070707070707070707","reply":"#);
-        let Outbound::V1 { trace, .. } = serde_json::from_str(&traced).unwrap();
+        let Outbound::V1 { trace, late, .. } = serde_json::from_str(&traced).unwrap();
+        assert!(!late, "older releases did not say");
         assert_eq!(trace.map(|trace| trace.to_string()), Some("07".repeat(16)));
     }
 
@@ -284,6 +289,7 @@ mod tests {
             trace: None,
             reply: Reply::text("hi"),
             at: Timestamp::from_millis(1_795_000_000_002),
+            late: false,
             origin: None,
         }
     }

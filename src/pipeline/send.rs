@@ -17,6 +17,7 @@ use crate::agent::{Fate, Origin, Reply, Report, Thread};
 use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
 use crate::pii::Pii;
+use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::notes::Notes;
 use crate::pipeline::paces::Paces;
 use crate::pipeline::policy::outcome::{Class, Failure, NOT_PARTICIPANT, Operation, classify};
@@ -39,12 +40,18 @@ use crate::twilio::catalogue;
 use crate::twilio::rest::{self, NewMessage};
 use crate::twilio::sid::{ConversationSid, MessageSid};
 
+mod handoff;
+
 /// Works on the outbox.
 pub struct Sends {
     /// Twilio's REST API.
     pub rest: rest::Client,
     /// The identities and their clients.
     pub seats: Arc<Seats>,
+    /// Which conversations a person has.
+    pub handoff: Arc<Handoff>,
+    /// What becomes of replies while a person has the conversation.
+    pub paused: Paused,
     /// When a failed send is tried again.
     pub schedule: Schedule,
     /// How far each conversation is known.
@@ -67,6 +74,7 @@ struct Parcel {
     trace: TraceId,
     reply: Reply,
     accepted: Timestamp,
+    late: bool,
     origin: Option<Origin>,
 }
 
@@ -86,7 +94,7 @@ impl Work for Sends {
     }
 
     async fn work(&self, delivery: Delivery, _stop: &CancellationToken) {
-        let Outbound::V1 { id, thread, turn, trace, reply, at: accepted, origin } =
+        let Outbound::V1 { id, thread, turn, trace, reply, at: accepted, late, origin } =
             match serde_json::from_slice(delivery.payload()) {
                 Ok(record) => record,
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
@@ -98,14 +106,21 @@ impl Work for Sends {
         let Thread::Conversation(conversation) = thread;
         let trace = trace.unwrap_or_else(|| Way::of_conversation(conversation).trace());
         Way::of_trace(trace, conversation, turn).record();
-        let parcel = Parcel { id, conversation, turn, trace, reply, accepted, origin };
+        let parcel = Parcel { id, conversation, turn, trace, reply, accepted, late, origin };
+        let look = delivery.redelivered();
         let sent = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
-            sent = self.bring(&parcel, delivery.redelivered()) => sent,
+            sent = async {
+                if self.is_silenced(&parcel, look).await? {
+                    return Ok(None);
+                }
+                self.bring(&parcel, look).await.map(Some)
+            } => sent,
         };
         match sent {
-            Ok((via, message)) => {
+            Ok(None) => self.keep_silent(delivery, &parcel).await,
+            Ok(Some((via, message))) => {
                 self.status.succeeded();
                 self.note(&parcel, Stage::ReplySent { via, reply: Some(message) });
                 self.notes.metrics.reply(ReplyOutcome::Sent, via);

@@ -306,6 +306,7 @@ fn serve(durable: bool) -> Result<(), Failure> {
                 rest: rest.clone(),
                 seats: Arc::clone(&seats),
                 inbox: store.queue(QueueName::Inbox),
+                outbox: store.queue(QueueName::Outbox),
                 marks: store.marks(),
                 admission: Arc::new(Admission::new(Duration::from_secs(3600), 20)),
                 clock,

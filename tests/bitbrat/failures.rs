@@ -8,7 +8,8 @@ use chimein::agent::{Error, Thread, Turn, TurnMessage};
 use chimein::clock::Clock;
 use chimein::emulator::faults::{Action, Place};
 use chimein::nats;
-use serde_json::json;
+use chimein::telemetry::journal::Stage;
+use serde_json::{Value, json};
 
 use crate::nats_server::NatsServer;
 use crate::platform::{DEAD_LETTER, INGRESS, OWN, PREFIX, Platform, SNAPSHOT, delivered};
@@ -55,6 +56,38 @@ async fn a_reply_without_a_place_to_go_is_recorded_and_told() {
     let letter = platform.await_passed(&rig, DEAD_LETTER, 1).await.remove(0).body;
     assert_eq!(letter["payload"]["egressSource"], "tool-gateway");
     platform.await_acknowledged(own).await;
+    rig.end().await;
+    platform.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_comes_after_a_person_is_recorded_and_not_sent() {
+    let server = NatsServer::start();
+    let platform = Platform::start(&server, |_| None).await;
+    let rig = start(&server, &[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    let is_turn = |event: &Value| event["message"]["id"].is_string();
+    rig.eventually("the platform has the turn", |_| {
+        platform.passed(INGRESS).iter().any(|passed| is_turn(&passed.body))
+    })
+    .await;
+    let turn = platform.passed(INGRESS).into_iter().find(|passed| is_turn(&passed.body)).unwrap();
+    let attributes = json!({"chimein": {"paused": true}}).to_string();
+    rig.rest_post_told(&format!("Conversations/{conversation}"), &[("Attributes", &attributes)])
+        .await;
+    // Webhooks of a conversation come in order: when this one is skipped the pause is known.
+    rig.sms(PHONE, "anybody there?").await;
+    rig.eventually("the next message is skipped", |rig| {
+        let records = rig.app().journal().recent(conversation);
+        records.iter().any(|record| record.stage == Stage::Skipped { reason: "paused" })
+    })
+    .await;
+    platform.publish(OWN, &delivered(&turn.body, "cand-1", "late")).await;
+    let record = platform.await_passed(&rig, SNAPSHOT, 1).await.remove(0).body;
+    assert_eq!(record["delivery"]["status"], "FAILED");
+    assert_eq!(record["delivery"]["error"]["code"], "paused");
+    rig.settled().await;
+    assert!(rig.replies(conversation).is_empty() && platform.passed(DEAD_LETTER).is_empty());
     rig.end().await;
     platform.end();
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use chimein::agent::standard_webhooks::{self, Secret};
 use chimein::clock::Clock;
 use chimein::telemetry::journal::Stage;
 use chimein::twilio::sid::ConversationSid;
@@ -13,6 +15,9 @@ use crate::rig::{PHONE, Rig};
 
 const NO_SOCKET: (&str, &str) = ("CHIMEIN_REALTIME_ENABLED", "false");
 const HOLD: (&str, &str) = ("CHIMEIN_TURNS_PAUSED", "hold");
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const LATER: [(&str, &str); 2] =
+    [("CHIMEIN_AGENT_SECRET", SECRET), ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bot_keeps_silent_while_a_person_has_the_conversation() {
@@ -127,6 +132,95 @@ async fn an_answer_that_comes_after_the_person_is_not_sent() {
     pause(&rig, conversation, false).await;
     rig.expect(conversation, &["one 1", "two 0"]).await;
     rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_reply_is_not_sent_over_a_person_and_an_operators_is() {
+    for extra in [&LATER[..], &[&LATER[..], &[NO_SOCKET]].concat()] {
+        let agent = Agent::start(|_, _| StatusCode::ACCEPTED.into_response()).await;
+        let rig = agent.rig_with(extra).await;
+        let conversation = taken_over(&rig, &agent).await;
+        post_late(&rig, conversation, "late").await;
+        rig.eventually("it is skipped", |rig| {
+            stages(rig, conversation, Stage::Skipped { reason: "paused" }) == 1
+        })
+        .await;
+        say_by_hand(&rig, conversation, "by hand").await;
+        rig.expect(conversation, &["by hand"]).await;
+        give_back(&rig, conversation).await;
+        post_late(&rig, conversation, "later").await;
+        rig.expect(conversation, &["by hand", "later"]).await;
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_reply_that_is_held_is_sent_once_the_bot_is_back() {
+    let agent = Agent::start(|_, _| StatusCode::ACCEPTED.into_response()).await;
+    let rig = agent.rig_with(&[&LATER[..], &[HOLD]].concat()).await;
+    let conversation = taken_over(&rig, &agent).await;
+    post_late(&rig, conversation, "late").await;
+    listed(&rig, "queues", |queues| {
+        let queues = queues["queues"].as_array().unwrap();
+        queues.iter().any(|queue| queue["queue"] == "outbox" && queue["delayed"] == 1)
+    })
+    .await;
+    assert!(rig.replies(conversation).is_empty());
+    give_back(&rig, conversation).await;
+    rig.expect(conversation, &["late"]).await;
+    rig.end().await;
+}
+
+/// A conversation whose turn is with an agent that answers later when a person takes it over.
+async fn taken_over(rig: &Rig, agent: &Agent) -> ConversationSid {
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.eventually("the agent has the turn", |_| agent.asked().len() == 1).await;
+    pause(rig, conversation, true).await;
+    listed(rig, "handoff", |handoff| handoff["paused"] == json!([conversation])).await;
+    conversation
+}
+
+async fn give_back(rig: &Rig, conversation: ConversationSid) {
+    pause(rig, conversation, false).await;
+    listed(rig, "handoff", |handoff| handoff["paused"] == json!([])).await;
+}
+
+/// Waits until the admin listener lists what is wanted.
+async fn listed(rig: &Rig, what: &str, is_wanted: impl Fn(&serde_json::Value) -> bool) {
+    let url = format!("http://{}/v1/{what}", rig.app().admin_address().unwrap());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while !is_wanted(&http.get(&url).send().await.unwrap().json().await.unwrap()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "{what} is not as wanted");
+}
+
+/// Posts a reply as an agent does that answered 202.
+async fn post_late(rig: &Rig, conversation: ConversationSid, reply: &str) {
+    let body = json!({"replies": [reply]}).to_string();
+    let (secret, now) = (Secret::parse(&SECRET.into()).unwrap(), Clock::start().wall());
+    let signature = standard_webhooks::sign(&secret, reply, now, body.as_bytes());
+    let url = format!("http://{}/v1/conversations/{conversation}/replies", rig.app().address());
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = http
+        .post(url)
+        .header(standard_webhooks::ID, reply)
+        .header(standard_webhooks::TIMESTAMP, now.as_secs())
+        .header(standard_webhooks::SIGNATURE, signature)
+        .body(body);
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::ACCEPTED);
+}
+
+/// Says something as `chimein send` does.
+async fn say_by_hand(rig: &Rig, conversation: ConversationSid, reply: &str) {
+    let address = rig.app().admin_address().unwrap();
+    let url = format!("http://{address}/v1/conversations/{conversation}/replies");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let body = json!({"replies": [reply]}).to_string();
+    let request = http.post(url).header(standard_webhooks::ID, reply).body(body);
+    assert_eq!(request.send().await.unwrap().status(), StatusCode::ACCEPTED);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -115,6 +115,7 @@ async fn store(topic: &Topic, event: Event, reply: Reply, outbox: &dyn Outbox) -
     let Reply { thread, chosen, key, turn, is_phone } = reply;
     let batch = Batch {
         turn,
+        late: turn.is_some(),
         cut: is_phone,
         origin: Some(Note::origin(&topic.name, event)),
         ..Batch::new(thread, &key, vec![Said::text(chosen.text)])

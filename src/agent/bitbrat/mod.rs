@@ -240,6 +240,11 @@ impl BitBrat {
         let delivered = Delivered { service, topic, event, at: report.at };
         match &report.fate {
             Fate::Sent { message } => self.tell_ending(delivered, &Ending::Sent(*message)).await,
+            Fate::Silenced => {
+                let message = "a person has the conversation".to_owned();
+                let failure = Failure { code: "paused".to_owned(), message };
+                self.tell_ending(delivered, &Ending::Failed(&failure)).await
+            }
             Fate::Dead { class, code, detail } => {
                 let code = code.map(|code| format!(" (twilio error {code})")).unwrap_or_default();
                 let message = format!("{class}: {detail}{code}");

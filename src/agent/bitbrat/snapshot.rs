@@ -27,14 +27,14 @@ pub struct Policy {
 pub enum Ending<'a> {
     /// Twilio took the reply.
     Sent(MessageSid),
-    /// It could not be sent.
+    /// It could not be sent, or was not to be.
     Failed(&'a Failure),
 }
 
-/// Why a reply could not be sent.
+/// Why a reply was not sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Failure {
-    /// A word: `send_error`, `no_target`, `invalid_target`.
+    /// A word: `send_error`, `paused`, `no_target`, `invalid_target`.
     pub code: String,
     /// A sentence without text or address.
     pub message: String,

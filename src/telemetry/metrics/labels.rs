@@ -95,6 +95,8 @@ words! {
     ReplyOutcome {
         /// Twilio took it.
         Sent = "sent",
+        /// It was not sent, because a person has the conversation.
+        Skipped = "skipped",
         /// It was found in the conversation, sent by an earlier attempt.
         Found = "found",
         /// It will be tried again.
