@@ -52,7 +52,7 @@ use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::send::Sends;
 use crate::pipeline::thinking::Thinking;
 use crate::pipeline::turn::Turns;
-use crate::pipeline::worker::{self, Work};
+use crate::pipeline::worker::{self, Station, Work};
 use crate::queue::{self, QueueName, Store};
 use crate::twilio::{rest, signature, tls};
 use crate::webhook::{self, PublicBase};
@@ -307,7 +307,8 @@ impl Parts<'_> {
         stop: &CancellationToken,
     ) {
         let queue = self.store.queue(W::QUEUE);
-        tasks.spawn(worker::run(queue, Arc::new(work), concurrency, stop.clone()));
+        let station = Station { queue, concurrency, notes: self.notes.clone() };
+        tasks.spawn(worker::run(station, Arc::new(work), stop.clone()));
     }
 
     fn handoff(&self, rest: &rest::Client, seats: &Arc<Seats>) -> Arc<Handoff> {

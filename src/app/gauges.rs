@@ -2,6 +2,7 @@
 
 use crate::admin::Cluster;
 use crate::pipeline::seats::{Ear, Seats};
+use crate::pipeline::worker::label;
 use crate::queue::{QueueName, Stats, Store};
 use crate::realtime::State;
 use crate::telemetry::chain::Chain;
@@ -66,15 +67,6 @@ fn show(metrics: &Metrics, queue: Queue, stats: &Stats) {
         metrics.queue_jobs(queue, state, usize::try_from(jobs).unwrap_or(usize::MAX));
     }
     metrics.queue_oldest(queue, stats.oldest_age.unwrap_or_default());
-}
-
-const fn label(name: QueueName) -> Queue {
-    match name {
-        QueueName::Joins => Queue::Joins,
-        QueueName::Inbox => Queue::Inbox,
-        QueueName::Outbox => Queue::Outbox,
-        QueueName::Reports => Queue::Reports,
-    }
 }
 
 #[cfg(test)]

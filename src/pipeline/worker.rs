@@ -2,7 +2,7 @@
 //!
 //! It decides nothing about the work. Each delivery is one tracked task; when told to stop it takes no
 //! more, and waits for those at work, which see the same token. What is not settled is given back by
-//! the queue.
+//! the queue. Counted here is what no stage can count, because its record cannot be read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,25 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::queue::{Delivery, Error, Queue, QueueName};
+use crate::pipeline::notes::Notes;
+use crate::pipeline::settle;
+use crate::queue::{Delivery, Ended, Error, Queue, QueueName};
 use crate::telemetry::chain::Chain;
+use crate::telemetry::metrics::labels;
 use crate::telemetry::trace;
 
 /// How long the loop rests after the queue failed, so that a broken disk does not fill the log.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Where work is taken from.
+pub struct Station {
+    /// What delivers.
+    pub queue: Queue,
+    /// How many deliveries are at work at most.
+    pub concurrency: usize,
+    /// Where is counted what became of them.
+    pub notes: Notes,
+}
 
 /// Does what one delivery asks for and settles it.
 pub trait Work: Send + Sync + 'static {
@@ -35,8 +48,9 @@ pub trait Work: Send + Sync + 'static {
     -> impl Future<Output = ()> + Send;
 }
 
-/// Runs until `stop` is cancelled or the queue is closed, with at most `concurrency` at work.
-pub async fn run<W: Work>(queue: Queue, work: Arc<W>, concurrency: usize, stop: CancellationToken) {
+/// Runs until `stop` is cancelled or the queue is closed.
+pub async fn run<W: Work>(station: Station, work: Arc<W>, stop: CancellationToken) {
+    let Station { queue, concurrency, notes } = station;
     let places = Arc::new(Semaphore::new(concurrency));
     let mut tasks = JoinSet::new();
     loop {
@@ -50,10 +64,12 @@ pub async fn run<W: Work>(queue: Queue, work: Arc<W>, concurrency: usize, stop: 
         };
         match taken {
             Ok((delivery, place)) => {
-                let work = Arc::clone(&work);
+                let (work, notes) = (Arc::clone(&work), notes.clone());
                 let stop = stop.clone();
                 let working = async move {
+                    let ending = delivery.ending();
                     work.work(delivery, &stop).await;
+                    count::<W>(&notes, ending.read());
                     drop(place);
                 };
                 tasks.spawn(working.instrument(trace::stage_span(W::QUEUE.as_str())));
@@ -87,6 +103,27 @@ async fn take<W: Work>(
     Ok((queue.next().await?, place))
 }
 
+fn count<W: Work>(notes: &Notes, ended: Option<&Ended>) {
+    match ended {
+        Some(Ended::Dead(class)) if class == settle::UNREADABLE => {
+            notes.metrics.dead_letter(label(W::QUEUE));
+        }
+        // The stages count their own.
+        Some(Ended::Dead(_) | Ended::Done | Ended::Again) | None => {}
+    }
+}
+
+/// The name of a queue as a label.
+#[must_use]
+pub const fn label(queue: QueueName) -> labels::Queue {
+    match queue {
+        QueueName::Joins => labels::Queue::Joins,
+        QueueName::Inbox => labels::Queue::Inbox,
+        QueueName::Outbox => labels::Queue::Outbox,
+        QueueName::Reports => labels::Queue::Reports,
+    }
+}
+
 fn report<W: Work>(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
@@ -95,5 +132,80 @@ fn report<W: Work>(ended: Result<(), tokio::task::JoinError>) {
             queue = W::QUEUE.as_str(),
             "a job's task panicked; the job is delivered again"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::queue::{Append, Cause, JobId, Key, Store, embedded};
+    use crate::telemetry::journal::Journal;
+    use crate::telemetry::metrics::Metrics;
+
+    /// Ends each job as its payload says.
+    struct Ends;
+
+    impl Work for Ends {
+        const QUEUE: QueueName = QueueName::Outbox;
+
+        async fn work(&self, delivery: Delivery, _stop: &CancellationToken) {
+            let wish: Result<String, _> = serde_json::from_slice(delivery.payload());
+            let settled = match wish.as_deref() {
+                Err(error) => return settle::unreadable(delivery, Self::QUEUE, error).await,
+                Ok("dead") => delivery.dead(Cause::new("refused")).await,
+                Ok("again") if !delivery.redelivered() => {
+                    delivery.retry_in(Duration::ZERO, Cause::new("busy")).await
+                }
+                Ok(_) => delivery.ack().await,
+            };
+            settle::report(Self::QUEUE, settled);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_job_that_cannot_be_read_counts_as_a_dead_letter() {
+        let page = page_after(&["not json", "\"dead\"", "\"done\"", "\"again\""]).await;
+        // The stages count those that they bury themselves.
+        let line = "chimein_dead_letters_total{queue=\"outbox\"} 1\n";
+        assert!(page.contains(line), "{page}");
+    }
+
+    /// Works until all jobs with these payloads are settled for good, and shows the metrics.
+    async fn page_after(payloads: &[&str]) -> String {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
+        let queue = store.queue(QueueName::Outbox);
+        let jobs = payloads.iter().enumerate().map(|(at, payload)| Append {
+            id: JobId::digest("test", &[payload.as_bytes()]),
+            key: Key::new(format!("lane {at}")).unwrap(),
+            position: None,
+            not_before: None,
+            payload: payload.as_bytes().to_vec(),
+        });
+        queue.append(jobs.collect()).await.unwrap();
+        let metrics = Metrics::new();
+        let notes = Notes {
+            journal: Journal::new(16),
+            metrics: metrics.clone(),
+            clock: Clock::start(),
+            tally: Arc::default(),
+        };
+        let station = Station { queue: queue.clone(), concurrency: 1, notes };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(run(station, Arc::new(Ends), stop.clone()));
+        let settled = async {
+            loop {
+                let stats = queue.stats().await.unwrap();
+                if stats.ready + stats.delayed + stats.leased == 0 {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), settled).await.unwrap();
+        stop.cancel();
+        running.await.unwrap();
+        metrics.page()
     }
 }

@@ -3,7 +3,9 @@
 //! Settling consumes the delivery; dropping it gives the job back. Decides nothing and reads no time
 //! beyond the pace of [`Delivery::keep_alive`]; what settling means is the engine's.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::engine::{Leased, Settlement};
@@ -15,6 +17,40 @@ use crate::clock::{Clock, Timestamp};
 pub struct Delivery {
     leased: Leased,
     settled: bool,
+    ending: Ending,
+}
+
+/// Tells who passed a delivery on how it was settled.
+#[derive(Clone, Debug, Default)]
+pub struct Ending(Arc<OnceLock<Ended>>);
+
+/// How a delivery was settled.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// The job is done.
+    Done,
+    /// It comes again, counted as another attempt or not.
+    Again,
+    /// It is a dead letter, for a reason of this class.
+    Dead(Cow<'static, str>),
+}
+
+impl Ending {
+    /// How it was settled; nothing if it was not, or if that could not be stored.
+    #[must_use]
+    pub fn read(&self) -> Option<&Ended> {
+        self.0.get()
+    }
+}
+
+impl Ended {
+    fn by(settlement: &Settlement) -> Self {
+        match settlement {
+            Settlement::Ack(_) => Self::Done,
+            Settlement::Retry(..) | Settlement::PutOff(_) => Self::Again,
+            Settlement::Dead(cause) => Self::Dead(cause.class.clone()),
+        }
+    }
 }
 
 /// A job that a delivery took along.
@@ -51,8 +87,14 @@ impl Delivery {
     /// The most jobs that one call absorbs.
     pub const ABSORB_MAX: usize = 100;
 
-    pub(super) const fn new(leased: Leased) -> Self {
-        Self { leased, settled: false }
+    pub(super) fn new(leased: Leased) -> Self {
+        Self { leased, settled: false, ending: Ending::default() }
+    }
+
+    /// Gives what will tell how it was settled.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        self.ending.clone()
     }
 
     /// Names the job.
@@ -232,8 +274,13 @@ impl Delivery {
     }
 
     async fn settle(mut self, settlement: Settlement) -> Result<Vec<Appended>, Error> {
+        let ended = Ended::by(&settlement);
         let answer = self.leased.lease.settle(settlement).await;
         self.settled = true;
+        if answer.is_ok() {
+            // Nobody was before: settling consumes the delivery.
+            let _first = self.ending.0.set(ended);
+        }
         answer
     }
 }

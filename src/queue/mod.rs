@@ -86,7 +86,7 @@ mod job;
 mod lanes;
 mod store;
 
-pub use self::delivery::{Absorbed, Delivery};
+pub use self::delivery::{Absorbed, Delivery, Ended, Ending};
 pub use self::error::{Error, Retry};
 pub use self::inspect::{
     Attempt, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, Page, ParseCursorError, Stats,
