@@ -50,6 +50,7 @@ use crate::pipeline::reconcile::{Duty, Reconciler};
 use crate::pipeline::report::Reports;
 use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::send::Sends;
+use crate::pipeline::service::ServiceCheck;
 use crate::pipeline::thinking::Thinking;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::worker::{self, Station, Work};
@@ -123,7 +124,8 @@ impl Parts<'_> {
         tracing::debug!(reason = ?roots, "trusted roots are loaded");
         let clock = self.notes.clock;
         let options = rest_options(&self.twilio.account);
-        let counted: Arc<dyn rest::Observer> = Arc::new(Counted(self.notes.metrics.clone()));
+        let (metrics, status) = (self.notes.metrics.clone(), self.health.status());
+        let counted: Arc<dyn rest::Observer> = Arc::new(Counted { metrics, status, clock });
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
         let thinker = agents::make(self, &tls).await?;
         let agent = Arc::clone(&thinker.agent);
@@ -143,8 +145,17 @@ impl Parts<'_> {
         let leaver = self.leaver(&rest, &seats, &doors);
         let operate = self.operate(&doors, &outbox);
         let (duty, sweep_doors) = (Duty::Both, doors.clone());
-        let reconciler =
-            Reconciler { rest, seats, doors: sweep_doors, catch_up, leaver, duty, interval };
+        let status = self.health.status();
+        let reconciler = Reconciler {
+            rest,
+            seats,
+            doors: sweep_doors,
+            catch_up,
+            leaver,
+            status,
+            duty,
+            interval,
+        };
         self.sweep(reconciler, tasks, stop);
         Ok(Service { router: self.router(doors, outbox)?, operate })
     }
@@ -250,12 +261,14 @@ impl Parts<'_> {
         let (settings, notes) = (self.settings, self.notes);
         let marks = self.store.marks();
         let catch_up = CatchUp { rest: rest.clone(), doors: doors.clone(), marks };
+        let service = Arc::new(ServiceCheck::new(rest.clone(), notes.clock));
         let joins = Joins {
             rest: rest.clone(),
             seats: Arc::clone(seats),
             catch_up: catch_up.clone(),
             schedule: Schedule::new(settings.join.schedule.0.clone()),
             status: self.health.status(),
+            service: Arc::clone(&service),
             notes: notes.clone(),
         };
         let reports = Reports {
@@ -291,6 +304,7 @@ impl Parts<'_> {
             paces: Paces::within(send.conversation_rate.get(), send.service_rate.get())
                 .shared_by(self.instances()),
             status: self.health.status(),
+            service,
             notes: notes.clone(),
         };
         self.spawn(joins, settings.join.concurrency.get(), tasks, stop);

@@ -1,16 +1,38 @@
-//! Counts the REST client's requests: the two rooms meet here.
+//! Counts the REST client's requests and tells the workers what they show: the rooms meet here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Clock;
+use crate::pipeline::policy::refusal::Scope;
+use crate::pipeline::status::Status;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::{Known, RestOutcome};
 use crate::twilio::rest::{Observer, Op, Outcome};
 
+/// What Twilio answers to requests for which the credentials are wrong.
+const UNAUTHORIZED: u16 = 401;
+
 /// Counts each request by its operation and end.
-pub struct Counted(pub Metrics);
+pub struct Counted {
+    /// Where it is counted.
+    pub metrics: Metrics,
+    /// What the workers know about Twilio.
+    pub status: Arc<Status>,
+    /// Reads the time.
+    pub clock: Clock,
+}
 
 impl Observer for Counted {
     fn finished(&self, op: Op, outcome: Outcome, _took: Duration) {
+        match outcome {
+            Outcome::Done => self.status.answered(op),
+            Outcome::Refused { status: UNAUTHORIZED } => {
+                let reason = format!("{} was refused with status {UNAUTHORIZED}", op.as_str());
+                self.status.refused(Scope::Rest, &reason, &self.clock);
+            }
+            Outcome::Refused { .. } | Outcome::NotSent | Outcome::Unknown => {}
+        }
         let outcome = match outcome {
             Outcome::Done => RestOutcome::Done,
             Outcome::Refused { status: 429 } => RestOutcome::Limited,
@@ -19,6 +41,6 @@ impl Observer for Counted {
             Outcome::NotSent => RestOutcome::NotSent,
             Outcome::Unknown => RestOutcome::Unknown,
         };
-        self.0.rest(Known(op.as_str()), outcome);
+        self.metrics.rest(Known(op.as_str()), outcome);
     }
 }

@@ -14,9 +14,11 @@ use crate::fault_points::{self, Point};
 use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::policy::outcome::{Class, Failure, Operation, classify};
+use crate::pipeline::policy::refusal::Scope;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::record::Join;
 use crate::pipeline::seats::{Line, Seats};
+use crate::pipeline::service::{self, ServiceCheck};
 use crate::pipeline::settle;
 use crate::pipeline::status::Status;
 use crate::pipeline::worker::Work;
@@ -27,7 +29,7 @@ use crate::telemetry::metrics::labels::{self, JoinOutcome};
 use crate::telemetry::trace::Way;
 use crate::twilio::catalogue;
 use crate::twilio::events::ConversationState;
-use crate::twilio::rest;
+use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::ConversationSid;
 
 /// How often a conversation that is still being set up is tried.
@@ -57,6 +59,8 @@ pub struct Joins {
     pub schedule: Schedule,
     /// What the operator should know.
     pub status: Arc<Status>,
+    /// Tells a conversation that is gone from a wrong service.
+    pub service: Arc<ServiceCheck>,
     /// Where the stages are noted.
     pub notes: Notes,
 }
@@ -65,7 +69,7 @@ impl Work for Joins {
     const QUEUE: QueueName = QueueName::Joins;
 
     async fn wait(&self) {
-        self.status.wait(&self.notes.clock).await;
+        self.status.wait_for_rest(Op::AddParticipant, &self.notes.clock).await;
     }
 
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
@@ -127,7 +131,7 @@ impl Joins {
                 Class::Dead if code_of(&error) == Some(TOO_MANY_CONVERSATIONS) => {
                     self.seats.note_full(line);
                 }
-                Class::Retry(_) | Class::Look | Class::Reconfigure | Class::Dead => {
+                Class::Retry(_) | Class::Look(_) | Class::Reconfigure | Class::Dead => {
                     return Added::Refused(error);
                 }
             }
@@ -144,7 +148,7 @@ impl Joins {
     ) {
         fault_points::hit(Point::BotAdded);
         self.seats.take(conversation, &line.identity);
-        self.status.succeeded();
+        self.status.succeeded(Op::AddParticipant);
         self.notes.of_conversation(conversation, None, Stage::Joined { how });
         self.notes.metrics.join(match how {
             How::Added => JoinOutcome::Added,
@@ -188,17 +192,25 @@ impl Joins {
             return settle::report(Self::QUEUE, waited);
         }
         match class {
-            Class::Reconfigure => {
-                self.status.refused(&cause.detail);
-                let delay = self.schedule.longest();
-                settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+            Class::Reconfigure => self.put_off(delivery, scope(error), &cause.detail).await,
+            Class::Dead if error.status() == Some(404) && self.service.is_unknown().await => {
+                self.put_off(delivery, Scope::Rest, service::UNKNOWN).await;
             }
             Class::Retry(asked) => self.retry(delivery, conversation, asked, cause).await,
             // An add that is done is not refused, see `add`.
-            Class::Done | Class::Look | Class::Dead => {
+            Class::Done | Class::Look(_) | Class::Dead => {
                 self.bury(delivery, conversation, cause).await;
             }
         }
+    }
+
+    /// Keeps a join until the configuration is right; no attempt is counted.
+    async fn put_off(&self, delivery: Delivery, scope: Scope, reason: &str) {
+        let clock = &self.notes.clock;
+        self.status.refused(scope, reason, clock);
+        self.notes.metrics.join(JoinOutcome::Retried);
+        let pause = self.status.pause(clock, settle::jitter());
+        settle::report(Self::QUEUE, delivery.put_off(pause).await);
     }
 
     async fn retry(
@@ -242,6 +254,11 @@ impl Joins {
             }
         }
     }
+}
+
+/// What is refused, where only a change of configuration helps.
+pub(super) fn scope(error: &rest::Error) -> Scope {
+    if error.status() == Some(401) { Scope::Rest } else { Scope::Operation(error.op()) }
 }
 
 /// What a REST error says for certain.

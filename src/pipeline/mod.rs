@@ -36,6 +36,7 @@ pub mod record;
 pub mod report;
 pub mod seats;
 pub mod send;
+pub mod service;
 mod settle;
 pub mod status;
 pub mod thinking;

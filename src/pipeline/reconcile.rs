@@ -22,13 +22,15 @@ use crate::pipeline::heard::attributes;
 use crate::pipeline::leave::{Leaver, Taken};
 use crate::pipeline::policy::SKEW_MAX;
 use crate::pipeline::policy::leaving::Absence;
+use crate::pipeline::policy::refusal::{PAUSE_MAX, Scope};
 use crate::pipeline::policy::which::{Facts, Verdict};
 use crate::pipeline::seats::Seats;
-use crate::pipeline::settle;
+use crate::pipeline::status::Status;
+use crate::pipeline::{service, settle};
 use crate::queue;
 use crate::telemetry::chain::Chain;
 use crate::twilio::events::ConversationState;
-use crate::twilio::rest::{self, ConversationFilter};
+use crate::twilio::rest::{self, ConversationFilter, Op};
 use crate::twilio::sid::ConversationSid;
 
 /// The pause between two pages, so that a sweep over a large service never crowds out real work.
@@ -53,6 +55,8 @@ pub struct Reconciler {
     pub catch_up: CatchUp,
     /// Leaves conversations.
     pub leaver: Leaver,
+    /// What is known about Twilio.
+    pub status: Arc<Status>,
     /// What it does of all this.
     pub duty: Duty,
     /// How long to wait between two sweeps.
@@ -140,12 +144,28 @@ impl Reconciler {
                 self.interval
             }
             Err(error) => {
-                let pause = RETRY_AFTER.min(self.interval);
+                let pause = self.rest_after(&error);
                 tracing::warn!(error = %Chain(&error), retry_in_ms = settle::millis(pause),
                     "sweep ended early; another one starts soon");
                 pause
             }
         }
+    }
+
+    /// How long to wait after a sweep that ended early: where Twilio refuses us as long as the workers
+    /// would, else briefly, or as long as it asks.
+    fn rest_after(&self, error: &Error) -> Duration {
+        let (Error::Rest(error) | Error::CatchUp(catch_up::Error::Rest(error))) = error else {
+            return RETRY_AFTER.min(self.interval);
+        };
+        // There is nothing in the path that could be gone but the service.
+        if error.status() == Some(404) && error.op() == Op::ListConversations {
+            self.status.refused(Scope::Rest, service::UNKNOWN, &self.doors.notes.clock);
+        }
+        if self.status.refusal().is_some() {
+            return PAUSE_MAX.min(self.interval);
+        }
+        error.retry_after().unwrap_or_default().max(RETRY_AFTER).min(self.interval)
     }
 
     /// Compares Twilio's open conversations with our seats once, and reads those of ours that have

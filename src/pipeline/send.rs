@@ -20,12 +20,15 @@ use crate::pii::Pii;
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::notes::Notes;
 use crate::pipeline::paces::Paces;
+use crate::pipeline::policy::breaker::Pass;
 use crate::pipeline::policy::outcome::{Class, Failure, NOT_PARTICIPANT, Operation, classify};
+use crate::pipeline::policy::refusal::Scope;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::policy::search::{self, Candidate, Search, Step};
 use crate::pipeline::record::{self, Outbound};
 use crate::pipeline::report;
 use crate::pipeline::seats::{Line, Seats};
+use crate::pipeline::service::{self, ServiceCheck};
 use crate::pipeline::settle;
 use crate::pipeline::status::Status;
 use crate::pipeline::through::Through;
@@ -37,10 +40,13 @@ use crate::telemetry::journal::{Stage, Via};
 use crate::telemetry::metrics::labels::{self, ReplyOutcome};
 use crate::telemetry::trace::{TraceId, Way};
 use crate::twilio::catalogue;
-use crate::twilio::rest::{self, NewMessage};
+use crate::twilio::rest::{self, NewMessage, Op};
 use crate::twilio::sid::{ConversationSid, MessageSid};
 
 mod handoff;
+
+/// How long after the last attempt it is looked for once more, so that what Twilio stored is listed.
+const LAST_LOOK_AFTER: Duration = Duration::from_secs(5);
 
 /// Works on the outbox.
 pub struct Sends {
@@ -62,6 +68,8 @@ pub struct Sends {
     pub reports: Queue,
     /// What the operator should know.
     pub status: Arc<Status>,
+    /// Tells a conversation that is gone from a wrong service.
+    pub service: Arc<ServiceCheck>,
     /// Where the stages are noted.
     pub notes: Notes,
 }
@@ -83,7 +91,15 @@ struct Failed {
     class: Class,
     /// How a request failed, if one did.
     failure: Option<Failure>,
+    via: Via,
     cause: Cause,
+}
+
+/// How a reply came to be in its conversation.
+struct Brought {
+    how: ReplyOutcome,
+    via: Via,
+    message: MessageSid,
 }
 
 impl Work for Sends {
@@ -120,17 +136,7 @@ impl Work for Sends {
         };
         match sent {
             Ok(None) => self.keep_silent(delivery, &parcel).await,
-            Ok(Some((via, message))) => {
-                self.status.succeeded();
-                self.note(&parcel, Stage::ReplySent { via, reply: Some(message) });
-                self.notes.metrics.reply(ReplyOutcome::Sent, via);
-                let settled = match self.report_on(&parcel, Fate::Sent { message }) {
-                    Some(job) => delivery.ack_and_append(vec![job]).await.map(drop),
-                    None => delivery.ack().await,
-                };
-                settle::report(Self::QUEUE, settled);
-                fault_points::hit(Point::SendSettled);
-            }
+            Ok(Some(brought)) => self.brought(delivery, &parcel, brought).await,
             Err(failed) => self.fail(delivery, &parcel, failed).await,
         }
     }
@@ -138,13 +144,11 @@ impl Work for Sends {
 
 impl Sends {
     /// Brings a reply into its conversation; looks first if it may be there already.
-    async fn bring(&self, parcel: &Parcel, look: bool) -> Result<(Via, MessageSid), Failed> {
+    async fn bring(&self, parcel: &Parcel, look: bool) -> Result<Brought, Failed> {
         self.paces.wait_for(parcel.conversation, &self.notes.clock).await;
         if look && let Some(found) = self.look(parcel).await? {
-            tracing::info!(conversation_sid = %parcel.conversation, message_sid = %found,
-                "reply is in the conversation already; not sent again");
             fault_points::hit(Point::ReplyFound);
-            return Ok((Via::Rest, found));
+            return Ok(found);
         }
         let line = self.line(parcel.conversation).await?;
         if let Some(client) = line.connected() {
@@ -152,7 +156,8 @@ impl Sends {
                 Outcome::Done(sent) => {
                     self.through.follow(parcel.conversation, sent.index);
                     fault_points::hit(Point::SentBySocket);
-                    return Ok((Via::Socket, sent.sid));
+                    let (how, via) = (ReplyOutcome::Sent, Via::Socket);
+                    return Ok(Brought { how, via, message: sent.sid });
                 }
                 Outcome::Refused { status, code, retry_after } => {
                     if code == Some(NOT_PARTICIPANT) {
@@ -169,12 +174,16 @@ impl Sends {
 
     /// The line that sits in the conversation; the first one where none does yet.
     async fn line(&self, conversation: ConversationSid) -> Result<&Line, Failed> {
+        if !self.seats.is_held(conversation) {
+            self.may_ask(Op::ListParticipants)?;
+        }
         let found = self.seats.find(&self.rest, conversation).await;
         let found = found.map_err(|error| did_nothing(&error))?;
         Ok(found.unwrap_or_else(|| self.seats.line_of(conversation)))
     }
 
-    async fn by_rest(&self, parcel: &Parcel, line: &Line) -> Result<(Via, MessageSid), Failed> {
+    async fn by_rest(&self, parcel: &Parcel, line: &Line) -> Result<Brought, Failed> {
+        self.may_ask(Op::CreateMessage)?;
         let message = NewMessage {
             author: line.identity.clone(),
             body: parcel.reply.body.clone(),
@@ -187,21 +196,41 @@ impl Sends {
         let message = sent.map_err(|error| {
             let failure = join::failure(&error);
             let class = classify(Operation::Send, failure);
-            Failed { class, failure: Some(failure), cause: join::cause(class, &error) }
+            let cause = join::cause(class, &error);
+            Failed { class, failure: Some(failure), via: Via::Rest, cause }
         })?;
         fault_points::hit(Point::SentByRest);
         self.through.follow(parcel.conversation, message.index);
-        Ok((Via::Rest, message.sid))
+        Ok(Brought { how: ReplyOutcome::Sent, via: Via::Rest, message: message.sid })
+    }
+
+    /// Keeps back what Twilio refuses anyhow until it is time to see whether it still does.
+    fn may_ask(&self, op: Op) -> Result<(), Failed> {
+        match self.status.pass(op, &self.notes.clock) {
+            Pass::Go => Ok(()),
+            Pass::Wait(_) => Err(Failed {
+                class: Class::Reconfigure,
+                failure: None,
+                via: Via::Rest,
+                cause: Cause::new(Class::Reconfigure.as_str()),
+            }),
+        }
     }
 
     /// Searches the messages since the reply was accepted for its key.
-    async fn look(&self, parcel: &Parcel) -> Result<Option<MessageSid>, Failed> {
+    async fn look(&self, parcel: &Parcel) -> Result<Option<Brought>, Failed> {
+        self.may_ask(Op::ListMessages)?;
         let mut search = Search::new(parcel.id, parcel.accepted);
         let mut pages = self.rest.newest_messages(parcel.conversation);
         loop {
             let page = pages.next().await.map_err(|error| did_nothing(&error))?;
             match search.page(page.unwrap_or_default().iter().map(candidate)) {
-                Step::Found(sid) => return Ok(Some(sid)),
+                Step::Found(message) => {
+                    tracing::info!(conversation_sid = %parcel.conversation, message_sid = %message,
+                        "reply is in the conversation already; not sent again");
+                    let (how, via) = (ReplyOutcome::Found, Via::Rest);
+                    return Ok(Some(Brought { how, via, message }));
+                }
                 Step::Absent => return Ok(None),
                 Step::GoOn => {}
                 Step::TooFar => return Err(too_far()),
@@ -209,39 +238,94 @@ impl Sends {
         }
     }
 
+    async fn brought(&self, delivery: Delivery, parcel: &Parcel, brought: Brought) {
+        let Brought { how, via, message } = brought;
+        self.status.succeeded(Op::CreateMessage);
+        self.note(parcel, Stage::ReplySent { via, reply: Some(message) });
+        self.notes.metrics.reply(how, via);
+        let settled = match self.report_on(parcel, Fate::Sent { message }) {
+            Some(job) => delivery.ack_and_append(vec![job]).await.map(drop),
+            None => delivery.ack().await,
+        };
+        settle::report(Self::QUEUE, settled);
+        fault_points::hit(Point::SendSettled);
+    }
+
     async fn fail(&self, delivery: Delivery, parcel: &Parcel, failed: Failed) {
-        let Failed { class, failure, cause } = failed;
         let attempt = delivery.attempt();
-        if let Some(failure) = failure {
+        if let Some(failure) = failed.failure {
             self.status.failed(failure, &self.notes.clock);
         }
-        let delay = match class {
-            Class::Retry(asked) => self.schedule.delay_after(attempt, asked, settle::jitter()),
-            Class::Look => self.schedule.delay_after(attempt, None, settle::jitter()),
-            Class::Reconfigure => {
-                self.status.refused(&cause.detail);
-                Some(self.schedule.longest())
+        let asked = match failed.class {
+            // Its join is held back, however long that takes.
+            Class::Retry(_) if failed.is_not_participant() && self.status.refusal().is_some() => {
+                return self.put_off(delivery, &Failed { failure: None, ..failed }).await;
             }
-            Class::Done | Class::Dead => None,
+            Class::Retry(asked) | Class::Look(asked) => asked,
+            Class::Reconfigure => return self.put_off(delivery, &failed).await,
+            Class::Dead if failed.is_not_found() && self.service.is_unknown().await => {
+                let failed = Failed { cause: wrong_service(), ..failed };
+                return self.put_off(delivery, &failed).await;
+            }
+            Class::Done | Class::Dead => return self.bury(delivery, parcel, failed).await,
         };
-        if let Some(delay) = delay {
-            tracing::warn!(conversation_sid = %parcel.conversation, attempt, code = cause.code,
-                reason = %cause.detail, retry_in_ms = settle::millis(delay),
-                "reply was not sent; trying again");
-            self.notes.metrics.reply(ReplyOutcome::Retried, Via::Rest);
-            return settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+        let Some(delay) = self.schedule.delay_after(attempt, asked, settle::jitter()) else {
+            return self.give_up(delivery, parcel, failed).await;
+        };
+        let Failed { via, cause, .. } = failed;
+        tracing::warn!(conversation_sid = %parcel.conversation, attempt, code = cause.code,
+            reason = %cause.detail, retry_in_ms = settle::millis(delay),
+            "reply was not sent; trying again");
+        self.notes.metrics.reply(ReplyOutcome::Retried, via);
+        settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+    }
+
+    /// Keeps a reply until the configuration is right; no attempt is counted.
+    async fn put_off(&self, delivery: Delivery, failed: &Failed) {
+        let clock = &self.notes.clock;
+        if let Some(failure) = failed.failure {
+            self.status.refused(scope(failure, failed.via), &failed.cause.detail, clock);
         }
+        self.notes.metrics.reply(ReplyOutcome::Retried, failed.via);
+        let pause = self.status.pause(clock, settle::jitter());
+        settle::report(Self::QUEUE, delivery.put_off(pause).await);
+    }
+
+    /// After the last attempt: looks a last time if that one may have succeeded.
+    async fn give_up(&self, delivery: Delivery, parcel: &Parcel, failed: Failed) {
+        let Class::Look(_) = failed.class else { return self.bury(delivery, parcel, failed).await };
+        let look = async {
+            tokio::time::sleep(LAST_LOOK_AFTER).await;
+            self.look(parcel).await
+        };
+        let looked = tokio::select! {
+            biased;
+            lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
+            looked = look => looked,
+        };
+        match looked {
+            Ok(Some(found)) => self.brought(delivery, parcel, found).await,
+            Ok(None) => self.bury(delivery, parcel, failed).await,
+            Err(_) => {
+                let cause = Cause { detail: nobody_knows(&failed.cause.detail), ..failed.cause };
+                self.bury(delivery, parcel, Failed { cause, ..failed }).await;
+            }
+        }
+    }
+
+    async fn bury(&self, delivery: Delivery, parcel: &Parcel, failed: Failed) {
+        let Failed { via, cause, .. } = failed;
         if let Err(error) = self.tell_of_death(parcel, &cause).await {
             // Not dead before its report is on disk: the job comes again and dies then.
             settle::lost(QueueName::Reports, &error);
             let later = delivery.retry_in(self.schedule.longest(), cause).await;
             return settle::report(Self::QUEUE, later);
         }
-        tracing::error!(conversation_sid = %parcel.conversation, attempt, code = cause.code,
-            reason = %cause.detail, "reply could not be sent; it is a dead letter");
+        tracing::error!(conversation_sid = %parcel.conversation, attempt = delivery.attempt(),
+            code = cause.code, reason = %cause.detail, "reply could not be sent; it is a dead letter");
         let queue = QueueName::Outbox.as_str();
         self.note(parcel, Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code });
-        self.notes.metrics.reply(ReplyOutcome::Dead, Via::Rest);
+        self.notes.metrics.reply(ReplyOutcome::Dead, via);
         self.notes.metrics.dead_letter(labels::Queue::Outbox);
         settle::report(Self::QUEUE, delivery.dead(cause).await);
     }
@@ -296,13 +380,47 @@ fn candidate(message: &rest::Message) -> Candidate {
     Candidate { sid: message.sid, key, created: message.created }
 }
 
+impl Failed {
+    const fn is_not_found(&self) -> bool {
+        matches!(self.failure, Some(Failure::Refused { status: 404, .. }))
+    }
+
+    const fn is_not_participant(&self) -> bool {
+        matches!(self.failure, Some(Failure::Refused { code: Some(NOT_PARTICIPANT), .. }))
+    }
+}
+
 /// A look that failed proves nothing and did nothing: it is simply tried again.
 fn did_nothing(error: &rest::Error) -> Failed {
-    let failure = match classify(Operation::Join, join::failure(error)) {
-        Class::Reconfigure | Class::Dead => join::failure(error),
-        Class::Done | Class::Retry(_) | Class::Look => Failure::NotSent,
+    let failure = join::failure(error);
+    // A join is as harmless to try again.
+    let class = match classify(Operation::Join, failure) {
+        Class::Done | Class::Look(_) => Class::Retry(error.retry_after()),
+        class => class,
     };
-    failed(failure, join::cause(Class::Look, error))
+    let cause = join::cause(class, error);
+    Failed { class, failure: Some(failure), via: Via::Rest, cause }
+}
+
+/// What is refused, where only a change of configuration helps.
+const fn scope(failure: Failure, via: Via) -> Scope {
+    match (failure, via) {
+        (Failure::Refused { status: 401 | 404, .. }, Via::Rest) => Scope::Rest,
+        (Failure::Refused { .. } | Failure::NotSent | Failure::Unknown, _) => {
+            Scope::Operation(Op::CreateMessage)
+        }
+    }
+}
+
+fn wrong_service() -> Cause {
+    Cause::new(Class::Reconfigure.as_str()).with_detail(service::UNKNOWN)
+}
+
+fn nobody_knows(detail: &str) -> String {
+    format!(
+        "the reply may have been sent, and nobody could look: {detail}. Redriven it is looked for \
+         before it is sent again"
+    )
 }
 
 fn refused(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> Failed {
@@ -311,16 +429,18 @@ fn refused(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> Fai
     let meaning =
         code.and_then(catalogue::lookup).map_or("no meaning known", |entry| entry.meaning.as_str());
     let detail = format!("twilio refused the reply on the socket with status {status}: {meaning}");
-    failed(failure, Cause { code, ..Cause::new(class).with_detail(detail) })
+    let cause = Cause { code, ..Cause::new(class).with_detail(detail) };
+    by_socket_failed(failure, cause)
 }
 
 fn unknown() -> Failed {
     let cause = Cause::new("look").with_detail("the socket was lost before twilio answered");
-    failed(Failure::Unknown, cause)
+    by_socket_failed(Failure::Unknown, cause)
 }
 
-fn failed(failure: Failure, cause: Cause) -> Failed {
-    Failed { class: classify(Operation::Send, failure), failure: Some(failure), cause }
+fn by_socket_failed(failure: Failure, cause: Cause) -> Failed {
+    let class = classify(Operation::Send, failure);
+    Failed { class, failure: Some(failure), via: Via::Socket, cause }
 }
 
 /// Whether it was sent will never be known, and it must not be sent twice.
@@ -330,5 +450,5 @@ fn too_far() -> Failed {
          not searched. If it is not there either, send it anew by `chimein send` and drop this",
         search::MESSAGES_MAX
     ));
-    Failed { class: Class::Dead, failure: None, cause }
+    Failed { class: Class::Dead, failure: None, via: Via::Rest, cause }
 }

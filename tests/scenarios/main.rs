@@ -10,6 +10,7 @@ mod handoff;
 mod leaving;
 mod outages;
 mod phones;
+mod refusals;
 mod rig;
 mod sending;
 mod strategies;

@@ -49,6 +49,29 @@ async fn a_send_over_rest_whose_answer_is_lost_is_looked_for_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_attempt_is_looked_for_too() {
+    for (last, replies) in
+        [(Action::AnswerAfter { status: 504, code: None }, 1), (Action::BreakBefore, 0)]
+    {
+        let schedule = ("CHIMEIN_SEND_SCHEDULE", "10ms");
+        let rig = Rig::start(&[SLOW_RETRY[0], schedule]).await;
+        let place =
+            || Place::Rest { method: Some("POST".to_owned()), path: Some("/Messages".into()) };
+        rig.fault(place(), Action::BreakBefore, 1);
+        rig.fault(place(), last, 1);
+        let conversation = rig.sms(PHONE, "hello").await;
+        rig.eventually("it is there or dead", |rig| {
+            !rig.replies(conversation).is_empty() || is_dead(rig, conversation)
+        })
+        .await;
+        rig.settled().await;
+        assert_eq!(rig.replies(conversation).len(), replies);
+        assert_eq!(is_dead(&rig, conversation), replies == 0, "dead only if it is not there");
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_is_written_by_the_bot_and_carries_its_key() {
     let rig = Rig::start(&[]).await;
     let conversation = rig.sms(PHONE, "hello").await;

@@ -12,6 +12,7 @@ pub mod leaving;
 pub mod outcome;
 pub mod pace;
 pub mod pause;
+pub mod refusal;
 pub mod schedule;
 pub mod search;
 pub mod split;

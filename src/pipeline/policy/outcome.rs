@@ -55,8 +55,8 @@ pub enum Class {
     Done,
     /// Try again by the schedule, not before the time Twilio asked for.
     Retry(Option<Duration>),
-    /// It may have happened: look, and only then try again.
-    Look,
+    /// It may have happened: look, not before the time Twilio asked for, and only then try again.
+    Look(Option<Duration>),
     /// Nothing will work until somebody changes the configuration.
     Reconfigure,
     /// The same request would fail for ever.
@@ -70,7 +70,7 @@ impl Class {
         match self {
             Self::Done => "done",
             Self::Retry(_) => "retry",
-            Self::Look => "look",
+            Self::Look(_) => "look",
             Self::Reconfigure => "reconfigure",
             Self::Dead => "dead",
         }
@@ -92,7 +92,7 @@ const NOT_IN_GROUP: u32 = 50513;
 pub fn classify(operation: Operation, failure: Failure) -> Class {
     let uncertain = match operation {
         Operation::Join => Class::Retry(None),
-        Operation::Send => Class::Look,
+        Operation::Send => Class::Look(None),
     };
     match failure {
         Failure::NotSent => Class::Retry(None),
@@ -103,8 +103,8 @@ pub fn classify(operation: Operation, failure: Failure) -> Class {
             Class::Reconfigure
         }
         Failure::Refused { status: 408 | 500..=599, retry_after, .. } => match uncertain {
-            Class::Retry(_) => Class::Retry(retry_after),
-            certain => certain,
+            Class::Look(_) => Class::Look(retry_after),
+            _ => Class::Retry(retry_after),
         },
         Failure::Refused { status, code, retry_after } => {
             refused(operation, status, code, retry_after)
@@ -172,12 +172,12 @@ mod tests {
     fn a_send_that_may_have_happened_is_looked_for() {
         for (failure, class) in [
             (Failure::NotSent, Class::Retry(None)),
-            (Failure::Unknown, Class::Look),
-            (refusal(408, None), Class::Look),
-            (refusal(500, Some(20500)), Class::Look),
-            (refusal(502, None), Class::Look),
-            (refusal(503, Some(20503)), Class::Look),
-            (refusal(504, None), Class::Look),
+            (Failure::Unknown, Class::Look(None)),
+            (refusal(408, None), Class::Look(None)),
+            (refusal(500, Some(20500)), Class::Look(None)),
+            (refusal(502, None), Class::Look(None)),
+            (refusal(503, Some(20503)), Class::Look(None)),
+            (refusal(504, None), Class::Look(None)),
             (refusal(429, Some(50063)), Class::Retry(None)),
             (refusal(429, None), Class::Retry(None)),
             (refusal(409, Some(20162)), Class::Retry(None)),
@@ -199,5 +199,8 @@ mod tests {
         for operation in [Operation::Join, Operation::Send] {
             assert_eq!(classify(operation, failure), Class::Retry(asked));
         }
+        let failure = Failure::Refused { status: 503, code: None, retry_after: asked };
+        assert_eq!(classify(Operation::Join, failure), Class::Retry(asked));
+        assert_eq!(classify(Operation::Send, failure), Class::Look(asked));
     }
 }

@@ -185,6 +185,14 @@ impl Error {
         }
     }
 
+    /// Gives what was asked for.
+    #[must_use]
+    pub const fn op(&self) -> Op {
+        match self {
+            Self::Refused { op, .. } | Self::NotSent { op, .. } | Self::Unknown { op, .. } => *op,
+        }
+    }
+
     /// Gives how long Twilio asks to wait, where it does.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
