@@ -2,7 +2,8 @@
 //!
 //! It decides nothing about the work. Each delivery is one tracked task; when told to stop it takes no
 //! more, and waits for those at work, which see the same token. What is not settled is given back by
-//! the queue. Counted here is what no stage can count, because its record cannot be read.
+//! the queue. Measured here is how long each job took from its append to its end as done; counted is
+//! what no stage can count, because its record cannot be read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::clock::Timestamp;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::settle;
 use crate::queue::{Delivery, Ended, Error, Queue, QueueName};
@@ -67,9 +69,9 @@ pub async fn run<W: Work>(station: Station, work: Arc<W>, stop: CancellationToke
                 let (work, notes) = (Arc::clone(&work), notes.clone());
                 let stop = stop.clone();
                 let working = async move {
-                    let ending = delivery.ending();
+                    let (ending, appended_at) = (delivery.ending(), delivery.appended_at());
                     work.work(delivery, &stop).await;
-                    count::<W>(&notes, ending.read());
+                    count::<W>(&notes, ending.read(), appended_at);
                     drop(place);
                 };
                 tasks.spawn(working.instrument(trace::stage_span(W::QUEUE.as_str())));
@@ -103,13 +105,16 @@ async fn take<W: Work>(
     Ok((queue.next().await?, place))
 }
 
-fn count<W: Work>(notes: &Notes, ended: Option<&Ended>) {
+fn count<W: Work>(notes: &Notes, ended: Option<&Ended>, appended_at: Timestamp) {
     match ended {
+        Some(Ended::Done) => {
+            notes.metrics.stage(stage(W::QUEUE), notes.clock.wall().since(appended_at));
+        }
         Some(Ended::Dead(class)) if class == settle::UNREADABLE => {
             notes.metrics.dead_letter(label(W::QUEUE));
         }
         // The stages count their own.
-        Some(Ended::Dead(_) | Ended::Done | Ended::Again) | None => {}
+        Some(Ended::Dead(_) | Ended::Again) | None => {}
     }
 }
 
@@ -121,6 +126,15 @@ pub const fn label(queue: QueueName) -> labels::Queue {
         QueueName::Inbox => labels::Queue::Inbox,
         QueueName::Outbox => labels::Queue::Outbox,
         QueueName::Reports => labels::Queue::Reports,
+    }
+}
+
+const fn stage(queue: QueueName) -> labels::Stage {
+    match queue {
+        QueueName::Joins => labels::Stage::Join,
+        QueueName::Inbox => labels::Stage::Turn,
+        QueueName::Outbox => labels::Stage::Send,
+        QueueName::Reports => labels::Stage::Report,
     }
 }
 
@@ -171,6 +185,27 @@ mod tests {
         assert!(page.contains(line), "{page}");
     }
 
+    #[tokio::test]
+    async fn the_time_of_a_job_is_measured_once_it_is_done() {
+        let page = page_after(&["not json", "\"dead\"", "\"done\"", "\"again\""]).await;
+        let line = "chimein_stage_seconds_count{stage=\"send\"} 2\n";
+        assert!(page.contains(line), "the one tried again is measured at its end\n{page}");
+    }
+
+    #[test]
+    fn a_job_is_measured_from_its_append() {
+        let metrics = Metrics::new();
+        let notes = notes(&metrics);
+        let appended_at = notes.clock.wall().before(Duration::from_secs(90));
+        count::<Ends>(&notes, Some(&Ended::Done), appended_at);
+        let page = metrics.page();
+        for (bound, count) in [("60.0", 0), ("300.0", 1)] {
+            let line =
+                format!("chimein_stage_seconds_bucket{{le=\"{bound}\",stage=\"send\"}} {count}\n");
+            assert!(page.contains(&line), "{line}{page}");
+        }
+    }
+
     /// Works until all jobs with these payloads are settled for good, and shows the metrics.
     async fn page_after(payloads: &[&str]) -> String {
         let place = tempfile::tempdir().unwrap();
@@ -185,12 +220,7 @@ mod tests {
         });
         queue.append(jobs.collect()).await.unwrap();
         let metrics = Metrics::new();
-        let notes = Notes {
-            journal: Journal::new(16),
-            metrics: metrics.clone(),
-            clock: Clock::start(),
-            tally: Arc::default(),
-        };
+        let notes = notes(&metrics);
         let station = Station { queue: queue.clone(), concurrency: 1, notes };
         let stop = CancellationToken::new();
         let running = tokio::spawn(run(station, Arc::new(Ends), stop.clone()));
@@ -207,5 +237,14 @@ mod tests {
         stop.cancel();
         running.await.unwrap();
         metrics.page()
+    }
+
+    fn notes(metrics: &Metrics) -> Notes {
+        Notes {
+            journal: Journal::new(16),
+            metrics: metrics.clone(),
+            clock: Clock::start(),
+            tally: Arc::default(),
+        }
     }
 }

@@ -145,6 +145,17 @@ words! {
         /// Outcomes to report to the agent.
         Reports = "reports",
     }
+    /// The stages that a job is for, one a queue.
+    Stage {
+        /// Making the bot a participant.
+        Join = "join",
+        /// Asking the agent.
+        Turn = "turn",
+        /// Sending a reply.
+        Send = "send",
+        /// Telling the agent what became of a reply.
+        Report = "report",
+    }
     /// The states of a job.
     JobState {
         /// Waiting for a consumer.

@@ -19,8 +19,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric as Registrable, Registry};
 
 use self::labels::{
-    JobState, JoinOutcome, Known, Queue, ReplyOutcome, RestOutcome, SocketState, TurnOutcome,
-    WebhookOutcome,
+    JobState, JoinOutcome, Known, Queue, ReplyOutcome, RestOutcome, SocketState, Stage,
+    TurnOutcome, WebhookOutcome,
 };
 use self::table::{Kind, Metric};
 use crate::telemetry::journal::{Door, Via};
@@ -41,6 +41,7 @@ struct Inner {
     agent_seconds: Histogram,
     replies: Family<ReplyLabels, Counter>,
     rest_requests: Family<RestLabels, Counter>,
+    stage_seconds: Family<StageLabels, Histogram, fn() -> Histogram>,
     socket_state: Family<SocketLabels, Gauge>,
     socket_reconnects: Counter,
     instances: Gauge,
@@ -73,6 +74,11 @@ impl Metrics {
             agent_seconds: register(r, table::AGENT_SECONDS, Histogram::new(AGENT_BUCKETS_SECONDS)),
             replies: register(r, table::REPLIES, Family::default()),
             rest_requests: register(r, table::REST_REQUESTS, Family::default()),
+            stage_seconds: register(
+                r,
+                table::STAGE_SECONDS,
+                Family::new_with_constructor(|| Histogram::new(STAGE_BUCKETS_SECONDS)),
+            ),
             socket_state: register(r, table::SOCKET_STATE, Family::default()),
             socket_reconnects: register(r, table::SOCKET_RECONNECTS, Counter::default()),
             instances: register(r, table::INSTANCES, Gauge::default()),
@@ -132,6 +138,11 @@ impl Metrics {
     /// Counts a request to Twilio's REST API.
     pub fn rest(&self, op: Known, outcome: RestOutcome) {
         let _ = self.inner.rest_requests.get_or_create(&RestLabels { op, outcome }).inc();
+    }
+
+    /// Counts the time from a job's append to its end as done.
+    pub fn stage(&self, stage: Stage, took: Duration) {
+        self.inner.stage_seconds.get_or_create(&StageLabels { stage }).observe(took.as_secs_f64());
     }
 
     /// Notes the state that an identity's socket is in.
@@ -213,6 +224,10 @@ const ACK_BUCKETS_SECONDS: [f64; 12] =
 const AGENT_BUCKETS_SECONDS: [f64; 12] =
     [0.001, 0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
+/// Upper bounds of a stage's times: a reply is sent in a tenth of a second, and tried for an hour.
+const STAGE_BUCKETS_SECONDS: [f64; 14] =
+    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
+
 macro_rules! label_sets {
     ($($name:ident { $($field:ident: $kind:ty),* })*) => {$(
         #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -230,6 +245,7 @@ label_sets! {
     TurnLabels { outcome: TurnOutcome }
     ReplyLabels { outcome: ReplyOutcome, via: Known }
     RestLabels { op: Known, outcome: RestOutcome }
+    StageLabels { stage: Stage }
     SocketLabels { identity: String, state: SocketState }
     SeatLabels { identity: String }
     HeldLabels { kind: Known }
@@ -310,6 +326,7 @@ mod tests {
         metrics.agent(brief);
         metrics.reply(ReplyOutcome::Sent, Via::Socket);
         metrics.rest(Known("add_participant"), RestOutcome::Done);
+        metrics.stage(Stage::Turn, brief);
         metrics.socket("bot", SocketState::Off);
         metrics.socket_lost();
         metrics.instances(3);

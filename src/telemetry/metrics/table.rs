@@ -70,6 +70,8 @@ metrics! {
         "Attempts to send a reply, by how they ended and by which road.";
     REST_REQUESTS: Counter "chimein_rest_requests_total" ["op", "outcome"]
         "Requests to Twilio's REST API, by operation and by how they ended.";
+    STAGE_SECONDS: Histogram "chimein_stage_seconds" ["stage"]
+        "Time from the durable append of a stage's job to its end as done, by the wall clock: waiting, retries and redrives included; skipped messages too, dead letters and messages that a turn took along not.";
     SOCKET_STATE: Gauge "chimein_socket_state" ["identity", "state"]
         "1 for the state that a bot identity's Conversations socket is in, 0 for the others.";
     SOCKET_RECONNECTS: Counter "chimein_socket_reconnects_total" []
