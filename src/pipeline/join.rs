@@ -45,7 +45,7 @@ const INITIALIZING_TRIES_MAX: u32 = 600;
 const CONFLICT: u16 = 409;
 
 /// The identity is in as many conversations as Twilio allows.
-const TOO_MANY_CONVERSATIONS: u32 = 50214;
+pub(super) const TOO_MANY_CONVERSATIONS: u32 = 50214;
 
 /// Works on the queue of joins.
 pub struct Joins {
@@ -121,7 +121,7 @@ impl Joins {
                 Err(error) => return Added::Refused(error),
             }
         }
-        for line in self.seats.candidates(conversation) {
+        for line in self.seats.candidates(conversation, self.notes.clock.now()) {
             let error = match self.rest.add_participant(conversation, &line.identity).await {
                 Ok(_) => return Added::Done(line, How::Added),
                 Err(error) => error,
@@ -129,7 +129,7 @@ impl Joins {
             match classify(Operation::Join, failure(&error)) {
                 Class::Done => return Added::Done(line, How::Already),
                 Class::Dead if code_of(&error) == Some(TOO_MANY_CONVERSATIONS) => {
-                    self.seats.note_full(line);
+                    self.seats.note_full(line, self.notes.clock.now());
                 }
                 Class::Retry(_) | Class::Look(_) | Class::Reconfigure | Class::Dead => {
                     return Added::Refused(error);
@@ -283,7 +283,7 @@ const fn code_of(error: &rest::Error) -> Option<u32> {
 fn no_room() -> Cause {
     Cause::new(Class::Dead.as_str()).with_code(TOO_MANY_CONVERSATIONS).with_detail(
         "every identity is in as many conversations as twilio allows; add one to \
-         CHIMEIN_IDENTITY_POOL and redrive",
+         CHIMEIN_IDENTITY_POOL; a sweep that finds room tries again",
     )
 }
 

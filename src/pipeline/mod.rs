@@ -15,6 +15,7 @@
 //! to Twilio through the REST and realtime clients it is given.
 
 pub mod admit;
+mod buried;
 pub mod catch_up;
 pub mod choice;
 pub mod doors;

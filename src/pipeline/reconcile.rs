@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
+use crate::pipeline::buried::Buried;
 use crate::pipeline::catch_up::{self, CatchUp};
 use crate::pipeline::doors::Doors;
 use crate::pipeline::heard::attributes;
@@ -182,23 +183,42 @@ impl Reconciler {
         };
         let (seated, leavable) = self.seated(since.before(SKEW_MAX)).await?;
         let mut found = Found { open: open.len(), ..Found::default() };
-        for Open { sid, created, updated, verdict } in
-            open.into_iter().filter(|open| !seated.contains(&open.sid))
-        {
-            if self.doors.choice.note(sid, verdict) {
-                continue;
-            }
-            match self.leaver.absence(sid, updated).await? {
-                Some(Absence::Stay | Absence::Look) => continue,
-                Some(Absence::Return) => self.doors.conversation_back(sid, updated).await?,
-                None => self.doors.conversation_missed(sid, created, updated).await?,
-            };
-            found.missing += 1;
-        }
+        let missing = open.into_iter().filter(|open| !seated.contains(&open.sid)).collect();
+        found.missing = self.find(missing).await?;
         if self.duty != Duty::Find {
             found.left = self.leaver.leave(leavable).await?;
         }
         Ok(found)
+    }
+
+    /// Hands those of the conversations without us to the doors in which we should be. Says how many
+    /// there are.
+    async fn find(&self, missing: Vec<Open>) -> Result<usize, Error> {
+        let mut count = 0;
+        if missing.is_empty() {
+            return Ok(count);
+        }
+        let doors = &self.doors;
+        let room = self.seats.room(doors.notes.clock.now());
+        let mut buried = Buried::read(&doors.joins, room).await?;
+        for Open { sid, created, updated, verdict } in missing {
+            if doors.choice.note(sid, verdict) {
+                continue;
+            }
+            let absence = self.leaver.absence(sid, updated).await?;
+            if matches!(absence, Some(Absence::Stay | Absence::Look)) {
+                continue;
+            }
+            count += 1;
+            if buried.raise(&doors.joins, sid).await? {
+                continue;
+            }
+            match absence {
+                Some(_) => doors.conversation_back(sid, updated).await?,
+                None => doors.conversation_missed(sid, created, updated).await?,
+            };
+        }
+        Ok(count)
     }
 
     /// The service's open conversations, as far back as the bot is to be in any.
@@ -233,10 +253,13 @@ impl Reconciler {
     ) -> Result<(HashSet<ConversationSid>, Vec<Taken>), Error> {
         let (mut seated, mut leavable) = (HashSet::new(), Vec::new());
         for line in self.seats.lines() {
+            let listing = self.seats.listing();
             let mut pages = self.rest.participant_conversations(&line.identity);
             while let Some(page) = pages.next().await? {
                 for conversation in page {
-                    self.seats.take(conversation.conversation_sid, &line.identity);
+                    if is_open(conversation.conversation_state) {
+                        self.seats.take(conversation.conversation_sid, &line.identity);
+                    }
                     seated.insert(conversation.conversation_sid);
                     let seat = Taken::new(&line.identity, &conversation);
                     leavable.extend(Some(seat).filter(|seat| !self.leaver.keeps(seat)));
@@ -250,6 +273,7 @@ impl Reconciler {
                 }
                 tokio::time::sleep(PAGE_PAUSE).await;
             }
+            self.seats.listed(listing, line);
         }
         Ok((seated, leavable))
     }

@@ -2,14 +2,16 @@
 //! seat of each conversation.
 //!
 //! Many tasks meet here by conversation (the joiner, the listeners, the turns, the senders), so the
-//! directory is a concurrent map. It is a memory of what Twilio said, never the truth: where it says
+//! directory is a concurrent map. Time is an argument. It is a memory of what Twilio said, never the truth: where it says
 //! nothing, whoever must know for certain asks Twilio, and the others take the first identity.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use dashmap::DashMap;
 
+use crate::clock::Moment;
 use crate::realtime::{Client, State};
 use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
@@ -19,6 +21,10 @@ use crate::twilio::sid::ConversationSid;
 pub const SEATS_MAX: usize = 1000;
 /// From how many on the operator is warned: four fifths.
 const SEATS_WARNED: usize = SEATS_MAX / 5 * 4;
+
+/// How long Twilio's word that an identity has no room is taken for granted. Room comes back unheard,
+/// since a conversation that is closed by its timer does not tell whoever sits there.
+pub const FULL_FOR: Duration = Duration::from_secs(60);
 
 /// How often Twilio is asked at once who sits in a conversation. A look changes nothing, and what
 /// waits for it, a join or a reply, has its own schedule for what lasts.
@@ -42,15 +48,16 @@ pub struct Line {
     pub identity: String,
     ear: RwLock<Ear>,
     seats: AtomicUsize,
-    is_full: AtomicBool,
+    /// Until when it is full; kept after that time, so that it is said once.
+    full_until: RwLock<Option<Moment>>,
 }
 
 impl Line {
     /// Starts without a seat.
     #[must_use]
     pub const fn new(identity: String, ear: Ear) -> Self {
-        let (seats, is_full) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { identity, ear: RwLock::new(ear), seats, is_full }
+        let (seats, full_until) = (AtomicUsize::new(0), RwLock::new(None));
+        Self { identity, ear: RwLock::new(ear), seats, full_until }
     }
 
     /// Who listens now.
@@ -97,15 +104,42 @@ impl Line {
 
     fn went(&self) {
         self.seats.fetch_sub(1, Ordering::Relaxed);
-        self.is_full.store(false, Ordering::Relaxed);
+        self.set_full(None);
+    }
+
+    fn count(&self) -> usize {
+        self.seats.load(Ordering::Relaxed)
+    }
+
+    fn has_room(&self, now: Moment) -> bool {
+        let until = *self.full_until.read().unwrap_or_else(PoisonError::into_inner);
+        until.is_none_or(|until| now >= until)
+    }
+
+    /// Says until when it was full by the word before, if it was.
+    fn set_full(&self, until: Option<Moment>) -> Option<Moment> {
+        let mut full = self.full_until.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *full, until)
     }
 }
+
+/// Who holds a seat, and after which listing that was noted last.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    at: u16,
+    noted: Listing,
+}
+
+/// Names a listing of an identity's conversations: the later one is the greater.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Listing(u64);
 
 /// The directory of seats.
 #[derive(Debug)]
 pub struct Seats {
     lines: Vec<Line>,
-    held: DashMap<ConversationSid, u16>,
+    held: DashMap<ConversationSid, Held>,
+    listings: AtomicU64,
 }
 
 impl Seats {
@@ -117,7 +151,7 @@ impl Seats {
     #[must_use]
     pub fn new(lines: Vec<Line>) -> Self {
         assert!(!lines.is_empty(), "the configuration refuses an empty identity pool");
-        Self { lines, held: DashMap::new() }
+        Self { lines, held: DashMap::new(), listings: AtomicU64::new(0) }
     }
 
     /// All identities with their clients.
@@ -129,8 +163,7 @@ impl Seats {
     /// The line that holds the seat of a conversation, else the first.
     #[must_use]
     pub fn line_of(&self, conversation: ConversationSid) -> &Line {
-        let at = self.held.get(&conversation).map_or(0, |at| usize::from(*at));
-        self.lines.get(at).unwrap_or(&self.lines[0])
+        self.remembered(conversation).unwrap_or(&self.lines[0])
     }
 
     /// Finds the line that holds the seat of a conversation, by memory, else by asking Twilio.
@@ -149,8 +182,8 @@ impl Seats {
         if self.lines.len() == 1 {
             return Ok(self.lines.first());
         }
-        if let Some(at) = self.held.get(&conversation).map(|at| usize::from(*at)) {
-            return Ok(self.lines.get(at));
+        if let Some(line) = self.remembered(conversation) {
+            return Ok(Some(line));
         }
         for line in &self.lines {
             if sits(rest, conversation, line).await? {
@@ -164,7 +197,7 @@ impl Seats {
     /// Forgets who holds the seat of a conversation: Twilio says that it is otherwise.
     pub fn forget(&self, conversation: ConversationSid) {
         let removed = self.held.remove(&conversation);
-        if let Some(line) = removed.and_then(|(_, at)| self.lines.get(usize::from(at))) {
+        if let Some(line) = removed.and_then(|(_, held)| self.line(held)) {
             line.went();
         }
     }
@@ -172,19 +205,26 @@ impl Seats {
     /// The lines that may take a seat in a conversation, the best one first: the one that sits there
     /// already, else those with room, the emptiest first.
     #[must_use]
-    pub fn candidates(&self, conversation: ConversationSid) -> Vec<&Line> {
-        if let Some(at) = self.held.get(&conversation).map(|at| usize::from(*at)) {
-            return self.lines.get(at).into_iter().collect();
+    pub fn candidates(&self, conversation: ConversationSid, now: Moment) -> Vec<&Line> {
+        if let Some(line) = self.remembered(conversation) {
+            return vec![line];
         }
-        let with_room = |line: &&Line| !line.is_full.load(Ordering::Relaxed);
-        let mut lines: Vec<_> = self.lines.iter().filter(with_room).collect();
-        lines.sort_by_key(|line| line.seats.load(Ordering::Relaxed));
+        let mut lines: Vec<_> = self.lines.iter().filter(|line| line.has_room(now)).collect();
+        lines.sort_by_key(|line| line.count());
         lines
     }
 
-    /// Notes that Twilio gives an identity no more seats (50214), until it leaves one.
-    pub fn note_full(&self, line: &Line) {
-        if !line.is_full.swap(true, Ordering::Relaxed) {
+    /// How many more conversations the pool has room for, as far as is known.
+    #[must_use]
+    pub fn room(&self, now: Moment) -> usize {
+        let with_room = self.lines.iter().filter(|line| line.has_room(now));
+        with_room.map(|line| SEATS_MAX.saturating_sub(line.count())).sum()
+    }
+
+    /// Notes that Twilio gives an identity no more seats (50214), until it leaves one, a listing
+    /// shows room or [`FULL_FOR`] is over.
+    pub fn note_full(&self, line: &Line, now: Moment) {
+        if line.set_full(Some(now + FULL_FOR)).is_none() {
             tracing::error!(identity = %line.identity,
                 "identity is in as many conversations as twilio allows; others of the pool are taken");
         }
@@ -193,22 +233,46 @@ impl Seats {
     /// Notes that an identity sits in a conversation.
     pub fn take(&self, conversation: ConversationSid, identity: &str) {
         let Some(at) = self.lines.iter().position(|line| line.identity == identity) else { return };
-        let before = self.held.insert(conversation, u16::try_from(at).unwrap_or(0));
-        if before.map(usize::from) != Some(at) {
-            if let Some(line) = before.and_then(|before| self.lines.get(usize::from(before))) {
+        let noted = Listing(self.listings.load(Ordering::Relaxed));
+        let held = Held { at: u16::try_from(at).unwrap_or(0), noted };
+        let before = self.held.insert(conversation, held);
+        if before.map(|before| before.at) != Some(held.at) {
+            if let Some(line) = before.and_then(|before| self.line(before)) {
                 line.went();
             }
             self.lines[at].came();
         }
     }
 
+    /// Notes that the conversations of an identity are being listed from now on. What is listed
+    /// [takes](Self::take) its seat, unless it is closed: that one counts for no limit.
+    #[must_use]
+    pub fn listing(&self) -> Listing {
+        Listing(self.listings.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Notes that a listing has come to its end: seats of the identity that it did not show, and that
+    /// nobody took meanwhile, are free.
+    pub fn listed(&self, listing: Listing, line: &Line) {
+        self.held.retain(|_, held| {
+            let is_theirs = self.line(*held).is_some_and(|one| one.identity == line.identity);
+            let stays = !is_theirs || held.noted >= listing;
+            if !stays {
+                line.went();
+            }
+            stays
+        });
+        if line.count() < SEATS_MAX {
+            line.set_full(None);
+        }
+    }
+
     /// Notes that an identity sits in a conversation no longer.
     pub fn leave(&self, conversation: ConversationSid, identity: &str) {
-        let is_theirs = |at: &u16| {
-            self.lines.get(usize::from(*at)).is_some_and(|line| line.identity == identity)
-        };
-        let removed = self.held.remove_if(&conversation, |_, at| is_theirs(at));
-        if let Some(line) = removed.and_then(|(_, at)| self.lines.get(usize::from(at))) {
+        let is_theirs =
+            |held: &Held| self.line(*held).is_some_and(|line| line.identity == identity);
+        let removed = self.held.remove_if(&conversation, |_, held| is_theirs(held));
+        if let Some(line) = removed.and_then(|(_, held)| self.line(held)) {
             line.went();
         }
     }
@@ -227,7 +291,16 @@ impl Seats {
 
     /// How many conversations are known to be held by each identity, in the pool's order.
     pub fn counts(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.lines.iter().map(|line| (line.identity.as_str(), line.seats.load(Ordering::Relaxed)))
+        self.lines.iter().map(|line| (line.identity.as_str(), line.count()))
+    }
+
+    fn line(&self, held: Held) -> Option<&Line> {
+        self.lines.get(usize::from(held.at))
+    }
+
+    fn remembered(&self, conversation: ConversationSid) -> Option<&Line> {
+        let held = self.held.get(&conversation).map(|held| *held);
+        held.and_then(|held| self.line(held))
     }
 }
 
@@ -253,6 +326,7 @@ async fn sits(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     #[test]
     fn a_new_conversation_goes_to_the_emptiest_line_and_stays_there() {
@@ -269,10 +343,56 @@ mod tests {
     fn a_full_line_is_passed_over_until_it_leaves_a_seat() {
         let seats = pool();
         seats.take(sid(1), "bot");
-        seats.note_full(&seats.lines()[0]);
-        assert_eq!(names(&seats, sid(2)), ["bot-2"]);
+        let now = Clock::start().now();
+        seats.note_full(&seats.lines()[0], now);
+        assert_eq!(names_at(&seats, sid(2), now), ["bot-2"]);
         seats.leave(sid(1), "bot");
-        assert_eq!(names(&seats, sid(2)), ["bot", "bot-2"]);
+        assert_eq!(names_at(&seats, sid(2), now), ["bot", "bot-2"]);
+    }
+
+    #[test]
+    fn twilio_is_asked_again_whether_a_line_is_still_full() {
+        let (seats, now) = (pool(), Clock::start().now());
+        for line in seats.lines() {
+            seats.note_full(line, now);
+        }
+        assert!(names_at(&seats, sid(1), now).is_empty());
+        assert_eq!(seats.room(now), 0);
+        assert_eq!(names_at(&seats, sid(1), now + FULL_FOR), ["bot", "bot-2"]);
+        assert_eq!(seats.room(now + FULL_FOR), 2 * SEATS_MAX);
+    }
+
+    #[test]
+    fn a_listing_frees_the_seats_that_it_did_not_show() {
+        let (seats, now) = (pool(), Clock::start().now());
+        seats.take(sid(1), "bot");
+        seats.take(sid(2), "bot");
+        seats.take(sid(3), "bot-2");
+        seats.note_full(&seats.lines()[0], now);
+        let listing = seats.listing();
+        seats.take(sid(2), "bot");
+        seats.take(sid(4), "bot");
+        seats.listed(listing, &seats.lines()[0]);
+        assert!(!seats.is_held(sid(1)), "it was not shown");
+        assert!([2, 3, 4].into_iter().all(|n| seats.is_held(sid(n))));
+        assert_eq!(seats.counts().collect::<Vec<_>>(), [("bot", 2), ("bot-2", 1)]);
+        assert_eq!(names_at(&seats, sid(5), now), ["bot-2", "bot"], "there is room again");
+    }
+
+    #[test]
+    fn a_listing_that_shows_no_room_leaves_a_line_full() {
+        let (seats, now) = (pool(), Clock::start().now());
+        let full = &seats.lines()[0];
+        let listing = seats.listing();
+        for n in 0..SEATS_MAX {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&n.to_be_bytes());
+            seats.take(ConversationSid::from_bytes(bytes), "bot");
+        }
+        seats.note_full(full, now);
+        seats.listed(listing, full);
+        assert_eq!(names_at(&seats, sid(255), now), ["bot-2"]);
+        assert_eq!(seats.room(now), SEATS_MAX);
     }
 
     #[test]
@@ -292,7 +412,12 @@ mod tests {
     }
 
     fn names(seats: &Seats, conversation: ConversationSid) -> Vec<&str> {
-        seats.candidates(conversation).into_iter().map(|line| line.identity.as_str()).collect()
+        names_at(seats, conversation, Clock::start().now())
+    }
+
+    fn names_at(seats: &Seats, conversation: ConversationSid, now: Moment) -> Vec<&str> {
+        let lines = seats.candidates(conversation, now).into_iter();
+        lines.map(|line| line.identity.as_str()).collect()
     }
 
     fn sid(n: u8) -> ConversationSid {

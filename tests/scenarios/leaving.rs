@@ -1,5 +1,9 @@
 //! Which conversations the bot leaves to free its seats, and how it returns.
 
+use chimein::emulator::state::limits::Limits;
+use chimein::queue::embedded::Options;
+use chimein::queue::{QueueName, Store};
+use chimein::telemetry::journal::Stage;
 use chimein::twilio::sid::ConversationSid;
 
 use crate::rig::{BOT, PHONE, Rig};
@@ -110,6 +114,41 @@ async fn nothing_is_left_by_default() {
     assert!(sits(&rig, closed) && sits(&rig, idle));
     assert_eq!(rig.rest_requests("DELETE", "/Participants"), 0);
     rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_without_room_has_one_dead_join_until_a_seat_is_free() {
+    let mut rig = Rig::start(&[]).await;
+    rig.control.set_limits(Limits { conversations_per_identity: 1, ..Limits::default() });
+    let seated = answered(&rig, PHONE).await;
+    let waiting = rig.sms(OTHERS[0], "hello").await;
+    for _ in 0..2 {
+        restart(&mut rig).await;
+        rig.eventually("the join is a dead letter again", |rig| is_dead(rig, waiting)).await;
+    }
+    rig.stop_service().await;
+    assert_eq!(dead_joins(&rig).await, 1);
+    change(&rig, seated, ("State", "closed")).await;
+    rig.start_service().await;
+    rig.eventually("the bot is added", |rig| sits(rig, waiting)).await;
+    rig.settled().await;
+    assert!(sits(&rig, seated), "a closed conversation takes no room");
+    rig.stop_service().await;
+    assert_eq!(dead_joins(&rig).await, 0);
+    rig.end().await;
+}
+
+fn is_dead(rig: &Rig, conversation: ConversationSid) -> bool {
+    let mut records = rig.app().journal().recent(conversation).into_iter();
+    records.any(|record| matches!(record.stage, Stage::Dead { queue: "joins", .. }))
+}
+
+/// How many joins the stopped service has left as dead letters.
+async fn dead_joins(rig: &Rig) -> u64 {
+    let store = Store::open(Options::new(rig.queue_path())).unwrap();
+    let stats = store.queue(QueueName::Joins).stats().await.unwrap();
+    store.close().await;
+    stats.dead
 }
 
 /// A conversation in which the bot has answered.
