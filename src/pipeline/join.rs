@@ -114,14 +114,17 @@ impl Joins {
             Ok(false) => return Added::NotWanted,
             Err(error) => return Added::Refused(error),
         }
-        if self.seats.lines().len() > 1 {
-            match self.seats.find(&self.rest, conversation).await {
+        // An identity that is alone and has room learns by its add that it sits there; else Twilio says
+        // who does, for a seat that is remembered may be lost.
+        let now = self.notes.clock.now();
+        if self.seats.lines().len() > 1 || self.seats.candidates(conversation, now).is_empty() {
+            match self.seats.look(&self.rest, conversation).await {
                 Ok(Some(line)) => return Added::Done(line, How::Already),
                 Ok(None) => {}
                 Err(error) => return Added::Refused(error),
             }
         }
-        for line in self.seats.candidates(conversation, self.notes.clock.now()) {
+        for line in self.seats.candidates(conversation, now) {
             let error = match self.rest.add_participant(conversation, &line.identity).await {
                 Ok(_) => return Added::Done(line, How::Added),
                 Err(error) => error,
@@ -129,7 +132,7 @@ impl Joins {
             match classify(Operation::Join, failure(&error)) {
                 Class::Done => return Added::Done(line, How::Already),
                 Class::Dead if code_of(&error) == Some(TOO_MANY_CONVERSATIONS) => {
-                    self.seats.note_full(line, self.notes.clock.now());
+                    self.seats.note_full(line, now);
                 }
                 Class::Retry(_) | Class::Look(_) | Class::Reconfigure | Class::Dead => {
                     return Added::Refused(error);

@@ -182,15 +182,33 @@ impl Seats {
         if self.lines.len() == 1 {
             return Ok(self.lines.first());
         }
-        if let Some(line) = self.remembered(conversation) {
-            return Ok(Some(line));
+        match self.remembered(conversation) {
+            Some(line) => Ok(Some(line)),
+            None => self.look(rest, conversation).await,
         }
-        for line in &self.lines {
+    }
+
+    /// Asks Twilio which line holds the seat of a conversation, whatever is remembered, and remembers
+    /// the answer.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio did not say; then the memory is as before.
+    pub async fn look(
+        &self,
+        rest: &rest::Client,
+        conversation: ConversationSid,
+    ) -> Result<Option<&Line>, rest::Error> {
+        let first = self.remembered(conversation);
+        let is_first = |line: &&Line| first.is_some_and(|first| first.identity == line.identity);
+        let others = self.lines.iter().filter(|line| !is_first(line));
+        for line in first.into_iter().chain(others) {
             if sits(rest, conversation, line).await? {
                 self.take(conversation, &line.identity);
                 return Ok(Some(line));
             }
         }
+        self.forget(conversation);
         Ok(None)
     }
 

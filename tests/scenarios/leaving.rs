@@ -1,10 +1,13 @@
 //! Which conversations the bot leaves to free its seats, and how it returns.
 
+use chimein::clock::Clock;
 use chimein::emulator::state::limits::Limits;
+use chimein::pipeline::seats::{Ear, Line, Seats};
 use chimein::queue::embedded::Options;
 use chimein::queue::{QueueName, Store};
 use chimein::telemetry::journal::Stage;
 use chimein::twilio::sid::ConversationSid;
+use chimein::twilio::{rest, tls};
 
 use crate::rig::{BOT, PHONE, Rig};
 
@@ -135,6 +138,35 @@ async fn a_conversation_without_room_has_one_dead_join_until_a_seat_is_free() {
     assert!(sits(&rig, seated), "a closed conversation takes no room");
     rig.stop_service().await;
     assert_eq!(dead_joins(&rig).await, 0);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seat_that_is_remembered_and_lost_is_found_out_by_looking() {
+    let rig = Rig::without_service(&[]).await;
+    let (urls, credentials) = (rig.emulator.urls(), rig.emulator.credentials());
+    let token = rest::Credentials::AuthToken(credentials.auth_token.clone());
+    let options = rest::Options {
+        conversations_base_url: urls.conversations.clone(),
+        chat_service_sid: Some(credentials.service_sid),
+        ..rest::Options::new(credentials.account_sid, token)
+    };
+    let tls = tls::client_config().unwrap().0;
+    let rest = rest::Client::new(options, tls, Clock::start(), None).unwrap();
+    let seats = Seats::new([BOT, "bot-2"].map(|name| Line::new(name.into(), Ear::Off)).into());
+    let conversation = rig.sms(PHONE, "hello").await;
+    seats.take(conversation, BOT);
+    let identity = |line: Option<&Line>| line.map(|line| line.identity.clone());
+    let remembered = seats.find(&rest, conversation).await.unwrap();
+    assert_eq!(identity(remembered).as_deref(), Some(BOT));
+    assert_eq!(identity(seats.look(&rest, conversation).await.unwrap()), None);
+    assert!(!seats.is_held(conversation));
+    let participants = format!("Conversations/{conversation}/Participants");
+    rig.rest_post(&participants, &[("Identity", "bot-2")]).await;
+    seats.take(conversation, BOT);
+    let found = seats.look(&rest, conversation).await.unwrap();
+    assert_eq!(identity(found).as_deref(), Some("bot-2"));
+    assert_eq!(seats.counts().collect::<Vec<_>>(), [(BOT, 0), ("bot-2", 1)]);
     rig.end().await;
 }
 
