@@ -3,14 +3,18 @@
 //!
 //! The wishes and the verdict are pure and in [`policy::which`](super::policy::which). Here they meet
 //! the facts: those that a webhook or a listing tells cost nothing; for the others Twilio is asked,
-//! once for each conversation, since the answer is remembered. A conversation in which one of ours
+//! once for each conversation, since the answer is remembered. A refusal is remembered for a minute only
+//! where a message or a turn depends on it, for another instance may have heard that it no longer
+//! holds, and a join asks whatever is remembered. A conversation in which one of ours
 //! sits already is ours, whatever the wishes: somebody put the bot there. Without wishes nothing is
 //! asked and nothing remembered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 
+use crate::clock::Moment;
 use crate::pii::Pii;
 use crate::pipeline::heard::attributes;
 use crate::pipeline::notes::Notes;
@@ -24,6 +28,25 @@ use crate::twilio::sid::ConversationSid;
 /// How many conversations are remembered before all are forgotten, which costs asking again.
 const CONVERSATIONS_MAX: usize = 200_000;
 
+/// How long a refusal is believed without asking: a refused conversation in which people chat costs a
+/// look a minute.
+const REFUSED_FOR: Duration = Duration::from_secs(60);
+
+/// What was decided about a conversation.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// Why the bot is not to be there; none where it is.
+    reason: Option<Reason>,
+    at: Moment,
+}
+
+impl Known {
+    /// Whether that is believed without asking.
+    fn holds(self, now: Moment) -> bool {
+        self.reason.is_none() || now.since(self.at) < REFUSED_FOR
+    }
+}
+
 /// The wishes, and who has been refused.
 pub struct Choice {
     /// What the operator wishes.
@@ -34,8 +57,7 @@ pub struct Choice {
     pub seats: Arc<Seats>,
     /// Where refusals are noted.
     pub notes: Notes,
-    /// Why the bot is not to be in a conversation; none where it is.
-    known: DashMap<ConversationSid, Option<Reason>>,
+    known: DashMap<ConversationSid, Known>,
 }
 
 impl Choice {
@@ -54,13 +76,20 @@ impl Choice {
     /// Whether a conversation was refused, as far as is remembered.
     #[must_use]
     pub fn is_refused(&self, conversation: ConversationSid) -> bool {
-        self.reason(conversation).is_some_and(|reason| reason.is_some())
+        self.known(conversation).is_some_and(|known| known.reason.is_some())
+    }
+
+    /// Whether a conversation was refused so lately that nobody need ask again.
+    #[must_use]
+    pub fn is_just_refused(&self, conversation: ConversationSid) -> bool {
+        let now = self.notes.clock.now();
+        self.known(conversation).is_some_and(|known| known.reason.is_some() && known.holds(now))
     }
 
     /// Whether a conversation was refused because no participant came over a wished address.
     #[must_use]
     pub fn lacks_address(&self, conversation: ConversationSid) -> bool {
-        self.reason(conversation) == Some(Some(Reason::Address))
+        self.known(conversation).is_some_and(|known| known.reason == Some(Reason::Address))
     }
 
     /// Forgets what was decided: something has changed there.
@@ -86,8 +115,8 @@ impl Choice {
             Verdict::Refuse(reason) => self.remember(conversation, Some(reason)),
             // Attributes and age are at hand there, and refuse no longer; an address may not be.
             Verdict::Open => {
-                let is_over = |reason: &Option<Reason>| *reason != Some(Reason::Address);
-                self.known.remove_if(&conversation, |_, reason| is_over(reason));
+                let is_over = |known: &Known| known.reason != Some(Reason::Address);
+                self.known.remove_if(&conversation, |_, known| is_over(known));
             }
         }
         self.is_refused(conversation)
@@ -99,11 +128,22 @@ impl Choice {
     ///
     /// If Twilio did not say.
     pub async fn wants(&self, conversation: ConversationSid) -> Result<bool, rest::Error> {
+        let now = self.notes.clock.now();
+        match self.known(conversation).filter(|known| known.holds(now)) {
+            Some(known) => Ok(known.reason.is_none() || self.seats.is_held(conversation)),
+            None => self.wants_still(conversation).await,
+        }
+    }
+
+    /// Decides whether the bot is to be in a conversation, whatever was decided before: asks Twilio
+    /// unless one of ours is known to sit there.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio did not say.
+    pub async fn wants_still(&self, conversation: ConversationSid) -> Result<bool, rest::Error> {
         if self.is_all() || self.seats.is_held(conversation) {
             return Ok(true);
-        }
-        if let Some(reason) = self.reason(conversation) {
-            return Ok(reason.is_none());
         }
         let Some(found) = self.rest.fetch_conversation(conversation).await? else {
             // The join says so too, and better.
@@ -130,8 +170,8 @@ impl Choice {
         })
     }
 
-    fn reason(&self, conversation: ConversationSid) -> Option<Option<Reason>> {
-        self.known.get(&conversation).map(|reason| *reason)
+    fn known(&self, conversation: ConversationSid) -> Option<Known> {
+        self.known.get(&conversation).map(|known| *known)
     }
 
     /// Remembers a decision; a refusal is noted when it is new.
@@ -139,7 +179,8 @@ impl Choice {
         if self.known.len() >= CONVERSATIONS_MAX {
             self.known.clear();
         }
-        let before = self.known.insert(conversation, reason).flatten();
+        let known = Known { reason, at: self.notes.clock.now() };
+        let before = self.known.insert(conversation, known).and_then(|before| before.reason);
         let Some(reason) = reason.filter(|_| before.is_none()) else { return };
         tracing::debug!(conversation_sid = %conversation, reason = reason.as_str(),
             "conversation is none of those that the bot is to be in");
@@ -154,4 +195,21 @@ fn addresses(participant: &rest::Participant) -> Vec<Pii> {
     let Some(binding) = &participant.messaging_binding else { return Vec::new() };
     let all = [&binding.proxy_address, &binding.projected_address, &binding.address];
     all.into_iter().flatten().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+
+    #[test]
+    fn a_refusal_is_asked_about_again_and_a_welcome_is_not() {
+        let at = Clock::start().now();
+        let (refused, welcome) =
+            (Known { reason: Some(Reason::Address), at }, Known { reason: None, at });
+        let soon = at + REFUSED_FOR.saturating_sub(Duration::from_millis(1));
+        assert!(refused.holds(at) && refused.holds(soon));
+        assert!(!refused.holds(at + REFUSED_FOR));
+        assert!(welcome.holds(at + REFUSED_FOR * 1000));
+    }
 }

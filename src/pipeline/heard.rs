@@ -98,7 +98,7 @@ impl Doors {
         let conversation = message.conversation_sid;
         let sid = message.message_sid;
         self.received(conversation, Some(sid), received, "onMessageAdded");
-        if self.choice.is_refused(conversation) {
+        if self.choice.is_just_refused(conversation) {
             return Ok(());
         }
         if let Some(theirs) = self.sift(seen(message)) {

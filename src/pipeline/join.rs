@@ -109,7 +109,7 @@ impl Joins {
     /// Adds the first identity of the pool that Twilio has room for. Whoever of the pool sits there
     /// already, by an attempt or a sweep that nobody remembers, stays the only one.
     async fn add(&self, conversation: ConversationSid) -> Added<'_> {
-        match self.catch_up.doors.choice.wants(conversation).await {
+        match self.catch_up.doors.choice.wants_still(conversation).await {
             Ok(true) => {}
             Ok(false) => return Added::NotWanted,
             Err(error) => return Added::Refused(error),

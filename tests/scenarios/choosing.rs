@@ -76,6 +76,23 @@ async fn a_conversation_that_gets_the_attribute_is_joined_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_join_asks_whatever_was_refused_before() {
+    let rig = Rig::start(&[ATTRIBUTE]).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.settled().await;
+    // Who heard that the refusal no longer holds is another instance.
+    let event_type = Some("onConversationUpdated".to_owned());
+    rig.fault(Place::Webhook { event_type }, Action::Lose, 3);
+    let path = format!("Conversations/{conversation}");
+    rig.rest_post(&path, &[("Attributes", r#"{"bot":"on"}"#)]).await;
+    for state in ["inactive", "active"] {
+        rig.rest_post_told(&path, &[("State", state)]).await;
+    }
+    rig.eventually("the bot is added", |rig| rig.rest_requests("POST", "/Participants") == 1).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conversation_that_the_bot_was_put_into_is_answered_whatever_the_wishes() {
     let rig = Rig::start(&[ATTRIBUTE]).await;
     let made = rig.rest_post("Conversations", &[]).await;
