@@ -24,7 +24,7 @@ pub struct Counted {
 }
 
 impl Observer for Counted {
-    fn finished(&self, op: Op, outcome: Outcome, _took: Duration) {
+    fn finished(&self, op: Op, outcome: Outcome, took: Duration) {
         match outcome {
             Outcome::Done => self.status.answered(op),
             Outcome::Refused { status: UNAUTHORIZED } => {
@@ -41,6 +41,25 @@ impl Observer for Counted {
             Outcome::NotSent => RestOutcome::NotSent,
             Outcome::Unknown => RestOutcome::Unknown,
         };
-        self.metrics.rest(Known(op.as_str()), outcome);
+        self.metrics.rest(Known(op.as_str()), outcome, took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_counted_and_measured_under_its_operation() {
+        let metrics = Metrics::new();
+        let status = Arc::new(Status::default());
+        let counted = Counted { metrics: metrics.clone(), status, clock: Clock::start() };
+        counted.finished(Op::AddParticipant, Outcome::Unknown, Duration::from_millis(1500));
+        let page = metrics.page();
+        let count = r#"chimein_rest_requests_total{op="add_participant",outcome="unknown"} 1"#;
+        let sum = r#"chimein_rest_seconds_sum{op="add_participant"} 1.5"#;
+        for line in [count, sum] {
+            assert!(page.lines().any(|shown| shown == line), "{line}\n{page}");
+        }
     }
 }

@@ -41,6 +41,7 @@ struct Inner {
     agent_seconds: Histogram,
     replies: Family<ReplyLabels, Counter>,
     rest_requests: Family<RestLabels, Counter>,
+    rest_seconds: Family<OpLabels, Histogram, fn() -> Histogram>,
     stage_seconds: Family<StageLabels, Histogram, fn() -> Histogram>,
     socket_state: Family<SocketLabels, Gauge>,
     socket_reconnects: Counter,
@@ -74,6 +75,11 @@ impl Metrics {
             agent_seconds: register(r, table::AGENT_SECONDS, Histogram::new(AGENT_BUCKETS_SECONDS)),
             replies: register(r, table::REPLIES, Family::default()),
             rest_requests: register(r, table::REST_REQUESTS, Family::default()),
+            rest_seconds: register(
+                r,
+                table::REST_SECONDS,
+                Family::new_with_constructor(|| Histogram::new(REST_BUCKETS_SECONDS)),
+            ),
             stage_seconds: register(
                 r,
                 table::STAGE_SECONDS,
@@ -135,9 +141,10 @@ impl Metrics {
         let _ = self.inner.replies.get_or_create(&ReplyLabels { outcome, via }).inc();
     }
 
-    /// Counts a request to Twilio's REST API.
-    pub fn rest(&self, op: Known, outcome: RestOutcome) {
+    /// Counts a request to Twilio's REST API and the time that it took.
+    pub fn rest(&self, op: Known, outcome: RestOutcome, took: Duration) {
         let _ = self.inner.rest_requests.get_or_create(&RestLabels { op, outcome }).inc();
+        self.inner.rest_seconds.get_or_create(&OpLabels { op }).observe(took.as_secs_f64());
     }
 
     /// Counts the time from a job's append to its end as done.
@@ -224,6 +231,10 @@ const ACK_BUCKETS_SECONDS: [f64; 12] =
 const AGENT_BUCKETS_SECONDS: [f64; 12] =
     [0.001, 0.01, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
+/// Upper bounds of the requests' times: by default one waits 15 s for its place, 15 s for the answer.
+const REST_BUCKETS_SECONDS: [f64; 12] =
+    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0];
+
 /// Upper bounds of a stage's times: a reply is sent in a tenth of a second, and tried for an hour.
 const STAGE_BUCKETS_SECONDS: [f64; 14] =
     [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
@@ -245,6 +256,7 @@ label_sets! {
     TurnLabels { outcome: TurnOutcome }
     ReplyLabels { outcome: ReplyOutcome, via: Known }
     RestLabels { op: Known, outcome: RestOutcome }
+    OpLabels { op: Known }
     StageLabels { stage: Stage }
     SocketLabels { identity: String, state: SocketState }
     SeatLabels { identity: String }
@@ -325,7 +337,7 @@ mod tests {
         metrics.turn(TurnOutcome::Answered);
         metrics.agent(brief);
         metrics.reply(ReplyOutcome::Sent, Via::Socket);
-        metrics.rest(Known("add_participant"), RestOutcome::Done);
+        metrics.rest(Known("add_participant"), RestOutcome::Done, brief);
         metrics.stage(Stage::Turn, brief);
         metrics.socket("bot", SocketState::Off);
         metrics.socket_lost();

@@ -70,6 +70,8 @@ metrics! {
         "Attempts to send a reply, by how they ended and by which road.";
     REST_REQUESTS: Counter "chimein_rest_requests_total" ["op", "outcome"]
         "Requests to Twilio's REST API, by operation and by how they ended.";
+    REST_SECONDS: Histogram "chimein_rest_seconds" ["op"]
+        "Time of one request to Twilio's REST API, failed ones included, and the wait for one of the places that `twilio.requests_max` gives.";
     STAGE_SECONDS: Histogram "chimein_stage_seconds" ["stage"]
         "Time from the durable append of a stage's job to its end as done, by the wall clock: waiting, retries and redrives included; skipped messages too, dead letters and messages that a turn took along not.";
     SOCKET_STATE: Gauge "chimein_socket_state" ["identity", "state"]
