@@ -41,6 +41,8 @@ fn cut(text: &str, units_max: usize) -> usize {
     if fits == text.len() {
         return fits;
     }
+    // A sentence without an end is else read to the end of the text, again for each part of it.
+    let text = &text[..fitting(text, units_max.saturating_mul(2))];
     let window = &text[..fits];
     let paragraph = window.rfind("\n\n").filter(|at| is_worth(*at, fits));
     paragraph
