@@ -90,6 +90,9 @@ pub enum OutboxError {
     /// Whether a phone reads a long reply was not to be found out.
     #[error("twilio did not say whether a phone reads along, where a long reply is cut")]
     Undecided(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// They take more room than there is for one request; they never fit.
+    #[error("replies are too large for one request")]
+    TooLarge(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// What the door needs.
@@ -193,13 +196,22 @@ async fn store(outbox: &dyn Outbox, conversation: &str, posted: Posted<'_>) -> R
         Err(error) => {
             tracing::error!(conversation_sid = %thread, error = %Chain(&error),
                 "late replies were not stored");
-            let detail = match error {
-                OutboxError::Store(_) => "the store failed; send it again",
-                OutboxError::Undecided(_) => {
-                    "twilio did not say whether a phone reads along; send it again"
-                }
-            };
-            problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+            not_stored(&error)
+        }
+    }
+}
+
+/// Says whether the same request can do better another time.
+fn not_stored(error: &OutboxError) -> Response {
+    let unavailable = |detail| problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+    match error {
+        OutboxError::Store(_) => unavailable("the store failed; send it again"),
+        OutboxError::Undecided(_) => {
+            unavailable("twilio did not say whether a phone reads along; send it again")
+        }
+        OutboxError::TooLarge(why) => {
+            let detail = format!("{why}; send less, or in several requests");
+            problem(StatusCode::PAYLOAD_TOO_LARGE, "replies_too_large", &detail)
         }
     }
 }
@@ -288,6 +300,17 @@ mod tests {
         let body = br#"{"replies":["one"]}"#;
         let answer = call(&door, TEST_PATH, signed(&door, "evt_1", body), body).await;
         assert_eq!(answer, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[test]
+    fn only_what_never_fits_is_not_asked_for_again() {
+        for (error, expected) in [
+            (OutboxError::Store("x".into()), StatusCode::SERVICE_UNAVAILABLE),
+            (OutboxError::Undecided("x".into()), StatusCode::SERVICE_UNAVAILABLE),
+            (OutboxError::TooLarge("x".into()), StatusCode::PAYLOAD_TOO_LARGE),
+        ] {
+            assert_eq!(not_stored(&error).status(), expected);
+        }
     }
 
     struct Recording {

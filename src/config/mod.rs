@@ -26,6 +26,8 @@ use toml::Table;
 pub use self::environment::Environment;
 pub use self::problem::{Origin, Problem, Reason};
 pub use self::reader::{Effective, MASK};
+#[cfg(test)]
+pub(crate) use self::rules::AGENT_RESPONSE_BYTES_MAX;
 pub use self::settings::{KEYS, Key, Settings};
 
 use self::reader::{Layers, Reader, SECRET_BYTES_MAX};

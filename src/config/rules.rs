@@ -19,6 +19,9 @@ use super::kinds::{
 use super::reader::Reader;
 use crate::telemetry::otlp;
 
+/// The largest answer of an agent that may be read: cut into parts, it still fits into the outbox.
+pub(crate) const AGENT_RESPONSE_BYTES_MAX: usize = 512 << 10;
+
 /// Notes every rule that the values break; those about Twilio only if it is on.
 pub(super) fn check(reader: &mut Reader<'_>, is_twilio_on: bool) {
     if is_twilio_on {
@@ -116,8 +119,10 @@ fn check_work(reader: &mut Reader<'_>) {
     let secret = reader.value::<SecretString>("agent.secret").map(|secret| is_whsec(&secret));
     reader.rule("agent.secret", secret, "is not whsec_ and 24 to 64 bytes in base64");
     within(reader, "agent.timeout", seconds(1)..=minutes(60), "is not between 1s and 1h");
-    let answer = reader.value("agent.response_bytes_max").map(|size: Size| size.0 >= 1 << 10);
-    reader.rule("agent.response_bytes_max", answer, "is under 1KiB");
+    let answer = reader
+        .value("agent.response_bytes_max")
+        .map(|size: Size| (1 << 10..=AGENT_RESPONSE_BYTES_MAX).contains(&size.0));
+    reader.rule("agent.response_bytes_max", answer, "is not between 1KiB and 512KiB");
     longer(
         reader,
         ["turns.stale_after", "agent.timeout"],

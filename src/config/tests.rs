@@ -211,6 +211,7 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_AGENT_SECRET", "whsec_c2hvcnQ=", "agent.secret"),
         ("CHIMEIN_AGENT_TIMEOUT", "0s", "agent.timeout"),
         ("CHIMEIN_AGENT_RESPONSE_BYTES_MAX", "1B", "agent.response_bytes_max"),
+        ("CHIMEIN_AGENT_RESPONSE_BYTES_MAX", "513KiB", "agent.response_bytes_max"),
         ("CHIMEIN_TURNS_QUIET", "2m", "turns.quiet"),
         ("CHIMEIN_TURNS_LONGEST_WAIT", "2s", "turns.longest_wait"),
         ("CHIMEIN_TURNS_LONGEST_WAIT", "6m", "turns.longest_wait"),

@@ -29,7 +29,8 @@ impl Outbox for Late {
                         .read_along(batch.thread)
                         .await
                         .map_err(|error| OutboxError::Undecided(Box::new(error)))?;
-            let jobs = outbound::of_key(Batch { cut, ..batch }, self.clock.wall());
+            let jobs = outbound::of_key(Batch { cut, ..batch }, self.clock.wall())
+                .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
             if jobs.appends.is_empty() {
                 return Ok(0);
             }

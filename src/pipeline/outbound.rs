@@ -17,7 +17,46 @@ use crate::pii::Pii;
 use crate::pipeline::doors::encode;
 use crate::pipeline::policy::split;
 use crate::pipeline::record::{self, Outbound};
-use crate::queue::{Append, JobId};
+use crate::queue::{Append, JobId, Queue};
+
+/// The most jobs that one answer or batch takes: what one append takes.
+pub const PARTS_MAX: usize = Queue::APPEND_JOBS_MAX;
+/// The most that the jobs of a turn's answer weigh together. They are stored with the end of the turn
+/// in one write, and a server of NATS takes a mebibyte in one.
+/// Source: NATS server configuration, `max_payload`, read 2026-11-21.
+pub const TURN_BYTES_MAX: usize = 896 * 1024;
+/// The most that the jobs of a batch weigh together: what is sensible to hold in memory for one call.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a job weighs beside its payload.
+const JOB_BYTES: usize = 256;
+
+/// Replies take more room than the outbox gives. The same replies would never fit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// There are too many of them, or of their parts.
+    #[error("the replies have {parts} parts, {PARTS_MAX} are taken")]
+    Parts {
+        /// How many there are.
+        parts: usize,
+    },
+    /// One is too large.
+    #[error(
+        "a reply takes {bytes} bytes with its attributes, {} are taken",
+        Append::PAYLOAD_BYTES_MAX
+    )]
+    Reply {
+        /// How large it is.
+        bytes: usize,
+    },
+    /// All together are too large.
+    #[error("the replies take {bytes} bytes, attributes with each part, {bytes_max} are taken")]
+    Together {
+        /// How large they are.
+        bytes: usize,
+        /// How large they may be.
+        bytes_max: usize,
+    },
+}
 
 /// Jobs for the outbox, to be appended together.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,6 +71,23 @@ impl Jobs {
     /// How many of them say something.
     pub fn said(&self) -> usize {
         self.speaks.iter().filter(|speaks| **speaks).count()
+    }
+
+    /// Gives the jobs if the queue takes them all.
+    fn within(self, bytes_max: usize) -> Result<Self, Error> {
+        let parts = self.appends.len();
+        if parts > PARTS_MAX {
+            return Err(Error::Parts { parts });
+        }
+        let sizes = || self.appends.iter().map(|job| job.payload.len());
+        if let Some(bytes) = sizes().find(|bytes| *bytes > Append::PAYLOAD_BYTES_MAX) {
+            return Err(Error::Reply { bytes });
+        }
+        let bytes = sizes().map(|payload| payload + JOB_BYTES).sum();
+        if bytes > bytes_max {
+            return Err(Error::Together { bytes, bytes_max });
+        }
+        Ok(self)
     }
 }
 
@@ -51,8 +107,16 @@ pub fn is_long(replies: &[Reply]) -> bool {
 /// Makes the jobs of the replies to a turn, long ones cut if a phone reads along.
 ///
 /// Each part is a job with an id of its own.
-#[must_use]
-pub fn of_turn(turn: &Turn, replies: Vec<Reply>, is_cut: bool, at: Timestamp) -> Jobs {
+///
+/// # Errors
+///
+/// If the queue would not take them.
+pub fn of_turn(
+    turn: &Turn,
+    replies: Vec<Reply>,
+    is_cut: bool,
+    at: Timestamp,
+) -> Result<Jobs, Error> {
     let parts = parts(replies, is_cut);
     let speaks = parts.iter().map(|part| !part.is_empty()).collect();
     let job = |(n, reply)| {
@@ -68,12 +132,16 @@ pub fn of_turn(turn: &Turn, replies: Vec<Reply>, is_cut: bool, at: Timestamp) ->
             origin: None,
         })
     };
-    Jobs { appends: parts.into_iter().enumerate().map(job).collect(), speaks }
+    let appends = parts.into_iter().enumerate().map(job).collect();
+    Jobs { appends, speaks }.within(TURN_BYTES_MAX)
 }
 
 /// Makes the jobs of replies that came under an idempotency key of their own.
-#[must_use]
-pub fn of_key(batch: Batch, at: Timestamp) -> Jobs {
+///
+/// # Errors
+///
+/// If the queue would not take them.
+pub fn of_key(batch: Batch, at: Timestamp) -> Result<Jobs, Error> {
     let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin } = batch;
     let parts = parts(replies, is_cut);
     let speaks: Vec<_> = parts.iter().map(|part| !part.is_empty()).collect();
@@ -86,7 +154,8 @@ pub fn of_key(batch: Batch, at: Timestamp) -> Jobs {
         let origin = origin.map(|origin| Origin { part: said, parts: count, ..origin });
         job(&Outbound::V1 { id, thread, turn, trace, reply, at, late, origin })
     };
-    Jobs { appends: parts.into_iter().enumerate().map(job).collect(), speaks }
+    let appends = parts.into_iter().enumerate().map(job).collect();
+    Jobs { appends, speaks }.within(BATCH_BYTES_MAX)
 }
 
 fn job(outbound: &Outbound) -> Append {
@@ -139,6 +208,7 @@ mod tests {
 
     use super::*;
     use crate::agent::{Thread, TurnMessage};
+    use crate::config::AGENT_RESPONSE_BYTES_MAX;
     use crate::twilio::sid::{ConversationSid, MediaSid, MessageSid};
 
     const AT: Timestamp = Timestamp::from_millis(1_795_000_000_000);
@@ -146,8 +216,8 @@ mod tests {
     #[test]
     fn the_same_turn_gives_the_same_jobs_on_every_attempt() {
         let replies = || vec![Reply::text("one"), Reply::text("two")];
-        let first = of_turn(&turn("+15555550123", 1), replies(), true, AT);
-        let second = of_turn(&turn("+15555550123", 2), replies(), true, AT);
+        let first = of_turn(&turn("+15555550123", 1), replies(), true, AT).unwrap();
+        let second = of_turn(&turn("+15555550123", 2), replies(), true, AT).unwrap();
         assert_eq!(first, second);
         let [one, two] = &first.appends[..] else { panic!("two jobs") };
         assert_ne!(one.id, two.id);
@@ -158,8 +228,8 @@ mod tests {
     fn a_long_reply_is_cut_for_a_phone_and_not_for_a_chat() {
         let media = vec![MediaSid::from_bytes([9; 16])];
         let reply = || Reply { media_sids: media.clone(), ..Reply::text(long()) };
-        let cut = of_turn(&turn("whatsapp:+15555550123", 1), vec![reply()], true, AT);
-        let whole = of_turn(&turn("alice", 1), vec![reply()], false, AT);
+        let cut = of_turn(&turn("whatsapp:+15555550123", 1), vec![reply()], true, AT).unwrap();
+        let whole = of_turn(&turn("alice", 1), vec![reply()], false, AT).unwrap();
         assert_eq!((cut.said(), whole.said()), (2, 1));
         let files: Vec<_> =
             stored(&cut).iter().map(|Outbound::V1 { reply, .. }| reply.media_sids.len()).collect();
@@ -172,10 +242,11 @@ mod tests {
     fn cut_or_not_the_same_replies_have_the_same_ids() {
         let replies = || vec![Reply::text("one"), Reply::text(long()), Reply::text("two")];
         let ids = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
-        let of_turn = |is_cut| of_turn(&turn("alice", 1), replies(), is_cut, AT);
+        let of_turn = |is_cut| of_turn(&turn("alice", 1), replies(), is_cut, AT).unwrap();
         assert_eq!(ids(&of_turn(true)), ids(&of_turn(false)));
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
-        let of_key = |cut| of_key(Batch { cut, ..Batch::new(thread, "evt_1", replies()) }, AT);
+        let of_key =
+            |cut| of_key(Batch { cut, ..Batch::new(thread, "evt_1", replies()) }, AT).unwrap();
         assert_eq!(ids(&of_key(true)), ids(&of_key(false)));
         assert_eq!(of_key(false).speaks, [true, true, false, true]);
         assert_eq!(of_key(true).said(), 4);
@@ -190,7 +261,7 @@ mod tests {
         };
         let replies = vec![Reply::text(padded), silent, Reply::text("x".repeat(1601))];
         assert!(is_long(&replies));
-        let jobs = of_turn(&turn("+15555550123", 1), replies, true, AT);
+        let jobs = of_turn(&turn("+15555550123", 1), replies, true, AT).unwrap();
         for Outbound::V1 { reply, .. } in stored(&jobs) {
             assert!(!reply.is_empty() && !is_long(&[reply]));
         }
@@ -211,9 +282,12 @@ mod tests {
     #[test]
     fn blank_replies_make_no_jobs() {
         let replies = vec![Reply::text("  "), Reply::default(), Reply::text("hi")];
-        assert_eq!(of_turn(&turn("alice", 1), replies.clone(), false, AT).appends.len(), 1);
+        assert_eq!(
+            of_turn(&turn("alice", 1), replies.clone(), false, AT).unwrap().appends.len(),
+            1
+        );
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
-        assert_eq!(of_key(Batch::new(thread, "evt_1", replies), AT).appends.len(), 1);
+        assert_eq!(of_key(Batch::new(thread, "evt_1", replies), AT).unwrap().appends.len(), 1);
     }
 
     #[test]
@@ -222,12 +296,44 @@ mod tests {
         let places = |cut| {
             let origin = Some(Origin::new("note".into()));
             let batch = Batch::new(thread, "evt_1", vec![Reply::text(long())]);
-            let jobs = of_key(Batch { cut, origin, ..batch }, AT);
+            let jobs = of_key(Batch { cut, origin, ..batch }, AT).unwrap();
             let origins = stored(&jobs).into_iter().map(|Outbound::V1 { origin, .. }| origin);
             origins.map(|origin| origin.map(|of| (of.part, of.parts))).collect::<Vec<_>>()
         };
         assert_eq!(places(true), [Some((1, 2)), Some((2, 2))]);
         assert_eq!(places(false), [Some((1, 1)), None]);
+    }
+
+    #[test]
+    fn the_largest_answer_that_is_read_fits_cut_or_not() {
+        let sentences = "A sentence of some length. ".repeat(AGENT_RESPONSE_BYTES_MAX / 27);
+        for text in [sentences, "x".repeat(AGENT_RESPONSE_BYTES_MAX)] {
+            for is_cut in [true, false] {
+                let replies = vec![Reply::text(text.clone())];
+                let jobs = of_turn(&turn("alice", 1), replies, is_cut, AT).unwrap();
+                assert!(jobs.appends.len() > 300);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_outbox_would_not_take_is_told_before() {
+        let turn = turn("+15555550123", 1);
+        let refused = |replies| of_turn(&turn, replies, true, AT).unwrap_err();
+        let many = vec![Reply::text("x"); PARTS_MAX + 1];
+        assert_eq!(refused(many), Error::Parts { parts: PARTS_MAX + 1 });
+        let wide = |bytes: usize| {
+            let attributes = Map::from_iter([("a".to_owned(), "x".repeat(bytes).into())]);
+            Reply { attributes, ..Reply::text("x") }
+        };
+        let one = refused(vec![wide(Append::PAYLOAD_BYTES_MAX)]);
+        assert!(matches!(one, Error::Reply { .. }), "{one}");
+        let all = refused(vec![wide(TURN_BYTES_MAX / 2), wide(TURN_BYTES_MAX / 2)]);
+        assert!(matches!(all, Error::Together { .. }), "{all}");
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        let late = vec![wide(BATCH_BYTES_MAX / 16); 16];
+        let late = of_key(Batch::new(thread, "evt_1", late), AT).unwrap_err();
+        assert!(matches!(late, Error::Together { .. }), "{late}");
     }
 
     /// A text of two parts.

@@ -43,6 +43,9 @@ mod set;
 /// Source: Conversations protocol notes, section 4 "Typing", `typing_timeout`.
 const TYPING_EVERY: Duration = Duration::from_secs(4);
 
+/// The word for an answer that is larger than what is read, or than what the outbox takes.
+const TOO_LARGE: &str = "agent_answer_too_large";
+
 /// Works on the inbox.
 pub struct Turns {
     /// What thinks.
@@ -397,7 +400,7 @@ pub(super) const fn reason(error: &Error) -> &'static str {
         Error::Unreachable { .. } => "agent_unreachable",
         Error::Bus { .. } => "agent_bus",
         Error::Status { .. } => "agent_status",
-        Error::TooLarge { .. } => "agent_answer_too_large",
+        Error::TooLarge { .. } => TOO_LARGE,
         Error::Malformed { .. } => "agent_answer_malformed",
     }
 }

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use chimein::emulator::record::Happening;
+use chimein::telemetry::journal::Stage;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
@@ -52,6 +53,31 @@ async fn a_turn_that_the_agent_refuses_holds_up_nobody() {
     let conversation = rig.sms(PHONE, "bad").await;
     rig.sms(PHONE, "good").await;
     rig.expect(conversation, &["fine"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_takes_too_much_room_is_a_dead_letter_at_once() {
+    let agent = Agent::start(|turn, _| match body_of(turn) {
+        "much" => {
+            // Attributes go with each part of the text.
+            let (body, note) = ("A sentence. ".repeat(5000), "x".repeat(100_000));
+            axum::Json(json!({"replies": [{"body": body, "attributes": {"note": note}}]}))
+                .into_response()
+        }
+        _ => axum::Json(json!({"replies": ["fine"]})).into_response(),
+    })
+    .await;
+    let rig = agent.rig().await;
+    let conversation = rig.sms(PHONE, "much").await;
+    rig.sms(PHONE, "little").await;
+    rig.expect(conversation, &["fine"]).await;
+    assert_eq!(agent.asked().len(), 2, "one question each");
+    let is_dead = |stage: &Stage| {
+        matches!(stage, Stage::Dead { queue: "inbox", reason: "agent_answer_too_large", .. })
+    };
+    let records = rig.app().journal().recent(conversation);
+    assert!(records.iter().any(|record| is_dead(&record.stage)));
     rig.end().await;
 }
 

@@ -14,11 +14,10 @@ use futures::StreamExt as _;
 use super::event::Event;
 use super::names::EGRESS;
 use super::snapshot::{Delivered, Failure};
-use super::target::Missing;
 use super::wanted::{self, Reply, Wanted};
 use super::{BitBrat, Error, Note};
 use crate::agent::Reply as Said;
-use crate::agent::later::{Batch, Outbox};
+use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::telemetry::chain::Chain;
 
 /// How many events are fetched at once.
@@ -99,8 +98,10 @@ async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn 
             tracing::debug!(seq = place, reason = reason.as_str(), "egress event asks for nothing");
             AckKind::Ack
         }
-        Wanted::Undeliverable(missing) => undeliverable(agent, topic, &event, missing).await,
-        Wanted::Reply(reply) => store(topic, event, reply, outbox).await,
+        Wanted::Undeliverable(missing) => {
+            undeliverable(agent, topic, &event, missing.code(), &missing).await
+        }
+        Wanted::Reply(reply) => store(agent, topic, event, reply, outbox).await,
     }
 }
 
@@ -111,13 +112,19 @@ fn attribute(headers: Option<&HeaderMap>, name: &str) -> Option<String> {
     values.first().map(|value| value.as_str().to_owned()).filter(|value| !value.is_empty())
 }
 
-async fn store(topic: &Topic, event: Event, reply: Reply, outbox: &dyn Outbox) -> AckKind {
+async fn store(
+    agent: &BitBrat,
+    topic: &Topic,
+    event: Event,
+    reply: Reply,
+    outbox: &dyn Outbox,
+) -> AckKind {
     let Reply { thread, chosen, key, turn, is_phone } = reply;
     let batch = Batch {
         turn,
         late: turn.is_some(),
         cut: is_phone,
-        origin: Some(Note::origin(&topic.name, event)),
+        origin: Some(Note::origin(&topic.name, event.clone())),
         ..Batch::new(thread, &key, vec![Said::text(chosen.text)])
     };
     match outbox.put(batch).await {
@@ -125,7 +132,10 @@ async fn store(topic: &Topic, event: Event, reply: Reply, outbox: &dyn Outbox) -
             tracing::debug!(conversation_sid = %thread, count = added, "reply came by the bus");
             AckKind::Ack
         }
-        Err(error) => {
+        Err(OutboxError::TooLarge(why)) => {
+            undeliverable(agent, topic, &event, "reply_too_large", &*why).await
+        }
+        Err(error @ (OutboxError::Store(_) | OutboxError::Undecided(_))) => {
             tracing::error!(conversation_sid = %thread, error = %Chain(&error),
                 "reply from the bus could not be stored; it is asked for again");
             AckKind::Nak(Some(GIVEN_BACK_FOR))
@@ -133,12 +143,18 @@ async fn store(topic: &Topic, event: Event, reply: Reply, outbox: &dyn Outbox) -
     }
 }
 
-/// Tells the bus that there is no place to send a reply to; the event is done once that is told.
-async fn undeliverable(agent: &BitBrat, topic: &Topic, event: &Event, missing: Missing) -> AckKind {
+/// Tells the bus why a reply cannot be sent, now or ever; the event is done once that is told.
+async fn undeliverable(
+    agent: &BitBrat,
+    topic: &Topic,
+    event: &Event,
+    code: &str,
+    why: &(dyn std::error::Error + Send + Sync),
+) -> AckKind {
     let service = agent.options.sender.names.service.as_str();
     let delivered = Delivered { service, topic: &topic.name, event, at: agent.clock.wall() };
-    let failure = Failure { code: missing.code().to_owned(), message: missing.to_string() };
-    tracing::warn!(reason = missing.code(), "reply from the bus has no place to go");
+    let failure = Failure { code: code.to_owned(), message: why.to_string() };
+    tracing::warn!(reason = code, "reply from the bus cannot be sent");
     match agent.tell_failure(delivered, &failure, event.correlation_id()).await {
         Ok(()) => AckKind::Ack,
         Err(error) => {

@@ -3,7 +3,7 @@
 //! Decides nothing about cutting or ids, which is `outbound`'s; asks Twilio who reads along where a
 //! reply is long and the turn does not tell. Time enters through the notes' clock.
 
-use super::{Turns, Work};
+use super::{TOO_LARGE, Turns, Work};
 use crate::agent::{Answer, Reply, Turn};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
@@ -55,7 +55,10 @@ impl Turns {
                 true
             }
         };
-        let jobs = outbound::of_turn(turn, replies, is_cut, self.notes.clock.wall());
+        let jobs = match outbound::of_turn(turn, replies, is_cut, self.notes.clock.wall()) {
+            Ok(jobs) => jobs,
+            Err(error) => return self.refuse(delivery, turn, &error).await,
+        };
         fault_points::hit(Point::AgentAnswered);
         self.store(delivery, turn, jobs).await;
     }
@@ -66,6 +69,15 @@ impl Turns {
             return Ok(true);
         }
         self.phones.read_along(turn.thread).await
+    }
+
+    /// Buries a turn whose answer the outbox would never take: the agent would be asked for ever.
+    async fn refuse(&self, delivery: Delivery, turn: &Turn, error: &outbound::Error) {
+        tracing::error!(message_sid = %turn.id, conversation_sid = %turn.thread,
+            error = %Chain(error), "agent's answer is too large; the message is a dead letter");
+        let remedy = "let the agent answer with less, or in several late replies, then redrive it";
+        let cause = Cause::new(TOO_LARGE).with_detail(format!("{error}; {remedy}"));
+        self.bury(delivery, turn.thread, TOO_LARGE, cause).await;
     }
 
     async fn store(&self, delivery: Delivery, turn: &Turn, jobs: outbound::Jobs) {
