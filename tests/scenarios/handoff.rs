@@ -6,6 +6,8 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use chimein::agent::standard_webhooks::{self, Secret};
 use chimein::clock::Clock;
+use chimein::emulator::faults::{Action, Fault, Place};
+use chimein::pipeline::policy::pause::FRESH_FOR;
 use chimein::telemetry::journal::Stage;
 use chimein::twilio::sid::ConversationSid;
 use serde_json::json;
@@ -103,6 +105,37 @@ async fn held_messages_survive_a_restart() {
     assert_eq!(rig.replies(conversation), ["one"]);
     pause(&rig, conversation, false).await;
     rig.expect(conversation, &["one", "two"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_waits_untried_while_twilio_does_not_say_who_has_the_conversation() {
+    let admin = ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0");
+    let few = ("CHIMEIN_AGENT_SCHEDULE", "50ms");
+    let agent = Agent::start(|turn, _| {
+        let said = turn["messages"][0]["body"].as_str().unwrap();
+        axum::Json(json!({"replies": [format!("{said} {}", turn["attempt"])]})).into_response()
+    })
+    .await;
+    let rig = agent.rig_with(&[HOLD, NO_SOCKET, admin, few]).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["one 1"]).await;
+    pause(&rig, conversation, true).await;
+    listed(&rig, "handoff", |handoff| handoff["paused"] == json!([conversation])).await;
+    let clock = Clock::start();
+    let start = clock.now();
+    rig.eventually("what was heard is old", |_| clock.now().since(start) > FRESH_FOR).await;
+    let path = Some(format!("/Conversations/{conversation}"));
+    let place = Place::Rest { method: Some("GET".to_owned()), path };
+    let action = Action::Answer { status: 500, code: None, retry_after: None };
+    // The first read is for the messages before this one; the two after it take four requests each.
+    let fault = Fault { id: 0, place, action, times: Some(8), skip: 1, percent: None };
+    rig.control.add_fault(fault).unwrap();
+    rig.sms(PHONE, "two").await;
+    rig.eventually("it is held", |rig| stages(rig, conversation, Stage::Held) == 1).await;
+    assert_eq!(agent.asked().len(), 1, "nobody was asked while a person may have had it");
+    give_back(&rig, conversation).await;
+    rig.expect(conversation, &["one 1", "two 1"]).await;
     rig.end().await;
 }
 

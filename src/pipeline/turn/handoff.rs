@@ -2,7 +2,10 @@
 //!
 //! Whether one is with a person is [`Handoff`](crate::pipeline::handoff::Handoff)'s to know. A held
 //! message is put off, which counts as no attempt and makes no dead letter; it is woken when the
-//! conversation is given back, and looked at from time to time in case nobody heard of that.
+//! conversation is given back, and looked at from time to time in case nobody heard of that. Where
+//! messages are held, one waits as well while Twilio does not say whether it is to be.
+
+use std::time::Duration;
 
 use crate::agent::{Answer, Thread, TurnMessage};
 use crate::clock::Timestamp;
@@ -14,7 +17,12 @@ use crate::queue::{Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
+use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
+
+/// How soon Twilio is asked again that did not say who has a conversation; a message that has waited
+/// longer waits as long again, up to [`POLL_EVERY`].
+const ASK_AGAIN_MIN: Duration = Duration::from_secs(1);
 
 impl Turns {
     /// Until when messages of the thread were held; gives up the delivery if the store fails.
@@ -33,7 +41,7 @@ impl Turns {
     }
 
     /// Goes on only if the bot has the conversation; else keeps silent, or tries again if Twilio did
-    /// not say. After the last try the bot speaks: a person who reads is better than nobody.
+    /// not say.
     pub(super) async fn with_the_bot(
         &self,
         delivery: Delivery,
@@ -51,18 +59,46 @@ impl Turns {
                 self.keep_silent(delivery, thread, std::slice::from_ref(message)).await;
                 None
             }
-            Err(error) => {
-                let attempt = delivery.attempt();
-                let delay = self.schedule.delay_after(attempt, None, settle::jitter());
-                tracing::warn!(message_sid = %message.sid, conversation_sid = %conversation, attempt,
-                    retry_in_ms = delay.map(settle::millis), error = %Chain(&error),
-                    "twilio does not say whether a person has taken the conversation over");
-                let Some(delay) = delay else { return Some(delivery) };
-                let cause = Cause::new("handoff").with_detail(error.to_string());
-                settle::report(QueueName::Inbox, delivery.retry_in(delay, cause).await);
-                None
-            }
+            Err(error) => self.with_whom_is_unsaid(delivery, conversation, message, &error).await,
         }
+    }
+
+    /// Tries again: without end where messages are held. Where they are not, the bot speaks after the
+    /// last try, unless a person had the conversation when Twilio last said: a person who reads is
+    /// better than nobody.
+    async fn with_whom_is_unsaid(
+        &self,
+        delivery: Delivery,
+        conversation: ConversationSid,
+        message: &TurnMessage,
+        error: &rest::Error,
+    ) -> Option<Delivery> {
+        let attempt = delivery.attempt();
+        let age = self.notes.clock.wall().since(delivery.appended_at());
+        let delay = match self.paused {
+            Paused::Hold => Some(age.clamp(ASK_AGAIN_MIN, POLL_EVERY)),
+            Paused::Skip => self.schedule.delay_after(attempt, None, settle::jitter()),
+        };
+        tracing::warn!(message_sid = %message.sid, conversation_sid = %conversation, attempt,
+            retry_in_ms = delay.map(settle::millis), error = %Chain(error),
+            "twilio does not say whether a person has taken the conversation over");
+        let Some(delay) = delay else {
+            if !self.catch_up.doors.handoff.is_known_paused(conversation) {
+                return Some(delivery);
+            }
+            let thread = Thread::Conversation(conversation);
+            self.keep_silent(delivery, thread, std::slice::from_ref(message)).await;
+            return None;
+        };
+        let settled = match self.paused {
+            Paused::Hold => delivery.put_off(delay).await,
+            Paused::Skip => {
+                let cause = Cause::new("handoff").with_detail(error.to_string());
+                delivery.retry_in(delay, cause).await
+            }
+        };
+        settle::report(QueueName::Inbox, settled);
+        None
     }
 
     /// Whether a person took the conversation over while the agent thought, so that what it says now
