@@ -83,6 +83,12 @@ impl Work for Turns {
         let Some(delivery) = self.of_ours(delivery, thread, &message).await else { return };
         let Some(delivery) = self.in_order(delivery, thread, &message).await else { return };
         let Some(held_until) = self.held_until(thread).await else { return };
+        let asked = match held_until {
+            // What was held may be so still, however old it grew while the service was away.
+            Some(_) => self.with_the_bot(delivery, thread, &message).await,
+            None => Some(delivery),
+        };
+        let Some(delivery) = asked else { return };
         if let Some(reason) = self.skips(&delivery, thread, &message, held_until) {
             return self.skip(delivery, thread, &message, reason).await;
         }

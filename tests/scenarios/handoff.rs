@@ -140,6 +140,27 @@ async fn a_message_waits_untried_while_twilio_does_not_say_who_has_the_conversat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_held_does_not_grow_stale_while_the_service_is_away() {
+    let stale_after = Duration::from_secs(5);
+    let fast = [("CHIMEIN_AGENT_TIMEOUT", "1s"), ("CHIMEIN_TURNS_STALE_AFTER", "5s"), HOLD];
+    let mut rig = Rig::start(&fast).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["one"]).await;
+    pause(&rig, conversation, true).await;
+    rig.sms(PHONE, "two").await;
+    rig.eventually("it is held", |rig| stages(rig, conversation, Stage::Held) == 1).await;
+    rig.stop_service().await;
+    let clock = Clock::start();
+    let start = clock.now();
+    rig.eventually("it is old", |_| clock.now().since(start) > stale_after).await;
+    rig.start_service().await;
+    rig.eventually("it is held again", |rig| stages(rig, conversation, Stage::Held) == 1).await;
+    pause(&rig, conversation, false).await;
+    rig.expect(conversation, &["one", "two"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_that_comes_after_the_person_is_not_sent() {
     let agent = Agent::start(|turn, asked| {
         let body = format!("{} {asked}", turn["messages"][0]["body"].as_str().unwrap());
