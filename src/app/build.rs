@@ -50,6 +50,7 @@ use crate::pipeline::reconcile::{Duty, Reconciler};
 use crate::pipeline::report::Reports;
 use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::send::Sends;
+use crate::pipeline::senders::Senders;
 use crate::pipeline::service::ServiceCheck;
 use crate::pipeline::thinking::Thinking;
 use crate::pipeline::turn::Turns;
@@ -301,6 +302,9 @@ impl Parts<'_> {
             schedule: Schedule::new(send.schedule.0.clone()),
             through: Arc::clone(&doors.through),
             reports: self.store.queue(QueueName::Reports),
+            senders: send
+                .sender_rate
+                .map(|rate| Senders::new(rate, self.instances(), rest.clone(), notes.clock)),
             paces: Paces::within(send.conversation_rate.get(), send.service_rate.get())
                 .shared_by(self.instances()),
             status: self.health.status(),

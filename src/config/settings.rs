@@ -275,6 +275,8 @@ sections! {
         conversation_rate: NonZeroU32;
         /// Replies a second into the whole chat service.
         service_rate: NonZeroU32;
+        /// Message segments a second from one of our numbers.
+        sender_rate: Option<NonZeroU32>;
     }
     /// The socket.
     Realtime = "realtime" {

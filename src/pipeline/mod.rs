@@ -37,6 +37,7 @@ pub mod record;
 pub mod report;
 pub mod seats;
 pub mod send;
+pub mod senders;
 pub mod service;
 mod settle;
 pub mod status;

@@ -32,7 +32,7 @@ impl Instances {
     }
 
     /// This instance's part of a limit, one at least.
-    fn part_of(&self, limit: u32) -> u32 {
+    pub(super) fn part_of(&self, limit: u32) -> u32 {
         let count = u32::try_from(self.count()).unwrap_or(u32::MAX);
         (limit / count).max(1)
     }

@@ -28,6 +28,7 @@ use crate::pipeline::policy::search::{self, Candidate, Search, Step};
 use crate::pipeline::record::{self, Outbound};
 use crate::pipeline::report;
 use crate::pipeline::seats::{Line, Seats};
+use crate::pipeline::senders::{Departure, Senders};
 use crate::pipeline::service::{self, ServiceCheck};
 use crate::pipeline::settle;
 use crate::pipeline::status::Status;
@@ -64,6 +65,8 @@ pub struct Sends {
     pub through: Arc<Through>,
     /// How fast replies may follow each other.
     pub paces: Paces,
+    /// How fast each of our numbers may send, if that is limited here.
+    pub senders: Option<Senders>,
     /// Where what became of a reply goes, if its agent wants to know.
     pub reports: Queue,
     /// What the operator should know.
@@ -93,6 +96,16 @@ struct Failed {
     failure: Option<Failure>,
     via: Via,
     cause: Cause,
+}
+
+/// How an attempt ended that did not fail.
+enum End {
+    /// A person has the conversation.
+    Silenced,
+    /// The number that it leaves by has others before it.
+    NotYet(Duration),
+    /// It is in its conversation.
+    Brought(Brought),
 }
 
 /// How a reply came to be in its conversation.
@@ -129,20 +142,38 @@ impl Work for Sends {
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
             sent = async {
                 if self.is_silenced(&parcel, look).await? {
-                    return Ok(None);
+                    return Ok(End::Silenced);
                 }
-                self.bring(&parcel, look).await.map(Some)
+                if let Some(wait) = self.wait_for_sender(&parcel).await? {
+                    return Ok(End::NotYet(wait));
+                }
+                self.bring(&parcel, look).await.map(End::Brought)
             } => sent,
         };
         match sent {
-            Ok(None) => self.keep_silent(delivery, &parcel).await,
-            Ok(Some(brought)) => self.brought(delivery, &parcel, brought).await,
+            Ok(End::Silenced) => self.keep_silent(delivery, &parcel).await,
+            Ok(End::NotYet(wait)) => settle::report(Self::QUEUE, delivery.put_off(wait).await),
+            Ok(End::Brought(brought)) => self.brought(delivery, &parcel, brought).await,
             Err(failed) => self.fail(delivery, &parcel, failed).await,
         }
     }
 }
 
 impl Sends {
+    /// Waits for its place in the row of its sender; gives how long it is to be put off if that is far.
+    async fn wait_for_sender(&self, parcel: &Parcel) -> Result<Option<Duration>, Failed> {
+        let Some(senders) = &self.senders else { return Ok(None) };
+        let body = parcel.reply.body.as_ref().map_or("", |body| body.reveal());
+        let asked = senders.departure(parcel.id, parcel.conversation, body).await;
+        match asked.map_err(|error| did_nothing(&error))? {
+            Departure::At(due) => {
+                self.notes.clock.sleep_until(due).await;
+                Ok(None)
+            }
+            Departure::Later(wait) => Ok(Some(wait)),
+        }
+    }
+
     /// Brings a reply into its conversation; looks first if it may be there already.
     async fn bring(&self, parcel: &Parcel, look: bool) -> Result<Brought, Failed> {
         self.paces.wait_for(parcel.conversation, &self.notes.clock).await;

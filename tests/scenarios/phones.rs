@@ -57,6 +57,37 @@ async fn a_long_late_reply_is_said_once_whoever_comes_between_two_attempts() {
     rig.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replies_by_one_number_keep_its_pace_and_hold_up_nobody_elses() {
+    let slow = [("CHIMEIN_SEND_SENDER_RATE", "1"), ("CHIMEIN_SEND_CONCURRENCY", "1")];
+    let rig = Rig::start(&slow).await;
+    let mut conversations = Vec::new();
+    for n in 0..5 {
+        conversations.push(rig.sms(&format!("+1555555020{n}"), "hello").await);
+    }
+    let messages = |rig: &Rig, sid| {
+        let by_bot = rig.control.messages(sid).into_iter().find(|message| message.author == BOT);
+        by_bot.map(|message| message.created)
+    };
+    rig.eventually("all are answered", |rig| {
+        conversations.iter().all(|sid| messages(rig, *sid).is_some())
+    })
+    .await;
+    rig.settled().await;
+    let mut sent: Vec<_> = conversations.iter().filter_map(|sid| messages(&rig, *sid)).collect();
+    sent.sort_unstable();
+    assert!(sent[4].since(sent[0]) >= std::time::Duration::from_millis(3500), "one a second");
+    assert!(conversations.iter().all(|sid| rig.replies(*sid) == ["hello"]));
+    let chat = chat(&rig).await;
+    rig.rest_post_told(
+        &format!("Conversations/{chat}/Messages"),
+        &[("Author", "alice"), ("Body", "and me?")],
+    )
+    .await;
+    rig.expect(chat, &["and me?"]).await;
+    rig.end().await;
+}
+
 /// How often a read is asked for before it has failed.
 const READS: u64 = 4;
 

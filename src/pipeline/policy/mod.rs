@@ -15,6 +15,7 @@ pub mod pause;
 pub mod refusal;
 pub mod schedule;
 pub mod search;
+pub mod segments;
 pub mod split;
 pub mod strategy;
 pub mod which;
