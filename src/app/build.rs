@@ -331,7 +331,8 @@ impl Parts<'_> {
 
     fn handoff(&self, rest: &rest::Client, seats: &Arc<Seats>) -> Arc<Handoff> {
         let turns_per_minute = self.settings.guard.turns_per_minute.get();
-        let admission = Admission::new(self.settings.turns.stale_after, turns_per_minute);
+        let admission = Admission::new(self.settings.turns.stale_after, turns_per_minute)
+            .answering_keywords(self.settings.turns.answer_keywords);
         Arc::new(Handoff {
             rest: rest.clone(),
             seats: Arc::clone(seats),

@@ -226,6 +226,8 @@ sections! {
         paused: WhilePaused;
         /// How old a message may be.
         stale_after: Duration;
+        /// Whether words that the carrier answers get a turn.
+        answer_keywords: bool;
         /// How long a webhook's message waits for the socket's.
         webhook_grace: Duration;
     }

@@ -23,6 +23,8 @@ pub struct Admission {
     pub stale_after: Duration,
     /// Turns a minute in one conversation; one more is a loop.
     pub turns_per_minute: u32,
+    /// Whether words that the carrier answers itself get a turn as well.
+    pub answers_keywords: bool,
     /// What each conversation did in the last two minutes. In memory only: after a restart a loop is
     /// found anew.
     guards: DashMap<Thread, Guard>,
@@ -43,7 +45,13 @@ impl Admission {
     /// Starts with no memory.
     #[must_use]
     pub fn new(stale_after: Duration, turns_per_minute: u32) -> Self {
-        Self { stale_after, turns_per_minute, guards: DashMap::new() }
+        Self { stale_after, turns_per_minute, answers_keywords: false, guards: DashMap::new() }
+    }
+
+    /// Says whether words that the carrier answers itself get a turn as well.
+    #[must_use]
+    pub fn answering_keywords(self, answers_keywords: bool) -> Self {
+        Self { answers_keywords, ..self }
     }
 
     /// Says why a message gets no answer, if it gets none.
@@ -56,6 +64,9 @@ impl Admission {
     ) -> Option<&'static str> {
         if self.is_stale(message, held_until, wall) {
             return Some("stale");
+        }
+        if self.answers_keywords {
+            return None;
         }
         let body = message.body.as_ref().map_or("", |body| body.reveal());
         keywords::is_for_the_carrier(message.author.reveal(), body).then_some("keyword")
@@ -121,6 +132,14 @@ mod tests {
         assert_eq!(admission.skips(&old, long_ago, WALL), Some("stale"));
         let fresh = message("hello", WALL);
         assert_eq!(admission.skips(&fresh, long_ago, WALL), None);
+    }
+
+    #[test]
+    fn what_the_carrier_answers_gets_no_turn_unless_it_is_wished() {
+        let admission = Admission::new(Duration::from_secs(3600), 20);
+        assert_eq!(admission.skips(&message("STOP", WALL), None, WALL), Some("keyword"));
+        let admission = admission.answering_keywords(true);
+        assert_eq!(admission.skips(&message("STOP", WALL), None, WALL), None);
     }
 
     #[test]
