@@ -39,6 +39,11 @@ const PAGE_PAUSE: Duration = Duration::from_millis(100);
 /// The pause between two conversations that are read: a thousand of them take ten seconds.
 const READ_PAUSE: Duration = Duration::from_millis(10);
 
+/// How many reads may fail before a sweep reads no more: Twilio is down or has enough of us.
+const READS_FAILED_MAX: u32 = 5;
+/// How long a sweep waits at most before its next read where Twilio asks it to.
+const READ_WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// How long to wait after a sweep that ended early: it may have been the one after a start, which
 /// finds what nobody else will tell.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -110,6 +115,44 @@ struct Open {
     verdict: Verdict,
 }
 
+/// What the listings of our identities tell.
+struct Seated {
+    seated: HashSet<ConversationSid>,
+    leavable: Vec<Taken>,
+    unread: Unread,
+}
+
+/// What came of the reads that failed.
+#[derive(Debug, Default)]
+struct Unread {
+    /// The first error that another sweep may not meet.
+    error: Option<rest::Error>,
+    failed: u32,
+}
+
+impl Unread {
+    /// Whether so many reads have failed that the rest is left to another sweep.
+    const fn is_enough(&self) -> bool {
+        self.failed >= READS_FAILED_MAX
+    }
+
+    /// Takes note of a read that failed; says how long to wait before the next one.
+    fn note(&mut self, error: rest::Error) -> Duration {
+        let pause = error.retry_after().map_or(READ_PAUSE, |asked| asked.min(READ_WAIT_MAX));
+        // What fails for the conversation's own sake fails another time too.
+        let is_its_own = match &error {
+            rest::Error::Refused { status, .. } => matches!(status, 400 | 404 | 409 | 410 | 422),
+            rest::Error::Unknown { source, .. } => matches!(source, rest::Cause::TooLarge { .. }),
+            rest::Error::NotSent { .. } => false,
+        };
+        if !is_its_own {
+            self.failed += 1;
+            self.error.get_or_insert(error);
+        }
+        pause
+    }
+}
+
 impl Reconciler {
     /// Sweeps at once and then again after every interval, until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
@@ -174,21 +217,22 @@ impl Reconciler {
     ///
     /// # Errors
     ///
-    /// If a page could not be read or a join not be stored; what was found before stays found.
+    /// If a page could not be read or a join not be stored; what was found before stays found. If a
+    /// conversation could not be read, after all else is done.
     pub async fn sweep(&self, since: Timestamp) -> Result<Found, Error> {
         // The seats are read last: a join under way meanwhile makes a seat, never a missing one.
         let open = match self.duty {
             Duty::Both | Duty::Find => self.open().await?,
             Duty::Leave => Vec::new(),
         };
-        let (seated, leavable) = self.seated(since.before(SKEW_MAX)).await?;
+        let Seated { seated, leavable, unread } = self.seated(since.before(SKEW_MAX)).await?;
         let mut found = Found { open: open.len(), ..Found::default() };
         let missing = open.into_iter().filter(|open| !seated.contains(&open.sid)).collect();
         found.missing = self.find(missing).await?;
         if self.duty != Duty::Find {
             found.left = self.leaver.leave(leavable).await?;
         }
-        Ok(found)
+        unread.error.map_or(Ok(found), |error| Err(catch_up::Error::Rest(error).into()))
     }
 
     /// Hands those of the conversations without us to the doors in which we should be. Says how many
@@ -247,11 +291,9 @@ impl Reconciler {
 
     /// All conversations in which an identity of ours sits, by Twilio's word, and the seats that may
     /// be left.
-    async fn seated(
-        &self,
-        since: Timestamp,
-    ) -> Result<(HashSet<ConversationSid>, Vec<Taken>), Error> {
+    async fn seated(&self, since: Timestamp) -> Result<Seated, Error> {
         let (mut seated, mut leavable) = (HashSet::new(), Vec::new());
+        let mut unread = Unread::default();
         for line in self.seats.lines() {
             let listing = self.seats.listing();
             let mut pages = self.rest.participant_conversations(&line.identity);
@@ -267,19 +309,73 @@ impl Reconciler {
                         conversation.conversation_updated.is_none_or(|at| at >= since);
                     let reads = self.duty != Duty::Leave && (has_changed || line.is_deaf());
                     if reads && is_open(conversation.conversation_state) {
-                        self.catch_up.read(conversation.conversation_sid).await?;
-                        tokio::time::sleep(READ_PAUSE).await;
+                        self.read(conversation.conversation_sid, &mut unread).await?;
                     }
                 }
                 tokio::time::sleep(PAGE_PAUSE).await;
             }
             self.seats.listed(listing, line);
         }
-        Ok((seated, leavable))
+        Ok(Seated { seated, leavable, unread })
+    }
+
+    /// Reads a conversation; if Twilio does not give it, the others are read all the same.
+    async fn read(&self, conversation: ConversationSid, unread: &mut Unread) -> Result<(), Error> {
+        if unread.is_enough() {
+            return Ok(());
+        }
+        let pause = match self.catch_up.read(conversation).await {
+            Ok(_) => READ_PAUSE,
+            Err(catch_up::Error::Rest(error)) => {
+                tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
+                    "conversation could not be read; the sweep goes on with the others");
+                unread.note(error)
+            }
+            Err(error @ catch_up::Error::Store(_)) => return Err(error.into()),
+        };
+        tokio::time::sleep(pause).await;
+        Ok(())
     }
 }
 
 /// Whether the bot can be in a conversation; a state that nobody knows counts as open.
 const fn is_open(state: Option<ConversationState>) -> bool {
     !matches!(state, Some(ConversationState::Closed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_that_fails_for_its_conversations_own_sake_asks_for_no_other_sweep() {
+        let mut unread = Unread::default();
+        for error in [refused(404, None), too_large()] {
+            assert_eq!(unread.note(error), READ_PAUSE);
+        }
+        assert!(unread.error.is_none() && unread.failed == 0);
+    }
+
+    #[test]
+    fn the_first_error_is_kept_and_the_wait_is_honoured_within_a_bound() {
+        let mut unread = Unread::default();
+        let (asked, hour) = (Duration::from_secs(7), Duration::from_secs(3600));
+        assert_eq!(unread.note(refused(429, Some(asked))), asked);
+        assert_eq!(unread.note(refused(503, Some(hour))), READ_WAIT_MAX);
+        assert_eq!(unread.error.as_ref().and_then(rest::Error::status), Some(429));
+        assert!(!unread.is_enough());
+        for _ in 2..READS_FAILED_MAX {
+            assert_eq!(unread.note(refused(500, None)), READ_PAUSE);
+        }
+        assert!(unread.is_enough());
+    }
+
+    const fn refused(status: u16, retry_after: Option<Duration>) -> rest::Error {
+        let (op, code, request_id) = (Op::ListMessages, None, None);
+        rest::Error::Refused { op, status, code, retry_after, request_id }
+    }
+
+    const fn too_large() -> rest::Error {
+        rest::Error::Unknown { op: Op::ListMessages, source: rest::Cause::TooLarge { max: 1 } }
+    }
 }

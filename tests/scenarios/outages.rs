@@ -117,6 +117,21 @@ async fn without_a_socket_the_sweep_reads_what_no_webhook_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_that_cannot_be_read_does_not_stop_the_sweep() {
+    let mut rig = Rig::start(&[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
+    let unreadable = rig.sms(PHONE, "hello").await;
+    rig.expect(unreadable, &["hello"]).await;
+    rig.stop_service().await;
+    let missing = rig.sms("+15555550124", "hello").await;
+    let (method, path) = (Some("GET".to_owned()), Some(format!("{unreadable}/Messages")));
+    let refused = Action::Answer { status: 503, code: None, retry_after: None };
+    rig.fault(Place::Rest { method, path }, refused, 1000);
+    rig.start_service().await;
+    rig.expect(missing, &["hello"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_neither_webhook_nor_socket_told_of_is_found_by_the_next_sweep() {
     // The shortest interval that may be set.
     let rig = Rig::start(&[("CHIMEIN_RECONCILE_INTERVAL", "1m")]).await;
