@@ -153,11 +153,27 @@ impl Unread {
     }
 }
 
+/// How long to wait after sweeps that ended early, one after the other: each time twice as long.
+struct Rest(Duration);
+
+impl Rest {
+    const fn reset(&mut self) {
+        self.0 = RETRY_AFTER;
+    }
+
+    fn next(&mut self, max: Duration) -> Duration {
+        let pause = self.0.min(max);
+        self.0 = (pause * 2).min(max);
+        pause
+    }
+}
+
 impl Reconciler {
     /// Sweeps at once and then again after every interval, until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
         let clock = self.doors.notes.clock;
         let mut since = clock.wall().before(self.interval);
+        let mut rest = Rest(RETRY_AFTER);
         loop {
             let begun = clock.wall();
             let swept = tokio::select! {
@@ -167,8 +183,9 @@ impl Reconciler {
             };
             if swept.is_ok() {
                 since = begun;
+                rest.reset();
             }
-            let pause = self.pause_after(swept);
+            let pause = self.pause_after(swept, &mut rest);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -177,7 +194,7 @@ impl Reconciler {
         }
     }
 
-    fn pause_after(&self, swept: Result<Found, Error>) -> Duration {
+    fn pause_after(&self, swept: Result<Found, Error>, rest: &mut Rest) -> Duration {
         match swept {
             Ok(found) if found.missing > 0 => {
                 tracing::info!(count = found.missing, "sweep found conversations without the bot");
@@ -188,7 +205,7 @@ impl Reconciler {
                 self.interval
             }
             Err(error) => {
-                let pause = self.rest_after(&error);
+                let pause = self.rest_after(&error, rest);
                 tracing::warn!(error = %Chain(&error), retry_in_ms = settle::millis(pause),
                     "sweep ended early; another one starts soon");
                 pause
@@ -198,9 +215,10 @@ impl Reconciler {
 
     /// How long to wait after a sweep that ended early: where Twilio refuses us as long as the workers
     /// would, else briefly, or as long as it asks.
-    fn rest_after(&self, error: &Error) -> Duration {
+    fn rest_after(&self, error: &Error, rest: &mut Rest) -> Duration {
+        let pause = rest.next(self.interval);
         let (Error::Rest(error) | Error::CatchUp(catch_up::Error::Rest(error))) = error else {
-            return RETRY_AFTER.min(self.interval);
+            return pause;
         };
         // There is nothing in the path that could be gone but the service.
         if error.status() == Some(404) && error.op() == Op::ListConversations {
@@ -209,7 +227,7 @@ impl Reconciler {
         if self.status.refusal().is_some() {
             return PAUSE_MAX.min(self.interval);
         }
-        error.retry_after().unwrap_or_default().max(RETRY_AFTER).min(self.interval)
+        error.retry_after().unwrap_or_default().max(pause).min(self.interval)
     }
 
     /// Compares Twilio's open conversations with our seats once, and reads those of ours that have
@@ -346,6 +364,18 @@ const fn is_open(state: Option<ConversationState>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sweeps_that_end_early_come_ever_later_until_one_ends_well() {
+        let mut rest = Rest(RETRY_AFTER);
+        let max = Duration::from_secs(30);
+        let pauses: Vec<_> = (0..5).map(|_| rest.next(max).as_secs()).collect();
+        assert_eq!(pauses, [5, 10, 20, 30, 30]);
+        rest.reset();
+        assert_eq!(rest.next(max), RETRY_AFTER);
+        rest.reset();
+        assert_eq!(rest.next(Duration::from_secs(1)), Duration::from_secs(1));
+    }
 
     #[test]
     fn a_read_that_fails_for_its_conversations_own_sake_asks_for_no_other_sweep() {
