@@ -6,8 +6,8 @@
 //! page and gently, and hands what is missing to the doors. It also tells the directory of seats what
 //! Twilio knows, and reads the conversations in which something has changed since the sweep before:
 //! a message whose webhook was lost, and that no socket told of, would otherwise be seen only with the
-//! next one of its conversation. Where an identity has no socket it reads all. Last it leaves what needs no bot any
-//! more, and what it left it does not find missing.
+//! next one of its conversation. Where an identity has no socket it reads all. Last it leaves what
+//! needs no bot any more, and what it left it does not find missing.
 
 use std::collections::HashSet;
 use std::sync::Arc;

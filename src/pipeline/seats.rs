@@ -2,8 +2,9 @@
 //! seat of each conversation.
 //!
 //! Many tasks meet here by conversation (the joiner, the listeners, the turns, the senders), so the
-//! directory is a concurrent map. Time is an argument. It is a memory of what Twilio said, never the truth: where it says
-//! nothing, whoever must know for certain asks Twilio, and the others take the first identity.
+//! directory is a concurrent map. Time is an argument. It is a memory of what Twilio said, never the
+//! truth: where it says nothing, whoever must know for certain asks Twilio, and the others take the
+//! first identity.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};

@@ -1,9 +1,10 @@
 //! The pace of each of our numbers: so many message segments a second, if the operator says so.
 //!
 //! Carriers take one segment a second from a long code. Twilio queues what is more for four hours and
-//! then lets it fail, so a burst is better kept here, where nothing fails of age. A reply takes its place in the row of each number that it leaves by; while its time is far it
-//! goes back to the queue and keeps the place, so that slow numbers hold up nobody else's replies.
-//! Which numbers a conversation has is Twilio's to say, and is remembered for a while.
+//! then lets it fail, so a burst is better kept here, where nothing fails of age. A reply takes its
+//! place in the row of each number that it leaves by; while its time is far it goes back to the queue
+//! and keeps the place, so that slow numbers hold up nobody else's replies. Which numbers a
+//! conversation has is Twilio's to say, and is remembered for a while.
 //!
 //! Source: error dictionary 30001, read 2026-11-21.
 
