@@ -25,7 +25,7 @@ use crate::pipeline::worker::Work;
 use crate::queue::{Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::{How, Stage};
-use crate::telemetry::metrics::labels::{self, JoinOutcome};
+use crate::telemetry::metrics::labels::JoinOutcome;
 use crate::telemetry::trace::Way;
 use crate::twilio::catalogue;
 use crate::twilio::events::ConversationState;
@@ -242,7 +242,6 @@ impl Joins {
         let stage = Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code };
         self.notes.of_conversation(conversation, None, stage);
         self.notes.metrics.join(JoinOutcome::Dead);
-        self.notes.metrics.dead_letter(labels::Queue::Joins);
         settle::report(Self::QUEUE, delivery.dead(cause).await);
     }
 

@@ -19,7 +19,6 @@ use crate::pipeline::worker::Work;
 use crate::queue::{Append, Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
-use crate::telemetry::metrics::labels;
 use crate::telemetry::trace::{TraceId, Way};
 
 /// Works on the reports.
@@ -91,7 +90,6 @@ impl Reports {
         let queue = Self::QUEUE.as_str();
         let stage = Stage::Dead { queue, reason: reason(error), code: None };
         self.notes.stage(report.thread, None, stage);
-        self.notes.metrics.dead_letter(labels::Queue::Reports);
         settle::report(Self::QUEUE, delivery.dead(cause).await);
     }
 }

@@ -38,7 +38,7 @@ use crate::pipeline::{heard, join};
 use crate::queue::{self, Append, Cause, Delivery, Queue, QueueName};
 use crate::realtime::{Outcome, SendMessage};
 use crate::telemetry::journal::{Stage, Via};
-use crate::telemetry::metrics::labels::{self, ReplyOutcome};
+use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::telemetry::trace::{TraceId, Way};
 use crate::twilio::catalogue;
 use crate::twilio::rest::{self, NewMessage, Op};
@@ -357,7 +357,6 @@ impl Sends {
         let queue = QueueName::Outbox.as_str();
         self.note(parcel, Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code });
         self.notes.metrics.reply(ReplyOutcome::Dead, via);
-        self.notes.metrics.dead_letter(labels::Queue::Outbox);
         settle::report(Self::QUEUE, delivery.dead(cause).await);
     }
 

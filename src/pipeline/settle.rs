@@ -5,9 +5,6 @@ use std::time::Duration;
 use crate::queue::{Cause, Delivery, Error, QueueName};
 use crate::telemetry::chain::Chain;
 
-/// The class of the cause of dead letters that no release like this one can read.
-pub const UNREADABLE: &str = "unreadable";
-
 /// Says in the log that a delivery could not be settled; the queue delivers it again.
 pub fn report(queue: QueueName, settled: Result<(), Error>) {
     if let Err(error) = settled {
@@ -24,7 +21,7 @@ pub fn lost(queue: QueueName, error: &Error) {
     );
 }
 
-/// Buries a delivery whose payload this release cannot read; the worker's loop counts it.
+/// Buries a delivery whose payload this release cannot read.
 pub async fn unreadable(delivery: Delivery, queue: QueueName, error: &serde_json::Error) {
     tracing::error!(
         queue = queue.as_str(),
@@ -32,7 +29,7 @@ pub async fn unreadable(delivery: Delivery, queue: QueueName, error: &serde_json
         error = %Chain(error),
         "job was written by another release and cannot be read; it is a dead letter"
     );
-    let cause = Cause::new(UNREADABLE).with_detail(
+    let cause = Cause::new("unreadable").with_detail(
         "the stored record cannot be read by this release; redrive it with the one that wrote it",
     );
     report(queue, delivery.dead(cause).await);

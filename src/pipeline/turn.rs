@@ -30,7 +30,7 @@ use crate::pipeline::worker::Work;
 use crate::queue::{self, Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
-use crate::telemetry::metrics::labels::{self, TurnOutcome};
+use crate::telemetry::metrics::labels::TurnOutcome;
 use crate::telemetry::trace::Way;
 use crate::twilio::sid::MessageSid;
 
@@ -375,7 +375,6 @@ impl Turns {
         let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason, code: None };
         self.notes.stage(thread, Some(own_message(&delivery)), stage);
         self.notes.metrics.turn(TurnOutcome::Dead);
-        self.notes.metrics.dead_letter(labels::Queue::Inbox);
         settle::report(Self::QUEUE, delivery.dead(cause).await);
     }
 }

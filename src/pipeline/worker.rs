@@ -2,8 +2,8 @@
 //!
 //! It decides nothing about the work. Each delivery is one tracked task; when told to stop it takes no
 //! more, and waits for those at work, which see the same token. What is not settled is given back by
-//! the queue. Measured here is how long each job took from its append to its end as done; counted is
-//! what no stage can count, because its record cannot be read.
+//! the queue. Measured here is how long each job took from its append to its end as done; counted are
+//! the dead letters of every stage.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,6 @@ use tracing::Instrument as _;
 
 use crate::clock::Timestamp;
 use crate::pipeline::notes::Notes;
-use crate::pipeline::settle;
 use crate::queue::{Delivery, Ended, Error, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::labels;
@@ -105,16 +104,13 @@ async fn take<W: Work>(
     Ok((queue.next().await?, place))
 }
 
-fn count<W: Work>(notes: &Notes, ended: Option<&Ended>, appended_at: Timestamp) {
+fn count<W: Work>(notes: &Notes, ended: Option<Ended>, appended_at: Timestamp) {
     match ended {
         Some(Ended::Done) => {
             notes.metrics.stage(stage(W::QUEUE), notes.clock.wall().since(appended_at));
         }
-        Some(Ended::Dead(class)) if class == settle::UNREADABLE => {
-            notes.metrics.dead_letter(label(W::QUEUE));
-        }
-        // The stages count their own.
-        Some(Ended::Dead(_) | Ended::Again) | None => {}
+        Some(Ended::Dead) => notes.metrics.dead_letter(label(W::QUEUE)),
+        Some(Ended::Again) | None => {}
     }
 }
 
@@ -153,6 +149,7 @@ fn report<W: Work>(ended: Result<(), tokio::task::JoinError>) {
 mod tests {
     use super::*;
     use crate::clock::Clock;
+    use crate::pipeline::settle;
     use crate::queue::{Append, Cause, JobId, Key, Store, embedded};
     use crate::telemetry::journal::Journal;
     use crate::telemetry::metrics::Metrics;
@@ -179,9 +176,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_that_cannot_be_read_counts_as_a_dead_letter() {
-        let page = page_after(&["not json", "\"dead\"", "\"done\"", "\"again\""]).await;
-        // The stages count those that they bury themselves.
+        let page = page_after(&["not json", "\"done\"", "\"again\""]).await;
         let line = "chimein_dead_letters_total{queue=\"outbox\"} 1\n";
+        assert!(page.contains(line), "{page}");
+    }
+
+    #[tokio::test]
+    async fn a_job_that_its_stage_buries_counts_as_one_too() {
+        let page = page_after(&["not json", "\"dead\"", "\"done\"", "\"again\""]).await;
+        let line = "chimein_dead_letters_total{queue=\"outbox\"} 2\n";
         assert!(page.contains(line), "{page}");
     }
 
@@ -197,7 +200,7 @@ mod tests {
         let metrics = Metrics::new();
         let notes = notes(&metrics);
         let appended_at = notes.clock.wall().before(Duration::from_secs(90));
-        count::<Ends>(&notes, Some(&Ended::Done), appended_at);
+        count::<Ends>(&notes, Some(Ended::Done), appended_at);
         let page = metrics.page();
         for (bound, count) in [("60.0", 0), ("300.0", 1)] {
             let line =

@@ -3,7 +3,6 @@
 //! Settling consumes the delivery; dropping it gives the job back. Decides nothing and reads no time
 //! beyond the pace of [`Delivery::keep_alive`]; what settling means is the engine's.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -25,30 +24,30 @@ pub struct Delivery {
 pub struct Ending(Arc<OnceLock<Ended>>);
 
 /// How a delivery was settled.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ended {
     /// The job is done.
     Done,
     /// It comes again, counted as another attempt or not.
     Again,
-    /// It is a dead letter, for a reason of this class.
-    Dead(Cow<'static, str>),
+    /// It is a dead letter.
+    Dead,
 }
 
 impl Ending {
     /// How it was settled; nothing if it was not, or if that could not be stored.
     #[must_use]
-    pub fn read(&self) -> Option<&Ended> {
-        self.0.get()
+    pub fn read(&self) -> Option<Ended> {
+        self.0.get().copied()
     }
 }
 
 impl Ended {
-    fn by(settlement: &Settlement) -> Self {
+    const fn by(settlement: &Settlement) -> Self {
         match settlement {
             Settlement::Ack(_) => Self::Done,
             Settlement::Retry(..) | Settlement::PutOff(_) => Self::Again,
-            Settlement::Dead(cause) => Self::Dead(cause.class.clone()),
+            Settlement::Dead(_) => Self::Dead,
         }
     }
 }
