@@ -36,10 +36,48 @@ fn place(account: &Account, given: Option<&BaseUrl>, product: &str) -> Url {
     let edge = account.edge.as_ref().map(|name| name.as_str());
     given.map_or_else(
         || {
-            let host = rest::host(product, region, edge);
+            let host = rest::host(product, region, edge)
+                .expect("settings refuse a region without an edge where its own is not known");
             Url::parse(&format!("https://{host}"))
                 .expect("settings take only names that can be part of a host")
         },
         |base| base.url().clone(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, load};
+
+    #[test]
+    fn a_region_alone_is_asked_by_way_of_its_own_edge() {
+        let ie1 = "https://conversations.dublin.ie1.twilio.com/";
+        for (region, edge, conversations, api) in [
+            ("", "", "https://conversations.twilio.com/", "https://api.twilio.com/"),
+            ("ie1", "", ie1, "https://api.dublin.ie1.twilio.com/"),
+            ("ie1", "dublin", ie1, "https://api.dublin.ie1.twilio.com/"),
+            (
+                "jp1",
+                "tokyo",
+                "https://conversations.tokyo.jp1.twilio.com/",
+                "https://api.tokyo.jp1.twilio.com/",
+            ),
+        ] {
+            let pairs = [
+                ("TWILIO_ACCOUNT_SID", "AC00112233445566778899aabbccddeeff"),
+                ("TWILIO_AUTH_TOKEN", "planted"),
+                ("TWILIO_API_KEY", "SK00112233445566778899aabbccddeeff"),
+                ("TWILIO_API_SECRET", "planted"),
+                ("TWILIO_CHAT_SERVICE_SID", "IS00112233445566778899aabbccddeeff"),
+                ("TWILIO_IDENTITY", "bot"),
+                ("TWILIO_REGION", region),
+                ("TWILIO_EDGE", edge),
+            ];
+            let settings = load(None, &Environment::from_pairs(pairs)).into_settings().unwrap();
+            let options = rest_options(&settings.twilio.unwrap().account);
+            assert_eq!(options.conversations_base_url.as_str(), conversations, "{region} {edge}");
+            assert_eq!(options.api_base_url.as_str(), api, "{region} {edge}");
+        }
+    }
 }

@@ -14,10 +14,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::kinds::{
-    AgentKind, BusDriver, HttpUrl, Identities, Identity, Listen, Name, QueueEngine, Size,
+    AgentKind, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity, Listen, Name,
+    QueueEngine, Size,
 };
 use super::reader::Reader;
 use crate::telemetry::otlp;
+use crate::twilio::rest;
 
 /// The largest answer of an agent that may be read: cut into parts, it still fits into the outbox.
 pub(crate) const AGENT_RESPONSE_BYTES_MAX: usize = 512 << 10;
@@ -59,12 +61,27 @@ fn check_twilio(reader: &mut Reader<'_>) {
         "is not longer than twilio.request_timeout, so a job would come again during its request",
     );
     let name = reader.value::<Identity>("identity.name");
+    check_region(reader);
     let pool = reader.value::<Identities>("identity.pool");
     let is_unique = pool.map(|Identities(pool)| {
         let identities: Vec<&Identity> = name.iter().chain(&pool).collect();
         identities.iter().enumerate().all(|(at, one)| !identities[..at].contains(one))
     });
     reader.rule("identity.pool", is_unique, "names an identity twice, or identity.name again");
+}
+
+/// A region is entered by an edge; which one, is known of some regions only.
+fn check_region(reader: &mut Reader<'_>) {
+    let region = reader.value::<HostPart>("twilio.region");
+    let has_own = region.map(|region| rest::own_edge(region.as_str()).is_some());
+    let is_given = |name| reader.value::<BaseUrl>(name).is_some();
+    let is_led = reader.value::<HostPart>("twilio.edge").is_some()
+        || is_given("twilio.conversations_base_url") && is_given("twilio.api_base_url");
+    reader.rule(
+        "twilio.region",
+        has_own.map(|has_own| has_own || is_led),
+        "is a region whose edge is not known (known are us1, ie1 and au1): set TWILIO_EDGE too",
+    );
 }
 
 fn check_listeners(reader: &mut Reader<'_>) {

@@ -236,6 +236,32 @@ fn every_rule_can_be_broken() {
 }
 
 #[test]
+fn a_region_needs_an_edge_only_where_its_own_is_not_known() {
+    let bases = [
+        ("TWILIO_CONVERSATIONS_BASE_URL", "https://conversations.example.com"),
+        ("TWILIO_API_BASE_URL", "https://api.example.com"),
+    ];
+    let region = |name| [("TWILIO_REGION", name)];
+    for right in [
+        region("us1").to_vec(),
+        region("ie1").to_vec(),
+        region("au1").to_vec(),
+        [&region("jp1")[..], &[("TWILIO_EDGE", "tokyo")]].concat(),
+        [&region("jp1")[..], &bases].concat(),
+        vec![("TWILIO_EDGE", "sydney")],
+    ] {
+        let report = load(None, &environment(right.iter().copied()));
+        assert!(report.problems().is_empty(), "{right:?}: {:?}", report.problems());
+    }
+    for wrong in [region("jp1").to_vec(), [&region("jp1")[..], &bases[..1]].concat()] {
+        let report = load(None, &environment(wrong.iter().copied()));
+        let [problem] = report.problems() else { panic!("{:?}", report.problems()) };
+        assert_eq!(problem.key, "twilio.region");
+        assert!(problem.to_string().contains("set TWILIO_EDGE too"), "{problem}");
+    }
+}
+
+#[test]
 fn no_view_of_the_settings_shows_a_secret() {
     let report = load(
         None,

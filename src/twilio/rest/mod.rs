@@ -35,7 +35,7 @@ use crate::clock::Clock;
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
 pub use self::error::{Cause, Error, Op, Outcome};
-pub use self::host::host;
+pub use self::host::{host, own_edge};
 pub use self::model::{
     AddressConfiguration, AutoCreation, Binding, Conversation, ConversationFilter, Media, Message,
     MessagesAfter, NewMessage, Participant, ParticipantConversation, Webhooks,
