@@ -8,6 +8,7 @@
 
 mod environment;
 pub mod kinds;
+mod kubernetes;
 pub mod manual;
 mod nearest;
 mod problem;

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::environment::Environment;
 use super::kinds::{Setting, without_query};
+use super::kubernetes::{is_link, is_service_link};
 use super::nearest::nearest;
 use super::problem::{Origin, Problem, Reason};
 use super::settings::{KEYS, Key};
@@ -117,8 +118,9 @@ impl<'a> Reader<'a> {
         }
         let known = variable_names();
         for name in self.layers.environment.names() {
-            let ours = name.starts_with("CHIMEIN_") && !is_of_kubernetes(name);
-            if ours && !known.iter().any(|known| known == name) {
+            let value = self.layers.environment.get(name).unwrap_or_default();
+            let is_known = known.iter().any(|known| known == name);
+            if name.starts_with("CHIMEIN_") && !is_known && !is_service_link(name, value) {
                 let origin = Origin::Environment(name.to_owned());
                 let known = known.iter().map(String::as_str);
                 self.problems.push(unknown_name(name.to_owned(), origin, known));
@@ -129,7 +131,8 @@ impl<'a> Reader<'a> {
     /// Finds a key's text in the highest layer that has it.
     fn find(&self, key: &Key) -> Result<(Option<String>, Origin), (Origin, Reason)> {
         for variable in key.variables() {
-            let direct = self.layers.environment.get(&variable);
+            // A Service that is called service has its link where our port may be.
+            let direct = self.layers.environment.get(&variable).filter(|text| !is_link(text));
             let origin = Origin::Environment(variable.clone());
             if key.secret {
                 let pointer = format!("{variable}_FILE");
@@ -264,13 +267,4 @@ fn variable_names() -> Vec<String> {
         })
     });
     own.chain(std::iter::once(super::FILE_VARIABLE.to_owned())).collect()
-}
-
-/// Whether Kubernetes sets this variable for a service that is called chimein.
-/// Source: Kubernetes, Service, environment variables, read 2026-11-21.
-fn is_of_kubernetes(name: &str) -> bool {
-    name == "CHIMEIN_PORT"
-        || name.starts_with("CHIMEIN_PORT_")
-        || name == "CHIMEIN_SERVICE_HOST"
-        || name.starts_with("CHIMEIN_SERVICE_PORT")
 }

@@ -161,17 +161,48 @@ fn unknown_names_in_a_file_are_named_with_the_nearest_known_one() {
 
 #[test]
 fn variables_of_kubernetes_and_of_others_are_let_be() {
-    let report = load(
-        None,
-        &environment([
-            ("CHIMEIN_SERVICE_HOST", "10.0.0.1"),
-            ("CHIMEIN_SERVICE_PORT_HTTP", "80"),
-            ("CHIMEIN_PORT", "tcp://10.0.0.1:80"),
-            ("CHIMEIN_PORT_80_TCP_ADDR", "10.0.0.1"),
-            ("TWILIO_PHONE_NUMBER", "+15555550123"),
-        ]),
-    );
-    assert!(report.into_settings().is_ok());
+    let links = |service: &str, port: &str| {
+        let link = format!("tcp://10.0.0.7:{port}");
+        [
+            ("SERVICE_HOST".to_owned(), "10.0.0.7".to_owned()),
+            ("SERVICE_PORT".to_owned(), port.to_owned()),
+            ("SERVICE_PORT_HTTP".to_owned(), port.to_owned()),
+            ("PORT".to_owned(), link.clone()),
+            (format!("PORT_{port}_TCP"), link),
+            (format!("PORT_{port}_TCP_PROTO"), "tcp".to_owned()),
+            (format!("PORT_{port}_TCP_PORT"), port.to_owned()),
+            (format!("PORT_{port}_TCP_ADDR"), "10.0.0.7".to_owned()),
+        ]
+        .map(|(name, value)| (format!("{service}_{name}"), value))
+    };
+    let services = ["CHIMEIN", "CHIMEIN_METRICS", "CHIMEIN_AGENT", "CHIMEIN_QUEUE_NATS", "SERVICE"];
+    let pairs: Vec<(String, String)> =
+        services.iter().flat_map(|service| links(service, "9464")).collect();
+    let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let real = [("TWILIO_PHONE_NUMBER", "+15555550123"), ("CHIMEIN_AGENT_TIMEOUT", "3m")];
+    let settings = load(None, &environment(pairs.chain(real))).into_settings().unwrap();
+    assert_eq!(settings.agent.timeout, std::time::Duration::from_secs(180));
+    // SERVICE_PORT is the link of the Service that is called service.
+    assert_eq!(settings.server.port.get(), 3_000);
+}
+
+#[test]
+fn a_link_in_a_settings_variable_counts_as_not_set() {
+    let link = ("SERVICE_PORT", "tcp://10.0.0.9:80");
+    let port = |pairs: &[(&'static str, &'static str)]| {
+        let settings = load(None, &environment(pairs.iter().copied())).into_settings();
+        settings.unwrap().server.port.get()
+    };
+    assert_eq!(port(&[link]), 3_000);
+    assert_eq!(port(&[link, ("PORT", "81")]), 81);
+    assert_eq!(port(&[("SERVICE_PORT", "82"), ("PORT", "tcp://10.0.0.9:80")]), 82);
+}
+
+#[test]
+fn a_mistyped_setting_is_told_beside_kubernetes() {
+    let report = load(None, &environment([("CHIMEIN_PORT", "3000")]));
+    let [problem] = report.problems() else { panic!("{:?}", report.problems()) };
+    assert!(matches!(problem.reason, Reason::Unknown), "{problem}");
 }
 
 #[test]
