@@ -31,6 +31,7 @@ pub mod twilio;
 pub mod clock;
 pub mod fault_points;
 pub mod pii;
+pub mod text;
 
 // The servers that tests of the rooms below need are the same that the tests outside use.
 #[cfg(all(test, feature = "nats"))]

@@ -20,6 +20,7 @@ use super::standard_webhooks::{self, Secret};
 use super::{Agent, Answer, Error, Media, Reply, Turn, TurnMessage};
 use crate::clock::Clock;
 use crate::pii::Pii;
+use crate::text;
 
 /// The most replies one answer may hold.
 pub const REPLIES_MAX: usize = 20;
@@ -193,6 +194,10 @@ enum ResponseReply {
 /// [`Error::Malformed`] without a word of the body.
 pub(super) fn parse(body: &[u8], id: &str) -> Result<Answer, Error> {
     let malformed = |reason: String| Error::Malformed { turn: id.to_owned(), reason };
+    if let Some(encoding) = text::other_encoding(body) {
+        return Err(malformed(format!("wanted {{\"replies\":[…]}}, the answer {encoding}")));
+    }
+    let body = text::without_mark(body);
     let response: Response = serde_json::from_slice(body).map_err(|error| {
         malformed(format!(
             "wanted {{\"replies\":[…]}}, reading failed at line {} column {}",
@@ -244,6 +249,21 @@ mod tests {
         let Answer::Replies(replies) = answer else { panic!("replies expected") };
         assert_eq!(replies[0], Reply::text("hi"));
         assert_eq!(replies[1].attributes["a"], 1);
+    }
+
+    #[test]
+    fn an_answer_may_begin_with_a_byte_order_mark_and_utf_16_is_named() {
+        let text = r#"{"replies":["hi"]}"#;
+        let Ok(Answer::Replies(replies)) = parse(format!("\u{feff}{text}").as_bytes(), "IM") else {
+            panic!("replies expected")
+        };
+        assert_eq!(replies, [Reply::text("hi")]);
+        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for marked in [wide.clone(), [&[0xff, 0xfe], &wide[..]].concat()] {
+            let error = parse(&marked, "IM").unwrap_err();
+            assert_eq!(error.retry(), Retry::No);
+            assert!(error.to_string().contains("UTF-16"), "{error}");
+        }
     }
 
     #[test]

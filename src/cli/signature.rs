@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use secrecy::SecretString;
 
-use crate::config::Environment;
+use crate::config::{self, Environment};
 use crate::twilio::signature::{self, Body, Keys, Request, signed_url};
 
 /// What `chimein signature` is told.
@@ -68,6 +68,14 @@ pub enum Error {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// A secret's file cannot be read.
+    #[error("{} {reason}", .variable)]
+    Secret {
+        /// The variable that names the file.
+        variable: String,
+        /// Why.
+        reason: config::Reason,
     },
     /// The body is larger than any that Twilio sends.
     #[error("the body is larger than {BODY_BYTES_MAX} bytes")]
@@ -173,10 +181,10 @@ fn secret(environment: &Environment, name: &str) -> Result<Option<SecretString>,
     if let Some(value) = environment.get(name) {
         return Ok(Some(SecretString::from(value.trim().to_owned())));
     }
-    let Some(path) = environment.get(&format!("{name}_FILE")) else { return Ok(None) };
-    let path = Path::new(path);
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| Error::File { path: path.to_owned(), source })?;
+    let variable = format!("{name}_FILE");
+    let Some(path) = environment.get(&variable) else { return Ok(None) };
+    let text = config::read_secret(Path::new(path.trim()))
+        .map_err(|reason| Error::Secret { variable, reason })?;
     Ok(Some(SecretString::from(text.trim().to_owned())))
 }
 

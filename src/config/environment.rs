@@ -20,10 +20,18 @@ impl Environment {
     }
 
     /// Takes names and values; of one name the last value holds.
+    ///
+    /// A byte order mark before either is dropped: the first line of a file of variables may have one,
+    /// and so may a value that was taken from a file.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let unmarked = |text: String| match text.strip_prefix('\u{feff}') {
+            Some(rest) => rest.to_owned(),
+            None => text,
+        };
+        let pairs = pairs.into_iter();
+        Self(pairs.map(|(name, value)| (unmarked(name.into()), unmarked(value.into()))).collect())
     }
 
     /// Gives a variable's value; one that is set to nothing counts as not set.
@@ -55,6 +63,12 @@ mod tests {
         assert_eq!(environment.get("B"), None);
         assert_eq!(environment.get("C"), Some("c"));
         assert_eq!(environment.get("D"), None);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_name_or_a_value() {
+        let environment = Environment::from_pairs([("\u{feff}A", "a"), ("B", "\u{feff}b")]);
+        assert_eq!((environment.get("A"), environment.get("B")), (Some("a"), Some("b")));
     }
 
     #[test]

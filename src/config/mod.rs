@@ -32,6 +32,7 @@ pub(crate) use self::rules::AGENT_RESPONSE_BYTES_MAX;
 pub use self::settings::{KEYS, Key, Settings};
 
 use self::reader::{Layers, Reader, SECRET_BYTES_MAX};
+use crate::text;
 
 /// The variable that names the configuration file.
 pub const FILE_VARIABLE: &str = "CHIMEIN_CONFIG";
@@ -105,7 +106,11 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
     let table = path.and_then(|path| match read_table(&path) {
         Ok(table) => Some((path, table)),
         Err(reason) => {
-            let remedy = "check that it is a file like config/default.toml".to_owned();
+            let remedy = match reason {
+                Reason::Encoding(_) => "save it as UTF-8",
+                _ => "check that it is a file like config/default.toml",
+            };
+            let remedy = remedy.to_owned();
             let key = path.display().to_string();
             problems.push(Problem { key, origin, reason, remedy });
             None
@@ -115,7 +120,7 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
         defaults: manual::defaults(),
         file: table,
         environment,
-        read_secret: &|path| read_bounded(path, SECRET_BYTES_MAX),
+        read_secret: &read_secret,
     });
     reader.refuse_unknown();
     let settings = Settings::read(&mut reader);
@@ -124,9 +129,18 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
     Report { effective: reader.effective, settings, admin_token, problems }
 }
 
+/// Reads a secret's file; what some editors add to its start and its end is no part of the secret.
+///
+/// # Errors
+///
+/// Why it could not be read, without a word of it.
+pub(crate) fn read_secret(path: &Path) -> Result<String, Reason> {
+    let text = read_bounded(path, SECRET_BYTES_MAX)?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 fn read_table(path: &Path) -> Result<Table, Reason> {
-    let text =
-        read_bounded(path, FILE_BYTES_MAX).map_err(|error| Reason::Unreadable(error.kind()))?;
+    let text = read_bounded(path, FILE_BYTES_MAX)?;
     // The parser's full message quotes the line, which may hold a secret.
     text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
@@ -135,14 +149,15 @@ fn read_table(path: &Path) -> Result<Table, Reason> {
 }
 
 /// Reads a text file that is no larger than `bytes_max`.
-fn read_bounded(path: &Path, bytes_max: usize) -> io::Result<String> {
-    let mut text = String::new();
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
-    let read = File::open(path)?.take(limit.saturating_add(1)).read_to_string(&mut text)?;
+fn read_bounded(path: &Path, bytes_max: usize) -> Result<String, Reason> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+    let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
+    let read = read.map_err(|error| Reason::Unreadable(error.kind()))?;
     if read > bytes_max {
-        return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        return Err(Reason::Unreadable(io::ErrorKind::FileTooLarge));
     }
-    Ok(text)
+    text::read(&bytes).map(str::to_owned).map_err(Reason::Encoding)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::text::NotUtf8;
+
 /// Where a value came from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Origin {
@@ -76,6 +78,9 @@ pub enum Reason {
     /// The file that should hold the value cannot be read.
     #[error("names a file that cannot be read ({0})")]
     Unreadable(io::ErrorKind),
+    /// The file that should hold the value, or all values, is not in the one encoding that is read.
+    #[error("names a file that {0}")]
+    Encoding(NotUtf8),
     /// No key has this name.
     #[error("is no known setting")]
     Unknown,

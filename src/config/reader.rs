@@ -3,7 +3,6 @@
 //! Pure but for one closure that reads a secret's file. Later layers win: the manual's defaults,
 //! the file, the environment. Reading never stops at a problem, so that all come out at once.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -37,7 +36,7 @@ pub(super) struct Layers<'a> {
     pub defaults: Table,
     pub file: Option<(PathBuf, Table)>,
     pub environment: &'a Environment,
-    pub read_secret: &'a dyn Fn(&Path) -> io::Result<String>,
+    pub read_secret: &'a dyn Fn(&Path) -> Result<String, Reason>,
 }
 
 /// Reads values and remembers problems.
@@ -178,9 +177,8 @@ impl<'a> Reader<'a> {
     ) -> Result<(Option<String>, Origin), (Origin, Reason)> {
         let origin = Origin::SecretFile(pointer);
         match (self.layers.read_secret)(Path::new(path.trim())) {
-            // Editors end a file with a line break that is not part of the secret.
-            Ok(text) => Ok((Some(text.trim_end_matches(['\r', '\n']).to_owned()), origin)),
-            Err(error) => Err((origin, Reason::Unreadable(error.kind()))),
+            Ok(text) => Ok((Some(text), origin)),
+            Err(reason) => Err((origin, reason)),
         }
     }
 
@@ -203,6 +201,7 @@ fn remedy(key: &Key, reason: &Reason) -> String {
     match reason {
         Reason::SetTwice => format!("keep either {variable} or {variable}_FILE"),
         Reason::Unreadable(_) => "check the path and who may read it".to_owned(),
+        Reason::Encoding(_) => "save it as UTF-8".to_owned(),
         Reason::Missing if key.secret => format!("set {variable} or {variable}_FILE"),
         _ => format!("set {variable}, see `{}` in config/default.toml", key.name),
     }

@@ -135,6 +135,44 @@ fn secrets_come_from_files_without_their_line_break() {
 }
 
 #[test]
+fn a_byte_order_mark_is_dropped_and_utf_16_is_named_and_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str, bytes: &[u8]| {
+        let path = directory.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let wide = |text: &str| -> Vec<u8> {
+        let units = text.encode_utf16().flat_map(u16::to_le_bytes);
+        [0xff, 0xfe].into_iter().chain(units).collect()
+    };
+    let settings = |secret: &Path, file: &Path| {
+        let mut pairs = COMPLETE.to_vec();
+        pairs.retain(|(name, _)| *name != "TWILIO_AUTH_TOKEN");
+        pairs.push(("TWILIO_AUTH_TOKEN_FILE", secret.to_str().unwrap()));
+        load(Some(file), &Environment::from_pairs(pairs))
+    };
+    let table = "[agent]\ntimeout = \"3m\"\n";
+    let marked = place("marked", "\u{feff}planted\r\n".as_bytes());
+    let table_marked = place("marked.toml", format!("\u{feff}{table}").as_bytes());
+    let right = settings(&marked, &table_marked).into_settings().unwrap();
+    let twilio = right.twilio.unwrap();
+    assert_eq!(twilio.account.auth_token.expose_secret(), "planted");
+    assert_eq!(right.agent.timeout, std::time::Duration::from_secs(180));
+
+    let report = settings(&place("wide", &wide("planted")), &place("wide.toml", &wide(table)));
+    let told: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    for problem in &told {
+        assert!(
+            problem.contains("a file that is UTF-16, not UTF-8; save it as UTF-8"),
+            "{problem}"
+        );
+        assert!(!problem.contains("planted"));
+    }
+}
+
+#[test]
 fn a_files_secret_key_can_point_to_another_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("chimein.toml");

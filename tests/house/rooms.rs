@@ -14,7 +14,7 @@ const LEVELS: &[&[&str]] = &[
     &["config"],
     &["telemetry"],
     &["twilio"],
-    &["clock", "fault_points", "pii"],
+    &["clock", "fault_points", "pii", "text"],
 ];
 
 /// Uses that the design allows beside the order: the user, and the start of what is used.

@@ -1,0 +1,93 @@
+//! Text as other programs write it: UTF-8 that begins with a byte order mark, or UTF-16.
+//!
+//! Decides what of it is read: a mark at the start is no part of the text, and UTF-16 is not guessed
+//! at but named, so that whoever saved it can save it again. Pure.
+
+/// What UTF-8 begins with in files that some editors save.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Says why bytes are no text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotUtf8 {
+    /// They are UTF-16, with or without a byte order mark.
+    #[error("is UTF-16, not UTF-8")]
+    Utf16,
+    /// They are UTF-32 with a byte order mark.
+    #[error("is UTF-32, not UTF-8")]
+    Utf32,
+    /// They are in no encoding that can be told.
+    #[error("is not UTF-8")]
+    Unknown,
+}
+
+/// Takes the byte order mark off the start.
+#[must_use]
+pub fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(MARK).unwrap_or(bytes)
+}
+
+/// Reads bytes as UTF-8, without the byte order mark at their start.
+///
+/// # Errors
+///
+/// [`NotUtf8`], with the encoding where it can be told.
+pub fn read(bytes: &[u8]) -> Result<&str, NotUtf8> {
+    // UTF-16 of plain English is valid UTF-8, every other character of it being NUL.
+    if let Some(other) = other_encoding(bytes) {
+        return Err(other);
+    }
+    std::str::from_utf8(without_mark(bytes)).map_err(|_| NotUtf8::Unknown)
+}
+
+/// Names an encoding that is certainly not UTF-8.
+#[must_use]
+pub fn other_encoding(bytes: &[u8]) -> Option<NotUtf8> {
+    match bytes {
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some(NotUtf8::Utf32),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some(NotUtf8::Utf16),
+        _ => is_half_nul(bytes).then_some(NotUtf8::Utf16),
+    }
+}
+
+/// Whether of each pair of bytes the same one is NUL: UTF-16 of ASCII without a mark.
+fn is_half_nul(bytes: &[u8]) -> bool {
+    let pairs = || bytes.chunks_exact(2);
+    let is_even = !bytes.is_empty() && bytes.len().is_multiple_of(2);
+    let all = |wanted: fn(&[u8]) -> bool| pairs().all(wanted);
+    is_even
+        && (all(|pair| pair[0] == 0 && pair[1] != 0) || all(|pair| pair[0] != 0 && pair[1] == 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_at_the_start_is_no_part_of_the_text_and_utf_16_is_named() {
+        let wide = |mark: &[u8], swap: bool| -> Vec<u8> {
+            let units = "token".encode_utf16();
+            let bytes =
+                units.flat_map(|unit| if swap { unit.to_be_bytes() } else { unit.to_le_bytes() });
+            mark.iter().copied().chain(bytes).collect()
+        };
+        for (bytes, wanted) in [
+            (b"token".to_vec(), Ok("token")),
+            (b"\xef\xbb\xbftoken".to_vec(), Ok("token")),
+            // Only the first one is a mark.
+            (b"\xef\xbb\xbf\xef\xbb\xbft".to_vec(), Ok("\u{feff}t")),
+            (b"\xef\xbb\xbf".to_vec(), Ok("")),
+            (Vec::new(), Ok("")),
+            ("Ассистент".as_bytes().to_vec(), Ok("Ассистент")),
+            (wide(b"\xff\xfe", false), Err(NotUtf8::Utf16)),
+            (wide(b"\xfe\xff", true), Err(NotUtf8::Utf16)),
+            (wide(b"", false), Err(NotUtf8::Utf16)),
+            (wide(b"", true), Err(NotUtf8::Utf16)),
+            (b"\xff\xfe\0\0t\0\0\0".to_vec(), Err(NotUtf8::Utf32)),
+            (b"\0\0\xfe\xff\0\0\0t".to_vec(), Err(NotUtf8::Utf32)),
+            (b"t\xf6ken".to_vec(), Err(NotUtf8::Unknown)),
+            (b"\xef\xbb".to_vec(), Err(NotUtf8::Unknown)),
+        ] {
+            assert_eq!(read(&bytes), wanted, "{bytes:?}");
+        }
+    }
+}
