@@ -256,3 +256,16 @@ pub(super) fn notification(ids: &mut Ids, message_type: &str) -> Box<Header> {
         ..Header::new(Method::Notification, ids.raw("TM"))
     })
 }
+
+/// What a close frame with this code says.
+/// Source: Twilsock protocol notes 2.8, read 2026-11-21; some names are assumed.
+pub(super) const fn close_name(code: u16) -> &'static str {
+    match code {
+        308 => "OFFLOAD",
+        401 => "UNAUTHORIZED",
+        406 => "NOT_ACCEPTABLE",
+        410 => "TOKEN_EXPIRED",
+        417 => "EXPECTATION_FAILED",
+        _ => "CLOSED",
+    }
+}

@@ -56,7 +56,7 @@ enum What {
 struct Add {
     /// Where: rest, `socket_open`, `socket_init`, `socket_request`, `socket_event`, replay, webhook.
     place: String,
-    /// What: answer, `answer_after`, delay, `break_before`, `break_after`, silence, lose, duplicate,
+    /// What: answer, `answer_after`, delay, close, `break_before`, `break_after`, silence, lose, duplicate,
     /// swap, `mis_sign`, interrupt, overtake.
     action: String,
     /// Only requests of this method.
@@ -71,7 +71,7 @@ struct Add {
     /// The status to answer with.
     #[arg(long)]
     status: Option<u16>,
-    /// The error code to answer with.
+    /// The error code to answer with; the code of the frame, with close.
     #[arg(long)]
     code: Option<u32>,
     /// The `Retry-After` to answer with.

@@ -16,7 +16,7 @@ use super::hub::Hub;
 pub use super::inbound::Received;
 use super::record::Record;
 use super::snapshot::{self, Error as SnapshotError};
-use super::sockets::Order;
+use super::sockets::{Order, close_name};
 use super::state::event::EventKind;
 use super::state::limits::Limits;
 use super::state::model::{Conversation, DeliveryStatus, HookMethod, HookSettings, Message};
@@ -300,17 +300,5 @@ fn order_of(order: &SocketOrder) -> Option<Order> {
             });
             Some(Order::Close(closing, payload.unwrap_or_default()))
         }
-    }
-}
-
-/// Source: Twilsock protocol notes 2.8, read 2026-11-21; some names are assumed.
-const fn close_name(code: u16) -> &'static str {
-    match code {
-        308 => "OFFLOAD",
-        401 => "UNAUTHORIZED",
-        406 => "NOT_ACCEPTABLE",
-        410 => "TOKEN_EXPIRED",
-        417 => "EXPECTATION_FAILED",
-        _ => "CLOSED",
     }
 }

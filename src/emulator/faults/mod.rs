@@ -106,6 +106,11 @@ pub enum Action {
         /// Milliseconds.
         ms: u64,
     },
+    /// The close frame with this code, instead of an answer.
+    Close {
+        /// Its code, such as 406.
+        code: u16,
+    },
     /// The connection breaks, nothing is done.
     BreakBefore,
     /// The work is done, then the connection breaks without an answer.
@@ -134,6 +139,7 @@ impl Action {
             Self::Answer { .. } => "answer",
             Self::AnswerAfter { .. } => "answer_after",
             Self::Delay { .. } => "delay",
+            Self::Close { .. } => "close",
             Self::BreakBefore => "break_before",
             Self::BreakAfter => "break_after",
             Self::Silence => "silence",
@@ -270,6 +276,7 @@ fn fits(place: &Place, action: &Action) -> bool {
         Action::AnswerAfter { .. } | Action::BreakAfter => is_request,
         Action::Delay { .. } => !matches!(place, Place::Replay),
         Action::BreakBefore => !is_message && !matches!(place, Place::Replay),
+        Action::Close { .. } => matches!(place, Place::SocketInit),
         Action::Silence => is_request || matches!(place, Place::SocketInit),
         Action::Lose | Action::Duplicate | Action::Swap => is_message,
         Action::MisSign => matches!(place, Place::Webhook { .. }),
@@ -340,6 +347,7 @@ mod tests {
             (Place::Rest { method: None, path: None }, Action::Lose),
             (Place::Webhook { event_type: None }, Action::BreakAfter),
             (Place::SocketInit, Action::Interrupt),
+            (Place::SocketOpen, Action::Close { code: 406 }),
         ] {
             assert_eq!(faults.add(fault(place, action)), Err(Error::Misplaced));
         }

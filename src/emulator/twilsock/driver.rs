@@ -26,7 +26,7 @@ use crate::emulator::defects::{self, Defect};
 use crate::emulator::faults::{Action, Occasion};
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Happening;
-use crate::emulator::sockets::{ORDERS_MAX, Order};
+use crate::emulator::sockets::{ORDERS_MAX, Order, close_name};
 use crate::pii::Pii;
 use crate::realtime::twilsock::frame::{self, Frame, Header, Limits, Method};
 use crate::twilio::sid::ChatServiceSid;
@@ -239,6 +239,10 @@ impl Connection {
             match self.hub.fault(Occasion::SocketInit) {
                 Some(Action::Answer { status, code, .. }) => {
                     return self.refuse_init(&frame.header, status, code);
+                }
+                Some(Action::Close { code }) => {
+                    let status = frame::Status::new(code, close_name(code));
+                    return self.session.close(self.hub.clock().now(), status, Bytes::new());
                 }
                 Some(Action::BreakBefore) => return self.cut.cancel(),
                 Some(Action::Silence) => return,

@@ -21,7 +21,7 @@ use crate::clock::{Moment, Timestamp};
 use crate::emulator::faults::{Action, Occasion};
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Happening;
-use crate::emulator::sockets::{ORDERS_MAX, Order};
+use crate::emulator::sockets::{ORDERS_MAX, Order, close_name};
 use crate::realtime::twilsock::frame::{self, Header, Limits, Method};
 
 /// One connection, as the server sees it. Dropping it is the end of the connection.
@@ -74,6 +74,11 @@ impl Wire {
                 Some(Action::Answer { status, code, .. }) => {
                     let reply = driver::refused_init(&frame.header, status, code);
                     return self.send(&reply, &Bytes::new());
+                }
+                Some(Action::Close { code }) => {
+                    let status = frame::Status::new(code, close_name(code));
+                    self.session.close(now, status, Bytes::new());
+                    return self.settle(now);
                 }
                 Some(Action::BreakBefore) => return self.cut.cancel(),
                 Some(Action::Silence) => return,
