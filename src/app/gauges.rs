@@ -52,7 +52,7 @@ const fn state_of(state: State) -> SocketState {
         State::Connecting => SocketState::Connecting,
         State::Waiting => SocketState::Disconnected,
         State::Connected | State::Live => SocketState::Connected,
-        State::Stopped => SocketState::Failed,
+        State::Refused => SocketState::Refused,
         State::ShutDown => SocketState::Off,
     }
 }
@@ -99,7 +99,7 @@ mod tests {
             (State::Waiting, "disconnected"),
             (State::Connected, "connected"),
             (State::Live, "connected"),
-            (State::Stopped, "failed"),
+            (State::Refused, "refused"),
             (State::ShutDown, "off"),
         ] {
             assert_eq!(state_of(state).as_str(), word, "{state:?}");

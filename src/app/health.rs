@@ -13,9 +13,10 @@ use crate::admin::{Connector, ConnectorState, Counters, Insight, Readiness, Seat
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::{BitBrat, Watched, status::Source};
 use crate::pipeline::notes::Notes;
-use crate::pipeline::seats::{Ear, Seats};
+use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::status::Status;
 use crate::queue::Store;
+use crate::realtime::State;
 
 /// How many conversations the debug page is given; it shows fewer.
 const SEATS_SHOWN: usize = 1000;
@@ -104,15 +105,58 @@ impl Health {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
 
-    /// How many identities have their socket up, of how many that are to have it here.
-    fn sockets(&self) -> (usize, usize) {
-        let Some((seats, _)) = self.parts.get() else { return (0, 0) };
-        let (mut up, mut all) = (0, 0);
-        for line in seats.lines().iter().filter(|line| matches!(line.ear(), Ear::Here(_))) {
-            all += 1;
-            up += usize::from(line.connected().is_some());
+    /// How the sockets are that are to be here.
+    fn sockets(&self) -> Sockets {
+        let mut sockets = Sockets::default();
+        let lines = self.parts.get().map(|(seats, _)| seats.lines()).unwrap_or_default();
+        for ear in lines.iter().map(Line::ear) {
+            let Ear::Here(client) = ear else { continue };
+            sockets.note(*client.state().borrow());
         }
-        (up, all)
+        sockets
+    }
+}
+
+/// How many identities have their socket here, and how those are.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Sockets {
+    up: usize,
+    refused: usize,
+    /// Neither up nor refused.
+    down: usize,
+}
+
+impl Sockets {
+    const fn note(&mut self, state: State) {
+        let count = match state {
+            State::Connected | State::Live => &mut self.up,
+            State::Refused => &mut self.refused,
+            State::Connecting | State::Waiting | State::ShutDown => &mut self.down,
+        };
+        *count += 1;
+    }
+
+    /// Why no socket is up, if that is because all are refused.
+    fn refusal(self) -> Option<String> {
+        (self.refused > 0 && self.refused == self.all())
+            .then(|| "the socket is refused: check TWILIO_API_KEY and TWILIO_API_SECRET".to_owned())
+    }
+
+    const fn all(self) -> usize {
+        self.up + self.refused + self.down
+    }
+
+    /// What is lacking. A client that is refused does not come back by its own doing, so that is told
+    /// apart from one that reconnects.
+    fn readiness(self) -> Readiness {
+        let lacking = [(self.refused > 0, "socket_refused"), (self.down > 0, "socket_down")];
+        let lacking: Vec<_> = lacking.iter().filter(|(is, _)| *is).map(|(_, word)| *word).collect();
+        match (self.up, lacking.is_empty()) {
+            (0, true) => Readiness::NotReady(vec!["socket_down"]),
+            (0, false) => Readiness::NotReady(lacking),
+            (_, true) => Readiness::Ready,
+            (_, false) => Readiness::Degraded(lacking),
+        }
     }
 }
 
@@ -152,18 +196,16 @@ impl Insight for Health {
             (Some(_), _) if self.is_bus_down() => Readiness::Degraded(vec!["bus_down"]),
             (Some(_), _) if !self.wants_socket => Readiness::Degraded(vec!["realtime_off"]),
             // Other instances listen for all identities.
-            (Some(_), (0, 0)) if among.is_some() => Readiness::Ready,
-            (Some(_), (0, _)) => Readiness::NotReady(vec!["socket_down"]),
-            (Some(_), (up, all)) if up < all => Readiness::Degraded(vec!["socket_down"]),
-            (Some(_), _) => Readiness::Ready,
+            (Some(_), sockets) if sockets.all() == 0 && among.is_some() => Readiness::Ready,
+            (Some(_), sockets) => sockets.readiness(),
         }
     }
 
     fn twilio(&self) -> Option<Connector> {
         let (seats, _) = self.parts.get()?;
-        let (up, all) = self.sockets();
-        let refusal = self.status.refusal();
-        let state = match (refusal.is_some(), up, all) {
+        let sockets = self.sockets();
+        let refusal = self.status.refusal().or_else(|| sockets.refusal());
+        let state = match (refusal.is_some(), sockets.up, sockets.all()) {
             (true, _, _) => ConnectorState::Error,
             // Other instances listen for all identities.
             (false, _, 0) if self.among().is_some() => ConnectorState::Connected,
@@ -200,5 +242,29 @@ impl Insight for Health {
                 gauges::read(&self.notes.metrics, seats, store).await;
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_socket_is_told_apart_from_one_that_is_down() {
+        use Readiness::{Degraded, NotReady, Ready};
+        let (live, waiting, refused) = (State::Live, State::Waiting, State::Refused);
+        for (states, wanted) in [
+            (vec![], NotReady(vec!["socket_down"])),
+            (vec![live, State::Connected], Ready),
+            (vec![waiting, State::Connecting], NotReady(vec!["socket_down"])),
+            (vec![refused], NotReady(vec!["socket_refused"])),
+            (vec![refused, waiting], NotReady(vec!["socket_refused", "socket_down"])),
+            (vec![refused, live], Degraded(vec!["socket_refused"])),
+            (vec![waiting, live], Degraded(vec!["socket_down"])),
+        ] {
+            let mut sockets = Sockets::default();
+            states.iter().for_each(|state| sockets.note(*state));
+            assert_eq!(sockets.readiness(), wanted, "{states:?}");
+        }
     }
 }

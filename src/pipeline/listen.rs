@@ -109,7 +109,8 @@ impl Listener {
             }
             Event::Fatal { reason } => {
                 tracing::error!(identity = %self.identity, reason = ?reason,
-                    "twilio refuses the socket; check the API key, its secret and the identity");
+                    "twilio refuses the socket; check the API key, its secret and the identity. It is \
+                     opened again after half a minute growing to five; webhooks and the sweep go on");
             }
             Event::Disconnected { .. } => {
                 notes.metrics.socket_lost();

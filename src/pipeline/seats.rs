@@ -90,7 +90,7 @@ impl Line {
             Ear::Elsewhere => false,
             Ear::Here(client) => {
                 let state = *client.state().borrow();
-                matches!(state, State::Waiting | State::Stopped)
+                matches!(state, State::Waiting | State::Refused)
             }
         }
     }

@@ -36,8 +36,8 @@ pub enum State {
     Connected,
     /// Connected, and all known seats are subscribed.
     Live,
-    /// Refused for good; see [`Client::renew`].
-    Stopped,
+    /// Refused by the server, also while it is asked again after long pauses; see [`Client::renew`].
+    Refused,
     /// Done.
     ShutDown,
 }
@@ -136,7 +136,7 @@ impl Client {
         drop(self.asks.send(Ask::Handled(conversation, index)).await);
     }
 
-    /// Fetches a new token now. A client that was refused for good starts over with it.
+    /// Fetches a new token now. A client that is refused tries again at once with it.
     pub async fn renew(&self) {
         // A client that is shut down needs no token.
         drop(self.asks.send(Ask::Renew).await);

@@ -389,13 +389,18 @@ impl Driver {
 
     fn show_state(&self) {
         let state = match self.core.phase() {
+            Phase::Refused => State::Refused,
+            Phase::AwaitingToken | Phase::Connecting | Phase::Initialising | Phase::Waiting
+                if self.core.is_refused() =>
+            {
+                State::Refused
+            }
             Phase::Idle | Phase::AwaitingToken | Phase::Connecting | Phase::Initialising => {
                 State::Connecting
             }
             Phase::Waiting => State::Waiting,
             Phase::Connected | Phase::Updating if self.core.is_live() => State::Live,
             Phase::Connected | Phase::Updating => State::Connected,
-            Phase::Stopped => State::Stopped,
             Phase::ShutDown => State::ShutDown,
         };
         self.state.send_if_modified(|shown| std::mem::replace(shown, state) != state);

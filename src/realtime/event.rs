@@ -86,8 +86,8 @@ pub enum Event {
         /// Who.
         identity: Pii,
     },
-    /// The server refuses this client: somebody must act. The client goes on trying where that
-    /// makes sense, see [`DisconnectReason`].
+    /// The server refuses this client: somebody must act. Told once; the client goes on trying after
+    /// long pauses until it is taken, see [`DisconnectReason`].
     Fatal {
         /// Why.
         reason: DisconnectReason,

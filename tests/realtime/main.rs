@@ -311,6 +311,39 @@ async fn a_second_machine_goes_on_from_the_read_horizon() {
 }
 
 #[tokio::test]
+async fn a_refused_client_tells_why_and_comes_back_by_itself() {
+    let rig = Rig::start().await;
+    rig.seated("+15550001111", "hello").await;
+    let mut config = rig.config();
+    config.session.refused_backoff_base = Duration::from_millis(20);
+    let (client, mut watch) = rig.connect(config);
+    watch.live().await;
+    for code in [406, 417] {
+        for place in [Place::SocketInit, Place::SocketInit] {
+            let (action, times) = (Action::Close { code }, Some(1));
+            let fault = Fault { id: 0, place, action, times, skip: 0, percent: None };
+            rig.emulator.control().add_fault(fault).unwrap();
+        }
+        rig.order(&SocketOrder::Close {
+            code,
+            status: None,
+            error_code: None,
+            reconnect_min_ms: None,
+        });
+        let reason = watch.until(|event| match event {
+            Event::Fatal { reason } => Some(reason),
+            _ => None,
+        });
+        assert_eq!(reason.await, DisconnectReason::Refused { code });
+        watch.live().await;
+        assert_eq!(*client.state().borrow(), State::Live);
+        assert!(rig.emulator.control().faults().is_empty(), "it was refused three times");
+    }
+    client.shutdown().await;
+    rig.emulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn shutdown_ends_the_task_and_refuses_what_comes_later() {
     let rig = Rig::start().await;
     let conversation = rig.seated("+15550001111", "hello").await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chimein::admin::{Insight as _, Readiness};
 use chimein::emulator::control::SocketOrder;
 use chimein::emulator::faults::{Action, Place};
 use chimein::twilio::sid::ConversationSid;
@@ -88,6 +89,38 @@ async fn an_expired_token_is_replaced_without_a_gap() {
     assert_eq!(rig.control.sockets(None, &SocketOrder::ExpireToken), 1);
     rig.sms(PHONE, "after").await;
     rig.expect(conversation, &["before", "after"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_socket_that_is_closed_with_406_is_opened_again_without_a_restart() {
+    let rig = Rig::start(&[]).await;
+    let conversation = rig.sms(PHONE, "before").await;
+    rig.expect(conversation, &["before"]).await;
+    let (status, error_code, reconnect_min_ms) = (None, None, None);
+    let close = SocketOrder::Close { code: 406, status, error_code, reconnect_min_ms };
+    assert_eq!(rig.control.sockets(None, &close), 1);
+    let refused = Readiness::NotReady(vec!["socket_refused"]);
+    rig.eventually("the word for it", |rig| rig.app().health().readiness() == refused).await;
+    rig.sms(PHONE, "during").await;
+    rig.expect(conversation, &["before", "during"]).await;
+    // Half a minute, and a fifth more by chance.
+    let is_back = |rig: &Rig| rig.app().health().readiness() == Readiness::Ready;
+    rig.within(Duration::from_secs(60), "the socket is up", is_back).await;
+    rig.sms(PHONE, "after").await;
+    rig.expect(conversation, &["before", "during", "after"]).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_api_secret_is_a_refused_socket_and_webhooks_are_answered_all_the_same() {
+    let mut rig = Rig::without_service(&[("TWILIO_API_SECRET", "wrong")]).await;
+    rig.launch_service().await;
+    let refused = Readiness::NotReady(vec!["socket_refused"]);
+    rig.eventually("the word for it", |rig| rig.app().health().readiness() == refused).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["hello"]).await;
+    assert_eq!(rig.app().health().readiness(), refused);
     rig.end().await;
 }
 

@@ -66,6 +66,15 @@ impl Rig {
 
     /// Starts the service on the same folder and waits until it is ready.
     pub async fn start_service(&mut self) {
+        self.launch_service().await;
+        self.eventually("the service is ready", |rig| {
+            !matches!(rig.app().health().readiness(), Readiness::NotReady(_))
+        })
+        .await;
+    }
+
+    /// Starts the service on the same folder, ready or not.
+    pub async fn launch_service(&mut self) {
         let environment = self.environment();
         let report = config::load(None, &environment);
         let effective = report.effective.clone();
@@ -75,10 +84,6 @@ impl Rig {
         let url = format!("http://{}{}", app.address(), chimein::webhook::ROUTE);
         self.control.set_webhook(Webhook { post_url: Some(url), ..Webhook::default() });
         self.app = Some(app);
-        self.eventually("the service is ready", |rig| {
-            !matches!(rig.app().health().readiness(), Readiness::NotReady(_))
-        })
-        .await;
     }
 
     /// Stops the service gracefully.

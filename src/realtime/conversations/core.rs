@@ -275,6 +275,12 @@ impl Core {
         self.session.phase()
     }
 
+    /// Whether the server refuses this client.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        self.session.is_refused()
+    }
+
     /// Whether all known seats are subscribed on the present connection.
     #[must_use]
     pub const fn is_live(&self) -> bool {

@@ -15,18 +15,22 @@
 //! | AwaitingToken  | =            | Connecting   | = ask later | =            | =       | =                | = ask again         | ShutDown |
 //! | Waiting        | =            | = keep it    | =           | =            | =       | =                | Connecting, AwaitingToken | ShutDown |
 //! | Connecting     | =            | = keep it    | =           | Initialising | Waiting | =                | Waiting             | ShutDown |
-//! | Initialising   | =            | = keep it    | =           | =            | Waiting | Connected, AwaitingToken, Waiting | Waiting | ShutDown |
+//! | Initialising   | =            | = keep it    | =           | =            | Waiting | Connected, AwaitingToken, Waiting, Refused | Waiting | ShutDown |
 //! | Connected      | =            | Updating     | =           | =            | Waiting | =, by close code | Waiting (silence)   | ShutDown |
-//! | Updating       | =            | = keep it    | =           | =            | Waiting | Connected, AwaitingToken, Waiting | Waiting | ShutDown |
-//! | Stopped        | =            | Connecting   | =           | =            | =       | =                | =                   | ShutDown |
+//! | Updating       | =            | = keep it    | =           | =            | Waiting | Connected, AwaitingToken, Waiting, Refused | Waiting | ShutDown |
+//! | Refused        | =            | Connecting   | =           | =            | =       | =                | Connecting, AwaitingToken | ShutDown |
 //! | ShutDown       | =            | =            | =           | =            | =       | =                | =                   | =        |
 //!
 //! `Renew` asks for a token and keeps the state; a request is queued, sent, or
 //! refused, and `Heard` only feeds the watchdog.
 //!
 //! `close` by code, in any state with a socket: 410 and 401 to AwaitingToken, 406 and 417 to
-//! Stopped, 308 and all others to Waiting. Inputs of another connection than the present one are
+//! Refused, 308 and all others to Waiting. Inputs of another connection than the present one are
 //! ignored. Source: Twilsock protocol notes 2 and 3, read 2026-11-21.
+//!
+//! Refused is left after [`Options::refused_backoff_base`], growing to its cap. The official client
+//! stays away for good after 406 and 417, and after one refused token; a service that runs for months
+//! must come back by itself when the fault was the server's, or once the key is put right.
 
 use std::collections::VecDeque;
 
@@ -42,12 +46,30 @@ use crate::clock::Moment;
 enum State {
     Idle,
     AwaitingToken,
-    Waiting { until: Moment },
-    Connecting { conn: ConnId, deadline: Moment },
-    Initialising { link: Link, id: u64, deadline: Moment },
-    Connected { link: Link },
-    Updating { link: Link, id: u64, deadline: Moment },
-    Stopped,
+    Waiting {
+        until: Moment,
+    },
+    Connecting {
+        conn: ConnId,
+        deadline: Moment,
+    },
+    Initialising {
+        link: Link,
+        id: u64,
+        deadline: Moment,
+    },
+    Connected {
+        link: Link,
+    },
+    Updating {
+        link: Link,
+        id: u64,
+        deadline: Moment,
+    },
+    /// As `Waiting`, for longer: the server refuses this client.
+    Refused {
+        until: Moment,
+    },
     ShutDown,
 }
 
@@ -71,11 +93,14 @@ pub struct Session<T> {
     tokens: Tokens,
     token_backoff: Backoff,
     backoff: Backoff,
+    refused_backoff: Backoff,
     random: Random,
     requests: Requests<T>,
     continuation: Option<Secret>,
     next_conn: u64,
     denials: u32,
+    /// Whether the last word of the server was that somebody must act.
+    is_refused: bool,
     outputs: VecDeque<Output<T>>,
 }
 
@@ -90,11 +115,16 @@ impl<T> Session<T> {
             tokens: Tokens::default(),
             token_backoff: backoff.clone(),
             backoff,
+            refused_backoff: Backoff::new(
+                options.refused_backoff_base,
+                options.refused_backoff_cap,
+            ),
             requests: Requests::new(options.requests, random.next_u64()),
             random,
             continuation: None,
             next_conn: 0,
             denials: 0,
+            is_refused: false,
             outputs: VecDeque::new(),
             options,
         }
@@ -149,8 +179,8 @@ impl<T> Session<T> {
     pub fn deadline(&mut self) -> Option<Moment> {
         let requests = self.requests.deadline();
         let own = match &self.state {
-            State::Idle | State::AwaitingToken | State::Stopped | State::ShutDown => None,
-            State::Waiting { until } => Some(*until),
+            State::Idle | State::AwaitingToken | State::ShutDown => None,
+            State::Waiting { until } | State::Refused { until } => Some(*until),
             State::Connecting { deadline, .. } => Some(*deadline),
             State::Initialising { link, deadline, .. } | State::Updating { link, deadline, .. } => {
                 Some(self.link_deadline(link).min(*deadline))
@@ -171,9 +201,16 @@ impl<T> Session<T> {
             State::Initialising { .. } => Phase::Initialising,
             State::Connected { .. } => Phase::Connected,
             State::Updating { .. } => Phase::Updating,
-            State::Stopped => Phase::Stopped,
+            State::Refused { .. } => Phase::Refused,
             State::ShutDown => Phase::ShutDown,
         }
+    }
+
+    /// Whether the server refuses this client: from its word on until it takes the client, or the
+    /// connection fails for another reason.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     fn shut_down(&mut self) {
@@ -188,7 +225,7 @@ impl<T> Session<T> {
         self.token_backoff.reset();
         let serial = self.tokens.hold(now, token, self.options.renew_before);
         match self.state {
-            State::AwaitingToken | State::Stopped => self.connect(now),
+            State::AwaitingToken | State::Refused { .. } => self.connect(now),
             State::Connected { link } if link.token != serial => self.update(now, link),
             State::Connected { .. }
             | State::Idle
@@ -210,7 +247,7 @@ impl<T> Session<T> {
             | State::Initialising { .. }
             | State::Connected { .. }
             | State::Updating { .. }
-            | State::Stopped
+            | State::Refused { .. }
             | State::ShutDown => return,
         }
         let Some(held) = &self.tokens.current else {
@@ -228,8 +265,12 @@ impl<T> Session<T> {
     fn on_request(&mut self, now: Moment, tag: T, request: Request) {
         let refusal = match self.state {
             State::ShutDown => Err((tag, NotSent::ShutDown)),
-            State::Stopped => Err((tag, NotSent::Denied)),
-            State::AwaitingToken if self.denials > 1 => Err((tag, NotSent::Denied)),
+            State::Refused { .. } => Err((tag, NotSent::Denied)),
+            State::AwaitingToken | State::Connecting { .. } | State::Initialising { .. }
+                if self.is_refused || self.denials > 1 =>
+            {
+                Err((tag, NotSent::Denied))
+            }
             State::Idle
             | State::AwaitingToken
             | State::Waiting { .. }
@@ -297,7 +338,7 @@ impl<T> Session<T> {
             | State::Waiting { .. }
             | State::Connecting { .. }
             | State::Initialising { .. }
-            | State::Stopped
+            | State::Refused { .. }
             | State::ShutDown => {}
         }
     }
@@ -307,6 +348,7 @@ impl<T> Session<T> {
         match status.code {
             200..=299 => {
                 self.denials = 0;
+                self.is_refused = false;
                 if let Some(token) = frame.header.continuation_token {
                     self.continuation = Some(token);
                 }
@@ -358,9 +400,7 @@ impl<T> Session<T> {
             }
             401 => self.deny(now, &status),
             code @ (406 | 417) => {
-                self.leave(DisconnectReason::Stopped { code }, true);
-                self.state = State::Stopped;
-                self.refuse_queued(NotSent::Denied);
+                self.refuse(now, DisconnectReason::Refused { code });
             }
             code => {
                 if let Some(least) = hello::backoff_hint(&frame.payload).filter(|_| code == 308) {
@@ -369,29 +409,6 @@ impl<T> Session<T> {
                 self.retry(now, DisconnectReason::Closed { code }, false);
             }
         }
-    }
-
-    /// The server refuses the token. The first refusal is answered with a fresh token at once,
-    /// later ones with growing delays.
-    fn deny(&mut self, now: Moment, status: &Status) {
-        self.denials = self.denials.saturating_add(1);
-        let Status { code, error_code, .. } = *status;
-        self.leave(DisconnectReason::Denied { code, error_code }, true);
-        if self.denials > 1 {
-            self.refuse_queued(NotSent::Denied);
-            self.tokens.current = None;
-            let delay = self.backoff.next_delay(&mut self.random);
-            self.state = State::Waiting { until: now + delay };
-        } else {
-            self.await_token();
-        }
-    }
-
-    /// Throws the token away and asks for another.
-    fn await_token(&mut self) {
-        self.tokens.current = None;
-        self.state = State::AwaitingToken;
-        self.ask_for_token();
     }
 
     fn ask_for_token(&mut self) {
@@ -422,36 +439,6 @@ impl<T> Session<T> {
         self.state = State::Updating { link, id, deadline };
     }
 
-    /// Leaves the connection and comes back after the backoff.
-    fn retry(&mut self, now: Moment, why: DisconnectReason, say_close: bool) {
-        self.leave(why, say_close);
-        let delay = self.backoff.next_delay(&mut self.random);
-        self.state = State::Waiting { until: now + delay };
-    }
-
-    /// The one way out of a connection, whoever ended it. The caller sets the next state.
-    fn leave(&mut self, why: DisconnectReason, say_close: bool) {
-        if let Some(conn) = self.conn() {
-            let open = !matches!(self.state, State::Connecting { .. });
-            if say_close && open {
-                let id = self.requests.next_number();
-                let bytes = hello::close(&self.requests.frame_id(id));
-                self.outputs.push_back(Output::Write(conn, bytes));
-            }
-            self.outputs.push_back(Output::Disconnect(conn));
-        }
-        for tag in self.requests.lose_sent() {
-            self.outputs.push_back(Output::Answered(tag, Err(RequestError::Lost)));
-        }
-        self.outputs.push_back(Output::Down(Down::new(why, self.denials)));
-    }
-
-    fn refuse_queued(&mut self, reason: NotSent) {
-        for tag in self.requests.refuse_queued() {
-            self.outputs.push_back(Output::Answered(tag, Err(RequestError::NotSent(reason))));
-        }
-    }
-
     fn send_waiting(&mut self, now: Moment) {
         let conn = match self.state {
             State::Connected { link } | State::Updating { link, .. } => link.conn,
@@ -460,7 +447,7 @@ impl<T> Session<T> {
             | State::Waiting { .. }
             | State::Connecting { .. }
             | State::Initialising { .. }
-            | State::Stopped
+            | State::Refused { .. }
             | State::ShutDown => return,
         };
         while let Some(bytes) = self.requests.send_next(now) {
@@ -489,8 +476,8 @@ impl<T> Session<T> {
             self.ask_for_token();
         }
         match &self.state {
-            State::Idle | State::AwaitingToken | State::Stopped | State::ShutDown => {}
-            State::Waiting { until } => {
+            State::Idle | State::AwaitingToken | State::ShutDown => {}
+            State::Waiting { until } | State::Refused { until } => {
                 if *until <= now {
                     self.connect(now);
                 }
@@ -527,6 +514,7 @@ impl<T> Session<T> {
         }
         if healthy {
             self.backoff.reset();
+            self.refused_backoff.reset();
         }
         if let Some(link) = self.link_mut() {
             link.probed |= probe;
@@ -544,7 +532,7 @@ impl<T> Session<T> {
             | State::AwaitingToken
             | State::Waiting { .. }
             | State::Connecting { .. }
-            | State::Stopped
+            | State::Refused { .. }
             | State::ShutDown => None,
         }
     }
@@ -558,7 +546,7 @@ impl<T> Session<T> {
 
     fn token_deadline(&self) -> Option<Moment> {
         match self.state {
-            State::Idle | State::Stopped | State::ShutDown => None,
+            State::Idle | State::Refused { .. } | State::ShutDown => None,
             State::AwaitingToken
             | State::Waiting { .. }
             | State::Connecting { .. }
@@ -577,11 +565,12 @@ impl<T> Session<T> {
             State::Idle
             | State::AwaitingToken
             | State::Waiting { .. }
-            | State::Stopped
+            | State::Refused { .. }
             | State::ShutDown => None,
         }
     }
 }
 
+mod leave;
 #[cfg(test)]
 mod tests;

@@ -44,6 +44,12 @@ pub struct Options {
     pub backoff_base: Duration,
     /// Longest delay before a new connection.
     pub backoff_cap: Duration,
+    /// First delay before a new connection after the server has refused this client: long enough to
+    /// be no burden to a server that means it.
+    pub refused_backoff_base: Duration,
+    /// Longest delay before a new connection to a server that refuses this client: short enough that
+    /// nobody thinks of a restart once the fault is put right.
+    pub refused_backoff_cap: Duration,
     /// How long before its expiry a token is renewed, at most a quarter of its life.
     pub renew_before: Duration,
     /// Bounds of the requests.
@@ -60,6 +66,8 @@ impl Default for Options {
             healthy_after: Duration::from_secs(5),
             backoff_base: Duration::from_secs(1),
             backoff_cap: Duration::from_secs(60),
+            refused_backoff_base: Duration::from_secs(30),
+            refused_backoff_cap: Duration::from_secs(300),
             renew_before: Duration::from_secs(300),
             requests: requests::Limits::default(),
         }
@@ -75,7 +83,7 @@ pub enum Input<T> {
     Token(Token),
     /// The provider had none.
     TokenFailed,
-    /// The owner wants a new token to be fetched, and a stopped session to start over with it.
+    /// The owner wants a new token to be fetched, and a refused session to start over with it.
     Renew,
     /// The WebSocket is open.
     Opened(ConnId),
@@ -123,32 +131,29 @@ pub enum Output<T> {
 
 /// Which refused token in a row is one too many: the first may have been revoked, the second minted
 /// by a clock that is off; after the third somebody must act.
-const DENIALS_FATAL: u32 = 3;
+pub(super) const DENIALS_REFUSED: u32 = 3;
 
 /// The end of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Down {
     /// Why there is none.
     pub reason: DisconnectReason,
-    /// Whether somebody must act: the server has refused this client for good, or one token after
-    /// the other.
+    /// Whether it is the first of a row of refusals: somebody must act.
     pub is_fatal: bool,
 }
 
-impl Down {
-    /// Judges an end by its reason and by how many tokens were refused in a row.
-    pub(super) const fn new(reason: DisconnectReason, denials: u32) -> Self {
-        let is_fatal = match reason {
-            DisconnectReason::Stopped { .. } => true,
-            DisconnectReason::Denied { .. } => denials == DENIALS_FATAL,
-            DisconnectReason::Lost
-            | DisconnectReason::Silent
-            | DisconnectReason::Handshake { .. }
-            | DisconnectReason::Closed { .. }
-            | DisconnectReason::TokenExpired
-            | DisconnectReason::ShutDown => false,
-        };
-        Self { reason, is_fatal }
+/// Judges an end by its reason and by how many tokens were refused in a row: whether the server
+/// refuses this client, which only somebody's act can mend, there or here.
+pub(super) const fn must_act(reason: DisconnectReason, denials: u32) -> bool {
+    match reason {
+        DisconnectReason::Refused { .. } => true,
+        DisconnectReason::Denied { .. } => denials >= DENIALS_REFUSED,
+        DisconnectReason::Lost
+        | DisconnectReason::Silent
+        | DisconnectReason::Handshake { .. }
+        | DisconnectReason::Closed { .. }
+        | DisconnectReason::TokenExpired
+        | DisconnectReason::ShutDown => false,
     }
 }
 
@@ -179,9 +184,9 @@ pub enum DisconnectReason {
         /// Twilio's error code.
         error_code: Option<u32>,
     },
-    /// The server refuses this client for good (406, 417); only
-    /// [`crate::realtime::Client::renew`] tries again.
-    Stopped {
+    /// The server refuses this client (406, 417). It tries again after half a minute growing to five
+    /// minutes; [`crate::realtime::Client::renew`] tries at once.
+    Refused {
         /// The code.
         code: u16,
     },
@@ -206,8 +211,8 @@ pub enum Phase {
     Connected,
     /// Up, and waits for the answer to `update`.
     Updating,
-    /// Refused for good, until there is a new token.
-    Stopped,
+    /// Refused; waits long for the next attempt, or for a new token.
+    Refused,
     /// Done.
     ShutDown,
 }

@@ -131,8 +131,8 @@ words! {
         Connected = "connected",
         /// Down; it will be tried again.
         Disconnected = "disconnected",
-        /// Given up; somebody must act.
-        Failed = "failed",
+        /// Refused by Twilio; tried again after long pauses, and somebody must act.
+        Refused = "refused",
     }
     /// The queues.
     Queue {

@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn exactly_one_socket_state_of_an_identity_is_set() {
         let metrics = Metrics::new();
-        metrics.socket("bot", SocketState::Failed);
+        metrics.socket("bot", SocketState::Refused);
         metrics.socket("bot-2", SocketState::Connecting);
         metrics.socket("bot-2", SocketState::Connected);
         let page = metrics.page();
@@ -314,7 +314,7 @@ mod tests {
             .lines()
             .filter(|line| line.starts_with("chimein_socket_state{") && line.ends_with(" 1"))
             .collect();
-        let one = r#"chimein_socket_state{identity="bot",state="failed"} 1"#;
+        let one = r#"chimein_socket_state{identity="bot",state="refused"} 1"#;
         let other = r#"chimein_socket_state{identity="bot-2",state="connected"} 1"#;
         assert_eq!(set.len(), 2, "{page}");
         assert!(set.contains(&one) && set.contains(&other), "{page}");

@@ -12,7 +12,7 @@ use crate::realtime::twilsock::requests::Answer;
 #[test]
 fn every_pair_is_decided() {
     use Phase::{
-        AwaitingToken, Connected, Connecting, Idle, Initialising, ShutDown, Stopped, Updating,
+        AwaitingToken, Connected, Connecting, Idle, Initialising, Refused, ShutDown, Updating,
         Waiting,
     };
     // The order of the columns is that of `INPUTS`.
@@ -79,8 +79,11 @@ fn every_pair_is_decided() {
             ],
         ),
         (
-            Stopped,
-            [Stopped, Connecting, Stopped, Stopped, Stopped, Stopped, Stopped, Stopped, ShutDown],
+            Refused,
+            [
+                Refused, Connecting, Refused, Refused, Refused, Refused, Refused, Connecting,
+                ShutDown,
+            ],
         ),
         (ShutDown, [ShutDown; 9]),
     ];
@@ -105,9 +108,9 @@ fn every_close_code_has_its_end() {
     for (code, wanted) in [
         (308, Phase::Waiting),
         (401, Phase::AwaitingToken),
-        (406, Phase::Stopped),
+        (406, Phase::Refused),
         (410, Phase::AwaitingToken),
-        (417, Phase::Stopped),
+        (417, Phase::Refused),
         (500, Phase::Waiting),
         (0, Phase::Waiting),
     ] {
@@ -228,7 +231,7 @@ fn refused_tokens_are_replaced_with_growing_delays() {
     let mut waited = Vec::new();
     for round in 1..=5u32 {
         rig.give(In::FreshToken);
-        while rig.session.phase() == Phase::Waiting {
+        while matches!(rig.session.phase(), Phase::Waiting | Phase::Refused) {
             let before = rig.now;
             rig.sleep();
             waited.push(rig.now.since(before));
@@ -241,8 +244,99 @@ fn refused_tokens_are_replaced_with_growing_delays() {
         let reason = DisconnectReason::Denied { code: 401, error_code: Some(20101) };
         let denied = Down { reason, is_fatal: round == 3 };
         assert_eq!(rig.downs.last(), Some(&denied));
+        assert_eq!(rig.session.is_refused(), round >= 3, "after {round}");
     }
     assert!(waited.windows(2).all(|pair| pair[0] < pair[1]), "{waited:?}");
+}
+
+#[test]
+fn a_refused_client_opens_again_after_30_s_growing_to_5_min() {
+    type Refuse = fn(&mut Rig);
+    let refusals: [(&str, Refuse); 4] = [
+        ("406", |rig| rig.close(406, "")),
+        ("417", |rig| rig.close(417, "")),
+        ("406 once it is up", |rig| {
+            rig.answer_last(200, None, "");
+            rig.close(406, "");
+        }),
+        ("a wrong secret", |rig| rig.answer_last(401, Some(20101), "")),
+    ];
+    for (name, refuse) in refusals {
+        let mut rig = Rig::refused_by(refuse);
+        for wanted in [30, 60, 120, 240, 300, 300, 300_u128] {
+            assert_eq!(rig.session.phase(), Phase::Refused, "{name}");
+            let delay = rig.session.deadline().unwrap().since(rig.now).as_millis();
+            assert!((wanted * 800..=wanted * 1200).contains(&delay), "{name}: {wanted}: {delay}");
+            rig.sleep();
+            rig.opened_with_a_token();
+            refuse(&mut rig);
+        }
+        rig.sleep();
+        rig.opened_with_a_token();
+        assert!(rig.session.is_refused(), "{name}: it is not known yet to be over");
+        rig.answer_last(200, None, "");
+        assert!(!rig.session.is_refused(), "{name}");
+    }
+}
+
+#[test]
+fn a_refusal_is_told_once_until_the_client_was_taken() {
+    let mut rig = Rig::refused_by(|rig| rig.close(417, ""));
+    let told = |rig: &Rig| rig.downs.iter().filter(|down| down.is_fatal).count();
+    let reason = DisconnectReason::Refused { code: 417 };
+    assert_eq!(rig.downs.last(), Some(&Down { reason, is_fatal: true }));
+    for _ in 0..3 {
+        rig.sleep();
+        rig.opened_with_a_token();
+        rig.close(417, "");
+    }
+    assert_eq!(told(&rig), 1);
+    rig.sleep();
+    rig.up();
+    rig.close(417, "");
+    assert_eq!(told(&rig), 2);
+}
+
+#[test]
+fn only_a_connection_that_lasted_makes_the_pauses_of_a_refused_client_short_again() {
+    let mut rig = Rig::refused_by(|rig| rig.close(406, ""));
+    rig.sleep();
+    rig.up();
+    rig.now = rig.now + Options::default().healthy_after;
+    let conn = rig.conn;
+    rig.handle(Input::Heard(conn));
+    rig.close(406, "");
+    assert!(rig.session.deadline().unwrap().since(rig.now) <= Duration::from_secs(36));
+}
+
+#[test]
+fn a_lost_network_is_not_taken_for_a_refusal() {
+    let mut rig = Rig::refused_by(|rig| rig.close(406, ""));
+    rig.sleep();
+    rig.give(In::Lost);
+    assert_eq!((rig.session.phase(), rig.session.is_refused()), (Phase::Waiting, false));
+    let delay = rig.session.deadline().unwrap().since(rig.now);
+    assert!(delay <= Duration::from_secs(2), "{delay:?}: it comes back as after any loss");
+}
+
+#[test]
+fn a_refused_client_keeps_no_request_waiting_and_starts_as_new() {
+    let mut rig = Rig::in_phase(Phase::Initialising);
+    let mut header = Header::acknowledgement(rig.written.last().unwrap().id.clone());
+    header.continuation_token = Some("ct-1".into());
+    rig.frame(Frame { header, payload: Bytes::new() });
+    rig.close(417, "");
+    let denied = RequestError::NotSent(NotSent::Denied);
+    rig.request("refused");
+    rig.sleep();
+    rig.request("connecting");
+    rig.give(In::Opened);
+    rig.request("initialising");
+    assert_eq!(
+        rig.answers,
+        ["refused", "connecting", "initialising"].map(|r| (r, Err(denied.clone())))
+    );
+    assert!(rig.written.last().unwrap().continuation_token.is_none());
 }
 
 #[test]
@@ -326,7 +420,7 @@ proptest! {
                 3 => rig.give(In::TokenFailed),
                 4 | 5 => rig.give(In::Opened),
                 6 => rig.give(In::Lost),
-                7 => rig.close([308, 401, 410, 500][usize::try_from(millis).unwrap() % 4], ""),
+                7 => rig.close([308, 401, 406, 410, 417, 500][usize::try_from(millis).unwrap() % 6], ""),
                 8 | 9 => rig.answer_last(200, None, ""),
                 10 => rig.answer_last([401, 429, 500][usize::try_from(millis).unwrap() % 3], None, ""),
                 11 => rig.warn(),
@@ -335,7 +429,7 @@ proptest! {
                 14 => rig.give(In::Ping),
                 _ => rig.give(In::Tick),
             }
-            if rig.session.phase() == Phase::Waiting {
+            if matches!(rig.session.phase(), Phase::Waiting | Phase::Refused) {
                 prop_assert!(rig.session.deadline().is_some());
             }
         }
@@ -410,7 +504,7 @@ impl Rig {
             Phase::Waiting => &[In::Start, In::Token, In::Lost],
             Phase::Connecting => &[In::Start, In::Token],
             Phase::Initialising => &[In::Start, In::Token, In::Opened],
-            Phase::Connected | Phase::Updating | Phase::Stopped => &[In::Start, In::Token],
+            Phase::Connected | Phase::Updating | Phase::Refused => &[In::Start, In::Token],
             Phase::ShutDown => &[In::Shutdown],
         };
         for step in steps {
@@ -422,7 +516,7 @@ impl Rig {
                 rig.up();
                 rig.give(In::FreshToken);
             }
-            Phase::Stopped => {
+            Phase::Refused => {
                 rig.up();
                 rig.close(406, "");
             }
@@ -434,6 +528,28 @@ impl Rig {
             | Phase::ShutDown => {}
         }
         rig
+    }
+
+    /// As often as it takes until it counts as a refusal.
+    fn refused_by(refuse: impl Fn(&mut Self)) -> Self {
+        let mut rig = Self::new();
+        rig.give(In::Start);
+        while rig.session.phase() != Phase::Refused {
+            if rig.session.phase() == Phase::Waiting {
+                rig.sleep();
+            }
+            rig.opened_with_a_token();
+            refuse(&mut rig);
+        }
+        rig
+    }
+
+    /// Has a connection open, with a fresh token if one is wanted.
+    fn opened_with_a_token(&mut self) {
+        if self.session.phase() == Phase::AwaitingToken {
+            self.give(In::FreshToken);
+        }
+        self.give(In::Opened);
     }
 
     fn give(&mut self, input: In) {
