@@ -240,9 +240,12 @@ impl Joins {
             reason = %cause.detail, "bot could not be added; the join is a dead letter");
         let queue = QueueName::Joins.as_str();
         let stage = Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code };
-        self.notes.of_conversation(conversation, None, stage);
-        self.notes.metrics.join(JoinOutcome::Dead);
-        settle::report(Self::QUEUE, delivery.dead(cause).await);
+        let settled = delivery.dead(cause).await;
+        if settled.is_ok() {
+            self.notes.of_conversation(conversation, None, stage);
+            self.notes.metrics.join(JoinOutcome::Dead);
+        }
+        settle::report(Self::QUEUE, settled);
     }
 
     async fn is_initializing(&self, conversation: ConversationSid) -> bool {

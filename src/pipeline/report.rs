@@ -89,8 +89,11 @@ impl Reports {
             "agent could not be told what became of a reply; the report is a dead letter");
         let queue = Self::QUEUE.as_str();
         let stage = Stage::Dead { queue, reason: reason(error), code: None };
-        self.notes.stage(report.thread, None, stage);
-        settle::report(Self::QUEUE, delivery.dead(cause).await);
+        let settled = delivery.dead(cause).await;
+        if settled.is_ok() {
+            self.notes.stage(report.thread, None, stage);
+        }
+        settle::report(Self::QUEUE, settled);
     }
 }
 

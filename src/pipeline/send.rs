@@ -355,9 +355,13 @@ impl Sends {
         tracing::error!(conversation_sid = %parcel.conversation, attempt = delivery.attempt(),
             code = cause.code, reason = %cause.detail, "reply could not be sent; it is a dead letter");
         let queue = QueueName::Outbox.as_str();
-        self.note(parcel, Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code });
-        self.notes.metrics.reply(ReplyOutcome::Dead, via);
-        settle::report(Self::QUEUE, delivery.dead(cause).await);
+        let stage = Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code };
+        let settled = delivery.dead(cause).await;
+        if settled.is_ok() {
+            self.note(parcel, stage);
+            self.notes.metrics.reply(ReplyOutcome::Dead, via);
+        }
+        settle::report(Self::QUEUE, settled);
     }
 
     /// Stores the report on a reply that is about to be a dead letter. If the process dies before it

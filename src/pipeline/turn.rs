@@ -372,10 +372,15 @@ impl Turns {
 
     async fn bury(&self, delivery: Delivery, thread: Thread, reason: &'static str, cause: Cause) {
         self.thinking.end(thread, own_message(&delivery), self.notes.clock.wall());
-        let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason, code: None };
-        self.notes.stage(thread, Some(own_message(&delivery)), stage);
-        self.notes.metrics.turn(TurnOutcome::Dead);
-        settle::report(Self::QUEUE, delivery.dead(cause).await);
+        let message = own_message(&delivery);
+        let settled = delivery.dead(cause).await;
+        if settled.is_ok() {
+            // Noted once it is stored: whoever sees the note may redrive it.
+            let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason, code: None };
+            self.notes.stage(thread, Some(message), stage);
+            self.notes.metrics.turn(TurnOutcome::Dead);
+        }
+        settle::report(Self::QUEUE, settled);
     }
 }
 
