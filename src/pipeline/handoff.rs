@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dashmap::mapref::entry::Entry;
 use dashmap::{DashMap, DashSet};
 
 use crate::agent::Thread;
@@ -83,24 +84,58 @@ pub enum Error {
 impl Handoff {
     /// Hears of a conversation's attributes; wakes what was held if it is given back.
     pub fn heard(&self, conversation: ConversationSid, attributes: Option<&str>, source: Source) {
+        self.hear(conversation, attributes, |_| source);
+    }
+
+    /// Hears what Twilio answered to a question or a write that began when `before` was known.
+    fn answered(
+        &self,
+        conversation: ConversationSid,
+        before: Option<Known>,
+        (attributes, updated): (Option<&str>, Option<Timestamp>),
+    ) {
+        self.hear(conversation, attributes, |known| {
+            if known == before { Source::Answer(updated) } else { Source::Dated(updated) }
+        });
+    }
+
+    fn hear(
+        &self,
+        conversation: ConversationSid,
+        attributes: Option<&str>,
+        source: impl FnOnce(Option<Known>) -> Source,
+    ) {
         let is_paused = attributes.is_some_and(pause::is_paused);
         let known = &self.memory.known;
         if known.len() >= CONVERSATIONS_MAX {
             known.retain(|_, known| known.is_paused);
         }
-        let has_socket = self.has_socket(conversation);
-        let before = known.get(&conversation).map(|known| *known);
-        let after = Known::hear(before, is_paused, source, (self.clock.now(), has_socket));
-        let _ = known.insert(conversation, after);
-        let lane = || record::lane(Thread::Conversation(conversation));
-        if before.is_some_and(|before| before.is_paused != after.is_paused) {
+        let times = (self.clock.now(), self.has_socket(conversation));
+        // Nobody else is heard of this conversation between what was known and what is.
+        let entry = known.entry(conversation);
+        let before = match &entry {
+            Entry::Occupied(known) => Some(*known.get()),
+            Entry::Vacant(_) => None,
+        };
+        let after = Known::hear(before, is_paused, source(before), times);
+        drop(entry.insert(after));
+        self.tell(conversation, before, after);
+    }
+
+    /// Says that a conversation changed hands, and wakes what was held for it.
+    fn tell(&self, conversation: ConversationSid, before: Option<Known>, after: Known) {
+        let has_changed = before.is_some_and(|before| before.is_paused != after.is_paused);
+        if has_changed && !after.is_doubted {
             let reason = if after.is_paused { "paused" } else { "resumed" };
             tracing::info!(conversation_sid = %conversation, reason, "conversation changed hands");
-            if !after.is_paused {
-                self.outbox.wake(&lane());
-            }
         }
-        if !after.is_paused && self.memory.held.contains(&conversation) {
+        // Where it is in doubt, what was held asks.
+        let may_speak = !after.is_paused || after.is_doubted;
+        let lane = || record::lane(Thread::Conversation(conversation));
+        if may_speak && (has_changed || after.is_doubted) {
+            self.outbox.wake(&lane());
+        }
+        if may_speak && self.memory.held.contains(&conversation) {
             self.inbox.wake(&lane());
         }
     }
@@ -116,7 +151,7 @@ impl Handoff {
     ///
     /// If Twilio did not say.
     pub async fn is_paused(&self, conversation: ConversationSid) -> Result<bool, rest::Error> {
-        let known = self.memory.known.get(&conversation).map(|known| *known);
+        let known = self.known(conversation);
         let fresh =
             known.filter(|known| known.is_fresh(self.clock.now(), self.has_socket(conversation)));
         if let Some(known) = fresh {
@@ -126,14 +161,18 @@ impl Handoff {
         let (attributes, updated) =
             found.map_or((None, None), |found| (found.attributes, found.updated));
         let attributes = attributes.as_ref().map(|attributes| attributes.reveal());
-        self.heard(conversation, attributes, Source::Dated(updated));
+        self.answered(conversation, known, (attributes, updated));
         Ok(self.is_known_paused(conversation))
     }
 
-    /// Whether a person has a conversation, as far as was heard.
+    /// Whether a person has a conversation, or may have it, as far as was heard.
     #[must_use]
     pub fn is_known_paused(&self, conversation: ConversationSid) -> bool {
-        self.memory.known.get(&conversation).is_some_and(|known| known.is_paused)
+        self.known(conversation).is_some_and(|known| known.is_paused)
+    }
+
+    fn known(&self, conversation: ConversationSid) -> Option<Known> {
+        self.memory.known.get(&conversation).map(|known| *known)
     }
 
     /// Some of the conversations that are known to be with a person, at most `count`.
@@ -191,12 +230,13 @@ impl Handoff {
     ///
     /// If it could not be written; or, given back, if the dead letters could not be redriven.
     pub async fn set(&self, conversation: ConversationSid, is_paused: bool) -> Result<(), Error> {
+        let known = self.known(conversation);
         let found = self.rest.fetch_conversation(conversation).await?;
         let found = found.ok_or(Error::Unknown(conversation))?;
         let before = found.attributes.as_ref().map(|attributes| attributes.reveal());
         let merged = pause::with_mark(before, is_paused).ok_or(Error::Attributes(conversation))?;
         let after = self.rest.update_conversation_attributes(conversation, &merged).await?;
-        self.heard(conversation, Some(&merged), Source::Dated(after.updated));
+        self.answered(conversation, known, (Some(&merged), after.updated));
         if !is_paused {
             self.lift_guard(conversation).await?;
         }

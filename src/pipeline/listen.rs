@@ -123,7 +123,7 @@ impl Listener {
 
     fn hear_details(&self, conversation: ConversationSid, details: &realtime::Details) {
         let attributes = details.attributes.as_ref().map(|attributes| attributes.reveal());
-        self.doors.handoff.heard(conversation, attributes, Source::Socket);
+        self.doors.handoff.heard(conversation, attributes, Source::Socket(details.updated));
     }
 
     /// Stores messages, however long it takes; false if told to stop before.

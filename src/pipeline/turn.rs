@@ -240,7 +240,7 @@ impl Turns {
             self.thinking.begin(thread, id, self.notes.clock.wall());
             match self.think(&delivery, &turn, &mut set, stop).await {
                 Thought::Answer(answer) => {
-                    if self.is_taken_over(thread, &answer) {
+                    if self.is_taken_over(thread, &answer).await {
                         return self.keep_silent(delivery, thread, &turn.messages).await;
                     }
                     return self.finish(delivery, &turn, answer, start).await;

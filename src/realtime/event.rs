@@ -107,6 +107,8 @@ pub struct Details {
     pub unique_name: Option<Pii>,
     /// The index of its last message.
     pub last_message_index: Option<u64>,
+    /// When it was changed last, to the millisecond.
+    pub updated: Option<Timestamp>,
 }
 
 /// The state of a conversation.

@@ -281,14 +281,7 @@ async fn say_by_hand(rig: &Rig, conversation: ConversationSid, reply: &str) {
 async fn an_operator_pauses_and_resumes_and_lifts_what_the_guard_cut() {
     let cut = ("CHIMEIN_GUARD_TURNS_PER_MINUTE", "1");
     let rig = Rig::start(&[cut, ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")]).await;
-    let conversation = rig.sms(PHONE, "one").await;
-    rig.expect(conversation, &["one"]).await;
-    rig.sms(PHONE, "two").await;
-    rig.eventually("the guard has cut", |rig| {
-        let records = rig.app().journal().recent(conversation);
-        records.iter().any(|record| matches!(record.stage, Stage::Dead { .. }))
-    })
-    .await;
+    let conversation = cut_off(&rig).await;
     assert_eq!(ask(&rig, conversation, "pause").await["paused"], true);
     rig.sms(PHONE, "three").await;
     rig.eventually("it is skipped", |rig| {
@@ -298,6 +291,70 @@ async fn an_operator_pauses_and_resumes_and_lifts_what_the_guard_cut() {
     assert_eq!(ask(&rig, conversation, "resume").await["paused"], false);
     rig.expect(conversation, &["one", "two"]).await;
     rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_says_counts_before_the_socket_has_told_of_it() {
+    let cut = ("CHIMEIN_GUARD_TURNS_PER_MINUTE", "1");
+    let rig = Rig::start(&[cut, ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")]).await;
+    let conversation = cut_off(&rig).await;
+    assert_eq!(ask(&rig, conversation, "pause").await["paused"], true);
+    listed(&rig, "handoff", |handoff| handoff["paused"] == json!([conversation])).await;
+    // Its own event tells the service of the pause first; from here on events are late.
+    rig.sms(PHONE, "three").await;
+    rig.eventually("it is skipped", |rig| skipped(rig, conversation) == 1).await;
+    let event_type = Some("document_updated".to_owned());
+    rig.fault(Place::SocketEvent { event_type }, Action::Delay { ms: 3_000 }, 1000);
+    assert_eq!(ask(&rig, conversation, "resume").await["paused"], false);
+    rig.expect(conversation, &["one", "two"]).await;
+    // The other way round: nothing is said after the operator has paused it.
+    assert_eq!(ask(&rig, conversation, "pause").await["paused"], true);
+    rig.sms(PHONE, "four").await;
+    rig.eventually("it is skipped too", |rig| skipped(rig, conversation) == 2).await;
+    rig.settled().await;
+    assert_eq!(rig.replies(conversation), ["one", "two"]);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_that_the_socket_tells_of_after_the_resume_costs_no_message() {
+    let rig = Rig::start(&[("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")]).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["one"]).await;
+    let is_on_socket = |rig: &Rig| stages(rig, conversation, Stage::SocketJoined) == 1;
+    rig.eventually("the socket has the conversation", is_on_socket).await;
+    let event_type = Some("document_updated".to_owned());
+    // Only what the pause makes: what the resume makes, and all after it, never comes.
+    let late = Place::SocketEvent { event_type };
+    rig.fault(late.clone(), Action::Delay { ms: 1_500 }, 1);
+    rig.fault(late, Action::Lose, 1000);
+    assert_eq!(ask(&rig, conversation, "pause").await["paused"], true);
+    assert_eq!(ask(&rig, conversation, "resume").await["paused"], false);
+    listed(&rig, "handoff", |handoff| handoff["paused"] == json!([])).await;
+    let clock = Clock::start();
+    let start = clock.now();
+    let is_told = |_: &Rig| clock.now().since(start) > Duration::from_millis(2_000);
+    rig.eventually("the socket has told of the pause", is_told).await;
+    rig.sms(PHONE, "two").await;
+    rig.expect(conversation, &["one", "two"]).await;
+    rig.end().await;
+}
+
+/// A conversation whose second message the guard has cut.
+async fn cut_off(rig: &Rig) -> ConversationSid {
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["one"]).await;
+    rig.sms(PHONE, "two").await;
+    rig.eventually("the guard has cut", |rig| {
+        let records = rig.app().journal().recent(conversation);
+        records.iter().any(|record| matches!(record.stage, Stage::Dead { .. }))
+    })
+    .await;
+    conversation
+}
+
+fn skipped(rig: &Rig, conversation: ConversationSid) -> usize {
+    stages(rig, conversation, Stage::Skipped { reason: "paused" })
 }
 
 /// Asks on the admin listener, as `chimein handoff` does.

@@ -102,14 +102,18 @@ impl Turns {
     }
 
     /// Whether a person took the conversation over while the agent thought, so that what it says now
-    /// is not sent.
-    pub(super) fn is_taken_over(&self, thread: Thread, answer: &Answer) -> bool {
+    /// is not sent; also where it may be and Twilio does not say.
+    pub(super) async fn is_taken_over(&self, thread: Thread, answer: &Answer) -> bool {
         let has_replies = match answer {
             Answer::Replies(replies) => !replies.is_empty(),
             Answer::Later => false,
         };
+        let handoff = &self.catch_up.doors.handoff;
         let conversation = thread.conversation().filter(|_| has_replies);
-        conversation.is_some_and(|sid| self.catch_up.doors.handoff.is_known_paused(sid))
+        match conversation.filter(|sid| handoff.is_known_paused(*sid)) {
+            Some(conversation) => handoff.is_paused(conversation).await.unwrap_or(true),
+            None => false,
+        }
     }
 
     /// Skips or holds the messages of a delivery.

@@ -211,6 +211,8 @@ pub fn document(data: &RawValue) -> Option<Details> {
         unique_name: Option<Pii>,
         #[serde(default, rename = "lastMessage")]
         last_message: Option<Last>,
+        #[serde(borrow, default, rename = "dateUpdated")]
+        updated: Option<Cow<'a, str>>,
     }
     #[derive(Deserialize)]
     struct State {
@@ -234,6 +236,7 @@ pub fn document(data: &RawValue) -> Option<Details> {
         friendly_name: data.friendly_name,
         unique_name: data.unique_name,
         last_message_index: data.last_message.and_then(|last| last.index),
+        updated: data.updated.and_then(|at| Timestamp::parse_rfc3339(&at)),
     })
 }
 

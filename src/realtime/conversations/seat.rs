@@ -514,7 +514,7 @@ fn starting_stream(place: Option<&Place>, last_event_id: i64, handled: Option<u6
 /// A digest of what [`Event::ConversationUpdated`] is about; never 0.
 pub(super) fn digest(details: &Details) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let Details { attributes, state, friendly_name, unique_name, last_message_index: _ } = details;
+    let Details { attributes, state, friendly_name, unique_name, .. } = details;
     let texts = [attributes, friendly_name, unique_name].map(|text| text.as_ref().map(Pii::reveal));
     texts.hash(&mut hasher);
     std::mem::discriminant(state).hash(&mut hasher);
