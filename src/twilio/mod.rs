@@ -7,6 +7,7 @@ pub mod access_token;
 pub mod catalogue;
 pub mod events;
 pub mod form;
+pub mod keywords;
 pub mod rest;
 pub mod sid;
 pub mod signature;

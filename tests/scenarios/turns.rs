@@ -101,7 +101,9 @@ async fn the_bot_is_seen_typing_while_the_agent_thinks() {
 async fn carrier_keywords_are_not_fed_to_the_agent() {
     let rig = Rig::start(&[]).await;
     let conversation = rig.sms(PHONE, "hello").await;
-    rig.sms(PHONE, "HELP").await;
+    for word in ["HELP", "OPTOUT", "revoke.", "start"] {
+        rig.sms(PHONE, word).await;
+    }
     rig.sms(PHONE, "bye").await;
     rig.expect(conversation, &["hello", "bye"]).await;
     rig.end().await;

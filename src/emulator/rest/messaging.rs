@@ -113,6 +113,9 @@ impl Call<'_> {
         if body.chars().count() > PLAIN_BODY_CHARS_MAX {
             return Err(Refusal::PlainBodyTooLong);
         }
+        if from.as_deref().is_some_and(|from| self.has_opted_out(&to, from)) {
+            return Err(Refusal::OptedOut);
+        }
         let account = self.hub.credentials.account_sid;
         let limit = self.hub.options.limits.plain_messages;
         let message = self.hub.with(|core, at| {
@@ -156,6 +159,13 @@ impl Call<'_> {
             body: Pii::new(body),
         });
         Ok(Reply::Json(201, message))
+    }
+
+    /// Whether a phone wants nothing from a number; which one a messaging service would send from is
+    /// not known here.
+    fn has_opted_out(&self, phone: &str, number: &str) -> bool {
+        let (phone, number) = (Pii::new(phone), Pii::new(number));
+        self.hub.with(|core, _| core.world.has_opted_out(&phone, &number))
     }
 
     fn list_plain(&self) -> Answered {

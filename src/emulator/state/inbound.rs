@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use super::{World, about, pair, stamp};
 use crate::clock::Timestamp;
 use crate::pii::Pii;
+use crate::twilio::keywords::{Effect, Keyword};
 use crate::twilio::sid::{ChatServiceSid, ConversationSid, MediaSid, MessageSid};
 
 /// A message from a phone.
@@ -88,16 +89,17 @@ impl Inbound {
         !self.others.is_empty()
     }
 
+    /// The keyword that the text is, where Twilio acts on them.
+    fn keyword(&self) -> Option<Keyword> {
+        let body = self.body.as_ref().filter(|_| self.channel == Channel::Sms)?;
+        Keyword::of(body.reveal())
+    }
+
     /// Everybody's address, in their order: the same for every member of a group who writes.
     pub(in crate::emulator) fn addresses(&self) -> Addresses<'_> {
         [&self.from, &self.to].into_iter().chain(&self.others).map(Pii::reveal).collect()
     }
 }
-
-/// The words that stop and restart messages from one of our numbers.
-/// Source: opt-out keywords as carriers in North America demand them, assumed to be these.
-const STOP: &[&str] = &["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT"];
-const START: &[&str] = &["START", "UNSTOP", "YES"];
 
 impl World {
     /// Says where a phone's message goes.
@@ -125,14 +127,22 @@ impl World {
     /// Takes note of a phone's message, whatever becomes of it: opt-out words, WhatsApp's window.
     pub fn hear(&mut self, at: Timestamp, inbound: &Inbound) {
         let pair = pair(&inbound.from, &inbound.to);
-        let word = inbound.body.as_ref().map(|body| body.reveal().trim().to_uppercase());
-        let is_one_of = |words: &[&str]| word.as_deref().is_some_and(|word| words.contains(&word));
-        if inbound.channel == Channel::Sms && is_one_of(STOP) {
-            self.opted_out.insert(pair.clone(), at);
-        } else if is_one_of(START) {
-            self.opted_out.remove(&pair);
+        match inbound.keyword().map(|keyword| keyword.effect) {
+            Some(Effect::Stop) => {
+                self.opted_out.insert(pair.clone(), at);
+            }
+            Some(Effect::Start) => {
+                self.opted_out.remove(&pair);
+            }
+            Some(Effect::Help) | None => {}
         }
         self.last_heard.insert(pair, at);
+    }
+
+    /// Whether a phone has opted out of what a number sends.
+    #[must_use]
+    pub fn has_opted_out(&self, phone: &Pii, number: &Pii) -> bool {
+        self.opted_out.contains_key(&pair(phone, number))
     }
 
     /// A phone's message as a write into an existing conversation.

@@ -3,6 +3,7 @@
 
 mod alarms;
 mod groups;
+mod opt_out;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

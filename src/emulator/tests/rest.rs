@@ -255,6 +255,24 @@ async fn plain_messages_are_kept_for_whoever_looks() {
 }
 
 #[tokio::test]
+async fn a_phone_that_opted_out_gets_no_plain_message_until_it_opts_in_again() {
+    let twilio = Twilio::start().await;
+    let account = twilio.emulator.credentials().account_sid;
+    let path = format!("/2010-04-01/Accounts/{account}/Messages.json");
+    let fields = [("To", "+15555550123"), ("From", "+15555550100"), ("Body", "plain")];
+    let elsewhere = [("To", "+15555550123"), ("From", "+15555550101"), ("Body", "plain")];
+    for (word, status, code) in
+        [("OptOut", 400, json!(21610)), ("Unstop", 201, Value::Null), ("revoke", 400, json!(21610))]
+    {
+        twilio.control().receive_sms("+15555550123", "+15555550100", word).await.unwrap();
+        let (answered, body) = twilio.call("POST", &path, &fields).await;
+        assert_eq!((answered, &body["code"]), (status, &code), "{word}");
+        assert_eq!(twilio.call("POST", &path, &elsewhere).await.0, 201, "of this number alone");
+    }
+    twilio.emulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn the_control_api_takes_a_phone_and_shows_everything() {
     let twilio = Twilio::start().await;
     let control = twilio.emulator.urls().control.clone();

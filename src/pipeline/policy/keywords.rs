@@ -1,30 +1,19 @@
-//! Words that the carrier or Twilio answers itself, and that are no conversation. Pure.
+//! Words that Twilio answers itself, and that are no conversation. Pure.
 //!
-//! Twilio handles these by default on SMS: it opts the sender out or in, or sends its help text.
 //! An agent that answers them as well confuses the user, and after STOP its reply fails with 21610.
-//! Source: the vendor's page on default opt-out keywords; `YES` and `INFO` are left to the agent,
-//! because people say them in conversation (assumed to do no harm).
+//! The list is [`Keyword`]'s.
 
-/// The words, in upper case.
-const WORDS: [&str; 10] = [
-    "STOP",
-    "STOPALL",
-    "UNSUBSCRIBE",
-    "CANCEL",
-    "END",
-    "QUIT",
-    "START",
-    "UNSTOP",
-    "HELP",
-    "REVOKE",
-];
+use crate::twilio::keywords::Keyword;
+
+/// The one keyword that people say to a bot in the middle of a talk, as the answer to a question; who
+/// has not opted out is opted in by it to what they have already. So it is left to the agent.
+const SAID_IN_TALK: &str = "YES";
 
 /// Whether a message is one of the words, sent by SMS: the address has no channel before the number.
 #[must_use]
 pub fn is_for_the_carrier(author: &str, body: &str) -> bool {
     let is_sms = author.starts_with('+');
-    let word = body.trim().trim_end_matches(['.', '!']);
-    is_sms && WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
+    is_sms && Keyword::of(body).is_some_and(|known| known.word != SAID_IN_TALK)
 }
 
 #[cfg(test)]
@@ -38,12 +27,19 @@ mod tests {
             ("+15555550123", " stop. ", true),
             ("+15555550123", "Help!", true),
             ("+15555550123", "please stop", false),
-            ("+15555550123", "yes", false),
             ("+15555550123", "", false),
             ("whatsapp:+15555550123", "STOP", false),
             ("alice", "stop", false),
         ] {
             assert_eq!(is_for_the_carrier(author, body), expected, "{author} {body}");
+        }
+    }
+
+    #[test]
+    fn every_word_that_twilio_answers_is_left_to_it_but_yes() {
+        for known in Keyword::ALL {
+            let is_left = is_for_the_carrier("+15555550123", known.word);
+            assert_eq!(is_left, known.word != "YES", "{}", known.word);
         }
     }
 }
