@@ -1,20 +1,23 @@
 //! The media service: files up, records and files down, by plain HTTP outside the socket.
 //!
-//! Files live in memory, so many and so large as the limits say. The access token comes in
-//! `X-Twilio-Token`. Source: Conversations protocol notes 5, "Media", read 2026-11-21.
+//! Files live in memory, so many and so large as the limits say. Clients bring the access token in
+//! `X-Twilio-Token`, servers the account or an API key by basic authentication, as for REST. Source:
+//! Conversations protocol notes 5, "Media", read 2026-11-21, for the token; Conversations (classic)
+//! Media Resource, "Authentication", read 2026-11-29, for basic authentication.
 
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::http::{Method, Request, Response};
+use axum::http::{HeaderMap, Method, Request, Response, header};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::hub::Hub;
 use super::rest::fields::Fields;
-use super::rest::header_text;
+use super::rest::{auth, header_text};
 use super::server::json as answer;
 use super::state::model::Media;
+use super::state::refusal::Refusal;
 use crate::twilio::access_token;
 use crate::twilio::sid::MediaSid;
 
@@ -33,13 +36,12 @@ pub(super) async fn serve(hub: &Hub, request: Request<Body>) -> Response<Body> {
     if parts.method == Method::OPTIONS {
         return allow(answer(200, &json!({})));
     }
-    let token = header_text(&parts.headers, "x-twilio-token").unwrap_or_default();
     let is_content = parts.uri.path().ends_with("/Content");
-    let author = match author(hub, &token) {
-        Some(author) => author,
+    let author = match author(hub, &parts.headers) {
+        Ok(author) => author,
         // The content's URL is temporary and needs no token.
-        None if is_content => String::new(),
-        None => return answer(401, &json!({"status": 401, "code": 20101})),
+        Err(_) if is_content => None,
+        Err(refusal) => return allow(refused(refusal)),
     };
     let Ok(bytes) = axum::body::to_bytes(body, FILE_BYTES_MAX).await else {
         return answer(413, &json!({"status": 413, "code": 50512}));
@@ -63,7 +65,7 @@ pub(super) async fn serve(hub: &Hub, request: Request<Body>) -> Response<Body> {
 fn allow(mut response: Response<Body>) -> Response<Body> {
     for (name, value) in [
         ("access-control-allow-origin", "*"),
-        ("access-control-allow-headers", "x-twilio-token, content-type"),
+        ("access-control-allow-headers", "authorization, x-twilio-token, content-type"),
         ("access-control-allow-methods", "GET, POST, OPTIONS"),
     ] {
         response.headers_mut().insert(name, value.parse().expect("the value is well formed"));
@@ -71,18 +73,42 @@ fn allow(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-fn author(hub: &Hub, token: &str) -> Option<String> {
+/// Why a caller is nobody, with Twilio's code for it.
+#[derive(Clone, Copy, Debug)]
+enum Unknown {
+    /// By its access token, or for want of anything.
+    Token,
+    /// By its name and password.
+    Basic,
+}
+
+/// Whose file it becomes: the token's identity; nobody's if a server brings it (assumed).
+///
+/// What comes with basic authentication stands or falls by it, whatever token is beside (assumed).
+fn author(hub: &Hub, headers: &HeaderMap) -> Result<Option<String>, Unknown> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return auth::check(&hub.credentials, headers).then_some(None).ok_or(Unknown::Basic);
+    }
+    let token = header_text(headers, "x-twilio-token").unwrap_or_default();
     let secret_of =
         |key| (key == hub.credentials.api_key).then(|| hub.credentials.api_secret.clone());
-    let grant = access_token::verify(token, hub.clock().wall(), secret_of).ok()?;
-    Some(grant.identity.into_revealed())
+    let verified = access_token::verify(&token, hub.clock().wall(), secret_of);
+    let grant = verified.map_err(|_| Unknown::Token)?;
+    Ok(Some(grant.identity.into_revealed()))
+}
+
+fn refused(unknown: Unknown) -> Response<Body> {
+    match unknown {
+        Unknown::Token => answer(401, &json!({"status": 401, "code": 20101})),
+        Unknown::Basic => answer(401, &Refusal::Unauthenticated.body()),
+    }
 }
 
 fn upload(
     hub: &Hub,
     query: &Fields,
     kind: String,
-    (author, bytes): (String, Bytes),
+    (author, bytes): (Option<String>, Bytes),
 ) -> Response<Body> {
     let stored = hub.with(|core, _| {
         let media = Media {

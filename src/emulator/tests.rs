@@ -1,6 +1,7 @@
 //! The emulator as its users see it: over HTTP, over the socket, with a webhook receiver beside it.
 
 mod groups;
+mod media;
 mod rest;
 mod socket;
 mod webhooks;

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::emulator::options::Credentials;
 
 /// Whether the request may be served.
-pub(super) fn check(credentials: &Credentials, headers: &HeaderMap) -> bool {
+pub(in crate::emulator) fn check(credentials: &Credentials, headers: &HeaderMap) -> bool {
     let Some((user, password)) = basic(headers) else { return false };
     let pairs = [
         (credentials.account_sid.to_string(), &credentials.auth_token),

@@ -4,7 +4,7 @@
 //! record. What a request means is pure ([`path`], [`fields`], [`page`], [`json`]); what it does goes
 //! through the hub. Secrets enter here only to be compared with basic authentication.
 
-mod auth;
+pub(super) mod auth;
 mod conversations;
 pub mod fields;
 pub mod json;
