@@ -81,7 +81,7 @@ pub enum Error {
     Signals(#[source] std::io::Error),
 }
 
-/// Runs until SIGINT or SIGTERM, or tells another emulator something.
+/// Runs until a signal asks for an end, or tells another emulator something.
 pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
@@ -95,10 +95,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
 }
 
 async fn serve(args: &Args) -> Result<ExitCode, Error> {
-    let mut signals = Signals::listen().map_err(Error::Signals)?;
+    let stop = super::signals::stop_signal().map_err(Error::Signals)?;
     let emulator = Emulator::start(options(args)).await.map_err(Error::Start)?;
     println!("{}", emulator.info());
-    signals.wait().await;
+    let _signal = stop.await;
     let control = emulator.control();
     emulator.shutdown().await;
     control.save().await.map_err(Error::Save)?;
@@ -116,38 +116,5 @@ fn options(args: &Args) -> Options {
         defect: args.defect,
         autocreate_all: !args.configured_addresses_only,
         ..Options::default()
-    }
-}
-
-/// The signals that ask for an end.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn listen() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())? })
-    }
-
-    #[cfg(not(unix))]
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {})
-    }
-
-    #[cfg(unix)]
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
-        }
-    }
-
-    #[cfg(not(unix))]
-    async fn wait(&mut self) {
-        // Without a handler for it there is nothing but waiting.
-        let _ = tokio::signal::ctrl_c().await;
     }
 }

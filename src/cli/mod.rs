@@ -15,6 +15,7 @@ mod health;
 mod outcome;
 mod send;
 mod serve;
+mod signals;
 mod signature;
 
 use std::process::ExitCode;

@@ -1,17 +1,17 @@
 //! `chimein serve`: runs the service until it is told to stop.
 //!
-//! Exit code 0 after SIGTERM or an interrupt, within `server.shutdown_grace`; 1 if the settings are
-//! not fit to start with, each problem named, or if a part cannot be started.
+//! Exit code 0 after SIGTERM, SIGHUP or an interrupt, within `server.shutdown_grace`; 1 if the
+//! settings are not fit to start with, each problem named, or if a part cannot be started.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::signals;
 use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::settings::Telemetry;
@@ -114,7 +114,7 @@ fn tracing_of(settings: &Settings) -> Result<Option<(Spans, Exporter)>, otlp::Er
 }
 
 async fn serve(settings: &Settings, effective: Vec<Effective>) -> Result<(), Error> {
-    let stop = stop_signal().map_err(Error::Signals)?;
+    let stop = signals::stop_signal().map_err(Error::Signals)?;
     let address = SocketAddr::new(settings.server.listen, settings.server.port.get());
     let listener = app::bind(address).await?;
     let app = App::start(settings, effective, listener).await?;
@@ -124,16 +124,4 @@ async fn serve(settings: &Settings, effective: Vec<Effective>) -> Result<(), Err
     app.stop().await;
     tracing::info!("service has stopped");
     Ok(())
-}
-
-/// Waits for SIGTERM or an interrupt; gives the signal's name. Listens from the call on.
-pub(super) fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        }
-    })
 }

@@ -126,9 +126,12 @@ impl Service {
 
     /// Tells the process to stop, with SIGTERM.
     pub async fn tell_to_stop(&self) {
-        let pid = self.pid().to_string();
-        let told = Command::new("kill").args(["-TERM", &pid]).status().await.unwrap();
-        assert!(told.success(), "the service ended before it was told to");
+        self.tell("TERM").await;
+    }
+
+    /// Sends the process a signal.
+    pub async fn tell(&self, signal: &str) {
+        tell(self.pid(), signal).await;
     }
 
     /// Stops the process as an operator does, with SIGTERM.
@@ -197,6 +200,12 @@ impl Service {
     pub async fn is_listening(&self) -> bool {
         within(PATIENCE, || TcpStream::connect(("127.0.0.1", self.port)).is_ok()).await
     }
+}
+
+/// Sends a process a signal.
+pub async fn tell(pid: u32, signal: &str) {
+    let told = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().await;
+    assert!(told.unwrap().success(), "the process ended before it was told to");
 }
 
 /// Waits until something holds; false if it does not in time.

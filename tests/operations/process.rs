@@ -1,20 +1,28 @@
 //! How the process starts and ends.
 
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::post;
 use chimein::clock::{Clock, Moment};
 use chimein::http;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::net::TcpListener;
+use tokio::process::{Child, ChildStdout};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::child;
 use crate::rig::Rig;
 
 /// What the platform gives a container before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a start may take before a test has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn without_its_required_variables_it_ends_with_one_and_names_them() {
@@ -66,6 +74,15 @@ fn switches_are_read_in_every_spelling_of_the_platform() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_the_process_in_time_though_the_agent_is_thinking() {
+    ends_in_time_while_the_agent_thinks("TERM").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_ends_the_process_as_a_stop_does() {
+    ends_in_time_while_the_agent_thinks("HUP").await;
+}
+
+async fn ends_in_time_while_the_agent_thinks(signal: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/turns", listener.local_addr().unwrap());
     let (asked, mut was_asked) = mpsc::channel(1);
@@ -80,21 +97,111 @@ async fn a_stop_ends_the_process_in_time_though_the_agent_is_thinking() {
     let router = Router::new().route("/turns", post(think));
     let options = http::Options { grace: Duration::ZERO, ..http::Options::default() };
     let serving = tokio::spawn(http::serve(listener, router, options, cancel.clone()));
-    let mut rig = Rig::start(&[("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", &url)]).await;
+    let thinker = [("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", &*url)];
+    let mut rig = Rig::start(&[&thinker[..], &[("LOG_LEVEL", "info")]].concat()).await;
     let _ = rig.sms("one").await;
     was_asked.recv().await.unwrap();
 
     let clock = Clock::start();
-    rig.service.tell_to_stop().await;
+    rig.service.tell(signal).await;
     let status = rig.service.ended(STOP_LIMIT).await;
     assert_eq!(status.and_then(|status| status.code()), Some(0), "{}", rig.service.log_tail());
     println!(
-        "the process ended {} ms after SIGTERM",
+        "the process ended {} ms after SIG{signal}",
         clock.now().since(Moment::ORIGIN).as_millis()
     );
     let (open, dead) = rig.service.leftovers().await;
     assert_eq!((open, dead), (1, 0), "the turn stays on disk");
+    let told = format!("\"signal\":\"SIG{signal}\"");
+    assert!(rig.service.log().concat().contains(&told), "{}", rig.service.log_tail());
     cancel.cancel();
     serving.await.unwrap();
     rig.emulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_emulator_and_the_demo_tidy_up_after_a_hangup_as_after_a_stop() {
+    for signal in ["HUP", "TERM"] {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let snapshot = folder.path().join("twilio.json");
+        let arguments = ["emulator", "--snapshot", snapshot.to_str().unwrap()];
+        let mut emulator = Other::start(&arguments, folder.path());
+        emulator.told("conversations_url").await;
+        emulator.ends_well_after(signal).await;
+        assert!(snapshot.is_file(), "the state is kept");
+
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let mut demo = Other::start(&["demo"], folder.path());
+        demo.told("Ctrl-C ends it").await;
+        demo.ends_well_after(signal).await;
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// `nohup` starts a program with SIGHUP ignored, and so it is to stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_started_to_outlive_its_terminal_does_so() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let mut emulator = Other::of("nohup", &[BINARY, "emulator"], folder.path());
+    emulator.told("conversations_url").await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", emulator.pid())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    assert!(u64::from_str_radix(ignored, 16).unwrap() & 1 == 1, "{status}");
+    child::tell(emulator.pid(), "HUP").await;
+    emulator.ends_well_after("TERM").await;
+}
+
+const BINARY: &str = env!("CARGO_BIN_EXE_chimein");
+
+/// Another command of the program, running.
+struct Other {
+    child: Child,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Other {
+    fn start(arguments: &[&str], folder: &Path) -> Self {
+        Self::of(BINARY, arguments, folder)
+    }
+
+    fn of(program: &str, arguments: &[&str], folder: &Path) -> Self {
+        let mut child = tokio::process::Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("TMPDIR", folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, output }
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
+    /// Waits until it says something on standard output.
+    async fn told(&mut self, words: &str) {
+        let told = tokio::time::timeout(PATIENCE, async {
+            while let Some(line) = self.output.next_line().await.unwrap() {
+                if line.contains(words) {
+                    return;
+                }
+            }
+            panic!("it ended without a word of {words}");
+        });
+        assert!(told.await.is_ok(), "it never said {words}");
+    }
+
+    async fn ends_well_after(mut self, signal: &str) {
+        child::tell(self.pid(), signal).await;
+        let status = tokio::time::timeout(STOP_LIMIT, self.child.wait()).await;
+        let code = status.ok().and_then(|status| status.unwrap().code());
+        assert_eq!(code, Some(0), "after SIG{signal}");
+    }
 }

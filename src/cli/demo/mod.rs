@@ -147,7 +147,7 @@ impl Demo {
     }
 
     async fn until_interrupted(&self) -> Result<ExitCode, Error> {
-        let stop = super::serve::stop_signal().map_err(Error::Setup)?;
+        let stop = super::signals::stop_signal().map_err(Error::Setup)?;
         println!("A local Twilio and a bot with an echo agent are running.");
         println!();
         println!("  phones        {}", self.emulator.urls().phone);
