@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
@@ -29,7 +29,8 @@ use serde_json::json;
 
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::Effective;
-use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::format::Format;
 use crate::twilio::sid::ConversationSid;
 
 /// What the running service knows about itself.
@@ -206,11 +207,15 @@ fn finished(router: Router<Shared>, options: Shared) -> Router {
 /// How long a page of metrics waits for fresh values before it shows the last ones.
 const REFRESH_LIMIT: Duration = Duration::from_secs(2);
 
-async fn metrics(State(options): State<Shared>) -> Response {
+async fn metrics(State(options): State<Shared>, headers: HeaderMap) -> Response {
     if tokio::time::timeout(REFRESH_LIMIT, options.insight.refresh()).await.is_err() {
         tracing::warn!("metrics are not fresh, the service did not answer in time");
     }
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], options.metrics.page()).into_response()
+    let accept = headers.get_all(header::ACCEPT).iter();
+    let accept: Vec<_> = accept.filter_map(|value| value.to_str().ok()).collect();
+    let format = Format::wanted(&accept.join(","));
+    let headers = [(header::CONTENT_TYPE, format.content_type()), (header::VARY, "Accept")];
+    (headers, options.metrics.page_in(format)).into_response()
 }
 
 fn refusal(status: StatusCode, error: &'static str) -> Response {

@@ -209,12 +209,20 @@ async fn unknown_paths_and_methods_are_answered_in_json() {
 #[tokio::test]
 async fn metrics_are_fresh_and_on_the_admin_listener_only() {
     let router = private(options(Readiness::Ready, None));
-    let request = Request::get("/metrics").body(Body::empty()).unwrap();
-    let answer = router.clone().oneshot(request).await.unwrap();
-    assert_eq!(answer.headers()["content-type"], CONTENT_TYPE);
-    let (status, page) = read(answer).await;
-    assert_eq!(status, 200);
-    assert!(page.contains("chimein_queue_jobs{queue=\"inbox\",state=\"ready\"} 3\n"), "{page}");
+    for (accept, format) in [
+        ("*/*", Format::Plain),
+        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", Format::OpenMetrics),
+    ] {
+        let request = Request::get("/metrics").header("accept", accept);
+        let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.headers()["content-type"], format.content_type());
+        assert_eq!(answer.headers()["vary"], "Accept");
+        let (status, page) = read(answer).await;
+        assert_eq!(status, 200);
+        let jobs = "chimein_queue_jobs{queue=\"inbox\",state=\"ready\"} 3\n";
+        assert!(page.contains(jobs), "{page}");
+        assert_eq!(page.contains("# EOF"), format == Format::OpenMetrics, "{page}");
+    }
     assert_eq!(ask(&router, "/healthz").await.0, 200);
     assert_eq!(ask(&router, "/_debug/config").await.0, 404);
 }

@@ -4,6 +4,7 @@
 //! identities; a sid, an address or a text cannot become one. Names, kinds and helps come from one
 //! table ([`table`]). Time enters as measured durations.
 
+pub mod format;
 pub mod labels;
 pub mod table;
 
@@ -18,6 +19,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric as Registrable, Registry};
 
+use self::format::Format;
 use self::labels::{
     JobState, JoinOutcome, Known, Queue, ReplyOutcome, RestOutcome, SocketState, Stage,
     TurnOutcome, WebhookOutcome,
@@ -206,6 +208,12 @@ impl Metrics {
             .expect("writing to a String does not fail, and no label writes anything but text");
         page
     }
+
+    /// Writes all metrics in a format.
+    #[must_use]
+    pub fn page_in(&self, format: Format) -> String {
+        format.write(self.page())
+    }
 }
 
 impl Default for Metrics {
@@ -219,9 +227,6 @@ impl fmt::Debug for Metrics {
         f.debug_struct("Metrics").finish_non_exhaustive()
     }
 }
-
-/// The content type of [`Metrics::page`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Upper bounds of the acknowledgement times: an fsync takes under a millisecond, Twilio waits 5 s.
 const ACK_BUCKETS_SECONDS: [f64; 12] =
@@ -301,6 +306,24 @@ mod tests {
         }
         let described = page.lines().filter(|line| line.starts_with("# HELP")).count();
         assert_eq!(described, table::ALL.len(), "a metric is missing from the table");
+    }
+
+    #[test]
+    fn plain_text_describes_every_metric_under_the_name_that_its_samples_have() {
+        let metrics = one_of_each();
+        assert_eq!(metrics.page_in(Format::OpenMetrics), metrics.page());
+        let page = metrics.page_in(Format::Plain);
+        for metric in table::ALL {
+            let Metric { name, kind, help, .. } = metric;
+            assert!(page.contains(&format!("# TYPE {name} {}\n", kind.as_str())), "{page}");
+            assert!(page.contains(&format!("# HELP {name} {help}\n")), "{page}");
+            let _sample = sample_of(&page, metric);
+        }
+        assert!(page.ends_with('\n') && !page.contains("# EOF"), "{page}");
+        let samples = |page: &str| -> Vec<String> {
+            page.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+        };
+        assert_eq!(samples(&page), samples(&metrics.page()));
     }
 
     #[test]
