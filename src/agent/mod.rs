@@ -10,6 +10,7 @@ pub mod bitbrat;
 pub mod echo;
 pub mod http;
 pub mod later;
+pub mod ping;
 mod report;
 pub mod standard_webhooks;
 mod turn;

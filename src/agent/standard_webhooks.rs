@@ -56,6 +56,13 @@ impl Secret {
         Ok(Self(SecretSlice::from(key)))
     }
 
+    /// Makes a secret that nobody has.
+    #[must_use]
+    pub fn random() -> Self {
+        let halves = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::into_bytes);
+        Self(SecretSlice::from(halves.concat()))
+    }
+
     fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret())
             .expect("HMAC takes keys of every length");

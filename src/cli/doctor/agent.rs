@@ -1,7 +1,7 @@
-//! Whether the agent can be reached: its server, or the bus that it is on.
+//! Whether the agent is there and takes what we sign: its server, or the bus that it is on.
 //!
-//! One `GET` without credentials and without a turn in it, so that nothing is thought or said: an
-//! agent takes `POST` only, and any answer of its server shows that name, network and TLS are right.
+//! Pings it as turns come, by `POST` and signed, and once more with a secret that nobody has. A ping has
+//! no message in it, so nothing is thought or said. Time is read for the signature.
 
 use std::time::Duration;
 
@@ -10,41 +10,47 @@ use super::Error;
 use super::bus;
 use super::finding::Finding;
 use super::local::{is_private, place_of};
+use crate::agent::ping;
+use crate::agent::standard_webhooks::Secret;
 #[cfg(feature = "nats")]
 use crate::app;
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::kinds::AgentKind;
+use crate::config::settings;
 use crate::telemetry::chain::Chain;
 use crate::twilio::tls;
 
 const CHECK: &str = "agent";
+const SECRET: &str = "agent.secret";
 
-/// How long the agent's server may take; a turn may take minutes, a refusal does not.
+/// How long the agent's server may take; a turn may take minutes, a ping does not.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the agent's server and judges its answer.
 pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
     let settings = &all.agent;
-    let url = match (settings.kind, &settings.url) {
-        (AgentKind::Http, Some(url)) => url.url(),
-        (AgentKind::Echo, _) => {
-            return Ok(vec![Finding::warn(
-                CHECK,
-                "echo: the bot repeats what people say".to_owned(),
-                "set CHIMEIN_AGENT_KIND and CHIMEIN_AGENT_URL once there is an agent",
-            )]);
-        }
+    match (settings.kind, &settings.url) {
+        (AgentKind::Http, Some(url)) => server(settings, url.url()).await,
+        (AgentKind::Echo, _) => Ok(vec![Finding::warn(
+            CHECK,
+            "echo: the bot repeats what people say".to_owned(),
+            "set CHIMEIN_AGENT_KIND and CHIMEIN_AGENT_URL once there is an agent",
+        )]),
         #[cfg(feature = "nats")]
         (AgentKind::BitBrat, _) => {
             let (tls, _) = tls::client_config()?;
             let options = app::nats_options(&all.nats, "chimein-doctor", &tls);
-            return Ok(bus::examine(options, &app::names(&all.bitbrat)).await);
+            Ok(bus::examine(options, &app::names(&all.bitbrat)).await)
         }
         // The settings refuse kind http without a URL, and bitbrat where it is not built in.
         #[cfg(not(feature = "nats"))]
-        (AgentKind::BitBrat, _) => return Ok(Vec::new()),
-        (AgentKind::Http, None) => return Ok(Vec::new()),
-    };
+        (AgentKind::BitBrat, _) => Ok(Vec::new()),
+        (AgentKind::Http, None) => Ok(Vec::new()),
+    }
+}
+
+async fn server(settings: &settings::Agent, url: &url::Url) -> Result<Vec<Finding>, Error> {
     let (tls, _) = tls::client_config()?;
     let http = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
@@ -53,20 +59,33 @@ pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
         .build()
         .map_err(Error::Client)?;
     let place = place_of(url);
-    let mut findings = match http.get(url.clone()).send().await {
-        Ok(answer) => vec![judge(&place, answer.status().as_u16())],
-        Err(error) => vec![unreachable(&place, error)],
+    let secret = match settings.secret.as_ref().map(Secret::parse).transpose() {
+        Ok(secret) => secret,
+        Err(error) => {
+            let remedy = "set CHIMEIN_AGENT_SECRET to whsec_ and 24 to 64 random bytes in base64";
+            return Ok(vec![Finding::fail(SECRET, error.to_string(), remedy)]);
+        }
     };
+    let clock = Clock::start();
+    let ping = async |secret: Option<&Secret>| {
+        let answer = ping::request(&http, url, secret, clock.wall()).send().await;
+        answer.map(|answer| answer.status().as_u16())
+    };
+    let mut findings = Vec::new();
+    match (ping(secret.as_ref()).await, &secret) {
+        (Err(error), _) => findings.push(unreachable(&place, error)),
+        (Ok(status), None) => findings.extend([judge(&place, status), without_secret(status)]),
+        (Ok(status), Some(_)) => {
+            findings.push(judge(&place, status));
+            if is_there(status) {
+                let forged = ping(Some(&Secret::random())).await;
+                findings.push(judge_secret(status, forged.ok()));
+            }
+        }
+    }
     if url.scheme() == "http" && !is_private(url) {
         let found = format!("{place} is asked without encryption, with what people wrote");
         findings.push(Finding::warn(CHECK, found, "let CHIMEIN_AGENT_URL be an https URL"));
-    }
-    if settings.secret.is_none() {
-        findings.push(Finding::warn(
-            "agent.secret",
-            "none: turns go unsigned, and late replies are not taken".to_owned(),
-            "set CHIMEIN_AGENT_SECRET to whsec_ and 24 to 64 random bytes in base64, here and there",
-        ));
     }
     Ok(findings)
 }
@@ -82,27 +101,80 @@ fn unreachable(place: &str, error: reqwest::Error) -> Finding {
     Finding::fail(CHECK, found, remedy)
 }
 
-/// Judges a status that was given to a `GET`.
+/// Judges the status that a ping was answered with, but for what it says of the signature.
 fn judge(place: &str, status: u16) -> Finding {
-    let found = format!("{place} answers {status}");
+    let found = format!("{place} answers a ping with {status}");
     match status {
         300..=399 => Finding::fail(
             CHECK,
             format!("{found}, a redirect, and redirects are not followed"),
             "let CHIMEIN_AGENT_URL be the place itself",
         ),
-        401 | 403 | 407 => Finding::warn(
+        404 | 405 | 410 => Finding::fail(
             CHECK,
-            found,
-            "see that it takes requests signed with CHIMEIN_AGENT_SECRET; it refuses others",
+            format!("{found}: nothing takes POST there"),
+            "check the path of CHIMEIN_AGENT_URL, and that the agent takes turns there by POST",
         ),
-        404 | 410 => Finding::warn(
+        407 => Finding::fail(
             CHECK,
-            found,
-            "check the path of CHIMEIN_AGENT_URL, unless it has a route for POST only",
+            format!("{found}: a proxy on the way wants to be signed in to"),
+            "put user and password into HTTPS_PROXY, or the agent's host into NO_PROXY",
         ),
-        500..=599 => Finding::warn(CHECK, found, "look into the agent's log"),
+        408 | 425 | 429 | 500..=599 => Finding::warn(CHECK, found, "look into the agent's log"),
         _ => Finding::ok(CHECK, found),
+    }
+}
+
+/// Whether somebody answered who may have looked at the signature.
+const fn is_there(status: u16) -> bool {
+    matches!(status, 200..=299 | 400 | 401 | 403 | 409 | 415 | 422)
+}
+
+/// Judges that there is no secret, by what an unsigned ping was answered.
+fn without_secret(status: u16) -> Finding {
+    let remedy =
+        "set CHIMEIN_AGENT_SECRET to whsec_ and 24 to 64 random bytes in base64, here and there";
+    match status {
+        401 | 403 => {
+            Finding::fail(SECRET, format!("none, and what is unsigned is refused {status}"), remedy)
+        }
+        _ => Finding::warn(
+            SECRET,
+            "none: turns go unsigned, and late replies are not taken".to_owned(),
+            remedy,
+        ),
+    }
+}
+
+/// Judges the secret by what a ping signed with it was answered, and one with another signature.
+/// Many agents answer a bad signature 400, as the scheme's own examples do, so a ping that is merely
+/// not known looks the same there.
+fn judge_secret(signed: u16, forged: Option<u16>) -> Finding {
+    let is_taken = |status| matches!(status, 200..=299);
+    let Some(forged) = forged else {
+        let found = "a forged ping got no answer, so nothing is known of it".to_owned();
+        return Finding::warn(SECRET, found, "try again");
+    };
+    match signed {
+        401 | 403 => Finding::fail(
+            SECRET,
+            format!("what is signed with it is refused with {signed}"),
+            "let CHIMEIN_AGENT_SECRET be the secret that the agent checks with, and let both clocks \
+             be set by NTP: a signature is good for five minutes",
+        ),
+        _ if is_taken(signed) && is_taken(forged) => Finding::warn(
+            SECRET,
+            format!("a forged ping is answered {forged} too: the agent checks no signatures"),
+            "let the agent check webhook-signature, or anybody who finds its URL can talk to it",
+        ),
+        _ if forged == signed => Finding::warn(
+            SECRET,
+            format!(
+                "pings are answered {signed}, well signed or forged, so nothing is known of it"
+            ),
+            "let the agent answer {\"type\":\"ping\"} with 204, and see that both secrets are the same",
+        ),
+        _ => Finding::ok(SECRET, format!("the agent takes it and refuses forgeries with {forged}")),
     }
 }
 
@@ -111,18 +183,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_answer_but_a_redirect_shows_that_the_agent_is_there() {
+    fn an_agent_is_there_if_its_answer_to_post_is_no_miss() {
         for (status, verdict) in [
             (200, "ok"),
             (204, "ok"),
-            (405, "ok"),
             (400, "ok"),
-            (401, "warn"),
-            (404, "warn"),
+            (422, "ok"),
+            (401, "ok"),
+            (404, "FAIL"),
+            (405, "FAIL"),
+            (407, "FAIL"),
             (502, "warn"),
             (301, "FAIL"),
         ] {
             assert_eq!(judge("https://agent.example.com", status).row()[0], verdict, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_agent_that_refuses_what_is_unsigned_needs_a_secret() {
+        for (status, verdict) in [(204, "warn"), (400, "warn"), (401, "FAIL"), (403, "FAIL")] {
+            assert_eq!(without_secret(status).row()[0], verdict, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_judged_by_a_good_and_a_forged_signature() {
+        for (signed, forged, verdict) in [
+            (204, Some(401), "ok"),
+            (200, Some(400), "ok"),
+            (400, Some(401), "ok"),
+            (401, Some(401), "FAIL"),
+            (403, Some(403), "FAIL"),
+            (204, Some(204), "warn"),
+            (200, Some(202), "warn"),
+            (400, Some(400), "warn"),
+            (204, None, "warn"),
+        ] {
+            let row = judge_secret(signed, forged).row();
+            assert_eq!(row[0], verdict, "{signed} {forged:?}");
         }
     }
 }

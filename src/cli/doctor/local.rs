@@ -83,13 +83,6 @@ pub(super) async fn listeners(settings: &Settings, is_running: bool) -> Vec<Find
     match settings.admin.listen {
         Listen::On(admin) => {
             findings.push(listener("admin.listen", admin, is_running).await);
-            if settings.admin.debug_token.is_none() && !admin.ip().to_canonical().is_loopback() {
-                findings.push(Finding::warn(
-                    "admin.debug_token",
-                    "none, so dead-letters and send cannot ask this service".to_owned(),
-                    "set CHIMEIN_ADMIN_DEBUG_TOKEN",
-                ));
-            }
         }
         Listen::Off => findings.push(Finding::warn(
             "admin.listen",
@@ -97,7 +90,27 @@ pub(super) async fn listeners(settings: &Settings, is_running: bool) -> Vec<Find
             "set CHIMEIN_ADMIN_LISTEN, for instance to 127.0.0.1:9464",
         )),
     }
+    findings.push(debug_token(settings));
     findings
+}
+
+/// Checks that the debug pages, which the public listener serves, are not anybody's to read.
+fn debug_token(settings: &Settings) -> Finding {
+    const CHECK: &str = "admin.debug_token";
+    if settings.admin.debug_token.is_some() {
+        return Finding::ok(CHECK, "the debug pages ask for it".to_owned());
+    }
+    let is_far = match settings.admin.listen {
+        Listen::On(admin) => !admin.ip().to_canonical().is_loopback(),
+        Listen::Off => false,
+    };
+    let port = settings.server.port.get();
+    let also = if is_far { ", and dead-letters and send cannot ask this service" } else { "" };
+    let found = format!(
+        "none: whoever reaches port {port} reads the pages below /_debug (settings without secrets, \
+         conversations, counts){also}"
+    );
+    Finding::warn(CHECK, found, "set CHIMEIN_ADMIN_DEBUG_TOKEN to a long random text")
 }
 
 async fn listener(check: &'static str, address: SocketAddr, is_running: bool) -> Finding {

@@ -1,19 +1,20 @@
 //! What Twilio says by REST: whether it can be reached, the clock, the credentials, the webhooks.
 //!
 //! Reads only. One request without credentials for the `Date` of its answer, one for the account, one
-//! for the service's webhooks, and the account's addresses. Time is read to compare it with that date.
+//! for the service's webhooks with each of token and API key, and the account's addresses. Time is read to compare it with that date.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::DATE;
 use url::Url;
 
-use super::finding::Finding;
+use super::finding::{Finding, Verdict};
 use super::local::place_of;
 use super::{Error, addresses};
 use crate::app;
 use crate::clock::{Clock, Timestamp};
-use crate::config::settings::{Twilio, Webhook};
+use crate::config::kinds::RestAuth;
+use crate::config::settings::{Account, Twilio, Webhook};
 use crate::pii::Pii;
 use crate::telemetry::chain::Chain;
 use crate::twilio::rest::{self, Webhooks};
@@ -46,7 +47,7 @@ pub(super) async fn examine(
     let (tls, _) = tls::client_config()?;
     let rest = rest::Client::new(options, tls.clone(), clock, None)?;
     let mut findings = Vec::new();
-    match date(&base, tls, twilio.account.request_timeout).await? {
+    match date(&base, tls.clone(), twilio.account.request_timeout).await? {
         Ok(date) => {
             findings.push(Finding::ok("twilio.reach", format!("{} answers", place_of(&base))));
             findings.push(skew(date, clock.wall()));
@@ -56,9 +57,20 @@ pub(super) async fn examine(
             return Ok(findings);
         }
     }
-    let credentials = credentials(rest.check_credentials().await);
-    let are_right = credentials.is_ok();
-    findings.push(credentials.unwrap_or_else(|finding| finding));
+    let key = rest::Client::new(with_key(&twilio.account), tls.clone(), clock, None)?;
+    let key = api_key(key.fetch_webhooks().await.map(drop));
+    let are_right = match twilio.account.rest_auth {
+        RestAuth::Token => {
+            let credentials = credentials(rest.check_credentials().await);
+            let are_right = credentials.verdict == Verdict::Ok;
+            findings.push(credentials);
+            are_right
+        }
+        // A standard key may not ask for the account.
+        // Source: API keys overview, "Standard API keys", read 2026-11-21.
+        RestAuth::Key => key.verdict == Verdict::Ok,
+    };
+    findings.push(key);
     if are_right {
         findings.extend(webhooks(rest.fetch_webhooks().await, webhook));
         let configured = rest.list_addresses().all(ADDRESSES_MAX).await;
@@ -117,22 +129,49 @@ fn skew(theirs: Option<Timestamp>, ours: Timestamp) -> Finding {
     }
 }
 
+/// The settings of the account, but that the API key signs in.
+fn with_key(account: &Account) -> rest::Options {
+    let credentials =
+        rest::Credentials::ApiKey { sid: account.api_key, secret: account.api_secret.clone() };
+    rest::Options { credentials, ..app::rest_options(account) }
+}
+
 /// Judges the answer to the question for the account.
-fn credentials(asked: Result<(), rest::Error>) -> Result<Finding, Finding> {
+fn credentials(asked: Result<(), rest::Error>) -> Finding {
     const CHECK: &str = "twilio.credentials";
     let error = match asked {
-        Ok(()) => return Ok(Finding::ok(CHECK, "the account takes them".to_owned())),
+        Ok(()) => return Finding::ok(CHECK, "the account takes them".to_owned()),
         Err(error) => error,
     };
     let remedy = match error.status() {
         Some(401 | 403) => {
-            "check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or for rest_auth = \"key\" \
-             TWILIO_API_KEY and TWILIO_API_SECRET, and that TWILIO_REGION is the account's"
+            "check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, and that TWILIO_REGION is the account's"
         }
         Some(404) => "check TWILIO_ACCOUNT_SID and TWILIO_API_BASE_URL",
         Some(_) | None => "try again; status.twilio.com says whether Twilio is well",
     };
-    Err(Finding::fail(CHECK, Chain(&error).to_string(), remedy))
+    Finding::fail(CHECK, Chain(&error).to_string(), remedy)
+}
+
+/// Judges whether the API key signs in, by the answer to a question that it may ask: whoever signs in
+/// with key and secret signs the socket's tokens with them too.
+fn api_key(asked: Result<(), rest::Error>) -> Finding {
+    const CHECK: &str = "twilio.api_key";
+    let error = match asked {
+        Ok(()) => return Finding::ok(CHECK, "it signs in with its secret".to_owned()),
+        Err(error) => error,
+    };
+    let remedy = match error.status() {
+        Some(401) => {
+            "check TWILIO_API_KEY and TWILIO_API_SECRET, and that the key is of this account and of \
+             TWILIO_REGION; a secret that is lost is replaced by a new key. Without it the socket is \
+             refused"
+        }
+        // Source: Restricted API keys, "Access tokens", read 2026-11-21.
+        Some(403) => "take a standard key: a restricted one signs no tokens for the socket",
+        Some(_) | None => "try again; status.twilio.com says whether Twilio is well",
+    };
+    Finding::fail(CHECK, Chain(&error).to_string(), remedy)
 }
 
 /// Judges where the service's webhooks go.

@@ -4,12 +4,15 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use axum::Router;
-use axum::http::StatusCode;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
+use crate::agent::standard_webhooks;
 use crate::emulator::state::AddressFields;
 use crate::emulator::state::model::Autocreation;
 use crate::emulator::{self, Emulator, control};
@@ -23,10 +26,15 @@ async fn a_service_that_is_set_up_passes_every_check() {
     let bench = Bench::start().await;
     bench.webhook("https://bot.example.com/webhooks/twilio");
     bench.address(true);
-    let agent = Agent::start(StatusCode::METHOD_NOT_ALLOWED).await;
-    let pairs = [("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", agent.url.as_str())];
+    let agent = Agent::post_only().await;
+    let pairs = [
+        ("CHIMEIN_AGENT_KIND", "http"),
+        ("CHIMEIN_AGENT_URL", agent.url.as_str()),
+        ("CHIMEIN_AGENT_SECRET", SECRET),
+    ];
     let (outcome, findings) = bench.examine(&pairs).await;
-    assert_eq!((outcome.code, failing(&findings)), (0, vec![]), "{}", outcome.output);
+    assert!(findings.iter().all(|(_, verdict)| verdict == "ok"), "{}", outcome.output);
+    assert_eq!(outcome.code, 0);
     let checks: Vec<_> = findings.iter().map(|(check, _)| check.as_str()).collect();
     assert_eq!(
         checks,
@@ -35,12 +43,14 @@ async fn a_service_that_is_set_up_passes_every_check() {
             "store",
             "server.listen",
             "admin.listen",
+            "admin.debug_token",
             "webhook.public_url",
             "agent",
             "agent.secret",
             "twilio.reach",
             "clock",
             "twilio.credentials",
+            "twilio.api_key",
             "twilio.chat_service_sid",
             "webhooks.url",
             "webhooks.filters",
@@ -65,6 +75,8 @@ async fn each_wrong_setting_is_found_with_its_remedy() {
     let below_a_file = file.join("queue.db");
     for (pair, check, verdict) in [
         (("TWILIO_AUTH_TOKEN", "planted-wrong"), "twilio.credentials", "fail"),
+        (("TWILIO_API_SECRET", "planted-wrong"), "twilio.api_key", "fail"),
+        (("TWILIO_API_KEY", "SK00000000000000000000000000000000"), "twilio.api_key", "fail"),
         (
             ("TWILIO_CHAT_SERVICE_SID", "IS00000000000000000000000000000000"),
             "twilio.chat_service_sid",
@@ -73,7 +85,7 @@ async fn each_wrong_setting_is_found_with_its_remedy() {
         (("TWILIO_CONVERSATIONS_BASE_URL", nobody_url.as_str()), "twilio.reach", "fail"),
         (("CHIMEIN_ADMIN_LISTEN", taken_address.as_str()), "admin.listen", "fail"),
         (("CHIMEIN_ADMIN_LISTEN", "off"), "admin.listen", "warn"),
-        (("CHIMEIN_ADMIN_LISTEN", "0.0.0.0:0"), "admin.debug_token", "warn"),
+        (("CHIMEIN_ADMIN_DEBUG_TOKEN", ""), "admin.debug_token", "warn"),
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", "http://bot.example.com"), "webhook.public_url", "warn"),
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://10.0.0.7"), "webhook.public_url", "warn"),
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", ""), "webhook.public_url", "warn"),
@@ -195,6 +207,57 @@ async fn offline_asks_nobody() {
     bench.stop().await;
 }
 
+#[tokio::test]
+async fn a_wrong_agent_secret_and_an_agent_that_checks_none_are_told() {
+    let bench = Bench::start().await;
+    let checking = Agent::post_only().await;
+    let trusting = Agent::start(StatusCode::NO_CONTENT).await;
+    let nowhere = Agent::start(StatusCode::NOT_FOUND).await;
+    for (agent, secret, check, verdict, told) in [
+        (&checking, OTHER_SECRET, "agent.secret", "fail", "is refused with 401"),
+        (&checking, "", "agent.secret", "fail", "set CHIMEIN_AGENT_SECRET"),
+        (&checking, SECRET, "agent.secret", "ok", "refuses forgeries with 401"),
+        (&trusting, SECRET, "agent.secret", "warn", "checks no signatures"),
+        (&trusting, "", "agent.secret", "warn", "turns go unsigned"),
+        (&nowhere, SECRET, "agent", "fail", "nothing takes POST there"),
+    ] {
+        let pairs = [
+            ("CHIMEIN_AGENT_KIND", "http"),
+            ("CHIMEIN_AGENT_URL", agent.url.as_str()),
+            ("CHIMEIN_AGENT_SECRET", secret),
+        ];
+        let (outcome, findings) = bench.examine(&pairs).await;
+        assert!(findings.contains(&(check.into(), verdict.into())), "{}", outcome.output);
+        assert!(outcome.output.contains(told), "{told}: {}", outcome.output);
+        let key = secret.trim_start_matches("whsec_");
+        assert!(key.is_empty() || !outcome.output.contains(key), "{}", outcome.output);
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn where_the_api_key_signs_in_it_alone_is_looked_at() {
+    let bench = Bench::start().await;
+    for (secret, verdict, next) in [("", "ok", true), ("planted-wrong", "fail", false)] {
+        let pairs = [("CHIMEIN_TWILIO_REST_AUTH", "key"), ("TWILIO_API_SECRET", secret)];
+        let pairs = &pairs[..if secret.is_empty() { 1 } else { 2 }];
+        let (outcome, findings) = bench.examine(pairs).await;
+        let has = |check: &str| findings.iter().any(|(name, _)| name == check);
+        assert!(
+            findings.contains(&("twilio.api_key".into(), verdict.into())),
+            "{}",
+            outcome.output
+        );
+        assert!(!has("twilio.credentials"), "{}", outcome.output);
+        assert_eq!(has("twilio.chat_service_sid"), next, "{}", outcome.output);
+    }
+    bench.stop().await;
+}
+
+/// What the agents of these tests sign with, and another secret.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const OTHER_SECRET: &str = "whsec_plJ3nmyCDGBKInavdOK15jsl/2RvVmQ3";
+
 /// An agent's server that answers everything in one way.
 struct Agent {
     url: String,
@@ -203,9 +266,31 @@ struct Agent {
 
 impl Agent {
     async fn start(status: StatusCode) -> Self {
+        Self::serve(Router::new().fallback(move || async move { status })).await
+    }
+
+    /// One that takes turns by `POST` alone, as its framework has it, and checks signatures.
+    async fn post_only() -> Self {
+        let take = |headers: HeaderMap, body: Bytes| async move {
+            let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+            let signed = standard_webhooks::Headers {
+                id: text(standard_webhooks::ID),
+                timestamp: text(standard_webhooks::TIMESTAMP),
+                signature: text(standard_webhooks::SIGNATURE),
+            };
+            let secret = standard_webhooks::Secret::parse(&SECRET.into()).unwrap();
+            let now = Clock::start().wall();
+            match standard_webhooks::verify(&secret, &signed, &body, now) {
+                Ok(()) => StatusCode::NO_CONTENT,
+                Err(_) => StatusCode::UNAUTHORIZED,
+            }
+        };
+        Self::serve(Router::new().route("/turns", post(take))).await
+    }
+
+    async fn serve(router: Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/turns", listener.local_addr().unwrap());
-        let router = Router::new().fallback(move || async move { status });
         let stop = CancellationToken::new();
         drop(tokio::spawn(http::serve(listener, router, http::Options::default(), stop.clone())));
         Self { url, _serving: stop.drop_guard() }
@@ -259,6 +344,7 @@ impl Bench {
             ("CHIMEIN_SERVER_LISTEN", "127.0.0.1".to_owned()),
             ("SERVICE_PORT", free_address().port().to_string()),
             ("CHIMEIN_ADMIN_LISTEN", free_address().to_string()),
+            ("CHIMEIN_ADMIN_DEBUG_TOKEN", "planted-token-of-the-debug-pages".to_owned()),
             ("CHIMEIN_QUEUE_PATH", shown(&path)),
         ];
         pairs.retain(|(name, _)| instead.iter().all(|(other, _)| other != name));

@@ -1,0 +1,33 @@
+//! A word to the agent that is no turn: whether it is there, and whether it takes our signature.
+//!
+//! `POST {"type":"ping","id":…,"messages":[]}`, signed as a turn is. There is nothing in it to think
+//! about, and whatever is answered is not read beyond its status. Decides nothing; the time comes as
+//! an argument.
+
+use reqwest::header::CONTENT_TYPE;
+use serde_json::json;
+use url::Url;
+
+use super::standard_webhooks::{self, Secret};
+use crate::clock::Timestamp;
+
+/// Makes the request, signed with the secret if there is one.
+pub fn request(
+    client: &reqwest::Client,
+    url: &Url,
+    secret: Option<&Secret>,
+    at: Timestamp,
+) -> reqwest::RequestBuilder {
+    let id = format!("ping_{}", uuid::Uuid::new_v4().simple());
+    let body = json!({ "type": "ping", "id": id, "messages": [] }).to_string().into_bytes();
+    let mut request = client
+        .post(url.clone())
+        .header(CONTENT_TYPE, "application/json")
+        .header(standard_webhooks::ID, &id);
+    if let Some(secret) = secret {
+        request = request
+            .header(standard_webhooks::TIMESTAMP, at.as_secs().to_string())
+            .header(standard_webhooks::SIGNATURE, standard_webhooks::sign(secret, &id, at, &body));
+    }
+    request.body(body)
+}
