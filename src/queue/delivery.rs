@@ -46,7 +46,7 @@ impl Ended {
     const fn by(settlement: &Settlement) -> Self {
         match settlement {
             Settlement::Ack(_) => Self::Done,
-            Settlement::Retry(..) | Settlement::PutOff(_) => Self::Again,
+            Settlement::Retry(..) | Settlement::PutOff(_) | Settlement::Park(_) => Self::Again,
             Settlement::Dead(_) => Self::Dead,
         }
     }
@@ -219,6 +219,18 @@ impl Delivery {
     /// [`Error::LeaseLost`] if it comes too late.
     pub async fn put_off(self, delay: Duration) -> Result<(), Error> {
         self.settle(Settlement::PutOff(delay)).await.map(drop)
+    }
+
+    /// Gives the job back for `delay` or until [`Queue::wake`](super::Queue::wake), which holds back the
+    /// rest of its key, because what it needs is away. For who may have done something about it: the
+    /// next delivery is `redelivered`; but neither attempt nor history is kept, since it is not the job
+    /// that failed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] if it comes too late.
+    pub async fn park(self, delay: Duration) -> Result<(), Error> {
+        self.settle(Settlement::Park(delay)).await.map(drop)
     }
 
     /// Makes the job a dead letter; the rest of its key goes on.

@@ -68,6 +68,8 @@ pub(super) enum Settlement {
     Dead(Cause),
     /// Again, after this time or when woken, as if it had not been delivered; not stored.
     PutOff(Duration),
+    /// Again, after this time or when woken; it may have had effects, but counts no attempt; not stored.
+    Park(Duration),
 }
 
 /// The right to settle one delivery.

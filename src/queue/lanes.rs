@@ -17,6 +17,7 @@
 //! | [`begin`](Lanes::begin), right token | cannot be | `Settling` | lost |
 //! | [`give_back`](Lanes::give_back), right token | cannot be | `Waiting` | nothing |
 //! | [`put_off`](Lanes::put_off), right token | cannot be | `Waiting` until then | lost |
+//! | [`park`](Lanes::park), right token | cannot be | `Waiting` until then, suspect | lost |
 //! | [`wake`](Lanes::wake) | due now, if it was put off | nothing | nothing |
 //! | [`finish`](Lanes::finish), right token | cannot be | cannot be | next job, or the lane ends |
 //! | [`finish_first`](Lanes::finish_first), right token | cannot be | cannot be | what it absorbed waits |
@@ -291,6 +292,16 @@ impl Lanes {
         let ends = self.held(now, lease)?;
         self.leased.remove(&(ends, lease.lane));
         let held = |job| Job { not_before: until, put_off: true, ..job };
+        self.put_back(now, lease.lane, held);
+        Ok(())
+    }
+
+    /// Takes back what its consumer may have done something about, without an attempt counted; it
+    /// waits until `until` or [`Lanes::wake`].
+    pub(super) fn park(&mut self, now: Moment, lease: LeaseId, until: Moment) -> Result<(), Lost> {
+        let ends = self.held(now, lease)?;
+        self.leased.remove(&(ends, lease.lane));
+        let held = |job| Job { not_before: until, put_off: true, suspect: true, ..job };
         self.put_back(now, lease.lane, held);
         Ok(())
     }

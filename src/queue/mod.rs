@@ -36,7 +36,9 @@
 //!
 //! **Putting off.** [`Delivery::put_off`] gives all back as if nobody had seen them: no attempt is
 //! counted, nothing is recorded, and they hold back their lane until then or until [`Queue::wake`]. It
-//! is not on disk: after a restart they are due.
+//! is not on disk: after a restart they are due. [`Delivery::park`] does the same for a consumer that
+//! may have done something, so that the next one is told: what the job needs is away, and an outage
+//! is no failure of the jobs that meet it.
 //!
 //! **Leases.** A delivery is leased for [`embedded::Options::lease`] and no other consumer sees it in
 //! that time. [`Delivery::extend`] starts the time anew; [`Delivery::keep_alive`] does it for as long

@@ -197,6 +197,26 @@ pub(super) async fn what_was_put_off_can_be_woken(harness: impl Harness) {
     nothing_is_due(&queue).await;
 }
 
+pub(super) async fn what_is_parked_counts_no_attempt_and_is_told_of_the_one_before(
+    harness: impl Harness,
+) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    queue.append(vec![job("a", "1"), job("a", "2")]).await.unwrap();
+    next_is(&queue, "1").await.park(Duration::from_millis(300)).await.unwrap();
+    nothing_is_due(&queue).await;
+    let again = next_is(&queue, "1").await;
+    assert_eq!((again.attempt(), again.redelivered()), (1, true));
+    again.park(Duration::from_secs(3600)).await.unwrap();
+    store.close().await;
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    let again = next_is(&queue, "1").await;
+    assert!(again.redelivered(), "nobody knows what was done before the restart");
+    again.ack().await.unwrap();
+    next_is(&queue, "2").await.ack().await.unwrap();
+}
+
 fn names(along: &[Absorbed]) -> Vec<&str> {
     along.iter().map(|absorbed| std::str::from_utf8(&absorbed.payload).unwrap()).collect()
 }

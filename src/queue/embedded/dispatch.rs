@@ -146,6 +146,14 @@ impl EmbeddedLease {
                     .map(|()| Vec::new())
                     .map_err(|Lost| Error::LeaseLost { id: self.id });
             }
+            Settlement::Park(delay) => {
+                return self
+                    .shared
+                    .dispatch(self.queue)
+                    .change(|lanes| lanes.park(now, self.lease, now + delay))
+                    .map(|()| Vec::new())
+                    .map_err(|Lost| Error::LeaseLost { id: self.id });
+            }
         };
         let begun = self
             .shared

@@ -63,6 +63,10 @@ impl JetLease {
             let put_off = dispatch.change(holding, |lanes| lanes.put_off(now, *lease, now + delay));
             return put_off.unwrap_or(Err(Lost)).map(|()| Vec::new()).map_err(|Lost| self.lost());
         }
+        if let Settlement::Park(delay) = settlement {
+            let parked = dispatch.change(holding, |lanes| lanes.park(now, *lease, now + delay));
+            return parked.unwrap_or(Err(Lost)).map(|()| Vec::new()).map_err(|Lost| self.lost());
+        }
         let begun = dispatch.look(holding, |lanes| lanes.begin(now, *lease));
         let begun = begun.unwrap_or(Err(Lost)).map_err(|Lost| self.lost())?;
         let first = Settling { name: *name, attempts: begun.first.attempts };
@@ -82,7 +86,7 @@ impl JetLease {
                 self.bury(first, &cause, at).await?;
                 (Vec::new(), End::FinishFirst)
             }
-            Settlement::PutOff(_) => (Vec::new(), End::Hold(now)),
+            Settlement::PutOff(_) | Settlement::Park(_) => (Vec::new(), End::Hold(now)),
         };
         undo.armed = false;
         let now = shared.clock.now();

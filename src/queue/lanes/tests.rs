@@ -27,6 +27,7 @@ enum Event {
     GiveBack,
     GiveBackUnseen,
     PutOff,
+    Park,
     Wake,
     Finish,
     FinishFirst,
@@ -34,7 +35,7 @@ enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::Enter,
         Self::BringForward,
         Self::Take,
@@ -46,6 +47,7 @@ impl Event {
         Self::GiveBack,
         Self::GiveBackUnseen,
         Self::PutOff,
+        Self::Park,
         Self::Wake,
         Self::Finish,
         Self::FinishFirst,
@@ -64,6 +66,7 @@ impl Event {
             Self::Absorb => return lanes.absorb(now, lease, 9).is_err(),
             Self::Restore => lanes.restore(now, lease, &[1], now),
             Self::PutOff => return lanes.put_off(now, lease, at(9)).is_err(),
+            Self::Park => return lanes.park(now, lease, at(9)).is_err(),
             Self::Wake => lanes.wake(now, &key("a")),
             Self::FinishFirst => lanes.finish_first(now, lease),
             Self::Extend => return lanes.extend(now, lease, LEASE).is_err(),
@@ -84,11 +87,13 @@ const fn expected(state: In, event: Event, is_holder: bool) -> (In, bool) {
         (In::Waiting, E::Take, _) => (In::Leased, false),
         (In::Leased, E::LeaseRunsOut, _) => (In::Waiting, false),
         (In::Leased, E::Begin, true) => (In::Settling, false),
-        (In::Leased, E::GiveBack | E::GiveBackUnseen | E::PutOff, true) => (In::Waiting, false),
+        (In::Leased, E::GiveBack | E::GiveBackUnseen | E::PutOff | E::Park, true) => {
+            (In::Waiting, false)
+        }
         (In::Leased, E::Extend | E::Absorb, true) => (In::Leased, false),
         (In::Settling, E::Finish | E::FinishFirst, true) => (In::Gone, false),
         (In::Settling, E::Hold, true) => (In::Waiting, false),
-        (state, E::Extend | E::Absorb | E::Begin | E::PutOff, _) => (state, true),
+        (state, E::Extend | E::Absorb | E::Begin | E::PutOff | E::Park, _) => (state, true),
         // An event in a lane that is gone opens it anew.
         (In::Gone, E::Enter, _) => (In::Waiting, false),
         (state, _, _) => (state, false),
@@ -227,10 +232,11 @@ fn a_job_absorbs_what_is_due_behind_it_and_no_more() {
 #[test]
 fn what_was_absorbed_ends_as_its_lease_ends() {
     type End = fn(&mut Lanes, LeaseId);
-    let ends: [(End, &[(u64, u32)]); 5] = [
+    let ends: [(End, &[(u64, u32)]); 6] = [
         (|lanes, lease| lanes.give_back(at(1), lease), &[(1, 2), (2, 2), (3, 1)]),
         (|lanes, _| lanes.expire(at(60)), &[(1, 2), (2, 2), (3, 1)]),
         (|lanes, lease| lanes.put_off(at(1), lease, at(9)).unwrap(), &[(1, 1), (2, 1), (3, 1)]),
+        (|lanes, lease| lanes.park(at(1), lease, at(9)).unwrap(), &[(1, 1), (2, 1), (3, 1)]),
         (
             |lanes, lease| {
                 lanes.begin(at(1), lease).unwrap();
@@ -292,6 +298,19 @@ fn what_was_put_off_is_woken_and_a_retry_is_not() {
     lanes.hold(at(2), again.lease, at(900));
     lanes.wake(at(3), &key("a"));
     assert_eq!(lanes.deadline(), Some(at(900)));
+}
+
+#[test]
+fn what_was_parked_comes_again_as_redelivered_and_counts_no_attempt() {
+    let (mut lanes, lease) = lane_in(In::Leased);
+    lanes.park(at(1), lease, at(900)).unwrap();
+    assert_eq!(lanes.deadline(), Some(at(900)));
+    let again = lanes.take(at(900), LEASE).unwrap();
+    assert_eq!((again.seq, again.attempt, again.redelivered), (1, 1, true));
+    lanes.park(at(901), again.lease, at(999)).unwrap();
+    lanes.wake(at(902), &key("a"));
+    let woken = lanes.take(at(902), LEASE).unwrap();
+    assert_eq!((woken.seq, woken.attempt, woken.redelivered), (1, 1, true));
 }
 
 #[test]

@@ -29,6 +29,7 @@ enum Step {
     FinishFirst { pick: usize },
     GiveBack { pick: usize },
     PutOff { pick: usize, delay: u64 },
+    Park { pick: usize, delay: u64 },
     Wake { key: u8 },
     Wait { seconds: u64 },
 }
@@ -49,7 +50,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (pick.clone(), 0..40_u64).prop_map(|(pick, delay)| Step::Hold { pick, delay }),
         1 => pick.clone().prop_map(|pick| Step::FinishFirst { pick }),
         1 => pick.clone().prop_map(|pick| Step::GiveBack { pick }),
-        1 => (pick, 0..40_u64).prop_map(|(pick, delay)| Step::PutOff { pick, delay }),
+        1 => (pick.clone(), 0..40_u64).prop_map(|(pick, delay)| Step::PutOff { pick, delay }),
+        1 => (pick, 0..40_u64).prop_map(|(pick, delay)| Step::Park { pick, delay }),
         1 => (0..4_u8).prop_map(|key| Step::Wake { key }),
         3 => (0..50_u64).prop_map(|seconds| Step::Wait { seconds }),
     ];
@@ -103,7 +105,8 @@ impl Model {
             | Step::FinishFirst { pick }
             | Step::Hold { pick, .. }
             | Step::GiveBack { pick }
-            | Step::PutOff { pick, .. } => {
+            | Step::PutOff { pick, .. }
+            | Step::Park { pick, .. } => {
                 let Some(&lease) = self.leases.get(pick) else { return };
                 self.use_lease(&step, lease, now);
             }
@@ -163,6 +166,17 @@ impl Model {
                     row.put_off = true;
                 });
             }
+            Step::Park { delay, .. } => {
+                let parked = self.lanes.park(now, lease, later(delay));
+                assert_eq!(parked.is_ok(), !held.is_empty());
+                self.each(&held, |row| {
+                    row.end(|entry| {
+                        entry.not_before = later(delay);
+                        entry.suspect = true;
+                    });
+                    row.put_off = true;
+                });
+            }
             Step::Enter { .. }
             | Step::BringForward { .. }
             | Step::Take
@@ -191,7 +205,7 @@ impl Model {
             assert!(row.key == lane && row.out.is_none() && first(&row), "{} came", along.seq);
             let row = self.rows.iter_mut().find(|row| row.entry.seq == along.seq).unwrap();
             assert_eq!(along.attempt, row.entry.attempts + 1);
-            assert_eq!(along.redelivered, along.attempt > 1);
+            assert_eq!(along.redelivered, along.attempt > 1 || row.entry.suspect);
             row.out = Some((lease, until, false));
             row.is_absorbed = true;
         }
@@ -243,7 +257,7 @@ impl Model {
         assert!(due.contains(&taken.seq), "{} was taken, due were {due:?}", taken.seq);
         let row = self.rows.iter_mut().find(|row| row.entry.seq == taken.seq).unwrap();
         assert_eq!(taken.attempt, row.entry.attempts + 1);
-        assert_eq!(taken.redelivered, taken.attempt > 1);
+        assert_eq!(taken.redelivered, taken.attempt > 1 || row.entry.suspect);
         row.out = Some((taken.lease, now + LEASE, false));
         assert!(!self.leases.contains(&taken.lease), "tokens are never used again");
         self.leases.insert(0, taken.lease);
