@@ -10,6 +10,7 @@ mod agents;
 mod build;
 mod counted;
 #[cfg(feature = "nats")]
+mod descriptors;
 mod dial;
 mod ears;
 mod gauges;
@@ -131,6 +132,7 @@ impl App {
         effective: Vec<Effective>,
         listener: TcpListener,
     ) -> Result<Self, Error> {
+        tracing::debug!(count = descriptors::raise_limit(), "limit of open descriptors is known");
         let address = address_of(&listener)?;
         let admin_listener = admin_listener(settings).await?;
         let admin_address = admin_listener.as_ref().map(address_of).transpose()?;

@@ -28,6 +28,8 @@ pub mod telemetry;
 
 pub mod twilio;
 
+pub mod concurrency;
+
 pub mod clock;
 pub mod fault_points;
 pub mod pii;

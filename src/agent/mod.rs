@@ -117,6 +117,19 @@ pub enum Error {
     },
 }
 
+/// What a failure says about the agent as a whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sign {
+    /// It is not there, or whoever stands before it says so.
+    Away,
+    /// It may be away, or may fail at this turn alone.
+    Doubtful,
+    /// It has no room for more turns at once.
+    Busy,
+    /// It works, whatever it said to this turn.
+    Alive,
+}
+
 /// Whether asking an agent again can help.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Retry {
@@ -129,6 +142,20 @@ pub enum Retry {
 }
 
 impl Error {
+    /// Says what it tells about the agent as a whole.
+    #[must_use]
+    pub const fn sign(&self) -> Sign {
+        match self {
+            Self::Unreachable { .. } | Self::Bus { .. } => Sign::Away,
+            Self::Timeout { .. } => Sign::Doubtful,
+            // Source: RFC 9110, section 15.6: of these a gateway says that the server is not there.
+            Self::Status { status: 502..=504, .. } => Sign::Away,
+            Self::Status { status: 429, .. } => Sign::Busy,
+            Self::Status { status: 408 | 500..=599, .. } => Sign::Doubtful,
+            Self::Status { .. } | Self::TooLarge { .. } | Self::Malformed { .. } => Sign::Alive,
+        }
+    }
+
     /// Says whether the same turn may be tried again, and when.
     #[must_use]
     pub fn retry(&self) -> Retry {

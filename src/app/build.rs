@@ -28,6 +28,7 @@ use crate::admin::operate::{self, Access};
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::Watched;
 use crate::agent::{Agent, later};
+use crate::concurrency::Limiter;
 use crate::config::Settings;
 use crate::config::kinds::{Listen, QueueEngine, TurnStrategy, WhilePaused};
 use crate::config::settings::{self, Twilio};
@@ -265,6 +266,7 @@ impl Parts<'_> {
         let service = Arc::new(ServiceCheck::new(rest.clone(), notes.clock));
         let joins = Joins {
             rest: rest.clone(),
+            outbox: self.store.queue(QueueName::Outbox),
             seats: Arc::clone(seats),
             catch_up: catch_up.clone(),
             schedule: Schedule::new(settings.join.schedule.0.clone()),
@@ -274,6 +276,7 @@ impl Parts<'_> {
         };
         let reports = Reports {
             agent: Arc::clone(&agent),
+            agent_health: self.health.agent(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             notes: notes.clone(),
         };
@@ -281,6 +284,7 @@ impl Parts<'_> {
             WhilePaused::Skip => Paused::Skip,
             WhilePaused::Hold => Paused::Hold,
         };
+        let agent_room = Limiter::fixed(settings.agent.concurrency.get());
         let turns = Turns {
             agent,
             seats: Arc::clone(seats),
@@ -291,6 +295,9 @@ impl Parts<'_> {
             strategy: strategy(&settings.turns),
             thinking: Thinking::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
+            status: self.health.status(),
+            agent_health: self.health.agent(),
+            agent_room: agent_room.clone(),
             notes: notes.clone(),
         };
         let send = &settings.send;
@@ -300,6 +307,7 @@ impl Parts<'_> {
             handoff: Arc::clone(&doors.handoff),
             paused,
             schedule: Schedule::new(send.schedule.0.clone()),
+            joins: self.store.queue(QueueName::Joins),
             through: Arc::clone(&doors.through),
             reports: self.store.queue(QueueName::Reports),
             senders: send
@@ -311,21 +319,21 @@ impl Parts<'_> {
             service,
             notes: notes.clone(),
         };
-        self.spawn(joins, settings.join.concurrency.get(), tasks, stop);
-        self.spawn(turns, settings.agent.concurrency.get(), tasks, stop);
-        self.spawn(sends, send.concurrency.get(), tasks, stop);
-        self.spawn(reports, settings.agent.concurrency.get(), tasks, stop);
+        self.spawn(joins, Limiter::fixed(settings.join.concurrency.get()), tasks, stop);
+        self.spawn(turns, agent_room, tasks, stop);
+        self.spawn(sends, Limiter::fixed(send.concurrency.get()), tasks, stop);
+        self.spawn(reports, Limiter::fixed(settings.agent.concurrency.get()), tasks, stop);
     }
 
     fn spawn<W: Work>(
         &self,
         work: W,
-        concurrency: usize,
+        places: Limiter,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) {
         let queue = self.store.queue(W::QUEUE);
-        let station = Station { queue, concurrency, notes: self.notes.clone() };
+        let station = Station { queue, places, notes: self.notes.clone() };
         tasks.spawn(worker::run(station, Arc::new(work), stop.clone()));
     }
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
+use crate::pipeline::policy::outcome::Failure;
 use crate::pipeline::policy::refusal::Scope;
 use crate::pipeline::status::Status;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::{Known, RestOutcome};
 use crate::twilio::rest::{Observer, Op, Outcome};
+use crate::twilio::sid::ConversationSid;
 
 /// What Twilio answers to requests for which the credentials are wrong.
 const UNAUTHORIZED: u16 = 401;
@@ -24,22 +26,35 @@ pub struct Counted {
 }
 
 impl Observer for Counted {
-    fn finished(&self, op: Op, outcome: Outcome, took: Duration) {
+    fn pass(&self, op: Op) -> Result<(), Duration> {
+        self.status.needed_for(op).pass(&self.clock)
+    }
+
+    fn finished(&self, op: Op, subject: Option<ConversationSid>, outcome: Outcome, took: Duration) {
+        let failed = |failure| self.status.failed(op, subject, failure, took, &self.clock);
         match outcome {
-            Outcome::Done => self.status.answered(op),
+            Outcome::Done => self.status.answered(op, &self.clock),
             Outcome::Refused { status: UNAUTHORIZED } => {
                 let reason = format!("{} was refused with status {UNAUTHORIZED}", op.as_str());
                 self.status.refused(Scope::Rest, &reason, &self.clock);
             }
-            Outcome::Refused { .. } | Outcome::NotSent | Outcome::Unknown => {}
+            Outcome::Refused { status } => {
+                failed(Failure::Refused { status, code: None, retry_after: None });
+            }
+            Outcome::NotSent => failed(Failure::NotSent),
+            Outcome::Unknown => failed(Failure::Unknown),
+            Outcome::Foreign => failed(Failure::Foreign),
+            // It says neither that Twilio is away nor that it works.
+            Outcome::Unreadable | Outcome::HeldBack => {}
         }
         let outcome = match outcome {
             Outcome::Done => RestOutcome::Done,
             Outcome::Refused { status: 429 } => RestOutcome::Limited,
             Outcome::Refused { status: 500.. } => RestOutcome::Failed,
             Outcome::Refused { .. } => RestOutcome::Refused,
-            Outcome::NotSent => RestOutcome::NotSent,
-            Outcome::Unknown => RestOutcome::Unknown,
+            Outcome::NotSent | Outcome::HeldBack => RestOutcome::NotSent,
+            Outcome::Unknown | Outcome::Unreadable => RestOutcome::Unknown,
+            Outcome::Foreign => RestOutcome::Foreign,
         };
         self.metrics.rest(Known(op.as_str()), outcome, took);
     }
@@ -54,7 +69,7 @@ mod tests {
         let metrics = Metrics::new();
         let status = Arc::new(Status::default());
         let counted = Counted { metrics: metrics.clone(), status, clock: Clock::start() };
-        counted.finished(Op::AddParticipant, Outcome::Unknown, Duration::from_millis(1500));
+        counted.finished(Op::AddParticipant, None, Outcome::Unknown, Duration::from_millis(1500));
         let page = metrics.page();
         let count = r#"chimein_rest_requests_total{op="add_participant",outcome="unknown"} 1"#;
         let sum = r#"chimein_rest_seconds_sum{op="add_participant"} 1.5"#;

@@ -12,6 +12,7 @@ use crate::admin;
 use crate::admin::{Connector, ConnectorState, Counters, Insight, Readiness, Seat};
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::{BitBrat, Watched, status::Source};
+use crate::pipeline::dependency::Dependency;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::status::Status;
@@ -26,6 +27,7 @@ const SEATS_SHOWN: usize = 1000;
 pub struct Health {
     notes: Notes,
     status: Arc<Status>,
+    agent: Arc<Dependency>,
     wants_socket: bool,
     is_on: bool,
     is_stopping: AtomicBool,
@@ -43,6 +45,7 @@ impl Health {
         Self {
             notes,
             status: Arc::default(),
+            agent: Arc::new(Dependency::new("agent")),
             wants_socket,
             is_on,
             is_stopping: AtomicBool::new(false),
@@ -58,6 +61,12 @@ impl Health {
     #[must_use]
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status)
+    }
+
+    /// What the workers know about the agent.
+    #[must_use]
+    pub fn agent(&self) -> Arc<Dependency> {
+        Arc::clone(&self.agent)
     }
 
     /// Is told what to look at, once.
@@ -194,6 +203,7 @@ impl Insight for Health {
             (None, _) => Readiness::NotReady(vec!["starting"]),
             (Some(_), _) if self.status.is_down() => Readiness::Degraded(vec!["twilio_down"]),
             (Some(_), _) if self.is_bus_down() => Readiness::Degraded(vec!["bus_down"]),
+            (Some(_), _) if self.agent.is_away() => Readiness::Degraded(vec!["agent_down"]),
             (Some(_), _) if !self.wants_socket => Readiness::Degraded(vec!["realtime_off"]),
             // Other instances listen for all identities.
             (Some(_), sockets) if sockets.all() == 0 && among.is_some() => Readiness::Ready,

@@ -4,10 +4,14 @@
 //! door: with the socket down or switched off, the message that created a conversation is still found
 //! after the join.
 
+use std::time::Duration;
+
 use crate::agent::{Thread, TurnMessage};
+use crate::clock::Clock;
 use crate::fault_points::{self, Point};
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::heard::attributes;
+use crate::pipeline::status::Status;
 use crate::queue::{self, Marks};
 use crate::telemetry::journal::Door;
 use crate::twilio::rest;
@@ -37,6 +41,18 @@ pub enum Error {
     /// The store did not take them.
     #[error("messages could not be stored")]
     Store(#[from] queue::Error),
+}
+
+impl Error {
+    /// How long a job is to be parked that has just failed for it; nothing if it is the job's own
+    /// failure.
+    #[must_use]
+    pub fn parks(&self, status: &Status, clock: &Clock) -> Option<Duration> {
+        match self {
+            Self::Rest(error) => status.parks(error, clock),
+            Self::Store(_) => None,
+        }
+    }
 }
 
 impl CatchUp {

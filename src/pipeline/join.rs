@@ -10,19 +10,20 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::agent::Thread;
 use crate::fault_points::{self, Point};
 use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::notes::Notes;
-use crate::pipeline::policy::outcome::{Class, Failure, Operation, classify};
+use crate::pipeline::policy::outcome::{Class, Operation, classify};
 use crate::pipeline::policy::refusal::Scope;
 use crate::pipeline::policy::schedule::Schedule;
-use crate::pipeline::record::Join;
+use crate::pipeline::record::{self, Join};
 use crate::pipeline::seats::{Line, Seats};
 use crate::pipeline::service::{self, ServiceCheck};
 use crate::pipeline::settle;
-use crate::pipeline::status::Status;
+use crate::pipeline::status::{self, Status};
 use crate::pipeline::worker::Work;
-use crate::queue::{Cause, Delivery, QueueName};
+use crate::queue::{Cause, Delivery, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::{How, Stage};
 use crate::telemetry::metrics::labels::JoinOutcome;
@@ -55,6 +56,8 @@ pub struct Joins {
     pub seats: Arc<Seats>,
     /// Reads a conversation over REST where no socket will.
     pub catch_up: CatchUp,
+    /// Where replies may wait for a join.
+    pub outbox: Queue,
     /// When a failed join is tried again.
     pub schedule: Schedule,
     /// What the operator should know.
@@ -129,7 +132,7 @@ impl Joins {
                 Ok(_) => return Added::Done(line, How::Added),
                 Err(error) => error,
             };
-            match classify(Operation::Join, failure(&error)) {
+            match classify(Operation::Join, status::failure(&error)) {
                 Class::Done => return Added::Done(line, How::Already),
                 Class::Dead if code_of(&error) == Some(TOO_MANY_CONVERSATIONS) => {
                     self.seats.note_full(line, now);
@@ -151,7 +154,7 @@ impl Joins {
     ) {
         fault_points::hit(Point::BotAdded);
         self.seats.take(conversation, &line.identity);
-        self.status.succeeded(Op::AddParticipant);
+        self.status.succeeded(Op::AddParticipant, &self.notes.clock);
         self.notes.of_conversation(conversation, None, Stage::Joined { how });
         self.notes.metrics.join(match how {
             How::Added => JoinOutcome::Added,
@@ -165,6 +168,9 @@ impl Joins {
         {
             tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
                 "conversation could not be read after the join; trying again");
+            if let Some(pause) = error.parks(&self.status, &self.notes.clock) {
+                return settle::report(Self::QUEUE, delivery.park(pause).await);
+            }
             let cause = Cause::new("catch_up").with_detail(error.to_string());
             let delay = self.schedule.delay_after(delivery.attempt(), None, settle::jitter());
             if let Some(delay) = delay {
@@ -172,6 +178,7 @@ impl Joins {
             }
         }
         settle::report(Self::QUEUE, delivery.ack().await);
+        self.outbox.wake(&record::lane(Thread::Conversation(conversation)));
     }
 
     async fn refused(
@@ -181,8 +188,10 @@ impl Joins {
         error: &rest::Error,
         stop: &CancellationToken,
     ) {
-        let class = classify(Operation::Join, failure(error));
-        self.status.failed(failure(error), &self.notes.clock);
+        if let Some(pause) = self.status.parks(error, &self.notes.clock) {
+            return self.park(delivery, conversation, error, pause).await;
+        }
+        let class = classify(Operation::Join, status::failure(error));
         let cause = cause(class, error);
         let may_be_initializing = error.status() == Some(CONFLICT) || class == Class::Dead;
         if may_be_initializing
@@ -205,6 +214,20 @@ impl Joins {
                 self.bury(delivery, conversation, cause).await;
             }
         }
+    }
+
+    /// Keeps a join while what it needs is away; no attempt is counted.
+    async fn park(
+        &self,
+        delivery: Delivery,
+        conversation: ConversationSid,
+        error: &rest::Error,
+        pause: Duration,
+    ) {
+        tracing::debug!(conversation_sid = %conversation, error = %Chain(error),
+            retry_in_ms = settle::millis(pause), "bot could not be added; the join waits");
+        self.notes.metrics.join(JoinOutcome::Retried);
+        settle::report(Self::QUEUE, delivery.park(pause).await);
     }
 
     /// Keeps a join until the configuration is right; no attempt is counted.
@@ -266,22 +289,12 @@ pub(super) fn scope(error: &rest::Error) -> Scope {
     if error.status() == Some(401) { Scope::Rest } else { Scope::Operation(error.op()) }
 }
 
-/// What a REST error says for certain.
-#[must_use]
-pub(super) fn failure(error: &rest::Error) -> Failure {
-    match error {
-        rest::Error::Refused { status, code, retry_after, .. } => {
-            Failure::Refused { status: *status, code: *code, retry_after: *retry_after }
-        }
-        rest::Error::NotSent { .. } => Failure::NotSent,
-        rest::Error::Unknown { .. } => Failure::Unknown,
-    }
-}
-
 const fn code_of(error: &rest::Error) -> Option<u32> {
     match error {
         rest::Error::Refused { code, .. } => *code,
-        rest::Error::NotSent { .. } | rest::Error::Unknown { .. } => None,
+        rest::Error::Foreign { .. } | rest::Error::NotSent { .. } | rest::Error::Unknown { .. } => {
+            None
+        }
     }
 }
 

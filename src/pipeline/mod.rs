@@ -18,6 +18,7 @@ pub mod admit;
 mod buried;
 pub mod catch_up;
 pub mod choice;
+pub mod dependency;
 pub mod doors;
 pub mod handoff;
 mod heard;

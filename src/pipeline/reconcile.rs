@@ -143,7 +143,7 @@ impl Unread {
         let is_its_own = match &error {
             rest::Error::Refused { status, .. } => matches!(status, 400 | 404 | 409 | 410 | 422),
             rest::Error::Unknown { source, .. } => matches!(source, rest::Cause::TooLarge { .. }),
-            rest::Error::NotSent { .. } => false,
+            rest::Error::Foreign { .. } | rest::Error::NotSent { .. } => false,
         };
         if !is_its_own {
             self.failed += 1;

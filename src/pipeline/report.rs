@@ -5,10 +5,13 @@
 //! the schedule of turns and is a dead letter after it. Decides nothing about what a report means.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Error, Report, Retry};
+use crate::agent::{Agent, Error, Report, Retry, Sign};
+use crate::clock::Moment;
+use crate::pipeline::dependency::Dependency;
 use crate::pipeline::doors::encode;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::policy::schedule::Schedule;
@@ -25,6 +28,8 @@ use crate::telemetry::trace::{TraceId, Way};
 pub struct Reports {
     /// Who is told.
     pub agent: Arc<dyn Agent>,
+    /// Whether the agent is there.
+    pub agent_health: Arc<Dependency>,
     /// When a report that was not taken is tried again.
     pub schedule: Schedule,
     /// Where the stages are noted.
@@ -46,6 +51,10 @@ pub fn job(report: Report, trace: Option<TraceId>) -> Append {
 impl Work for Reports {
     const QUEUE: QueueName = QueueName::Reports;
 
+    async fn wait(&self) {
+        self.agent_health.wait(&self.notes.clock).await;
+    }
+
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
         let Settled::V1 { report, trace } = match serde_json::from_slice(delivery.payload()) {
             Ok(record) => record,
@@ -55,6 +64,11 @@ impl Work for Reports {
             let trace = trace.unwrap_or_else(|| Way::of_conversation(conversation).trace());
             Way::of_trace(trace, conversation, None).record();
         }
+        let clock = &self.notes.clock;
+        if let Err(pause) = self.agent_health.pass(clock) {
+            return settle::report(Self::QUEUE, delivery.park(pause).await);
+        }
+        let began = clock.now();
         let told = tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -62,13 +76,35 @@ impl Work for Reports {
             told = self.agent.report(&report) => told,
         };
         match told {
-            Ok(()) => settle::report(Self::QUEUE, delivery.ack().await),
-            Err(error) => self.fail(delivery, &report, &error).await,
+            Ok(()) => {
+                self.agent_health.succeeded(clock);
+                settle::report(Self::QUEUE, delivery.ack().await);
+            }
+            Err(error) => match self.parks(&report, &error, began) {
+                Some(pause) => settle::report(Self::QUEUE, delivery.park(pause).await),
+                None => self.fail(delivery, &report, &error).await,
+            },
         }
     }
 }
 
 impl Reports {
+    /// How long a report is parked because the agent is away; nothing if it is its own failure.
+    fn parks(&self, report: &Report, error: &Error, began: Moment) -> Option<Duration> {
+        let (health, clock) = (&self.agent_health, &self.notes.clock);
+        match error.sign() {
+            Sign::Alive | Sign::Busy => {
+                health.succeeded(clock);
+                None
+            }
+            Sign::Away | Sign::Doubtful => {
+                let subject = report.thread.conversation().map(|sid| *sid.as_bytes());
+                health.failed(subject, clock.now().since(began), reason(error), clock);
+                health.parks(clock)
+            }
+        }
+    }
+
     async fn fail(&self, delivery: Delivery, report: &Report, error: &Error) {
         let asked = match error.retry() {
             Retry::No => None,
@@ -118,7 +154,7 @@ mod tests {
         let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(2)));
         let work = reports(&agent, 2);
         queue.append(vec![job(report(), None), job(report(), None)]).await.unwrap();
-        for attempt in 1..=3 {
+        for attempt in [1, 2, 2] {
             let delivery = queue.next().await.unwrap();
             assert_eq!(delivery.attempt(), attempt);
             work.work(delivery, &CancellationToken::new()).await;
@@ -129,13 +165,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_report_that_nobody_takes_is_a_dead_letter() {
+    async fn a_report_that_is_not_taken_while_others_are_is_a_dead_letter() {
         let place = tempfile::tempdir().unwrap();
-        let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(9)));
+        let bad = record::reply_id(MessageSid::from_bytes([7; 16]), 0);
+        let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_report_on(bad)));
         let work = reports(&agent, 1);
-        queue.append(vec![job(report(), None)]).await.unwrap();
-        for _ in 0..2 {
-            work.work(queue.next().await.unwrap(), &CancellationToken::new()).await;
+        for other in [8, 9] {
+            let reply = record::reply_id(MessageSid::from_bytes([other; 16]), 0);
+            let thread = Thread::Conversation(ConversationSid::from_bytes([other; 16]));
+            let taken = Report { reply, thread, ..report() };
+            queue.append(vec![job(report(), None), job(taken, None)]).await.unwrap();
+            for _ in 0..2 {
+                work.work(queue.next().await.unwrap(), &CancellationToken::new()).await;
+            }
         }
         let page = Page { after: None, limit: 10 };
         let dead = queue.list(Filter::default(), page).await.unwrap();
@@ -143,14 +185,33 @@ mod tests {
         assert_eq!(dead.letters[0].cause.class, "agent_bus");
     }
 
+    #[tokio::test]
+    async fn a_bus_that_is_away_makes_no_dead_letter() {
+        let place = tempfile::tempdir().unwrap();
+        let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(9)));
+        let work = reports(&agent, 1);
+        queue.append(vec![job(report(), None)]).await.unwrap();
+        for attempt in [1, 2, 2] {
+            let delivery = queue.next().await.unwrap();
+            assert_eq!(delivery.attempt(), attempt, "one may be its own, the others are not");
+            work.work(delivery, &CancellationToken::new()).await;
+        }
+        assert_eq!(queue.stats().await.unwrap().dead, 0);
+    }
+
     struct Deaf {
         until: u32,
+        to: Option<uuid::Uuid>,
         told: AtomicU32,
     }
 
     impl Deaf {
         fn for_the_first(until: u32) -> Self {
-            Self { until, told: AtomicU32::new(0) }
+            Self { until, to: None, told: AtomicU32::new(0) }
+        }
+
+        fn for_the_report_on(reply: uuid::Uuid) -> Self {
+            Self { to: Some(reply), ..Self::for_the_first(9) }
         }
     }
 
@@ -166,8 +227,8 @@ mod tests {
         fn report<'a>(&'a self, report: &'a Report) -> BoxFuture<'a, Result<(), Error>> {
             let before = self.told.fetch_add(1, Ordering::Relaxed);
             let (about, source) = (report.reply.to_string(), "no answer".into());
-            let answer =
-                if before < self.until { Err(Error::Bus { about, source }) } else { Ok(()) };
+            let is_deaf = before < self.until && self.to.is_none_or(|to| to == report.reply);
+            let answer = if is_deaf { Err(Error::Bus { about, source }) } else { Ok(()) };
             Box::pin(std::future::ready(answer))
         }
     }
@@ -186,7 +247,8 @@ mod tests {
         };
         let agent: Arc<dyn Agent> = Arc::<Deaf>::clone(agent);
         let delays = vec![Duration::from_millis(1); retries];
-        Reports { agent, schedule: Schedule::new(delays), notes }
+        let agent_health = Arc::new(Dependency::new("agent"));
+        Reports { agent, agent_health, schedule: Schedule::new(delays), notes }
     }
 
     fn report() -> Report {

@@ -27,10 +27,6 @@ const SEATS_WARNED: usize = SEATS_MAX / 5 * 4;
 /// since a conversation that is closed by its timer does not tell whoever sits there.
 pub const FULL_FOR: Duration = Duration::from_secs(60);
 
-/// How often Twilio is asked at once who sits in a conversation. A look changes nothing, and what
-/// waits for it, a join or a reply, has its own schedule for what lasts.
-const LOOKS_MAX: u32 = 3;
-
 /// Who listens for an identity.
 #[derive(Clone, Debug)]
 pub enum Ear {
@@ -323,23 +319,13 @@ impl Seats {
     }
 }
 
-/// Asks Twilio whether an identity sits in a conversation; asks again at once if no answer came.
+/// Asks Twilio whether an identity sits in a conversation.
 async fn sits(
     rest: &rest::Client,
     conversation: ConversationSid,
     line: &Line,
 ) -> Result<bool, rest::Error> {
-    let mut looks = 1;
-    loop {
-        match rest.fetch_participant(conversation, &line.identity).await {
-            Ok(found) => return Ok(found.is_some()),
-            Err(rest::Error::Refused { status, .. }) if looks < LOOKS_MAX && status >= 500 => {}
-            Err(rest::Error::Unknown { .. } | rest::Error::NotSent { .. }) if looks < LOOKS_MAX => {
-            }
-            Err(error) => return Err(error),
-        }
-        looks += 1;
-    }
+    rest.fetch_participant(conversation, &line.identity).await.map(|found| found.is_some())
 }
 
 #[cfg(test)]

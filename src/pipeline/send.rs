@@ -14,13 +14,13 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::agent::{Fate, Origin, Reply, Report, Thread};
-use crate::clock::Timestamp;
+use crate::clock::{Moment, Timestamp};
 use crate::fault_points::{self, Point};
 use crate::pii::Pii;
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::notes::Notes;
 use crate::pipeline::paces::Paces;
-use crate::pipeline::policy::breaker::Pass;
+use crate::pipeline::policy::outage::Pass;
 use crate::pipeline::policy::outcome::{Class, Failure, NOT_PARTICIPANT, Operation, classify};
 use crate::pipeline::policy::refusal::Scope;
 use crate::pipeline::policy::schedule::Schedule;
@@ -31,7 +31,7 @@ use crate::pipeline::seats::{Line, Seats};
 use crate::pipeline::senders::{Departure, Senders};
 use crate::pipeline::service::{self, ServiceCheck};
 use crate::pipeline::settle;
-use crate::pipeline::status::Status;
+use crate::pipeline::status::{self, Status};
 use crate::pipeline::through::Through;
 use crate::pipeline::worker::Work;
 use crate::pipeline::{heard, join};
@@ -49,6 +49,9 @@ mod handoff;
 /// How long after the last attempt it is looked for once more, so that what Twilio stored is listed.
 const LAST_LOOK_AFTER: Duration = Duration::from_secs(5);
 
+/// How soon a reply that waits for the bot's join is tried again if nobody tells it that it is over.
+const LOOK_FOR_JOIN_EVERY: Duration = Duration::from_secs(5);
+
 /// Works on the outbox.
 pub struct Sends {
     /// Twilio's REST API.
@@ -61,6 +64,8 @@ pub struct Sends {
     pub paused: Paused,
     /// When a failed send is tried again.
     pub schedule: Schedule,
+    /// Where joins wait, of which a reply may have to wait for one.
+    pub joins: Queue,
     /// How far each conversation is known.
     pub through: Arc<Through>,
     /// How fast replies may follow each other.
@@ -94,6 +99,8 @@ struct Failed {
     class: Class,
     /// How a request failed, if one did.
     failure: Option<Failure>,
+    /// How long the reply is to be parked, if what it needs is away.
+    parked: Option<Duration>,
     via: Via,
     cause: Cause,
 }
@@ -104,6 +111,8 @@ enum End {
     Silenced,
     /// The number that it leaves by has others before it.
     NotYet(Duration),
+    /// The bot is not in its conversation yet, and its join is on the way.
+    AwaitsJoin,
     /// It is in its conversation.
     Brought(Brought),
 }
@@ -119,7 +128,10 @@ impl Work for Sends {
     const QUEUE: QueueName = QueueName::Outbox;
 
     async fn wait(&self) {
-        self.status.wait(&self.notes.clock).await;
+        // A socket that is up brings replies whatever REST does, and says itself when it is away.
+        if self.seats.lines().iter().all(|line| line.connected().is_none()) {
+            self.status.needed_for(Op::CreateMessage).wait(&self.notes.clock).await;
+        }
     }
 
     async fn work(&self, delivery: Delivery, _stop: &CancellationToken) {
@@ -147,11 +159,18 @@ impl Work for Sends {
                 if let Some(wait) = self.wait_for_sender(&parcel).await? {
                     return Ok(End::NotYet(wait));
                 }
-                self.bring(&parcel, look).await.map(End::Brought)
+                match self.bring(&parcel, look).await {
+                    Ok(brought) => Ok(End::Brought(brought)),
+                    Err(failed) if failed.is_not_participant() && self.is_joining(&parcel) => {
+                        Ok(End::AwaitsJoin)
+                    }
+                    Err(failed) => Err(failed),
+                }
             } => sent,
         };
         match sent {
             Ok(End::Silenced) => self.keep_silent(delivery, &parcel).await,
+            Ok(End::AwaitsJoin) => self.await_join(delivery, &parcel).await,
             Ok(End::NotYet(wait)) => settle::report(Self::QUEUE, delivery.put_off(wait).await),
             Ok(End::Brought(brought)) => self.brought(delivery, &parcel, brought).await,
             Err(failed) => self.fail(delivery, &parcel, failed).await,
@@ -165,12 +184,29 @@ impl Sends {
         let Some(senders) = &self.senders else { return Ok(None) };
         let body = parcel.reply.body.as_ref().map_or("", |body| body.reveal());
         let asked = senders.departure(parcel.id, parcel.conversation, body).await;
-        match asked.map_err(|error| did_nothing(&error))? {
+        match asked.map_err(|error| self.did_nothing(&error))? {
             Departure::At(due) => {
                 self.notes.clock.sleep_until(due).await;
                 Ok(None)
             }
             Departure::Later(wait) => Ok(Some(wait)),
+        }
+    }
+
+    /// Whether the conversation's join may be waiting or under way.
+    fn is_joining(&self, parcel: &Parcel) -> bool {
+        self.joins.may_be_open(&record::lane(Thread::Conversation(parcel.conversation)))
+    }
+
+    /// Keeps a reply until the bot is in its conversation, however long that takes; no attempt is
+    /// counted. Nothing was sent: whoever is not a participant was refused.
+    async fn await_join(&self, delivery: Delivery, parcel: &Parcel) {
+        tracing::debug!(conversation_sid = %parcel.conversation, "reply waits for the bot's join");
+        settle::report(Self::QUEUE, delivery.put_off(LOOK_FOR_JOIN_EVERY).await);
+        // It may have ended just before there was anything to wake.
+        if !self.is_joining(parcel) {
+            let lane = record::lane(Thread::Conversation(parcel.conversation));
+            self.handoff.outbox.wake(&lane);
         }
     }
 
@@ -183,7 +219,10 @@ impl Sends {
         }
         let line = self.line(parcel.conversation).await?;
         if let Some(client) = line.connected() {
-            match client.send(by_socket(parcel)).await {
+            let began = self.notes.clock.now();
+            let outcome = client.send(by_socket(parcel)).await;
+            let failed = |failed| self.failed_by_socket(parcel, began, failed);
+            match outcome {
                 Outcome::Done(sent) => {
                     self.through.follow(parcel.conversation, sent.index);
                     fault_points::hit(Point::SentBySocket);
@@ -194,9 +233,9 @@ impl Sends {
                     if code == Some(NOT_PARTICIPANT) {
                         self.seats.forget(parcel.conversation);
                     }
-                    return Err(refused(status, code, retry_after));
+                    return Err(failed(refused(status, code, retry_after)));
                 }
-                Outcome::Unknown { .. } => return Err(unknown()),
+                Outcome::Unknown { .. } => return Err(failed(unknown())),
                 Outcome::NotSent { .. } => {}
             }
         }
@@ -209,7 +248,7 @@ impl Sends {
             self.may_ask(Op::ListParticipants)?;
         }
         let found = self.seats.find(&self.rest, conversation).await;
-        let found = found.map_err(|error| did_nothing(&error))?;
+        let found = found.map_err(|error| self.did_nothing(&error))?;
         Ok(found.unwrap_or_else(|| self.seats.line_of(conversation)))
     }
 
@@ -225,10 +264,11 @@ impl Sends {
         };
         let sent = self.rest.create_message(parcel.conversation, &message).await;
         let message = sent.map_err(|error| {
-            let failure = join::failure(&error);
+            let failure = status::failure(&error);
             let class = classify(Operation::Send, failure);
             let cause = join::cause(class, &error);
-            Failed { class, failure: Some(failure), via: Via::Rest, cause }
+            let parked = self.status.parks(&error, &self.notes.clock);
+            Failed { class, failure: Some(failure), parked, via: Via::Rest, cause }
         })?;
         fault_points::hit(Point::SentByRest);
         self.through.follow(parcel.conversation, message.index);
@@ -242,6 +282,7 @@ impl Sends {
             Pass::Wait(_) => Err(Failed {
                 class: Class::Reconfigure,
                 failure: None,
+                parked: None,
                 via: Via::Rest,
                 cause: Cause::new(Class::Reconfigure.as_str()),
             }),
@@ -254,7 +295,7 @@ impl Sends {
         let mut search = Search::new(parcel.id, parcel.accepted);
         let mut pages = self.rest.newest_messages(parcel.conversation);
         loop {
-            let page = pages.next().await.map_err(|error| did_nothing(&error))?;
+            let page = pages.next().await.map_err(|error| self.did_nothing(&error))?;
             match search.page(page.unwrap_or_default().iter().map(candidate)) {
                 Step::Found(message) => {
                     tracing::info!(conversation_sid = %parcel.conversation, message_sid = %message,
@@ -269,9 +310,31 @@ impl Sends {
         }
     }
 
+    /// A look that failed proves nothing and did nothing: it is simply tried again.
+    fn did_nothing(&self, error: &rest::Error) -> Failed {
+        let failure = status::failure(error);
+        // A join is as harmless to try again.
+        let class = match classify(Operation::Join, failure) {
+            Class::Done | Class::Look(_) => Class::Retry(error.retry_after()),
+            class => class,
+        };
+        let cause = join::cause(class, error);
+        let parked = self.status.parks(error, &self.notes.clock);
+        Failed { class, failure: Some(failure), parked, via: Via::Rest, cause }
+    }
+
+    /// Takes note of what the socket says of sending.
+    fn failed_by_socket(&self, parcel: &Parcel, began: Moment, failed: Failed) -> Failed {
+        let Some(failure) = failed.failure else { return failed };
+        let (clock, op) = (&self.notes.clock, Op::CreateMessage);
+        let took = clock.now().since(began);
+        self.status.failed(op, Some(parcel.conversation), failure, took, clock);
+        Failed { parked: self.status.parks_after(op, failure, clock), ..failed }
+    }
+
     async fn brought(&self, delivery: Delivery, parcel: &Parcel, brought: Brought) {
         let Brought { how, via, message } = brought;
-        self.status.succeeded(Op::CreateMessage);
+        self.status.succeeded(Op::CreateMessage, &self.notes.clock);
         self.note(parcel, Stage::ReplySent { via, reply: Some(message) });
         self.notes.metrics.reply(how, via);
         let settled = match self.report_on(parcel, Fate::Sent { message }) {
@@ -284,14 +347,13 @@ impl Sends {
 
     async fn fail(&self, delivery: Delivery, parcel: &Parcel, failed: Failed) {
         let attempt = delivery.attempt();
-        if let Some(failure) = failed.failure {
-            self.status.failed(failure, &self.notes.clock);
+        if let Some(pause) = failed.parked {
+            tracing::debug!(conversation_sid = %parcel.conversation, reason = %failed.cause.detail,
+                retry_in_ms = settle::millis(pause), "reply could not be sent; it waits");
+            self.notes.metrics.reply(ReplyOutcome::Retried, failed.via);
+            return settle::report(Self::QUEUE, delivery.park(pause).await);
         }
         let asked = match failed.class {
-            // Its join is held back, however long that takes.
-            Class::Retry(_) if failed.is_not_participant() && self.status.refusal().is_some() => {
-                return self.put_off(delivery, &Failed { failure: None, ..failed }).await;
-            }
             Class::Retry(asked) | Class::Look(asked) => asked,
             Class::Reconfigure => return self.put_off(delivery, &failed).await,
             Class::Dead if failed.is_not_found() && self.service.is_unknown().await => {
@@ -424,23 +486,11 @@ impl Failed {
     }
 }
 
-/// A look that failed proves nothing and did nothing: it is simply tried again.
-fn did_nothing(error: &rest::Error) -> Failed {
-    let failure = join::failure(error);
-    // A join is as harmless to try again.
-    let class = match classify(Operation::Join, failure) {
-        Class::Done | Class::Look(_) => Class::Retry(error.retry_after()),
-        class => class,
-    };
-    let cause = join::cause(class, error);
-    Failed { class, failure: Some(failure), via: Via::Rest, cause }
-}
-
 /// What is refused, where only a change of configuration helps.
 const fn scope(failure: Failure, via: Via) -> Scope {
     match (failure, via) {
         (Failure::Refused { status: 401 | 404, .. }, Via::Rest) => Scope::Rest,
-        (Failure::Refused { .. } | Failure::NotSent | Failure::Unknown, _) => {
+        (Failure::Refused { .. } | Failure::NotSent | Failure::Unknown | Failure::Foreign, _) => {
             Scope::Operation(Op::CreateMessage)
         }
     }
@@ -474,7 +524,7 @@ fn unknown() -> Failed {
 
 fn by_socket_failed(failure: Failure, cause: Cause) -> Failed {
     let class = classify(Operation::Send, failure);
-    Failed { class, failure: Some(failure), via: Via::Socket, cause }
+    Failed { class, failure: Some(failure), parked: None, via: Via::Socket, cause }
 }
 
 /// Whether it was sent will never be known, and it must not be sent twice.
@@ -484,5 +534,5 @@ fn too_far() -> Failed {
          not searched. If it is not there either, send it anew by `chimein send` and drop this",
         search::MESSAGES_MAX
     ));
-    Failed { class: Class::Dead, failure: None, via: Via::Rest, cause }
+    Failed { class: Class::Dead, failure: None, parked: None, via: Via::Rest, cause }
 }

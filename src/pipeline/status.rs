@@ -1,105 +1,159 @@
 //! What the workers know about Twilio: whether it takes our requests, and whether it is there at all.
 //!
-//! One clear line in the log when that changes, never a line a job. Readiness and the debug page read
-//! it; while Twilio is down the workers wait here, by [`policy::breaker`](super::policy::breaker), and while
-//! it refuses us by [`policy::refusal`](super::policy::refusal).
+//! Adding, sending and reading are dependencies of their own, since each has been seen to fail while the
+//! others worked; by [`policy::outage`](super::policy::outage) the jobs that need one wait while it is
+//! away. While Twilio refuses us altogether they wait by [`policy::refusal`](super::policy::refusal).
+//! Readiness and the debug page read it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::pipeline::policy::breaker::{Breaker, Change, Pass};
+use crate::pipeline::dependency::Dependency;
+use crate::pipeline::policy::outage::Pass;
 use crate::pipeline::policy::outcome::Failure;
 use crate::pipeline::policy::refusal::{Refusal, Scope};
-use crate::twilio::rest::Op;
+use crate::pipeline::settle;
+use crate::twilio::rest::{self, Op};
+use crate::twilio::sid::ConversationSid;
+
+/// How long a job waits that found no room, for Twilio or for us: requests end within a second or so.
+const PRESSURE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Twilio as the workers see it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Status {
-    seen: Mutex<Seen>,
+    refusal: Mutex<Option<Refusal>>,
+    adding: Dependency,
+    sending: Dependency,
+    reading: Dependency,
+    changing: Dependency,
 }
 
-#[derive(Debug, Default)]
-struct Seen {
-    breaker: Breaker,
-    refusal: Option<Refusal>,
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            refusal: Mutex::default(),
+            adding: Dependency::new("twilio_adding_participants"),
+            sending: Dependency::new("twilio_sending_messages"),
+            reading: Dependency::new("twilio_reading"),
+            changing: Dependency::new("twilio_changing"),
+        }
+    }
 }
 
 impl Status {
-    /// Waits until a request may go.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it loses nothing, or the right to the one probe, which another takes after a pause.
-    pub async fn wait(&self, clock: &Clock) {
-        loop {
-            let pass = self.lock().breaker.pass(clock.now());
-            match pass {
-                Pass::Go => return,
-                Pass::Wait(until) => clock.sleep_until(until).await,
-            }
+    /// What an operation needs.
+    #[must_use]
+    pub const fn needed_for(&self, op: Op) -> &Dependency {
+        match op {
+            Op::AddParticipant => &self.adding,
+            Op::CreateMessage => &self.sending,
+            Op::RemoveParticipant | Op::UpdateConversation => &self.changing,
+            Op::FetchParticipant
+            | Op::ListParticipants
+            | Op::FetchConversation
+            | Op::ListConversations
+            | Op::ListParticipantConversations
+            | Op::ListMessages
+            | Op::FetchAccount
+            | Op::FetchWebhooks
+            | Op::ListAddresses => &self.reading,
         }
     }
 
-    /// Waits until a request over REST may go: Twilio is there and does not refuse us, or it is time to
-    /// see whether it still does.
+    /// Waits until one more job may be taken up that makes this request over REST: what it needs is
+    /// there and Twilio does not refuse us, or it is time to see whether that still holds.
     ///
     /// # Cancel safety
     ///
-    /// As [`Status::wait`].
+    /// As [`Dependency::wait`].
     pub async fn wait_for_rest(&self, op: Op, clock: &Clock) {
         while let Pass::Wait(until) = self.pass(op, clock) {
             clock.sleep_until(until).await;
         }
-        self.wait(clock).await;
+        self.needed_for(op).wait(clock).await;
     }
 
     /// Whether a request over REST may go, as far as refusals are concerned.
     pub fn pass(&self, op: Op, clock: &Clock) -> Pass {
-        self.lock().refusal.as_mut().map_or(Pass::Go, |refusal| refusal.pass(op, clock.now()))
+        self.refusal_now().as_mut().map_or(Pass::Go, |refusal| refusal.pass(op, clock.now()))
     }
 
     /// Notes that what a job asked for succeeded, by whatever road.
-    pub fn succeeded(&self, op: Op) {
+    pub fn succeeded(&self, op: Op, clock: &Clock) {
+        self.needed_for(op).succeeded(clock);
         self.ended(|refusal| refusal.is_of(op));
     }
 
     /// Notes that Twilio did what was asked over REST.
-    pub fn answered(&self, op: Op) {
+    pub fn answered(&self, op: Op, clock: &Clock) {
+        self.needed_for(op).succeeded(clock);
         self.ended(|refusal| refusal.is_ended_by(op));
     }
 
     fn ended(&self, ends: impl FnOnce(&mut Refusal) -> bool) {
-        let mut seen = self.lock();
-        if seen.breaker.succeeded() == Change::Closed {
-            tracing::info!("twilio answers again; requests go on");
-        }
-        if seen.refusal.take_if(ends).is_some() {
+        if self.refusal_now().take_if(ends).is_some() {
             tracing::info!("twilio accepts our requests again");
         }
     }
 
-    /// Notes how a request failed.
-    pub fn failed(&self, failure: Failure, clock: &Clock) {
-        let is_down = match failure {
-            Failure::NotSent | Failure::Unknown => true,
-            Failure::Refused { status, .. } => status >= 500,
-        };
-        let breaker = &mut self.lock().breaker;
-        let change = if is_down { breaker.failed(clock.now()) } else { breaker.succeeded() };
-        match change {
-            Change::None => {}
-            Change::Opened => tracing::warn!(
-                "twilio does not answer; requests are paused, jobs are kept and tried again"
-            ),
-            Change::Closed => tracing::info!("twilio answers again; requests go on"),
+    /// Notes how a request failed, and how long that took.
+    pub fn failed(
+        &self,
+        op: Op,
+        subject: Option<ConversationSid>,
+        failure: Failure,
+        took: Duration,
+        clock: &Clock,
+    ) {
+        let needed = self.needed_for(op);
+        match reason(failure) {
+            Some(reason) => {
+                needed.failed(subject.map(|sid| *sid.as_bytes()), took, reason, clock);
+            }
+            // Whoever refuses is there.
+            None => needed.succeeded(clock),
         }
+    }
+
+    /// How long a job is to be parked that a request has just failed for, without an attempt counted;
+    /// nothing if it is the job's own failure.
+    #[must_use]
+    pub fn parks(&self, error: &rest::Error, clock: &Clock) -> Option<Duration> {
+        if let rest::Error::NotSent { source, .. } = error {
+            match source {
+                rest::Cause::Away(pause) => return Some(spread(*pause)),
+                rest::Cause::Busy(_) => return Some(spread(PRESSURE_PAUSE)),
+                _ => {}
+            }
+        }
+        let is_unreadable = matches!(
+            error,
+            rest::Error::Unknown {
+                source: rest::Cause::Unreadable { .. }
+                    | rest::Cause::TooLarge { .. }
+                    | rest::Cause::Page,
+                ..
+            }
+        );
+        if is_unreadable { None } else { self.parks_after(error.op(), failure(error), clock) }
+    }
+
+    /// As [`Status::parks`], for a request that did not go over REST, too.
+    #[must_use]
+    pub fn parks_after(&self, op: Op, failure: Failure, clock: &Clock) -> Option<Duration> {
+        if let Failure::Refused { status: 429, retry_after, .. } = failure {
+            return Some(spread(retry_after.unwrap_or(PRESSURE_PAUSE)));
+        }
+        reason(failure)?;
+        self.needed_for(op).parks(clock)
     }
 
     /// Notes that Twilio refuses us for a reason that only a change of configuration cures.
     pub fn refused(&self, scope: Scope, reason: &str, clock: &Clock) {
-        let mut seen = self.lock();
-        if let Some(refusal) = &mut seen.refusal {
+        let mut refusal = self.refusal_now();
+        if let Some(refusal) = &mut *refusal {
             refusal.again(scope, reason, clock.now());
         } else {
             tracing::error!(
@@ -107,31 +161,66 @@ impl Status {
                 "twilio refuses our requests; check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, the API \
                  key and TWILIO_CHAT_SERVICE_SID. Jobs are kept and tried again"
             );
-            seen.refusal = Some(Refusal::new(scope, reason, clock.now()));
+            *refusal = Some(Refusal::new(scope, reason, clock.now()));
         }
     }
 
     /// How long a job is to wait that was refused; spread a little, so that not all come at once.
     pub fn pause(&self, clock: &Clock, jitter: f64) -> Duration {
-        let seen = self.lock();
-        let pause =
-            seen.refusal.as_ref().map_or(Duration::ZERO, |refusal| refusal.wait(clock.now()));
+        let refusal = self.refusal_now();
+        let pause = refusal.as_ref().map_or(Duration::ZERO, |refusal| refusal.wait(clock.now()));
         (pause + Duration::from_secs(1)).mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0))
     }
 
     /// Why Twilio refuses us, if it does.
     #[must_use]
     pub fn refusal(&self) -> Option<String> {
-        self.lock().refusal.as_ref().map(|refusal| refusal.reason.clone())
+        self.refusal_now().as_ref().map(|refusal| refusal.reason.clone())
     }
 
-    /// Whether requests are paused because Twilio does not answer.
+    /// Whether something of Twilio is away, so that jobs wait for it.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        self.lock().breaker.is_open()
+        [&self.adding, &self.sending, &self.reading, &self.changing]
+            .into_iter()
+            .any(Dependency::is_away)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn refusal_now(&self) -> MutexGuard<'_, Option<Refusal>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a REST error says for certain.
+#[must_use]
+pub fn failure(error: &rest::Error) -> Failure {
+    match error {
+        rest::Error::Refused { status, code, retry_after, .. } => {
+            Failure::Refused { status: *status, code: *code, retry_after: *retry_after }
+        }
+        rest::Error::Foreign { .. } => Failure::Foreign,
+        rest::Error::NotSent { .. } => Failure::NotSent,
+        rest::Error::Unknown { .. } => Failure::Unknown,
+    }
+}
+
+/// Why a failure may show an outage; nothing if it shows Twilio at work.
+const fn reason(failure: Failure) -> Option<&'static str> {
+    match failure {
+        Failure::NotSent => Some("no connection"),
+        Failure::Unknown => Some("no answer"),
+        Failure::Foreign => Some(
+            "something answers in twilio's place; look for a proxy or firewall in the way, and at \
+             the base urls",
+        ),
+        Failure::Refused { status: 408 | 500.., .. } => {
+            Some("twilio answers with an error of its own")
+        }
+        Failure::Refused { .. } => None,
+    }
+}
+
+/// Lets not all come back at once.
+fn spread(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 + 0.2 * settle::jitter())
 }

@@ -12,10 +12,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Answer, Error, Retry, Thread, Turn, TurnMessage};
-use crate::clock::Timestamp;
+use crate::agent::{Agent, Answer, Error, Retry, Sign, Thread, Turn, TurnMessage};
+use crate::clock::{Moment, Timestamp};
+use crate::concurrency::Limiter;
 use crate::pipeline::admit::{Admission, Admitted};
 use crate::pipeline::catch_up::CatchUp;
+use crate::pipeline::dependency::Dependency;
 use crate::pipeline::handoff::Paused;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::phones::Phones;
@@ -24,6 +26,7 @@ use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::record::Inbound;
 use crate::pipeline::seats::Seats;
 use crate::pipeline::settle;
+use crate::pipeline::status::Status;
 use crate::pipeline::thinking::Thinking;
 use crate::pipeline::turn::set::{Member, Set};
 use crate::pipeline::worker::Work;
@@ -42,6 +45,9 @@ mod set;
 /// How often the typing sign is renewed. Twilio shows it for about five seconds.
 /// Source: Conversations protocol notes, section 4 "Typing", `typing_timeout`.
 const TYPING_EVERY: Duration = Duration::from_secs(4);
+
+/// How long a turn waits that the agent had no room for and named no time.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The word for an answer that is larger than what is read, or than what the outbox takes.
 const TOO_LARGE: &str = "agent_answer_too_large";
@@ -66,12 +72,22 @@ pub struct Turns {
     pub thinking: Thinking,
     /// When a failed turn is tried again.
     pub schedule: Schedule,
+    /// Whether Twilio can be asked.
+    pub status: Arc<Status>,
+    /// Whether the agent is there.
+    pub agent_health: Arc<Dependency>,
+    /// How many turns the agent has room for at once.
+    pub agent_room: Limiter,
     /// Where the stages are noted.
     pub notes: Notes,
 }
 
 impl Work for Turns {
     const QUEUE: QueueName = QueueName::Inbox;
+
+    async fn wait(&self) {
+        self.agent_health.wait(&self.notes.clock).await;
+    }
 
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
         let Inbound::V1 { thread, message, at: _ } =
@@ -130,6 +146,10 @@ impl Turns {
             Ok(true) => return Some(delivery),
             Ok(false) => self.skip(delivery, thread, message, "not_chosen").await,
             Err(error) => {
+                if let Some(pause) = self.status.parks(&error, &self.notes.clock) {
+                    settle::report(Self::QUEUE, delivery.park(pause).await);
+                    return None;
+                }
                 let attempt = delivery.attempt();
                 let delay = self.schedule.delay_after(attempt, None, settle::jitter());
                 let delay = delay.unwrap_or_else(|| self.schedule.longest());
@@ -154,6 +174,10 @@ impl Turns {
             return Some(delivery);
         };
         if let Err(error) = self.catch_up.fill(conversation, index).await {
+            if let Some(pause) = error.parks(&self.status, &self.notes.clock) {
+                settle::report(Self::QUEUE, delivery.park(pause).await);
+                return None;
+            }
             let attempt = delivery.attempt();
             let delay = self.schedule.delay_after(attempt, None, settle::jitter());
             tracing::warn!(message_sid = %message.sid, conversation_sid = %conversation, attempt,
@@ -231,6 +255,10 @@ impl Turns {
                 self.thinking.end(thread, own_message(&delivery), self.notes.clock.wall());
                 return settle::report(Self::QUEUE, delivery.ack().await);
             };
+            if let Err(pause) = self.agent_health.pass(&self.notes.clock) {
+                self.thinking.end(thread, own_message(&delivery), self.notes.clock.wall());
+                return settle::report(Self::QUEUE, delivery.park(pause).await);
+            }
             let (identity, attempt) = (self.identity_in(thread), delivery.attempt());
             let turn = Turn { id, thread, identity, messages, attempt };
             for message in &turn.messages {
@@ -240,12 +268,14 @@ impl Turns {
             self.thinking.begin(thread, id, self.notes.clock.wall());
             match self.think(&delivery, &turn, &mut set, stop).await {
                 Thought::Answer(answer) => {
+                    self.agent_health.succeeded(&self.notes.clock);
+                    self.agent_room.succeeded();
                     if self.is_taken_over(thread, &answer).await {
                         return self.keep_silent(delivery, thread, &turn.messages).await;
                     }
                     return self.finish(delivery, &turn, answer, start).await;
                 }
-                Thought::Failure(error) => return self.fail(delivery, &turn, &error).await,
+                Thought::Failure(error) => return self.fail(delivery, &turn, &error, start).await,
                 Thought::Stopped => return,
                 Thought::Lost(lost) => {
                     self.thinking.end(thread, id, self.notes.clock.wall());
@@ -346,7 +376,47 @@ impl Turns {
         }
     }
 
-    async fn fail(&self, delivery: Delivery, turn: &Turn, error: &Error) {
+    /// How long a turn is parked that the agent gave no answer to; nothing if it is the turn's own
+    /// failure.
+    fn parks(&self, turn: &Turn, error: &Error, start: Moment) -> Option<Duration> {
+        let (health, clock) = (&self.agent_health, &self.notes.clock);
+        let subject = turn.thread.conversation().map(|sid| *sid.as_bytes());
+        let took = clock.now().since(start);
+        match error.sign() {
+            Sign::Alive => {
+                health.succeeded(clock);
+                None
+            }
+            Sign::Busy => {
+                health.succeeded(clock);
+                self.agent_room.refused(clock.now());
+                let pause = match error.retry() {
+                    Retry::After(after) => after,
+                    Retry::No | Retry::Backoff => BUSY_PAUSE,
+                };
+                Some(pause.mul_f64(1.0 + 0.2 * settle::jitter()))
+            }
+            Sign::Doubtful => {
+                health.failed(subject, took, reason(error), clock);
+                // It may have cost a lot of thinking, so one turn alone is not asked without end.
+                health.is_away().then(|| health.parks(clock)).flatten()
+            }
+            Sign::Away => {
+                self.agent_room.refused(clock.now());
+                health.failed(subject, took, reason(error), clock);
+                health.parks(clock)
+            }
+        }
+    }
+
+    async fn fail(&self, delivery: Delivery, turn: &Turn, error: &Error, start: Moment) {
+        if let Some(pause) = self.parks(turn, error, start) {
+            tracing::debug!(message_sid = %turn.id, conversation_sid = %turn.thread,
+                retry_in_ms = settle::millis(pause), error = %Chain(error),
+                "agent is away or busy; the turn waits");
+            self.notes.metrics.turn(TurnOutcome::Retried);
+            return settle::report(Self::QUEUE, delivery.park(pause).await);
+        }
         let asked = match error.retry() {
             Retry::No => None,
             Retry::Backoff => Some(None),

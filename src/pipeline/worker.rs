@@ -8,12 +8,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::clock::Timestamp;
+use crate::concurrency::{Limiter, Place};
 use crate::pipeline::notes::Notes;
 use crate::queue::{Delivery, Ended, Error, Queue, QueueName};
 use crate::telemetry::chain::Chain;
@@ -27,8 +27,8 @@ const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
 pub struct Station {
     /// What delivers.
     pub queue: Queue,
-    /// How many deliveries are at work at most.
-    pub concurrency: usize,
+    /// How many deliveries are at work at once.
+    pub places: Limiter,
     /// Where is counted what became of them.
     pub notes: Notes,
 }
@@ -51,8 +51,7 @@ pub trait Work: Send + Sync + 'static {
 
 /// Runs until `stop` is cancelled or the queue is closed.
 pub async fn run<W: Work>(station: Station, work: Arc<W>, stop: CancellationToken) {
-    let Station { queue, concurrency, notes } = station;
-    let places = Arc::new(Semaphore::new(concurrency));
+    let Station { queue, places, notes } = station;
     let mut tasks = JoinSet::new();
     loop {
         while let Some(ended) = tasks.try_join_next() {
@@ -96,10 +95,10 @@ pub async fn run<W: Work>(station: Station, work: Arc<W>, stop: CancellationToke
 
 async fn take<W: Work>(
     queue: &Queue,
-    places: &Arc<Semaphore>,
+    places: &Limiter,
     work: &W,
-) -> Result<(Delivery, tokio::sync::OwnedSemaphorePermit), Error> {
-    let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
+) -> Result<(Delivery, Place), Error> {
+    let place = places.acquire().await;
     work.wait().await;
     Ok((queue.next().await?, place))
 }
@@ -224,7 +223,7 @@ mod tests {
         queue.append(jobs.collect()).await.unwrap();
         let metrics = Metrics::new();
         let notes = notes(&metrics);
-        let station = Station { queue: queue.clone(), concurrency: 1, notes };
+        let station = Station { queue: queue.clone(), places: Limiter::fixed(1), notes };
         let stop = CancellationToken::new();
         let running = tokio::spawn(run(station, Arc::new(Ends), stop.clone()));
         let settled = async {

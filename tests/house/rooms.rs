@@ -14,6 +14,7 @@ const LEVELS: &[&[&str]] = &[
     &["config"],
     &["telemetry"],
     &["twilio"],
+    &["concurrency"],
     &["clock", "fault_points", "pii", "text"],
 ];
 

@@ -101,6 +101,11 @@ pub enum Action {
         #[serde(default)]
         code: Option<u32>,
     },
+    /// Something on the way answers in Twilio's place, with a page for people, as proxies and firewalls do.
+    Intercept {
+        /// The HTTP status.
+        status: u16,
+    },
     /// Everything waits this long first.
     Delay {
         /// Milliseconds.
@@ -138,6 +143,7 @@ impl Action {
         match self {
             Self::Answer { .. } => "answer",
             Self::AnswerAfter { .. } => "answer_after",
+            Self::Intercept { .. } => "intercept",
             Self::Delay { .. } => "delay",
             Self::Close { .. } => "close",
             Self::BreakBefore => "break_before",
@@ -274,6 +280,7 @@ fn fits(place: &Place, action: &Action) -> bool {
             is_request || matches!(place, Place::SocketOpen | Place::SocketInit)
         }
         Action::AnswerAfter { .. } | Action::BreakAfter => is_request,
+        Action::Intercept { .. } => matches!(place, Place::Rest { .. }),
         Action::Delay { .. } => !matches!(place, Place::Replay),
         Action::BreakBefore => !is_message && !matches!(place, Place::Replay),
         Action::Close { .. } => matches!(place, Place::SocketInit),

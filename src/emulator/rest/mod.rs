@@ -97,7 +97,7 @@ pub(super) async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Respo
         hub.sleep(Duration::from_millis(ms)).await;
     }
     let answered = match &fault {
-        Some(Action::Answer { .. } | Action::BreakBefore) => None,
+        Some(Action::Answer { .. } | Action::Intercept { .. } | Action::BreakBefore) => None,
         Some(_) | None => Some(match bytes {
             Err(_) => Err(Refusal::TooLarge),
             Ok(_) => match auth::check(&hub.credentials, &parts.headers) {
@@ -125,6 +125,9 @@ async fn respond(
     answered: Option<Answered>,
     fault: Option<Action>,
 ) -> Result<(Response<Body>, Option<u32>), Broken> {
+    if let Some(Action::Intercept { status }) = fault {
+        return Ok((intercepted(status), None));
+    }
     let (mut status, code, mut body, retry_after) = match (fault, answered) {
         (Some(Action::BreakBefore | Action::BreakAfter), _) => return Err(Broken),
         (Some(Action::Silence), _) => {
@@ -168,6 +171,16 @@ async fn respond(
     };
     let response = response.body(body).expect("statuses and header values are well formed");
     Ok((response, code))
+}
+
+/// What a proxy answers, without a header or a word of Twilio's.
+fn intercepted(status: u16) -> Response<Body> {
+    let page = "<html><body><h1>Access denied</h1></body></html>";
+    Response::builder()
+        .status(StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN))
+        .header(header::CONTENT_TYPE, "text/html")
+        .body(Body::from(page))
+        .expect("statuses and header values are well formed")
 }
 
 /// Twilio names the path that it does not find.

@@ -1,14 +1,15 @@
 //! The pipeline's decisions, all pure: which conversations to be in and to leave, what a failure means,
 //! when to try again, who wrote a message, how fast and in which pieces to send, how far back to look
-//! for it, when a conversation is a loop.
+//! for it, when a conversation is a loop,
+//! what is an outage and what a job's own failure.
 
 use std::time::Duration;
 
 pub mod authors;
-pub mod breaker;
 pub mod guard;
 pub mod keywords;
 pub mod leaving;
+pub mod outage;
 pub mod outcome;
 pub mod pace;
 pub mod pause;

@@ -9,6 +9,7 @@
 //! | --- | --- | --- |
 //! | never left this machine | retry | retry |
 //! | sent, answer lost | retry | look |
+//! | answered by something that is not Twilio | retry | look |
 //! | 429 (never processed) | retry | retry |
 //! | 5xx, 408 | retry | look |
 //! | 401, account or region wrong | reconfigure | reconfigure |
@@ -46,6 +47,8 @@ pub enum Failure {
     NotSent,
     /// It was sent, and what became of it is unknown.
     Unknown,
+    /// Something answered in Twilio's place; whether it passed the request on is unknown.
+    Foreign,
 }
 
 /// What follows from a failure.
@@ -96,7 +99,7 @@ pub fn classify(operation: Operation, failure: Failure) -> Class {
     };
     match failure {
         Failure::NotSent => Class::Retry(None),
-        Failure::Unknown => uncertain,
+        Failure::Unknown | Failure::Foreign => uncertain,
         Failure::Refused { status: 429, retry_after, .. } => Class::Retry(retry_after),
         Failure::Refused { status: 401, .. } => Class::Reconfigure,
         Failure::Refused { code: Some(code), .. } if RECONFIGURE_CODES.contains(&code) => {
@@ -143,6 +146,7 @@ mod tests {
         for (failure, class) in [
             (Failure::NotSent, Class::Retry(None)),
             (Failure::Unknown, Class::Retry(None)),
+            (Failure::Foreign, Class::Retry(None)),
             (refusal(409, Some(50433)), Class::Done),
             (refusal(400, Some(50433)), Class::Done),
             (refusal(409, Some(50437)), Class::Done),
@@ -173,6 +177,7 @@ mod tests {
         for (failure, class) in [
             (Failure::NotSent, Class::Retry(None)),
             (Failure::Unknown, Class::Look(None)),
+            (Failure::Foreign, Class::Look(None)),
             (refusal(408, None), Class::Look(None)),
             (refusal(500, Some(20500)), Class::Look(None)),
             (refusal(502, None), Class::Look(None)),

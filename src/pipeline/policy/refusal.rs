@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::pipeline::policy::breaker::Pass;
+use crate::pipeline::policy::outage::Pass;
 use crate::twilio::rest::Op;
 
 /// The first pause.

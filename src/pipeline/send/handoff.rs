@@ -7,7 +7,7 @@
 use crate::agent::{Fate, Thread};
 use crate::pipeline::handoff::{POLL_EVERY, Paused};
 use crate::pipeline::record;
-use crate::pipeline::send::{Failed, Parcel, Sends, did_nothing};
+use crate::pipeline::send::{Failed, Parcel, Sends};
 use crate::pipeline::settle;
 use crate::queue::{Delivery, QueueName};
 use crate::telemetry::journal::{Stage, Via};
@@ -25,7 +25,7 @@ impl Sends {
             return Ok(false);
         }
         let asked = self.handoff.is_paused(conversation).await;
-        let is_paused = asked.map_err(|error| did_nothing(&error))?;
+        let is_paused = asked.map_err(|error| self.did_nothing(&error))?;
         Ok(is_paused && !(look && self.look(parcel).await?.is_some()))
     }
 

@@ -40,6 +40,8 @@ impl Turns {
         };
         let is_cut = match asked {
             Ok(is_cut) => is_cut,
+            // To wait would be to ask the agent again; in parts it reaches everybody.
+            Err(error) if self.status.parks(&error, &self.notes.clock).is_some() => true,
             Err(error) => {
                 let delay = self.schedule.delay_after(delivery.attempt(), None, settle::jitter());
                 tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread,

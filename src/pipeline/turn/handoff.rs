@@ -73,6 +73,10 @@ impl Turns {
         message: &TurnMessage,
         error: &rest::Error,
     ) -> Option<Delivery> {
+        if let Some(pause) = self.status.parks(error, &self.notes.clock) {
+            settle::report(QueueName::Inbox, delivery.park(pause).await);
+            return None;
+        }
         let attempt = delivery.attempt();
         let age = self.notes.clock.wall().since(delivery.appended_at());
         let delay = match self.paused {

@@ -110,6 +110,8 @@ words! {
         Done = "done",
         /// 429.
         Limited = "limited",
+        /// Something answered in Twilio's place.
+        Foreign = "foreign",
         /// Another answer of the 4xx kind.
         Refused = "refused",
         /// An answer of the 5xx kind.

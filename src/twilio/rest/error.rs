@@ -97,6 +97,12 @@ pub enum Outcome {
     NotSent,
     /// It was sent and its answer lost.
     Unknown,
+    /// It was answered, but not as the operation is.
+    Unreadable,
+    /// Something answered in Twilio's place.
+    Foreign,
+    /// It was held back here: too many are under way, or Twilio is away.
+    HeldBack,
 }
 
 /// Says what became of a request that has no answer to give.
@@ -116,6 +122,19 @@ pub enum Error {
         retry_after: Option<Duration>,
         /// Twilio's id of the request.
         request_id: Option<String>,
+    },
+    /// Something that is not Twilio answered: a proxy, a firewall, a captive portal.
+    ///
+    /// Twilio's answers are JSON, its refusals with a code, and it never redirects; a 5xx, 408 or 429 may have any
+    /// body. Assumed, from REST basics "Error responses", read 2026-11-21.
+    #[error(
+        "{op} was answered {status} by something that is not twilio; look for a proxy or firewall in the way"
+    )]
+    Foreign {
+        /// What was asked.
+        op: Op,
+        /// The HTTP status.
+        status: u16,
     },
     /// Nothing reached Twilio: there was no connection.
     #[error("{op} was not sent")]
@@ -144,6 +163,9 @@ pub enum Cause {
     /// Too many requests are under way, and none ended in time.
     #[error("no request ended within {0:?} to make room")]
     Busy(Duration),
+    /// Twilio was found to be away, and the next request goes in this time.
+    #[error("twilio is away; the next request goes in {0:?}")]
+    Away(Duration),
     /// The connection failed.
     #[error("the http exchange failed")]
     Http(#[source] reqwest::Error),
@@ -172,7 +194,7 @@ impl Error {
     pub const fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
-            Self::NotSent { .. } | Self::Unknown { .. } => None,
+            Self::Foreign { .. } | Self::NotSent { .. } | Self::Unknown { .. } => None,
         }
     }
 
@@ -181,7 +203,7 @@ impl Error {
     pub const fn code(&self) -> Option<u32> {
         match self {
             Self::Refused { code, .. } => *code,
-            Self::NotSent { .. } | Self::Unknown { .. } => None,
+            Self::Foreign { .. } | Self::NotSent { .. } | Self::Unknown { .. } => None,
         }
     }
 
@@ -189,7 +211,10 @@ impl Error {
     #[must_use]
     pub const fn op(&self) -> Op {
         match self {
-            Self::Refused { op, .. } | Self::NotSent { op, .. } | Self::Unknown { op, .. } => *op,
+            Self::Refused { op, .. }
+            | Self::Foreign { op, .. }
+            | Self::NotSent { op, .. }
+            | Self::Unknown { op, .. } => *op,
         }
     }
 
@@ -198,7 +223,7 @@ impl Error {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused { retry_after, .. } => *retry_after,
-            Self::NotSent { .. } | Self::Unknown { .. } => None,
+            Self::Foreign { .. } | Self::NotSent { .. } | Self::Unknown { .. } => None,
         }
     }
 
@@ -214,10 +239,11 @@ impl Error {
     pub fn is_hiccup(&self) -> bool {
         match self {
             Self::Refused { status, retry_after, .. } => *status >= 500 && retry_after.is_none(),
+            Self::Foreign { .. } => false,
             Self::NotSent { source, .. } | Self::Unknown { source, .. } => match source {
                 Cause::Http(error) => !error.is_timeout(),
                 Cause::Unreadable { .. } => true,
-                Cause::Busy(_) | Cause::TooLarge { .. } | Cause::Page => false,
+                Cause::Busy(_) | Cause::Away(_) | Cause::TooLarge { .. } | Cause::Page => false,
             },
         }
     }
@@ -232,14 +258,20 @@ impl Error {
         match self {
             Self::Refused { status, .. } => *status >= 500 || *status == 408,
             Self::NotSent { .. } => false,
-            Self::Unknown { .. } => true,
+            Self::Foreign { .. } | Self::Unknown { .. } => true,
         }
     }
 
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
             Self::Refused { status, .. } => Outcome::Refused { status: *status },
+            Self::Foreign { .. } => Outcome::Foreign,
+            Self::NotSent { source: Cause::Busy(_) | Cause::Away(_), .. } => Outcome::HeldBack,
             Self::NotSent { .. } => Outcome::NotSent,
+            Self::Unknown {
+                source: Cause::Unreadable { .. } | Cause::TooLarge { .. } | Cause::Page,
+                ..
+            } => Outcome::Unreadable,
             Self::Unknown { .. } => Outcome::Unknown,
         }
     }

@@ -4,18 +4,22 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Response};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::{Cause, Client, Error, Op, Outcome};
 use crate::clock::Timestamp;
+use crate::twilio::sid::ConversationSid;
 
 /// The longest wait that an answer may ask for; a longer one is cut to this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// How much of an error answer is read: Twilio's are some hundred bytes, a gateway's page may be long.
 const ERROR_BYTES_MAX: usize = 16 * 1024;
+
+/// The status of what Twilio has no room for; it was never processed. Source: Error 20429, read 2026-11-21.
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// How long a request's id may be; Twilio's have 34 letters.
 const REQUEST_ID_MAX: usize = 64;
@@ -48,28 +52,37 @@ impl Client {
         url: Url,
         form: Option<String>,
     ) -> Result<T, Error> {
-        let started = self.inner.clock.now();
+        let (started, subject) = (self.inner.clock.now(), subject(&url));
         let result = match self.exchange(op, method, url, form).await {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| Error::Unknown {
-                op,
+            Ok((status, bytes)) => serde_json::from_slice(&bytes).map_err(|error| {
+                if is_page(&bytes) {
+                    return Error::Foreign { op, status };
+                }
                 // The error's own text can quote the answer.
-                source: Cause::Unreadable { line: error.line(), column: error.column() },
+                let source = Cause::Unreadable { line: error.line(), column: error.column() };
+                Error::Unknown { op, source }
             }),
             Err(error) => Err(error),
         };
-        self.observed(op, &result, self.inner.clock.now().since(started));
+        self.observed(op, subject, &result, self.inner.clock.now().since(started));
         result
     }
 
     /// Sends a request whose answer has no body.
     pub(super) async fn call_empty(&self, op: Op, method: Method, url: Url) -> Result<(), Error> {
-        let started = self.inner.clock.now();
+        let (started, subject) = (self.inner.clock.now(), subject(&url));
         let result = self.exchange(op, method, url, None).await.map(|_| ());
-        self.observed(op, &result, self.inner.clock.now().since(started));
+        self.observed(op, subject, &result, self.inner.clock.now().since(started));
         result
     }
 
-    fn observed<T>(&self, op: Op, result: &Result<T, Error>, took: Duration) {
+    fn observed<T>(
+        &self,
+        op: Op,
+        subject: Option<ConversationSid>,
+        result: &Result<T, Error>,
+        took: Duration,
+    ) {
         let outcome = result.as_ref().map_or_else(Error::outcome, |_| Outcome::Done);
         tracing::debug!(
             rest_op = op.as_str(),
@@ -79,7 +92,7 @@ impl Client {
             "a rest request ended"
         );
         if let Some(observer) = &self.inner.observer {
-            observer.finished(op, outcome, took);
+            observer.finished(op, subject, outcome, took);
         }
     }
 
@@ -89,12 +102,15 @@ impl Client {
         method: Method,
         url: Url,
         form: Option<String>,
-    ) -> Result<Vec<u8>, Error> {
+    ) -> Result<(u16, Vec<u8>), Error> {
         let patience = self.inner.request_timeout;
-        let _permit = tokio::time::timeout(patience, self.inner.permits.acquire())
+        let _place = tokio::time::timeout(patience, self.inner.limiter.acquire())
             .await
-            .map_err(|_| Error::NotSent { op, source: Cause::Busy(patience) })?
-            .expect("the semaphore is never closed");
+            .map_err(|_| Error::NotSent { op, source: Cause::Busy(patience) })?;
+        if let Some(observer) = &self.inner.observer {
+            let held_back = |pause| Error::NotSent { op, source: Cause::Away(pause) };
+            observer.pass(op).map_err(held_back)?;
+        }
         let mut request = self.inner.http.request(method, url);
         if let Some(form) = form {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
@@ -106,19 +122,39 @@ impl Client {
             if nothing_sent { Error::NotSent { op, source } } else { Error::Unknown { op, source } }
         })?;
         if response.status().is_success() {
+            self.inner.limiter.succeeded();
+            let status = response.status().as_u16();
             return read(response, self.inner.response_bytes_max)
                 .await
+                .map(|bytes| (status, bytes))
                 .map_err(|source| Error::Unknown { op, source });
+        }
+        if response.status().as_u16() == TOO_MANY_REQUESTS {
+            self.inner.limiter.refused(self.inner.clock.now());
         }
         Err(refused(op, response, self.inner.clock.wall()).await)
     }
+}
+
+/// The conversation that a request is about, if it is about one.
+fn subject(url: &Url) -> Option<ConversationSid> {
+    url.path_segments()?.find_map(|part| part.parse().ok())
+}
+
+/// Whether an answer is text for people, such as a captive portal's page, and no JSON that is broken.
+fn is_page(bytes: &[u8]) -> bool {
+    let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+    first.is_some_and(|byte| !matches!(byte, b'{' | b'['))
 }
 
 /// Reads an answer that is no success; its body may be HTML, empty or broken off.
 async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
     #[derive(Deserialize)]
     struct Body {
-        code: Option<u32>,
+        #[serde(default, deserialize_with = "number")]
+        code: Option<Option<u32>>,
+        status: Option<IgnoredAny>,
+        message: Option<IgnoredAny>,
     }
     let status = response.status().as_u16();
     let retry_after =
@@ -127,11 +163,24 @@ async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
         .filter(|id| id.len() <= REQUEST_ID_MAX)
         .map(str::to_owned);
     // The status is the fact; a body that cannot be read only means that there is no code.
-    let code = match read(response, ERROR_BYTES_MAX).await {
-        Ok(bytes) => serde_json::from_slice::<Body>(&bytes).ok().and_then(|body| body.code),
+    let body = match read(response, ERROR_BYTES_MAX).await {
+        Ok(bytes) => serde_json::from_slice::<Body>(&bytes).ok(),
         Err(_) => None,
     };
+    let is_twilios = body
+        .as_ref()
+        .is_some_and(|body| body.code.is_some() || body.status.is_some() || body.message.is_some());
+    if !is_twilios && !matches!(status, 408 | TOO_MANY_REQUESTS | 500..) {
+        return Error::Foreign { op, status };
+    }
+    let code = body.and_then(|body| body.code).flatten();
     Error::Refused { op, status, code, retry_after, request_id }
+}
+
+/// Reads a code; present all the same if it is no number.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(Some(value.as_u64().and_then(|code| u32::try_from(code).ok())))
 }
 
 async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, Cause> {

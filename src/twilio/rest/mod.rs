@@ -28,11 +28,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
+use crate::concurrency::{Limit, Limiter};
+use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ConversationSid};
 
 pub use self::error::{Cause, Error, Op, Outcome};
 pub use self::host::{host, own_edge};
@@ -76,7 +76,8 @@ pub struct Options {
     pub request_timeout: Duration,
     /// How many bytes an answer may have.
     pub response_bytes_max: usize,
-    /// How many requests may be under way at once; further ones wait.
+    /// How many requests may be under way at once at most; further ones wait. Twilio's own limit is not
+    /// published, so it is found: fewer after a 429, slowly more while there is none.
     pub in_flight_max: usize,
 }
 
@@ -104,11 +105,24 @@ impl Options {
     }
 }
 
-/// Hears how each request ended, for counting.
+/// Hears how each request ended, for counting, and holds requests back while Twilio is away.
 pub trait Observer: Send + Sync {
-    /// Is told once for each request.
-    fn finished(&self, op: Op, outcome: Outcome, took: Duration);
+    /// Says whether a request may go, or in which time one may.
+    ///
+    /// # Errors
+    ///
+    /// The time to wait.
+    fn pass(&self, _op: Op) -> Result<(), Duration> {
+        Ok(())
+    }
+
+    /// Is told once for each request, and which conversation it was about.
+    fn finished(&self, op: Op, subject: Option<ConversationSid>, outcome: Outcome, took: Duration);
 }
+
+/// How many requests may be under way before Twilio has answered any; more once it has. The official
+/// helper's sockets are 20 for each client, of which a service runs several.
+const IN_FLIGHT_FIRST: usize = 64;
 
 /// Says why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +149,7 @@ struct Inner {
     account_sid: AccountSid,
     chat_service_sid: Option<ChatServiceSid>,
     clock: Clock,
-    permits: Semaphore,
+    limiter: Limiter,
     request_timeout: Duration,
     response_bytes_max: usize,
     observer: Option<Arc<dyn Observer>>,
@@ -182,7 +196,7 @@ impl Client {
                 account_sid: options.account_sid,
                 chat_service_sid: options.chat_service_sid,
                 clock,
-                permits: Semaphore::new(options.in_flight_max.max(1)),
+                limiter: Limiter::new(Limit::new(IN_FLIGHT_FIRST, options.in_flight_max)),
                 request_timeout: options.request_timeout,
                 response_bytes_max: options.response_bytes_max,
                 observer,

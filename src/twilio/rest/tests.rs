@@ -146,8 +146,29 @@ async fn a_redirect_is_an_answer_and_is_never_followed() {
     redirect.headers = vec![("location", "/elsewhere")];
     let server = Server::start(vec![redirect]).await;
     let error = server.client().create_message(conversation(), &message("hi")).await.unwrap_err();
-    assert_eq!(error.status(), Some(307));
+    assert!(matches!(error, Error::Foreign { status: 307, .. }), "{error:?}");
     assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_no_json_of_twilios_was_not_answered_by_twilio() {
+    let pages = ["<html>Access denied</html>", "", "[]", "{}", r#"{"error": "blocked"}"#];
+    for status in [302, 400, 401, 403, 404, 407, 451] {
+        for page in pages {
+            let server = Server::start(vec![answer(status, page)]).await;
+            let client = server.client();
+            let error = client.add_participant(conversation(), "bot").await.unwrap_err();
+            assert!(matches!(error, Error::Foreign { .. }), "{status} {page}: {error:?}");
+            assert_eq!((error.status(), error.code()), (None, None));
+            assert!(error.may_have_happened(), "whoever answered may have passed it on");
+        }
+    }
+    let server = Server::start(vec![answer(200, "<html>Sign in to the network</html>")]).await;
+    let error = server.client().create_message(conversation(), &message("hi")).await.unwrap_err();
+    assert!(matches!(error, Error::Foreign { status: 200, .. }), "{error:?}");
+    // Not even a conversation is taken to be gone by such a 404.
+    let server = Server::start(vec![answer(404, "<html>")]).await;
+    assert!(server.client().fetch_conversation(conversation()).await.is_err());
 }
 
 #[tokio::test]
@@ -168,9 +189,8 @@ async fn an_answer_that_is_lost_leaves_the_outcome_unknown_and_is_asked_for_once
         How::BrokenOff,
         How::Whole("{".to_owned()),
         How::Whole("[]".to_owned()),
-        How::Whole("<html>".to_owned()),
         How::Whole(String::new()),
-        How::Whole(format!("\"{}\"", "x".repeat(70_000))),
+        How::Whole(format!("[\"{}\"]", "x".repeat(70_000))),
     ] {
         let shown = format!("{how:?}");
         let server = Server::start(vec![Scripted { status: 201, headers: vec![], how }]).await;
@@ -226,7 +246,7 @@ async fn an_answer_cut_off_in_its_body_keeps_its_status_only_if_it_is_a_refusal(
 #[tokio::test(start_paused = true)]
 async fn a_request_that_finds_no_room_in_time_is_not_sent() {
     let client = client("http://127.0.0.1:1", |options| options.in_flight_max = 1);
-    let _all = client.inner.permits.acquire().await.unwrap();
+    let _all = client.inner.limiter.acquire().await;
     let error = client.fetch_conversation(conversation()).await.unwrap_err();
     assert!(matches!(error, Error::NotSent { source: Cause::Busy(_), .. }), "{error:?}");
 }
@@ -385,7 +405,7 @@ async fn a_read_is_asked_for_again_after_hiccups_but_not_for_ever() {
 async fn a_read_is_asked_for_once_where_twilio_asks_for_patience_or_means_no() {
     let mut busy = answer(503, "");
     busy.headers = vec![("retry-after", "7")];
-    for refusal in [busy, answer(429, ""), answer(401, "")] {
+    for refusal in [busy, answer(429, ""), json_answer(401, json!({"code": 20003}))] {
         let status = refusal.status;
         let server = Server::start(vec![refusal]).await;
         let asked = server.client().fetch_conversation(conversation()).await;
@@ -399,14 +419,21 @@ async fn each_request_is_observed_once_with_its_end() {
     #[derive(Default)]
     struct Ends(Mutex<Vec<(Op, Outcome)>>);
     impl Observer for Ends {
-        fn finished(&self, op: Op, outcome: Outcome, _took: Duration) {
+        fn finished(
+            &self,
+            op: Op,
+            subject: Option<ConversationSid>,
+            outcome: Outcome,
+            _took: Duration,
+        ) {
+            assert_eq!(subject, Some(conversation()));
             self.0.lock().unwrap().push((op, outcome));
         }
     }
     let server = Server::start(vec![
         json_answer(200, json!({"sid": format!("CH{H}")})),
         answer(503, ""),
-        answer(200, "x"),
+        answer(200, "["),
         json_answer(200, json!({"sid": format!("CH{H}")})),
     ])
     .await;
@@ -419,7 +446,7 @@ async fn each_request_is_observed_once_with_its_end() {
     }
     assert_eq!(
         *ends.0.lock().unwrap(),
-        [Outcome::Done, Outcome::Refused { status: 503 }, Outcome::Unknown, Outcome::Done]
+        [Outcome::Done, Outcome::Refused { status: 503 }, Outcome::Unreadable, Outcome::Done]
             .map(|outcome| (Op::FetchConversation, outcome))
     );
 }
