@@ -15,3 +15,4 @@ mod rig;
 mod sending;
 mod strategies;
 mod turns;
+mod waiting;
