@@ -280,17 +280,13 @@ impl Parts<'_> {
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             notes: notes.clone(),
         };
-        let paused = match settings.turns.paused {
-            WhilePaused::Skip => Paused::Skip,
-            WhilePaused::Hold => Paused::Hold,
-        };
         let agent_room = Limiter::fixed(settings.agent.concurrency.get());
         let turns = Turns {
             agent,
             seats: Arc::clone(seats),
             catch_up,
             admission: Arc::clone(&doors.handoff.admission),
-            paused,
+            paused: self.paused(),
             phones: Phones { rest: rest.clone() },
             strategy: strategy(&settings.turns),
             thinking: Thinking::default(),
@@ -300,12 +296,26 @@ impl Parts<'_> {
             agent_room: agent_room.clone(),
             notes: notes.clone(),
         };
-        let send = &settings.send;
-        let sends = Sends {
+        let sends = self.sends(rest, seats, doors, service);
+        self.spawn(joins, Limiter::fixed(settings.join.concurrency.get()), tasks, stop);
+        self.spawn(turns, agent_room, tasks, stop);
+        self.spawn(sends, Limiter::fixed(settings.send.concurrency.get()), tasks, stop);
+        self.spawn(reports, Limiter::fixed(settings.agent.concurrency.get()), tasks, stop);
+    }
+
+    fn sends(
+        &self,
+        rest: &rest::Client,
+        seats: &Arc<Seats>,
+        doors: &Doors,
+        service: Arc<ServiceCheck>,
+    ) -> Sends {
+        let (send, notes) = (&self.settings.send, self.notes);
+        Sends {
             rest: rest.clone(),
             seats: Arc::clone(seats),
             handoff: Arc::clone(&doors.handoff),
-            paused,
+            paused: self.paused(),
             schedule: Schedule::new(send.schedule.0.clone()),
             joins: self.store.queue(QueueName::Joins),
             through: Arc::clone(&doors.through),
@@ -318,11 +328,14 @@ impl Parts<'_> {
             status: self.health.status(),
             service,
             notes: notes.clone(),
-        };
-        self.spawn(joins, Limiter::fixed(settings.join.concurrency.get()), tasks, stop);
-        self.spawn(turns, agent_room, tasks, stop);
-        self.spawn(sends, Limiter::fixed(send.concurrency.get()), tasks, stop);
-        self.spawn(reports, Limiter::fixed(settings.agent.concurrency.get()), tasks, stop);
+        }
+    }
+
+    const fn paused(&self) -> Paused {
+        match self.settings.turns.paused {
+            WhilePaused::Skip => Paused::Skip,
+            WhilePaused::Hold => Paused::Hold,
+        }
     }
 
     fn spawn<W: Work>(

@@ -23,6 +23,7 @@ pub const FIELDS: &[Field] = &[
     field("connections", "a number of connections"),
     field("conversation_sid", "the conversation it is about (CH…)"),
     field("count", "a number of things that the sentence names"),
+    field("dependency", "what jobs need and what is away: a part of Twilio's API, or the agent"),
     field("elapsed_ms", "how long it took, in milliseconds"),
     field("error", "what went wrong, with its causes"),
     field("event_type", "Twilio's name of the event"),
