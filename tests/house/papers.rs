@@ -186,6 +186,7 @@ fn the_check_runs_files_that_exist_and_names_no_host() {
     assert!(check.contains("--config config/deny.toml"));
     assert!(root().join("config/deny.toml").exists());
     assert!(check.contains("\ncargo test\n"), "cargo test exactly as the README says it");
+    assert!(check.contains(r#"RUSTDOCFLAGS="-D warnings" cargo doc"#), "warnings are denied");
     assert!(!check.contains("://"), "a host is named");
 }
 

@@ -6,9 +6,9 @@
 //! reply is settled the bus is told: a final snapshot, and a dead letter if it failed.
 //!
 //! [`envelope`], [`selection`], [`target`], [`wanted`], [`snapshot`], [`dead_letter`] and [`status`]
-//! decide, and are pure; [`bus`] alone speaks NATS. Time enters through the clock. Text and addresses
+//! decide, and are pure; `bus` alone speaks NATS. Time enters through the clock. Text and addresses
 //! go onto the bus, that is what it is for, and never into the log. No secret enters: the connection
-//! is made by [`nats`](crate::nats).
+//! is made by [`nats`].
 //!
 //! Replies leave by REST from any instance, so all instances share one topic for replies and one
 //! durable consumer on it; no reply is lost with an instance.

@@ -1,7 +1,7 @@
 //! Hands out the jobs of one queue and takes leases back.
 //!
 //! The lanes behind a lock that is held for a few map operations and never across an `.await`, and a
-//! bell for those who wait. Decides nothing; [`Lanes`](crate::queue::lanes::Lanes) does.
+//! bell for those who wait. Decides nothing; [`Lanes`] does.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
