@@ -69,6 +69,16 @@ async fn health_asks_the_listener_of_this_machine() {
     assert!(text(&gone.stderr).contains("no answer from 127.0.0.1"), "{}", text(&gone.stderr));
 }
 
+#[test]
+fn the_demo_shows_what_the_bot_said() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let output = chimein(&["demo", "--once", "good morning"], &[("TMPDIR", path)]);
+    let (shown, told) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{shown}{told}");
+    assert!(shown.lines().any(|line| line == "bot: good morning"), "{shown}");
+}
+
 /// Runs the program with these variables and none of this process's own.
 fn chimein(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_chimein"))

@@ -37,7 +37,7 @@ const SEATS: u32 = 900;
 /// What `chimein demo` is told.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Sends one SMS with this text, prints its timeline and ends.
+    /// Sends one SMS with this text, prints its timeline and the answer, and ends.
     #[arg(long, value_name = "TEXT", conflicts_with = "many")]
     once: Option<String>,
     /// Sends one SMS from each of this many phones at the same time, counts the answers and ends.

@@ -1,19 +1,20 @@
-//! One round trip: an SMS comes in, the bot answers, and each step is printed with its time.
+//! One round trip: an SMS comes in, the bot answers; each step is printed with its time, then the answer.
 
 use std::process::ExitCode;
 
 use tokio::sync::broadcast::error::RecvError;
 
 use super::timeline::Timeline;
-use super::{Demo, Error, PATIENCE, is_bot};
+use super::{Demo, Error, IDENTITY, PATIENCE, is_bot};
 use crate::emulator::Received;
 use crate::emulator::record::Happening;
+use crate::pii::Pii;
 
 /// The phone that writes, and the number that it writes to.
 const FROM: &str = "+15555550123";
 const TO: &str = "+15555550100";
 
-/// Sends one SMS and prints its timeline; fails if a step is missing.
+/// Sends one SMS, prints its timeline and what the bot said; fails if a step is missing.
 pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
     let mut stages = demo.app.journal().subscribe();
     let control = demo.emulator.control();
@@ -22,7 +23,7 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
     let mut timeline = Timeline::starting_at(start);
     let sent = control.receive_sms(FROM, TO, text).await.map_err(Error::Message)?;
     let all_seen = tokio::time::timeout(PATIENCE, async {
-        while timeline.missing().is_some() && timeline.trouble().is_none() {
+        while !timeline.is_whole() && timeline.trouble().is_none() {
             tokio::select! {
                 record = stages.recv() => match record {
                     Ok(record) => timeline.take(record.at, record.stage),
@@ -39,6 +40,9 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
     });
     let _timed_out = all_seen.await.is_err();
     print!("{timeline}");
+    for text in timeline.said() {
+        println!("\n{IDENTITY}: {text}");
+    }
     if let Some(trouble) = timeline.trouble() {
         println!("\nfailed: {trouble}");
         return Ok(ExitCode::FAILURE);
@@ -54,9 +58,9 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
 }
 
 fn see(timeline: &mut Timeline, at: crate::clock::Timestamp, what: &Happening) {
-    if let Happening::MessageAdded { author, .. } = what
+    if let Happening::MessageAdded { author, body, .. } = what
         && is_bot(author.reveal())
     {
-        timeline.visible(at);
+        timeline.visible(at, body.as_ref().map(Pii::reveal));
     }
 }

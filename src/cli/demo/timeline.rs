@@ -65,6 +65,9 @@ pub struct Timeline {
     start: Timestamp,
     entries: Vec<Entry>,
     trouble: Option<String>,
+    /// How many replies, or parts of them, the agent gave.
+    replies: Option<usize>,
+    said: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,7 @@ impl Timeline {
     /// Starts when the user sends the message.
     #[must_use]
     pub const fn starting_at(start: Timestamp) -> Self {
-        Self { start, entries: Vec::new(), trouble: None }
+        Self { start, entries: Vec::new(), trouble: None, replies: None, said: Vec::new() }
     }
 
     /// Takes a stage of the service's journal; the first of each step counts.
@@ -90,7 +93,10 @@ impl Timeline {
             Stage::Joined { how: How::Already } => self.put(Step::Joined, at, "was in already"),
             Stage::SocketJoined => self.put(Step::SocketJoined, at, "conversationJoined"),
             Stage::MessageSeen { door } => self.put(Step::MessageSeen, at, door_name(door)),
-            Stage::AgentAnswered { .. } => self.put(Step::AgentAnswered, at, ""),
+            Stage::AgentAnswered { replies } => {
+                self.replies = Some(replies);
+                self.put(Step::AgentAnswered, at, "");
+            }
             Stage::ReplySent { via: Via::Socket, .. } => self.put(Step::ReplySent, at, "socket"),
             Stage::ReplySent { via: Via::Rest, .. } => self.put(Step::ReplySent, at, "REST"),
             Stage::Skipped { reason } => self.trouble = Some(format!("skipped: {reason}")),
@@ -107,9 +113,22 @@ impl Timeline {
         }
     }
 
-    /// Takes Twilio's word that the reply is in the conversation.
-    pub fn visible(&mut self, at: Timestamp) {
+    /// Takes Twilio's word that a reply is in the conversation, and what it says.
+    pub fn visible(&mut self, at: Timestamp, text: Option<&str>) {
         self.put(Step::ReplyVisible, at, "");
+        self.said.push(shown(text.unwrap_or("(no text)")));
+    }
+
+    /// Whether all that is to be seen has been: every step, and every reply that the agent gave.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.missing().is_none() && self.replies.is_some_and(|count| self.said.len() >= count)
+    }
+
+    /// What the bot said, in order, fit for a terminal.
+    #[must_use]
+    pub fn said(&self) -> &[String] {
+        &self.said
     }
 
     /// The first step that has not been seen.
@@ -149,6 +168,12 @@ impl fmt::Display for Timeline {
     }
 }
 
+/// A text that does nothing to a terminal but be read.
+fn shown(text: &str) -> String {
+    let may_stay = |letter: char| letter == '\n' || !letter.is_control();
+    text.chars().map(|letter| if may_stay(letter) { letter } else { ' ' }).collect()
+}
+
 const fn door_name(door: Door) -> &'static str {
     match door {
         Door::Webhook => "through the webhook",
@@ -177,7 +202,7 @@ mod tests {
             (9, Stage::SocketJoined),
             (8, Stage::Joined { how: How::Added }),
             (11, Stage::MessageSeen { door: Door::CatchUp }),
-            (12, Stage::AgentAnswered { replies: 1 }),
+            (12, Stage::AgentAnswered { replies: 2 }),
             (15, Stage::ReplySent { via: Via::Socket, reply: None }),
         ] {
             assert_eq!(timeline.trouble(), None);
@@ -185,8 +210,12 @@ mod tests {
             timeline.take(at(millis), stage);
         }
         assert_eq!(timeline.missing(), Some(Step::ReplyVisible));
-        timeline.visible(at(14));
+        timeline.visible(at(14), Some("one"));
         assert_eq!(timeline.missing(), None);
+        assert!(!timeline.is_whole(), "the agent gave two");
+        timeline.visible(at(16), Some("two\nlines\u{1b}[31m"));
+        assert!(timeline.is_whole());
+        assert_eq!(timeline.said(), ["one", "two\nlines [31m"]);
         insta::assert_snapshot!(timeline.to_string(), @r"
            +0 ms  SMS sent
            +3 ms  webhook received (onConversationAdded)
