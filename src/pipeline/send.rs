@@ -337,6 +337,12 @@ impl Sends {
         self.status.succeeded(Op::CreateMessage, &self.notes.clock);
         self.note(parcel, Stage::ReplySent { via, reply: Some(message) });
         self.notes.metrics.reply(how, via);
+        if how == ReplyOutcome::Sent {
+            let since = self.notes.clock.wall().since(parcel.accepted);
+            tracing::info!(conversation_sid = %parcel.conversation, message_sid = %message,
+                via = via.as_str(), attempt = delivery.attempt(), elapsed_ms = settle::millis(since),
+                "reply is sent");
+        }
         let settled = match self.report_on(parcel, Fate::Sent { message }) {
             Some(job) => delivery.ack_and_append(vec![job]).await.map(drop),
             None => delivery.ack().await,

@@ -161,6 +161,17 @@ pub enum Via {
     Rest,
 }
 
+impl Via {
+    /// The road's word, the same as in its JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Socket => "socket",
+            Self::Rest => "rest",
+        }
+    }
+}
+
 /// The journal's handle; clones share one ring.
 #[derive(Clone)]
 pub struct Journal {

@@ -56,6 +56,7 @@ pub const FIELDS: &[Field] = &[
     field("trace_id", "the trace of a message's way, 32 hexadecimal digits"),
     field("urls", "the URLs that a signature was checked against, without their queries"),
     field("version", "the version of this program"),
+    field("via", "the road that a reply went by: socket or rest"),
 ];
 
 const fn field(name: &'static str, meaning: &'static str) -> Field {

@@ -1,7 +1,13 @@
 //! The log of one message's way, as a collector gets it.
 
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
+use chimein::http;
 use chimein::twilio::sid::{ConversationSid, MessageSid};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::child;
 use crate::rig::{Rig, texts};
@@ -52,13 +58,50 @@ async fn every_stage_of_a_message_logs_under_one_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_answered_writes_one_line_for_the_turn_and_one_for_the_reply() {
+    let rig = Rig::start(&[("LOG_LEVEL", "info")]).await;
+    let conversation = rig.sms("nobody's business").await;
+    rig.answered(conversation, 1).await;
+    let log = || rig.service.log()[0].clone();
+    let is_told = || log().contains("\"reply is sent\"");
+    assert!(child::eventually(is_told).await, "{}", rig.service.log_tail());
+    let [message] = messages_of(&rig, conversation)[..] else { panic!("one message") };
+    let reply = reply_in(&rig, conversation);
+    let lines = rig.lines();
+    let saying = |words: &str| -> Vec<&Value> {
+        lines.iter().filter(|line| line["msg"] == words && line["level"] == "info").collect()
+    };
+    let [turn] = saying("turn is finished")[..] else { panic!("{}", log()) };
+    assert_eq!(turn["message_sid"], message.to_string());
+    assert_eq!(turn["conversation_sid"], conversation.to_string());
+    assert_eq!((&turn["outcome"], &turn["count"]), (&json!("answered"), &json!(1)));
+    assert!(turn["elapsed_ms"].is_u64() && turn["attempt"] == 1, "{turn}");
+    let [sent] = saying("reply is sent")[..] else { panic!("{}", log()) };
+    assert_eq!(sent["message_sid"], reply.to_string());
+    assert_eq!(sent["conversation_sid"], conversation.to_string());
+    assert!(sent["via"] == "socket" || sent["via"] == "rest", "{sent}");
+    assert_eq!(turn["trace_id"], sent["trace_id"]);
+    for secret in ["business", &crate::rig::PHONE[1..], &child::NUMBER[1..]] {
+        assert!(!log().contains(secret), "{secret} is in {}", log());
+    }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failing_turn_is_told_under_its_trace_though_only_warnings_are_shown() {
-    let nobody = [
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/turns", listener.local_addr().unwrap());
+    let cancel = CancellationToken::new();
+    let fail = || async { StatusCode::INTERNAL_SERVER_ERROR };
+    let router = Router::new().route("/turns", post(fail));
+    let serving =
+        tokio::spawn(http::serve(listener, router, http::Options::default(), cancel.clone()));
+    let rig = Rig::start(&[
         ("CHIMEIN_AGENT_KIND", "http"),
-        ("CHIMEIN_AGENT_URL", "http://127.0.0.1:9/turns"),
+        ("CHIMEIN_AGENT_URL", &url),
         ("CHIMEIN_AGENT_SCHEDULE", "10ms"),
-    ];
-    let rig = Rig::start(&nobody).await;
+    ])
+    .await;
     let conversation = rig.sms("one").await;
     let dead = || rig.service.log()[1].contains("dead letter");
     assert!(child::eventually(dead).await, "{}", rig.service.log_tail());
@@ -67,6 +110,8 @@ async fn a_failing_turn_is_told_under_its_trace_though_only_warnings_are_shown()
     assert_eq!(texts(&way, "level"), ["error", "warn"].into());
     assert_eq!(texts(&way, "stage"), ["inbox"].into());
     rig.end().await;
+    cancel.cancel();
+    serving.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,6 +180,12 @@ async fn settled(rig: &Rig, conversation: ConversationSid, count: usize) {
 fn messages_of(rig: &Rig, conversation: ConversationSid) -> Vec<MessageSid> {
     let messages = rig.emulator.control().messages(conversation).into_iter();
     messages.filter(|message| message.author == crate::rig::PHONE).map(|one| one.sid).collect()
+}
+
+/// What the bot has said first.
+fn reply_in(rig: &Rig, conversation: ConversationSid) -> MessageSid {
+    let mut messages = rig.emulator.control().messages(conversation).into_iter();
+    messages.find(|message| message.author == child::BOTS[0]).unwrap().sid
 }
 
 fn of_trace<'a>(lines: &'a [Value], trace: &str) -> Vec<&'a Value> {

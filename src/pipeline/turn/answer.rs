@@ -3,6 +3,8 @@
 //! Decides nothing about cutting or ids, which is `outbound`'s; asks Twilio who reads along where a
 //! reply is long and the turn does not tell. Time enters through the notes' clock.
 
+use std::time::Duration;
+
 use super::{TOO_LARGE, Turns, Work};
 use crate::agent::{Answer, Reply, Turn};
 use crate::clock::Moment;
@@ -23,14 +25,18 @@ impl Turns {
         answer: Answer,
         start: Moment,
     ) {
-        self.notes.metrics.agent(self.notes.clock.now().since(start));
+        let took = self.notes.clock.now().since(start);
+        self.notes.metrics.agent(took);
         self.thinking.end(turn.thread, turn.id, self.notes.clock.wall());
         let replies = match answer {
             Answer::Replies(replies) => replies,
             Answer::Later => {
-                tracing::debug!(message_sid = %turn.id, "agent answers later");
-                self.notes.metrics.turn(TurnOutcome::Silent);
-                return settle::report(Self::QUEUE, delivery.ack().await);
+                let settled = delivery.ack().await;
+                if settled.is_ok() {
+                    self.notes.metrics.turn(TurnOutcome::Silent);
+                    tell_finished(turn, "later", 0, took);
+                }
+                return settle::report(Self::QUEUE, settled);
             }
         };
         let asked = tokio::select! {
@@ -62,7 +68,7 @@ impl Turns {
             Err(error) => return self.refuse(delivery, turn, &error).await,
         };
         fault_points::hit(Point::AgentAnswered);
-        self.store(delivery, turn, jobs).await;
+        self.store(delivery, turn, jobs, took).await;
     }
 
     /// Whether long replies are to be cut.
@@ -82,7 +88,7 @@ impl Turns {
         self.bury(delivery, turn.thread, TOO_LARGE, cause).await;
     }
 
-    async fn store(&self, delivery: Delivery, turn: &Turn, jobs: outbound::Jobs) {
+    async fn store(&self, delivery: Delivery, turn: &Turn, jobs: outbound::Jobs, took: Duration) {
         let count = jobs.said();
         let settled = if jobs.appends.is_empty() {
             delivery.ack().await
@@ -94,6 +100,7 @@ impl Turns {
         if settled.is_ok() {
             let outcome = if count == 0 { TurnOutcome::Silent } else { TurnOutcome::Answered };
             self.notes.metrics.turn(outcome);
+            tell_finished(turn, outcome.as_str(), count, took);
             let stage = Stage::AgentAnswered { replies: count };
             self.notes.stage(turn.thread, Some(turn.id), stage);
             for message in turn.messages.iter().filter(|message| message.sid != turn.id) {
@@ -103,4 +110,11 @@ impl Turns {
         }
         settle::report(Self::QUEUE, settled);
     }
+}
+
+/// The one line that a turn writes that went well: how many replies, or parts of them, the agent gave,
+/// and how long it thought.
+fn tell_finished(turn: &Turn, outcome: &'static str, count: usize, took: Duration) {
+    tracing::info!(message_sid = %turn.id, conversation_sid = %turn.thread, outcome, count,
+        attempt = turn.attempt, elapsed_ms = settle::millis(took), "turn is finished");
 }

@@ -136,10 +136,7 @@ impl Metrics {
 
     /// Counts an attempt to send a reply.
     pub fn reply(&self, outcome: ReplyOutcome, via: Via) {
-        let via = Known(match via {
-            Via::Socket => "socket",
-            Via::Rest => "rest",
-        });
+        let via = Known(via.as_str());
         let _ = self.inner.replies.get_or_create(&ReplyLabels { outcome, via }).inc();
     }
 
