@@ -114,14 +114,28 @@ impl Known {
         self.socket.is_some_and(|word| word.is_paused == self.is_paused)
     }
 
+    /// The date of the last change, if it is not one of whole seconds.
+    fn exactly_updated(&self) -> Option<Timestamp> {
+        self.updated.filter(|at| at.as_millis().rem_euclid(1000) != 0)
+    }
+
     /// Assumed: the socket and REST give one change one date, but for what is below a second.
     fn order(&self, source: Source, has_socket: bool) -> Order {
         let is_last_by_socket =
             self.socket == Some(Word { is_paused: self.is_paused, updated: self.updated });
         let last = self.updated.map(Timestamp::as_secs);
+        let exact = self.exactly_updated();
         match (source, source.updated().map(Timestamp::as_secs)) {
             (Source::Answer(_), _) => Order::Later,
             (Source::Socket(_), _) if is_last_by_socket => Order::Later,
+            // Webhooks may date to the millisecond, too; then there is nothing to doubt.
+            (Source::Socket(Some(at)), _) if exact.is_some() => {
+                if Some(at) < exact {
+                    Order::Earlier
+                } else {
+                    Order::Later
+                }
+            }
             (Source::Socket(_) | Source::Dated(_), Some(at)) if last > Some(at) => Order::Earlier,
             (Source::Socket(_), Some(at)) if last < Some(at) => Order::Later,
             (Source::Dated(_), Some(at)) if last.is_some() && last < Some(at) => Order::Later,
@@ -216,6 +230,18 @@ mod tests {
         assert!(!known.is_doubted, "they agree");
         let known = told(&[(true, dated(10)), (false, dated(10))]);
         assert_eq!((known.is_paused, known.is_doubted), (false, false), "webhooks come in order");
+    }
+
+    #[test]
+    fn dates_to_the_millisecond_leave_no_doubt() {
+        let resumed = (false, Source::Dated(at_millis(10_762)));
+        let late =
+            told(&[(true, Source::Dated(at_millis(10_684))), resumed, (true, socket(10_684))]);
+        assert_eq!((late.is_paused, late.is_doubted), (false, false), "of the time before");
+        let confirmed = Known::hear(Some(late), false, socket(10_762), (at(1), true));
+        assert!(!confirmed.is_paused && !confirmed.is_doubted);
+        let again = Known::hear(Some(confirmed), true, socket(10_763), (at(1), true));
+        assert!(again.is_paused && !again.is_doubted);
     }
 
     #[test]
