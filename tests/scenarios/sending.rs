@@ -53,13 +53,22 @@ async fn the_last_attempt_is_looked_for_too() {
     for (last, replies) in
         [(Action::AnswerAfter { status: 504, code: None }, 1), (Action::BreakBefore, 0)]
     {
-        let schedule = ("CHIMEIN_SEND_SCHEDULE", "10ms");
+        // Time enough for another reply to go out in between: then a failure is this reply's own.
+        let schedule = ("CHIMEIN_SEND_SCHEDULE", "10s");
         let rig = Rig::start(&[SLOW_RETRY[0], schedule]).await;
-        let place =
-            || Place::Rest { method: Some("POST".to_owned()), path: Some("/Messages".into()) };
-        rig.fault(place(), Action::BreakBefore, 1);
-        rig.fault(place(), last, 1);
+        let place = |path: &str| Place::Rest {
+            method: Some("POST".to_owned()),
+            path: Some(format!("{path}/Messages")),
+        };
+        rig.fault(place(""), Action::BreakBefore, 1);
         let conversation = rig.sms(PHONE, "hello").await;
+        rig.eventually("the first attempt failed", |rig| {
+            rig.rest_requests("POST", &format!("{conversation}/Messages")) == 1
+        })
+        .await;
+        rig.fault(place(&conversation.to_string()), last, 1);
+        let other = rig.sms("+15555550188", "hi").await;
+        rig.expect(other, &["hi"]).await;
         rig.eventually("it is there or dead", |rig| {
             !rig.replies(conversation).is_empty() || is_dead(rig, conversation)
         })

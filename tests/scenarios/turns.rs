@@ -27,7 +27,7 @@ async fn several_replies_are_sent_in_order_and_nothing_for_silence() {
 async fn a_failing_agent_is_asked_again_with_the_same_turn_id() {
     let agent = Agent::start(|_, asked| {
         if asked < 2 {
-            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
         axum::Json(json!({"replies": ["at last"]})).into_response()
     })
