@@ -131,7 +131,8 @@ impl<'a> Reader<'a> {
     fn find(&self, key: &Key) -> Result<(Option<String>, Origin), (Origin, Reason)> {
         for variable in key.variables() {
             // A Service that is called service has its link where our port may be.
-            let direct = self.layers.environment.get(&variable).filter(|text| !is_link(text));
+            let is_others = |text: &&str| variable.ends_with("PORT") && is_link(text);
+            let direct = self.layers.environment.get(&variable).filter(|text| !is_others(text));
             let origin = Origin::Environment(variable.clone());
             if key.secret {
                 let pointer = format!("{variable}_FILE");

@@ -234,6 +234,9 @@ fn a_link_in_a_settings_variable_counts_as_not_set() {
     assert_eq!(port(&[link]), 3_000);
     assert_eq!(port(&[link, ("PORT", "81")]), 81);
     assert_eq!(port(&[("SERVICE_PORT", "82"), ("PORT", "tcp://10.0.0.9:80")]), 82);
+    // Where no port belongs, it is a mistake.
+    let wrong = [("CHIMEIN_AGENT_URL", "tcp://10.0.0.9:80")];
+    assert_eq!(load(None, &environment(wrong)).problems().len(), 1);
 }
 
 #[test]
