@@ -47,6 +47,7 @@ pub use self::account::rest_options;
 pub use self::agents::names;
 #[cfg(feature = "nats")]
 pub use self::dial::options as nats_options;
+pub use self::ears::realtime_config;
 pub use self::health::Health;
 
 /// How many stages the journal keeps: a few thousand messages' worth in about a mebibyte.
@@ -115,7 +116,7 @@ pub enum Error {
     Cluster(#[from] crate::cluster::Error),
     /// The TLS configuration could not be made.
     #[error("the TLS configuration could not be made")]
-    Tls(#[from] twilio::tls::Error),
+    Tls(#[from] crate::net::tls::Error),
     /// The agent could not be made.
     #[error("the agent could not be made")]
     Agent(#[from] agents::AgentError),
@@ -296,7 +297,7 @@ async fn open(settings: &Settings, instance: &str) -> Result<Opened, Error> {
     match settings.queue.engine {
         QueueEngine::Embedded => Ok(Opened { store: build::store(settings)?, cluster: None }),
         QueueEngine::Nats => {
-            let (tls, _) = twilio::tls::client_config()?;
+            let (tls, _) = crate::net::tls::client_config()?;
             let (cluster, store) = instances::Cluster::join(settings, instance, &tls).await?;
             Ok(Opened { store, cluster: Some(cluster) })
         }

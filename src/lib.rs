@@ -29,6 +29,7 @@ pub mod telemetry;
 pub mod twilio;
 
 pub mod concurrency;
+pub mod net;
 
 pub mod clock;
 pub mod fault_points;
@@ -39,3 +40,6 @@ pub mod text;
 #[cfg(all(test, feature = "nats"))]
 #[path = "../tests/nats_server/mod.rs"]
 mod test_nats;
+#[cfg(test)]
+#[path = "../tests/proxy/mod.rs"]
+mod test_proxy;

@@ -174,10 +174,7 @@ impl Endpoint {
         let Limits { timeout, response_bytes_max } = limits;
         let url = self.url().parse().unwrap();
         let options = Options { url, secret: Some(secret()), timeout, response_bytes_max };
-        // The second call finds the provider there already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client =
-            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let client = chimein::net::http::direct().unwrap().build().unwrap();
         HttpAgent::new(options, client, Clock::start())
     }
 }

@@ -1,6 +1,7 @@
 //! The program as its users start it: exit codes, what is printed where, and no secret in it.
 
-use std::process::{Command, Output};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use axum::Router;
@@ -77,6 +78,35 @@ fn the_demo_shows_what_the_bot_said() {
     let (shown, told) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{shown}{told}");
     assert!(shown.lines().any(|line| line == "bot: good morning"), "{shown}");
+}
+
+#[test]
+fn without_any_of_the_systems_certificates_the_demo_and_the_emulator_work() {
+    let empty = tempfile::tempdir().unwrap();
+    let file = empty.path().join("none.pem");
+    let roots = [
+        ("SSL_CERT_FILE", file.to_str().unwrap()),
+        ("SSL_CERT_DIR", empty.path().to_str().unwrap()),
+    ];
+    let demo = chimein(&["demo", "--once", "hello"], &roots);
+    let told = format!("{}{}", text(&demo.stdout), text(&demo.stderr));
+    assert_eq!(demo.status.code(), Some(0), "{told}");
+
+    let mut emulator = Command::new(env!("CARGO_BIN_EXE_chimein"))
+        .arg("emulator")
+        .env_clear()
+        .envs(roots)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let _ = BufReader::new(emulator.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let info: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let control = info["control_url"].as_str().unwrap_or_else(|| panic!("{info}"));
+    let fault = chimein(&["emulator", "fault", "--at", control, "list"], &roots);
+    assert_eq!(fault.status.code(), Some(0), "{}", text(&fault.stderr));
+    emulator.kill().unwrap();
+    let _ = emulator.wait().unwrap();
 }
 
 /// Runs the program with these variables and none of this process's own.

@@ -4,11 +4,12 @@ use url::Url;
 
 use crate::config::kinds::{BaseUrl, RestAuth};
 use crate::config::settings::Account;
+use crate::net::proxies::Proxies;
 use crate::twilio::rest;
 
 /// Says where to ask and as whom.
 #[must_use]
-pub fn rest_options(account: &Account) -> rest::Options {
+pub fn rest_options(account: &Account, proxies: Proxies) -> rest::Options {
     let credentials = match account.rest_auth {
         RestAuth::Token => rest::Credentials::AuthToken(account.auth_token.clone()),
         RestAuth::Key => {
@@ -27,6 +28,7 @@ pub fn rest_options(account: &Account) -> rest::Options {
         request_timeout: account.request_timeout,
         response_bytes_max: account.response_bytes_max.0,
         in_flight_max: account.requests_max.get(),
+        proxies,
         ..rest::Options::new(account.account_sid, credentials)
     }
 }
@@ -75,7 +77,8 @@ mod tests {
                 ("TWILIO_EDGE", edge),
             ];
             let settings = load(None, &Environment::from_pairs(pairs)).into_settings().unwrap();
-            let options = rest_options(&settings.twilio.unwrap().account);
+            let proxies = settings.proxy.proxies();
+            let options = rest_options(&settings.twilio.unwrap().account, proxies);
             assert_eq!(options.conversations_base_url.as_str(), conversations, "{region} {edge}");
             assert_eq!(options.api_base_url.as_str(), api, "{region} {edge}");
         }

@@ -89,10 +89,7 @@ fn http_agent(
     url: url::Url,
 ) -> Result<Thinker, AgentError> {
     let settings = &parts.settings.agent;
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls.clone())
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
+    let client = crate::net::http::builder(tls.clone(), &parts.settings.proxy.proxies())
         .connect_timeout(parts.twilio.account.connect_timeout)
         .build()?;
     let options = http::Options {

@@ -32,6 +32,7 @@ use crate::concurrency::Limiter;
 use crate::config::Settings;
 use crate::config::kinds::{Listen, QueueEngine, TurnStrategy, WhilePaused};
 use crate::config::settings::{self, Twilio};
+use crate::net::tls;
 use crate::pipeline::admit::Admission;
 use crate::pipeline::catch_up::CatchUp;
 use crate::pipeline::choice::Choice;
@@ -57,7 +58,7 @@ use crate::pipeline::thinking::Thinking;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::worker::{self, Station, Work};
 use crate::queue::{self, QueueName, Store};
-use crate::twilio::{rest, signature, tls};
+use crate::twilio::{rest, signature};
 use crate::webhook::{self, PublicBase};
 
 /// What the running service offers to the outside.
@@ -125,7 +126,7 @@ impl Parts<'_> {
         let (tls, roots) = tls::client_config()?;
         tracing::debug!(reason = ?roots, "trusted roots are loaded");
         let clock = self.notes.clock;
-        let options = rest_options(&self.twilio.account);
+        let options = rest_options(&self.twilio.account, self.settings.proxy.proxies());
         let (metrics, status) = (self.notes.metrics.clone(), self.health.status());
         let counted: Arc<dyn rest::Observer> = Arc::new(Counted { metrics, status, clock });
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;

@@ -2,7 +2,6 @@
 //! store, and the place where the last one stopped.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use secrecy::SecretString;
@@ -11,6 +10,7 @@ use url::Url;
 use super::build::Parts;
 use super::places::Places;
 use crate::clock::Clock;
+use crate::config::Settings;
 use crate::config::settings::Account;
 use crate::queue::Marks;
 use crate::realtime::{
@@ -35,8 +35,7 @@ pub struct Ear {
 /// Opens realtime clients, one for an identity at a time.
 pub struct Opener {
     account: Account,
-    connect_timeout: Duration,
-    tls: Arc<rustls::ClientConfig>,
+    config: Config,
     marks: Arc<dyn Watermarks>,
     clock: Clock,
     /// Where clients' places are kept, if anywhere.
@@ -56,8 +55,7 @@ impl Opener {
         access_token::install_crypto();
         Some(Self {
             account: parts.twilio.account.clone(),
-            connect_timeout: settings.connect_timeout,
-            tls: Arc::new(tls.clone()),
+            config: realtime_config(parts.settings, &parts.twilio.account, tls),
             marks: Arc::new(Stored(parts.store.marks())),
             clock: parts.notes.clock,
             places: parts.places(),
@@ -67,9 +65,8 @@ impl Opener {
     /// Opens an identity's client, which connects by itself.
     pub fn open(&self, identity: String) -> Ear {
         let account = &self.account;
-        let mut config = config(account, Arc::clone(&self.tls));
+        let mut config = self.config.clone();
         config.resume = self.places.as_ref().and_then(|places| places.read(&identity));
-        config.session.connect_timeout = self.connect_timeout;
         config.clock = self.clock;
         let tokens = Arc::new(Minted {
             request: Request {
@@ -88,13 +85,22 @@ impl Opener {
     }
 }
 
-fn config(account: &Account, tls: Arc<rustls::ClientConfig>) -> Config {
+/// Says where the socket is and how it is reached.
+pub fn realtime_config(
+    settings: &Settings,
+    account: &Account,
+    tls: &rustls::ClientConfig,
+) -> Config {
+    // The official client knows a region and no edge.
+    // Source: access token protocol notes, "Region and hosts", read 2026-11-21.
     let region = account.region.as_ref().map_or(REGION, |region| region.as_str());
-    let mut config = Config::for_region(region, tls)
+    let mut config = Config::for_region(region, Arc::new(tls.clone()))
         .expect("settings take only names that can be part of a host");
     if let Some(place) = &account.twilsock_url {
         config.twilsock_url = Url::clone(place.url());
     }
+    config.proxies = settings.proxy.proxies();
+    config.session.connect_timeout = settings.realtime.connect_timeout;
     config
 }
 

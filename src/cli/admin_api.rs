@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::config::Report;
 use crate::config::kinds::{Listen, Setting};
-use crate::twilio::tls;
+use crate::net::{self, proxies::Proxies, tls};
 
 /// How long the service may take to accept the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -98,16 +98,13 @@ impl AdminApi {
             None => base(report)?,
         };
         let (tls, _) = tls::client_config()?;
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
+        // The settings name an address of this machine.
+        let proxies = if url.is_none() { &Proxies::default() } else { report.proxies() };
+        let http = net::http::builder(tls, proxies)
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT);
-        if url.is_none() {
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(Error::Client)?;
+            .timeout(REQUEST_TIMEOUT)
+            .build()
+            .map_err(Error::Client)?;
         Ok(Self { http, base, token: report.admin_token().cloned() })
     }
 

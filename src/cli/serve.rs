@@ -105,6 +105,7 @@ fn tracing_of(settings: &Settings) -> Result<Option<(Spans, Exporter)>, otlp::Er
         endpoint: endpoint.url().clone(),
         headers: otlp_headers.clone(),
         ratio: sampler_ratio.0,
+        proxies: settings.proxy.proxies(),
         resource: Resource {
             service: server.name.as_str().to_owned(),
             instance: server.instance_id.as_ref().map(|name| name.as_str().to_owned()),

@@ -32,6 +32,7 @@ pub(crate) use self::rules::AGENT_RESPONSE_BYTES_MAX;
 pub use self::settings::{KEYS, Key, Settings};
 
 use self::reader::{Layers, Reader, SECRET_BYTES_MAX};
+use crate::net::proxies::{Direct, Proxies, Proxy};
 use crate::text;
 
 /// The variable that names the configuration file.
@@ -56,6 +57,7 @@ pub struct Report {
     pub effective: Vec<Effective>,
     settings: Option<Settings>,
     admin_token: Option<SecretString>,
+    proxies: Proxies,
     problems: Vec<Problem>,
 }
 
@@ -77,6 +79,12 @@ impl Report {
     #[must_use]
     pub const fn admin_token(&self) -> Option<&SecretString> {
         self.admin_token.as_ref()
+    }
+
+    /// Gives the proxies, for commands that need no more to ask a service elsewhere.
+    #[must_use]
+    pub const fn proxies(&self) -> &Proxies {
+        &self.proxies
     }
 
     /// Gives the settings if nothing is wrong with them.
@@ -125,8 +133,12 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
     reader.refuse_unknown();
     let settings = Settings::read(&mut reader);
     let admin_token = reader.value("admin.debug_token");
+    let [https, http, all] =
+        ["proxy.https", "proxy.http", "proxy.all"].map(|name| reader.value::<Proxy>(name));
+    let direct: Direct = reader.value("proxy.no_proxy").unwrap_or_default();
+    let proxies = Proxies::new(https, http, all, direct);
     problems.append(&mut reader.problems);
-    Report { effective: reader.effective, settings, admin_token, problems }
+    Report { effective: reader.effective, settings, admin_token, proxies, problems }
 }
 
 /// Reads a secret's file; what some editors add to its start and its end is no part of the secret.

@@ -18,6 +18,7 @@ use super::kinds::{
     QueueEngine, Size,
 };
 use super::reader::Reader;
+use crate::net::proxies::Proxy;
 use crate::telemetry::otlp;
 use crate::twilio::rest;
 
@@ -32,6 +33,7 @@ pub(super) fn check(reader: &mut Reader<'_>, is_twilio_on: bool) {
     check_listeners(reader);
     check_work(reader);
     check_nats(reader);
+    check_proxies(reader);
     let headers = reader.value::<SecretString>("telemetry.otlp_headers");
     let headers = headers.map(|headers| otlp::are_headers(&headers));
     reader.rule("telemetry.otlp_headers", headers, "is not name=value, separated by commas");
@@ -211,6 +213,18 @@ fn check_nats(reader: &mut Reader<'_>) {
     );
     let replicas = reader.value("nats.replicas").map(|count: NonZeroUsize| count.get() <= 5);
     reader.rule("nats.replicas", replicas, "is over the 5 servers that JetStream can use");
+}
+
+/// A proxy that would be asked must speak HTTP.
+fn check_proxies(reader: &mut Reader<'_>) {
+    let proxy = |reader: &Reader<'_>, name| reader.value::<Proxy>(name);
+    let is_all_used =
+        ["proxy.https", "proxy.http"].iter().any(|name| proxy(reader, name).is_none());
+    for (name, is_used) in [("proxy.https", true), ("proxy.http", true), ("proxy.all", is_all_used)]
+    {
+        let is_spoken = proxy(reader, name).map(|proxy| !is_used || proxy.is_http());
+        reader.rule(name, is_spoken, "is a SOCKS proxy; only HTTP proxies are spoken to (CONNECT)");
+    }
 }
 
 /// Whether a secret can sign by the Standard Webhooks scheme.

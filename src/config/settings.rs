@@ -17,6 +17,7 @@ use super::kinds::{
 };
 use super::reader::Reader;
 use super::rules;
+use crate::net::proxies::{Direct, Proxies, Proxy};
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
@@ -329,6 +330,26 @@ sections! {
         /// Headers that the collector asks for.
         otlp_headers: Option<SecretString> = "OTEL_EXPORTER_OTLP_HEADERS";
     }
+    /// The proxies to the outside.
+    ProxyServers = "proxy" {
+        /// For https and wss.
+        https: Option<Proxy> = "HTTPS_PROXY", "https_proxy";
+        /// For http and ws.
+        http: Option<Proxy> = "HTTP_PROXY", "http_proxy";
+        /// For either that has none of its own.
+        all: Option<Proxy> = "ALL_PROXY", "all_proxy";
+        /// What is reached directly.
+        no_proxy: Direct = "NO_PROXY", "no_proxy";
+    }
+}
+
+impl ProxyServers {
+    /// Gives the one reading of them that all clients go by.
+    #[must_use]
+    pub fn proxies(&self) -> Proxies {
+        let Self { https, http, all, no_proxy } = self.clone();
+        Proxies::new(https, http, all, no_proxy)
+    }
 }
 
 /// Twilio, when it is on.
@@ -377,6 +398,8 @@ pub struct Settings {
     pub log: Log,
     /// Traces.
     pub telemetry: Telemetry,
+    /// The proxies to the outside.
+    pub proxy: ProxyServers,
 }
 
 impl Settings {
@@ -403,6 +426,7 @@ impl Settings {
         let admin = Admin::read(reader);
         let log = Log::read(reader);
         let telemetry = Telemetry::read(reader);
+        let proxy = ProxyServers::read(reader);
         rules::check(reader, is_on);
         let twilio = match (switch?.enabled, account, bot) {
             (true, account, bot) => Some(Twilio { account: account?, bot: bot? }),
@@ -426,6 +450,7 @@ impl Settings {
             admin: admin?,
             log: log?,
             telemetry: telemetry?,
+            proxy: proxy?,
         })
     }
 }

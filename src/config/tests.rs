@@ -334,6 +334,65 @@ fn a_region_needs_an_edge_only_where_its_own_is_not_known() {
 }
 
 #[test]
+fn proxies_are_read_in_either_case_and_the_upper_one_wins() {
+    let chosen = |pairs: &[(&'static str, &'static str)], url: &str| {
+        let report = load(None, &environment(pairs.iter().copied()));
+        let early = report.proxies().clone();
+        let proxies = report.into_settings().unwrap().proxy.proxies();
+        assert_eq!(early, proxies, "{pairs:?}");
+        proxies.of(&url.parse().unwrap()).map(ToString::to_string)
+    };
+    let (https, http) = ("wss://tsock.us1.twilio.com/", "http://agent.example.com/");
+    let socks = ("all_proxy", "socks5://socks.test:1080");
+    for (pairs, secure, plain) in [
+        (vec![], None, None),
+        (vec![("HTTPS_PROXY", "http://a.test:1")], Some("a.test:1"), None),
+        (vec![("https_proxy", "a.test:1")], Some("a.test:1"), None),
+        (vec![("HTTPS_PROXY", "a.test:1"), ("https_proxy", "b.test:2")], Some("a.test:1"), None),
+        (vec![("HTTPS_PROXY", " "), ("https_proxy", "b.test:2")], Some("b.test:2"), None),
+        (vec![("http_proxy", "c.test:3")], None, Some("c.test:3")),
+        (vec![("ALL_PROXY", "d.test:4")], Some("d.test:4"), Some("d.test:4")),
+        (
+            vec![("all_proxy", "d.test:4"), ("HTTP_PROXY", "c.test:3")],
+            Some("d.test:4"),
+            Some("c.test:3"),
+        ),
+        (vec![("ALL_PROXY", "d.test:4"), ("no_proxy", ".twilio.com")], None, Some("d.test:4")),
+        (vec![("ALL_PROXY", "d.test:4"), ("NO_PROXY", "*")], None, None),
+        // One that nobody would ask may be of any kind.
+        (
+            vec![socks, ("https_proxy", "a.test:1"), ("http_proxy", "c.test:3")],
+            Some("a.test:1"),
+            Some("c.test:3"),
+        ),
+    ] {
+        assert_eq!(chosen(&pairs, https).as_deref(), secure, "{pairs:?}");
+        assert_eq!(chosen(&pairs, http).as_deref(), plain, "{pairs:?}");
+    }
+}
+
+#[test]
+fn a_proxy_that_is_not_spoken_to_is_refused_and_not_repeated() {
+    for (variable, value, key, told) in [
+        ("HTTPS_PROXY", "socks5://planted:planted@socks.test:1080", "proxy.https", "SOCKS"),
+        ("http_proxy", "socks5h://planted@socks.test", "proxy.http", "SOCKS"),
+        ("ALL_PROXY", "socks4://planted.test", "proxy.all", "SOCKS"),
+        ("HTTPS_PROXY", "ftp://planted:planted@proxy.test", "proxy.https", "the URL of a proxy"),
+        ("ALL_PROXY", "http://", "proxy.all", "the URL of a proxy"),
+    ] {
+        let report = load(None, &environment([(variable, value)]));
+        let [problem] = report.problems() else { panic!("{:?}", report.problems()) };
+        assert_eq!(problem.key, key);
+        assert!(problem.to_string().contains(told), "{problem}");
+        assert!(!format!("{report:?}{problem}").contains("planted:planted"), "{report:?}");
+    }
+    let right = environment([("HTTPS_PROXY", "http://planted:planted@proxy.test:3128")]);
+    let report = load(None, &right);
+    let views = format!("{report:?}") + &format!("{:?}", report.into_settings().unwrap());
+    assert!(!views.contains("planted:planted"), "{views}");
+}
+
+#[test]
 fn no_view_of_the_settings_shows_a_secret() {
     let report = load(
         None,

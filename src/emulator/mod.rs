@@ -55,6 +55,7 @@ use self::state::ids::Ids;
 use self::state::{Settings, World};
 use self::webhooks::caller::Caller;
 use crate::clock::{Clock, Moment};
+use crate::net;
 
 /// Says why the emulator did not start.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +72,7 @@ pub enum Error {
     },
     /// The webhook client could not be built.
     #[error("cannot set up the client for webhooks")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] net::http::Error),
     /// The snapshot cannot be used.
     #[error("cannot use the snapshot")]
     Snapshot(#[from] SnapshotError),

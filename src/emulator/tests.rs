@@ -39,7 +39,7 @@ impl Twilio {
     async fn with(options: Options) -> Self {
         let options = Options { seed: Some(7), ..options };
         let emulator = Emulator::start(options).await.unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = crate::net::http::direct().unwrap().build().unwrap();
         Self { emulator, client }
     }
 

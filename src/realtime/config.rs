@@ -13,6 +13,7 @@ use super::conversations::resume::Resume;
 use super::twilsock::frame::Limits;
 use super::twilsock::{driver, session};
 use crate::clock::Clock;
+use crate::net::proxies::Proxies;
 pub use crate::twilio::access_token::AccessToken;
 use crate::twilio::sid::ConversationSid;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub sync_url: Url,
     /// TLS for `wss://`. It must not offer ALPN `h2`.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The proxies between us and Twilsock.
+    pub proxies: Proxies,
     /// Whether participants are followed; costs a third subscription a conversation.
     pub roster: bool,
     /// Whether invitations are accepted.
@@ -76,6 +79,7 @@ impl Config {
             api_url,
             sync_url,
             tls: None,
+            proxies: Proxies::default(),
             roster: false,
             join_invited: true,
             events_max: 1024,
@@ -107,6 +111,8 @@ impl Config {
         driver::Options {
             url: self.twilsock_url.clone(),
             tls: self.tls.clone(),
+            proxies: self.proxies.clone(),
+            connect_timeout: self.session.connect_timeout,
             limits: self.limits,
             write_timeout: self.write_timeout,
         }

@@ -1,7 +1,7 @@
 //! What is known about Twilio, without a socket of the realtime kind: sids, webhook events, the
 //! error catalogue, the signature, forms, access tokens, and the REST client.
 //!
-//! Everything but [`rest`] and [`tls`] is pure: text and the time go in, values come out.
+//! Everything but [`rest`] is pure: text and the time go in, values come out.
 
 pub mod access_token;
 pub mod catalogue;
@@ -11,4 +11,3 @@ pub mod keywords;
 pub mod rest;
 pub mod sid;
 pub mod signature;
-pub mod tls;

@@ -35,8 +35,8 @@ impl Balancer {
     pub async fn over(ports: Vec<u16>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let http = reqwest::Client::builder()
-            .no_proxy()
+        let http = chimein::net::http::direct()
+            .unwrap()
             .connect_timeout(Duration::from_secs(1))
             .timeout(Duration::from_secs(10))
             .build()

@@ -90,8 +90,8 @@ impl Rig {
         let (urls, credentials) = (self.emulator.urls(), self.emulator.credentials());
         let base = urls.conversations.as_str().trim_end_matches('/');
         let service = credentials.service_sid;
-        let answer = reqwest::Client::builder()
-            .no_proxy()
+        let answer = chimein::net::http::direct()
+            .unwrap()
             .build()
             .unwrap()
             .post(format!("{base}/v1/Services/{service}/Conversations/{conversation}"))

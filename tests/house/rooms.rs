@@ -14,7 +14,7 @@ const LEVELS: &[&[&str]] = &[
     &["config"],
     &["telemetry"],
     &["twilio"],
-    &["concurrency"],
+    &["concurrency", "net"],
     &["clock", "fault_points", "pii", "text"],
 ];
 
@@ -65,6 +65,20 @@ const IMPURE: &[&str] = &[
     "mpsc",
     "watch::",
     "rand::rng",
+];
+
+/// What makes connections, or decides whom they trust and how they go.
+const DIALLING: &[&str] = &[
+    "Client::builder()",
+    "ClientBuilder::new",
+    "reqwest::Client::new",
+    "reqwest::get",
+    "reqwest::Proxy",
+    "ClientConfig::builder",
+    "default_provider().install_default",
+    "TcpStream::connect",
+    "connect_async",
+    "TlsConnector",
 ];
 
 #[test]
@@ -121,6 +135,21 @@ fn pure_files_know_no_time_no_io_and_no_locks() {
         }
     }
     assert_none("a pure file is not", &findings);
+}
+
+#[test]
+fn connections_are_made_in_one_place() {
+    let mut findings = Vec::new();
+    for source in sources("src") {
+        // `health` asks this machine without a runtime.
+        let may = source.path.starts_with("src/net/") || source.path == "src/cli/health.rs";
+        for line in source.code().filter(|_| !may) {
+            if let Some(word) = DIALLING.iter().find(|word| line.contains(**word)) {
+                findings.push(format!("{} has {word}: {}", source.path, line.trim()));
+            }
+        }
+    }
+    assert_none("a connection goes out past the one TLS configuration and the proxies", &findings);
 }
 
 #[test]

@@ -39,7 +39,8 @@ async fn a_closed_conversation_is_told_of_and_takes_no_message() {
     let keys = rig.emulator.credentials();
     let path = format!("v1/Conversations/{conversation}");
     let url = rig.emulator.urls().conversations.join(&path).unwrap();
-    let closed = reqwest::Client::new()
+    let http = chimein::net::http::direct().unwrap().build().unwrap();
+    let closed = http
         .post(url)
         .basic_auth(keys.account_sid, Some(keys.auth_token.expose_secret()))
         .header("content-type", "application/x-www-form-urlencoded")

@@ -50,7 +50,7 @@ impl Rig {
         let mut options = rest::Options::new(keys.account_sid, credentials);
         options.conversations_base_url = emulator.urls().conversations.clone();
         options.api_base_url = emulator.urls().api.clone();
-        let (tls, _) = chimein::twilio::tls::client_config().expect("tls is set up");
+        let (tls, _) = chimein::net::tls::client_config().expect("tls is set up");
         let rest =
             rest::Client::new(options, tls, Clock::start(), None).expect("the client is built");
         Self { emulator, rest }

@@ -52,6 +52,11 @@ impl Agent {
         Rig::start(&[&ours, extra].concat()).await
     }
 
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Every turn that it was asked.
     pub fn asked(&self) -> Vec<Value> {
         self.shared.asked.lock().unwrap().clone()

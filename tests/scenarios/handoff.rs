@@ -242,7 +242,7 @@ async fn give_back(rig: &Rig, conversation: ConversationSid) {
 /// Waits until the admin listener lists what is wanted.
 async fn listed(rig: &Rig, what: &str, is_wanted: impl Fn(&serde_json::Value) -> bool) {
     let url = format!("http://{}/v1/{what}", rig.app().admin_address().unwrap());
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = chimein::net::http::direct().unwrap().build().unwrap();
     let waited = tokio::time::timeout(Duration::from_secs(20), async {
         while !is_wanted(&http.get(&url).send().await.unwrap().json().await.unwrap()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -257,7 +257,7 @@ async fn post_late(rig: &Rig, conversation: ConversationSid, reply: &str) {
     let (secret, now) = (Secret::parse(&SECRET.into()).unwrap(), Clock::start().wall());
     let signature = standard_webhooks::sign(&secret, reply, now, body.as_bytes());
     let url = format!("http://{}/v1/conversations/{conversation}/replies", rig.app().address());
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = chimein::net::http::direct().unwrap().build().unwrap();
     let request = http
         .post(url)
         .header(standard_webhooks::ID, reply)
@@ -271,7 +271,7 @@ async fn post_late(rig: &Rig, conversation: ConversationSid, reply: &str) {
 async fn say_by_hand(rig: &Rig, conversation: ConversationSid, reply: &str) {
     let address = rig.app().admin_address().unwrap();
     let url = format!("http://{address}/v1/conversations/{conversation}/replies");
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = chimein::net::http::direct().unwrap().build().unwrap();
     let body = json!({"replies": [reply]}).to_string();
     let request = http.post(url).header(standard_webhooks::ID, reply).body(body);
     assert_eq!(request.send().await.unwrap().status(), StatusCode::ACCEPTED);
@@ -361,7 +361,7 @@ fn skipped(rig: &Rig, conversation: ConversationSid) -> usize {
 async fn ask(rig: &Rig, conversation: ConversationSid, verb: &str) -> serde_json::Value {
     let address = rig.app().admin_address().unwrap();
     let url = format!("http://{address}/v1/conversations/{conversation}/{verb}");
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = chimein::net::http::direct().unwrap().build().unwrap();
     http.post(url).send().await.unwrap().json().await.unwrap()
 }
 

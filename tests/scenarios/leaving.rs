@@ -2,12 +2,13 @@
 
 use chimein::clock::Clock;
 use chimein::emulator::state::limits::Limits;
+use chimein::net::tls;
 use chimein::pipeline::seats::{Ear, Line, Seats};
 use chimein::queue::embedded::Options;
 use chimein::queue::{QueueName, Store};
 use chimein::telemetry::journal::Stage;
+use chimein::twilio::rest;
 use chimein::twilio::sid::ConversationSid;
-use chimein::twilio::{rest, tls};
 
 use crate::rig::{BOT, PHONE, Rig};
 

@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../proxy/mod.rs"]
+mod proxy;
+
 mod agent;
 mod choosing;
 mod doors;
 mod groups;
 mod handoff;
 mod leaving;
+mod network;
 mod outages;
 mod phones;
 mod refusals;

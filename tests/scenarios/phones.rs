@@ -124,7 +124,7 @@ async fn post_late(rig: &Rig, conversation: ConversationSid, id: &str) -> (u16, 
     let (secret, now) = (Secret::parse(&SECRET.into()).unwrap(), Clock::start().wall());
     let signature = standard_webhooks::sign(&secret, id, now, body.as_bytes());
     let url = format!("http://{}/v1/conversations/{conversation}/replies", rig.app().address());
-    let request = reqwest::Client::builder().no_proxy().build().unwrap().post(url);
+    let request = chimein::net::http::direct().unwrap().build().unwrap().post(url);
     let request = request
         .header(standard_webhooks::ID, id)
         .header(standard_webhooks::TIMESTAMP, now.as_secs())

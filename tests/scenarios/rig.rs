@@ -57,11 +57,13 @@ impl Rig {
         let control = emulator.control();
         let folder = tempfile::tempdir().unwrap();
         let extra = extra.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        // Building a client needs a TLS provider, though nothing here speaks TLS. Another test of
-        // this process may have been first.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let http = chimein::net::http::direct().unwrap().build().unwrap();
         Self { emulator, control, folder, extra, app: None, http }
+    }
+
+    /// Gives the service one more setting, from its next start on.
+    pub fn set(&mut self, name: &'static str, value: &str) {
+        self.extra.push((name, value.to_owned()));
     }
 
     /// Starts the service on the same folder and waits until it is ready.

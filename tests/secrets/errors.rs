@@ -4,11 +4,12 @@ use std::error::Error;
 
 use chimein::clock::{Clock, Timestamp};
 use chimein::config::{self, Environment, KEYS};
+use chimein::net::tls;
 use chimein::queue::{Append, JobId, Key, QueueName, Store, embedded};
 use chimein::realtime::twilsock::frame;
+use chimein::twilio::access_token;
 use chimein::twilio::events::{self, Fields};
 use chimein::twilio::rest::{self, Credentials};
-use chimein::twilio::{access_token, tls};
 use secrecy::SecretString;
 
 use crate::planted::{AGENT_SECRET, API_SECRET, AUTH_TOKEN, MARK, PHONE, assert_clean};

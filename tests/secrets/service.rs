@@ -63,9 +63,7 @@ impl Service {
         let folder = TempDir::new().unwrap();
         let variables = variables(&emulator, &agent_url, public, admin, &folder);
         let process = program(&variables, &["serve"]).kill_on_drop(true).spawn().unwrap();
-        let (tls, _) = chimein::twilio::tls::client_config().unwrap();
-        let client =
-            reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap();
+        let client = chimein::net::http::direct().unwrap().build().unwrap();
         let agent = (cancel, tasks);
         let service =
             Self { emulator, process, variables, public, admin, client, agent, _folder: folder };

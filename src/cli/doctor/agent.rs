@@ -17,9 +17,8 @@ use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::kinds::AgentKind;
-use crate::config::settings;
+use crate::net::{self, tls};
 use crate::telemetry::chain::Chain;
-use crate::twilio::tls;
 
 const CHECK: &str = "agent";
 const SECRET: &str = "agent.secret";
@@ -31,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
     let settings = &all.agent;
     match (settings.kind, &settings.url) {
-        (AgentKind::Http, Some(url)) => server(settings, url.url()).await,
+        (AgentKind::Http, Some(url)) => server(all, url.url()).await,
         (AgentKind::Echo, _) => Ok(vec![Finding::warn(
             CHECK,
             "echo: the bot repeats what people say".to_owned(),
@@ -50,16 +49,14 @@ pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
     }
 }
 
-async fn server(settings: &settings::Agent, url: &url::Url) -> Result<Vec<Finding>, Error> {
+async fn server(all: &Settings, url: &url::Url) -> Result<Vec<Finding>, Error> {
     let (tls, _) = tls::client_config()?;
-    let http = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
+    let http = net::http::builder(tls, &all.proxy.proxies())
         .timeout(PATIENCE)
         .build()
         .map_err(Error::Client)?;
     let place = place_of(url);
-    let secret = match settings.secret.as_ref().map(Secret::parse).transpose() {
+    let secret = match all.agent.secret.as_ref().map(Secret::parse).transpose() {
         Ok(secret) => secret,
         Err(error) => {
             let remedy = "set CHIMEIN_AGENT_SECRET to whsec_ and 24 to 64 random bytes in base64";

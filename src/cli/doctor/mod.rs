@@ -1,7 +1,7 @@
 //! `chimein doctor`: finds what would keep the service from working, before a user does.
 //!
-//! Looks at the settings, the store, the listeners, the public URL, the agent or its bus, the machine's clock, and
-//! at what the Twilio account says of itself by REST; changes nothing there. A check that cannot be made
+//! Looks at the settings, the store, the listeners, the public URL, the agent or its bus, the machine's clock, at
+//! what the Twilio account says of itself by REST, and whether the socket opens; changes nothing there. A check that cannot be made
 //! because an earlier one failed is left out. Exit code 0 if nothing failed (warnings do not count), 1
 //! otherwise. No line holds a secret, a query or a user's name of a URL.
 
@@ -13,6 +13,7 @@ mod finding;
 mod local;
 mod queue;
 mod remote;
+mod socket;
 
 use std::io;
 use std::path::PathBuf;
@@ -24,7 +25,8 @@ use self::finding::{Finding, Verdict};
 use super::outcome::{self, Outcome};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
-use crate::twilio::{rest, tls};
+use crate::net::tls;
+use crate::twilio::rest;
 
 /// What `chimein doctor` is told.
 #[derive(Debug, clap::Args)]
@@ -85,8 +87,9 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
                 findings.push(local::public_url(&settings.webhook));
                 if !args.offline {
                     findings.extend(agent::examine(&settings).await?);
-                    let examined = remote::examine(twilio, &settings.webhook, Clock::start());
+                    let examined = remote::examine(&settings, twilio, Clock::start());
                     findings.extend(examined.await?);
+                    findings.push(socket::examine(&settings, twilio).await?);
                 }
             }
             None => findings.push(Finding::warn(

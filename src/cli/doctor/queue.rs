@@ -32,9 +32,9 @@ mod shared {
     use async_nats::jetstream::{self, ErrorCode};
 
     use super::{Error, Finding, Settings};
+    use crate::net::tls;
     use crate::queue::jetstream::jobs_stream;
     use crate::telemetry::chain::Chain;
-    use crate::twilio::tls;
     use crate::{app, nats};
 
     const CHECK: &str = "store";

@@ -13,12 +13,13 @@ use super::local::place_of;
 use super::{Error, addresses};
 use crate::app;
 use crate::clock::{Clock, Timestamp};
+use crate::config::Settings;
 use crate::config::kinds::RestAuth;
 use crate::config::settings::{Account, Twilio, Webhook};
+use crate::net::{self, proxies::Proxies, tls};
 use crate::pii::Pii;
 use crate::telemetry::chain::Chain;
 use crate::twilio::rest::{self, Webhooks};
-use crate::twilio::tls;
 use crate::webhook;
 
 /// How far the clock may be off before it is worth a word; well within what tokens and signatures
@@ -38,16 +39,17 @@ const EVENTS_NEEDED: [&str; 2] = ["onConversationAdded", "onMessageAdded"];
 
 /// Asks and judges, one after the other; stops where the next question makes no sense.
 pub(super) async fn examine(
+    all: &Settings,
     twilio: &Twilio,
-    webhook: &Webhook,
     clock: Clock,
 ) -> Result<Vec<Finding>, Error> {
-    let options = app::rest_options(&twilio.account);
+    let proxies = all.proxy.proxies();
+    let options = app::rest_options(&twilio.account, proxies.clone());
     let base = options.conversations_base_url.clone();
     let (tls, _) = tls::client_config()?;
     let rest = rest::Client::new(options, tls.clone(), clock, None)?;
     let mut findings = Vec::new();
-    match date(&base, tls.clone(), twilio.account.request_timeout).await? {
+    match date(&base, tls.clone(), &proxies, twilio.account.request_timeout).await? {
         Ok(date) => {
             findings.push(Finding::ok("twilio.reach", format!("{} answers", place_of(&base))));
             findings.push(skew(date, clock.wall()));
@@ -57,7 +59,7 @@ pub(super) async fn examine(
             return Ok(findings);
         }
     }
-    let key = rest::Client::new(with_key(&twilio.account), tls.clone(), clock, None)?;
+    let key = rest::Client::new(with_key(&twilio.account, &proxies), tls.clone(), clock, None)?;
     let key = api_key(key.fetch_webhooks().await.map(drop));
     let are_right = match twilio.account.rest_auth {
         RestAuth::Token => {
@@ -72,7 +74,7 @@ pub(super) async fn examine(
     };
     findings.push(key);
     if are_right {
-        findings.extend(webhooks(rest.fetch_webhooks().await, webhook));
+        findings.extend(webhooks(rest.fetch_webhooks().await, &all.webhook));
         let configured = rest.list_addresses().all(ADDRESSES_MAX).await;
         findings.extend(addresses::judge(configured, twilio.account.chat_service_sid));
     }
@@ -83,14 +85,10 @@ pub(super) async fn examine(
 async fn date(
     base: &Url,
     tls: rustls::ClientConfig,
+    proxies: &Proxies,
     timeout: Duration,
 ) -> Result<Result<Option<Timestamp>, reqwest::Error>, Error> {
-    let http = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(timeout)
-        .build()
-        .map_err(Error::Client)?;
+    let http = net::http::builder(tls, proxies).timeout(timeout).build().map_err(Error::Client)?;
     Ok(match http.get(base.clone()).send().await {
         Ok(answer) => {
             let text = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
@@ -130,10 +128,10 @@ fn skew(theirs: Option<Timestamp>, ours: Timestamp) -> Finding {
 }
 
 /// The settings of the account, but that the API key signs in.
-fn with_key(account: &Account) -> rest::Options {
+fn with_key(account: &Account, proxies: &Proxies) -> rest::Options {
     let credentials =
         rest::Credentials::ApiKey { sid: account.api_key, secret: account.api_secret.clone() };
-    rest::Options { credentials, ..app::rest_options(account) }
+    rest::Options { credentials, ..app::rest_options(account, proxies.clone()) }
 }
 
 /// Judges the answer to the question for the account.

@@ -9,6 +9,8 @@ use clap::Subcommand;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use crate::net;
+
 /// How long the emulator may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -97,6 +99,9 @@ pub enum Error {
     /// The URL is no base.
     #[error("the control url cannot be a base")]
     Url(#[source] url::ParseError),
+    /// The TLS configuration could not be made.
+    #[error("the http client could not be made")]
+    Tls(#[from] net::tls::Error),
     /// The emulator does not answer.
     #[error("the emulator does not answer")]
     Request(#[source] reqwest::Error),
@@ -108,10 +113,7 @@ pub enum Error {
 /// Tells the emulator and prints its answer.
 pub(super) async fn run(args: &Args) -> Result<(), Error> {
     let (method, path, body) = request(&args.what);
-    // An error says that a provider is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client =
-        reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build().map_err(Error::Request)?;
+    let client = net::http::direct()?.timeout(TIMEOUT).build().map_err(Error::Request)?;
     let url = args.at.join(&path).map_err(Error::Url)?;
     let mut request = client.request(method, url);
     if let Some(body) = body {

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use url::Url;
 
 use super::Setting;
+use crate::net::proxies::{Direct, Proxy};
 
 /// A region or an edge location: one part of a host's name.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -140,6 +141,24 @@ impl Setting for NatsUrls {
         };
         let urls: Vec<Url> = super::items(text).map(address).collect::<Option<_>>()?;
         (!urls.is_empty()).then_some(Self(urls))
+    }
+}
+
+impl Setting for Proxy {
+    const WANTED: &'static str =
+        "the URL of a proxy, such as http://user:password@proxy.example.com:3128";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+}
+
+impl Setting for Direct {
+    const WANTED: &'static str = "hosts separated by commas";
+
+    fn parse(text: &str) -> Option<Self> {
+        Some(Self::parse(text))
     }
 }
 

@@ -284,7 +284,7 @@ fn fits(place: &Place, action: &Action) -> bool {
         Action::Delay { .. } => !matches!(place, Place::Replay),
         Action::BreakBefore => !is_message && !matches!(place, Place::Replay),
         Action::Close { .. } => matches!(place, Place::SocketInit),
-        Action::Silence => is_request || matches!(place, Place::SocketInit),
+        Action::Silence => is_request || matches!(place, Place::SocketOpen | Place::SocketInit),
         Action::Lose | Action::Duplicate | Action::Swap => is_message,
         Action::MisSign => matches!(place, Place::Webhook { .. }),
         Action::Interrupt | Action::Overtake => matches!(place, Place::Replay),

@@ -34,6 +34,10 @@ pub(super) async fn upgrade(
     match hub.fault(Occasion::SocketOpen) {
         Some(Action::Answer { status, .. }) => return Ok(plain(status)),
         Some(Action::BreakBefore) => return Err(Broken),
+        Some(Action::Silence) => {
+            hub.stop.cancelled().await;
+            return Err(Broken);
+        }
         Some(Action::Delay { ms }) => hub.sleep(std::time::Duration::from_millis(ms)).await,
         Some(_) | None => {}
     }

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::emulator::state::Target;
 use crate::emulator::state::command::Amendment;
 use crate::emulator::state::model::HookMethod;
+use crate::net;
 use crate::pii::Pii;
 
 /// Bytes of an answer that are read; a pre-action answer is small.
@@ -96,14 +97,8 @@ impl Caller {
         clock: Clock,
         auth_token: SecretString,
         timeout: Duration,
-    ) -> Result<Self, reqwest::Error> {
-        // An error says that a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .timeout(timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build()?;
+    ) -> Result<Self, net::http::Error> {
+        let client = net::http::direct()?.timeout(timeout).build()?;
         Ok(Self { client, clock, auth_token })
     }
 

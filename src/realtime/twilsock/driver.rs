@@ -1,21 +1,24 @@
 //! The socket: opens one WebSocket, turns its messages into frames, writes frames.
 //!
 //! Decides nothing about the protocol: what to write and when to leave is the session's word. All
-//! I/O of the realtime room passes here. Every wait is bounded by the caller or by
-//! [`Options::write_timeout`]; every buffer by [`Options::limits`].
+//! I/O of the realtime room passes here. Opening is bounded as a whole by
+//! [`Options::connect_timeout`], each write by [`Options::write_timeout`], every buffer by
+//! [`Options::limits`]; how long to listen is the caller's word.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
-use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use url::Url;
 
 use super::frame::{self, Frame, Limits};
+use crate::net::dial::{self, Deadline, Route, Stream, TimedOut};
+use crate::net::proxies::Proxies;
 
 /// Bytes read from the socket at once. The library's 128 KiB would be paid per connection.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
@@ -29,6 +32,10 @@ pub struct Options {
     pub url: Url,
     /// TLS for `wss://`; none for `ws://`. It must not offer ALPN `h2`.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The proxies between us and the server.
+    pub proxies: Proxies,
+    /// Time for all of it: name, connection, proxy, TLS and the answer to the upgrade.
+    pub connect_timeout: Duration,
     /// Largest frame taken.
     pub limits: Limits,
     /// Time that one write may take before the socket counts as lost.
@@ -38,12 +45,24 @@ pub struct Options {
 /// Says why there is no socket (any more).
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The WebSocket could not be opened, or broke.
+    /// There is no way to the server.
+    #[error(transparent)]
+    Dial(#[from] dial::Error),
+    /// The server does not answer the upgrade in time.
+    #[error(transparent)]
+    TimedOut(#[from] TimedOut),
+    /// The server answers, but not as a socket does.
+    #[error("the upgrade was answered with status {status}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The server was lost during the upgrade.
+    #[error("the upgrade was cut off")]
+    CutOff(#[source] Box<tungstenite::Error>),
+    /// The WebSocket broke.
     #[error("websocket failed")]
     WebSocket(#[source] Box<tungstenite::Error>),
-    /// A `wss://` URL without a TLS configuration.
-    #[error("no TLS configuration for a wss:// address")]
-    NoTls,
     /// The peer took no bytes for too long.
     #[error("peer takes no bytes")]
     WriteTimedOut,
@@ -71,42 +90,48 @@ pub enum Incoming {
 }
 
 /// One open WebSocket.
-#[derive(Debug)]
 pub struct Socket {
-    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    stream: WebSocketStream<Stream>,
     limits: Limits,
     write_timeout: Duration,
 }
 
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").finish_non_exhaustive()
+    }
+}
+
 impl Socket {
-    /// Opens a WebSocket: no query, no subprotocol. The caller bounds the time.
+    /// Opens a WebSocket: no query, no subprotocol.
     ///
     /// # Errors
     ///
-    /// The server cannot be reached, or refuses the upgrade.
+    /// The server cannot be reached, refuses the upgrade, or all of it takes too long.
     ///
     /// # Cancel safety
     ///
     /// Dropping it gives the connection up.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
-        let connector = match (options.url.scheme(), &options.tls) {
-            ("wss", None) => return Err(Error::NoTls),
-            ("wss", Some(tls)) => Connector::Rustls(Arc::clone(tls)),
-            _ => Connector::Plain,
-        };
+        let deadline = Deadline::after(options.connect_timeout);
+        let route = Route { tls: options.tls.as_ref(), proxies: &options.proxies, deadline };
+        let stream = dial::dial(&options.url, route).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(WRITE_BUFFER_BYTES)
             .max_write_buffer_size(WRITE_BUFFER_BYTES + options.limits.frame_bytes_max())
             .max_message_size(Some(options.limits.frame_bytes_max()))
             .max_frame_size(Some(options.limits.frame_bytes_max()));
-        let (stream, _) = tokio_tungstenite::connect_async_tls_with_config(
-            options.url.as_str(),
-            Some(config),
-            true,
-            Some(connector),
-        )
-        .await?;
+        let upgrade =
+            tokio_tungstenite::client_async_with_config(options.url.as_str(), stream, Some(config));
+        let (stream, _) = deadline.hold("answer to the upgrade", upgrade).await?.map_err(
+            |error| match error {
+                tungstenite::Error::Http(answer) => {
+                    Error::Refused { status: answer.status().as_u16() }
+                }
+                other => Error::CutOff(Box::new(other)),
+            },
+        )?;
         Ok(Self { stream, limits: options.limits, write_timeout: options.write_timeout })
     }
 

@@ -27,7 +27,7 @@ pub struct Token {
 /// Times and bounds of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Time for TCP, TLS and the WebSocket upgrade.
+    /// Time for TCP, a proxy, TLS and the WebSocket upgrade.
     pub connect_timeout: Duration,
     /// Time for the answer to `init` and `update`. Source: Twilsock protocol notes 2.2 and 3: 30 s.
     pub handshake_timeout: Duration,

@@ -29,7 +29,7 @@ pub use self::layer::Spans;
 use self::span::{Ended, Resource, batch};
 use super::chain::Chain;
 use crate::clock::Clock;
-use crate::twilio::tls;
+use crate::net::{self, proxies::Proxies, tls};
 
 /// Spans that wait to be sent; beyond it they are dropped.
 const SPANS_WAITING_MAX: usize = 4_096;
@@ -52,6 +52,8 @@ pub struct Options {
     pub headers: Option<SecretString>,
     /// The share of traces that is sent, 0 to 1.
     pub ratio: f64,
+    /// The proxies between us and the collector.
+    pub proxies: Proxies,
     /// Who sends.
     pub resource: Resource,
 }
@@ -79,10 +81,7 @@ pub enum Error {
 pub fn open(options: Options, clock: Clock) -> Result<(Spans, Exporter), Error> {
     let headers = options.headers.as_ref().map(headers).transpose()?.unwrap_or_default();
     let (tls, _) = tls::client_config()?;
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
+    let client = net::http::builder(tls, &options.proxies)
         .timeout(ANSWER_WITHIN)
         .build()
         .map_err(Error::Client)?;

@@ -157,6 +157,7 @@ impl Collector {
             endpoint: self.endpoint.clone(),
             headers: Some("authorization=Basic%20a+b==".into()),
             ratio,
+            proxies: Proxies::default(),
             resource: Resource { service: "chimein".into(), instance: None },
         }
     }

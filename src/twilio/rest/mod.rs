@@ -32,6 +32,7 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::concurrency::{Limit, Limiter};
+use crate::net::{self, proxies::Proxies};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ConversationSid};
 
 pub use self::error::{Cause, Error, Op, Outcome};
@@ -79,11 +80,13 @@ pub struct Options {
     /// How many requests may be under way at once at most; further ones wait. Twilio's own limit is not
     /// published, so it is found: fewer after a 429, slowly more while there is none.
     pub in_flight_max: usize,
+    /// The proxies between us and the bases.
+    pub proxies: Proxies,
 }
 
 impl Options {
     /// Fills in the public hosts and the bounds: 5 s, 15 s, 4 MiB (a page of 100 messages of 32 KB
-    /// with room), 20 requests (as many as the official helper's sockets).
+    /// with room), 20 requests (as many as the official helper's sockets), no proxy.
     ///
     /// # Panics
     ///
@@ -101,6 +104,7 @@ impl Options {
             request_timeout: Duration::from_secs(15),
             response_bytes_max: 4 * 1024 * 1024,
             in_flight_max: 20,
+            proxies: Proxies::default(),
         }
     }
 }
@@ -173,21 +177,13 @@ impl Client {
         let _ = headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let authorization = authorization(options.account_sid, &options.credentials);
         let _ = headers.insert(reqwest::header::AUTHORIZATION, authorization);
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
+        let http = net::http::builder(tls, &options.proxies)
             .default_headers(headers)
             .user_agent(concat!("chimein/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
             .http1_only()
             .connect_timeout(options.connect_timeout)
             .timeout(options.request_timeout)
             .pool_max_idle_per_host(options.in_flight_max);
-        if is_loopback(&base) {
-            // A proxy could not reach the emulator on this machine.
-            http = http.no_proxy();
-        }
         Ok(Self {
             inner: Arc::new(Inner {
                 http: http.build().map_err(BuildError::Http)?,
@@ -243,15 +239,6 @@ fn base_without_slash(mut url: Url, name: &'static str) -> Result<Url, BuildErro
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 #[cfg(test)]

@@ -438,7 +438,7 @@ async fn each_request_is_observed_once_with_its_end() {
     ])
     .await;
     let ends = Arc::new(Ends::default());
-    let (tls, _) = crate::twilio::tls::client_config().unwrap();
+    let (tls, _) = crate::net::tls::client_config().unwrap();
     let observer: Arc<dyn Observer> = Arc::<Ends>::clone(&ends);
     let client = Client::new(options(&server.url), tls, Clock::start(), Some(observer)).unwrap();
     for _ in 0..2 {
@@ -456,7 +456,7 @@ fn a_base_that_is_no_http_url_is_refused() {
     for url in ["ftp://h/v1", "data:x"] {
         let mut options = options("http://127.0.0.1:1");
         options.conversations_base_url = Url::parse(url).unwrap();
-        let (tls, _) = crate::twilio::tls::client_config().unwrap();
+        let (tls, _) = crate::net::tls::client_config().unwrap();
         assert!(matches!(
             Client::new(options, tls, Clock::start(), None),
             Err(BuildError::Base("conversations"))
@@ -526,6 +526,6 @@ fn options(url: &str) -> Options {
 fn client(url: &str, change: impl FnOnce(&mut Options)) -> Client {
     let mut options = options(url);
     change(&mut options);
-    let (tls, _) = crate::twilio::tls::client_config().unwrap();
+    let (tls, _) = crate::net::tls::client_config().unwrap();
     Client::new(options, tls, Clock::start(), None).unwrap()
 }
