@@ -28,6 +28,7 @@ use super::twilsock::driver::{Error, Incoming, Options, Socket};
 use super::twilsock::frame::Secret;
 use super::twilsock::session::{ConnId, Phase, Token};
 use crate::clock::{Clock, Moment};
+use crate::telemetry::chain::Chain;
 use crate::twilio::sid::ConversationSid;
 
 /// Frames taken from the socket before the outputs are drained.
@@ -257,12 +258,15 @@ impl Driver {
                 self.socket = Some((conn, socket));
                 self.input(Input::Opened(conn));
             }
-            Err(error) => self.lost(conn, &error),
+            Err(error) => {
+                tracing::warn!(conn_id = conn.0, error = %Chain(&error), "socket could not be opened");
+                self.input(Input::Lost(conn));
+            }
         }
     }
 
     fn lost(&mut self, conn: ConnId, error: &Error) {
-        tracing::info!(conn_id = conn.0, error = %error, "socket lost");
+        tracing::info!(conn_id = conn.0, error = %Chain(error), "socket lost");
         self.socket = None;
         self.input(Input::Lost(conn));
     }
@@ -276,7 +280,7 @@ impl Driver {
                 self.input(Input::Token(Token { jwt, valid_for }));
             }
             Err(error) => {
-                tracing::warn!(error = %error.0, "access token could not be had");
+                tracing::warn!(error = %Chain(&*error.0), "access token could not be had");
                 self.input(Input::TokenFailed);
             }
         }
@@ -444,7 +448,7 @@ async fn load(
             Err(error) => {
                 tracing::warn!(
                     conversation_sid = %conversation,
-                    error = %error.0,
+                    error = %Chain(&*error.0),
                     "watermark could not be read"
                 );
                 clock.sleep_until(clock.now() + backoff.next_delay(&mut random)).await;

@@ -36,6 +36,8 @@ pub mod conversations;
 mod driver;
 pub mod event;
 pub mod sync;
+#[cfg(test)]
+mod tests;
 pub mod twilsock;
 
 pub use client::{Client, Events, State};
@@ -43,6 +45,19 @@ pub use config::{
     AccessToken, Config, NoWatermarks, TokenError, TokenProvider, WatermarkError, Watermarks,
 };
 pub use conversations::resume::Resume;
+pub use twilsock::driver::Error as SocketError;
+
+/// Opens the socket, closes it again and says nothing to the server: finds out whether it can be.
+///
+/// # Errors
+///
+/// What keeps it from being opened.
+pub async fn probe(config: &Config) -> Result<(), SocketError> {
+    let socket = twilsock::driver::Socket::connect(&config.socket_options()).await?;
+    socket.close().await;
+    Ok(())
+}
+
 pub use event::{
     ConversationState, Delivery, Details, DisconnectReason, Door, Event, Media, Message,
     NotSentReason, Outcome, Participant, SendMessage, Sent, Share, UnknownReason,

@@ -12,10 +12,16 @@ pub struct Chain<'a>(pub &'a dyn Error);
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
         let mut source = self.0.source();
         while let Some(cause) = source {
-            write!(f, ": {cause}")?;
+            // Errors of others have their cause in their own words too.
+            let text = cause.to_string();
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
+            said = text;
             source = cause.source();
         }
         Ok(())
@@ -35,6 +41,16 @@ mod tests {
     #[derive(Debug, thiserror::Error)]
     #[error("cannot read the file")]
     struct Outer(#[source] std::io::Error);
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("IO error: {0}")]
+    struct Telling(#[source] std::io::Error);
+
+    #[test]
+    fn a_cause_that_was_told_is_not_told_again() {
+        let error = Telling(std::io::Error::other("disk on fire"));
+        assert_eq!(Chain(&error).to_string(), "IO error: disk on fire");
+    }
 
     #[test]
     fn a_chain_names_every_cause() {

@@ -33,6 +33,7 @@
 //! must come back by itself when the fault was the server's, or once the key is put right.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::backoff::{Backoff, Random};
 use super::frame::{Frame, Header, Method, Secret, Status, encode};
@@ -41,6 +42,9 @@ use super::requests::{NotSent, Request, RequestError, Requests};
 pub use super::signals::{ConnId, DisconnectReason, Down, Input, Options, Output, Phase, Token};
 use super::tokens::Tokens;
 use crate::clock::Moment;
+
+/// Time beyond the limit after which an opening is given up whose driver says nothing.
+const CONNECT_SLACK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 enum State {
@@ -425,7 +429,8 @@ impl<T> Session<T> {
         self.next_conn += 1;
         let conn = ConnId(self.next_conn);
         self.outputs.push_back(Output::Connect(conn));
-        let deadline = now + self.options.connect_timeout;
+        // The driver gives up by itself at the limit and says how far it had come.
+        let deadline = now + self.options.connect_timeout + CONNECT_SLACK;
         self.state = State::Connecting { conn, deadline };
     }
 
