@@ -20,6 +20,7 @@ use crate::http;
 use crate::queue::{Store, embedded};
 #[cfg(feature = "nats")]
 use crate::test_nats::{self, NatsServer};
+use crate::test_proxy::TestProxy;
 
 #[tokio::test]
 async fn a_service_that_is_set_up_passes_every_check() {
@@ -55,6 +56,7 @@ async fn a_service_that_is_set_up_passes_every_check() {
             "webhooks.url",
             "webhooks.filters",
             "addresses",
+            "twilio.socket",
         ]
     );
     assert!(std::fs::read_dir(bench.place.path()).unwrap().next().is_none(), "it left a file");
@@ -143,6 +145,59 @@ async fn addresses_and_agents_that_lead_nowhere_are_told() {
             assert!(outcome.output.contains(told), "{told}: {}", outcome.output);
         }
     }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_socket_that_does_not_open_is_told_with_what_keeps_it() {
+    let bench = Bench::start().await;
+    let nobody = free_address();
+    let refusing = Some("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+    let refusing = TestProxy::start(nobody, refusing).await;
+    let proxy = format!("http://planted:planted@{}", refusing.address);
+    let away = format!("ws://{nobody}/v3/wsconnect?k=planted");
+    let elsewhere = format!("{}x", bench.emulator.urls().conversations);
+    let elsewhere = elsewhere.replace("http://", "ws://");
+    let beyond = ("TWILIO_TWILSOCK_URL", "ws://tsock.example.test/v3/wsconnect");
+    for (pairs, told, remedy) in [
+        (vec![("TWILIO_TWILSOCK_URL", &*away)], "Connection refused", "let the firewall pass"),
+        (vec![("TWILIO_TWILSOCK_URL", "ws://no.invalid/")], "cannot be resolved", "check DNS"),
+        (vec![("TWILIO_TWILSOCK_URL", &elsewhere)], "answered with status 4", "Twilio's place"),
+        (vec![beyond, ("http_proxy", &proxy)], "with status 407", "the proxy's user and password"),
+    ] {
+        let (outcome, findings) = bench.examine(&pairs).await;
+        let socket = ("twilio.socket".to_owned(), "fail".to_owned());
+        assert!(findings.contains(&socket), "{}", outcome.output);
+        for told in [told, remedy] {
+            assert!(outcome.output.contains(told), "{told}: {}", outcome.output);
+        }
+        assert!(!outcome.output.contains("planted"), "{}", outcome.output);
+    }
+    let (_, findings) = bench.examine(&[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
+    assert!(findings.contains(&("twilio.socket".to_owned(), "warn".to_owned())));
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn everything_is_asked_by_the_proxy() {
+    let bench = Bench::start().await;
+    let port = bench.emulator.urls().twilsock.port().unwrap();
+    let proxy = TestProxy::start(([127, 0, 0, 1], port).into(), None).await;
+    let url = format!("http://user:p%40ss@{}", proxy.address);
+    let pairs = [
+        ("ALL_PROXY", url.as_str()),
+        ("TWILIO_CONVERSATIONS_BASE_URL", "http://conversations.example.test/v1"),
+        ("TWILIO_API_BASE_URL", "http://api.example.test"),
+        ("TWILIO_TWILSOCK_URL", "ws://tsock.example.test/v3/wsconnect"),
+    ];
+    let (outcome, findings) = bench.examine(&pairs).await;
+    assert_eq!((outcome.code, failing(&findings)), (0, vec![]), "{}", outcome.output);
+    let heads = proxy.asked();
+    assert!(
+        heads.iter().any(|head| head.starts_with("CONNECT tsock.example.test:80 ")),
+        "{heads:?}"
+    );
+    assert!(outcome.output.contains(&format!("opens by the proxy {}", proxy.address)));
     bench.stop().await;
 }
 
@@ -340,6 +395,7 @@ impl Bench {
             ("TWILIO_IDENTITY", "bot".to_owned()),
             ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
             ("TWILIO_API_BASE_URL", urls.api.to_string()),
+            ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
             ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com".to_owned()),
             ("CHIMEIN_SERVER_LISTEN", "127.0.0.1".to_owned()),
             ("SERVICE_PORT", free_address().port().to_string()),

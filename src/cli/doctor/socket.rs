@@ -1,0 +1,70 @@
+//! Whether the socket can be opened: name, proxy, connection, TLS and the upgrade, as the service does.
+//!
+//! Opens it, says nothing and closes it again; who is let in is not asked.
+
+use super::Error;
+use super::finding::Finding;
+use super::local::place_of;
+use crate::app;
+use crate::config::Settings;
+use crate::config::settings::Twilio;
+use crate::net::dial;
+use crate::net::tls;
+use crate::realtime::{self, SocketError};
+use crate::telemetry::chain::Chain;
+
+const CHECK: &str = "twilio.socket";
+
+/// Opens the socket and judges what keeps it from opening.
+pub(super) async fn examine(all: &Settings, twilio: &Twilio) -> Result<Finding, Error> {
+    if !all.realtime.enabled {
+        let found = "switched off: messages come by webhook and replies leave by REST".to_owned();
+        return Ok(Finding::warn(CHECK, found, "set CHIMEIN_REALTIME_ENABLED=true"));
+    }
+    let (tls, _) = tls::client_config()?;
+    let config = app::realtime_config(all, &twilio.account, &tls);
+    let place = place_of(&config.twilsock_url);
+    let way = match config.proxies.of(&config.twilsock_url) {
+        Some(proxy) => format!(" by the proxy {proxy}"),
+        None => String::new(),
+    };
+    Ok(match realtime::probe(&config).await {
+        Ok(()) => Finding::ok(CHECK, format!("{place} opens{way}")),
+        Err(error) => {
+            let found = format!("{place} does not open{way}: {}", Chain(&error));
+            Finding::fail(CHECK, found, remedy(&error))
+        }
+    })
+}
+
+fn remedy(error: &SocketError) -> &'static str {
+    match error {
+        SocketError::Dial(dial::Error::Resolve { .. }) => {
+            "check DNS, TWILIO_REGION and TWILIO_TWILSOCK_URL; where only a proxy knows names, set \
+             HTTPS_PROXY"
+        }
+        SocketError::Dial(dial::Error::Tls { .. }) => {
+            "let what answers there have a certificate that this machine trusts; SSL_CERT_FILE is heeded"
+        }
+        SocketError::Dial(dial::Error::ProxyRefused { status: 407, .. }) => {
+            "put the proxy's user and password into HTTPS_PROXY, as http://user:password@host:port; \
+             only Basic is spoken"
+        }
+        SocketError::Dial(dial::Error::ProxyRefused { .. } | dial::Error::ProxyLost { .. }) => {
+            "let the proxy pass CONNECT to that host and port, or name the host in NO_PROXY"
+        }
+        SocketError::Dial(dial::Error::NoProxy { .. }) => {
+            "let HTTPS_PROXY name an HTTP proxy that takes CONNECT"
+        }
+        SocketError::Refused { .. } | SocketError::CutOff(_) => {
+            "something answers in Twilio's place: check TWILIO_TWILSOCK_URL, and let proxies and \
+             firewalls pass WebSockets"
+        }
+        SocketError::Dial(_) | SocketError::TimedOut(_) => {
+            "let the firewall pass it, or set HTTPS_PROXY; check TWILIO_TWILSOCK_URL"
+        }
+        SocketError::WebSocket(_) | SocketError::WriteTimedOut | SocketError::Closed { .. } => {
+            "try again; status.twilio.com says whether Twilio is well"
+        }
+    }
+}
