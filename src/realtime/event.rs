@@ -60,6 +60,8 @@ pub enum Event {
         conversation: ConversationSid,
         /// The highest index delivered or handled before, if there is any.
         through: Option<u64>,
+        /// When the conversation was changed last as far as it was read, if that is known.
+        updated: Option<Timestamp>,
     },
     /// Attributes, state or names of a conversation changed.
     ConversationUpdated {

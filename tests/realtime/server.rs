@@ -31,6 +31,7 @@ struct Conversation {
     events: Vec<(u64, Value)>,
     items: BTreeMap<u64, (usize, Value)>,
     documents: i64,
+    topic: u32,
 }
 
 /// The sid of a conversation by its number.
@@ -91,6 +92,15 @@ impl Server {
         self.push(&list, "com.twilio.rtd.cds.list", "list_item_updated", &event)
     }
 
+    /// Changes a conversation's attributes and removes its document for another one to take its
+    /// place; only the second is told.
+    pub fn replace_document(&mut self, number: usize) -> Vec<Bytes> {
+        self.conversations[number].topic += 1;
+        let object = format!("ET{number}");
+        let event = json!({"id": 1, "document_sid": object});
+        self.push(&object, "com.twilio.rtd.cds.document", "document_removed", &event)
+    }
+
     /// How many messages a conversation has.
     pub fn stored(&self, number: usize) -> Vec<u64> {
         self.conversations[number].items.keys().copied().collect()
@@ -127,7 +137,9 @@ impl Server {
             ["v3", "Documents", name] => match self.number(name) {
                 Some(number) => {
                     let events = usize::try_from(self.conversations[number].documents).unwrap_or(0);
-                    let data = json!({"attributes": {}, "state": {"current": "active"}});
+                    let topic = self.conversations[number].topic;
+                    let data =
+                        json!({"attributes": {"topic": topic}, "state": {"current": "active"}});
                     (200, self.opened(&format!("ET{number}"), events, Some(data)), Vec::new())
                 }
                 None => (404, json!({"code": 54300}), Vec::new()),

@@ -68,6 +68,23 @@ fn a_warm_start_of_a_thousand_seats_takes_few_requests() {
     assert_eq!(messages, [(77, missed)]);
 }
 
+#[test]
+fn what_changed_before_a_conversation_is_opened_anew_is_told() {
+    let mut link = Link::new(server(1, 1000), Weather::default(), 3);
+    link.run(Duration::from_secs(30));
+    link.events.clear();
+    let frames = link.server.replace_document(0);
+    assert!(!frames.is_empty());
+    link.push(frames);
+    link.run(Duration::from_secs(30));
+    let topic = |event: &Event| match event {
+        Event::ConversationUpdated { details, .. } => details.attributes.clone(),
+        _ => None,
+    };
+    let topics: Vec<_> = link.events.iter().filter_map(topic).collect();
+    assert_eq!(topics, [r#"{"topic":1}"#.into()]);
+}
+
 /// More conversations than one page of the user's list has, whose readings overlap.
 #[test]
 fn no_seat_is_lost_when_the_list_is_read_again_while_it_is_read() {

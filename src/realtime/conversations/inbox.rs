@@ -204,6 +204,7 @@ impl Core {
         let Some(details) = model::document(data) else { return };
         let Some(open) = self.open_seat(conversation) else { return };
         let digest = digest(&details);
+        open.updated = details.updated.or(open.updated);
         if std::mem::replace(&mut open.digest, digest) != digest {
             self.tell(Event::ConversationUpdated { conversation, details });
         }
@@ -242,7 +243,7 @@ impl Core {
         let Some(open) = self.open_seat(conversation) else { return };
         let (object, reached) = (open.messages, open.stream.last_event_id());
         let (hold, is_behind) = (open.stream.deadline(), open.stream.is_behind());
-        let through = open.stream.delivered();
+        let (through, updated) = (open.stream.delivered(), open.updated);
         let caught_up = open.catching_up && !is_behind && !open.stream.is_reading();
         open.catching_up &= !caught_up;
         self.book.reached(object, reached);
@@ -253,7 +254,7 @@ impl Core {
             self.behind.insert(conversation);
         }
         if caught_up {
-            self.tell(Event::CaughtUp { conversation, through });
+            self.tell(Event::CaughtUp { conversation, through, updated });
         }
     }
 

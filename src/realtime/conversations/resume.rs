@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::core::Core;
+use crate::clock::Timestamp;
 use crate::pii::Pii;
 use crate::twilio::sid::ConversationSid;
 
@@ -37,6 +38,9 @@ pub(super) struct Place {
     pub items: String,
     /// The highest index delivered.
     pub delivered: Option<u64>,
+    /// The date of the last document seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated: Option<Timestamp>,
 }
 
 impl Resume {
@@ -70,6 +74,7 @@ impl Core {
                 messages: (messages, open.stream.last_event_id()),
                 items: open.items.to_string(),
                 delivered: open.stream.delivered(),
+                updated: open.updated,
             };
             Some((*conversation, place))
         });
@@ -93,6 +98,7 @@ mod tests {
             messages: ("ES1".to_owned(), 7),
             items: "https://cds.us1.twilio.com/v3/Services/IS1/Lists/ES1/Items".to_owned(),
             delivered: Some(5),
+            updated: None,
         };
         let conversation = ConversationSid::from_bytes([1; 16]);
         let resume = Resume {
@@ -105,6 +111,11 @@ mod tests {
             json,
             r#"{"version":1,"identity":"bot","seats":{"CH01010101010101010101010101010101":{"document":["ET1",3],"messages":["ES1",7],"items":"https://cds.us1.twilio.com/v3/Services/IS1/Lists/ES1/Items","delivered":5}}}"#
         );
+        let dated = json.replace("\"delivered\":5", "\"delivered\":5,\"updated\":1795208473958");
+        let mut read: Resume = serde_json::from_str(&dated).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), dated);
+        let updated = read.take(conversation).and_then(|place| place.updated);
+        assert_eq!(updated, Some(Timestamp::from_millis(1_795_208_473_958)));
         let mut read: Resume = serde_json::from_str(&json).unwrap();
         assert!(read.is_of(&"bot".into()) && !read.is_of(&"other".into()));
         assert!(read.take(conversation).is_some() && read.seats() == 0);

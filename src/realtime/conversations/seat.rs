@@ -20,7 +20,7 @@ use super::request;
 use super::resume::Place;
 use super::roster::Roster;
 use super::stream::Stream;
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::pii::Pii;
 use crate::realtime::event::{Details, Door, Event};
 use crate::realtime::sync::book::ObjectId;
@@ -102,6 +102,8 @@ pub(super) struct Open {
     pub document: ObjectId,
     /// A digest of the details told last; 0 if none were.
     pub digest: u64,
+    /// The date of the last document seen.
+    pub updated: Option<Timestamp>,
     pub messages: ObjectId,
     pub items: Box<str>,
     pub stream: Stream,
@@ -394,11 +396,11 @@ impl Core {
         let Some(seat) = self.seats.get_mut(&conversation) else { return };
         let State::Opening(opening) = &mut seat.state else { return };
         let Some(handled) = opening.handled else { return };
-        let (document, messages, items, place, details);
+        let (document, messages, items, place, details, updated);
         if let Some(resumed) = opening.place.take() {
             (document, messages) = (resumed.document.clone(), resumed.messages.clone());
             items = resumed.items.clone();
-            details = None;
+            (details, updated) = (None, resumed.updated);
             place = Some(resumed);
         } else {
             if opening.document.is_none() || opening.messages.is_none() {
@@ -412,6 +414,7 @@ impl Core {
                 return self.opening_failed(now, conversation);
             };
             details = opened.data.as_deref().and_then(model::document);
+            updated = details.as_ref().and_then(|details| details.updated);
             document = (opened.sid, opened.last_event_id);
             messages = (list.sid, list.last_event_id);
             items = address;
@@ -438,15 +441,14 @@ impl Core {
         seat.state = State::Open(Box::new(Open {
             document,
             digest,
+            updated,
             messages,
             items: items.into(),
             stream,
             catching_up: true,
             roster: None,
         }));
-        if announce {
-            self.tell(Event::Joined { conversation, details });
-        }
+        self.tell_opened(conversation, details, announce);
         if self.options.roster {
             self.reads.push(seat_read(conversation, epoch, Part::Roster));
         }
@@ -454,6 +456,20 @@ impl Core {
             self.reads.push(seat_read(conversation, epoch, Part::Items));
         } else {
             self.after_stream(conversation);
+        }
+    }
+
+    fn tell_opened(
+        &mut self,
+        conversation: ConversationSid,
+        details: Option<Details>,
+        is_new: bool,
+    ) {
+        match details {
+            details if is_new => self.tell(Event::Joined { conversation, details }),
+            // It may have changed unheard before it was opened anew.
+            Some(details) => self.tell(Event::ConversationUpdated { conversation, details }),
+            None => {}
         }
     }
 
