@@ -54,6 +54,7 @@ use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::send::Sends;
 use crate::pipeline::senders::Senders;
 use crate::pipeline::service::ServiceCheck;
+use crate::pipeline::sweep_pace::SweepPace;
 use crate::pipeline::thinking::Thinking;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::worker::{self, Station, Work};
@@ -145,7 +146,8 @@ impl Parts<'_> {
         let marks = self.store.marks();
         let catch_up = CatchUp { rest: rest.clone(), doors: doors.clone(), marks };
         let interval = self.settings.reconcile.interval;
-        let leaver = self.leaver(&rest, &seats, &doors);
+        let pace = Arc::new(SweepPace::new(clock));
+        let leaver = self.leaver(&rest, &seats, &doors, &pace);
         let operate = self.operate(&doors, &outbox);
         let (duty, sweep_doors) = (Duty::Both, doors.clone());
         let status = self.health.status();
@@ -155,6 +157,7 @@ impl Parts<'_> {
             doors: sweep_doors,
             catch_up,
             leaver,
+            pace,
             status,
             duty,
             interval,
@@ -234,11 +237,18 @@ impl Parts<'_> {
         tasks.spawn(reconciler.run(stop.clone()));
     }
 
-    fn leaver(&self, rest: &rest::Client, seats: &Arc<Seats>, doors: &Doors) -> Leaver {
+    fn leaver(
+        &self,
+        rest: &rest::Client,
+        seats: &Arc<Seats>,
+        doors: &Doors,
+        pace: &Arc<SweepPace>,
+    ) -> Leaver {
         Leaver {
             rest: rest.clone(),
             seats: Arc::clone(seats),
             doors: doors.clone(),
+            pace: Arc::clone(pace),
             queues: QueueName::ALL.map(|name| self.store.queue(name)).to_vec(),
         }
     }

@@ -12,9 +12,10 @@ use crate::fault_points::{self, Point};
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::heard::attributes;
 use crate::pipeline::status::Status;
+use crate::pipeline::sweep_pace::SweepPace;
 use crate::queue::{self, Marks};
 use crate::telemetry::journal::Door;
-use crate::twilio::rest;
+use crate::twilio::rest::{self, MessagesAfter, WalkBack};
 use crate::twilio::sid::ConversationSid;
 
 /// The most messages that one read takes; older ones are left to history. Chosen so that a busy
@@ -70,22 +71,27 @@ impl CatchUp {
             through.raise(conversation, mark);
         }
         if !through.reaches(conversation, index) {
-            self.read(conversation).await?;
+            self.read(conversation, None).await?;
             // Also if the message itself was removed meanwhile and the read ended before it.
             through.raise(conversation, index.saturating_sub(1));
         }
         Ok(())
     }
 
-    /// Reads everything after the watermark into the inbox and raises the watermark.
+    /// Reads everything after the watermark into the inbox and raises the watermark; at a pace, if
+    /// there is one.
     ///
     /// # Errors
     ///
     /// If Twilio or the store failed; what was stored stays, and reading again is harmless.
-    pub async fn read(&self, conversation: ConversationSid) -> Result<usize, Error> {
+    pub async fn read(
+        &self,
+        conversation: ConversationSid,
+        pace: Option<&SweepPace>,
+    ) -> Result<usize, Error> {
         let name = conversation.to_string();
         let after = self.marks.read(&name).await?;
-        let found = self.rest.messages_after(conversation, after, MESSAGES_MAX).await?;
+        let found = self.found(conversation, after, pace).await?;
         if !found.complete {
             tracing::warn!(conversation_sid = %conversation, count = MESSAGES_MAX,
                 "conversation was missed for so long that older messages were left out");
@@ -100,6 +106,24 @@ impl CatchUp {
             self.doors.through.raise(conversation, last);
         }
         Ok(added)
+    }
+
+    async fn found(
+        &self,
+        conversation: ConversationSid,
+        after: Option<u64>,
+        pace: Option<&SweepPace>,
+    ) -> Result<MessagesAfter, rest::Error> {
+        let mut pages = self.rest.newest_messages(conversation);
+        let mut walk = WalkBack::to(after, MESSAGES_MAX);
+        loop {
+            if let Some(pace) = pace {
+                pace.wait(1).await;
+            }
+            if !walk.takes(pages.next().await?) {
+                return Ok(walk.end());
+            }
+        }
     }
 }
 

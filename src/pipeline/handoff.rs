@@ -262,7 +262,7 @@ impl Handoff {
     }
 
     fn has_socket(&self, conversation: ConversationSid) -> bool {
-        self.seats.line_of(conversation).connected().is_some()
+        self.seats.hears(conversation)
     }
 }
 

@@ -164,7 +164,7 @@ impl Joins {
             "bot is a participant of the conversation");
         // With the socket up, the realtime client reads the conversation as soon as it hears of it.
         if line.connected().is_none()
-            && let Err(error) = self.catch_up.read(conversation).await
+            && let Err(error) = self.catch_up.read(conversation, None).await
         {
             tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
                 "conversation could not be read after the join; trying again");

@@ -19,6 +19,7 @@ use crate::pipeline::policy::leaving::{Absence, Facts, Newest, Reason, Seat};
 use crate::pipeline::reconcile::Error;
 use crate::pipeline::record;
 use crate::pipeline::seats::Seats;
+use crate::pipeline::sweep_pace::SweepPace;
 use crate::queue::Queue;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
@@ -43,6 +44,8 @@ pub struct Leaver {
     pub seats: Arc<Seats>,
     /// Knows what was left, and sends the bot back.
     pub doors: Doors,
+    /// How fast requests may follow each other.
+    pub pace: Arc<SweepPace>,
     /// The queues whose jobs keep the bot in a conversation, in the order in which one leads to the next.
     pub queues: Vec<Queue>,
 }
@@ -131,6 +134,7 @@ impl Leaver {
     }
 
     async fn newest(&self, conversation: ConversationSid) -> Result<Newest, Error> {
+        self.pace.wait(1).await;
         let newest = self.rest.newest_message(conversation).await?;
         tokio::time::sleep(PAUSE).await;
         Ok(newest.and_then(|message| message.created).map_or(Newest::Undated, Newest::At))
@@ -149,6 +153,7 @@ impl Leaver {
         if self.is_busy(conversation) {
             return Ok(false);
         }
+        self.pace.wait(1).await;
         let removed = self.rest.remove_participant(conversation, participant).await;
         tokio::time::sleep(PAUSE).await;
         if let Err(error) = removed {

@@ -13,9 +13,11 @@ use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Thread, TurnMessage};
+use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::heard::attributes;
+use crate::pipeline::policy::SKEW_MAX;
 use crate::pipeline::policy::pause::Source;
 use crate::pipeline::seats::Seats;
 use crate::queue::Marks;
@@ -47,6 +49,7 @@ pub struct Listener {
 impl Listener {
     /// Listens until the client ends or `stop` is cancelled.
     pub async fn run(self, events: impl Stream<Item = Event> + Unpin, stop: CancellationToken) {
+        self.seats.deafen(&self.identity);
         let mut chunks = events.ready_chunks(EVENTS_MAX);
         loop {
             let chunk = tokio::select! {
@@ -55,11 +58,11 @@ impl Listener {
                 chunk = chunks.next() => chunk,
             };
             let Some(chunk) = chunk else { return };
-            let mut seen = Vec::new();
-            let mut through = BTreeMap::new();
+            let mut heard = Heard::default();
             for event in chunk {
-                self.hear(event, &mut seen, &mut through);
+                self.hear(event, &mut heard);
             }
+            let Heard { seen, through, told } = heard;
             if !self.store(seen, &stop).await {
                 return;
             }
@@ -67,29 +70,28 @@ impl Listener {
                 fault_points::hit(Point::EventsStored);
                 self.handled(conversation, index).await;
             }
+            for (conversation, changed) in told {
+                self.doors.through.tell(conversation, changed);
+            }
         }
     }
 
-    fn hear(
-        &self,
-        event: Event,
-        seen: &mut Vec<Seen>,
-        through: &mut BTreeMap<ConversationSid, u64>,
-    ) {
+    fn hear(&self, event: Event, heard: &mut Heard) {
         let notes = &self.doors.notes;
         let _within = way(&event).map(|way| way.span("socket").entered());
         match event {
             Event::MessageAdded(message) => {
-                let last = through.entry(message.conversation).or_insert(message.index);
-                *last = (*last).max(message.index);
-                seen.push(of_socket(message));
+                let (conversation, changed) = (message.conversation, Some(message.created));
+                // A date that somebody chose is none of what the socket told.
+                let changed = changed.filter(|at| *at <= notes.clock.wall() + SKEW_MAX);
+                heard.reach(conversation, Some(message.index), changed);
+                heard.seen.push(of_socket(message));
             }
-            Event::CaughtUp { conversation, through: Some(index) } => {
-                let last = through.entry(conversation).or_insert(index);
-                *last = (*last).max(index);
+            Event::CaughtUp { conversation, through, updated } => {
+                heard.reach(conversation, through, updated);
             }
             Event::Joined { conversation, details } => {
-                self.seats.take(conversation, &self.identity);
+                self.seats.hear(conversation, &self.identity);
                 if let Some(details) = details {
                     self.hear_details(conversation, &details);
                 }
@@ -104,7 +106,9 @@ impl Listener {
                 self.doors.handoff.forget(conversation);
                 tracing::info!(conversation_sid = %conversation, "bot has left the conversation");
             }
+            Event::Live { .. } => self.set_live(true),
             Event::Connected { .. } => {
+                self.set_live(false);
                 tracing::info!(identity = %self.identity, "socket is connected");
             }
             Event::Fatal { reason } => {
@@ -113,12 +117,18 @@ impl Listener {
                      opened again after half a minute growing to five; webhooks and the sweep go on");
             }
             Event::Disconnected { .. } => {
+                self.set_live(false);
                 notes.metrics.socket_lost();
                 tracing::warn!(identity = %self.identity, "socket is lost; the client reconnects");
             }
             // Nothing is done about these yet: changed and removed messages, rosters, typing.
             _ => {}
         }
+    }
+
+    fn set_live(&self, is_live: bool) {
+        let lines = self.seats.lines().iter().filter(|line| line.identity == self.identity);
+        lines.for_each(|line| line.set_live(is_live));
     }
 
     fn hear_details(&self, conversation: ConversationSid, details: &realtime::Details) {
@@ -156,6 +166,35 @@ impl Listener {
                 "watermark could not be raised; messages may be looked at again");
         }
         self.client.mark_handled(conversation, index).await;
+    }
+}
+
+/// What was heard together.
+#[derive(Default)]
+struct Heard {
+    /// Messages to store.
+    seen: Vec<Seen>,
+    /// Up to which message each conversation is known once they are.
+    through: BTreeMap<ConversationSid, u64>,
+    /// Up to which change.
+    told: BTreeMap<ConversationSid, Timestamp>,
+}
+
+impl Heard {
+    fn reach(
+        &mut self,
+        conversation: ConversationSid,
+        index: Option<u64>,
+        changed: Option<Timestamp>,
+    ) {
+        if let Some(index) = index {
+            let last = self.through.entry(conversation).or_insert(index);
+            *last = (*last).max(index);
+        }
+        if let Some(changed) = changed {
+            let last = self.told.entry(conversation).or_insert(changed);
+            *last = (*last).max(changed);
+        }
     }
 }
 

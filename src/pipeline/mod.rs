@@ -42,6 +42,7 @@ pub mod senders;
 pub mod service;
 mod settle;
 pub mod status;
+pub mod sweep_pace;
 pub mod thinking;
 pub mod through;
 pub mod turn;

@@ -4,15 +4,17 @@
 //! away: all end in the same state, a conversation that is open and in which no identity of ours
 //! sits. The sweep compares the service's open conversations with the seats of each identity, page by
 //! page and gently, and hands what is missing to the doors. It also tells the directory of seats what
-//! Twilio knows, and reads the conversations in which something has changed since the sweep before:
-//! a message whose webhook was lost, and that no socket told of, would otherwise be seen only with the
-//! next one of its conversation. Where an identity has no socket it reads all. Last it leaves what
-//! needs no bot any more, and what it left it does not find missing.
+//! Twilio knows, and reads the conversations in which something has changed that nobody told of: a
+//! message whose webhook was lost, and that no socket told of, would otherwise be seen only with the
+//! next one of its conversation. Which ones is decided in
+//! [`policy::reading`](super::policy::reading). Last it leaves what needs no bot any more, and what it
+//! left it does not find missing. All of it, and the joins that it brings, keeps one pace.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
@@ -25,24 +27,18 @@ use crate::pipeline::policy::SKEW_MAX;
 use crate::pipeline::policy::leaving::Absence;
 use crate::pipeline::policy::refusal::{PAUSE_MAX, Scope};
 use crate::pipeline::policy::which::{Facts, Verdict};
+use crate::pipeline::reconcile::reads::Readable;
 use crate::pipeline::seats::Seats;
 use crate::pipeline::status::Status;
+use crate::pipeline::sweep_pace::SweepPace;
 use crate::pipeline::{service, settle};
 use crate::queue;
 use crate::telemetry::chain::Chain;
 use crate::twilio::events::ConversationState;
-use crate::twilio::rest::{self, ConversationFilter, Op};
+use crate::twilio::rest::{self, ConversationFilter, Op, Pages};
 use crate::twilio::sid::ConversationSid;
 
-/// The pause between two pages, so that a sweep over a large service never crowds out real work.
-const PAGE_PAUSE: Duration = Duration::from_millis(100);
-/// The pause between two conversations that are read: a thousand of them take ten seconds.
-const READ_PAUSE: Duration = Duration::from_millis(10);
-
-/// How many reads may fail before a sweep reads no more: Twilio is down or has enough of us.
-const READS_FAILED_MAX: u32 = 5;
-/// How long a sweep waits at most before its next read where Twilio asks it to.
-const READ_WAIT_MAX: Duration = Duration::from_secs(60);
+mod reads;
 
 /// How long to wait after a sweep that ended early: it may have been the one after a start, which
 /// finds what nobody else will tell.
@@ -61,6 +57,8 @@ pub struct Reconciler {
     pub catch_up: CatchUp,
     /// Leaves conversations.
     pub leaver: Leaver,
+    /// How fast requests may follow each other.
+    pub pace: Arc<SweepPace>,
     /// What is known about Twilio.
     pub status: Arc<Status>,
     /// What it does of all this.
@@ -116,41 +114,11 @@ struct Open {
 }
 
 /// What the listings of our identities tell.
+#[derive(Default)]
 struct Seated {
     seated: HashSet<ConversationSid>,
     leavable: Vec<Taken>,
-    unread: Unread,
-}
-
-/// What came of the reads that failed.
-#[derive(Debug, Default)]
-struct Unread {
-    /// The first error that another sweep may not meet.
-    error: Option<rest::Error>,
-    failed: u32,
-}
-
-impl Unread {
-    /// Whether so many reads have failed that the rest is left to another sweep.
-    const fn is_enough(&self) -> bool {
-        self.failed >= READS_FAILED_MAX
-    }
-
-    /// Takes note of a read that failed; says how long to wait before the next one.
-    fn note(&mut self, error: rest::Error) -> Duration {
-        let pause = error.retry_after().map_or(READ_PAUSE, |asked| asked.min(READ_WAIT_MAX));
-        // What fails for the conversation's own sake fails another time too.
-        let is_its_own = match &error {
-            rest::Error::Refused { status, .. } => matches!(status, 400 | 404 | 409 | 410 | 422),
-            rest::Error::Unknown { source, .. } => matches!(source, rest::Cause::TooLarge { .. }),
-            rest::Error::Foreign { .. } | rest::Error::NotSent { .. } => false,
-        };
-        if !is_its_own {
-            self.failed += 1;
-            self.error.get_or_insert(error);
-        }
-        pause
-    }
+    readable: Vec<Readable>,
 }
 
 /// How long to wait after sweeps that ended early, one after the other: each time twice as long.
@@ -243,10 +211,12 @@ impl Reconciler {
             Duty::Both | Duty::Find => self.open().await?,
             Duty::Leave => Vec::new(),
         };
-        let Seated { seated, leavable, unread } = self.seated(since.before(SKEW_MAX)).await?;
+        let Seated { seated, leavable, readable } = self.seated().await?;
         let mut found = Found { open: open.len(), ..Found::default() };
         let missing = open.into_iter().filter(|open| !seated.contains(&open.sid)).collect();
-        found.missing = self.find(missing).await?;
+        let missing = self.find(missing).await;
+        let unread = self.read_all(readable, since.before(SKEW_MAX)).await?;
+        found.missing = missing?;
         if self.duty != Duty::Find {
             found.left = self.leaver.leave(leavable).await?;
         }
@@ -272,6 +242,7 @@ impl Reconciler {
                 continue;
             }
             count += 1;
+            self.pace.wait(self.requests_of_a_join()).await;
             if buried.raise(&doors.joins, sid).await? {
                 continue;
             }
@@ -283,6 +254,16 @@ impl Reconciler {
         Ok(count)
     }
 
+    /// How many requests a join makes at most where Twilio takes it: to see whether the bot is to be
+    /// there, who of the pool sits there, the add, and the messages where no socket reads them.
+    fn requests_of_a_join(&self) -> usize {
+        let lines = self.seats.lines();
+        let choosing = if self.doors.choice.is_all() { 0 } else { 2 };
+        let looking = if lines.len() > 1 { lines.len() } else { 0 };
+        let reading = lines.iter().any(|line| line.connected().is_none());
+        choosing + looking + 1 + usize::from(reading)
+    }
+
     /// The service's open conversations, as far back as the bot is to be in any.
     async fn open(&self) -> Result<Vec<Open>, Error> {
         let choice = &self.doors.choice;
@@ -290,7 +271,7 @@ impl Reconciler {
         let mut open = Vec::new();
         let mut pages =
             self.rest.list_conversations(ConversationFilter { from, ..Default::default() });
-        while let Some(page) = pages.next().await? {
+        while let Some(page) = self.paced(&mut pages).await? {
             let found = page.into_iter().filter(|found| is_open(found.state));
             open.extend(found.map(|found| Open {
                 sid: found.sid,
@@ -302,57 +283,41 @@ impl Reconciler {
                     created: found.created,
                 }),
             }));
-            tokio::time::sleep(PAGE_PAUSE).await;
         }
         Ok(open)
     }
 
-    /// All conversations in which an identity of ours sits, by Twilio's word, and the seats that may
-    /// be left.
-    async fn seated(&self, since: Timestamp) -> Result<Seated, Error> {
-        let (mut seated, mut leavable) = (HashSet::new(), Vec::new());
-        let mut unread = Unread::default();
-        for line in self.seats.lines() {
+    async fn paced<T: DeserializeOwned>(
+        &self,
+        pages: &mut Pages<T>,
+    ) -> Result<Option<Vec<T>>, rest::Error> {
+        self.pace.wait(1).await;
+        pages.next().await
+    }
+
+    /// All conversations in which an identity of ours sits, by Twilio's word, the seats that may be left,
+    /// and the open conversations that may have to be read.
+    async fn seated(&self) -> Result<Seated, Error> {
+        let mut all = Seated::default();
+        for (at, line) in self.seats.lines().iter().enumerate() {
             let listing = self.seats.listing();
             let mut pages = self.rest.participant_conversations(&line.identity);
-            while let Some(page) = pages.next().await? {
-                for conversation in page {
-                    if is_open(conversation.conversation_state) {
-                        self.seats.take(conversation.conversation_sid, &line.identity);
-                    }
-                    seated.insert(conversation.conversation_sid);
-                    let seat = Taken::new(&line.identity, &conversation);
-                    leavable.extend(Some(seat).filter(|seat| !self.leaver.keeps(seat)));
-                    let has_changed =
-                        conversation.conversation_updated.is_none_or(|at| at >= since);
-                    let reads = self.duty != Duty::Leave && (has_changed || line.is_deaf());
-                    if reads && is_open(conversation.conversation_state) {
-                        self.read(conversation.conversation_sid, &mut unread).await?;
+            while let Some(page) = self.paced(&mut pages).await? {
+                for found in page {
+                    let conversation = found.conversation_sid;
+                    all.seated.insert(conversation);
+                    let seat = Taken::new(&line.identity, &found);
+                    all.leavable.extend(Some(seat).filter(|seat| !self.leaver.keeps(seat)));
+                    if is_open(found.conversation_state) {
+                        self.seats.take(conversation, &line.identity);
+                        let updated = found.conversation_updated;
+                        all.readable.push(Readable { conversation, updated, line: at });
                     }
                 }
-                tokio::time::sleep(PAGE_PAUSE).await;
             }
             self.seats.listed(listing, line);
         }
-        Ok(Seated { seated, leavable, unread })
-    }
-
-    /// Reads a conversation; if Twilio does not give it, the others are read all the same.
-    async fn read(&self, conversation: ConversationSid, unread: &mut Unread) -> Result<(), Error> {
-        if unread.is_enough() {
-            return Ok(());
-        }
-        let pause = match self.catch_up.read(conversation).await {
-            Ok(_) => READ_PAUSE,
-            Err(catch_up::Error::Rest(error)) => {
-                tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
-                    "conversation could not be read; the sweep goes on with the others");
-                unread.note(error)
-            }
-            Err(error @ catch_up::Error::Store(_)) => return Err(error.into()),
-        };
-        tokio::time::sleep(pause).await;
-        Ok(())
+        Ok(all)
     }
 }
 
@@ -375,37 +340,5 @@ mod tests {
         assert_eq!(rest.next(max), RETRY_AFTER);
         rest.reset();
         assert_eq!(rest.next(Duration::from_secs(1)), Duration::from_secs(1));
-    }
-
-    #[test]
-    fn a_read_that_fails_for_its_conversations_own_sake_asks_for_no_other_sweep() {
-        let mut unread = Unread::default();
-        for error in [refused(404, None), too_large()] {
-            assert_eq!(unread.note(error), READ_PAUSE);
-        }
-        assert!(unread.error.is_none() && unread.failed == 0);
-    }
-
-    #[test]
-    fn the_first_error_is_kept_and_the_wait_is_honoured_within_a_bound() {
-        let mut unread = Unread::default();
-        let (asked, hour) = (Duration::from_secs(7), Duration::from_secs(3600));
-        assert_eq!(unread.note(refused(429, Some(asked))), asked);
-        assert_eq!(unread.note(refused(503, Some(hour))), READ_WAIT_MAX);
-        assert_eq!(unread.error.as_ref().and_then(rest::Error::status), Some(429));
-        assert!(!unread.is_enough());
-        for _ in 2..READS_FAILED_MAX {
-            assert_eq!(unread.note(refused(500, None)), READ_PAUSE);
-        }
-        assert!(unread.is_enough());
-    }
-
-    const fn refused(status: u16, retry_after: Option<Duration>) -> rest::Error {
-        let (op, code, request_id) = (Op::ListMessages, None, None);
-        rest::Error::Refused { op, status, code, retry_after, request_id }
-    }
-
-    const fn too_large() -> rest::Error {
-        rest::Error::Unknown { op: Op::ListMessages, source: rest::Cause::TooLarge { max: 1 } }
     }
 }

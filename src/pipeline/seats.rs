@@ -6,11 +6,12 @@
 //! truth: where it says nothing, whoever must know for certain asks Twilio, and the others take the
 //! first identity.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 
 use crate::clock::Moment;
 use crate::realtime::{Client, State};
@@ -44,6 +45,8 @@ pub struct Line {
     /// The bot's identity.
     pub identity: String,
     ear: RwLock<Ear>,
+    /// Whether all that the socket had to tell when it was opened has been heard.
+    is_live: AtomicBool,
     seats: AtomicUsize,
     /// Until when it is full; kept after that time, so that it is said once.
     full_until: RwLock<Option<Moment>>,
@@ -53,8 +56,8 @@ impl Line {
     /// Starts without a seat.
     #[must_use]
     pub const fn new(identity: String, ear: Ear) -> Self {
-        let (seats, full_until) = (AtomicUsize::new(0), RwLock::new(None));
-        Self { identity, ear: RwLock::new(ear), seats, full_until }
+        let (is_live, seats) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Self { identity, ear: RwLock::new(ear), is_live, seats, full_until: RwLock::new(None) }
     }
 
     /// Who listens now.
@@ -91,6 +94,25 @@ impl Line {
         }
     }
 
+    /// Notes whether all that the socket had to tell when it was opened has been heard.
+    pub fn set_live(&self, is_live: bool) {
+        self.is_live.store(is_live, Ordering::Relaxed);
+    }
+
+    /// Whether nothing that happens from here on can be missed: the socket is up, and what happened
+    /// before has been heard.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        let Ear::Here(client) = self.ear() else { return false };
+        self.is_live.load(Ordering::Relaxed) && *client.state().borrow() == State::Live
+    }
+
+    /// Whether its socket is just being opened here.
+    #[must_use]
+    pub fn is_opening(&self) -> bool {
+        matches!(self.ear(), Ear::Here(_)) && !self.is_live() && !self.is_deaf()
+    }
+
     fn came(&self) {
         if self.seats.fetch_add(1, Ordering::Relaxed) + 1 == SEATS_WARNED {
             tracing::warn!(identity = %self.identity, count = SEATS_WARNED,
@@ -120,10 +142,11 @@ impl Line {
     }
 }
 
-/// Who holds a seat, and after which listing that was noted last.
+/// Who holds a seat, after which listing that was noted last, and whether its socket has it.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     at: u16,
+    is_heard: bool,
     noted: Listing,
 }
 
@@ -247,10 +270,30 @@ impl Seats {
 
     /// Notes that an identity sits in a conversation.
     pub fn take(&self, conversation: ConversationSid, identity: &str) {
+        self.note(conversation, identity, false);
+    }
+
+    /// Notes that the socket of an identity has a conversation, in which it sits.
+    pub fn hear(&self, conversation: ConversationSid, identity: &str) {
+        self.note(conversation, identity, true);
+    }
+
+    fn note(&self, conversation: ConversationSid, identity: &str, is_heard: bool) {
         let Some(at) = self.lines.iter().position(|line| line.identity == identity) else { return };
         let noted = Listing(self.listings.load(Ordering::Relaxed));
-        let held = Held { at: u16::try_from(at).unwrap_or(0), noted };
-        let before = self.held.insert(conversation, held);
+        let mut held = Held { at: u16::try_from(at).unwrap_or(0), is_heard, noted };
+        let before = match self.held.entry(conversation) {
+            Entry::Occupied(mut seat) => {
+                let before = *seat.get();
+                held.is_heard |= before.is_heard && before.at == held.at;
+                let _ = seat.insert(held);
+                Some(before)
+            }
+            Entry::Vacant(seat) => {
+                let _ = seat.insert(held);
+                None
+            }
+        };
         if before.map(|before| before.at) != Some(held.at) {
             if let Some(line) = before.and_then(|before| self.line(before)) {
                 line.went();
@@ -290,6 +333,23 @@ impl Seats {
         if let Some(line) = removed.and_then(|(_, held)| self.line(held)) {
             line.went();
         }
+    }
+
+    /// Notes that the socket of an identity has nothing yet.
+    pub fn deafen(&self, identity: &str) {
+        let Some(at) = self.lines.iter().position(|line| line.identity == identity) else { return };
+        self.lines[at].set_live(false);
+        for mut held in self.held.iter_mut().filter(|held| usize::from(held.at) == at) {
+            held.is_heard = false;
+        }
+    }
+
+    /// Whether the socket would tell of whatever happens in a conversation, and has told of what
+    /// happened before.
+    #[must_use]
+    pub fn hears(&self, conversation: ConversationSid) -> bool {
+        let held = self.held.get(&conversation).map(|held| *held).filter(|held| held.is_heard);
+        held.and_then(|held| self.line(held)).is_some_and(Line::is_live)
     }
 
     /// Whether one of ours is known to sit in a conversation.

@@ -2,28 +2,38 @@
 //!
 //! Doors may bring a message before an earlier one: the earlier one's webhook was lost and the socket
 //! is down. A turn that is taken before everything ahead of it is known would break the order, so
-//! turns look here first and read the conversation where this memory does not reach. It is only a
-//! memory: forgetting costs a read and no message.
+//! turns look here first and read the conversation where this memory does not reach. The sweep looks
+//! here too: a conversation that has not changed since what the socket told, or since it was read, need
+//! not be read. It is only a memory: forgetting costs a read and no message.
 
 use dashmap::DashMap;
 
+use crate::clock::Timestamp;
+use crate::pipeline::policy::reading::Told;
 use crate::twilio::sid::ConversationSid;
 
 /// How many conversations are remembered before all are forgotten.
 const CONVERSATIONS_MAX: usize = 200_000;
 
-/// The memory, shared by doors, turns and senders.
+/// The memory, shared by doors, turns, senders and the sweep.
 #[derive(Debug, Default)]
-pub struct Through(DashMap<ConversationSid, u64>);
+pub struct Through(DashMap<ConversationSid, Reach>);
+
+/// How far one conversation is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reach {
+    /// Up to which message.
+    index: Option<u64>,
+    /// Up to which change the socket told of it.
+    told: Option<Timestamp>,
+    /// After which change it was read.
+    read: Option<Timestamp>,
+}
 
 impl Through {
     /// Notes that every message up to an index is known.
     pub fn raise(&self, conversation: ConversationSid, index: u64) {
-        if self.0.len() >= CONVERSATIONS_MAX {
-            self.0.clear();
-        }
-        let mut known = self.0.entry(conversation).or_insert(index);
-        *known = index.max(*known);
+        self.note(conversation, |reach| reach.index = reach.index.max(Some(index)));
     }
 
     /// Notes that one message is known, which says something only if it is the next one.
@@ -36,8 +46,39 @@ impl Through {
     /// Whether everything before an index is known.
     #[must_use]
     pub fn reaches(&self, conversation: ConversationSid, index: u64) -> bool {
-        let known = self.0.get(&conversation).map(|known| *known);
+        let known = self.0.get(&conversation).and_then(|reach| reach.index);
         index == 0 || known.is_some_and(|known| known >= index - 1)
+    }
+
+    /// Notes that the socket told of everything up to a change.
+    pub fn tell(&self, conversation: ConversationSid, changed: Timestamp) {
+        self.note(conversation, |reach| reach.told = reach.told.max(Some(changed)));
+    }
+
+    /// Notes that a conversation was read over REST when a change was long over.
+    pub fn read(&self, conversation: ConversationSid, changed: Timestamp) {
+        self.note(conversation, |reach| reach.read = reach.read.max(Some(changed)));
+    }
+
+    /// Whether a change, which a listing dates to the second, is one that is known.
+    #[must_use]
+    pub fn told(&self, conversation: ConversationSid, changed: Timestamp) -> Told {
+        let Some(reach) = self.0.get(&conversation).map(|reach| *reach) else { return Told::No };
+        let told = reach.told.map(Timestamp::as_secs);
+        if reach.read >= Some(changed) || told > Some(changed.as_secs()) {
+            Told::Yes
+        } else if told == Some(changed.as_secs()) {
+            Told::ThatSecond
+        } else {
+            Told::No
+        }
+    }
+
+    fn note(&self, conversation: ConversationSid, change: impl FnOnce(&mut Reach)) {
+        if self.0.len() >= CONVERSATIONS_MAX {
+            self.0.clear();
+        }
+        change(&mut self.0.entry(conversation).or_default());
     }
 }
 
@@ -57,6 +98,22 @@ mod tests {
         through.raise(sid, 7);
         through.raise(sid, 4);
         assert!(through.reaches(sid, 8) && !through.reaches(sid, 9));
+    }
+
+    #[test]
+    fn a_change_is_known_by_what_was_told_or_read_since() {
+        let (through, sid) = (Through::default(), ConversationSid::from_bytes([1; 16]));
+        let at = |millis| Timestamp::from_millis(millis);
+        assert_eq!(through.told(sid, at(10_000)), Told::No);
+        through.tell(sid, at(10_400));
+        through.tell(sid, at(9_000));
+        for (changed, told) in [(9_000, Told::Yes), (10_000, Told::ThatSecond), (11_000, Told::No)]
+        {
+            assert_eq!(through.told(sid, at(changed)), told, "{changed}");
+        }
+        through.read(sid, at(10_000));
+        assert_eq!(through.told(sid, at(10_000)), Told::Yes);
+        assert!(!through.reaches(sid, 1), "which messages that were is not said");
     }
 
     #[test]

@@ -18,5 +18,6 @@ mod refusals;
 mod rig;
 mod sending;
 mod strategies;
+mod sweeping;
 mod turns;
 mod waiting;

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use chimein::admin::{Insight as _, Readiness};
 use chimein::app::{self, App};
+use chimein::clock::Timestamp;
 use chimein::config::{self, Environment};
 use chimein::emulator::control::Webhook;
 use chimein::emulator::faults::{Action, Fault, Place};
-use chimein::emulator::record::Happening;
+use chimein::emulator::record::{Happening, Record};
 use chimein::emulator::state::Inbound;
 use chimein::emulator::state::model::Message;
 use chimein::emulator::{self, Control, Emulator, Received};
@@ -86,6 +87,11 @@ impl Rig {
         let url = format!("http://{}{}", app.address(), chimein::webhook::ROUTE);
         self.control.set_webhook(Webhook { post_url: Some(url), ..Webhook::default() });
         self.app = Some(app);
+    }
+
+    /// Sets a variable of the service's environment from its next start on.
+    pub fn set(&mut self, (name, value): (&'static str, &str)) {
+        self.extra.push((name, value.to_owned()));
     }
 
     /// Stops the service gracefully.
@@ -184,6 +190,34 @@ impl Rig {
             _ => false,
         };
         self.control.records(0).iter().filter(|record| is_wanted(&record.what)).count()
+    }
+
+    /// The number of the newest record of what Twilio saw.
+    pub fn newest_record(&self) -> u64 {
+        self.control.records(0).last().map_or(0, |record| record.seq)
+    }
+
+    /// How many pages of conversations Twilio gave.
+    pub fn listings(&self) -> usize {
+        let is_one = |what: &Happening| match what {
+            Happening::Rest { method, path, .. } => {
+                method == "GET" && path.reveal().ends_with("Conversations")
+            }
+            _ => false,
+        };
+        self.control.records(0).iter().filter(|record| is_one(&record.what)).count()
+    }
+
+    /// How many REST requests Twilio was sent in the busiest second after a record.
+    pub fn busiest_second(&self, after: u64) -> usize {
+        let is_one = |record: &&Record| matches!(record.what, Happening::Rest { .. });
+        let records = self.control.records(after);
+        let times: Vec<_> = records.iter().filter(is_one).map(|record| record.at).collect();
+        let count = |(n, first): (usize, &Timestamp)| {
+            let end = *first + Duration::from_secs(1);
+            times[n..].iter().take_while(|at| **at < end).count()
+        };
+        times.iter().enumerate().map(count).max().unwrap_or(0)
     }
 
     /// How many requests Twilio was sent through sockets.

@@ -13,6 +13,7 @@ pub mod outage;
 pub mod outcome;
 pub mod pace;
 pub mod pause;
+pub mod reading;
 pub mod refusal;
 pub mod schedule;
 pub mod search;

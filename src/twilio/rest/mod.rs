@@ -19,6 +19,7 @@ mod host;
 mod model;
 mod operations;
 mod pages;
+mod walk;
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ pub use self::model::{
     MessagesAfter, NewMessage, Participant, ParticipantConversation, Webhooks,
 };
 pub use self::pages::Pages;
+pub use self::walk::WalkBack;
 
 /// Who asks.
 #[derive(Clone, Debug)]

@@ -1,7 +1,5 @@
 //! The operations: which path, which fields, which answers count.
 
-use std::collections::BTreeMap;
-
 use reqwest::Method;
 use serde::de::IgnoredAny;
 use url::Url;
@@ -10,10 +8,10 @@ use super::model::{
     AddressConfiguration, Conversation, ConversationFilter, Message, MessagesAfter, NewMessage,
     Participant, ParticipantConversation, Webhooks,
 };
-use super::{Client, Error, Op, Pages};
+use super::{Client, Error, Op, Pages, WalkBack};
 use crate::twilio::events::ConversationState;
 use crate::twilio::form::Form;
-use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
+use crate::twilio::sid::{ConversationSid, ParticipantSid};
 
 /// The largest page of conversations and messages. Source: vendor definition of April 2026.
 const PAGE_MAX: usize = 100;
@@ -227,25 +225,10 @@ impl Client {
         after: Option<u64>,
         max: usize,
     ) -> Result<MessagesAfter, Error> {
-        let is_new = |message: &Message| after.is_none_or(|after| message.index > after);
-        let mut found = BTreeMap::<(u64, MessageSid), Message>::new();
         let mut pages = self.messages(conversation, PAGE_MAX.min(max.max(1)));
-        let mut complete = false;
-        while found.len() <= max {
-            let Some(page) = pages.next().await? else {
-                complete = true;
-                break;
-            };
-            complete = page.iter().any(|message| !is_new(message));
-            let fresh = page.into_iter().filter(is_new);
-            found.extend(fresh.map(|message| ((message.index, message.sid), message)));
-            if complete {
-                break;
-            }
-        }
-        let surplus = found.len().saturating_sub(max);
-        let messages = found.into_values().skip(surplus).collect();
-        Ok(MessagesAfter { messages, complete: complete && surplus == 0 })
+        let mut walk = WalkBack::to(after, max);
+        while walk.takes(pages.next().await?) {}
+        Ok(walk.end())
     }
 
     /// Asks for the account, to see whether the credentials are right.
