@@ -89,11 +89,6 @@ impl Rig {
         self.app = Some(app);
     }
 
-    /// Sets a variable of the service's environment from its next start on.
-    pub fn set(&mut self, (name, value): (&'static str, &str)) {
-        self.extra.push((name, value.to_owned()));
-    }
-
     /// Stops the service gracefully.
     pub async fn stop_service(&mut self) {
         if let Some(app) = self.app.take() {

@@ -8,8 +8,6 @@ use chimein::twilio::sid::ConversationSid;
 
 use crate::rig::Rig;
 
-const NO_SOCKET: (&str, &str) = ("CHIMEIN_REALTIME_ENABLED", "false");
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_webhooks_are_made_good_at_fifty_requests_a_second() {
     const CONVERSATIONS: usize = 200;
@@ -54,7 +52,7 @@ async fn a_sweep_without_a_socket_reads_everything_at_its_pace() {
     }
     rig.stop_service().await;
     let (before, newest) = (reads(&rig), rig.newest_record());
-    rig.set(NO_SOCKET);
+    rig.set("CHIMEIN_REALTIME_ENABLED", "false");
     rig.start_service().await;
     swept(&rig, before + CONVERSATIONS).await;
     let busiest = rig.busiest_second(newest);
