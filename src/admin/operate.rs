@@ -23,6 +23,7 @@ use serde_json::json;
 use super::debug::carries;
 use super::desk::{Desk, Fate, LETTERS_MAX, Selection, Target};
 use crate::queue::Error;
+use crate::telemetry::chain::Chain;
 
 /// The largest body of a bulk call.
 const BULK_BYTES_MAX: usize = 4 * 1024;
@@ -246,7 +247,7 @@ fn answer<T: serde::Serialize>(result: Result<T, Error>) -> Response {
             problem(StatusCode::BAD_REQUEST, "invalid_argument", &error.to_string())
         }
         Err(error) => {
-            tracing::error!(%error, "the store failed an operator's call");
+            tracing::error!(error = %Chain(&error), "the store failed an operator's call");
             problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store failed; see the log")
         }
     }

@@ -5,6 +5,8 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::telemetry::chain::Chain;
+
 /// The most that is asked for; a container may allow a thousand million, which nobody needs.
 const WANTED: u64 = 65_536;
 
@@ -20,7 +22,7 @@ pub fn raise_limit() -> Option<u64> {
     match setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum }) {
         Ok(()) => Some(wanted),
         Err(error) => {
-            tracing::warn!(error = %error, count = current,
+            tracing::warn!(error = %Chain(&error), count = current,
                 "limit of open descriptors could not be raised; raise it with ulimit -n");
             Some(current)
         }

@@ -22,6 +22,7 @@ use crate::config::Settings;
 use crate::pipeline::paces::Instances;
 use crate::queue::Store;
 use crate::queue::jetstream::{self, Held, Holdings};
+use crate::telemetry::chain::Chain;
 
 /// The kinds of names that are shared out, as the records and the metrics call them.
 const PARTITION: &str = "partition";
@@ -187,7 +188,7 @@ where
                 let id = match ended {
                     Ok((id, ())) => id,
                     Err(error) => {
-                        tracing::error!(%error, "work that was held has failed");
+                        tracing::error!(error = %Chain(&error), "work that was held has failed");
                         error.id()
                     }
                 };

@@ -17,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::hub::Hub;
 use super::rest::Broken;
 use super::{control, media, phone, rest, twilsock};
+use crate::telemetry::chain::Chain;
 
 /// How long a client may take to send a request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -34,7 +35,7 @@ pub(super) async fn accept(hub: Arc<Hub>, listener: TcpListener) {
             }
             Err(error) => {
                 // Too many open files, most likely: it passes.
-                tracing::warn!(%error, "a connection was not accepted");
+                tracing::warn!(error = %Chain(&error), "a connection was not accepted");
                 hub.sleep(Duration::from_millis(50)).await;
             }
         }
@@ -62,7 +63,7 @@ async fn connection(hub: Arc<Hub>, stream: TcpStream) {
         }
     };
     if let Err(error) = ended {
-        tracing::trace!(target: "wire::http", %error, "a connection ended with an error");
+        tracing::trace!(target: "wire::http", error = %Chain(&error), "a connection ended with an error");
     }
 }
 

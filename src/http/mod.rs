@@ -27,6 +27,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::telemetry::chain::Chain;
+
 /// Bounds what clients may do to a listener.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Options {
@@ -99,7 +101,7 @@ async fn accept_until_cancelled(
                 }
                 Err(error) if was_the_clients(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    tracing::warn!(error = %Chain(&error), "cannot accept a connection");
                     tokio::select! {
                         () = cancel.cancelled() => return connections,
                         () = tokio::time::sleep(ACCEPT_PAUSE) => {}
@@ -121,7 +123,7 @@ async fn accept(
         .expect("the semaphore is never closed while its only owner accepts");
     let (stream, peer) = listener.accept().await?;
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection ended before it began");
+        tracing::debug!(error = %Chain(&error), "a connection ended before it began");
     }
     Ok((stream, peer, permit))
 }
@@ -164,7 +166,7 @@ async fn converse(
         ended = Some(connection.as_mut().await);
     }
     if let Some(Err(error)) = ended {
-        tracing::debug!(%error, "connection ended early");
+        tracing::debug!(error = %Chain(&error), "connection ended early");
     }
 }
 
@@ -183,7 +185,7 @@ async fn drain(mut connections: JoinSet<()>, grace: Duration) {
 
 fn report_panic(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
-        tracing::error!(%error, "a request handler panicked");
+        tracing::error!(error = %Chain(&error), "a request handler panicked");
     }
 }
 

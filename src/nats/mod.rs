@@ -16,6 +16,8 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions, Event};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::telemetry::chain::Chain;
+
 pub use self::address::{Address, AddressError};
 pub use self::error::Error;
 
@@ -137,9 +139,9 @@ fn note(event: &Event) {
             );
         }
         Event::ServerError(error) => {
-            tracing::warn!(error = %error, "nats server refused something");
+            tracing::warn!(error = %Chain(error), "nats server refused something");
         }
-        Event::ClientError(error) => tracing::debug!(error = %error, "nats client failed"),
+        Event::ClientError(failure) => tracing::debug!(reason = %failure, "nats client failed"),
         Event::Draining | Event::Closed => {
             tracing::debug!(state = "closed", "nats connection changed");
         }

@@ -17,6 +17,7 @@ use super::conversations::commands::Command;
 use super::conversations::resume::Resume;
 use super::driver::{Ask, Driver, Ends};
 use super::event::{Event, NotSentReason, Outcome, SendMessage, Sent, UnknownReason};
+use crate::telemetry::chain::Chain;
 use crate::twilio::sid::ConversationSid;
 
 /// Commands that may wait for the client's task.
@@ -176,7 +177,7 @@ impl Client {
             Some(task) => match task.await {
                 Ok(resume) => Some(resume),
                 Err(error) => {
-                    tracing::error!(%error, "realtime client failed");
+                    tracing::error!(error = %Chain(&error), "realtime client failed");
                     None
                 }
             },

@@ -135,7 +135,7 @@ impl Room {
             tracing::warn!(
                 reason = error.reason(),
                 urls = error.tried().join(" "),
-                error = %error,
+                error = %Chain(&error),
                 "refused a webhook request for its signature"
             );
             Answer::InvalidSignature
@@ -233,7 +233,7 @@ async fn collect(body: Body, max: usize) -> Result<Bytes, Answer> {
 fn malformed(error: &events::Error, event_type: Option<EventType>) -> Answer {
     tracing::warn!(
         event_type = event_type.map(EventType::as_str),
-        error = %error,
+        error = %Chain(error),
         "a signed webhook request could not be read"
     );
     Answer::Malformed { field: error.field() }

@@ -34,6 +34,21 @@ fn log_lines_carry_known_fields_only() {
 }
 
 #[test]
+fn an_error_in_a_log_line_is_told_with_its_causes() {
+    let mut findings = Vec::new();
+    for source in sources("src") {
+        let code: String = source.code().map(|line| format!("{line}\n")).collect();
+        for call in calls(&code) {
+            let bare = ["%error,", "%error.", "?error,"].iter().any(|bare| call.contains(bare));
+            if bare {
+                findings.push(format!("{}: {}", source.path, call.trim()));
+            }
+        }
+    }
+    assert_none("an error is logged without Chain, which tells its causes", &findings);
+}
+
+#[test]
 fn fields_are_told_from_sentences() {
     let code = r#"tracing::warn!(
         target: "wire::twilsock",

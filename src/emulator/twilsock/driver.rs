@@ -29,6 +29,7 @@ use crate::emulator::record::Happening;
 use crate::emulator::sockets::{ORDERS_MAX, Order, close_name};
 use crate::pii::Pii;
 use crate::realtime::twilsock::frame::{self, Frame, Header, Limits, Method};
+use crate::telemetry::chain::Chain;
 use crate::twilio::sid::ChatServiceSid;
 
 /// Proxied requests of one connection under way at once; further frames wait in the socket.
@@ -229,7 +230,7 @@ impl Connection {
         match frame::decode(&bytes, &Limits::default()) {
             Ok(frame) => self.take(frame),
             Err(error) => {
-                tracing::debug!(conn_id = self.conn_id, %error, "a frame was dropped");
+                tracing::debug!(conn_id = self.conn_id, error = %Chain(&error), "a frame was dropped");
             }
         }
     }

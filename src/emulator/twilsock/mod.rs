@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::faults::{Action, Occasion};
 use super::hub::Hub;
 use super::rest::Broken;
+use crate::telemetry::chain::Chain;
 
 /// Answers the upgrade of a WebSocket and starts its driver.
 ///
@@ -47,7 +48,7 @@ pub(super) async fn upgrade(
     tasks.spawn(async move {
         match upgrade.await {
             Ok(upgraded) => driver::run(hub, upgraded).await,
-            Err(error) => tracing::debug!(%error, "a socket was not opened"),
+            Err(error) => tracing::debug!(error = %Chain(&error), "a socket was not opened"),
         }
     });
     Ok(Response::builder()

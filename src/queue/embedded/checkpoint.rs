@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::fault::Fault;
 use super::schema;
 use crate::queue::Error;
+use crate::telemetry::chain::Chain;
 
 /// At how many pages of the log the writer itself brings it into the file, within a commit.
 pub(super) const LOG_PAGES_MAX: u32 = 16_000;
@@ -77,7 +78,7 @@ fn run(db: &Connection, wanted: &mpsc::Receiver<()>, fault: &Fault) {
                 Ok(Reached::Some) => {}
                 Err(error) => {
                     let error = fault.sqlite("checkpoint", error);
-                    tracing::warn!(error = %error, "log not brought into the file, will try again");
+                    tracing::warn!(error = %Chain(&error), "log not brought into the file, will try again");
                     break;
                 }
             }

@@ -20,6 +20,7 @@ use super::sweep::Sweep;
 use crate::clock::{Clock, Timestamp};
 use crate::fault_points::{self, Point};
 use crate::queue::{Appended, Error};
+use crate::telemetry::chain::Chain;
 
 /// How many calls wait for the writer before callers wait to be let in.
 pub(super) const OPS_WAITING_MAX: usize = 1024;
@@ -186,7 +187,7 @@ impl Writer {
             }
             Err(error) => {
                 let error = self.shared.fault.sqlite("write to", error);
-                tracing::warn!(error = %error, queue_depth = writes.len(), "batch not stored");
+                tracing::warn!(error = %Chain(&error), queue_depth = writes.len(), "batch not stored");
                 for (write, caller) in writes.drain(..) {
                     self.release(&write);
                     let _ = caller.send(Err(error.clone()));
@@ -257,7 +258,7 @@ impl Writer {
 
     fn tick_marks(&self) {
         if let Err(error) = self.flush_marks() {
-            tracing::warn!(error = %error, "marks not stored, will try again");
+            tracing::warn!(error = %Chain(&error), "marks not stored, will try again");
         }
     }
 
@@ -269,7 +270,7 @@ impl Writer {
     fn sweep(&mut self, act: impl FnOnce(&mut Sweep, &Connection) -> rusqlite::Result<()>) {
         if let Err(error) = act(&mut self.sweep, &self.db) {
             let error = self.shared.fault.sqlite("forget old jobs in", error);
-            tracing::warn!(error = %error, "old jobs not forgotten, will try again");
+            tracing::warn!(error = %Chain(&error), "old jobs not forgotten, will try again");
             self.sweep.rest();
         }
     }
@@ -282,7 +283,7 @@ impl Writer {
         }
         if let Err((_, error)) = db.close() {
             let error = shared.fault.sqlite("close", error);
-            tracing::warn!(error = %error, "queue file not closed cleanly");
+            tracing::warn!(error = %Chain(&error), "queue file not closed cleanly");
         }
         drop(lock);
     }

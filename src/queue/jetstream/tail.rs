@@ -17,6 +17,7 @@ use futures::StreamExt as _;
 use super::log::{Log, away};
 use crate::clock::{Clock, Moment};
 use crate::queue::Error;
+use crate::telemetry::chain::Chain;
 
 /// How often the server says that there is nothing new.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -146,7 +147,7 @@ impl Tail {
         // What is not deleted is forgotten by the server soon after.
         let delete = self.context.delete_consumer_from_stream(&self.consumer, &self.stream);
         if let Err(error) = delete.await {
-            tracing::debug!(error = %error, "a consumer was left to the server");
+            tracing::debug!(error = %Chain(&error), "a consumer was left to the server");
         }
     }
 

@@ -17,6 +17,7 @@ use crate::pii::Pii;
 use crate::realtime::event::Event;
 use crate::realtime::sync::book::{ObjectId, Verdict};
 use crate::realtime::sync::event::{self, Change};
+use crate::telemetry::chain::Chain;
 use crate::twilio::sid::ConversationSid;
 
 impl Core {
@@ -37,7 +38,7 @@ impl Core {
         let notification = match event::parse(payload) {
             Ok(notification) => notification,
             Err(error) => {
-                tracing::warn!(%error, "sync notification dropped");
+                tracing::warn!(error = %Chain(&error), "sync notification dropped");
                 return;
             }
         };

@@ -19,6 +19,7 @@ use url::Url;
 use super::frame::{self, Frame, Limits};
 use crate::net::dial::{self, Deadline, Route, Stream, TimedOut};
 use crate::net::proxies::Proxies;
+use crate::telemetry::chain::Chain;
 
 /// Bytes read from the socket at once. The library's 128 KiB would be paid per connection.
 const READ_BUFFER_BYTES: usize = 16 * 1024;
@@ -157,7 +158,7 @@ impl Socket {
                 }
                 Err(error) => {
                     // Dropped without an answer. Source: Twilsock protocol notes 1.
-                    tracing::debug!(%error, "malformed frame dropped");
+                    tracing::debug!(error = %Chain(&error), "malformed frame dropped");
                     Ok(Incoming::Alive)
                 }
             },
