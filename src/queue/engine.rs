@@ -7,8 +7,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::{
-    Absorbed, Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, Key, Page,
-    QueueName, Stats,
+    Absorbed, Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus,
+    Key, Page, QueueName, Stats,
 };
 use crate::clock::Timestamp;
 
@@ -29,6 +29,14 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// Counts.
     fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>>;
+
+    /// Finds a job of a key by its id.
+    fn find(
+        &self,
+        queue: QueueName,
+        id: JobId,
+        key: &Key,
+    ) -> BoxFuture<'_, Result<Option<JobStatus>, Error>>;
 
     /// Lists dead letters.
     fn dead_letters(

@@ -24,6 +24,26 @@ pub struct Stats {
     pub oldest_age: Option<Duration>,
 }
 
+/// Where one job is in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum JobState {
+    /// It waits, or is out.
+    Open,
+    /// It was acknowledged, or was a dead letter that was dropped.
+    Done,
+    /// It is a dead letter.
+    Dead,
+}
+
+/// What is remembered of one job.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct JobStatus {
+    /// When it was appended.
+    pub appended_at: Timestamp,
+    /// Where it is now.
+    pub state: JobState,
+}
+
 /// One failed attempt of a job.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Attempt {

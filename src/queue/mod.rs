@@ -91,7 +91,8 @@ mod store;
 pub use self::delivery::{Absorbed, Delivery, Ended, Ending};
 pub use self::error::{Error, Retry};
 pub use self::inspect::{
-    Attempt, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, Page, ParseCursorError, Stats,
+    Attempt, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, JobState, JobStatus, Page,
+    ParseCursorError, Stats,
 };
 pub use self::job::{Append, Appended, Cause, JobId, Key, ParseJobIdError, QueueName};
 pub use self::store::{Marks, Queue, Store};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::embedded::{self, Embedded};
 use super::engine::Engine;
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, Delivery, Error, Filter, JobId, Key, Page,
-    QueueName, Stats,
+    Append, Appended, DeadLetter, DeadLetters, Delivery, Error, Filter, JobId, JobStatus, Key,
+    Page, QueueName, Stats,
 };
 
 /// One opened engine with all its queues.
@@ -157,6 +157,16 @@ impl Queue {
     /// [`Error::Closed`], or a storage error.
     pub async fn stats(&self) -> Result<Stats, Error> {
         self.engine.stats(self.name).await
+    }
+
+    /// Finds a job by its id and the key that it was appended with; `None` if it never was, or was
+    /// settled so long ago that it is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], or a storage error.
+    pub async fn find(&self, id: JobId, key: &Key) -> Result<Option<JobStatus>, Error> {
+        self.engine.find(self.name, id, key).await
     }
 
     /// Lists dead letters, oldest append first.

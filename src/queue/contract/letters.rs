@@ -1,7 +1,7 @@
 //! Dead letters, counts and marks.
 
 use super::*;
-use crate::queue::{Cursor, Filter, Page};
+use crate::queue::{Cursor, Filter, JobState, JobStatus, Page};
 
 pub(super) async fn a_dead_letter_keeps_everything_and_frees_its_lane(harness: impl Harness) {
     let store = harness.open().await;
@@ -63,6 +63,36 @@ pub(super) async fn a_dropped_letter_is_gone_but_its_id_is_known(harness: impl H
     }
     assert_eq!(append(&queue, job("a", "1")).await, Appended::Duplicate);
     nothing_is_due(&queue).await;
+}
+
+pub(super) async fn a_job_is_found_with_its_state_and_the_time_of_its_append(
+    harness: impl Harness,
+) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    let key = |name: &str| Key::new(name).unwrap();
+    assert_eq!(queue.find(id("1"), &key("a")).await.unwrap(), None);
+    let now = Clock::start().wall();
+    queue.append(vec![job("a", "1"), job("a", "2"), job("a", "3")]).await.unwrap();
+    let first = queue.find(id("1"), &key("a")).await.unwrap().unwrap();
+    let apart = first.appended_at.since(now).max(now.since(first.appended_at));
+    assert!(apart < PATIENCE, "{first:?}");
+    next_is(&queue, "1").await.ack().await.unwrap();
+    next_is(&queue, "2").await.dead(cause("refused", 8)).await.unwrap();
+    let out = next_is(&queue, "3").await;
+    assert_eq!(append(&queue, job("a", "1")).await, Appended::Duplicate);
+    for (name, state) in [("1", JobState::Done), ("2", JobState::Dead), ("3", JobState::Open)] {
+        let found = queue.find(id(name), &key("a")).await.unwrap().unwrap();
+        assert_eq!(found, JobStatus { state, ..first }, "{name}");
+        let outbox = store.queue(QueueName::Outbox);
+        assert_eq!(outbox.find(id(name), &key("a")).await.unwrap(), None, "of another queue");
+    }
+    drop(out);
+    queue.drop(id("2")).await.unwrap();
+    store.close().await;
+    let store = harness.open().await;
+    let dropped = inbox(&store).find(id("2"), &key("a")).await.unwrap().unwrap();
+    assert_eq!(dropped, JobStatus { state: JobState::Done, ..first });
 }
 
 pub(super) async fn a_long_history_keeps_its_start_and_its_end(harness: impl Harness) {

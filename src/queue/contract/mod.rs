@@ -93,6 +93,7 @@ macro_rules! contract {
                 a_long_history_keeps_its_start_and_its_end,
                 letters_are_listed_by_page_and_filter,
                 counts_tell_the_states_apart,
+                a_job_is_found_with_its_state_and_the_time_of_its_append,
                 a_key_is_open_from_its_append_until_its_last_job_is_settled,
                 marks_only_rise_and_survive_reopen,
                 marks_have_bounds,

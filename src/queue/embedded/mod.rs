@@ -51,7 +51,8 @@ use self::writer::{Op, Submit, Threads, Writer};
 use super::engine::{Engine, Leased};
 use super::lanes::{Entry, Taken};
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, Key, Page, QueueName, Stats,
+    Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
+    QueueName, Stats,
 };
 use crate::clock::Clock;
 
@@ -274,6 +275,15 @@ impl Engine for Embedded {
         self.reader
             .read(&self.shared.fault, move |db| rows::dead_letters(db, queue, &filter, page))
             .boxed()
+    }
+
+    fn find(
+        &self,
+        queue: QueueName,
+        id: JobId,
+        _key: &Key,
+    ) -> BoxFuture<'_, Result<Option<JobStatus>, Error>> {
+        self.reader.read(&self.shared.fault, move |db| rows::status(db, queue, id)).boxed()
     }
 
     fn dead_letter(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<DeadLetter, Error>> {

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::clock::Timestamp;
 use crate::queue::{
-    Append, Attempt, Cause, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, JobId, Key, Page,
-    QueueName,
+    Append, Attempt, Cause, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, JobId, JobState,
+    JobStatus, Key, Page, QueueName,
 };
 
 /// What a row says of its job.
@@ -254,6 +254,24 @@ pub(super) fn for_each_open(db: &Connection, mut visit: impl FnMut(Open)) -> rus
 /// The highest `seq` in use.
 pub(super) fn last_seq(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("SELECT coalesce(max(seq), 0) FROM jobs", [], |row| row.get(0))
+}
+
+/// What is remembered of a job.
+pub(super) fn status(
+    db: &Connection,
+    queue: QueueName,
+    id: JobId,
+) -> rusqlite::Result<Option<JobStatus>> {
+    db.prepare_cached("SELECT state, created_at FROM jobs WHERE id = ?1 AND queue = ?2")?
+        .query_row(params![id.as_bytes(), queue_number(queue)], |row| {
+            let state = match row.get::<_, i64>(0)? {
+                OPEN => JobState::Open,
+                DONE => JobState::Done,
+                _ => JobState::Dead,
+            };
+            Ok(JobStatus { appended_at: Timestamp::from_millis(row.get(1)?), state })
+        })
+        .optional()
 }
 
 /// Counts the dead letters of a queue.

@@ -74,7 +74,8 @@ use self::setup::Wanted;
 use self::shared::Shared;
 use super::engine::{Engine, Leased};
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, Key, Page, QueueName, Stats,
+    Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
+    QueueName, Stats,
 };
 use crate::clock::Clock;
 use crate::telemetry::chain::Chain;
@@ -262,6 +263,21 @@ impl Engine for JetStream {
             let shared = &self.shared;
             let _call = shared.call()?;
             shared.dead.list((&shared.log, shared.clock), queue, &filter, page).await
+        }
+        .boxed()
+    }
+
+    fn find(
+        &self,
+        queue: QueueName,
+        id: JobId,
+        key: &Key,
+    ) -> BoxFuture<'_, Result<Option<JobStatus>, Error>> {
+        let subject = self.shared.subject((queue, id), key);
+        async move {
+            let _call = self.shared.call()?;
+            let found = self.shared.log.read(&subject).await?;
+            Ok(found.map(|(_, record)| record.status()))
         }
         .boxed()
     }

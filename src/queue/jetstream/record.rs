@@ -17,7 +17,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::queue::{Append, Attempt, Cause, JobId, Key, QueueName};
+use crate::queue::{Append, Attempt, Cause, JobId, JobState, JobStatus, Key, QueueName};
 
 /// The format written here.
 const VERSION: u32 = 1;
@@ -118,6 +118,16 @@ impl Record {
             State::Open(work) => Some(work),
             State::Moved(_) | State::Done | State::Dead(..) => None,
         }
+    }
+
+    /// What the record says of the job to those who only look.
+    pub(super) const fn status(&self) -> JobStatus {
+        let state = match &self.state {
+            State::Open(_) => JobState::Open,
+            State::Moved(_) | State::Done => JobState::Done,
+            State::Dead(..) => JobState::Dead,
+        };
+        JobStatus { appended_at: self.appended_at, state }
     }
 
     /// Writes the record.
