@@ -31,9 +31,13 @@ pub(super) struct Args {
     /// Refuses form fields and filters that a resource does not have.
     #[arg(long)]
     strict: bool,
-    /// Makes all sids, credentials and faults repeatable.
+    /// Makes credentials, the chat service and faults repeatable.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
+    /// Makes all other sids repeatable too; a service that keeps its store from run to run takes new
+    /// messages for known ones then, and answers none.
+    #[arg(long, requires = "seed")]
+    repeat_sids: bool,
     /// Keeps the state in this file from run to run.
     #[arg(long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
@@ -112,6 +116,7 @@ fn options(args: &Args) -> Options {
         webhook_url: args.webhook_url.clone(),
         strict: args.strict,
         seed: args.seed,
+        repeat_sids: args.repeat_sids,
         snapshot: args.snapshot.clone(),
         defect: args.defect,
         autocreate_all: !args.configured_addresses_only,

@@ -108,6 +108,8 @@ impl Emulator {
         let (credentials, world) = match snapshot {
             Some((credentials, mut world)) => {
                 world.all_offline(clock.wall());
+                // What came after it was written had sids that must not come again.
+                diverge(&options, &mut world);
                 (credentials, world)
             }
             None => fresh(&options, &mut ids, clock),
@@ -210,9 +212,18 @@ fn fresh(options: &Options, ids: &mut Ids, clock: Clock) -> (Credentials, World)
         scope_rule: options.scope_rule,
         autocreate_all: options.autocreate_all,
     };
-    let world = World::new(settings, ids.clone(), clock.wall());
+    let mut world = World::new(settings, ids.clone(), clock.wall());
     credentials.service_sid = world.default_service();
+    diverge(options, &mut world);
     (credentials, world)
+}
+
+/// Lets the sids that the world makes from here on differ from those of every other run, unless they
+/// are to repeat.
+fn diverge(options: &Options, world: &mut World) {
+    if options.seed.is_none() || !options.repeat_sids {
+        *world.ids_mut() = Ids::seeded(u64::from_be_bytes(random_bytes()));
+    }
 }
 
 /// The secrets are part of it: they are made up, and whoever starts an emulator needs them.

@@ -22,8 +22,12 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How others reach it, if not by the address it listens on.
     pub public_url: Option<Url>,
-    /// Makes all sids and faults repeatable; without one every run differs.
+    /// Makes the account, its keys, the chat service and faults repeatable; without one every run
+    /// differs.
     pub seed: Option<u64>,
+    /// Whether the seed makes all other sids repeatable too. That is for tests, which keep nothing:
+    /// a service whose store outlives the emulator takes a message with a known sid for a known one.
+    pub repeat_sids: bool,
     /// The account and its keys; made from the seed if absent.
     pub credentials: Option<Credentials>,
     /// Refuses form fields that the resource does not have.
@@ -62,6 +66,7 @@ impl Default for Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_url: None,
             seed: None,
+            repeat_sids: true,
             credentials: None,
             strict: false,
             webhook_url: None,

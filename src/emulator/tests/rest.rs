@@ -305,6 +305,42 @@ async fn the_control_api_takes_a_phone_and_shows_everything() {
 }
 
 #[tokio::test]
+async fn with_a_seed_the_account_repeats_and_other_sids_only_if_asked() {
+    for repeat_sids in [true, false] {
+        let mut runs = Vec::new();
+        for _ in 0..2 {
+            let twilio = Twilio::with(Options { repeat_sids, ..Options::default() }).await;
+            let account = twilio.emulator.info();
+            let account = ["account_sid", "auth_token", "api_secret", "chat_service_sid"]
+                .map(|name| account[name].clone());
+            runs.push((account, twilio.conversation_with("bot").await));
+            twilio.emulator.shutdown().await;
+        }
+        assert_eq!(runs[0].0, runs[1].0);
+        assert_eq!(runs[0].1 == runs[1].1, repeat_sids, "{runs:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_snapshot_that_is_older_than_the_last_sids_makes_none_of_them_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("twilio.json");
+    let options =
+        || Options { snapshot: Some(path.clone()), repeat_sids: false, ..Options::default() };
+    let first = Twilio::with(options()).await;
+    assert!(first.control().save().await.unwrap());
+    first.emulator.shutdown().await;
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        // It is never told to save, as if it was killed.
+        let twilio = Twilio::with(options()).await;
+        made.push(twilio.conversation_with("bot").await);
+        twilio.emulator.shutdown().await;
+    }
+    assert_ne!(made[0], made[1]);
+}
+
+#[tokio::test]
 async fn a_snapshot_brings_everything_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("twilio.json");
