@@ -49,6 +49,7 @@ use crate::pipeline::policy::authors::Authors;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::policy::strategy::{Burst, Strategy};
 use crate::pipeline::reconcile::{Duty, Reconciler};
+use crate::pipeline::repeated::Repeated;
 use crate::pipeline::report::Reports;
 use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::send::Sends;
@@ -406,6 +407,7 @@ impl Parts<'_> {
             authors: Authors::new(self.identities()),
             left: Arc::new(Left::new(leaving(&self.settings.seats), self.store.marks())),
             through: Arc::default(),
+            repeated: Arc::new(Repeated::new(self.cluster.is_some())),
             webhook_grace: webhook_grace(&self.settings.turns),
             notes: self.notes.clone(),
         }

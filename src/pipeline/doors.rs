@@ -15,6 +15,7 @@ use crate::pipeline::left::Left;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::policy::authors::{Author, Authors};
 use crate::pipeline::record::{self, Inbound, Join};
+use crate::pipeline::repeated::{Came, Repeated};
 use crate::pipeline::through::Through;
 use crate::queue::{Append, Appended, Error, JobId, Queue};
 use crate::telemetry::journal::{Door, Stage};
@@ -44,6 +45,8 @@ pub struct Doors {
     pub left: Arc<Left>,
     /// How far each conversation is known.
     pub through: Arc<Through>,
+    /// Which messages came in lately.
+    pub repeated: Arc<Repeated>,
     /// Where the stages are noted.
     pub notes: Notes,
 }
@@ -183,15 +186,19 @@ impl Doors {
         let now = self.notes.clock.wall();
         let noted: Vec<_> = theirs
             .iter()
-            .map(|Theirs(seen)| (seen.thread, seen.message.sid, seen.message.index, seen.door))
+            .map(|Theirs(seen)| Came::of(seen.thread, &seen.message, seen.door))
             .collect();
         let appends = theirs.into_iter().map(|Theirs(seen)| self.turn(seen, now)).collect();
         let appended = self.inbox.append(appends).await?;
         let mut added = 0;
-        for ((thread, message, index, door), _) in
-            noted.into_iter().zip(appended).filter(|(_, appended)| *appended == Appended::Added)
-        {
+        for (came, appended) in noted.into_iter().zip(appended) {
+            let Came { thread, message, index, door, .. } = came;
+            if appended == Appended::Duplicate {
+                self.came_again(came).await;
+                continue;
+            }
             added += 1;
+            self.repeated.first(message, door, now);
             self.notes.metrics.message(door);
             // A webhook's event is within its own stage already.
             let way = Way::of_message(thread.conversation(), message, index);

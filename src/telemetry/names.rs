@@ -45,6 +45,7 @@ pub const FIELDS: &[Field] = &[
     field("seq", "the number of a frame or a stored row"),
     field("session_id", "the id of a session on the socket"),
     field("signal", "the signal that ended the process"),
+    field("since", "since when it is so, RFC 3339"),
     field("source", "the door it came by: webhook, socket, catch_up or reconcile"),
     field(
         "stage",

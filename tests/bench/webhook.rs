@@ -321,6 +321,7 @@ fn serve(durable: bool) -> Result<(), Failure> {
                 webhook_grace: Duration::ZERO,
                 left: Arc::new(Left::new(Leaving::default(), store.marks())),
                 through: Arc::default(),
+                repeated: Arc::default(),
                 notes,
             };
             router(options, Arc::new(Pipeline(doors)), Metrics::new(), clock)

@@ -7,5 +7,6 @@
 mod child;
 mod log;
 mod process;
+mod repeats;
 mod rig;
 mod traces;
