@@ -87,7 +87,7 @@ async fn hook(rig: &Rig, message: &Message, created: Timestamp) {
     ]);
     let form = Body::Form(body.as_bytes());
     let signed = signature::sign(&credentials.auth_token, Algorithm::HmacSha1, &url, form);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = chimein::net::http::direct().unwrap().build().unwrap();
     let request = client.post(url).header(signature::HEADER, signed);
     let request = request.header("content-type", "application/x-www-form-urlencoded");
     let status = request.body(body).send().await.unwrap().status();
