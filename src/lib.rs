@@ -33,6 +33,8 @@ pub mod net;
 
 pub mod clock;
 pub mod fault_points;
+pub mod json;
+pub mod nearest;
 pub mod pii;
 pub mod text;
 

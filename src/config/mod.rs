@@ -10,7 +10,6 @@ mod environment;
 pub mod kinds;
 mod kubernetes;
 pub mod manual;
-mod nearest;
 mod problem;
 mod reader;
 mod rules;

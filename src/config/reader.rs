@@ -10,9 +10,9 @@ use toml::{Table, Value};
 use super::environment::Environment;
 use super::kinds::{Setting, without_query};
 use super::kubernetes::{is_link, is_service_link};
-use super::nearest::nearest;
 use super::problem::{Origin, Problem, Reason};
 use super::settings::{KEYS, Key};
+use crate::nearest::nearest;
 
 /// The key's value as people may see it.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -15,7 +15,7 @@ const LEVELS: &[&[&str]] = &[
     &["telemetry"],
     &["twilio"],
     &["concurrency", "net"],
-    &["clock", "fault_points", "pii", "text"],
+    &["clock", "fault_points", "json", "nearest", "pii", "text"],
 ];
 
 /// Uses that the design allows beside the order: the user, and the start of what is used.
@@ -32,6 +32,8 @@ const PURE: &[&str] = &[
     "src/cluster/peers.rs",
     "src/cluster/records.rs",
     "src/emulator/state/",
+    "src/json/",
+    "src/nearest.rs",
     "src/pii.rs",
     "src/pipeline/policy/",
     "src/queue/lanes.rs",

@@ -3,10 +3,8 @@
 //! Pure: edit distance over bytes, as all known names are ASCII.
 
 /// Gives the candidate with the smallest edit distance, if that is at most a third of the name.
-pub(super) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = name.len().div_ceil(3);
     candidates
         .into_iter()
