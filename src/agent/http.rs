@@ -3,7 +3,7 @@
 //! The request is `{"type":"turn","id":…,"attempt":…,"conversation":…,"identity":…,"messages":[…]}`,
 //! signed by the Standard Webhooks scheme with the turn's id as `webhook-id`. The answer is
 //! `{"replies":[…]}` with 200, nothing to say with 204, or 202 and the replies later (see
-//! [`super::later`]). A reply is a text or an object of [`Reply`]'s fields.
+//! [`super::later`]). What is read of it is [`super::answer`]'s.
 //!
 //! Redirects are not followed: a turn goes where the configuration says and nowhere else.
 
@@ -12,18 +12,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::standard_webhooks::{self, Secret};
-use super::{Agent, Answer, Error, Media, Reply, Turn, TurnMessage};
+use super::{Agent, Answer, Error, Media, Turn, TurnMessage, answer};
 use crate::clock::Clock;
 use crate::pii::Pii;
-use crate::text;
 
-/// The most replies one answer may hold.
-pub const REPLIES_MAX: usize = 20;
 /// The longest pause that an agent's `Retry-After` can ask for.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
@@ -64,7 +61,7 @@ impl HttpAgent {
             202 => Ok(Answer::Later),
             200 | 201 => {
                 let body = self.read(response, &id).await?;
-                parse(&body, &id)
+                answer::parse(&body, &id)
             }
             status => {
                 let retry_after = retry_after(response.headers(), &self.clock);
@@ -175,53 +172,6 @@ impl<'a> RequestMessage<'a> {
     }
 }
 
-#[derive(Deserialize)]
-struct Response {
-    replies: Vec<ResponseReply>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ResponseReply {
-    Text(String),
-    Whole(Reply),
-}
-
-/// Reads the answer of an agent or the body of a later reply.
-///
-/// # Errors
-///
-/// [`Error::Malformed`] without a word of the body.
-pub(super) fn parse(body: &[u8], id: &str) -> Result<Answer, Error> {
-    let malformed = |reason: String| Error::Malformed { turn: id.to_owned(), reason };
-    if let Some(encoding) = text::other_encoding(body) {
-        return Err(malformed(format!("wanted {{\"replies\":[…]}}, the answer {encoding}")));
-    }
-    let body = text::without_mark(body);
-    let response: Response = serde_json::from_slice(body).map_err(|error| {
-        malformed(format!(
-            "wanted {{\"replies\":[…]}}, reading failed at line {} column {}",
-            error.line(),
-            error.column()
-        ))
-    })?;
-    if response.replies.len() > REPLIES_MAX {
-        return Err(malformed(format!(
-            "{} replies, at most {REPLIES_MAX} are allowed",
-            response.replies.len()
-        )));
-    }
-    let replies = response
-        .replies
-        .into_iter()
-        .map(|reply| match reply {
-            ResponseReply::Text(text) => Reply::text(text),
-            ResponseReply::Whole(reply) => reply,
-        })
-        .collect();
-    Ok(Answer::Replies(replies))
-}
-
 /// Reads `Retry-After`, seconds or a date, never more than [`RETRY_AFTER_MAX`].
 fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
@@ -241,41 +191,6 @@ fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::agent::Retry;
-
-    #[test]
-    fn replies_may_be_texts_or_objects() {
-        let answer =
-            parse(br#"{"replies":["hi",{"body":"you","attributes":{"a":1}}]}"#, "IM").unwrap();
-        let Answer::Replies(replies) = answer else { panic!("replies expected") };
-        assert_eq!(replies[0], Reply::text("hi"));
-        assert_eq!(replies[1].attributes["a"], 1);
-    }
-
-    #[test]
-    fn an_answer_may_begin_with_a_byte_order_mark_and_utf_16_is_named() {
-        let text = r#"{"replies":["hi"]}"#;
-        let Ok(Answer::Replies(replies)) = parse(format!("\u{feff}{text}").as_bytes(), "IM") else {
-            panic!("replies expected")
-        };
-        assert_eq!(replies, [Reply::text("hi")]);
-        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        for marked in [wide.clone(), [&[0xff, 0xfe], &wide[..]].concat()] {
-            let error = parse(&marked, "IM").unwrap_err();
-            assert_eq!(error.retry(), Retry::No);
-            assert!(error.to_string().contains("UTF-16"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_malformed_answer_is_final_and_not_quoted() {
-        for body in ["", "hello", "{}", r#"{"replies":"secret"}"#, r#"{"replies":[7]}"#] {
-            let error = parse(body.as_bytes(), "IM1").unwrap_err();
-            assert_eq!(error.retry(), Retry::No, "{body}");
-            assert!(!error.to_string().contains("secret"));
-        }
-        let many = format!(r#"{{"replies":[{}]}}"#, vec!["\"x\""; REPLIES_MAX + 1].join(","));
-        assert!(parse(many.as_bytes(), "IM1").is_err());
-    }
 
     #[test]
     fn only_failures_that_may_pass_are_retried() {

@@ -17,7 +17,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::standard_webhooks::{self, Headers, Secret};
-use super::{Answer, Origin, Reply, Thread, http};
+use super::{Answer, Origin, Reply, Thread, answer};
 use crate::clock::Clock;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::trace::TraceId;
@@ -182,7 +182,7 @@ async fn store(outbox: &dyn Outbox, conversation: &str, posted: Posted<'_>) -> R
         let detail = format!("webhook-id may have {ID_BYTES_MAX} bytes at most");
         return problem(StatusCode::BAD_REQUEST, "invalid_id", &detail);
     }
-    let replies = match http::parse(body, key) {
+    let replies = match answer::parse(body, key) {
         Ok(Answer::Replies(replies)) => replies,
         Ok(Answer::Later) => Vec::new(),
         Err(error) => {
@@ -313,6 +313,28 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn what_nobody_knows_is_refused_by_name_and_null_is_absent() {
+        let (door, outbox) = door(false);
+        for (body, expected, told) in [
+            (r#"{"replies":[{"text":"x"}]}"#, StatusCode::BAD_REQUEST, "did you mean `body`?"),
+            (r#"{"reply":"x"}"#, StatusCode::BAD_REQUEST, "did you mean `replies`?"),
+            (r#"{"replies":[{"attributes":{}}]}"#, StatusCode::BAD_REQUEST, "none of `body`"),
+            (r#"{"replies":null}"#, StatusCode::ACCEPTED, "\"added\":0"),
+            (r#"{"replies":[]}"#, StatusCode::ACCEPTED, "\"added\":0"),
+            (r#"{"replies":[{"body":"a\ud83d","media_sids":null}]}"#, StatusCode::ACCEPTED, "1"),
+        ] {
+            let headers = signed(&door, "evt_1", body.as_bytes());
+            let answer = ask(&door, TEST_PATH, headers, body.as_bytes()).await;
+            assert_eq!(answer.status(), expected, "{body}");
+            let answer = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+            let answer = String::from_utf8(answer.to_vec()).unwrap();
+            assert!(answer.contains(told), "{body}: {answer}");
+        }
+        let stored = outbox.stored.lock().unwrap();
+        assert_eq!(stored.last().unwrap().1, [Reply::text("a\u{fffd}")]);
+    }
+
     struct Recording {
         broken: bool,
         stored: Mutex<Vec<(String, Vec<Reply>)>>,
@@ -352,8 +374,12 @@ mod tests {
     }
 
     async fn call(door: &Door, path: &str, headers: HeaderMap, body: &[u8]) -> StatusCode {
+        ask(door, path, headers, body).await.status()
+    }
+
+    async fn ask(door: &Door, path: &str, headers: HeaderMap, body: &[u8]) -> Response {
         let mut request = Request::post(path).body(Body::from(body.to_vec())).unwrap();
         *request.headers_mut() = headers;
-        router(door.clone()).oneshot(request).await.unwrap().status()
+        router(door.clone()).oneshot(request).await.unwrap()
     }
 }

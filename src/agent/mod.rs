@@ -5,6 +5,7 @@
 //! turn id; the pipeline retries it and keeps only the first answer. An agent never talks to Twilio
 //! and never decides order, pace or retries. Text enters and leaves as [`Pii`](crate::pii::Pii).
 
+pub mod answer;
 #[cfg(feature = "nats")]
 pub mod bitbrat;
 pub mod echo;

@@ -18,6 +18,7 @@ use super::wanted::{self, Reply, Wanted};
 use super::{BitBrat, Error, Note};
 use crate::agent::Reply as Said;
 use crate::agent::later::{Batch, Outbox, OutboxError};
+use crate::json;
 use crate::telemetry::chain::Chain;
 
 /// How many events are fetched at once.
@@ -81,7 +82,7 @@ async fn drain(agent: &BitBrat, topic: &Topic, outbox: &dyn Outbox) -> Result<()
 /// Does what an event asks for and says how it is to be acknowledged.
 async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn Outbox) -> AckKind {
     let place = message.info().map_or(0, |info| info.stream_sequence);
-    let event: Event = match serde_json::from_slice(&message.payload) {
+    let event: Event = match json::from_slice(&message.payload) {
         Ok(event) => event,
         Err(_) => {
             tracing::warn!(

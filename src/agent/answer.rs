@@ -1,0 +1,345 @@
+//! What an agent answers, read strictly where a word could get lost and kindly where none can. Pure.
+//!
+//! `{"replies":[…]}`, each a text or an object of [`Reply`]'s fields. An empty list, an empty text and
+//! `null` say that there is nothing to say. A name that nobody knows is refused by name, and so is a
+//! reply that could not be sent whatever its values: an agent that writes `text` for `body` is to hear
+//! of it, instead of a silence that nobody can explain.
+
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::{Answer, Error, Reply};
+use crate::json::{self, Members};
+use crate::nearest::nearest;
+use crate::pii::Pii;
+use crate::text;
+
+/// The most replies one answer may hold.
+pub const REPLIES_MAX: usize = 20;
+
+/// What an answer is made of.
+const ANSWER: Form = Form {
+    names: &["replies"],
+    meant: &[
+        ("answer", "replies"),
+        ("answers", "replies"),
+        ("content", "replies"),
+        ("message", "replies"),
+        ("messages", "replies"),
+        ("output", "replies"),
+        ("reply", "replies"),
+        ("response", "replies"),
+        ("responses", "replies"),
+        ("text", "replies"),
+    ],
+};
+
+/// What a reply is made of.
+const REPLY: Form = Form {
+    names: &["body", "attributes", "media_sids", "content_sid", "content_variables"],
+    meant: &[
+        ("answer", "body"),
+        ("content", "body"),
+        ("media", "media_sids"),
+        ("message", "body"),
+        ("msg", "body"),
+        ("output", "body"),
+        ("reply", "body"),
+        ("response", "body"),
+        ("template", "content_sid"),
+        ("text", "body"),
+        ("variables", "content_variables"),
+    ],
+};
+
+/// What there must be one of in a reply.
+const SENDABLE: [&str; 3] = ["body", "media_sids", "content_sid"];
+
+/// Reads the answer of an agent or the body of a later reply.
+///
+/// # Errors
+///
+/// [`Error::Malformed`] without a word of the body but the names of its fields.
+pub(super) fn parse(body: &[u8], id: &str) -> Result<Answer, Error> {
+    let replies = replies(body);
+    replies.map(Answer::Replies).map_err(|reason| Error::Malformed { turn: id.to_owned(), reason })
+}
+
+fn replies(body: &[u8]) -> Result<Vec<Reply>, String> {
+    if let Some(encoding) = text::other_encoding(body) {
+        return Err(format!("wanted {{\"replies\":[…]}}, the answer {encoding}"));
+    }
+    let mut room = Vec::new();
+    let answer: Members<'_> = json::lend(text::without_mark(body), &mut room).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        format!("wanted {{\"replies\":[…]}}, reading failed at line {line} column {column}")
+    })?;
+    ANSWER.check(&answer).map_err(|stranger| match stranger {
+        // Whoever answers with one reply's fields has left the list out.
+        Stranger { name, .. } if REPLY.names.contains(&&*name) => {
+            format!("`{name}` belongs into a reply: {{\"replies\":[{{\"{name}\":…}}]}}")
+        }
+        stranger => format!("wanted {{\"replies\":[…]}}, {stranger}"),
+    })?;
+    if !answer.has("replies") {
+        return Err("wanted {\"replies\":[…]}, there is no `replies`".to_owned());
+    }
+    let Some(list) = answer.raw("replies") else { return Ok(Vec::new()) };
+    let list: Vec<&RawValue> = serde_json::from_str(list.get())
+        .map_err(|_| "`replies` is no list, wanted {\"replies\":[…]}".to_owned())?;
+    if list.len() > REPLIES_MAX {
+        return Err(format!("{} replies, at most {REPLIES_MAX} are allowed", list.len()));
+    }
+    let list = list.into_iter().enumerate();
+    list.filter_map(|(at, raw)| reply(raw, &format!("replies[{at}]")).transpose()).collect()
+}
+
+/// Reads one reply; none if it is `null`.
+fn reply(raw: &RawValue, place: &str) -> Result<Option<Reply>, String> {
+    match raw.get().as_bytes().first() {
+        Some(b'n') => Ok(None),
+        Some(b'"') => value::<String>(raw, place, "a text").map(|text| Some(Reply::text(text))),
+        Some(b'{') => {
+            let mut room = Vec::new();
+            let members: Members<'_> = json::lend(raw.get().as_bytes(), &mut room)
+                .map_err(|_| format!("`{place}` is not an object"))?;
+            whole(&members, place).map(Some)
+        }
+        Some(_) | None => Err(format!("`{place}` is neither a text nor an object with a `body`")),
+    }
+}
+
+fn whole(members: &Members<'_>, place: &str) -> Result<Reply, String> {
+    REPLY.check(members).map_err(|stranger| format!("`{place}`: {stranger}"))?;
+    if !SENDABLE.iter().any(|name| members.has(name)) {
+        let wanted = "`body`, `media_sids` and `content_sid`";
+        return Err(format!("`{place}` has none of {wanted}, so there is nothing to send"));
+    }
+    let at = |name: &str| format!("{place}.{name}");
+    let object = |name: &str| -> Result<Map<String, Value>, String> {
+        let Some(raw) = members.raw(name) else { return Ok(Map::new()) };
+        match json::shallow(raw) {
+            Some(Value::Object(object)) => Ok(object),
+            Some(_) => Err(format!("`{}` is no object", at(name))),
+            None => Err(format!(
+                "`{}` has a number beyond all bounds, or more than {} levels",
+                at(name),
+                json::DEPTH_MAX
+            )),
+        }
+    };
+    let body: Option<String> = optional(members, "body", place, "a text")?;
+    let sids = "a list of media sids, ME and 32 hexadecimal digits each";
+    Ok(Reply {
+        body: body.map(Pii::from),
+        attributes: object("attributes")?,
+        media_sids: optional(members, "media_sids", place, sids)?.unwrap_or_default(),
+        content_sid: match members.raw("content_sid") {
+            Some(raw) if raw.get() == "\"\"" => None,
+            _ => optional(members, "content_sid", place, "HX and 32 hexadecimal digits")?,
+        },
+        content_variables: object("content_variables")?,
+    })
+}
+
+fn optional<T: DeserializeOwned>(
+    members: &Members<'_>,
+    name: &str,
+    place: &str,
+    wanted: &str,
+) -> Result<Option<T>, String> {
+    let raw = members.raw(name);
+    raw.map(|raw| value(raw, &format!("{place}.{name}"), wanted)).transpose()
+}
+
+fn value<T: DeserializeOwned>(raw: &RawValue, place: &str, wanted: &str) -> Result<T, String> {
+    json::from_str(raw.get()).map_err(|_| format!("`{place}` is not {wanted}"))
+}
+
+/// The names that an object may have.
+struct Form {
+    names: &'static [&'static str],
+    /// Names that others have for the same, and that no edit distance finds.
+    meant: &'static [(&'static str, &'static str)],
+}
+
+impl Form {
+    fn check(&self, members: &Members<'_>) -> Result<(), Stranger> {
+        match members.iter().find(|(name, _)| !self.names.contains(name)) {
+            None => Ok(()),
+            Some((name, _)) => Err(Stranger { name: name.to_owned(), meant: self.meant(name) }),
+        }
+    }
+
+    fn meant(&self, name: &str) -> Option<&'static str> {
+        // `mediaSids` is `media_sids` to whoever writes JavaScript.
+        let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
+        let same = self.names.iter().find(|known| plain(known) == plain(name));
+        let synonym = || self.meant.iter().find(|(other, _)| *other == name.to_ascii_lowercase());
+        same.copied()
+            .or_else(|| synonym().map(|(_, meant)| *meant))
+            .or_else(|| nearest(&name.to_ascii_lowercase(), self.names.iter().copied()))
+    }
+}
+
+/// A name that a form does not know.
+struct Stranger {
+    name: String,
+    meant: Option<&'static str>,
+}
+
+impl std::fmt::Display for Stranger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { name, meant } = self;
+        // A name may be anything, a phone number too; only what looks like one is shown.
+        let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic())
+            && name.len() <= NAME_BYTES_MAX
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        match (is_name, meant) {
+            (true, Some(meant)) => write!(f, "unknown field `{name}`, did you mean `{meant}`?"),
+            (true, None) => write!(f, "unknown field `{name}`"),
+            (false, _) => f.write_str("unknown field, whose name looks like none"),
+        }
+    }
+}
+
+/// The longest name that is shown.
+const NAME_BYTES_MAX: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::agent::Retry;
+
+    #[test]
+    fn replies_may_be_texts_or_objects() {
+        let media = "ME00000000000000000000000000000001";
+        let answer = json!({"replies": [
+            "hi",
+            {"body": "you", "attributes": {"a": 1}},
+            {"media_sids": [media], "content_sid": "HX00000000000000000000000000000002",
+                "content_variables": {"1": "x"}},
+        ]});
+        let replies = read(&answer.to_string());
+        assert_eq!(replies[0], Reply::text("hi"));
+        assert_eq!(replies[1].attributes["a"], 1);
+        assert_eq!(replies[2].media_sids[0].to_string(), media);
+        assert_eq!(replies[2].content_variables["1"], "x");
+    }
+
+    #[test]
+    fn an_empty_text_an_empty_list_and_null_are_nothing_to_say() {
+        for answer in [
+            r#"{"replies":[]}"#,
+            r#"{"replies":null}"#,
+            r#"{"replies":[null]}"#,
+            r#"{"replies":[""]}"#,
+            r#"{"replies":[{"body":""}]}"#,
+            r#"{"replies":[{"body":null}]}"#,
+            r#"{"replies":[{"body":null,"media_sids":[],"content_sid":""}]}"#,
+            r#"{"replies":[{"media_sids":null,"attributes":{"a":1}}]}"#,
+        ] {
+            assert!(read(answer).iter().all(Reply::is_empty), "{answer}");
+        }
+    }
+
+    #[test]
+    fn null_is_what_is_absent() {
+        let answer = r#"{"replies":[{"body":"hi","attributes":null,"media_sids":null,
+            "content_sid":null,"content_variables":null}]}"#;
+        assert_eq!(read(answer), [Reply::text("hi")]);
+    }
+
+    #[test]
+    fn half_an_emoji_does_not_bury_an_answer() {
+        let answer =
+            r#"{"replies":["a\ud83d",{"body":"\ude00b","attributes":{"\ud83d":"\ud83d"}}]}"#;
+        let replies = read(answer);
+        assert_eq!(replies[0], Reply::text("a\u{fffd}"));
+        assert_eq!(replies[1].body.as_ref().unwrap().reveal(), "\u{fffd}b");
+        assert_eq!(replies[1].attributes["\u{fffd}"], "\u{fffd}");
+    }
+
+    #[test]
+    fn an_answer_may_begin_with_a_byte_order_mark_and_utf_16_is_named() {
+        let text = r#"{"replies":["hi"]}"#;
+        assert_eq!(read(&format!("\u{feff}{text}")), [Reply::text("hi")]);
+        let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for marked in [wide.clone(), [&[0xff, 0xfe], &wide[..]].concat()] {
+            let error = parse(&marked, "IM").unwrap_err();
+            assert_eq!(error.retry(), Retry::No);
+            assert!(error.to_string().contains("UTF-16"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_knows_is_refused_by_name_with_what_was_meant() {
+        for (answer, wanted) in [
+            (r#"{"reply":"x"}"#, "unknown field `reply`, did you mean `replies`?"),
+            (r#"{"Replies":["x"]}"#, "unknown field `Replies`, did you mean `replies`?"),
+            (r#"{"messages":["x"]}"#, "unknown field `messages`, did you mean `replies`?"),
+            (r#"{"replies":["x"],"weather":1}"#, "unknown field `weather`"),
+            (r#"{"body":"x"}"#, "`body` belongs into a reply"),
+            (
+                r#"{"replies":[{"text":"x"}]}"#,
+                "`replies[0]`: unknown field `text`, did you mean `body`?",
+            ),
+            (
+                r#"{"replies":["x",{"bdoy":"x"}]}"#,
+                "`replies[1]`: unknown field `bdoy`, did you mean `body`?",
+            ),
+            (r#"{"replies":[{"body":"x","mediaSids":[]}]}"#, "did you mean `media_sids`?"),
+            (r#"{"replies":[{"body":"x","attribute":{}}]}"#, "did you mean `attributes`?"),
+            (r#"{"replies":[{"contentSid":"HX1"}]}"#, "did you mean `content_sid`?"),
+            (r#"{"replies":[{}]}"#, "`replies[0]` has none of `body`"),
+            (r#"{"replies":[{"attributes":{"a":1}}]}"#, "`replies[0]` has none of `body`"),
+            (r#"{"replies":[{"+15555550123":"x"}]}"#, "unknown field, whose name looks like none"),
+        ] {
+            let error = parse(answer.as_bytes(), "IM1").unwrap_err();
+            assert_eq!(error.retry(), Retry::No, "{answer}");
+            assert!(error.to_string().contains(wanted), "{answer}: {error}");
+            assert!(!error.to_string().contains("5555"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_answer_is_final_and_not_quoted() {
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(120), "]".repeat(120));
+        let deep = format!(r#"{{"replies":[{{"body":"secret","attributes":{deep}}}]}}"#);
+        for (body, wanted) in [
+            ("", "line 1 column 0"),
+            ("hello", "line 1 column 1"),
+            ("[]", "wanted {\"replies\":[…]}"),
+            ("{}", "there is no `replies`"),
+            (r#"{"replies":"secret"}"#, "`replies` is no list"),
+            (r#"{"replies":[7]}"#, "`replies[0]` is neither"),
+            (r#"{"replies":[["secret"]]}"#, "`replies[0]` is neither"),
+            (r#"{"replies":["a",{"body":7}]}"#, "`replies[1].body` is not a text"),
+            (
+                r#"{"replies":[{"body":"a","attributes":"secret"}]}"#,
+                "`replies[0].attributes` is no",
+            ),
+            (r#"{"replies":[{"body":"a","attributes":{"a":1e400}}]}"#, "beyond all bounds"),
+            (r#"{"replies":[{"media_sids":["secret"]}]}"#, "`replies[0].media_sids` is not a list"),
+            (r#"{"replies":[{"content_sid":"secret"}]}"#, "`replies[0].content_sid` is not HX"),
+            (&deep, "`replies[0].attributes` has"),
+        ] {
+            let error = parse(body.as_bytes(), "IM1").unwrap_err();
+            assert_eq!(error.retry(), Retry::No, "{body}");
+            assert!(error.to_string().contains(wanted), "{body}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        let many = format!(r#"{{"replies":[{}]}}"#, vec!["\"x\""; REPLIES_MAX + 1].join(","));
+        assert!(parse(many.as_bytes(), "IM1").is_err());
+    }
+
+    fn read(answer: &str) -> Vec<Reply> {
+        match parse(answer.as_bytes(), "IM1").unwrap() {
+            Answer::Replies(replies) => replies,
+            Answer::Later => panic!("replies expected"),
+        }
+    }
+}
