@@ -60,15 +60,15 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// Takes what the listing of an identity tells.
-    pub(super) fn new(identity: &str, of: &ParticipantConversation) -> Self {
-        Self {
+    /// Takes what the listing of an identity tells; none if it does not say what to leave by.
+    pub(super) fn new(identity: &str, of: &ParticipantConversation) -> Option<Self> {
+        Some(Self {
             conversation: of.conversation_sid,
-            participant: of.participant_sid,
+            participant: of.participant_sid?,
             identity: identity.to_owned(),
             state: of.conversation_state,
             updated: of.conversation_updated,
-        }
+        })
     }
 }
 

@@ -14,7 +14,6 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Timestamp;
@@ -35,7 +34,7 @@ use crate::pipeline::{service, settle};
 use crate::queue;
 use crate::telemetry::chain::Chain;
 use crate::twilio::events::ConversationState;
-use crate::twilio::rest::{self, ConversationFilter, Op, Pages};
+use crate::twilio::rest::{self, ConversationFilter, Entry, Op, Pages};
 use crate::twilio::sid::ConversationSid;
 
 mod reads;
@@ -287,10 +286,7 @@ impl Reconciler {
         Ok(open)
     }
 
-    async fn paced<T: DeserializeOwned>(
-        &self,
-        pages: &mut Pages<T>,
-    ) -> Result<Option<Vec<T>>, rest::Error> {
+    async fn paced<T: Entry>(&self, pages: &mut Pages<T>) -> Result<Option<Vec<T>>, rest::Error> {
         self.pace.wait(1).await;
         pages.next().await
     }
@@ -307,7 +303,7 @@ impl Reconciler {
                     let conversation = found.conversation_sid;
                     all.seated.insert(conversation);
                     let seat = Taken::new(&line.identity, &found);
-                    all.leavable.extend(Some(seat).filter(|seat| !self.leaver.keeps(seat)));
+                    all.leavable.extend(seat.filter(|seat| !self.leaver.keeps(seat)));
                     if is_open(found.conversation_state) {
                         self.seats.take(conversation, &line.identity);
                         let updated = found.conversation_updated;

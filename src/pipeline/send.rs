@@ -296,6 +296,7 @@ impl Sends {
         let mut pages = self.rest.newest_messages(parcel.conversation);
         loop {
             let page = pages.next().await.map_err(|error| self.did_nothing(&error))?;
+            search.unread(pages.skipped());
             match search.page(page.unwrap_or_default().iter().map(candidate)) {
                 Step::Found(message) => {
                     tracing::info!(conversation_sid = %parcel.conversation, message_sid = %message,
@@ -306,6 +307,7 @@ impl Sends {
                 Step::Absent => return Ok(None),
                 Step::GoOn => {}
                 Step::TooFar => return Err(too_far()),
+                Step::Unread => return Err(unread()),
             }
         }
     }
@@ -534,6 +536,15 @@ fn by_socket_failed(failure: Failure, cause: Cause) -> Failed {
 }
 
 /// Whether it was sent will never be known, and it must not be sent twice.
+fn unread() -> Failed {
+    let cause = Cause::new("unknown").with_detail(
+        "the reply may have been sent: a message of the conversation cannot be read, see the log. If \
+         it is not there, send it anew by `chimein send` and drop this",
+    );
+    Failed { class: Class::Dead, failure: None, parked: None, via: Via::Rest, cause }
+}
+
+/// As [`unread`], where it may stand further back than anybody looks.
 fn too_far() -> Failed {
     let cause = Cause::new("unknown").with_detail(format!(
         "the reply may have been sent: it is not among the newest {} messages, and older ones are \

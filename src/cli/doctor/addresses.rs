@@ -88,12 +88,12 @@ mod tests {
     fn each_address_that_does_not_lead_here_is_named_with_its_remedy() {
         let service = ChatServiceSid::from_bytes([1; 16]);
         let address = |auto: serde_json::Value| -> AddressConfiguration {
-            serde_json::from_value(json!({
+            let answer = json!({
                 "sid": "IG07070707070707070707070707070707",
                 "address": "+15555550123",
                 "auto_creation": auto,
-            }))
-            .unwrap()
+            });
+            serde_json::from_str(&answer.to_string()).unwrap()
         };
         let right = json!({
             "enabled": true, "type": "webhook", "conversation_service_sid": service,

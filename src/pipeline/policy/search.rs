@@ -2,7 +2,8 @@
 //!
 //! The listing is walked from the newest message on. It ends where the reply is found, where the
 //! messages are older than the reply, since it cannot stand before them, and at a bound: past it
-//! nobody knows, and what nobody knows is not sent again.
+//! nobody knows, and what nobody knows is not sent again. Nor does anybody know what stands in a
+//! message that could not be read.
 
 use uuid::Uuid;
 
@@ -35,6 +36,8 @@ pub enum Step {
     GoOn,
     /// It may be further back than anybody looks.
     TooFar,
+    /// It may be among those that could not be read.
+    Unread,
 }
 
 /// One search, page after page.
@@ -43,16 +46,22 @@ pub struct Search {
     key: Uuid,
     oldest: Timestamp,
     looked_at: usize,
+    unread: usize,
 }
 
 impl Search {
     /// Starts a search for a reply that was accepted at a time, so that no attempt was before it.
     #[must_use]
     pub fn new(key: Uuid, accepted: Timestamp) -> Self {
-        Self { key, oldest: accepted.before(SKEW_MAX), looked_at: 0 }
+        Self { key, oldest: accepted.before(SKEW_MAX), looked_at: 0, unread: 0 }
     }
 
-    /// Takes the next page, newest first; an empty one ends the listing.
+    /// Hears how many messages of all pages, the next one's among them, could not be read.
+    pub const fn unread(&mut self, count: usize) {
+        self.unread = count;
+    }
+
+    /// Takes the next page, newest first; an empty one ends the listing, unless all of it was unread.
     pub fn page(&mut self, page: impl IntoIterator<Item = Candidate>) -> Step {
         let before = self.looked_at;
         let mut is_over = false;
@@ -64,7 +73,7 @@ impl Search {
             is_over |= message.created.is_some_and(|created| created < self.oldest);
         }
         if is_over || self.looked_at == before {
-            Step::Absent
+            if self.unread == 0 { Step::Absent } else { Step::Unread }
         } else if self.looked_at >= MESSAGES_MAX {
             Step::TooFar
         } else {
@@ -116,6 +125,21 @@ mod tests {
             let mut search = Search::new(key(1), ACCEPTED);
             assert_eq!(search.page(vec![other(None); MESSAGES_MAX - 1]), Step::GoOn);
             assert_eq!(search.page([last]), step);
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_read_may_be_the_reply() {
+        let old = other(Some(epoch()));
+        for (page, step) in [
+            (vec![], Step::Unread),
+            (vec![old], Step::Unread),
+            (vec![other(Some(ACCEPTED))], Step::GoOn),
+            (vec![old, reply(ACCEPTED)], Step::Found(sid(1))),
+        ] {
+            let mut search = Search::new(key(1), ACCEPTED);
+            search.unread(1);
+            assert_eq!(search.page(page.clone()), step, "{page:?}");
         }
     }
 

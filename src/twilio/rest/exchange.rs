@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{Cause, Client, Error, Op, Outcome};
 use crate::clock::Timestamp;
+use crate::json;
 use crate::twilio::sid::ConversationSid;
 
 /// The longest wait that an answer may ask for; a longer one is cut to this.
@@ -54,7 +55,7 @@ impl Client {
     ) -> Result<T, Error> {
         let (started, subject) = (self.inner.clock.now(), subject(&url));
         let result = match self.exchange(op, method, url, form).await {
-            Ok((status, bytes)) => serde_json::from_slice(&bytes).map_err(|error| {
+            Ok((status, bytes)) => json::from_slice(&bytes).map_err(|error| {
                 if is_page(&bytes) {
                     return Error::Foreign { op, status };
                 }
@@ -164,7 +165,7 @@ async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
         .map(str::to_owned);
     // The status is the fact; a body that cannot be read only means that there is no code.
     let body = match read(response, ERROR_BYTES_MAX).await {
-        Ok(bytes) => serde_json::from_slice::<Body>(&bytes).ok(),
+        Ok(bytes) => json::from_slice::<Body>(&bytes).ok(),
         Err(_) => None,
     };
     let is_twilios = body

@@ -39,8 +39,8 @@ use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ConversationSid}
 pub use self::error::{Cause, Error, Op, Outcome};
 pub use self::host::{host, own_edge};
 pub use self::model::{
-    AddressConfiguration, AutoCreation, Binding, Conversation, ConversationFilter, Media, Message,
-    MessagesAfter, NewMessage, Participant, ParticipantConversation, Webhooks,
+    AddressConfiguration, AutoCreation, Binding, Conversation, ConversationFilter, Entry, Media,
+    Message, MessagesAfter, NewMessage, Participant, ParticipantConversation, Webhooks,
 };
 pub use self::pages::Pages;
 pub use self::walk::WalkBack;

@@ -1,11 +1,13 @@
 //! What the API answers, as far as this program reads it, and what it is asked to write.
 //!
-//! Sids that name the thing itself are required; all else may be missing or null. A list entry's
-//! unknown fields are ignored. Source: vendor definition of April 2026. Pure.
+//! Sids that name the thing itself are required, and a message's index; all else may be missing, null
+//! or of a form that this program does not know, and costs nothing but itself. Unknown fields are
+//! ignored. Source: vendor definition of April 2026. Pure.
 
 use serde::{Deserialize, Deserializer};
 
 use crate::clock::Timestamp;
+use crate::json::{Members, Unreadable};
 use crate::pii::Pii;
 use crate::twilio::events::ConversationState;
 use crate::twilio::sid::{
@@ -14,140 +16,110 @@ use crate::twilio::sid::{
 };
 
 /// A conversation.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Conversation {
     /// Its sid.
     pub sid: ConversationSid,
     /// The chat service.
-    #[serde(default)]
     pub chat_service_sid: Option<ChatServiceSid>,
     /// The messaging service.
-    #[serde(default)]
     pub messaging_service_sid: Option<MessagingServiceSid>,
     /// The name people see.
-    #[serde(default)]
     pub friendly_name: Option<Pii>,
     /// The name programs use.
-    #[serde(default)]
     pub unique_name: Option<Pii>,
     /// JSON as text.
-    #[serde(default)]
     pub attributes: Option<Pii>,
     /// Where it stands.
-    #[serde(default)]
     pub state: Option<ConversationState>,
     /// When it was made.
-    #[serde(default, rename = "date_created", deserialize_with = "time")]
     pub created: Option<Timestamp>,
     /// When it was changed.
-    #[serde(default, rename = "date_updated", deserialize_with = "time")]
     pub updated: Option<Timestamp>,
 }
 
 /// A participant.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Participant {
     /// Its sid.
     pub sid: ParticipantSid,
-    /// The conversation.
-    pub conversation_sid: ConversationSid,
+    /// The conversation; whoever asked for its participants knows it.
+    pub conversation_sid: Option<ConversationSid>,
     /// The identity, for chat.
-    #[serde(default)]
     pub identity: Option<Pii>,
     /// The addresses, for other channels.
-    #[serde(default)]
     pub messaging_binding: Option<Binding>,
     /// JSON as text.
-    #[serde(default)]
     pub attributes: Option<Pii>,
     /// The index up to which the participant has read.
-    #[serde(default)]
     pub last_read_message_index: Option<u64>,
 }
 
 /// The addresses of a participant.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Binding {
     /// The channel: `sms`, `whatsapp` and the like. Open text.
-    #[serde(default, rename = "type")]
     pub channel: Option<String>,
     /// Their address.
-    #[serde(default)]
     pub address: Option<Pii>,
     /// Our address that they see.
-    #[serde(default)]
     pub proxy_address: Option<Pii>,
     /// The address that stands for a chat participant in a group.
-    #[serde(default)]
     pub projected_address: Option<Pii>,
 }
 
 /// One of an identity's conversations.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ParticipantConversation {
     /// The conversation.
     pub conversation_sid: ConversationSid,
     /// The identity's membership of it.
-    pub participant_sid: ParticipantSid,
+    pub participant_sid: Option<ParticipantSid>,
     /// Where the conversation stands.
-    #[serde(default)]
     pub conversation_state: Option<ConversationState>,
     /// When the conversation was made.
-    #[serde(default, rename = "conversation_date_created", deserialize_with = "time")]
     pub conversation_created: Option<Timestamp>,
     /// When the conversation was changed.
-    #[serde(default, rename = "conversation_date_updated", deserialize_with = "time")]
     pub conversation_updated: Option<Timestamp>,
 }
 
 /// A message.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
     /// Its sid.
     pub sid: MessageSid,
-    /// The conversation.
-    pub conversation_sid: ConversationSid,
+    /// The conversation; whoever asked for its messages knows it.
+    pub conversation_sid: Option<ConversationSid>,
     /// Its place in the conversation; may skip numbers, never goes back.
     pub index: u64,
     /// Who wrote it: an identity, an address, or any text.
-    #[serde(default)]
     pub author: Option<Pii>,
     /// The text.
-    #[serde(default)]
     pub body: Option<Pii>,
     /// JSON as text.
-    #[serde(default)]
     pub attributes: Option<Pii>,
     /// The participant who wrote it, if one did.
-    #[serde(default)]
     pub participant_sid: Option<ParticipantSid>,
     /// The files.
-    #[serde(default, deserialize_with = "null_as_empty")]
     pub media: Vec<Media>,
     /// The template it was made from.
-    #[serde(default)]
     pub content_sid: Option<ContentSid>,
     /// When it was added.
-    #[serde(default, rename = "date_created", deserialize_with = "time")]
     pub created: Option<Timestamp>,
     /// When it was changed.
-    #[serde(default, rename = "date_updated", deserialize_with = "time")]
     pub updated: Option<Timestamp>,
 }
 
 /// A file of a message.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Media {
     /// Its sid.
     pub sid: MediaSid,
     /// Its size in bytes.
-    #[serde(default)]
     pub size: Option<u64>,
     /// Its type, as the sender said.
-    #[serde(default)]
     pub content_type: Option<String>,
     /// Its name, where it has one.
-    #[serde(default)]
     pub filename: Option<Pii>,
 }
 
@@ -155,47 +127,38 @@ pub struct Media {
 ///
 /// The service answers null for what was never set. Source: Conversations notes, service-scope
 /// webhooks, read 2026-11-21.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Webhooks {
     /// `GET` or `POST`, in either case.
-    #[serde(default)]
     pub method: Option<String>,
     /// The events that are sent; nothing else is.
-    #[serde(default, deserialize_with = "null_as_empty")]
     pub filters: Vec<String>,
     /// Where pre-action webhooks go. May hold a user's name and password.
-    #[serde(default)]
     pub pre_webhook_url: Option<Pii>,
     /// Where post-action webhooks go. May hold a user's name and password.
-    #[serde(default)]
     pub post_webhook_url: Option<Pii>,
 }
 
 /// How an address of the account is set up for Conversations.
 /// Source: API definition, `conversations.v1.configuration.configuration_address`, read 2026-11-21.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AddressConfiguration {
     /// The configuration's sid.
     pub sid: AddressSid,
     /// The address: a number, perhaps behind the name of a channel.
-    #[serde(default)]
     pub address: Option<Pii>,
     /// What becomes of a message that belongs to no conversation.
-    #[serde(default)]
     pub auto_creation: Option<AutoCreation>,
 }
 
 /// What becomes of a message that belongs to no conversation.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AutoCreation {
     /// Whether it makes one.
-    #[serde(default)]
     pub enabled: bool,
     /// `webhook`, `studio` or `default`.
-    #[serde(default, rename = "type")]
     pub kind: Option<String>,
     /// The chat service that the conversation belongs to; the account's default one without.
-    #[serde(default)]
     pub conversation_service_sid: Option<ChatServiceSid>,
 }
 
@@ -234,14 +197,152 @@ pub struct MessagesAfter {
     pub complete: bool,
 }
 
-/// A time that cannot be read counts as missing; nothing rests on it.
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?;
-    Ok(text.as_deref().and_then(Timestamp::parse_rfc3339))
+/// Something that an answer or a listing's entry is read into.
+pub trait Entry: Sized {
+    /// Reads it, as far as it can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Unreadable`] with the first field that it cannot do without.
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable>;
 }
 
-fn null_as_empty<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+impl Entry for Conversation {
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            sid: of.need("sid")?,
+            chat_service_sid: of.get("chat_service_sid"),
+            messaging_service_sid: of.get("messaging_service_sid"),
+            friendly_name: of.get("friendly_name"),
+            unique_name: of.get("unique_name"),
+            attributes: attributes(of),
+            state: of.get("state"),
+            created: time(of, "date_created"),
+            updated: time(of, "date_updated"),
+        })
+    }
+}
+
+impl Entry for Participant {
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            sid: of.need("sid")?,
+            conversation_sid: of.get("conversation_sid"),
+            identity: of.get("identity"),
+            messaging_binding: of.get("messaging_binding"),
+            attributes: attributes(of),
+            last_read_message_index: of.number("last_read_message_index"),
+        })
+    }
+}
+
+impl Entry for Binding {
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            channel: of.get("type"),
+            address: of.get("address"),
+            proxy_address: of.get("proxy_address"),
+            projected_address: of.get("projected_address"),
+        })
+    }
+}
+
+impl Entry for ParticipantConversation {
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            conversation_sid: of.need("conversation_sid")?,
+            participant_sid: of.get("participant_sid"),
+            conversation_state: of.get("conversation_state"),
+            conversation_created: time(of, "conversation_date_created"),
+            conversation_updated: time(of, "conversation_date_updated"),
+        })
+    }
+}
+
+impl Entry for Message {
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            sid: of.need("sid")?,
+            conversation_sid: of.get("conversation_sid"),
+            index: of.number("index").ok_or(Unreadable { field: "index" })?,
+            author: of.get("author"),
+            body: of.get("body"),
+            attributes: attributes(of),
+            participant_sid: of.get("participant_sid"),
+            media: of.list("media"),
+            content_sid: of.get("content_sid"),
+            created: time(of, "date_created"),
+            updated: time(of, "date_updated"),
+        })
+    }
+}
+
+impl Entry for Media {
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            sid: of.need("sid")?,
+            size: of.number("size"),
+            content_type: of.get("content_type"),
+            filename: of.get("filename"),
+        })
+    }
+}
+
+impl Entry for Webhooks {
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            method: of.get("method"),
+            filters: of.list("filters"),
+            pre_webhook_url: of.get("pre_webhook_url"),
+            post_webhook_url: of.get("post_webhook_url"),
+        })
+    }
+}
+
+impl Entry for AddressConfiguration {
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            sid: of.need("sid")?,
+            address: of.get("address"),
+            auto_creation: of.get("auto_creation"),
+        })
+    }
+}
+
+impl Entry for AutoCreation {
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable> {
+        Ok(Self {
+            enabled: of.get("enabled").unwrap_or_default(),
+            kind: of.get("type"),
+            conversation_service_sid: of.get("conversation_service_sid"),
+        })
+    }
+}
+
+macro_rules! read_by_members {
+    ($($kind:ty)*) => {$(
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let members = Members::deserialize(deserializer)?;
+                Self::read(&members).map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+read_by_members! {
+    AddressConfiguration AutoCreation Binding Conversation Media Message Participant
+    ParticipantConversation Webhooks
+}
+
+/// JSON as text; what comes as JSON itself becomes the text it is. Assumed: the definition knows text
+/// only, the socket has both.
+fn attributes(of: &Members<'_>) -> Option<Pii> {
+    let raw = of.raw("attributes")?;
+    of.get("attributes").or_else(|| Some(Pii::new(raw.get())))
+}
+
+/// A time that cannot be read counts as missing; nothing rests on it.
+fn time(of: &Members<'_>, name: &str) -> Option<Timestamp> {
+    Timestamp::parse_rfc3339(&of.get::<String>(name)?)
 }

@@ -1,14 +1,17 @@
 //! Listings: page after page, on the configured base only, and never the same page twice.
+//!
+//! An entry that cannot be read is left out and told of, by the field that it lacks; it stops nobody
+//! from reading the others.
 
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use url::Url;
 
+use super::model::Entry;
 use super::{Cause, Client, Error, Op};
+use crate::json::{self, Members, Unreadable};
 
 /// How many pages one listing may have: a million conversations at a hundred a page.
 const PAGES_MAX: usize = 10_000;
@@ -21,20 +24,21 @@ pub struct Pages<T> {
     glance: Option<Url>,
     next: Option<Url>,
     seen: HashSet<Url>,
+    skipped: usize,
     items: PhantomData<fn() -> T>,
 }
 
-/// A page as it comes, its items unread.
-type Page = HashMap<String, Box<RawValue>>;
+/// A page as it comes, its members unread.
+type Answer = HashMap<String, Box<RawValue>>;
 
-/// What a page says of itself.
-#[derive(Deserialize)]
-struct Meta {
-    key: String,
-    next_page_url: Option<String>,
+/// A page that was read.
+struct Page<T> {
+    items: Vec<T>,
+    skipped: usize,
+    following: Option<Url>,
 }
 
-impl<T: DeserializeOwned> Pages<T> {
+impl<T: Entry> Pages<T> {
     pub(super) fn new(client: Client, op: Op, first: Url) -> Self {
         Self {
             client,
@@ -42,6 +46,7 @@ impl<T: DeserializeOwned> Pages<T> {
             glance: None,
             next: Some(first),
             seen: HashSet::new(),
+            skipped: 0,
             items: PhantomData,
         }
     }
@@ -61,10 +66,12 @@ impl<T: DeserializeOwned> Pages<T> {
     /// As any request; [`Cause::Page`] where the listing leads nowhere or in a circle.
     pub async fn next(&mut self) -> Result<Option<Vec<T>>, Error> {
         if let Some(url) = self.glance.clone() {
-            let (items, following) = self.read(url).await?;
+            let Page { items, skipped, following } = self.read(url).await?;
             self.glance = None;
-            if following.is_none() {
-                self.next = None;
+            match following {
+                // What was left out will be so once more.
+                Some(_) => {}
+                None => (self.next, self.skipped) = (None, skipped),
             }
             return Ok(Some(items));
         }
@@ -72,25 +79,47 @@ impl<T: DeserializeOwned> Pages<T> {
         if self.seen.len() >= PAGES_MAX || self.seen.contains(&url) {
             return Err(Error::NotSent { op: self.op, source: Cause::Page });
         }
-        let (items, following) = self.read(url.clone()).await?;
+        let Page { items, skipped, following } = self.read(url.clone()).await?;
         let _ = self.seen.insert(url);
         self.next = following;
+        self.skipped += skipped;
         Ok(Some(items))
     }
 
-    /// Gives a page's items and where the next page is.
-    async fn read(&self, url: Url) -> Result<(Vec<T>, Option<Url>), Error> {
+    /// How many entries were left out of the pages so far, because they could not be read.
+    #[must_use]
+    pub const fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    async fn read(&self, url: Url) -> Result<Page<T>, Error> {
         let op = self.op;
-        let page = self.client.get(op, url).await?;
-        let (items, following) = take(&page).map_err(|source| Error::Unknown { op, source })?;
+        let answer = self.client.get(op, url).await?;
+        let unknown = |source| Error::Unknown { op, source };
+        let (entries, following) = take(&answer).ok_or_else(|| unknown(UNREADABLE))?;
         let following = match following {
             Some(text) => {
                 let next = on_base(&self.client.inner.base, &text);
-                Some(next.ok_or(Error::Unknown { op, source: Cause::Page })?)
+                Some(next.ok_or_else(|| unknown(Cause::Page))?)
             }
             None => None,
         };
-        Ok((items, following))
+        let (mut items, mut skipped) = (Vec::with_capacity(entries.len()), 0);
+        for entry in entries {
+            match read(entry) {
+                Ok(item) => items.push(item),
+                Err(Bad { field, sid }) => {
+                    skipped += 1;
+                    tracing::warn!(
+                        rest_op = op.as_str(),
+                        field,
+                        sid,
+                        "an entry of a listing cannot be read and is left out"
+                    );
+                }
+            }
+        }
+        Ok(Page { items, skipped, following })
     }
 
     /// Collects all pages, up to `max` items.
@@ -110,15 +139,45 @@ impl<T: DeserializeOwned> Pages<T> {
     }
 }
 
-/// Reads the items, under the key that `meta` names, and the next page's URL out of a page.
-fn take<T: DeserializeOwned>(page: &Page) -> Result<(Vec<T>, Option<String>), Cause> {
-    let unreadable = || Cause::Unreadable { line: 0, column: 0 };
-    let meta: Meta = read(page, "meta").ok_or_else(unreadable)?;
-    Ok((read(page, &meta.key).ok_or_else(unreadable)?, meta.next_page_url))
+/// What is said of a page that is no page.
+const UNREADABLE: Cause = Cause::Unreadable { line: 0, column: 0 };
+
+/// Takes the entries, under the key that `meta` names, and the next page's URL out of a page.
+fn take(page: &Answer) -> Option<(Vec<&RawValue>, Option<String>)> {
+    let mut room = Vec::new();
+    let meta: Members<'_> = json::lend(page.get("meta")?.get().as_bytes(), &mut room).ok()?;
+    let entries = serde_json::from_str(page.get(&meta.get::<String>("key")?)?.get()).ok()?;
+    let following = match meta.raw("next_page_url") {
+        // A listing that ends too early looks like one without the rest.
+        Some(raw) => Some(json::from_str(raw.get()).ok()?),
+        None => None,
+    };
+    Some((entries, following))
 }
 
-fn read<T: DeserializeOwned>(page: &Page, key: &str) -> Option<T> {
-    page.get(key).and_then(|part| serde_json::from_str(part.get()).ok())
+/// An entry that cannot be read, and what can be told of it.
+#[derive(Debug, Eq, PartialEq)]
+struct Bad {
+    field: &'static str,
+    sid: Option<String>,
+}
+
+fn read<T: Entry>(entry: &RawValue) -> Result<T, Bad> {
+    let mut room = Vec::new();
+    let members: Members<'_> = json::lend(entry.get().as_bytes(), &mut room)
+        .map_err(|_| Bad { field: "entry", sid: None })?;
+    T::read(&members).map_err(|Unreadable { field }| {
+        let named = ["sid", "message_sid", "conversation_sid"].iter();
+        Bad { field, sid: named.filter_map(|name| members.get(name)).find(|sid| is_sid(sid)) }
+    })
+}
+
+/// Whether a text may be shown: two capitals and the digits.
+fn is_sid(text: &String) -> bool {
+    let (kind, digits) = text.split_at_checked(2).unwrap_or_default();
+    kind.bytes().all(|byte| byte.is_ascii_uppercase())
+        && digits.len() == 32
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Puts a next page's path and query on the configured base, whatever host it names.
@@ -137,6 +196,26 @@ fn on_base(base: &Url, next: &str) -> Option<Url> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::twilio::rest::{Message, ParticipantConversation};
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_told_by_field_and_sid() {
+        let sid = format!("IM{}", "0".repeat(32));
+        let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+        let bad = |field, sid: Option<&str>| Bad { field, sid: sid.map(str::to_owned) };
+        for (json, wanted) in [
+            (format!(r#"{{"sid":"{sid}"}}"#), bad("index", Some(&sid))),
+            (format!(r#"{{"sid":"{sid}","index":-1}}"#), bad("index", Some(&sid))),
+            (r#"{"sid":"+15555550123","index":1}"#.to_owned(), bad("sid", None)),
+            ("{}".to_owned(), bad("sid", None)),
+            ("7".to_owned(), bad("entry", None)),
+        ] {
+            assert_eq!(read::<Message>(&raw(&json)).unwrap_err(), wanted, "{json}");
+        }
+        let seat = raw(r#"{"conversation_sid":"CH","participant_sid":"MB"}"#);
+        let wanted = bad("conversation_sid", None);
+        assert_eq!(read::<ParticipantConversation>(&seat).unwrap_err(), wanted);
+    }
 
     #[test]
     fn a_next_page_is_always_on_the_configured_base() {

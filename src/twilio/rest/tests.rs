@@ -8,6 +8,7 @@ use static_assertions::assert_impl_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+mod odd;
 mod scripted;
 
 use self::scripted::*;
