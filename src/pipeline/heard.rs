@@ -10,6 +10,7 @@ use serde_json::Map;
 use crate::agent::{Thread, TurnMessage};
 use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
+use crate::json;
 use crate::pii::Pii;
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::policy::pause::Source;
@@ -161,7 +162,7 @@ fn seen(message: Message) -> Seen {
     }
 }
 
-/// Reads a message's attributes, which travel as JSON text; anything but an object counts as none.
+/// Reads attributes, which travel as JSON text, as far as they can be read.
 pub(super) fn attributes(text: Option<&Pii>) -> Map<String, serde_json::Value> {
-    text.and_then(|text| serde_json::from_str(text.reveal()).ok()).unwrap_or_default()
+    text.map(|text| json::object(text.reveal())).unwrap_or_default()
 }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::core::{Core, Output, Tag};
 use super::request::{self, Written};
 use crate::clock::Moment;
+use crate::json;
 use crate::realtime::event::{NotSentReason, Outcome, SendMessage, Sent, UnknownReason};
 use crate::realtime::twilsock::requests::{Answer, RequestError};
 use crate::twilio::sid::ConversationSid;
@@ -239,7 +240,7 @@ impl Core {
             typing_timeout: u64,
         }
         let Ok(answer) = result else { return };
-        if let Ok(told) = serde_json::from_slice::<Told>(&answer.body) {
+        if let Ok(told) = json::from_slice::<Told>(&answer.body) {
             let timeout = Duration::from_secs(told.typing_timeout.min(60));
             self.typing.insert(conversation, now + timeout);
         }

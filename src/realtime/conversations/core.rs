@@ -24,6 +24,7 @@ use super::request;
 use super::resume::Resume;
 use super::seat::{Listing, Owner, Seat};
 use crate::clock::Moment;
+use crate::json;
 use crate::realtime::event::Event;
 use crate::realtime::sync::book::{Book, ObjectId};
 use crate::realtime::sync::read::{self, Kind};
@@ -469,7 +470,7 @@ impl Core {
     }
 
     fn on_configuration(&mut self, now: Moment, body: &[u8]) -> bool {
-        let Ok(configuration) = serde_json::from_slice::<Configuration>(body) else { return false };
+        let Ok(configuration) = json::from_slice::<Configuration>(body) else { return false };
         if self.resume.as_ref().is_some_and(|resume| !resume.is_of(&configuration.identity)) {
             self.resume = None;
         }
@@ -484,7 +485,7 @@ impl Core {
     }
 
     fn on_channels(&mut self, now: Moment, body: &[u8]) -> bool {
-        let Ok(opened) = serde_json::from_slice::<read::Opened>(body) else { return false };
+        let Ok(opened) = json::from_slice::<read::Opened>(body) else { return false };
         let last = opened.last_event_id;
         let object = self.book.want(now, &opened.sid, Kind::Map, last, Owner::Channels);
         self.channels = Some(Channels { object, trail: Trail::from(last), hold_until: None });

@@ -13,6 +13,7 @@ use super::reads::{Part, Read};
 use super::seat::{Owner, digest};
 use super::stream::{self, Delivery};
 use crate::clock::Moment;
+use crate::json;
 use crate::pii::Pii;
 use crate::realtime::event::Event;
 use crate::realtime::sync::book::{ObjectId, Verdict};
@@ -283,7 +284,7 @@ impl Core {
             channel_sid: ConversationSid,
             identity: Pii,
         }
-        let Ok(typing) = serde_json::from_slice::<Typing>(payload) else { return };
+        let Ok(typing) = json::from_slice::<Typing>(payload) else { return };
         // The least important event there is: it goes first when room is scarce.
         if self.has_room_again() {
             let Typing { channel_sid: conversation, identity } = typing;

@@ -3,18 +3,17 @@
 //! Decides which fields matter and how to be liberal with them; never fetches. Pure.
 //! Source: conversations protocol notes 1 and 2, read 2026-11-21.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use url::Url;
 
 use crate::clock::Timestamp;
+use crate::json::{self, Members};
 use crate::pii::Pii;
 use crate::realtime::event::{
     ConversationState, Delivery, Details, Door, Media, Message, Participant, Share,
 };
-use crate::twilio::sid::{ConversationSid, MediaSid, MessageSid, ParticipantSid};
+use crate::twilio::sid::{ConversationSid, ParticipantSid};
 
 /// What the server says at start: the client builds no address by itself.
 #[derive(Clone, Debug, Deserialize)]
@@ -26,7 +25,7 @@ pub struct Configuration {
     /// Addresses.
     pub links: Links,
     /// Numbers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub options: Numbers,
 }
 
@@ -92,9 +91,9 @@ pub struct Names {
 
 impl Names {
     /// Keeps only what differs from `<sid>.<suffix>`, which costs a seat no memory.
-    fn unusual(sid: ConversationSid, names: [Option<Cow<'_, str>>; 3]) -> Self {
-        let keep = |name: Option<Cow<'_, str>>, suffix: &str| {
-            name.filter(|name| *name != format!("{sid}.{suffix}")).map(|name| Box::from(&*name))
+    fn unusual(sid: ConversationSid, names: [Option<String>; 3]) -> Self {
+        let keep = |name: Option<String>, suffix: &str| {
+            name.filter(|name| *name != format!("{sid}.{suffix}")).map(String::into_boxed_str)
         };
         let [document, messages, roster] = names;
         Self {
@@ -116,24 +115,12 @@ fn membership(status: Option<&str>) -> Membership {
 /// Reads the data of an item of `<identity>.channels`.
 #[must_use]
 pub fn channel_item(sid: ConversationSid, data: &RawValue) -> Option<Listed> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow, default)]
-        status: Option<Cow<'a, str>>,
-        #[serde(default, rename = "lastConsumedMessageIndex")]
-        horizon: Option<u64>,
-        #[serde(borrow, default)]
-        channel: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
-        messages: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
-        roster: Option<Cow<'a, str>>,
-    }
-    let data: Data<'_> = serde_json::from_str(data.get()).ok()?;
+    let mut room = Vec::new();
+    let data = members(data, &mut room)?;
     Some(Listed {
-        membership: membership(data.status.as_deref()),
-        horizon: data.horizon,
-        names: Names::unusual(sid, [data.channel, data.messages, data.roster]),
+        membership: membership(data.get::<String>("status").as_deref()),
+        horizon: data.number("lastConsumedMessageIndex"),
+        names: Names::unusual(sid, ["channel", "messages", "roster"].map(|name| data.get(name))),
     })
 }
 
@@ -146,107 +133,51 @@ pub struct ListedPage {
     pub next: Option<String>,
 }
 
-/// Reads a page of the user's conversations.
+/// Reads a page of the user's conversations; those that cannot be read are left out.
 #[must_use]
 pub fn listed_page(body: &[u8]) -> Option<ListedPage> {
-    #[derive(Deserialize)]
-    struct Page<'a> {
-        #[serde(borrow)]
-        conversations: Vec<Entry<'a>>,
-        #[serde(default)]
-        meta: Meta,
-    }
-    #[derive(Default, Deserialize)]
-    struct Meta {
-        #[serde(default)]
-        next_token: Option<String>,
-    }
-    #[derive(Deserialize)]
-    struct Entry<'a> {
-        #[serde(borrow)]
-        conversation_sid: Cow<'a, str>,
-        #[serde(borrow, default)]
-        status: Option<Cow<'a, str>>,
-        #[serde(default)]
-        last_read_message_index: Option<u64>,
-        #[serde(borrow, default)]
-        sync_objects: Option<Objects<'a>>,
-    }
-    #[derive(Default, Deserialize)]
-    struct Objects<'a> {
-        #[serde(borrow, default)]
-        conversation: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
-        messages: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
-        participants: Option<Cow<'a, str>>,
-    }
-    let page: Page<'_> = serde_json::from_slice(body).ok()?;
-    let listed = page.conversations.into_iter().filter_map(|entry| {
-        let sid: ConversationSid = entry.conversation_sid.parse().ok()?;
-        let objects = entry.sync_objects.unwrap_or_default();
-        let names = [objects.conversation, objects.messages, objects.participants];
+    let mut room = Vec::new();
+    let page: Members<'_> = json::lend(body, &mut room).ok()?;
+    let entries: Vec<&RawValue> = serde_json::from_str(page.raw("conversations")?.get()).ok()?;
+    let next = match page.object("meta").raw("next_token") {
+        // A listing that ends too early looks like one without the rest.
+        Some(token) => Some(json::from_str(token.get()).ok()?),
+        None => None,
+    };
+    let listed = entries.into_iter().filter_map(|entry| {
+        let mut room = Vec::new();
+        let entry = members(entry, &mut room)?;
+        let sid: ConversationSid = entry.get("conversation_sid")?;
+        let objects = entry.object("sync_objects");
+        let names = ["conversation", "messages", "participants"].map(|name| objects.get(name));
         let listed = Listed {
-            membership: membership(entry.status.as_deref()),
-            horizon: entry.last_read_message_index,
+            membership: membership(entry.get::<String>("status").as_deref()),
+            horizon: entry.number("last_read_message_index"),
             names: Names::unusual(sid, names),
         };
         Some((sid, listed))
     });
-    Some(ListedPage { listed: listed.collect(), next: page.meta.next_token })
+    Some(ListedPage { listed: listed.collect(), next })
 }
 
 /// Reads the data of a conversation's document.
 #[must_use]
 pub fn document(data: &RawValue) -> Option<Details> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(borrow, default)]
-        attributes: Option<&'a RawValue>,
-        #[serde(default)]
-        state: Option<State>,
-        #[serde(default, rename = "friendlyName")]
-        friendly_name: Option<Pii>,
-        #[serde(default, rename = "uniqueName")]
-        unique_name: Option<Pii>,
-        #[serde(default, rename = "lastMessage")]
-        last_message: Option<Last>,
-        #[serde(borrow, default, rename = "dateUpdated")]
-        updated: Option<Cow<'a, str>>,
-    }
-    #[derive(Deserialize)]
-    struct State {
-        #[serde(default)]
-        current: String,
-    }
-    #[derive(Deserialize)]
-    struct Last {
-        #[serde(default)]
-        index: Option<u64>,
-    }
-    let data: Data<'_> = serde_json::from_str(data.get()).ok()?;
-    let state = match data.state.as_ref().map(|state| state.current.as_str()) {
+    let mut room = Vec::new();
+    let data = members(data, &mut room)?;
+    let state = match data.object("state").get::<String>("current").as_deref() {
         Some("inactive") => ConversationState::Inactive,
         Some("closed") => ConversationState::Closed,
         _ => ConversationState::Active,
     };
     Some(Details {
-        attributes: data.attributes.and_then(json_text),
+        attributes: attributes(&data),
         state,
-        friendly_name: data.friendly_name,
-        unique_name: data.unique_name,
-        last_message_index: data.last_message.and_then(|last| last.index),
-        updated: data.updated.and_then(|at| Timestamp::parse_rfc3339(&at)),
+        friendly_name: data.get("friendlyName"),
+        unique_name: data.get("uniqueName"),
+        last_message_index: data.object("lastMessage").number("index"),
+        updated: time(&data, "dateUpdated"),
     })
-}
-
-/// Attributes come as JSON text or as an object; either becomes text.
-fn json_text(raw: &RawValue) -> Option<Pii> {
-    match raw.get().as_bytes().first() {
-        Some(b'"') => serde_json::from_str::<String>(raw.get()).ok().map(Pii::from),
-        Some(b'n') | None => None,
-        Some(_) => Some(Pii::new(raw.get())),
-    }
 }
 
 /// Reads the data of an item of a conversation's list of messages.
@@ -257,89 +188,48 @@ pub fn message(
     data: &RawValue,
     door: Door,
 ) -> Option<Message> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        sid: MessageSid,
-        #[serde(default)]
-        author: Option<Pii>,
-        #[serde(default)]
-        text: Option<Pii>,
-        #[serde(borrow, default)]
-        attributes: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        timestamp: Option<Cow<'a, str>>,
-        #[serde(default, rename = "memberSid")]
-        member_sid: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
-        media: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        medias: Option<Vec<&'a RawValue>>,
-        #[serde(borrow, default)]
-        delivery: Option<&'a RawValue>,
-    }
-    let data: Data<'_> = serde_json::from_str(data.get()).ok()?;
-    let medias = data.medias.unwrap_or_else(|| data.media.into_iter().collect());
+    let mut room = Vec::new();
+    let data = members(data, &mut room)?;
+    let media = match data.raw("medias") {
+        Some(_) => data.list::<Box<RawValue>>("medias"),
+        None => data.get("media").into_iter().collect(),
+    };
     Some(Message {
         conversation,
-        sid: data.sid,
+        sid: data.get("sid")?,
         index,
-        author: data.author.unwrap_or_default(),
-        body: data.text,
-        attributes: data.attributes.and_then(json_text),
-        media: medias.into_iter().filter_map(media).collect(),
-        participant: data.member_sid.and_then(|sid| sid.parse().ok()),
-        created: data.timestamp.and_then(|at| Timestamp::parse_rfc3339(&at)).unwrap_or_default(),
-        delivery: data.delivery.and_then(delivery),
+        author: data.get("author").unwrap_or_default(),
+        body: data.get("text"),
+        attributes: attributes(&data),
+        media: media.iter().filter_map(|raw| file(raw)).collect(),
+        participant: data.get("memberSid"),
+        created: time(&data, "timestamp").unwrap_or_default(),
+        delivery: delivery(&data.object("delivery")),
         door,
     })
 }
 
-fn media(raw: &RawValue) -> Option<Media> {
-    #[derive(Deserialize)]
-    struct Data {
-        sid: MediaSid,
-        #[serde(default, rename = "contentType")]
-        content_type: Option<String>,
-        #[serde(default)]
-        size: Option<u64>,
-        #[serde(default)]
-        filename: Option<Pii>,
-        #[serde(default)]
-        category: Option<String>,
-    }
-    let data: Data = serde_json::from_str(raw.get()).ok()?;
+fn file(raw: &RawValue) -> Option<Media> {
+    let mut room = Vec::new();
+    let data = members(raw, &mut room)?;
     Some(Media {
-        sid: data.sid,
-        content_type: data.content_type,
-        size: data.size,
-        filename: data.filename,
-        category: data.category,
+        sid: data.get("sid")?,
+        content_type: data.get("contentType"),
+        size: data.number("size"),
+        filename: data.get("filename"),
+        category: data.get("category"),
     })
 }
 
-fn delivery(raw: &RawValue) -> Option<Delivery> {
-    #[derive(Deserialize)]
-    struct Data {
-        total: u32,
-        #[serde(default)]
-        sent: Share,
-        #[serde(default)]
-        delivered: Share,
-        #[serde(default)]
-        read: Share,
-        #[serde(default)]
-        failed: Share,
-        #[serde(default)]
-        undelivered: Share,
-    }
-    let data: Data = serde_json::from_str(raw.get()).ok()?;
+fn delivery(data: &Members<'_>) -> Option<Delivery> {
+    let share = |name: &str| data.get::<Share>(name).unwrap_or_default();
     Some(Delivery {
-        total: data.total,
-        sent: data.sent,
-        delivered: data.delivered,
-        read: data.read,
-        failed: data.failed,
-        undelivered: data.undelivered,
+        total: data.get("total")?,
+        sent: share("sent"),
+        delivered: share("delivered"),
+        read: share("read"),
+        failed: share("failed"),
+        undelivered: share("undelivered"),
     })
 }
 
@@ -350,24 +240,30 @@ pub fn participant(
     key: &str,
     data: &RawValue,
 ) -> Option<Participant> {
-    #[derive(Deserialize)]
-    struct Data<'a> {
-        #[serde(default)]
-        identity: Option<Pii>,
-        #[serde(default, rename = "type")]
-        kind: Option<String>,
-        #[serde(borrow, default)]
-        attributes: Option<&'a RawValue>,
-    }
     let sid: ParticipantSid = key.parse().ok()?;
-    let data: Data<'_> = serde_json::from_str(data.get()).ok()?;
+    let mut room = Vec::new();
+    let data = members(data, &mut room)?;
     Some(Participant {
         conversation,
         sid,
-        identity: data.identity,
-        kind: data.kind,
-        attributes: data.attributes.and_then(json_text),
+        identity: data.get("identity"),
+        kind: data.get("type"),
+        attributes: attributes(&data),
     })
+}
+
+fn members<'a>(raw: &'a RawValue, room: &'a mut Vec<u8>) -> Option<Members<'a>> {
+    json::lend(raw.get().as_bytes(), room).ok()
+}
+
+fn time(data: &Members<'_>, name: &str) -> Option<Timestamp> {
+    Timestamp::parse_rfc3339(&data.get::<String>(name)?)
+}
+
+/// Attributes come as JSON text or as an object; either becomes text.
+fn attributes(data: &Members<'_>) -> Option<Pii> {
+    let raw = data.raw("attributes")?;
+    data.get("attributes").or_else(|| Some(Pii::new(raw.get())))
 }
 
 #[cfg(test)]
@@ -397,6 +293,34 @@ mod tests {
         ] {
             let details = document(&raw(json)).unwrap();
             assert_eq!(details.attributes.as_ref().map(Pii::reveal), wanted, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_odd_in_an_item_costs_nothing_but_itself() {
+        let data = raw(r#"{"sid":"IM00000000000000000000000000000001","author":7,"text":"a\ud83d",
+            "attributes":"{\"a\":\"\\ud83d\"}\ude00","timestamp":false,"memberSid":"",
+            "medias":[{"sid":"ME00000000000000000000000000000003","size":"12"},{"sid":""},null],
+            "delivery":{"total":1,"sent":"most","read":null,"failed":"all"}}"#);
+        let message = message(sid(), 7, &data, Door::Live).unwrap();
+        assert_eq!(message.body.unwrap().reveal(), "a\u{fffd}");
+        assert_eq!(message.attributes.unwrap().reveal(), "{\"a\":\"\\ud83d\"}\u{fffd}");
+        assert_eq!(message.media.iter().map(|file| file.size).collect::<Vec<_>>(), [Some(12)]);
+        let delivery = message.delivery.unwrap();
+        assert_eq!((delivery.failed, delivery.sent), (Share::All, Share::None));
+        let odd = r#"{"state":{"current":null},"friendlyName":"\ud83d","lastMessage":[],
+            "attributes":{"a":"\ud83d","b":1e400}}"#;
+        let details = document(&raw(odd)).unwrap();
+        assert_eq!(details.friendly_name.unwrap().reveal(), "\u{fffd}");
+        assert_eq!(details.attributes.unwrap().reveal(), r#"{"a":"\ud83d","b":1e400}"#);
+    }
+
+    #[test]
+    fn a_page_whose_token_cannot_be_read_is_not_the_last_one() {
+        assert!(listed_page(br#"{"conversations":[],"meta":{"next_token":7}}"#).is_none());
+        for last in ["{}", "null", r#"{"next_token":null}"#] {
+            let page = format!(r#"{{"conversations":[],"meta":{last}}}"#);
+            assert!(listed_page(page.as_bytes()).unwrap().next.is_none(), "{last}");
         }
     }
 

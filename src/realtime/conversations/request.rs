@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use uuid::Uuid;
 
+use crate::json;
 use crate::realtime::event::{NotSentReason, Outcome, SendMessage, Sent, UnknownReason};
 use crate::realtime::sync::read::host;
 use crate::realtime::twilsock::frame::{HttpRequest, Param};
@@ -204,7 +205,7 @@ pub fn written(result: Result<Answer, RequestError>) -> Written {
         Err(error) => return Written::Failed(not_answered(&error)),
     };
     match answer.status {
-        202 => match serde_json::from_slice::<Taken>(&answer.body) {
+        202 => match json::from_slice::<Taken>(&answer.body) {
             Ok(taken) => Written::Look(taken.resource_url),
             Err(_) => Written::Done(answer.body),
         },
@@ -214,7 +215,7 @@ pub fn written(result: Result<Answer, RequestError>) -> Written {
             Written::Failed(Outcome::Unknown { reason: UnknownReason::ServerError { status } })
         }
         status => {
-            let code = serde_json::from_slice::<Refusal>(&answer.body).ok();
+            let code = json::from_slice::<Refusal>(&answer.body).ok();
             Written::Failed(Outcome::Refused {
                 status,
                 code: code.and_then(|refusal| refusal.code),
@@ -263,7 +264,7 @@ pub fn sent(body: &[u8]) -> Outcome<Sent> {
         sid: MessageSid,
         index: u64,
     }
-    match serde_json::from_slice::<Body>(body) {
+    match json::from_slice::<Body>(body) {
         Ok(body) => Outcome::Done(Sent { sid: body.sid, index: body.index }),
         Err(_) => Outcome::Unknown { reason: UnknownReason::Unreadable },
     }

@@ -13,6 +13,7 @@ use super::model;
 use super::reads::Part;
 use super::seat::Owner;
 use crate::clock::Moment;
+use crate::json;
 use crate::realtime::event::Event;
 use crate::realtime::sync::book::ObjectId;
 use crate::realtime::sync::event::Change;
@@ -45,7 +46,7 @@ impl Core {
         conversation: ConversationSid,
         body: Option<&[u8]>,
     ) {
-        let opened: Option<Opened> = body.and_then(|body| serde_json::from_slice(body).ok());
+        let opened: Option<Opened> = body.and_then(|body| json::from_slice(body).ok());
         let Some((opened, items)) = opened.and_then(|mut opened| {
             let items = opened.links.items.take()?;
             Some((opened, items))

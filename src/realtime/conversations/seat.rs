@@ -21,6 +21,7 @@ use super::resume::Place;
 use super::roster::Roster;
 use super::stream::Stream;
 use crate::clock::{Moment, Timestamp};
+use crate::json;
 use crate::pii::Pii;
 use crate::realtime::event::{Details, Door, Event};
 use crate::realtime::sync::book::ObjectId;
@@ -376,8 +377,7 @@ impl Core {
         match part {
             Part::Document | Part::Messages => {
                 let State::Opening(opening) = &mut seat.state else { return };
-                let opened: Option<Opened> =
-                    body.and_then(|body| serde_json::from_slice(&body).ok());
+                let opened: Option<Opened> = body.and_then(|body| json::from_slice(&body).ok());
                 match (opened, part) {
                     (Some(opened), Part::Document) => opening.document = Some(opened),
                     (Some(opened), _) => opening.messages = Some(opened),

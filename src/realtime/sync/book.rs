@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::read::Kind;
 use crate::clock::Moment;
+use crate::json;
 use crate::realtime::twilsock::backoff::{Backoff, Random};
 
 /// Entries of the first request, before the server has named its own bound.
@@ -265,7 +266,7 @@ impl<O: Copy> Book<O> {
         }
         let reply = answer
             .filter(|(status, _)| (200..300).contains(status))
-            .and_then(|(_, body)| serde_json::from_slice::<Reply>(body).ok());
+            .and_then(|(_, body)| json::from_slice::<Reply>(body).ok());
         let Some(reply) = reply else {
             self.not_before = now + self.backoff.next_delay(random);
             self.give_back(correlation_id);

@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::json;
+
 /// Says why a payload is no Sync notification.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("sync notification is malformed at column {column}")]
@@ -155,7 +157,7 @@ enum Index<'a> {
 
 #[derive(Deserialize)]
 struct Failure {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     status: u16,
 }
 

@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use url::Url;
 
+use crate::json;
 use crate::realtime::twilsock::frame::{HttpRequest, Param};
 use crate::realtime::twilsock::requests::Request;
 
@@ -54,10 +55,10 @@ pub struct Opened {
     /// Its sid; opaque.
     pub sid: String,
     /// Its last event, −1 if there was none.
-    #[serde(default = "none")]
+    #[serde(default = "none", deserialize_with = "none_if_null")]
     pub last_event_id: i64,
     /// Where its items are, for lists and maps.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub links: Links,
     /// The data of a document.
     #[serde(default)]
@@ -78,7 +79,7 @@ pub struct Page<'a> {
     /// The items, in the order asked for.
     #[serde(borrow)]
     pub items: Vec<Item<'a>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     meta: Meta,
 }
 
@@ -92,7 +93,7 @@ pub struct Item<'a> {
     #[serde(default)]
     pub key: Option<String>,
     /// Its last event.
-    #[serde(default = "none")]
+    #[serde(default = "none", deserialize_with = "none_if_null")]
     pub last_event_id: i64,
     /// Its data.
     #[serde(borrow)]
@@ -115,6 +116,10 @@ impl Page<'_> {
 
 const fn none() -> i64 {
     -1
+}
+
+fn none_if_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_else(none))
 }
 
 /// Asks for an object by its unique name or sid.

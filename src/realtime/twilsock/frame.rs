@@ -18,6 +18,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::json;
+
 /// Bytes that start every frame, before the header's length.
 const MAGIC: &[u8] = b"TWILSOCK V3.0 ";
 /// Digits that the header's length may have: 64 KiB needs five, more is junk.
@@ -174,7 +176,7 @@ pub struct Status {
     /// The code, in HTTP's manner.
     pub code: u16,
     /// The code's name, such as `OK` or `TOKEN_EXPIRED`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub status: String,
     /// A sentence for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,10 +226,10 @@ pub struct HttpRequest {
     /// HTTP method.
     pub method: String,
     /// The query; names and values are not percent-decoded.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub params: BTreeMap<String, Param>,
     /// Request headers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub headers: BTreeMap<String, String>,
 }
 
@@ -240,10 +242,10 @@ pub struct Registration {
     #[serde(rename = "type")]
     pub kind: String,
     /// 0 from the JavaScript client, 4 from the Kotlin one.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub notification_protocol_version: u32,
     /// The message types wanted.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub message_types: Vec<String>,
 }
 
@@ -256,7 +258,7 @@ pub struct Header {
     /// What the frame asks for.
     pub method: Method,
     /// Chosen by the sender of a request, repeated by its reply; opaque.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub id: String,
     /// Media type of the payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -603,12 +605,12 @@ fn read_header(text: &[u8], limits: &Limits) -> Result<(Header, usize), Error> {
         #[serde(default)]
         payload_size: Option<u64>,
     }
-    let Some(json) = text.strip_suffix(b"\r\n") else {
+    let Some(text) = text.strip_suffix(b"\r\n") else {
         return Err(Error::Header { column: 0 });
     };
     let at = |error: serde_json::Error| Error::Header { column: error.column() };
-    let header = serde_json::from_slice(json).map_err(at)?;
-    let size: Size = serde_json::from_slice(json).map_err(at)?;
+    let header = json::from_slice(text).map_err(at)?;
+    let size: Size = json::from_slice(text).map_err(at)?;
     let bytes = size.payload_size.unwrap_or(0);
     match usize::try_from(bytes) {
         Ok(size) if size <= limits.payload_bytes_max => Ok((header, size)),

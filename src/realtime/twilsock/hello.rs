@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::frame::{Registration, Secret, encode};
+use crate::json;
 
 /// The product that everything here is registered and paid for under.
 pub const PRODUCT: &str = "ip_messaging";
@@ -109,7 +110,7 @@ pub fn backoff_hint(payload: &[u8]) -> Option<Duration> {
     struct Policy {
         reconnect_min_ms: u64,
     }
-    let payload: Payload = serde_json::from_slice(payload).ok()?;
+    let payload: Payload = json::from_slice(payload).ok()?;
     Some(Duration::from_millis(payload.backoff_policy.reconnect_min_ms))
 }
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Error;
 use crate::clock::Timestamp;
+use crate::json;
 use crate::pii::Pii;
 use crate::twilio::form::Form;
 use crate::twilio::sid::ParseSidError;
@@ -42,7 +43,7 @@ impl<'a> Fields<'a> {
     ///
     /// Where the bytes are not a JSON object.
     pub fn from_json(bytes: &'a [u8]) -> Result<Self, Error> {
-        let object: Map<String, Value> = serde_json::from_slice(bytes)
+        let object: Map<String, Value> = json::from_slice(bytes)
             .map_err(|error| Error::Json { line: error.line(), column: error.column() })?;
         let mut form = Form::default();
         for (name, value) in object {

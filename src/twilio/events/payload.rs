@@ -5,9 +5,11 @@
 //! Source: Conversations webhooks, pre- and post-action tables, read 2026-11-21. Pure.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::{Error, Fields};
 use crate::clock::Timestamp;
+use crate::json::{self, Members};
 use crate::pii::Pii;
 use crate::twilio::sid::{
     ChatServiceSid, ConversationSid, DeliveryReceiptSid, MediaSid, MessageSid, MessagingServiceSid,
@@ -74,19 +76,15 @@ impl Binding {
 }
 
 /// A file that came with a message.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Media {
     /// Its sid.
     pub sid: MediaSid,
     /// Its name, where it has one.
-    #[serde(default)]
     pub filename: Option<Pii>,
     /// Its type, as the sender said.
-    #[serde(default)]
     pub content_type: Option<String>,
     /// Its size in bytes.
-    #[serde(default)]
     pub size: Option<u64>,
 }
 
@@ -95,8 +93,19 @@ impl Media {
     /// more than its files, and the files can be read from the message later.
     fn decode(fields: &Fields<'_>) -> Vec<Self> {
         let Some(text) = fields.text("Media") else { return Vec::new() };
-        let list: Vec<serde_json::Value> = serde_json::from_str(text).unwrap_or_default();
-        list.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect()
+        let list: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+        list.into_iter().filter_map(Self::read).collect()
+    }
+
+    fn read(entry: &RawValue) -> Option<Self> {
+        let mut room = Vec::new();
+        let of: Members<'_> = json::lend(entry.get().as_bytes(), &mut room).ok()?;
+        Some(Self {
+            sid: of.get("Sid")?,
+            filename: of.get("Filename"),
+            content_type: of.get("ContentType"),
+            size: of.number("Size"),
+        })
     }
 }
 
