@@ -45,7 +45,7 @@ pub enum Refusal {
     #[error("there is no such conversation in this chat service")]
     Unknown,
     /// Its attributes leave no room for the mark.
-    #[error("the conversation's attributes are no json object")]
+    #[error("the conversation's attributes are no json object; make them one at twilio")]
     Attributes,
     /// It could not be done now.
     #[error("the conversation could not be changed")]

@@ -14,7 +14,7 @@ use dashmap::{DashMap, DashSet};
 use crate::agent::Thread;
 use crate::clock::{Clock, Timestamp};
 use crate::pipeline::admit::Admission;
-use crate::pipeline::policy::pause::{self, Known, Source};
+use crate::pipeline::policy::pause::{self, Known, Mark, Source};
 use crate::pipeline::record;
 use crate::pipeline::seats::Seats;
 use crate::queue::{self, Filter, Marks, Page, Queue};
@@ -71,7 +71,9 @@ pub enum Error {
     #[error("there is no conversation {0} in this chat service")]
     Unknown(ConversationSid),
     /// Its attributes are not what they should be.
-    #[error("the attributes of {0} are no json object, so the mark cannot be put among them")]
+    #[error(
+        "the attributes of {0} are no json object, so the mark cannot be put among them; make them one"
+    )]
     Attributes(ConversationSid),
     /// Twilio did not do it.
     #[error("twilio did not change the conversation")]
@@ -105,7 +107,7 @@ impl Handoff {
         attributes: Option<&str>,
         source: impl FnOnce(Option<Known>) -> Source,
     ) {
-        let is_paused = attributes.is_some_and(pause::is_paused);
+        let mark = attributes.map_or(Mark::Absent, pause::mark);
         let known = &self.memory.known;
         if known.len() >= CONVERSATIONS_MAX {
             known.retain(|_, known| known.is_paused);
@@ -117,8 +119,12 @@ impl Handoff {
             Entry::Occupied(known) => Some(*known.get()),
             Entry::Vacant(_) => None,
         };
-        let after = Known::hear(before, is_paused, source(before), times);
+        let after = Known::hear(before, mark, source(before), times);
         drop(entry.insert(after));
+        if mark == Mark::Unreadable && before.is_none_or(|before| !before.is_paused) {
+            tracing::warn!(conversation_sid = %conversation, "attributes cannot be read, so nobody \
+                knows whether a person has the conversation: the bot keeps silent until they are json");
+        }
         self.tell(conversation, before, after);
     }
 

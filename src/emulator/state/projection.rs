@@ -11,7 +11,7 @@ pub(super) fn document(conversation: &Conversation) -> Value {
     let sid = conversation.sid;
     let mut data = json!({
         "sid": sid,
-        "attributes": serde_json::from_str::<Value>(&conversation.attributes).unwrap_or_default(),
+        "attributes": attributes(&conversation.attributes),
         "createdBy": conversation.created_by,
         "dateCreated": conversation.created.to_string(),
         "dateUpdated": conversation.updated.to_string(),
@@ -30,6 +30,11 @@ pub(super) fn document(conversation: &Conversation) -> Value {
         data["lastMessage"] = json!({"index": last.index, "timestamp": last.created.to_string()});
     }
     data
+}
+
+/// Attributes as JSON; what a `Value` cannot hold stays the text that it is, which clients read too.
+fn attributes(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }
 
 /// An item of the map `<identity>.channels`.

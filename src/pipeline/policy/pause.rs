@@ -8,9 +8,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde::de::IgnoredAny;
 
 use crate::clock::{Moment, Timestamp};
+use crate::json::{self, Members, ObjectText};
 
 /// How long what was heard is believed when no socket would tell of a change. Short, because a write
 /// over REST makes a webhook only if its writer asks for one, and a bot that speaks between two people
@@ -79,10 +80,11 @@ impl Known {
     #[must_use]
     pub fn hear(
         before: Option<Self>,
-        is_paused: bool,
+        mark: Mark,
         source: Source,
         (now, has_socket): (Moment, bool),
     ) -> Self {
+        let is_paused = mark.must_hold();
         let heard = match source {
             Source::Socket(updated) => Some(Word { is_paused, updated }),
             Source::Dated(_) | Source::Answer(_) => None,
@@ -90,13 +92,15 @@ impl Known {
         let socket = heard.or_else(|| before.and_then(|known| known.socket));
         let updated = source.updated().max(before.and_then(|known| known.updated));
         let by_webhook = matches!(source, Source::Dated(_));
-        let told = Self { is_paused, is_doubted: false, at: now, updated, socket, by_webhook };
+        // What reached us cut off may be whole at Twilio; if it is not, there is nobody else to ask.
+        let is_doubted = mark == Mark::Unreadable && !matches!(source, Source::Answer(_));
+        let told = Self { is_paused, is_doubted, at: now, updated, socket, by_webhook };
         let Some(known) = before else { return told };
         match known.order(source, has_socket) {
             Order::Earlier => Self { socket, ..known },
             Order::Later => told,
             Order::Unclear if known.is_paused == is_paused => {
-                Self { is_doubted: known.is_doubted, ..told }
+                Self { is_doubted: known.is_doubted || is_doubted, ..told }
             }
             Order::Unclear => Self { is_paused: true, is_doubted: true, by_webhook: false, ..told },
         }
@@ -151,32 +155,69 @@ impl Known {
     }
 }
 
-/// Reads the mark in attributes, JSON as text; anything but an object has none.
-#[must_use]
-pub fn is_paused(attributes: &str) -> bool {
-    let Ok(Value::Object(attributes)) = serde_json::from_str(attributes) else { return false };
-    attributes.get(OURS).and_then(|ours| ours.get(PAUSED)) == Some(&Value::Bool(true))
+/// What a conversation's attributes say about who has it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mark {
+    /// The bot: there is no mark.
+    Absent,
+    /// A person.
+    Paused,
+    /// They cannot be read, so that the mark may be there and nobody sees it.
+    Unreadable,
 }
 
-/// Sets or takes away the mark and keeps everything else; `None` if the attributes are no object.
+impl Mark {
+    /// Whether the bot must keep silent. It must where nobody knows: a bot that talks into a person's
+    /// conversation does harm at once, a silent one is missed, and the log says what to do.
+    #[must_use]
+    pub const fn must_hold(self) -> bool {
+        match self {
+            Self::Absent => false,
+            Self::Paused | Self::Unreadable => true,
+        }
+    }
+}
+
+/// Reads the mark in attributes, JSON as text.
+///
+/// What stands beside the mark is not looked at: half an emoji, a number beyond all bounds or two
+/// hundred levels of brackets hide nothing. JSON that is no object has no mark; what is no JSON at
+/// all is [`Mark::Unreadable`]. Assumed: Twilio lets none of that in, but it may reach us cut off.
+#[must_use]
+pub fn mark(attributes: &str) -> Mark {
+    if attributes.trim().is_empty() {
+        return Mark::Absent;
+    }
+    let mut room = Vec::new();
+    let Ok(all) = json::lend::<Option<Members<'_>>>(attributes.as_bytes(), &mut room) else {
+        let is_json = json::from_str::<IgnoredAny>(attributes).is_ok();
+        return if is_json { Mark::Absent } else { Mark::Unreadable };
+    };
+    let paused = all.and_then(|all| all.object(OURS).get::<bool>(PAUSED));
+    if paused == Some(true) { Mark::Paused } else { Mark::Absent }
+}
+
+/// Sets or takes away the mark and keeps everything else to the byte; `None` if the attributes are no
+/// object.
 #[must_use]
 pub fn with_mark(attributes: Option<&str>, is_paused: bool) -> Option<String> {
-    let mut all: Map<String, Value> = match attributes.map(str::trim) {
-        None | Some("") => Map::new(),
-        Some(text) => serde_json::from_str(text).ok()?,
+    let mut all = match attributes.map(str::trim) {
+        None | Some("" | "null") => ObjectText::empty(),
+        Some(text) => ObjectText::parse(text)?,
     };
-    let mut ours = match all.remove(OURS) {
-        Some(Value::Object(ours)) => ours,
-        Some(_) | None => Map::new(),
-    };
-    let _ = ours.remove(PAUSED);
+    let ours = all.value(OURS).and_then(ObjectText::parse);
+    let mut ours = ours.unwrap_or_else(ObjectText::empty);
     if is_paused {
-        let _ = ours.insert(PAUSED.to_owned(), Value::Bool(true));
+        ours.set(PAUSED, "true");
+    } else {
+        ours.remove(PAUSED);
     }
-    if !ours.is_empty() {
-        let _ = all.insert(OURS.to_owned(), Value::Object(ours));
+    if ours.is_empty() {
+        all.remove(OURS);
+    } else {
+        all.set(OURS, ours.as_str());
     }
-    Some(Value::Object(all).to_string())
+    Some(all.as_str().to_owned())
 }
 
 #[cfg(test)]
@@ -221,7 +262,7 @@ mod tests {
             assert!(known.is_doubted && !known.is_fresh(at(0), true));
             for is_paused in [true, false] {
                 let answer = Source::Answer(Some(from_millis(10_000)));
-                let asked = Known::hear(Some(known), is_paused, answer, (at(1), true));
+                let asked = hear(Some(known), is_paused, answer, (at(1), true));
                 assert_eq!((asked.is_paused, asked.is_doubted), (is_paused, false));
                 assert!(asked.is_fresh(at(2), false));
             }
@@ -238,9 +279,9 @@ mod tests {
         let late =
             told(&[(true, Source::Dated(at_millis(10_684))), resumed, (true, socket(10_684))]);
         assert_eq!((late.is_paused, late.is_doubted), (false, false), "of the time before");
-        let confirmed = Known::hear(Some(late), false, socket(10_762), (at(1), true));
+        let confirmed = hear(Some(late), false, socket(10_762), (at(1), true));
         assert!(!confirmed.is_paused && !confirmed.is_doubted);
-        let again = Known::hear(Some(confirmed), true, socket(10_763), (at(1), true));
+        let again = hear(Some(confirmed), true, socket(10_763), (at(1), true));
         assert!(again.is_paused && !again.is_doubted);
     }
 
@@ -250,26 +291,26 @@ mod tests {
         let known = told(&[(true, socket(10_300)), resumed]);
         assert!(!known.is_paused && known.is_fresh(at(4), true));
         assert!(!known.is_fresh(at(5), true), "the socket has not confirmed it");
-        let late = Known::hear(Some(known), true, socket(11_000), (at(1), true));
+        let late = hear(Some(known), true, socket(11_000), (at(1), true));
         assert!(!late.is_paused && !late.is_doubted, "of the time before");
-        let confirmed = Known::hear(Some(late), false, socket(12_400), (at(1), true));
+        let confirmed = hear(Some(late), false, socket(12_400), (at(1), true));
         assert!(!confirmed.is_paused && confirmed.is_fresh(at(9_999), true));
     }
 
     #[test]
     fn a_word_without_a_date_counts_unless_the_socket_would_know() {
-        let by_socket = Known::hear(None, true, Source::Socket(None), (at(0), true));
+        let by_socket = hear(None, true, Source::Socket(None), (at(0), true));
         let undated = Source::Dated(None);
-        assert!(Known::hear(Some(by_socket), false, undated, (at(1), true)).is_paused);
-        assert!(!Known::hear(Some(by_socket), false, undated, (at(1), false)).is_paused);
+        assert!(hear(Some(by_socket), false, undated, (at(1), true)).is_paused);
+        assert!(!hear(Some(by_socket), false, undated, (at(1), false)).is_paused);
         let known = told(&[(false, dated(5)), (true, undated)]);
         assert_eq!((known.is_paused, known.is_doubted), (true, false));
     }
 
     #[test]
     fn knowledge_grows_old_without_a_socket() {
-        let by_socket = Known::hear(None, true, socket(0), (at(0), true));
-        let dated = Known::hear(None, true, dated(0), (at(0), true));
+        let by_socket = hear(None, true, socket(0), (at(0), true));
+        let dated = hear(None, true, dated(0), (at(0), true));
         for (known, seconds, has_socket, is_fresh) in [
             (by_socket, 9_999, true, true),
             (by_socket, 4, false, true),
@@ -278,6 +319,24 @@ mod tests {
             (dated, 5, true, false),
         ] {
             assert_eq!(known.is_fresh(at(seconds), has_socket), is_fresh, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn attributes_that_cannot_be_read_are_a_doubt_until_twilio_was_asked_and_then_a_pause() {
+        let heard = told(&[(false, dated(9))]);
+        for source in [socket(10_000), dated(10)] {
+            for before in [None, Some(heard)] {
+                let known = Known::hear(before, Mark::Unreadable, source, (at(1), true));
+                assert_eq!((known.is_paused, known.is_doubted), (true, true), "{source:?}");
+                assert!(!known.is_fresh(at(1), true));
+                let answer = Source::Answer(Some(from_millis(10_000)));
+                for (mark, is_paused) in [(Mark::Absent, false), (Mark::Unreadable, true)] {
+                    let asked = Known::hear(Some(known), mark, answer, (at(2), true));
+                    assert_eq!((asked.is_paused, asked.is_doubted), (is_paused, false));
+                    assert!(asked.is_fresh(at(3), true));
+                }
+            }
         }
     }
 
@@ -294,22 +353,108 @@ mod tests {
             (r#"{"chimein":7}"#, r#"{"chimein":{"paused":true}}"#, "{}"),
         ] {
             let set = with_mark(Some(before), true).unwrap();
-            assert!(is_paused(&set) && !is_paused(before));
+            assert_eq!((mark(&set), mark(before)), (Mark::Paused, Mark::Absent));
             assert_eq!(set, paused);
             let taken = with_mark(Some(&set), false).unwrap();
             assert_eq!(taken, resumed);
-            assert!(!is_paused(&taken));
+            assert_eq!(mark(&taken), Mark::Absent);
         }
         assert_eq!(with_mark(None, false).as_deref(), Some("{}"));
-        assert_eq!(with_mark(Some("[1]"), true), None, "what is no object is not overwritten");
-        assert!(!is_paused("[1]") && !is_paused(r#"{"chimein":{"paused":"true"}}"#));
+        assert_eq!(
+            with_mark(Some("null"), true).as_deref(),
+            Some(r#"{"chimein":{"paused":true}}"#)
+        );
+        for text in ["[1]", "7", "{", r#"{"a":1"#] {
+            assert_eq!(with_mark(Some(text), true), None, "{text} is not overwritten");
+        }
+    }
+
+    #[test]
+    fn foreign_attributes_are_kept_to_the_byte_and_in_their_order() {
+        let deep = format!(r#"{{"z":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+        for foreign in [
+            r#"{"sim":89014103211118510720,"total":19.90}"#,
+            r#"{"z":1,"a":2,"m":{"y":1.0,"b":-0}}"#,
+            "{ \"a\" : 1,\n  \"b\" : [ ] }",
+            r#"{"a":"\u00fc\/\ud83d","twice":1,"twice":2}"#,
+            r#"{"a":1E+400,"b":1e-400}"#,
+            &deep,
+            "{}",
+            "{ }",
+        ] {
+            let paused = with_mark(Some(foreign), true).unwrap();
+            assert_eq!(mark(&paused), Mark::Paused, "{paused}");
+            assert_eq!(with_mark(Some(&paused), true).as_deref(), Some(&*paused));
+            assert_eq!(with_mark(Some(&paused), false).as_deref(), Some(foreign));
+            assert_eq!(with_mark(Some(foreign), false).as_deref(), Some(foreign));
+        }
+        let among = r#"{"a":1,"chimein":{"n":1.50,"paused":false},"b":19.90}"#;
+        let set = r#"{"a":1,"chimein":{"n":1.50,"paused":true},"b":19.90}"#;
+        assert_eq!(with_mark(Some(among), true).as_deref(), Some(set));
+        let doubled = r#"{"chimein":{"paused":true},"a":1,"chimein":{"paused":true,"by":"ann"}}"#;
+        let resumed = r#"{"a":1,"chimein":{"by":"ann"}}"#;
+        assert_eq!(with_mark(Some(doubled), false).as_deref(), Some(resumed));
+    }
+
+    #[test]
+    fn the_mark_is_found_beside_whatever_cannot_be_read() {
+        let paused = r#""chimein":{"paused":true}"#;
+        let deep = format!(r#"{{"a":{}{},{paused}}}"#, "[".repeat(200), "]".repeat(200));
+        for attributes in [
+            format!(r#"{{"a":"\ud83d",{paused}}}"#),
+            format!(r#"{{"\ud83d":1,{paused}}}"#),
+            format!(r#"{{{paused},"a":1e400}}"#),
+            r#"{"chimein":{"by":"\ude00","n":-1e999,"paused":true}}"#.to_owned(),
+            r#"{"\u0063himein":{"p\u0061used":true}}"#.to_owned(),
+            r#"{"chimein":{"paused":false},"chimein":{"paused":true}}"#.to_owned(),
+            format!(" \n{{ {paused} }} "),
+            deep,
+        ] {
+            assert_eq!(mark(&attributes), Mark::Paused, "{attributes}");
+        }
+        for attributes in [
+            "",
+            " ",
+            "{}",
+            "null",
+            "[1]",
+            "7",
+            r#""chimein""#,
+            r#"{"a":"\ud83d"}"#,
+            r#"{"a":1e400}"#,
+            r#"{"chimein":null}"#,
+            r#"{"chimein":7}"#,
+            r#"{"chimein":{"paused":null}}"#,
+            r#"{"chimein":{"paused":"true"}}"#,
+            r#"{"chimein":{"paused":1}}"#,
+            r#"{"paused":true}"#,
+            r#"{"a":{"chimein":{"paused":true}}}"#,
+            r#"["\ud83d"]"#,
+        ] {
+            assert_eq!(mark(attributes), Mark::Absent, "{attributes}");
+        }
+        for attributes in
+            ["{", "chimein", r#"{"a":"cut o"#, r#"{"chimein":{"paused":true}"#, "{'a':1}", "{}x"]
+        {
+            let mark = mark(attributes);
+            assert_eq!((mark, mark.must_hold()), (Mark::Unreadable, true), "{attributes}");
+        }
     }
 
     fn told(words: &[(bool, Source)]) -> Known {
-        let hear = |known, &(is_paused, source)| {
-            Some(Known::hear(known, is_paused, source, (at(0), true)))
-        };
-        words.iter().fold(None, hear).expect("something is told")
+        let tell =
+            |known, &(is_paused, source)| Some(hear(known, is_paused, source, (at(0), true)));
+        words.iter().fold(None, tell).expect("something is told")
+    }
+
+    fn hear(
+        before: Option<Known>,
+        is_paused: bool,
+        source: Source,
+        times: (Moment, bool),
+    ) -> Known {
+        let mark = if is_paused { Mark::Paused } else { Mark::Absent };
+        Known::hear(before, mark, source, times)
     }
 
     const fn socket(millis: i64) -> Source {
