@@ -22,6 +22,7 @@ use serde_json::json;
 
 use super::debug::carries;
 use super::desk::{Desk, Fate, LETTERS_MAX, Selection, Target};
+use crate::json;
 use crate::queue::Error;
 use crate::telemetry::chain::Chain;
 
@@ -213,13 +214,13 @@ async fn drop_all(desk: State<Desk>, body: Bytes) -> Response {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct BulkBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     select: Selection,
     limit: Option<u32>,
 }
 
 async fn settle_all(State(desk): State<Desk>, body: &[u8], fate: Fate) -> Response {
-    let Ok(BulkBody { select, limit }) = serde_json::from_slice(body) else {
+    let Ok(BulkBody { select, limit }) = json::from_slice(body) else {
         let detail =
             r#"wanted {"select":{"queue":…,"class":…,"conversation":…,"before":…},"limit":…}"#;
         return problem(StatusCode::BAD_REQUEST, "invalid_body", detail);

@@ -18,6 +18,7 @@ use super::rest::{auth, header_text};
 use super::server::json as answer;
 use super::state::model::Media;
 use super::state::refusal::Refusal;
+use crate::json;
 use crate::twilio::access_token;
 use crate::twilio::sid::MediaSid;
 
@@ -137,7 +138,7 @@ fn record(hub: &Hub, sid: &str) -> Response<Body> {
 }
 
 fn records(hub: &Hub, bytes: &[u8]) -> Response<Body> {
-    let wanted: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let wanted: Value = json::from_slice(bytes).unwrap_or_default();
     let list = wanted["list"].as_array().map(Vec::as_slice).unwrap_or_default();
     let records: Vec<Value> = list
         .iter()

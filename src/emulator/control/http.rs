@@ -28,7 +28,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, Response};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{BASE, Control, Received, SocketOrder, Webhook};
@@ -40,6 +40,7 @@ use crate::emulator::server;
 use crate::emulator::state::model::{Conversation, DeliveryStatus};
 use crate::emulator::state::refusal::Refusal;
 use crate::emulator::state::{Inbound, World};
+use crate::json;
 use crate::pii::Pii;
 use crate::twilio::sid::ConversationSid;
 
@@ -163,7 +164,9 @@ async fn write(control: &Control, segments: &[&str], bytes: &[u8]) -> Result<Val
             Ok(json!({"sockets": control.sockets(identity.as_deref(), &order)}))
         }
         ["limits"] => {
-            control.set_limits(parse(bytes)?);
+            let mut limits: Map<String, Value> = parse(bytes)?;
+            limits.retain(|_, limit| !limit.is_null());
+            control.set_limits(serde_json::from_value(limits.into()).map_err(Error::Body)?);
             Ok(json!(control.limits()))
         }
         ["webhook"] => {
@@ -206,7 +209,7 @@ fn remove(control: &Control, segments: &[&str]) -> Result<Value, Error> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
-    serde_json::from_slice(bytes).map_err(Error::Body)
+    json::from_slice(bytes).map_err(Error::Body)
 }
 
 #[derive(serde::Deserialize)]
@@ -214,7 +217,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
 struct InboundBody {
     from: Pii,
     to: Pii,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     others: Vec<Pii>,
     #[serde(default)]
     body: Option<Pii>,

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::state::ids::Ids;
 
+use crate::json;
+
 /// A fault that waits for its occasion.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// Its number; given by [`Faults::add`].
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub id: u64,
     /// Where it waits.
     #[serde(rename = "where")]
@@ -24,7 +26,7 @@ pub struct Fault {
     #[serde(default = "once")]
     pub times: Option<u64>,
     /// How many occasions pass untouched first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub skip: u64,
     /// On how many of a hundred occasions it acts; on all if absent.
     #[serde(default)]

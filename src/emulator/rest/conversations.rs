@@ -12,6 +12,7 @@ use crate::emulator::state::World;
 use crate::emulator::state::command::{Actor, Command, NewConversation, NewParticipant, Outcome};
 use crate::emulator::state::model::{Conversation, Participant, State, Timers};
 use crate::emulator::state::refusal::Refusal;
+use crate::json;
 use crate::pii::Pii;
 use crate::twilio::sid::ChatServiceSid;
 
@@ -231,7 +232,7 @@ struct BindingJson {
 
 fn participant_of_json(text: &str) -> Result<NewParticipant, Refusal> {
     let one: ParticipantJson =
-        serde_json::from_str(text).map_err(|_| Refusal::ParameterInvalid("Participant"))?;
+        json::from_str(text).map_err(|_| Refusal::ParameterInvalid("Participant"))?;
     let (address, proxy, projected) = one.messaging_binding.map_or((None, None, None), |binding| {
         (binding.address, binding.proxy_address, binding.projected_address)
     });

@@ -25,6 +25,7 @@ use crate::emulator::state::command::{
 };
 use crate::emulator::state::model::NotificationLevel;
 use crate::emulator::state::refusal::Refusal;
+use crate::json;
 use crate::pii::Pii;
 use crate::realtime::twilsock::frame::{Header, HttpRequest, Method, Param, Status};
 use crate::twilio::sid::{ChatServiceSid, ConversationSid, MessageSid, ParticipantSid, UserSid};
@@ -88,7 +89,7 @@ pub(super) async fn serve(
         who,
         method: &request.method,
         query: query(&request),
-        body: serde_json::from_slice(&payload).unwrap_or_default(),
+        body: json::from_slice(&payload).unwrap_or_default(),
         mutation: mutation.clone(),
     };
     let answer = match &fault {

@@ -17,6 +17,7 @@ use crate::emulator::hub::Core;
 use crate::emulator::record::Happening;
 use crate::emulator::sockets::{SYNC_EVENT, live_type, notification};
 use crate::emulator::state::sync::{Kind, Logged};
+use crate::json;
 
 /// Objects that one request may name. Source: Sync protocol notes 3, `max_batch_size`.
 const BATCH_MAX: usize = 1000;
@@ -25,7 +26,7 @@ const BATCH_MAX: usize = 1000;
 struct Request {
     action: String,
     correlation_id: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     requests: Vec<Wanted>,
 }
 

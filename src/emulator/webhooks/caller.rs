@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::emulator::state::Target;
 use crate::emulator::state::command::Amendment;
 use crate::emulator::state::model::HookMethod;
+use crate::json;
 use crate::net;
 use crate::pii::Pii;
 
@@ -67,9 +68,7 @@ impl Answer {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match &self.result {
-            Ok((200..=299, body)) => {
-                Verdict::Go(serde_json::from_str(body.reveal()).unwrap_or_default())
-            }
+            Ok((200..=299, body)) => Verdict::Go(json::from_str(body.reveal()).unwrap_or_default()),
             Ok((500.., _)) => Verdict::Failed,
             Ok((400..=499, _)) => Verdict::Refused,
             Ok(_) | Err(Failure::Timeout | Failure::Connection) => {
