@@ -420,7 +420,7 @@ impl Parts<'_> {
         let public_url = settings.public_url.as_ref();
         webhook::Options {
             chat_service_sid: Some(account.chat_service_sid),
-            public_base: public_url.map(|base| PublicBase::new(base.url().as_str())),
+            public_base: public_url.map(|base| PublicBase::new(base.as_typed())),
             trust_forwarded: settings.trust_forwarded,
             body_bytes_max: settings.body_bytes_max.0,
             read_timeout: settings.read_timeout,

@@ -13,7 +13,7 @@ use clap::Subcommand;
 use secrecy::SecretString;
 
 use crate::config::{self, Environment};
-use crate::twilio::signature::{self, Body, Keys, Request, signed_url};
+use crate::twilio::signature::{self, Body, Keys, Request, is_callable, signed_url};
 
 /// What `chimein signature` is told.
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ pub enum Error {
     )]
     NoToken,
     /// The URL cannot be one that Twilio called.
-    #[error("the url must start with http:// or https://")]
+    #[error("the url must be http:// or https://, a host, and no control character or backslash")]
     Url,
     /// A file cannot be read.
     #[error("cannot read {}", .path.display())]
@@ -109,7 +109,8 @@ pub fn run(args: &Args, environment: &Environment) -> ExitCode {
 
 /// Checks the request; the inner error says why it is not valid, line by line.
 fn verdict(check: &Check, environment: &Environment) -> Result<Result<(), Vec<String>>, Error> {
-    if !["http://", "https://"].iter().any(|scheme| check.url.starts_with(scheme)) {
+    let configured = check.url.trim();
+    if !is_callable(configured) {
         return Err(Error::Url);
     }
     let mut auth_tokens = Vec::new();
@@ -124,7 +125,7 @@ fn verdict(check: &Check, environment: &Environment) -> Result<Result<(), Vec<St
         Some(path) => body(path)?,
         None => Vec::new(),
     };
-    let url = signed_url(&check.url);
+    let url = signed_url(configured);
     Ok(verify(check, &keys, &url, &body).map_err(|error| {
         let mut lines = vec![format!("not valid: {error}")];
         lines.extend(hints(check, &keys, &url, &body).map(str::to_owned));
@@ -208,6 +209,8 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::config::kinds::{BaseUrl, Setting as _};
+    use crate::webhook;
     use tempfile::NamedTempFile;
 
     #[test]
@@ -247,6 +250,39 @@ mod tests {
         ] {
             let reasons = verdict(&check(url, body.path()), &token("12345")).unwrap().unwrap_err();
             assert!(reasons.len() == 2 && reasons[1].contains(word), "{reasons:?}");
+        }
+    }
+
+    #[test]
+    fn the_command_and_the_service_give_the_same_verdict_on_one_url() {
+        let body = file(EXAMPLE.as_bytes());
+        let secret = SecretString::from("12345".to_owned());
+        let sign = |url: &str| {
+            signature::sign(
+                &secret,
+                signature::Algorithm::HmacSha1,
+                url,
+                Body::Form(EXAMPLE.as_bytes()),
+            )
+        };
+        for (base, rewritten) in [
+            ("https://Bot.Example.com", "https://bot.example.com"),
+            ("https://h/a b", "https://h/a%20b"),
+            ("https://h/x/../y", "https://h/y"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("https://h:443/p/", "https://h/P"),
+        ] {
+            let typed = BaseUrl::parse(base).unwrap();
+            let typed = typed.as_typed().trim_end_matches('/');
+            for (signed, is_valid) in [(typed, true), (rewritten, false)] {
+                let signature = sign(&format!("{signed}{}", webhook::ROUTE));
+                let called = format!("{typed}{}", webhook::ROUTE);
+                let service = webhook::PublicBase::new(base);
+                assert_eq!(service.called(webhook::ROUTE), called);
+                let check = Check { signature, ..check(&called, body.path()) };
+                let verdict = verdict(&check, &token("12345")).unwrap();
+                assert_eq!(verdict.is_ok(), is_valid, "{signed} for {base}");
+            }
         }
     }
 

@@ -41,6 +41,12 @@ impl PublicBase {
         let base = base.trim_end_matches('/');
         Self(base.strip_suffix(ROUTE).unwrap_or(base).to_owned())
     }
+
+    /// Gives the URL that was called below the base; `path_and_query` is the request line's.
+    #[must_use]
+    pub fn called(&self, path_and_query: &str) -> String {
+        format!("{}{path_and_query}", self.0)
+    }
 }
 
 /// What a request says about the URL that was called.
@@ -61,8 +67,8 @@ pub(super) fn called(
     hints: Hints<'_>,
     path_and_query: &str,
 ) -> String {
-    if let Some(PublicBase(base)) = base {
-        return format!("{base}{path_and_query}");
+    if let Some(base) = base {
+        return base.called(path_and_query);
     }
     let scheme = first(hints.forwarded_proto).unwrap_or(listener.as_str());
     let host = first(hints.forwarded_host).or(hints.host).unwrap_or("");

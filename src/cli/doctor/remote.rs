@@ -200,7 +200,7 @@ fn target(webhooks: &Webhooks, settings: &Webhook) -> Finding {
     let own = settings
         .public_url
         .as_ref()
-        .map(|base| format!("{}{}", base.url().as_str().trim_end_matches('/'), webhook::ROUTE));
+        .map(|base| format!("{}{}", base.as_typed().trim_end_matches('/'), webhook::ROUTE));
     let wanted = own.as_deref().unwrap_or("https://…/webhooks/twilio");
     let remedy = format!("let the service's post-webhook URL be {wanted}");
     let set = webhooks.post_webhook_url.as_ref().map(Pii::reveal).filter(|url| !url.is_empty());

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::Setting;
 use crate::net::proxies::{Direct, Proxy};
+use crate::twilio::signature::is_callable;
 
 /// A region or an edge location: one part of a host's name.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -92,14 +93,26 @@ impl Setting for SocketUrl {
 }
 
 /// Scheme, host and path prefix; the path and query of something else are put after it.
+///
+/// Keeps the text as it was typed beside the URL that it is read as: reading lowers the host's case,
+/// drops dot segments and default ports and escapes blanks, and a signature covers none of that.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct BaseUrl(Url);
+pub struct BaseUrl {
+    typed: String,
+    url: Url,
+}
 
 impl BaseUrl {
-    /// Gives the URL.
+    /// Gives the text as it was typed.
+    #[must_use]
+    pub fn as_typed(&self) -> &str {
+        &self.typed
+    }
+
+    /// Gives the URL, to tell the host or the scheme by.
     #[must_use]
     pub const fn url(&self) -> &Url {
-        &self.0
+        &self.url
     }
 }
 
@@ -108,7 +121,8 @@ impl Setting for BaseUrl {
 
     fn parse(text: &str) -> Option<Self> {
         let url = HttpUrl::parse(text)?.0;
-        url.query().is_none().then_some(Self(url))
+        let is_base = url.query().is_none() && is_callable(text);
+        is_base.then(|| Self { typed: text.to_owned(), url })
     }
 }
 
@@ -207,6 +221,24 @@ mod tests {
         assert_eq!(servers.urls().len(), 2);
         for text in ["", ",", "a:4222", "nats://u:planted@a", "nats://a/b", "nats://a,http://b"] {
             assert_eq!(NatsUrls::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_base_is_kept_as_it_was_typed() {
+        for text in [
+            "https://Bot.Example.com",
+            "https://h/a b",
+            "https://h:443/x/../y/",
+            "https://bücher.example/ü",
+            "HTTP://h",
+        ] {
+            assert_eq!(BaseUrl::parse(text).unwrap().as_typed(), text);
+        }
+        for text in
+            ["https:h", "https:/h", "https:\\\\h", "https://h/a\tb", "https://h?", "https://h/#"]
+        {
+            assert_eq!(BaseUrl::parse(text), None, "{text:?}");
         }
     }
 

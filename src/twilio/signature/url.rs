@@ -33,10 +33,26 @@ pub(super) fn candidates(url: &str) -> Vec<String> {
     forms
 }
 
-/// Writes the URL of a webhook, as somebody configured it, the way Twilio signs it.
+/// Whether a text can be the URL of a webhook as somebody configures it: a scheme of HTTP in any case,
+/// a host, and no character that would not reach Twilio as it is typed.
 ///
-/// User info and fragment are never signed, and a URL without a path is called with `/`.
-/// Source: Security and Connection overrides, read 2026-11-21.
+/// More is not asked, since what is signed is what was typed: upper case in the host, blanks, dot
+/// segments and letters of any script. Programs that read URLs rewrite each of these.
+#[must_use]
+pub fn is_callable(configured: &str) -> bool {
+    let has_host = Parts::of(configured).is_some_and(|parts| {
+        let host_end = parts.port_from.unwrap_or(parts.host_end);
+        parts.host_from < host_end
+    });
+    has_host && !configured.contains(|c: char| c.is_control() || c == '\\')
+}
+
+/// Writes the URL of a webhook, as somebody configured it, the way Twilio signs it: to the byte, but
+/// that user info and fragment are never signed, and that a URL without a path is called with `/`.
+///
+/// This is the one way from a configured URL to a signed one, for the service as for the command that
+/// checks a signature. Source: Security and Connection overrides, read 2026-11-21. Assumed: a host in
+/// letters of other scripts is signed as it is configured, not as its `xn--` name.
 #[must_use]
 pub fn signed_url(configured: &str) -> String {
     let url = configured.split_once('#').map_or(configured, |(url, _)| url);
@@ -156,6 +172,40 @@ mod tests {
             ),
         ] {
             assert_eq!(candidates(url), forms, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_configured_is_not_rewritten() {
+        for url in [
+            "https://Bot.Example.com/P",
+            "HTTPS://h:443/p",
+            "http://h:80/p",
+            "https://h/a b",
+            "https://h/x/../y",
+            "https://h/./a//b/",
+            "https://bücher.example/ü",
+            "https://h/%7Ea%2fb",
+            "https://[::1]:8443/p",
+        ] {
+            assert!(is_callable(url), "{url}");
+            assert_eq!(signed_url(url), url);
+        }
+        for url in [
+            "",
+            "h/p",
+            "https:h/p",
+            "https:/h/p",
+            "https:///p",
+            "https://:443/p",
+            "ftp://h/p",
+            "https://u@/p",
+            "https:\\\\h/p",
+            "https://h\\p",
+            "https://h/a\tb",
+            "https://h/a\nb",
+        ] {
+            assert!(!is_callable(url), "{url:?}");
         }
     }
 
