@@ -20,6 +20,7 @@ mod health;
 mod instances;
 mod intake;
 mod places;
+mod replies;
 mod sockets;
 mod wishes;
 

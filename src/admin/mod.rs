@@ -12,6 +12,7 @@ pub mod handoff;
 mod health;
 mod mask;
 pub mod operate;
+pub mod replies;
 
 use std::collections::BTreeMap;
 use std::fmt;

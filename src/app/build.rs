@@ -20,11 +20,12 @@ use super::health::Health;
 use super::instances::{self, Cluster};
 use super::intake::StoreFirst;
 use super::places::Places;
+use super::replies::Asked;
 use super::sockets::Sockets;
 use super::wishes::{leaving, which};
 use crate::admin::desk::Desk;
-use crate::admin::handoff;
 use crate::admin::operate::{self, Access};
+use crate::admin::{handoff, replies};
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::Watched;
 use crate::agent::{Agent, later};
@@ -452,7 +453,11 @@ impl Parts<'_> {
         };
         let desk = Desk::new(self.store.clone(), self.notes.clock);
         let handover = Arc::new(Hands(Arc::clone(&doors.handoff)));
-        let others = later::trusted_router(Arc::clone(outbox)).merge(handoff::router(handover));
+        let asked =
+            Asked { rest: doors.handoff.rest.clone(), outbox: self.store.queue(QueueName::Outbox) };
+        let others = later::trusted_router(Arc::clone(outbox))
+            .merge(handoff::router(handover))
+            .merge(replies::router(Arc::new(asked)));
         operate::router(desk, others, access)
     }
 

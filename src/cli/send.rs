@@ -1,12 +1,14 @@
 //! `chimein send`: says something in a conversation as the bot, by hand.
 //!
-//! Puts one reply into the running service's outbox, from where it takes the way of every reply: in
-//! order, once, surviving restarts. Exit code 0 means that it is on disk, not that Twilio has it. The
-//! key makes it count once: after a lost answer the same command with the same `--key` is safe.
+//! Asks first whether there is such a conversation, then puts one reply into the running service's
+//! outbox, from where it takes the way of every reply: in order, once, surviving restarts. Exit code 0
+//! means that it is on disk; with `--wait`, that Twilio has it. The key makes it count once: after a
+//! lost answer the same command with the same `--key` is safe, and with `--wait` it waits on.
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
@@ -17,6 +19,12 @@ use super::admin_api::{self, AdminApi};
 use super::outcome::Outcome;
 use crate::config::{self, Environment};
 use crate::twilio::sid::ConversationSid;
+
+/// The exit code for a reply that is still on its way when `--wait` ends.
+const NOT_YET: u8 = 3;
+
+/// How often a reply is asked for.
+const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// What `chimein send` is told.
 #[derive(Debug, clap::Args)]
@@ -30,6 +38,17 @@ pub struct Args {
     /// Makes it count once however often it is sent; without it a new one.
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     key: Option<String>,
+    /// Waits until Twilio has it or it has failed for good, and says which: exit code 0 or 1, and 3 if
+    /// it is still on its way after so many seconds.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "60",
+        value_parser = clap::value_parser!(u64).range(1..=3600)
+    )]
+    wait: Option<u64>,
     /// The configuration file; without it the one that CHIMEIN_CONFIG names.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -42,6 +61,23 @@ pub struct Args {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The conversation was not found, or nobody could be asked for it.
+    #[error("nothing was queued for {conversation}")]
+    Conversation {
+        /// The conversation.
+        conversation: ConversationSid,
+        /// What the service said.
+        #[source]
+        source: admin_api::Error,
+    },
+    /// The conversation takes no more messages.
+    #[error(
+        "nothing was queued: conversation {conversation} is closed, and Twilio takes no message in it"
+    )]
+    Closed {
+        /// The conversation.
+        conversation: ConversationSid,
+    },
     /// The service could not be asked, or refused.
     #[error("the reply was not taken; its key is {key}, the same key may be tried again")]
     Api {
@@ -78,12 +114,89 @@ async fn send(args: &Args, environment: &Environment) -> Result<Outcome, Error> 
     let failed = |source| Error::Api { key: key.clone(), source };
     let report = config::load(args.config.as_deref(), environment);
     let api = AdminApi::new(&report, args.url.as_ref()).map_err(failed)?;
+    let is_known = ask_for(&api, args.conversation).await?;
     let conversation = args.conversation.to_string();
     let path = ["v1", "conversations", &conversation, "replies"];
     let body = json!({ "replies": [args.body] });
     let taken: Taken = api.post_once(&path, &key, &body).await.map_err(failed)?;
     let word = if taken.added > 0 { "queued" } else { "was queued before" };
-    Ok(Outcome::done(format!("{word} for {conversation}, key {key}\n")))
+    let mut outcome = Outcome::done(format!("{word} for {conversation}, key {key}\n"));
+    if !is_known {
+        outcome = outcome.with_note("Twilio did not say whether there is such a conversation");
+    }
+    let Some(seconds) = args.wait else { return Ok(outcome) };
+    let path = ["v1", "conversations", &conversation, "replies", &key];
+    let end = tokio::time::timeout(Duration::from_secs(seconds), settled(&api, &path)).await;
+    Ok(match end {
+        Ok(Ok(End::Sent)) => Outcome { output: outcome.output + "sent\n", ..outcome },
+        Ok(Ok(End::Dead(cause))) => outcome
+            .with_note(&format!(
+                "it failed for good: {cause}; `chimein dead-letters list --queue outbox` has it"
+            ))
+            .with_code(1),
+        Ok(Err(error)) => return Err(failed(error)),
+        Err(_) => outcome
+            .with_note(&format!(
+                "not sent within {seconds} s; it stays queued and is sent as soon as it can be; \
+                 the same command with --key {key} waits on"
+            ))
+            .with_code(NOT_YET),
+    })
+}
+
+/// Asks for a conversation; false if Twilio does not say whether there is one.
+async fn ask_for(api: &AdminApi, conversation: ConversationSid) -> Result<bool, Error> {
+    #[derive(Deserialize)]
+    struct Found {
+        state: String,
+    }
+    let path = ["v1", "conversations", &conversation.to_string()];
+    match api.get::<Found>(&path, &[]).await {
+        Ok(found) if found.state == "closed" => Err(Error::Closed { conversation }),
+        Ok(_) => Ok(true),
+        Err(admin_api::Error::Refused { status: 503, .. }) => Ok(false),
+        Err(source) => Err(Error::Conversation { conversation, source }),
+    }
+}
+
+/// How a reply ended.
+enum End {
+    Sent,
+    Dead(String),
+}
+
+/// Waits until a reply is at Twilio or a dead letter. A service that is away meanwhile may come back.
+async fn settled(api: &AdminApi, path: &[&str]) -> Result<End, admin_api::Error> {
+    #[derive(Deserialize)]
+    struct Fate {
+        state: String,
+        cause: Option<Cause>,
+    }
+    #[derive(Deserialize)]
+    struct Cause {
+        class: String,
+        code: Option<u32>,
+        detail: String,
+    }
+    loop {
+        match api.get::<Fate>(path, &[]).await {
+            Ok(Fate { state, .. }) if state == "sent" => return Ok(End::Sent),
+            Ok(Fate { cause: Some(Cause { class, code, detail }), .. }) => {
+                let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                let words = if detail.is_empty() { class } else { detail };
+                let words: String = words.chars().filter(|letter| !letter.is_control()).collect();
+                return Ok(End::Dead(format!("{words}{code}")));
+            }
+            Ok(Fate { .. })
+            | Err(
+                admin_api::Error::NoAnswer { .. }
+                | admin_api::Error::Lost { .. }
+                | admin_api::Error::Refused { status: 503, .. },
+            ) => {}
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
 }
 
 #[cfg(test)]
@@ -98,9 +211,11 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
+    use crate::admin::replies::{self, Failed, Fate, Replies};
     use crate::agent::Reply;
     use crate::agent::later::{Batch, Outbox, OutboxError, trusted_router};
     use crate::http;
+    use crate::queue::Cause;
 
     const CONVERSATION: &str = "CHcccccccccccccccccccccccccccccccc";
 
@@ -129,15 +244,74 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn with_no_service_the_key_is_told_for_the_next_try() {
+    async fn with_no_service_nothing_is_said_to_be_queued() {
         let service = Service::start().await;
         let url = service.url.clone();
         service.stop().await;
         let args = line(&url, &["--body", "hello", "--key", "k1"]).unwrap();
         let error = send(&args, &Environment::default()).await.unwrap_err();
-        assert!(error.to_string().contains("k1"), "{error}");
-        let Error::Api { source, .. } = error else { panic!("{error}") };
+        let Error::Conversation { source, .. } = error else { panic!("{error}") };
         assert!(matches!(source, admin_api::Error::NoAnswer { .. }), "{source}");
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_is_not_taken_tells_its_key_for_the_next_try() {
+        let service = Service::start().await;
+        let long = "k".repeat(300);
+        let error = service.send(&["--body", "hello", "--key", &long]).await.unwrap_err();
+        assert!(matches!(error, Error::Api { .. }) && error.to_string().contains(&long), "{error}");
+        service.stop().await;
+    }
+
+    #[tokio::test]
+    async fn nothing_is_queued_for_a_conversation_that_is_not_there_or_closed() {
+        for (state, words) in [(None, "no such conversation"), (Some("closed"), "is closed")] {
+            let service = Service::with(Known { state: Ok(state), ..Known::default() }).await;
+            let error = service.send(&["--body", "hello", "--wait"]).await.unwrap_err();
+            let told = super::super::chain(&error);
+            assert!(told.contains(words) && told.contains(CONVERSATION), "{told}");
+            assert!(service.outbox.0.lock().unwrap().is_empty(), "{told}");
+            service.stop().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn where_twilio_does_not_say_the_reply_is_queued_with_a_note() {
+        let service = Service::with(Known { state: Err(()), ..Known::default() }).await;
+        let outcome = service.send(&["--body", "hello"]).await.unwrap();
+        assert!(outcome.complaint.contains("Twilio did not say"), "{}", outcome.complaint);
+        assert_eq!((outcome.code, service.outbox.0.lock().unwrap().len()), (0, 1));
+        service.stop().await;
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_told_that_it_was_sent_or_why_it_was_not() {
+        let queued = Fate { parts: 2, sent: 1, dead: None };
+        let sent = Fate { sent: 2, ..queued.clone() };
+        let cause = Cause::new("dead").with_code(50_377).with_detail("is closed");
+        let dead = Fate { dead: Some(cause), ..queued.clone() };
+        for (last, code, output, complaint) in
+            [(sent, 0, "sent\n", ""), (dead, 1, "", "it failed for good: is closed (50377)")]
+        {
+            let fates = vec![queued.clone(), queued.clone(), last];
+            let service = Service::with(Known { fates: Mutex::new(fates), ..Known::default() });
+            let service = service.await;
+            let outcome = service.send(&["--body", "x", "--key", "a/b", "--wait"]).await.unwrap();
+            let first = format!("queued for {CONVERSATION}, key a/b\n");
+            assert_eq!((outcome.code, outcome.output), (code, first + output));
+            assert!(outcome.complaint.starts_with(complaint), "{}", outcome.complaint);
+            service.stop().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_told_after_a_while_that_it_is_still_on_its_way() {
+        let fates = vec![Fate { parts: 1, ..Fate::default() }];
+        let service = Service::with(Known { fates: Mutex::new(fates), ..Known::default() }).await;
+        let outcome = service.send(&["--body", "x", "--key", "k1", "--wait=1"]).await.unwrap();
+        assert_eq!(outcome.code, 3);
+        assert!(outcome.complaint.contains("--key k1"), "{}", outcome.complaint);
+        service.stop().await;
     }
 
     #[test]
@@ -147,6 +321,10 @@ mod tests {
         assert!(line(&url, &[]).is_err());
         assert!(line(&url, &["--body", ""]).is_err());
         assert!(Line::try_parse_from(["send", "--conversation", "IM01", "--body", "x"]).is_err());
+        for (wait, seconds) in [("--wait", Some(60)), ("--wait=5", Some(5)), ("--wait=0", None)] {
+            let found = line(&url, &["--body", "x", wait]).ok().and_then(|args| args.wait);
+            assert_eq!(found, seconds, "{wait}");
+        }
     }
 
     #[derive(Debug, Parser)]
@@ -171,6 +349,34 @@ mod tests {
         }
     }
 
+    /// What is known of every conversation, and of every reply, the last for ever.
+    struct Known {
+        state: Result<Option<&'static str>, ()>,
+        fates: Mutex<Vec<Fate>>,
+    }
+
+    impl Default for Known {
+        fn default() -> Self {
+            Self { state: Ok(Some("active")), fates: Mutex::default() }
+        }
+    }
+
+    impl Replies for Known {
+        fn state(&self, _: ConversationSid) -> BoxFuture<'_, Result<Option<&'static str>, Failed>> {
+            Box::pin(std::future::ready(self.state.map_err(|()| Failed("silent".into()))))
+        }
+
+        fn fate<'a>(
+            &'a self,
+            _: ConversationSid,
+            _: &'a str,
+        ) -> BoxFuture<'a, Result<Option<Fate>, Failed>> {
+            let mut fates = self.fates.lock().unwrap();
+            let fate = if fates.len() > 1 { Some(fates.remove(0)) } else { fates.first().cloned() };
+            Box::pin(std::future::ready(Ok(fate)))
+        }
+    }
+
     struct Service {
         url: Url,
         outbox: Arc<Recording>,
@@ -180,11 +386,16 @@ mod tests {
 
     impl Service {
         async fn start() -> Self {
+            Self::with(Known::default()).await
+        }
+
+        async fn with(known: Known) -> Self {
             let outbox = Arc::new(Recording::default());
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
             let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
-            let router = trusted_router(Arc::<Recording>::clone(&outbox));
+            let router = trusted_router(Arc::<Recording>::clone(&outbox))
+                .merge(replies::router(Arc::new(known)));
             let options = http::Options::default();
             tasks.spawn(http::serve(listener, router, options, cancel.clone()));
             Self { url, outbox, cancel, tasks }

@@ -239,7 +239,7 @@ pub async fn connected(control: &Control) -> bool {
 
 /// A port below those that the system gives to outgoing connections, so that it stays free while
 /// the service is down; none is given twice by this process.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
     loop {

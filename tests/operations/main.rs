@@ -9,4 +9,5 @@ mod log;
 mod process;
 mod repeats;
 mod rig;
+mod send;
 mod traces;

@@ -11,6 +11,7 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::admin::handoff::{self, Handover, Refusal};
+use crate::admin::replies::{self, Replies};
 use crate::clock::Clock;
 use crate::queue::{Store, embedded};
 use crate::twilio::sid::ConversationSid;
@@ -177,6 +178,26 @@ impl Handover for NoHands {
     }
 }
 
+/// Nobody has said anything.
+struct NoReplies;
+
+impl Replies for NoReplies {
+    fn state(
+        &self,
+        _: ConversationSid,
+    ) -> BoxFuture<'_, Result<Option<&'static str>, replies::Failed>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn fate<'a>(
+        &'a self,
+        _: ConversationSid,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<replies::Fate>, replies::Failed>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+}
+
 /// A router over a store with dead letters.
 struct Bench {
     router: Router,
@@ -189,11 +210,13 @@ impl Bench {
         let place = TempDir::new().unwrap();
         let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
         super::super::desk::tests::bury(&store).await;
-        let replies = Router::new().route(
+        let late = Router::new().route(
             "/v1/conversations/{conversation}/replies",
             post(|| async { StatusCode::ACCEPTED }),
         );
-        let others = replies.merge(handoff::router(Arc::new(NoHands)));
+        let others = late
+            .merge(handoff::router(Arc::new(NoHands)))
+            .merge(replies::router(Arc::new(NoReplies)));
         let router = router(Desk::new(store.clone(), Clock::start()), others, access);
         Self { router, store, _place: place }
     }
@@ -223,4 +246,5 @@ fn concrete(path: &str) -> String {
     path.replace("{queue}", "inbox")
         .replace("{id}", "01010101010101010101010101010101")
         .replace("{conversation}", "CHcccccccccccccccccccccccccccccccc")
+        .replace("{key}", "k1")
 }
