@@ -195,6 +195,9 @@ impl Insight for Health {
         if self.status.refusal().is_some() {
             return Readiness::NotReady(vec!["twilio_refuses"]);
         }
+        if self.parts.get().is_some_and(|(_, store)| store.is_failing()) {
+            return Readiness::NotReady(vec!["store_failing"]);
+        }
         let among = self.among();
         if among.as_ref().is_some_and(|cluster| !cluster.is_connected) {
             return Readiness::NotReady(vec!["nats_down"]);

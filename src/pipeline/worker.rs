@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use crate::clock::Timestamp;
 use crate::concurrency::{Limiter, Place};
 use crate::pipeline::notes::Notes;
+use crate::pipeline::settle;
 use crate::queue::{Delivery, Ended, Error, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::labels;
@@ -99,8 +100,16 @@ async fn take<W: Work>(
     work: &W,
 ) -> Result<(Delivery, Place), Error> {
     let place = places.acquire().await;
-    work.wait().await;
-    Ok((queue.next().await?, place))
+    loop {
+        // What is done while nothing can be stored is done again.
+        queue.kept().await;
+        work.wait().await;
+        let delivery = queue.next().await?;
+        if queue.is_kept() {
+            return Ok((delivery, place));
+        }
+        settle::report(W::QUEUE, delivery.put_off(Duration::ZERO).await);
+    }
 }
 
 fn count<W: Work>(notes: &Notes, ended: Option<Ended>, appended_at: Timestamp) {
@@ -148,7 +157,6 @@ fn report<W: Work>(ended: Result<(), tokio::task::JoinError>) {
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::pipeline::settle;
     use crate::queue::{Append, Cause, JobId, Key, Store, embedded};
     use crate::telemetry::journal::Journal;
     use crate::telemetry::metrics::Metrics;

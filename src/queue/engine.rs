@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 
 use super::{
     Absorbed, Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus,
@@ -26,6 +27,9 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// Whether a job of this key may be open; false only if it is known that none is.
     fn may_be_open(&self, queue: QueueName, key: &Key) -> bool;
+
+    /// Tells whether the store fails to keep what it is given.
+    fn trouble(&self) -> watch::Receiver<Trouble>;
 
     /// Counts.
     fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>>;
@@ -63,6 +67,18 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// Refuses what comes after, finishes what came before.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What keeps a store from keeping what it is given.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Trouble {
+    /// Nothing.
+    #[default]
+    None,
+    /// It is as large as it may become: appends are refused, and work that ends makes room.
+    AtItsBound,
+    /// It cannot be written.
+    NotWritten,
 }
 
 /// Says what becomes of a delivered job.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::embedded::{self, Embedded};
-use super::engine::Engine;
+use super::engine::{Engine, Trouble};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, Delivery, Error, Filter, JobId, JobStatus, Key,
     Page, QueueName, Stats,
@@ -66,6 +66,13 @@ impl Store {
     #[must_use]
     pub fn marks(&self) -> Marks {
         Marks { engine: Arc::clone(&self.engine) }
+    }
+
+    /// Whether the last write failed, for want of room on the disk or otherwise. Ends by itself with
+    /// the first write that is kept; while nobody writes, the store tries every second.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        *self.engine.trouble().borrow() != Trouble::None
     }
 
     /// Closes the store: what was accepted is finished, everything after answers
@@ -133,6 +140,24 @@ impl Queue {
     /// Dropping it loses nothing: a job that was just being read is given back, unseen.
     pub async fn next(&self) -> Result<Delivery, Error> {
         Ok(Delivery::new(self.engine.next(self.name).await?))
+    }
+
+    /// Whether the end of work could be stored now.
+    #[must_use]
+    pub fn is_kept(&self) -> bool {
+        *self.engine.trouble().borrow() != Trouble::NotWritten
+    }
+
+    /// Waits until the end of work can be stored, so that none is done whose end could not be. A store
+    /// that is as large as it may become keeps ends all the same, and they make room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn kept(&self) {
+        // An engine that is gone will say so itself.
+        let is_over = |trouble: &Trouble| *trouble != Trouble::NotWritten;
+        let _gone = self.engine.trouble().wait_for(is_over).await.is_err();
     }
 
     /// Lets what was put off in this lane go out now.

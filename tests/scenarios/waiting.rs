@@ -168,3 +168,29 @@ fn adds() -> Place {
 const fn refused() -> Action {
     Action::Answer { status: 503, code: Some(20503), retry_after: None }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_nothing_can_be_stored_nobody_thinks_in_vain_and_it_ends_by_itself() {
+    let agent = Agent::start(|turn, _| {
+        Json(json!({"replies": [turn["messages"][0]["body"]]})).into_response()
+    })
+    .await;
+    let rig = agent.rig().await;
+    let thinking = agent.hold();
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.eventually("the agent thinks", |_| agent.asked().len() == 1).await;
+    let other = rusqlite::Connection::open(rig.queue_path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    drop(thinking);
+    rig.eventually("it says so", |rig| says(rig, "store_failing")).await;
+    let refused = rig.webhook_answers().len();
+    rig.sms("+15555550177", "and me?").await;
+    rig.eventually("a webhook is refused", |rig| rig.webhook_answers()[refused..].contains(&503))
+        .await;
+    assert_eq!(agent.asked().len(), 1, "its answer could not be stored");
+    other.execute_batch("ROLLBACK").unwrap();
+    rig.eventually("it is answered", |rig| answered(rig, &[conversation]) == 1).await;
+    rig.eventually("it is well", |rig| !says(rig, "store_failing")).await;
+    assert!(agent.asked().len() <= 3, "{} turns", agent.asked().len());
+    rig.end().await;
+}

@@ -35,6 +35,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use rusqlite::{Connection, OpenFlags};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::batch::{Letter, Write};
@@ -48,7 +49,7 @@ use self::reader::Reader;
 use self::rows::Loaded;
 use self::sweep::{Retention, Sweep};
 use self::writer::{Op, Submit, Threads, Writer};
-use super::engine::{Engine, Leased};
+use super::engine::{Engine, Leased, Trouble};
 use super::lanes::{Entry, Taken};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
@@ -109,6 +110,8 @@ struct Shared {
     marks: DirtyMarks,
     fault: Fault,
     closed: CancellationToken,
+    /// Whether what is written is kept.
+    trouble: watch::Sender<Trouble>,
 }
 
 impl Shared {
@@ -142,6 +145,7 @@ impl Embedded {
             marks: DirtyMarks::default(),
             fault: fault.clone(),
             closed: CancellationToken::new(),
+            trouble: watch::Sender::new(Trouble::None),
         });
         let seq_last = restore(&db, &shared, clock)?;
         let (reader, reading) = Reader::start(&path, &fault, &shared.closed)?;
@@ -155,6 +159,7 @@ impl Embedded {
             sweep: Sweep::new(retention),
             reading,
             checkpoints: Checkpoints::start(&path, &fault)?,
+            is_odd_tick: false,
             lock,
         };
         let (submit, threads) =
@@ -256,6 +261,10 @@ impl Engine for Embedded {
 
     fn wake(&self, queue: QueueName, key: &Key) {
         self.shared.dispatch(queue).change(|lanes| lanes.wake(self.clock.now(), key));
+    }
+
+    fn trouble(&self) -> watch::Receiver<Trouble> {
+        self.shared.trouble.subscribe()
     }
 
     fn may_be_open(&self, queue: QueueName, key: &Key) -> bool {

@@ -124,6 +124,7 @@ async fn a_full_disk_refuses_appends_whole_and_recovers_by_acks() {
     };
     assert!(matches!(error, Error::Full { .. }), "{error}");
     assert!(stored > 10, "{stored} fitted");
+    assert!(store.is_failing() && queue.is_kept(), "what ends is kept and makes room");
     let stats = queue.stats().await.unwrap();
     assert_eq!(stats.ready, u64::from(2 * stored), "half an append is never there");
     for _ in 0..2 * stored {
@@ -133,6 +134,32 @@ async fn a_full_disk_refuses_appends_whole_and_recovers_by_acks() {
     let answers = queue.append(vec![job("a", stored)]).await.unwrap();
     assert_eq!(answers, [Appended::Added], "what was refused was not remembered");
     assert_eq!(next(&queue).await.payload(), job("a", stored).payload);
+    let recovered = async {
+        while store.is_failing() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, recovered).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_written_says_so_until_it_can_although_nobody_writes() {
+    let place = Place::empty();
+    let store = place.open();
+    let queue = store.queue(QueueName::Inbox);
+    assert!(!store.is_failing() && queue.is_kept());
+    let intruder = place.sqlite();
+    intruder.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert!(queue.append(vec![job("a", 1)]).await.is_err());
+    assert!(store.is_failing() && !queue.is_kept());
+    assert!(queue.kept().now_or_never().is_none());
+    intruder.execute_batch("ROLLBACK").unwrap();
+    tokio::time::timeout(PATIENCE, queue.kept()).await.unwrap();
+    assert!(!store.is_failing());
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'probe'";
+    let count: i64 = intruder.query_row(tables, [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 0, "nothing is left of the probe");
+    store.close().await;
 }
 
 #[tokio::test]

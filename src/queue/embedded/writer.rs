@@ -19,6 +19,7 @@ use super::lock::Lock;
 use super::sweep::Sweep;
 use crate::clock::{Clock, Timestamp};
 use crate::fault_points::{self, Point};
+use crate::queue::engine::Trouble;
 use crate::queue::{Appended, Error};
 use crate::telemetry::chain::Chain;
 
@@ -133,6 +134,8 @@ pub(super) struct Writer {
     /// Reader and checkpointer end first: the connection that closes last empties the log.
     pub(super) reading: JoinHandle<()>,
     pub(super) checkpoints: Checkpoints,
+    /// A probe goes with every second tick.
+    pub(super) is_odd_tick: bool,
     /// Released last, when the connection is closed.
     pub(super) lock: Lock,
 }
@@ -178,6 +181,7 @@ impl Writer {
         }
         match self.commit(writes) {
             Ok((answers, effects)) => {
+                self.recovers(false);
                 self.tell(effects);
                 self.checkpoints.committed(writes.len());
                 for ((_, caller), answer) in writes.drain(..).zip(answers) {
@@ -187,10 +191,73 @@ impl Writer {
             }
             Err(error) => {
                 let error = self.shared.fault.sqlite("write to", error);
-                tracing::warn!(error = %Chain(&error), queue_depth = writes.len(), "batch not stored");
+                self.fails(&error, writes.len());
                 for (write, caller) in writes.drain(..) {
                     self.release(&write);
                     let _ = caller.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Says once that nothing is kept, not at each batch.
+    fn fails(&self, error: &Error, calls: usize) {
+        let is_at_bound = matches!(error, Error::Full { .. }) && self.is_at_bound();
+        let trouble = if is_at_bound { Trouble::AtItsBound } else { Trouble::NotWritten };
+        if self.shared.trouble.send_replace(trouble) != Trouble::None {
+            tracing::debug!(error = %Chain(error), queue_depth = calls, "batch not stored");
+        } else {
+            tracing::error!(error = %Chain(error), queue_depth = calls,
+                "queue file takes nothing more; nothing is acknowledged until it does");
+        }
+    }
+
+    /// Whether the file is as large as `bytes_max` lets it be.
+    fn is_at_bound(&self) -> bool {
+        let read = |pragma| self.db.query_row(pragma, [], |row| row.get::<_, i64>(0));
+        matches!((read("PRAGMA page_count"), read("PRAGMA max_page_count")),
+            (Ok(pages), Ok(most)) if pages >= most)
+    }
+
+    /// Ends a trouble. That work could be settled does not show that there is room for more.
+    fn recovers(&self, has_room: bool) {
+        let ends = |trouble: &mut Trouble| {
+            let is_over = match trouble {
+                Trouble::None => false,
+                Trouble::AtItsBound => has_room,
+                Trouble::NotWritten => true,
+            };
+            if is_over {
+                *trouble = Trouble::None;
+            }
+            is_over
+        };
+        if self.shared.trouble.send_if_modified(ends) {
+            tracing::info!("queue file is written again; work goes on");
+        }
+    }
+
+    /// Looks whether there is room again, while nobody else writes: who was told that nothing is kept
+    /// may not come back before it says otherwise.
+    fn probe(&self) {
+        if *self.shared.trouble.borrow() == Trouble::None {
+            return;
+        }
+        let written = self.db.execute_batch(
+            "BEGIN IMMEDIATE;
+             CREATE TABLE IF NOT EXISTS probe (bytes BLOB);
+             INSERT INTO probe VALUES (zeroblob(65536));
+             COMMIT;
+             DROP TABLE probe;",
+        );
+        match written {
+            Ok(()) => self.recovers(true),
+            Err(error) => {
+                let error = self.shared.fault.sqlite("write to", error);
+                tracing::debug!(error = %Chain(&error), "queue file cannot be written yet");
+                if !self.db.is_autocommit() {
+                    // It fails where SQLite has ended the transaction itself.
+                    let _ = self.db.execute_batch("ROLLBACK");
                 }
             }
         }
@@ -252,6 +319,10 @@ impl Writer {
     }
 
     fn tick(&mut self, at: Timestamp) {
+        self.is_odd_tick = !self.is_odd_tick;
+        if self.is_odd_tick {
+            self.probe();
+        }
         self.tick_marks();
         self.sweep(|sweep, db| sweep.tick(db, at));
     }

@@ -60,6 +60,7 @@ use async_nats::Client;
 use async_nats::jetstream::ContextBuilder;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -72,7 +73,7 @@ use self::marks::MarkBucket;
 use self::names::Names;
 use self::setup::Wanted;
 use self::shared::Shared;
-use super::engine::{Engine, Leased};
+use super::engine::{Engine, Leased, Trouble};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
     QueueName, Stats,
@@ -240,6 +241,11 @@ impl Engine for JetStream {
         let Some(holding) = self.shared.holding(self.shared.partition_of(key)) else { return };
         let now = self.shared.clock.now();
         self.shared.dispatch(queue).change(&holding, |lanes| lanes.wake(now, key));
+    }
+
+    fn trouble(&self) -> watch::Receiver<Trouble> {
+        // A server that is away is the connection's to tell.
+        watch::channel(Trouble::None).1
     }
 
     fn may_be_open(&self, queue: QueueName, key: &Key) -> bool {
