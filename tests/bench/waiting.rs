@@ -207,6 +207,8 @@ async fn outage(kind: Kind, time: Duration) -> (Duration, u64) {
     let answered = child::within(PATIENCE, || is_answered(&control, WRITERS)).await;
     assert!(answered, "{}: {}", kind.name(), service.log_tail());
     let wait = clock.now().since(Moment::ORIGIN + time);
+    // A reply whose send had no answer is looked for before its job is done.
+    assert!(child::eventually(|| service.open_jobs() == 0).await, "{}", kind.name());
     service.stop().await;
     assert_eq!(service.leftovers().await, (0, 0), "{}", kind.name());
     emulator.shutdown().await;
