@@ -279,6 +279,7 @@ const fn http_options(settings: &Settings) -> http::Options {
     http::Options {
         connections_max: server.connections_max.get(),
         header_read_timeout: server.header_read_timeout,
+        idle_timeout: server.idle_timeout,
         grace: server.shutdown_grace,
     }
 }

@@ -87,6 +87,8 @@ fn check_region(reader: &mut Reader<'_>) {
 }
 
 fn check_listeners(reader: &mut Reader<'_>) {
+    let idle = MILLISECOND..=minutes(60);
+    within(reader, "server.idle_timeout", idle, "is not between 1ms and 60m");
     let grace = seconds(1)..=seconds(10);
     within(reader, "server.shutdown_grace", grace, "is not between 1s and 10s");
     let server = reader.value::<IpAddr>("server.listen").zip(reader.value("server.port"));

@@ -148,6 +148,8 @@ sections! {
         connections_max: NonZeroUsize;
         /// How long headers may take.
         header_read_timeout: Duration;
+        /// How long an idle connection is kept.
+        idle_timeout: Duration;
         /// How long a stop may take.
         shutdown_grace: Duration;
     }

@@ -271,6 +271,7 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_IDENTITY_POOL", "bot-2, bot", "identity.pool"),
         ("CHIMEIN_SERVER_SHUTDOWN_GRACE", "11s", "server.shutdown_grace"),
         ("CHIMEIN_SERVER_HEADER_READ_TIMEOUT", "0s", "server.header_read_timeout"),
+        ("CHIMEIN_SERVER_IDLE_TIMEOUT", "2h", "server.idle_timeout"),
         ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:3000", "admin.listen"),
         ("CHIMEIN_WEBHOOK_BODY_BYTES_MAX", "2MiB", "webhook.body_bytes_max"),
         ("CHIMEIN_WEBHOOK_READ_TIMEOUT", "5s", "webhook.read_timeout"),

@@ -4,49 +4,68 @@
 //! axum's own `serve` has no limit on the time a client takes to send its headers, so connections
 //! are accepted here and handed to hyper one by one.
 //!
-//! I/O enters through the listener. Time enters through tokio's timers: the header read timeout,
-//! which is also how long an idle kept-alive connection stays open, and the grace at the end.
-//! Nothing of a request is logged.
+//! I/O enters through the listener. Time enters through tokio's timers: how long a head may take, how
+//! long an idle kept-alive connection stays open, and the grace at the end. Nothing of a request is
+//! logged.
+
+mod phase;
+mod places;
+mod watch;
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::response::Response;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use self::phase::{Event, Limits};
+use self::places::{Place, Places};
+use self::watch::{Answer, Verdict, Watch, Watched};
 use crate::telemetry::chain::Chain;
 
 /// Bounds what clients may do to a listener.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Options {
-    /// How many connections may be open at once; further ones wait in the kernel's backlog.
+    /// How many connections may be open at once; for a further one the longest idle one is ended,
+    /// and where none is idle it waits.
     pub connections_max: usize,
-    /// How long a client may take from the connection, or from the end of the last answer, to the
-    /// end of its request's headers.
+    /// How long a request's headers may take, from the opening of the connection or from their first
+    /// byte.
     pub header_read_timeout: Duration,
+    /// How long a connection is kept that waits between two requests.
+    pub idle_timeout: Duration,
     /// How long answers in flight may take after the cancellation before they are cut off.
     pub grace: Duration,
 }
 
 impl Default for Options {
-    /// 4,096 connections, 30 s for headers, 5 s of grace.
+    /// 4,096 connections, 10 s for headers, 620 s idle, 5 s of grace.
     fn default() -> Self {
         Self {
             connections_max: 4_096,
-            header_read_timeout: Duration::from_secs(30),
+            header_read_timeout: Duration::from_secs(10),
+            // A balancer that keeps a connection for longer than this service sends a webhook into the
+            // closing one, and Twilio hears a 502.
+            // Source: Google Cloud, External Application Load Balancer overview, Backend HTTP keepalive
+            // timeout, read 2026-11-29: 600 s, not to be changed; the backend's is to be longer.
+            // Source: AWS, Edit attributes for your Application Load Balancer, Connection idle timeout,
+            // read 2026-11-29: 60 s unless set; the application's is to be larger.
+            idle_timeout: Duration::from_secs(620),
             grace: Duration::from_secs(5),
         }
     }
@@ -83,22 +102,23 @@ async fn accept_until_cancelled(
     options: Options,
     cancel: &CancellationToken,
 ) -> JoinSet<()> {
-    let permits = Arc::new(Semaphore::new(options.connections_max));
+    let places = Places::new(options.connections_max);
     let mut connections = JoinSet::new();
+    let mut waiting = None;
     loop {
         tokio::select! {
             biased;
             () = cancel.cancelled() => return connections,
             Some(ended) = connections.join_next() => report_panic(ended),
-            accepted = accept(&listener, &permits) => match accepted {
-                Ok((stream, peer, permit)) => {
-                    let end = cancel.clone();
-                    let service = router.clone();
-                    let _ = connections.spawn(async move {
-                        converse(stream, peer, service, options, end).await;
-                        drop(permit);
-                    });
+            place = places.take(), if waiting.is_some() => {
+                if let Some((stream, peer)) = waiting.take() {
+                    let (service, end) = (router.clone(), cancel.clone());
+                    let client = Client { stream, peer, place };
+                    let _ = connections.spawn(converse(client, service, options, end));
                 }
+            }
+            accepted = listener.accept(), if waiting.is_none() => match accepted {
+                Ok(accepted) => waiting = Some(accepted),
                 Err(error) if was_the_clients(&error) => {}
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "cannot accept a connection");
@@ -112,20 +132,11 @@ async fn accept_until_cancelled(
     }
 }
 
-/// Takes the next connection once there is room for one more.
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits)
-        .acquire_owned()
-        .await
-        .expect("the semaphore is never closed while its only owner accepts");
-    let (stream, peer) = listener.accept().await?;
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(error = %Chain(&error), "a connection ended before it began");
-    }
-    Ok((stream, peer, permit))
+/// Who has connected, and the place that the connection takes.
+struct Client {
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
 }
 
 /// Whether a connection failed by the client's doing, which says nothing about the next one.
@@ -139,35 +150,73 @@ fn was_the_clients(error: &io::Error) -> bool {
 }
 
 /// Answers one connection's requests until either side ends it.
-async fn converse(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    options: Options,
-    cancel: CancellationToken,
-) {
-    let service = router.map_request(move |mut request: Request<Incoming>| {
-        let _ = request.extensions_mut().insert(ConnectInfo(peer));
-        request
-    });
+async fn converse(client: Client, router: Router, options: Options, cancel: CancellationToken) {
+    let Client { stream, peer, place } = client;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(error = %Chain(&error), "a connection ended before it began");
+    }
+    let (begun, answered) = (Arc::clone(&place.watch), Arc::clone(&place.watch));
+    let service = router
+        .map_request(move |mut request: Request<Incoming>| {
+            begun.note(Event::HeadRead);
+            let _ = request.extensions_mut().insert(ConnectInfo(peer));
+            request
+        })
+        .map_response(move |response: Response| {
+            let watch = Arc::clone(&answered);
+            response.map(|body| Answer { body, watch })
+        });
+    let watched = Watched { stream, watch: Arc::clone(&place.watch) };
+    // Without a time limit of hyper's, which would be one for heads and idle connections alike.
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.header_read_timeout)
+        .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(TokioIo::new(watched), TowerToHyperService::new(service))
         .with_upgrades();
     let mut connection = pin!(connection);
     let mut ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
+        ended = while_welcome(connection.as_mut(), &place.watch, options) => Some(ended),
         () = cancel.cancelled() => None,
     };
     if ended.is_none() {
         connection.as_mut().graceful_shutdown();
-        ended = Some(connection.as_mut().await);
+        ended = Some(while_welcome(connection.as_mut(), &place.watch, options).await);
     }
-    if let Some(Err(error)) = ended {
+    if let Some(Some(Err(error))) = ended {
         tracing::debug!(error = %Chain(&error), "connection ended early");
     }
+}
+
+/// Drives a connection to its end; gives `None` once it is to be cut off instead.
+async fn while_welcome<C: Future + Unpin>(
+    mut connection: C,
+    watch: &Watch,
+    options: Options,
+) -> Option<C::Output> {
+    let limits = Limits { header_read: options.header_read_timeout, idle: options.idle_timeout };
+    let mut alarm = pin!(sleep_until(Instant::now()));
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(ended) = pin!(&mut connection).poll(cx) {
+            return Poll::Ready(Some(ended));
+        }
+        loop {
+            // The connection's own progress, which is all that changes it, wakes this task too.
+            match watch.verdict(limits, cx.waker()) {
+                Verdict::Leave => return Poll::Ready(None),
+                Verdict::Stay { until: None } => return Poll::Pending,
+                Verdict::Stay { until: Some(until) } => {
+                    let until = Instant::from_std(until);
+                    if alarm.deadline() != until {
+                        alarm.as_mut().reset(until);
+                    }
+                    if alarm.as_mut().poll(cx).is_pending() {
+                        return Poll::Pending;
+                    }
+                }
+            }
+        }
+    })
+    .await
 }
 
 /// Waits for the open connections, at most `grace`, then cuts off the rest.

@@ -29,19 +29,76 @@ async fn requests_are_answered_with_the_peer_known() {
 
 #[tokio::test]
 async fn a_client_that_never_finishes_its_headers_is_cut_off() {
-    let options = Options { header_read_timeout: Duration::from_millis(50), ..Options::default() };
-    let server = Served::start(Router::new(), options).await;
-    let answer = server.ask("GET / HTTP/1.1\r\nhost:").await;
-    assert!(!answer.contains("200"), "{answer}");
+    let server = Served::start(any_router(), brief_heads()).await;
+    assert_eq!(server.ask("GET / HTTP/1.1\r\nhost:").await, "");
+    assert_eq!(server.ask("").await, "", "one that sends nothing at all");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_kept_alive_connection_lives_on_past_the_time_for_headers_and_answers_again() {
+    let server = Served::start(any_router(), brief_heads()).await;
+    let mut stream = server.connect().await;
+    for request in [
+        "GET / HTTP/1.1\r\nhost: x\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nhost: x\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhello",
+        "GET /empty HTTP/1.1\r\nhost: x\r\n\r\n",
+        "GET /streamed HTTP/1.1\r\nhost: x\r\n\r\n",
+    ] {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 20"), "{request}");
+        assert!(stays_open(&mut stream, HEADER_TIME * 4).await, "cut off after {request}");
+    }
+    stream.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    assert_eq!(read_all(&mut stream).await, "", "a later head has its time too");
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_kept_alive_connection_does_not_outlast_its_idle_time() {
-    let options = Options { header_read_timeout: Duration::from_millis(50), ..Options::default() };
-    let server = Served::start(Router::new().route("/", get(|| async { "ok" })), options).await;
+    let options = Options { idle_timeout: Duration::from_millis(50), ..Options::default() };
+    let server = Served::start(any_router(), options).await;
     let answer = server.ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
     assert!(answer.ends_with("ok"), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_longest_idle_connection_makes_room_for_a_new_one() {
+    let options = Options { connections_max: 3, ..Options::default() };
+    let server = Served::start(any_router(), options).await;
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        let mut stream = server.connect().await;
+        stream.write_all(b"GET /empty HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 204"));
+        idle.push(stream);
+    }
+    let answer = server.ask("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.ends_with("ok"), "{answer}");
+    assert_eq!(read_all(&mut idle[0]).await, "", "the longest idle one is still open");
+    for stream in &mut idle[1..] {
+        stream.write_all(b"GET /empty HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert!(read_head(stream).await.starts_with("HTTP/1.1 204"));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_comes_to_rest_makes_room_for_one_that_waits() {
+    let (entered, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let options = Options { connections_max: 1, ..Options::default() };
+    let server = Served::start(waiting_router(&entered, &go_on), options).await;
+    let mut first = server.connect().await;
+    first.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    entered.notified().await;
+    let mut second = server.connect().await;
+    second.write_all(b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(nothing_comes(&mut second).await, "answered while the only place was taken");
+    go_on.notify_one();
+    assert!(read_all(&mut first).await.ends_with("late"), "the answer was lost");
+    assert!(read_head(&mut second).await.starts_with("HTTP/1.1 404"));
     server.stop().await;
 }
 
@@ -84,16 +141,61 @@ async fn an_answer_slower_than_the_grace_is_cut_off() {
 #[tokio::test]
 async fn connections_over_the_limit_wait_for_their_turn() {
     let options = Options { connections_max: 1, ..Options::default() };
-    let server = Served::start(Router::new().route("/", get(|| async { "ok" })), options).await;
-    let first = server.connect().await;
+    let server = Served::start(any_router(), options).await;
+    let mut first = server.connect().await;
+    first.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
     let mut second = server.connect().await;
     second.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-    let mut byte = [0; 1];
-    let early = tokio::time::timeout(Duration::from_millis(50), second.read(&mut byte)).await;
-    assert!(early.is_err(), "answered while the only place was taken");
+    assert!(nothing_comes(&mut second).await, "answered while the only place was taken");
     drop(first);
     assert!(read_all(&mut second).await.ends_with("ok"));
     server.stop().await;
+}
+
+/// How long headers may take where a test waits for that time to pass.
+const HEADER_TIME: Duration = Duration::from_millis(50);
+
+fn brief_heads() -> Options {
+    Options { header_read_timeout: HEADER_TIME, ..Options::default() }
+}
+
+/// Answers at once: with a body, with none, and with one of unknown length.
+fn any_router() -> Router {
+    let streamed = || async {
+        let parts = ["a", "b"].map(Ok::<_, std::convert::Infallible>);
+        axum::body::Body::from_stream(futures::stream::iter(parts))
+    };
+    Router::new()
+        .route("/", get(|| async { "ok" }).post(|body: String| async move { body }))
+        .route("/empty", get(|| async { axum::http::StatusCode::NO_CONTENT }))
+        .route("/streamed", get(streamed))
+}
+
+/// Reads until an answer's headers are complete, and whatever came with their end.
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let reading = async {
+        while !answer.windows(4).any(|end| end == b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "closed before an answer");
+        }
+    };
+    tokio::time::timeout(STEP, reading).await.expect("the server answers");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Whether the server keeps the connection open for a while.
+async fn stays_open(stream: &mut TcpStream, time: Duration) -> bool {
+    // What is left of an answer's body may still come.
+    let rest = async {
+        let mut bytes = [0; 1_024];
+        while stream.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
+    };
+    tokio::time::timeout(time, rest).await.is_err()
+}
+
+/// Whether the server answers nothing for a while.
+async fn nothing_comes(stream: &mut TcpStream) -> bool {
+    tokio::time::timeout(HEADER_TIME, stream.read_u8()).await.is_err()
 }
 
 /// How long any single step of a test may take.

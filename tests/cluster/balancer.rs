@@ -62,8 +62,8 @@ impl Drop for Balancer {
 async fn axum_serve(listener: TcpListener, router: Router) {
     let options = chimein::http::Options {
         connections_max: 1000,
-        header_read_timeout: Duration::from_secs(5),
         grace: Duration::from_secs(1),
+        ..chimein::http::Options::default()
     };
     chimein::http::serve(listener, router, options, tokio_util::sync::CancellationToken::new())
         .await;
