@@ -36,7 +36,8 @@ pub enum Event {
         /// What is known of it; nothing if the seat was resumed and nothing has changed.
         details: Option<Details>,
     },
-    /// The bot has no seat in a conversation any more.
+    /// The bot has no seat in a conversation any more; also one that it lost before it could be told, or
+    /// that it had where a client stopped, see [`crate::realtime::Config::resume`].
     Left {
         /// The conversation.
         conversation: ConversationSid,

@@ -69,6 +69,27 @@ fn a_warm_start_of_a_thousand_seats_takes_few_requests() {
 }
 
 #[test]
+fn a_seat_that_was_lost_between_two_clients_is_told() {
+    let mut link = Link::new(server(3, 1000), Weather::default(), 4);
+    link.run(Duration::from_secs(30));
+    let resume = link.core.resume();
+    assert_eq!(resume.seats(), 3);
+    // Another life of the server, in which the bot sits in two of them.
+    let mut link = Link::new(server(2, 1000), Weather::default(), 5);
+    let options = super::link::options();
+    link.core = chimein::realtime::conversations::core::Core::new(options, Some(resume), 5, 1);
+    link.core.handle(link.now, Input::Start);
+    link.events.clear();
+    link.run(Duration::from_secs(60));
+    let left = |event: &Event| match event {
+        Event::Left { conversation } => Some(*conversation),
+        _ => None,
+    };
+    let left: Vec<_> = link.events.iter().filter_map(left).collect();
+    assert_eq!(left, [conversation(2)]);
+}
+
+#[test]
 fn what_changed_before_a_conversation_is_opened_anew_is_told() {
     let mut link = Link::new(server(1, 1000), Weather::default(), 3);
     link.run(Duration::from_secs(30));

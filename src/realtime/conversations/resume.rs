@@ -54,6 +54,11 @@ impl Resume {
         self.seats.remove(&conversation)
     }
 
+    /// The conversations that nobody took the place of.
+    pub(super) fn into_seats(self) -> impl Iterator<Item = ConversationSid> {
+        self.seats.into_keys()
+    }
+
     /// How many seats it knows.
     #[must_use]
     pub fn seats(&self) -> usize {

@@ -17,7 +17,7 @@ use super::core::{Core, Output, Tag, opening_delay, seat_read};
 use super::model::{self, Listed, Membership, Names};
 use super::reads::{Part, Read};
 use super::request;
-use super::resume::Place;
+use super::resume::{Place, Resume};
 use super::roster::Roster;
 use super::stream::Stream;
 use crate::clock::{Moment, Timestamp};
@@ -209,8 +209,10 @@ impl Core {
             self.remove(conversation);
         }
         self.listed = true;
-        // What was not needed of it is of no use any more.
-        self.resume = None;
+        // What was not needed of it were seats that the bot has no longer.
+        for conversation in self.resume.take().into_iter().flat_map(Resume::into_seats) {
+            self.tell(Event::Left { conversation });
+        }
         if listing.again {
             self.list_again();
         }
@@ -245,9 +247,13 @@ impl Core {
     /// Gives up what is open of a seat.
     fn close(&mut self, conversation: ConversationSid, tell: bool) {
         let Some(seat) = self.seats.get_mut(&conversation) else { return };
-        let announced = seat.announced;
+        // Also one that the owner would have been told of in a moment.
+        let mut is_lost = seat.announced;
         match std::mem::replace(&mut seat.state, State::Closed) {
-            State::Opening(_) => self.opening -= 1,
+            State::Opening(_) => {
+                is_lost = true;
+                self.opening -= 1;
+            }
             State::Open(open) => {
                 seat.delivered = open.stream.delivered();
                 self.book.forget(open.document);
@@ -256,10 +262,11 @@ impl Core {
                     self.book.forget(roster.object);
                 }
             }
-            State::Closed | State::Retrying => {}
+            State::Retrying => is_lost = true,
+            State::Closed => {}
         }
         self.behind.remove(&conversation);
-        if tell && announced {
+        if tell && is_lost {
             seat.announced = false;
             self.tell(Event::Left { conversation });
         }
