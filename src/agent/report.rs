@@ -82,7 +82,7 @@ pub enum Fate {
         /// A sentence for the operator.
         detail: String,
     },
-    /// It was not sent, because a person has the conversation.
+    /// It was not sent, because a person has the conversation or has removed the bot from it.
     Silenced,
 }
 

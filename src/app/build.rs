@@ -22,7 +22,7 @@ use super::intake::StoreFirst;
 use super::places::Places;
 use super::replies::Asked;
 use super::sockets::Sockets;
-use super::wishes::{leaving, which};
+use super::wishes::{leaving, rejoin, which};
 use crate::admin::desk::Desk;
 use crate::admin::operate::{self, Access};
 use crate::admin::{handoff, replies};
@@ -50,6 +50,7 @@ use crate::pipeline::policy::authors::Authors;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::policy::strategy::{Burst, Strategy};
 use crate::pipeline::reconcile::{Duty, Reconciler};
+use crate::pipeline::removed::Removed;
 use crate::pipeline::repeated::Repeated;
 use crate::pipeline::report::Reports;
 use crate::pipeline::seats::{Ear, Line, Seats};
@@ -328,6 +329,7 @@ impl Parts<'_> {
             rest: rest.clone(),
             seats: Arc::clone(seats),
             handoff: Arc::clone(&doors.handoff),
+            removed: Arc::clone(&doors.removed),
             paused: self.paused(),
             schedule: Schedule::new(send.schedule.0.clone()),
             joins: self.store.queue(QueueName::Joins),
@@ -400,13 +402,17 @@ impl Parts<'_> {
     fn doors(&self, rest: &rest::Client, seats: &Arc<Seats>) -> Doors {
         let which = which(&self.settings.join);
         let choice = Choice::new(which, rest.clone(), Arc::clone(seats), self.notes.clone());
+        let left = Arc::new(Left::new(leaving(&self.settings.seats), self.store.marks()));
+        let known = (Arc::clone(seats), Arc::clone(&left), self.notes.clone());
+        let rejoin = rejoin(&self.settings.join);
         Doors {
+            removed: Arc::new(Removed::new(rejoin, self.store.marks(), rest.clone(), known)),
             choice: Arc::new(choice),
             handoff: self.handoff(rest, seats),
             joins: self.store.queue(QueueName::Joins),
             inbox: self.store.queue(QueueName::Inbox),
             authors: Authors::new(self.identities()),
-            left: Arc::new(Left::new(leaving(&self.settings.seats), self.store.marks())),
+            left,
             through: Arc::default(),
             repeated: Arc::new(Repeated::new(self.cluster.is_some())),
             webhook_grace: webhook_grace(&self.settings.turns),

@@ -3,6 +3,7 @@
 use crate::config::kinds;
 use crate::config::settings::{Join, Seats};
 use crate::pipeline::policy::leaving::Leaving;
+use crate::pipeline::policy::removal::Rejoin;
 use crate::pipeline::policy::which::{Since, Which};
 
 /// Says which conversations the operator wishes the bot to be in.
@@ -15,6 +16,15 @@ pub fn which(join: &Join) -> Which {
             kinds::Since::Time(at) => Since::Time(at),
             kinds::Since::Age(age) => Since::Age(age),
         }),
+    }
+}
+
+/// Says whether the operator wishes the bot to come back where it was removed.
+#[must_use]
+pub const fn rejoin(join: &Join) -> Rejoin {
+    match join.rejoin {
+        kinds::Rejoin::Never => Rejoin::Never,
+        kinds::Rejoin::Always => Rejoin::Always,
     }
 }
 

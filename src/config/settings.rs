@@ -12,8 +12,8 @@ use secrecy::SecretString;
 
 use super::kinds::{
     Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
-    Listen, Name, NatsUrls, Prefix, QueueEngine, Ratio, RestAuth, Schedule, Setting, Since, Size,
-    SnapshotMode, SocketUrl, TopicPrefix, TurnStrategy, WhilePaused,
+    Listen, Name, NatsUrls, Prefix, QueueEngine, Ratio, Rejoin, RestAuth, Schedule, Setting, Since,
+    Size, SnapshotMode, SocketUrl, TopicPrefix, TurnStrategy, WhilePaused,
 };
 use super::reader::Reader;
 use super::rules;
@@ -210,6 +210,8 @@ sections! {
         attribute: Option<Attribute>;
         /// When the conversations must have been made.
         created_after: Option<Since>;
+        /// Whether the bot comes back where somebody has removed it.
+        rejoin: Rejoin;
         /// Waiting times between attempts.
         schedule: Schedule;
         /// How many at once.

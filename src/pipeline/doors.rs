@@ -14,7 +14,9 @@ use crate::pipeline::handoff::Handoff;
 use crate::pipeline::left::Left;
 use crate::pipeline::notes::Notes;
 use crate::pipeline::policy::authors::{Author, Authors};
+use crate::pipeline::policy::removal::Word;
 use crate::pipeline::record::{self, Inbound, Join};
+use crate::pipeline::removed::Removed;
 use crate::pipeline::repeated::{Came, Repeated};
 use crate::pipeline::through::Through;
 use crate::queue::{Append, Appended, Error, JobId, Queue};
@@ -43,6 +45,8 @@ pub struct Doors {
     pub handoff: Arc<Handoff>,
     /// Which conversations the bot has left.
     pub left: Arc<Left>,
+    /// From which conversations somebody has removed it.
+    pub removed: Arc<Removed>,
     /// How far each conversation is known.
     pub through: Arc<Through>,
     /// Which messages came in lately.
@@ -121,7 +125,8 @@ impl Doors {
         self.put_join(id, conversation).await
     }
 
-    /// Sends the bot back to a conversation that it has left, if it has; durable when it returns.
+    /// Sends the bot back to a conversation that it has left, if it has, or from which it was removed
+    /// and to which it is to return; durable when it returns.
     ///
     /// # Errors
     ///
@@ -130,6 +135,24 @@ impl Doors {
         if let Some(left) = self.left.unreturned(conversation).await? {
             self.conversation_back(conversation, None).await?;
             self.left.returns(conversation, left);
+        } else if self.removed.is_awaited(conversation) {
+            self.conversation_back(conversation, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Hears that the seat in a conversation was lost; where somebody has taken it, what waits there
+    /// learns so at once.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn seat_lost(&self, conversation: ConversationSid, word: Word) -> Result<(), Error> {
+        self.handoff.forget(conversation);
+        if self.removed.lost(conversation, word).await? {
+            let lane = record::lane(Thread::Conversation(conversation));
+            self.inbox.wake(&lane);
+            self.handoff.outbox.wake(&lane);
         }
         Ok(())
     }

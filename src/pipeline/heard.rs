@@ -14,6 +14,7 @@ use crate::json;
 use crate::pii::Pii;
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::policy::pause::Source;
+use crate::pipeline::policy::removal::Word;
 use crate::pipeline::policy::which::{Facts, Verdict};
 use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
@@ -44,11 +45,13 @@ impl Doors {
                 let was_refused = self.choice.is_refused(sid);
                 let is_refused = self.choice.note(sid, self.choice.judge(&facts(&conversation)));
                 if was_refused && !is_refused {
+                    self.removed.let_in(sid).await?;
                     self.conversation_back(sid, conversation.updated).await?;
                 }
                 Ok(())
             }
             Event::ParticipantAdded(participant) => self.participant_heard(&participant).await,
+            Event::ParticipantRemoved(participant) => self.removal_heard(&participant).await,
             Event::ConversationStateUpdated(change)
                 if change.to == Some(ConversationState::Active) =>
             {
@@ -68,14 +71,37 @@ impl Doors {
         }
     }
 
+    /// A participant that is one of ours was removed by somebody.
+    async fn removal_heard(&self, participant: &Participant) -> Result<(), Error> {
+        let Some(identity) = self.is_ours(participant) else { return Ok(()) };
+        let conversation = participant.conversation_sid;
+        self.choice.seats.leave(conversation, identity);
+        if self.choice.seats.is_held(conversation) {
+            // Another one of ours sits there.
+            return Ok(());
+        }
+        self.seat_lost(conversation, Word::Webhook).await
+    }
+
+    /// The identity of a participant that is one of ours.
+    fn is_ours<'a>(&self, participant: &'a Participant) -> Option<&'a str> {
+        let identity = participant.identity.as_ref()?.reveal();
+        let mut lines = self.choice.seats.lines().iter();
+        lines.any(|line| line.identity == identity).then_some(identity)
+    }
+
     /// A participant who comes over an address that is wished makes the conversation a wished one.
     async fn participant_heard(&self, participant: &Participant) -> Result<(), Error> {
         let conversation = participant.conversation_sid;
+        if self.is_ours(participant).is_some() {
+            return self.removed.let_in(conversation).await;
+        }
         let facts =
             Facts { addresses: participant.binding.as_ref().map(addresses), ..Facts::default() };
         let is_wished = !matches!(self.choice.judge(&facts), Verdict::Refuse(_));
         if facts.addresses.is_some() && is_wished && self.choice.lacks_address(conversation) {
             self.choice.forget(conversation);
+            self.removed.let_in(conversation).await?;
             self.conversation_back(conversation, participant.updated).await?;
         }
         Ok(())

@@ -18,12 +18,13 @@ use crate::pipeline::policy::outcome::{Class, Operation, classify};
 use crate::pipeline::policy::refusal::Scope;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::record::{self, Join};
+use crate::pipeline::removed;
 use crate::pipeline::seats::{Line, Seats};
 use crate::pipeline::service::{self, ServiceCheck};
 use crate::pipeline::settle;
 use crate::pipeline::status::{self, Status};
 use crate::pipeline::worker::Work;
-use crate::queue::{Cause, Delivery, Queue, QueueName};
+use crate::queue::{self, Cause, Delivery, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::{How, Stage};
 use crate::telemetry::metrics::labels::JoinOutcome;
@@ -90,7 +91,8 @@ impl Work for Joins {
             Added::Done(line, how) => self.joined(delivery, conversation, line, how).await,
             Added::Refused(error) => self.refused(delivery, conversation, &error, stop).await,
             Added::NoRoom => self.bury(delivery, conversation, no_room()).await,
-            // The choice has noted why.
+            Added::Lost(error) => settle::lost(Self::QUEUE, &error),
+            // It has been noted why.
             Added::NotWanted => settle::report(Self::QUEUE, delivery.ack().await),
         }
     }
@@ -104,6 +106,8 @@ enum Added<'a> {
     Refused(rest::Error),
     /// Every identity is in as many conversations as Twilio allows.
     NoRoom,
+    /// The store failed.
+    Lost(queue::Error),
     /// The bot is not to be there.
     NotWanted,
 }
@@ -116,6 +120,12 @@ impl Joins {
             Ok(true) => {}
             Ok(false) => return Added::NotWanted,
             Err(error) => return Added::Refused(error),
+        }
+        match self.catch_up.doors.removed.stays_away(conversation).await {
+            Ok(false) => {}
+            Ok(true) => return Added::NotWanted,
+            Err(removed::Error::Rest(error)) => return Added::Refused(error),
+            Err(removed::Error::Store(error)) => return Added::Lost(error),
         }
         // An identity that is alone and has room learns by its add that it sits there; else Twilio says
         // who does, for a seat that is remembered may be lost.
@@ -154,6 +164,9 @@ impl Joins {
     ) {
         fault_points::hit(Point::BotAdded);
         self.seats.take(conversation, &line.identity);
+        if let Err(error) = self.catch_up.doors.removed.let_in(conversation).await {
+            return settle::lost(Self::QUEUE, &error);
+        }
         self.status.succeeded(Op::AddParticipant, &self.notes.clock);
         self.notes.of_conversation(conversation, None, Stage::Joined { how });
         self.notes.metrics.join(match how {

@@ -150,6 +150,8 @@ impl Leaver {
         let &Taken { conversation, participant, .. } = seat;
         let notes = &self.doors.notes;
         self.doors.left.note(conversation, notes.clock.wall()).await?;
+        // Whatever was heard of a removal before: the bot sits there.
+        self.doors.removed.let_in(conversation).await?;
         if self.is_busy(conversation) {
             return Ok(false);
         }

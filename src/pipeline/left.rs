@@ -50,6 +50,15 @@ impl Left {
         if self.policy.is_off() {
             return Ok(None);
         }
+        self.last(conversation).await
+    }
+
+    /// As [`Left::since`], whatever the operator wishes now.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn last(&self, conversation: ConversationSid) -> Result<Option<Timestamp>, Error> {
         let value = self.marks.read(&name(conversation)).await?;
         let millis = value.and_then(|value| i64::try_from(value).ok());
         Ok(millis.map(Timestamp::from_millis))

@@ -19,6 +19,7 @@ use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::heard::attributes;
 use crate::pipeline::policy::SKEW_MAX;
 use crate::pipeline::policy::pause::Source;
+use crate::pipeline::policy::removal::Word;
 use crate::pipeline::seats::Seats;
 use crate::queue::Marks;
 use crate::realtime::{self, Client, Event};
@@ -29,6 +30,8 @@ use crate::twilio::sid::ConversationSid;
 
 /// How many events are taken together at most.
 const EVENTS_MAX: usize = 256;
+/// How many seats are noted at once.
+const NOTES_MAX: usize = 32;
 /// How long to wait before the store is asked again.
 const REST_AFTER_ERROR: Duration = Duration::from_secs(1);
 
@@ -62,10 +65,11 @@ impl Listener {
             for event in chunk {
                 self.hear(event, &mut heard);
             }
-            let Heard { seen, through, told } = heard;
+            let Heard { seen, through, told, seats } = heard;
             if !self.store(seen, &stop).await {
                 return;
             }
+            self.note_seats(seats).await;
             for (conversation, index) in through {
                 fault_points::hit(Point::EventsStored);
                 self.handled(conversation, index).await;
@@ -91,7 +95,8 @@ impl Listener {
                 heard.reach(conversation, through, updated);
             }
             Event::Joined { conversation, details } => {
-                self.seats.hear(conversation, &self.identity);
+                self.seats.hear(conversation, &self.identity, notes.clock.wall());
+                let _ = heard.seats.insert(conversation, Change::Taken);
                 if let Some(details) = details {
                     self.hear_details(conversation, &details);
                 }
@@ -102,8 +107,12 @@ impl Listener {
                 self.hear_details(conversation, &details);
             }
             Event::Left { conversation } => {
+                let since = self.seats.heard_since(conversation);
                 self.seats.leave(conversation, &self.identity);
-                self.doors.handoff.forget(conversation);
+                // Another one of ours may sit there.
+                if !self.seats.is_held(conversation) {
+                    let _ = heard.seats.insert(conversation, Change::Lost { since });
+                }
                 tracing::info!(conversation_sid = %conversation, "bot has left the conversation");
             }
             Event::Live { .. } => self.set_live(true),
@@ -159,6 +168,23 @@ impl Listener {
         true
     }
 
+    /// Notes from where the bot was removed, and where it is again.
+    async fn note_seats(&self, seats: BTreeMap<ConversationSid, Change>) {
+        let noted = seats.into_iter().map(|(conversation, change)| async move {
+            let noted = match change {
+                Change::Taken => self.doors.removed.let_in(conversation).await,
+                Change::Lost { since } => {
+                    self.doors.seat_lost(conversation, Word::Socket(since)).await
+                }
+            };
+            if let Err(error) = noted {
+                tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
+                    "whether the bot was removed from the conversation could not be noted");
+            }
+        });
+        futures::stream::iter(noted).buffer_unordered(NOTES_MAX).collect::<()>().await;
+    }
+
     async fn handled(&self, conversation: ConversationSid, index: u64) {
         self.doors.through.raise(conversation, index);
         if let Err(error) = self.marks.raise(&conversation.to_string(), index).await {
@@ -178,6 +204,19 @@ struct Heard {
     through: BTreeMap<ConversationSid, u64>,
     /// Up to which change.
     told: BTreeMap<ConversationSid, Timestamp>,
+    /// What became of seats.
+    seats: BTreeMap<ConversationSid, Change>,
+}
+
+/// What became of a seat.
+enum Change {
+    /// The bot has it.
+    Taken,
+    /// It has it no longer.
+    Lost {
+        /// Since when the socket had it, if that was told.
+        since: Option<Timestamp>,
+    },
 }
 
 impl Heard {

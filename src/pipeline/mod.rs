@@ -35,6 +35,7 @@ pub mod phones;
 pub mod policy;
 pub mod reconcile;
 pub mod record;
+pub mod removed;
 pub mod repeated;
 pub mod report;
 pub mod seats;

@@ -25,6 +25,7 @@ use crate::pipeline::leave::{Leaver, Taken};
 use crate::pipeline::policy::SKEW_MAX;
 use crate::pipeline::policy::leaving::Absence;
 use crate::pipeline::policy::refusal::{PAUSE_MAX, Scope};
+use crate::pipeline::policy::removal::Rejoin;
 use crate::pipeline::policy::which::{Facts, Verdict};
 use crate::pipeline::reconcile::reads::Readable;
 use crate::pipeline::seats::Seats;
@@ -236,6 +237,10 @@ impl Reconciler {
             if doors.choice.note(sid, verdict) {
                 continue;
             }
+            let is_removed = doors.removed.is_noted(sid).await?;
+            if is_removed && doors.removed.rejoin == Rejoin::Never {
+                continue;
+            }
             let absence = self.leaver.absence(sid, updated).await?;
             if matches!(absence, Some(Absence::Stay | Absence::Look)) {
                 continue;
@@ -246,6 +251,7 @@ impl Reconciler {
                 continue;
             }
             match absence {
+                None if is_removed => doors.conversation_back(sid, updated).await?,
                 Some(_) => doors.conversation_back(sid, updated).await?,
                 None => doors.conversation_missed(sid, created, updated).await?,
             };

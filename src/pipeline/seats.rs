@@ -13,7 +13,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::realtime::{Client, State};
 use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
@@ -142,11 +142,12 @@ impl Line {
     }
 }
 
-/// Who holds a seat, after which listing that was noted last, and whether its socket has it.
+/// Who holds a seat, after which listing that was noted last, and since when its socket has it.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     at: u16,
-    is_heard: bool,
+    /// Since when its socket has it, if it does.
+    heard: Option<Timestamp>,
     noted: Listing,
 }
 
@@ -270,22 +271,23 @@ impl Seats {
 
     /// Notes that an identity sits in a conversation.
     pub fn take(&self, conversation: ConversationSid, identity: &str) {
-        self.note(conversation, identity, false);
+        self.note(conversation, identity, None);
     }
 
     /// Notes that the socket of an identity has a conversation, in which it sits.
-    pub fn hear(&self, conversation: ConversationSid, identity: &str) {
-        self.note(conversation, identity, true);
+    pub fn hear(&self, conversation: ConversationSid, identity: &str, now: Timestamp) {
+        self.note(conversation, identity, Some(now));
     }
 
-    fn note(&self, conversation: ConversationSid, identity: &str, is_heard: bool) {
+    fn note(&self, conversation: ConversationSid, identity: &str, heard: Option<Timestamp>) {
         let Some(at) = self.lines.iter().position(|line| line.identity == identity) else { return };
         let noted = Listing(self.listings.load(Ordering::Relaxed));
-        let mut held = Held { at: u16::try_from(at).unwrap_or(0), is_heard, noted };
+        let mut held = Held { at: u16::try_from(at).unwrap_or(0), heard, noted };
         let before = match self.held.entry(conversation) {
             Entry::Occupied(mut seat) => {
                 let before = *seat.get();
-                held.is_heard |= before.is_heard && before.at == held.at;
+                let kept = before.heard.filter(|_| before.at == held.at);
+                held.heard = held.heard.or(kept);
                 let _ = seat.insert(held);
                 Some(before)
             }
@@ -340,7 +342,7 @@ impl Seats {
         let Some(at) = self.lines.iter().position(|line| line.identity == identity) else { return };
         self.lines[at].set_live(false);
         for mut held in self.held.iter_mut().filter(|held| usize::from(held.at) == at) {
-            held.is_heard = false;
+            held.heard = None;
         }
     }
 
@@ -348,8 +350,15 @@ impl Seats {
     /// happened before.
     #[must_use]
     pub fn hears(&self, conversation: ConversationSid) -> bool {
-        let held = self.held.get(&conversation).map(|held| *held).filter(|held| held.is_heard);
+        let held =
+            self.held.get(&conversation).map(|held| *held).filter(|held| held.heard.is_some());
         held.and_then(|held| self.line(held)).is_some_and(Line::is_live)
+    }
+
+    /// Since when the socket has a conversation, if it does.
+    #[must_use]
+    pub fn heard_since(&self, conversation: ConversationSid) -> Option<Timestamp> {
+        self.held.get(&conversation).and_then(|held| held.heard)
     }
 
     /// Whether one of ours is known to sit in a conversation.

@@ -26,6 +26,7 @@ use crate::pipeline::policy::refusal::Scope;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::policy::search::{self, Candidate, Search, Step};
 use crate::pipeline::record::{self, Outbound};
+use crate::pipeline::removed::Removed;
 use crate::pipeline::report;
 use crate::pipeline::seats::{Line, Seats};
 use crate::pipeline::senders::{Departure, Senders};
@@ -45,6 +46,7 @@ use crate::twilio::rest::{self, NewMessage, Op};
 use crate::twilio::sid::{ConversationSid, MessageSid};
 
 mod handoff;
+mod removed;
 
 /// How long after the last attempt it is looked for once more, so that what Twilio stored is listed.
 const LAST_LOOK_AFTER: Duration = Duration::from_secs(5);
@@ -68,6 +70,8 @@ pub struct Sends {
     pub joins: Queue,
     /// How far each conversation is known.
     pub through: Arc<Through>,
+    /// From which conversations somebody has removed the bot.
+    pub removed: Arc<Removed>,
     /// How fast replies may follow each other.
     pub paces: Paces,
     /// How fast each of our numbers may send, if that is limited here.
@@ -109,6 +113,8 @@ struct Failed {
 enum End {
     /// A person has the conversation.
     Silenced,
+    /// Somebody has removed the bot from the conversation.
+    Removed,
     /// The number that it leaves by has others before it.
     NotYet(Duration),
     /// The bot is not in its conversation yet, and its join is on the way.
@@ -153,6 +159,9 @@ impl Work for Sends {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
             sent = async {
+                if self.is_removed(&parcel, look).await? {
+                    return Ok(End::Removed);
+                }
                 if self.is_silenced(&parcel, look).await? {
                     return Ok(End::Silenced);
                 }
@@ -170,6 +179,7 @@ impl Work for Sends {
         };
         match sent {
             Ok(End::Silenced) => self.keep_silent(delivery, &parcel).await,
+            Ok(End::Removed) => self.leave_unsent(delivery, &parcel).await,
             Ok(End::AwaitsJoin) => self.await_join(delivery, &parcel).await,
             Ok(End::NotYet(wait)) => settle::report(Self::QUEUE, delivery.put_off(wait).await),
             Ok(End::Brought(brought)) => self.brought(delivery, &parcel, brought).await,
@@ -231,7 +241,7 @@ impl Sends {
                 }
                 Outcome::Refused { status, code, retry_after } => {
                     if code == Some(NOT_PARTICIPANT) {
-                        self.seats.forget(parcel.conversation);
+                        self.seat_lost(parcel.conversation).await;
                     }
                     return Err(failed(refused(status, code, retry_after)));
                 }

@@ -24,6 +24,7 @@ use crate::pipeline::phones::Phones;
 use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::record::Inbound;
+use crate::pipeline::removed::{self, REMOVED};
 use crate::pipeline::seats::Seats;
 use crate::pipeline::settle;
 use crate::pipeline::status::Status;
@@ -35,7 +36,7 @@ use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
 use crate::telemetry::trace::Way;
-use crate::twilio::sid::MessageSid;
+use crate::twilio::sid::{ConversationSid, MessageSid};
 
 mod answer;
 mod gather;
@@ -142,11 +143,11 @@ impl Turns {
         message: &TurnMessage,
     ) -> Option<Delivery> {
         let Some(conversation) = thread.conversation() else { return Some(delivery) };
-        match self.catch_up.doors.choice.wants(conversation).await {
-            Ok(true) => return Some(delivery),
-            Ok(false) => self.skip(delivery, thread, message, "not_chosen").await,
+        match self.keeps_out(conversation).await {
+            Ok(None) => return Some(delivery),
+            Ok(Some(reason)) => self.skip(delivery, thread, message, reason).await,
             Err(error) => {
-                if let Some(pause) = self.status.parks(&error, &self.notes.clock) {
+                if let Some(pause) = error.parks(&self.status, &self.notes.clock) {
                     settle::report(Self::QUEUE, delivery.park(pause).await);
                     return None;
                 }
@@ -161,6 +162,18 @@ impl Turns {
             }
         }
         None
+    }
+
+    /// Why the bot is not to be in a conversation, if it is not.
+    async fn keeps_out(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Option<&'static str>, removed::Error> {
+        let doors = &self.catch_up.doors;
+        if !doors.choice.wants(conversation).await? {
+            return Ok(Some("not_chosen"));
+        }
+        Ok(doors.removed.stays_away(conversation).await?.then_some(REMOVED))
     }
 
     /// Gives the delivery back to the queue if an earlier message goes first, or may.

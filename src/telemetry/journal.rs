@@ -48,7 +48,7 @@ pub enum Stage {
     },
     /// The socket reported the conversation as joined.
     SocketJoined,
-    /// The bot left the conversation to free its seat.
+    /// The bot left the conversation to free its seat, or somebody removed it.
     Left {
         /// Why, one of a closed set of words.
         reason: &'static str,

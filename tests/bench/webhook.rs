@@ -29,7 +29,9 @@ use chimein::pipeline::left::Left;
 use chimein::pipeline::notes::Notes;
 use chimein::pipeline::policy::authors::Authors;
 use chimein::pipeline::policy::leaving::Leaving;
+use chimein::pipeline::policy::removal::Rejoin;
 use chimein::pipeline::policy::which::Which;
+use chimein::pipeline::removed::Removed;
 use chimein::pipeline::seats::{Ear, Line, Seats};
 use chimein::queue::{QueueName, Store, embedded};
 use chimein::telemetry::journal::Journal;
@@ -312,14 +314,18 @@ fn serve(durable: bool) -> Result<(), Failure> {
                 clock,
                 memory: Memory::default(),
             };
+            let left = Arc::new(Left::new(Leaving::default(), store.marks()));
+            let known = (Arc::clone(&seats), Arc::clone(&left), notes.clone());
+            let removed = Removed::new(Rejoin::Never, store.marks(), rest.clone(), known);
             let doors = Doors {
+                removed: Arc::new(removed),
                 handoff: Arc::new(handoff),
                 choice: Arc::new(Choice::new(Which::default(), rest, seats, notes.clone())),
                 joins: store.queue(QueueName::Joins),
                 inbox: store.queue(QueueName::Inbox),
                 authors: Authors::new(vec!["bot".to_owned()]),
                 webhook_grace: Duration::ZERO,
-                left: Arc::new(Left::new(Leaving::default(), store.marks())),
+                left,
                 through: Arc::default(),
                 repeated: Arc::default(),
                 notes,

@@ -16,6 +16,8 @@ mod rig;
 use std::time::Duration;
 
 use chimein::clock::{Clock, Moment};
+use chimein::emulator::state::model::Participant;
+use reqwest::Method;
 
 use crate::child::tally::Tally;
 use crate::child::{BOTS, NUMBER, within};
@@ -30,6 +32,8 @@ const RATE: u32 = 25;
 const ANSWER_MAX: Duration = Duration::from_secs(150);
 /// Conversations that are closed, so many that each instance holds some.
 const CLOSED: usize = 24;
+/// A phone.
+const PHONE: &str = "+15555550123";
 /// How long nothing may follow the last answer for the count to be final.
 const QUIET: Duration = Duration::from_secs(3);
 
@@ -121,6 +125,53 @@ async fn each_instance_leaves_the_closed_conversations_that_are_its_own() {
     let left = within(ANSWER_MAX, || rig.seats() == 0).await;
     assert!(left, "{} seats are left\n{}", rig.seats(), rig.logs());
     rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_instance_brings_the_bot_back_where_somebody_has_removed_it() {
+    const SKIPPED: &str = "\"msg\":\"message gets no turn\",\"reason\":\"removed\"";
+    let mut rig = Rig::start(12).await;
+    rig.control.receive_sms(PHONE, NUMBER, "hello").await.unwrap();
+    let answered = within(ANSWER_MAX, || Tally::of(&rig.control).is_complete()).await;
+    assert!(answered, "{}", rig.logs());
+    let conversation = rig.control.conversations().remove(0);
+    let bot = |who: &&Participant| who.identity.as_deref().is_some_and(|id| BOTS.contains(&id));
+    let participant = conversation.participants.values().find(bot).unwrap().sid;
+    let path = format!("{}/Participants", conversation.sid);
+    rig.write(Method::DELETE, &format!("{path}/{participant}"), "").await;
+    let noted = within(ANSWER_MAX, || rig.logged("somebody has removed the bot") > 0).await;
+    assert!(noted, "{}", rig.logs());
+    // The others know it with the next tick of the instance that noted it.
+    let mut asked = 0;
+    while rig.logged(SKIPPED) == 0 {
+        asked += 1;
+        assert!(asked < 60, "{}", rig.logs());
+        rig.control.receive_sms(PHONE, NUMBER, &format!("anybody {asked}")).await.unwrap();
+        let _skipped = within(Duration::from_millis(500), || rig.logged(SKIPPED) > 0).await;
+    }
+    for instance in &mut rig.instances {
+        instance.stop().await;
+        instance.start(&[]);
+    }
+    let (replies, skipped) = (replies(&rig), rig.logged(SKIPPED));
+    rig.control.receive_sms(PHONE, NUMBER, "still anybody").await.unwrap();
+    let silent = within(ANSWER_MAX, || rig.logged(SKIPPED) > skipped).await;
+    assert!(silent, "{}", rig.logs());
+    assert_eq!((rig.seats(), self::replies(&rig)), (0, replies));
+    rig.write(Method::POST, &path, "Identity=bot-2").await;
+    let is_in = within(ANSWER_MAX, || rig.logged("bot is let into the conversation again") > 0);
+    assert!(is_in.await, "{}", rig.logs());
+    rig.control.receive_sms(PHONE, NUMBER, "welcome").await.unwrap();
+    let answered = within(ANSWER_MAX, || self::replies(&rig) == replies + 1).await;
+    assert!(answered, "{}", rig.logs());
+    rig.stop().await;
+}
+
+/// How much the bot has said.
+fn replies(rig: &Rig) -> usize {
+    let conversations = rig.control.conversations();
+    let messages = conversations.iter().flat_map(|conversation| conversation.messages.values());
+    messages.filter(|message| BOTS.contains(&message.author.as_str())).count()
 }
 
 /// Whether the instance that was killed listens for an identity again. Its log has one line of the

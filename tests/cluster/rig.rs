@@ -5,6 +5,7 @@ use std::time::Duration;
 use chimein::emulator::control::Webhook;
 use chimein::emulator::{self, Control, Emulator};
 use chimein::twilio::sid::ConversationSid;
+use reqwest::Method;
 use secrecy::ExposeSecret as _;
 
 use crate::balancer::Balancer;
@@ -87,19 +88,30 @@ impl Rig {
 
     /// Closes a conversation.
     pub async fn close(&self, conversation: ConversationSid) {
+        self.write(Method::POST, &conversation.to_string(), "State=closed").await;
+    }
+
+    /// Changes something of a conversation as somebody else's program does.
+    pub async fn write(&self, method: Method, path: &str, form: &'static str) {
         let (urls, credentials) = (self.emulator.urls(), self.emulator.credentials());
         let base = urls.conversations.as_str().trim_end_matches('/');
         let service = credentials.service_sid;
+        let url = format!("{base}/v1/Services/{service}/Conversations/{path}");
         let answer = chimein::net::http::direct()
             .unwrap()
             .build()
             .unwrap()
-            .post(format!("{base}/v1/Services/{service}/Conversations/{conversation}"))
+            .request(method, url)
             .basic_auth(credentials.account_sid, Some(credentials.auth_token.expose_secret()))
             .header("content-type", "application/x-www-form-urlencoded")
-            .body("State=closed")
+            .body(form)
             .send();
         assert!(answer.await.unwrap().status().is_success());
+    }
+
+    /// How often all instances together have logged something.
+    pub fn logged(&self, text: &str) -> usize {
+        self.instances.iter().map(|instance| instance.log().concat().matches(text).count()).sum()
     }
 
     /// The last lines of all logs.

@@ -15,6 +15,7 @@ mod network;
 mod outages;
 mod phones;
 mod refusals;
+mod removing;
 mod rig;
 mod sending;
 mod strategies;

@@ -152,6 +152,21 @@ impl Rig {
         self.rest_write(path, fields, true).await
     }
 
+    /// Takes something away from Twilio as somebody else's program does, asking for webhooks or not.
+    pub async fn rest_delete(&self, path: &str, tells: bool) {
+        let (urls, credentials) = (self.emulator.urls(), self.emulator.credentials());
+        let base = urls.conversations.as_str().trim_end_matches('/');
+        let answer = self
+            .http
+            .delete(format!("{base}/v1/Services/{}/{path}", credentials.service_sid))
+            .basic_auth(credentials.account_sid, Some(credentials.auth_token.expose_secret()))
+            .header("x-twilio-webhook-enabled", tells.to_string())
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+
     async fn rest_write(
         &self,
         path: &str,

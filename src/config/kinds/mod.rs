@@ -155,6 +155,15 @@ pub enum WhilePaused {
     Hold,
 }
 
+/// Whether the bot comes back where somebody has removed it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rejoin {
+    /// Only if it is let in again.
+    Never,
+    /// With the next message or sweep.
+    Always,
+}
+
 /// What keeps the queues.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum QueueEngine {
@@ -183,6 +192,7 @@ words! {
         "supersede" => Self::Supersede, "drop" => Self::Drop,
     }
     WhilePaused, "skip or hold", { "skip" => Self::Skip, "hold" => Self::Hold }
+    Rejoin, "never or always", { "never" => Self::Never, "always" => Self::Always }
     QueueEngine, "embedded or nats", { "embedded" => Self::Embedded, "nats" => Self::Nats }
     Format, "auto, text, json or bitbrat", {
         "auto" => Self::Auto, "text" => Self::Text, "json" => Self::Json, "bitbrat" => Self::Bitbrat,

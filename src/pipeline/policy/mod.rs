@@ -15,6 +15,7 @@ pub mod pace;
 pub mod pause;
 pub mod reading;
 pub mod refusal;
+pub mod removal;
 pub mod repeats;
 pub mod schedule;
 pub mod search;

@@ -32,16 +32,17 @@ impl Sends {
     /// Skips or holds a reply.
     pub(super) async fn keep_silent(&self, delivery: Delivery, parcel: &Parcel) {
         match self.paused {
-            Paused::Skip => self.skip(delivery, parcel).await,
+            Paused::Skip => self.skip(delivery, parcel, "paused").await,
             Paused::Hold => self.hold(delivery, parcel).await,
         }
     }
 
-    async fn skip(&self, delivery: Delivery, parcel: &Parcel) {
-        self.note(parcel, Stage::Skipped { reason: "paused" });
+    /// Ends a reply that is not to be sent, and tells its agent if that wants to know.
+    pub(super) async fn skip(&self, delivery: Delivery, parcel: &Parcel, reason: &'static str) {
+        self.note(parcel, Stage::Skipped { reason });
         self.notes.metrics.reply(ReplyOutcome::Skipped, Via::Rest);
-        tracing::info!(conversation_sid = %parcel.conversation, reason = "paused",
-            "reply is not sent: a person has the conversation");
+        tracing::info!(conversation_sid = %parcel.conversation, reason,
+            "reply is not sent: the conversation is somebody else's");
         let settled = match self.report_on(parcel, Fate::Silenced) {
             Some(job) => delivery.ack_and_append(vec![job]).await.map(drop),
             None => delivery.ack().await,

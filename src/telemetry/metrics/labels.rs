@@ -95,7 +95,7 @@ words! {
     ReplyOutcome {
         /// Twilio took it.
         Sent = "sent",
-        /// It was not sent, because a person has the conversation.
+        /// It was not sent, because a person has the conversation or has removed the bot from it.
         Skipped = "skipped",
         /// It was found in the conversation, sent by an earlier attempt.
         Found = "found",

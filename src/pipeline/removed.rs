@@ -1,0 +1,193 @@
+//! The conversations from which somebody has removed the bot.
+//!
+//! A mark of the store, so that restarts and other instances know it too; it is on disk about a second
+//! after it was made. What it means is decided in [`policy::removal`](super::policy::removal). Where
+//! the socket has the conversation nothing is read; where the mark says that the bot is removed,
+//! Twilio is asked, once a minute, so that a word that came late or wrongly mutes nobody.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::{DashMap, DashSet};
+use tokio::sync::Mutex;
+
+use crate::clock::{Clock, Moment};
+use crate::pipeline::left::Left;
+use crate::pipeline::notes::Notes;
+use crate::pipeline::policy::removal::{self, Rejoin, Word};
+use crate::pipeline::seats::Seats;
+use crate::pipeline::status::Status;
+use crate::queue::{self, Marks};
+use crate::telemetry::journal::Stage;
+use crate::telemetry::metrics::labels::JoinOutcome;
+use crate::twilio::rest;
+use crate::twilio::sid::ConversationSid;
+
+/// The word for journal and logs.
+pub const REMOVED: &str = "removed";
+
+/// How many conversations are remembered before all are forgotten, which costs asking again.
+const CONVERSATIONS_MAX: usize = 200_000;
+
+/// How long Twilio's word that the bot is not there is believed: a conversation in which people chat
+/// costs a look a minute.
+const ASKED_FOR: Duration = Duration::from_secs(60);
+
+/// The marks, and who can say whether they hold.
+pub struct Removed {
+    /// What the operator wishes.
+    pub rejoin: Rejoin,
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// The identities and their seats.
+    pub seats: Arc<Seats>,
+    /// When the bot left by itself.
+    pub left: Arc<Left>,
+    /// Where removals are noted.
+    pub notes: Notes,
+    marks: Marks,
+    memory: Memory,
+}
+
+/// What need not be asked or read again.
+#[derive(Default)]
+struct Memory {
+    /// When Twilio said last that the bot is not there.
+    asked: DashMap<ConversationSid, Moment>,
+    /// Where the next message brings the bot back.
+    awaited: DashSet<ConversationSid>,
+    /// Two words of one removal, by socket and by webhook, are noted one after the other.
+    noting: Mutex<()>,
+}
+
+/// Why nobody can say whether the bot was removed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Twilio did not say.
+    #[error("twilio did not say whether the bot is in the conversation")]
+    Rest(#[from] rest::Error),
+    /// The store could not be read or written.
+    #[error("the mark of a removal could not be read or written")]
+    Store(#[from] queue::Error),
+}
+
+impl Error {
+    /// How long a job is to be parked that has just failed for it; nothing if it is the job's own
+    /// failure.
+    #[must_use]
+    pub fn parks(&self, status: &Status, clock: &Clock) -> Option<Duration> {
+        match self {
+            Self::Rest(error) => status.parks(error, clock),
+            Self::Store(_) => None,
+        }
+    }
+}
+
+impl Removed {
+    /// Starts with what the marks tell; `left` and `seats` are the pipeline's.
+    #[must_use]
+    pub fn new(
+        rejoin: Rejoin,
+        marks: Marks,
+        rest: rest::Client,
+        (seats, left, notes): (Arc<Seats>, Arc<Left>, Notes),
+    ) -> Self {
+        Self { rejoin, rest, seats, left, notes, marks, memory: Memory::default() }
+    }
+
+    /// Hears that a seat was lost; says whether that was somebody's doing.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn lost(
+        &self,
+        conversation: ConversationSid,
+        word: Word,
+    ) -> Result<bool, queue::Error> {
+        if removal::is_own(word, self.left.last(conversation).await?) {
+            return Ok(false);
+        }
+        let _one = self.memory.noting.lock().await;
+        let before = self.marks.read(&name(conversation)).await?;
+        let mark = removal::removed(before, self.notes.clock.wall());
+        self.marks.raise(&name(conversation), mark).await?;
+        self.memory.asked.remove(&conversation);
+        if self.rejoin == Rejoin::Always {
+            self.memory.awaited.insert(conversation);
+        }
+        if !removal::is_removed(before) {
+            self.notes.metrics.join(JoinOutcome::Left);
+            self.notes.of_conversation(conversation, None, Stage::Left { reason: REMOVED });
+            tracing::info!(conversation_sid = %conversation, reason = REMOVED,
+                "somebody has removed the bot from the conversation");
+        }
+        Ok(true)
+    }
+
+    /// Hears that the bot is in a conversation, or is to be again.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn let_in(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
+        self.memory.asked.remove(&conversation);
+        self.memory.awaited.remove(&conversation);
+        let before = self.marks.read(&name(conversation)).await?;
+        if removal::is_removed(before) {
+            let mark = removal::back(before, self.notes.clock.wall());
+            self.marks.raise(&name(conversation), mark).await?;
+            tracing::info!(conversation_sid = %conversation,
+                "bot is let into the conversation again");
+        }
+        Ok(())
+    }
+
+    /// Whether the bot was removed, as far as was heard.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn is_noted(&self, conversation: ConversationSid) -> Result<bool, queue::Error> {
+        Ok(removal::is_removed(self.marks.read(&name(conversation)).await?))
+    }
+
+    /// Whether the next message is to bring the bot back; asked once.
+    #[must_use]
+    pub fn is_awaited(&self, conversation: ConversationSid) -> bool {
+        self.memory.awaited.remove(&conversation).is_some()
+    }
+
+    /// Whether the bot was removed and stays away; asks Twilio before it says so.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio did not say, or the store failed.
+    pub async fn stays_away(&self, conversation: ConversationSid) -> Result<bool, Error> {
+        if self.rejoin == Rejoin::Always || self.seats.hears(conversation) {
+            return Ok(false);
+        }
+        if !self.is_noted(conversation).await? {
+            return Ok(false);
+        }
+        let now = self.notes.clock.now();
+        let asked = self.memory.asked.get(&conversation).map(|at| *at);
+        if asked.is_some_and(|at| now.since(at) < ASKED_FOR) {
+            return Ok(true);
+        }
+        if self.seats.look(&self.rest, conversation).await?.is_some() {
+            self.let_in(conversation).await?;
+            return Ok(false);
+        }
+        if self.memory.asked.len() >= CONVERSATIONS_MAX {
+            self.memory.asked.clear();
+        }
+        self.memory.asked.insert(conversation, now);
+        Ok(true)
+    }
+}
+
+/// The name of the mark, unlike any watermark's, which is the bare sid.
+fn name(conversation: ConversationSid) -> String {
+    format!("removed.{conversation}")
+}
