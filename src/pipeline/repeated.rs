@@ -11,7 +11,7 @@ use crate::pipeline::doors::Doors;
 use crate::pipeline::policy::repeats::{Remembered, Repeat, Repeats, judge};
 use crate::pipeline::record;
 use crate::telemetry::journal::Door;
-use crate::telemetry::trace;
+use crate::telemetry::trace::{self, Way};
 use crate::twilio::sid::MessageSid;
 
 /// What this process remembers of the messages that came in.
@@ -60,7 +60,7 @@ impl Came {
 impl Doors {
     /// Says that a message was known, and since when.
     pub(super) async fn came_again(&self, came: Came) {
-        let Came { thread, message, created, door, .. } = came;
+        let Came { thread, message, index, created, door } = came;
         let remembered = self.repeated.memory().again(message, door);
         let (since, is_new_door) = match remembered {
             Some(Remembered { since, is_new_door }) => (Some(since), is_new_door),
@@ -72,8 +72,14 @@ impl Doors {
             }
         };
         let source = trace::of_door(door);
+        let repeat = judge(door, is_new_door, since, created);
+        // A webhook's event is within its own stage already; what nobody reads needs none.
+        let is_bare = door != Door::Webhook
+            && (repeat != Repeat::Expected || tracing::enabled!(tracing::Level::DEBUG));
+        let way = Way::of_message(thread.conversation(), message, index);
+        let _within = is_bare.then(|| way.span(source).entered());
         let since_text = since.map(tracing::field::display);
-        match judge(door, is_new_door, since, created) {
+        match repeat {
             Repeat::Expected => tracing::debug!(message_sid = %message, conversation_sid = %thread,
                 source, since = since_text, "message was told before"),
             Repeat::Known => tracing::info!(message_sid = %message, conversation_sid = %thread,
