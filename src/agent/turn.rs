@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
+use crate::json;
 use crate::pii::Pii;
 use crate::telemetry::trace::{TraceId, Way};
 use crate::twilio::sid::{ConversationSid, MediaSid, MessageSid, ParseSidError, ParticipantSid};
@@ -72,10 +73,10 @@ pub struct TurnMessage {
     /// The text; absent for a message of media alone.
     pub body: Option<Pii>,
     /// The attributes, a JSON object.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub attributes: Map<String, Value>,
     /// Attached files.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     pub media: Vec<Media>,
     /// The participant who wrote it, where Twilio says so.
     pub participant: Option<ParticipantSid>,
@@ -128,16 +129,28 @@ pub struct Reply {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Pii>,
     /// Attributes to set on the message; the key `chimein` is ours.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "json::null_as_default",
+        skip_serializing_if = "Map::is_empty"
+    )]
     pub attributes: Map<String, Value>,
     /// Files already uploaded to Twilio's media service.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "json::null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub media_sids: Vec<MediaSid>,
     /// A content template (`HX…`) to send instead of text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_sid: Option<crate::twilio::sid::ContentSid>,
     /// The template's variables.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "json::null_as_default",
+        skip_serializing_if = "Map::is_empty"
+    )]
     pub content_variables: Map<String, Value>,
 }
 

@@ -80,30 +80,60 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads an object whose members are anything, such as attributes. Anything else is an empty one, and
-/// members that cannot be read or are nested too deep are left out.
-#[must_use]
-pub fn object(text: &str) -> Map<String, Value> {
-    if !may_be_deep(text)
-        && let Ok(object) = from_str::<Option<Map<String, Value>>>(text)
+/// Reads an object whose members are anything, such as attributes. Values in it that cannot be read,
+/// or are nested deeper than our own records can carry, are left out wherever they stand.
+///
+/// # Errors
+///
+/// Where it is no object; as [`from_slice`].
+pub fn object(bytes: &[u8]) -> serde_json::Result<Map<String, Value>> {
+    if !may_be_deep(bytes)
+        && let Ok(object) = from_slice(bytes)
     {
-        return object.unwrap_or_default();
+        return Ok(object);
     }
     let mut room = Vec::new();
-    let Ok(members) = lend::<Members<'_>>(text.as_bytes(), &mut room) else { return Map::new() };
-    members.iter().filter_map(|(name, value)| Some((name.to_owned(), shallow(value)?))).collect()
+    lend(bytes, &mut room).map(|members| readable_members(&members, DEPTH_MAX - 1))
 }
 
 /// Reads a value that our own records can carry; `None` if it is nested too deep or is a number beyond
 /// all bounds.
 #[must_use]
 pub fn shallow(raw: &RawValue) -> Option<Value> {
-    (depth(raw.get()) < DEPTH_MAX).then(|| from_str(raw.get()).ok()).flatten()
+    within(raw, DEPTH_MAX - 1)
 }
 
-/// Whether a text has so many brackets that it could be nested too deep.
-fn may_be_deep(text: &str) -> bool {
-    text.bytes().filter(|byte| matches!(byte, b'{' | b'[')).count() > DEPTH_MAX
+fn within(raw: &RawValue, levels: usize) -> Option<Value> {
+    (depth(raw.get()) <= levels).then(|| from_str(raw.get()).ok()).flatten()
+}
+
+/// Reads what can be read of a value that stands so many levels above the deepest allowed.
+fn readable(raw: &RawValue, levels: usize) -> Option<Value> {
+    let whole = within(raw, levels);
+    let inner = levels.checked_sub(1);
+    whole.or_else(|| match raw.get().as_bytes().first() {
+        Some(b'{') => {
+            let mut room = Vec::new();
+            let members = lend(raw.get().as_bytes(), &mut room).ok()?;
+            Some(readable_members(&members, inner?).into())
+        }
+        Some(b'[') => {
+            let entries: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
+            let inner = inner?;
+            Some(entries.into_iter().filter_map(|entry| readable(entry, inner)).collect())
+        }
+        Some(_) | None => None,
+    })
+}
+
+fn readable_members(members: &Members<'_>, levels: usize) -> Map<String, Value> {
+    let members = members.iter();
+    members.filter_map(|(name, raw)| Some((name.to_owned(), readable(raw, levels)?))).collect()
+}
+
+/// Whether JSON has so many brackets that it could be nested too deep.
+fn may_be_deep(bytes: &[u8]) -> bool {
+    bytes.iter().filter(|byte| matches!(byte, b'{' | b'[')).count() > DEPTH_MAX
 }
 
 /// How deep a valid JSON text is nested.
@@ -143,21 +173,30 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_read_as_far_as_they_can_be() {
+    fn what_cannot_be_read_is_left_out_where_it_stands() {
+        let read = object(br#"{"a":[{"b":1e400,"c":"\ud83d"},-1e999,2],"d":{"e":{"f":1e400}}}"#);
+        let wanted = json!({"a": [{"c": "\u{fffd}"}, 2], "d": {"e": {}}});
+        assert_eq!(Value::Object(read.unwrap()), wanted);
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(5_000), "]".repeat(5_000));
+        let read = Value::Object(object(deep.as_bytes()).unwrap()).to_string();
+        assert_eq!(depth(&read), DEPTH_MAX);
+        for text in ["", "[]", "7", "null", "{", "\"x\""] {
+            assert!(object(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn members_that_cannot_be_read_are_left_out() {
         let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
         for (text, names) in [
             (r#"{"a":1,"b":{"c":[null]}}"#.to_owned(), vec!["a", "b"]),
             (r#"{"a":"\ud83d","b":2}"#.to_owned(), vec!["a", "b"]),
             (r#"{"a":1e400,"b":-1e999,"c":3}"#.to_owned(), vec!["c"]),
-            (format!(r#"{{"a":{},"b":{}}}"#, deep(200), deep(DEPTH_MAX - 1)), vec!["b"]),
-            (format!(r#"{{"a":{},"b":1}}"#, deep(DEPTH_MAX)), vec!["b"]),
+            (format!(r#"{{"a":{},"b":{}}}"#, deep(200), deep(DEPTH_MAX - 1)), vec!["a", "b"]),
             (format!(r#"{{"a":"{}","b":[]}}"#, "[".repeat(300)), vec!["a", "b"]),
-            ("null".to_owned(), vec![]),
-            ("[1]".to_owned(), vec![]),
-            ("{".to_owned(), vec![]),
-            (String::new(), vec![]),
+            ("{}".to_owned(), vec![]),
         ] {
-            let read = object(&text);
+            let read = object(text.as_bytes()).unwrap();
             assert_eq!(read.keys().collect::<Vec<_>>(), names, "{text}");
         }
     }

@@ -188,7 +188,8 @@ fn seen(message: Message) -> Seen {
     }
 }
 
-/// Reads attributes, which travel as JSON text, as far as they can be read.
+/// Reads attributes, which travel as JSON text, as far as they can be read; anything but an object
+/// counts as none.
 pub(super) fn attributes(text: Option<&Pii>) -> Map<String, serde_json::Value> {
-    text.map(|text| json::object(text.reveal())).unwrap_or_default()
+    text.and_then(|text| json::object(text.reveal().as_bytes()).ok()).unwrap_or_default()
 }

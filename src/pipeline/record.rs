@@ -248,6 +248,23 @@ mod tests {
         assert_eq!(reply_key(&given), None);
     }
 
+    #[test]
+    fn what_is_taken_from_outside_is_not_too_deep_to_be_read_again() {
+        let levels = 300;
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        let attributes = crate::json::object(deep.as_bytes()).unwrap();
+        let Inbound::V1 { thread, mut message, at } = inbound();
+        message.attributes.clone_from(&attributes);
+        let inbound = Inbound::V1 { thread, message, at };
+        assert_eq!(serde_json::from_str::<Inbound>(&stored(&inbound)).unwrap(), inbound);
+        let note = json!({"v": "1", "event": attributes});
+        let Outbound::V1 { id, turn, trace, reply, at, late, .. } = outbound();
+        let reply = Reply { attributes, ..reply };
+        let origin = Some(crate::agent::Origin::new(note));
+        let outbound = Outbound::V1 { id, thread, turn, trace, reply, at, late, origin };
+        assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound)).unwrap(), outbound);
+    }
+
     fn stored<T: Serialize>(record: &T) -> String {
         serde_json::to_string(record).unwrap()
     }

@@ -20,6 +20,7 @@ use crate::agent::Reply as Said;
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::json;
 use crate::telemetry::chain::Chain;
+use crate::text;
 
 /// How many events are fetched at once.
 const BATCH: usize = 64;
@@ -82,8 +83,8 @@ async fn drain(agent: &BitBrat, topic: &Topic, outbox: &dyn Outbox) -> Result<()
 /// Does what an event asks for and says how it is to be acknowledged.
 async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn Outbox) -> AckKind {
     let place = message.info().map_or(0, |info| info.stream_sequence);
-    let event: Event = match json::from_slice(&message.payload) {
-        Ok(event) => event,
+    let event = match json::object(text::without_mark(&message.payload)) {
+        Ok(fields) => Event::new(fields),
         Err(_) => {
             tracing::warn!(
                 seq = place,

@@ -78,7 +78,11 @@ impl Event {
         let is_done = |step: &&Value| {
             matches!(step.get("status").and_then(Value::as_str), Some("OK" | "SKIP"))
         };
-        self.list(&["routing", "slip"]).iter().find(|step| !is_done(step))?.get("id")
+        self.list(&["routing", "slip"])
+            .iter()
+            .find(|step| !is_done(step))?
+            .get("id")
+            .filter(|id| !id.is_null())
     }
 
     /// Leaves out what is least needed until the event has at most so many bytes; says whether

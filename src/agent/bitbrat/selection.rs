@@ -38,7 +38,8 @@ pub fn choose(event: &Event) -> Option<Chosen> {
 
 /// The best candidate that was not turned down.
 fn best(candidates: &[Value]) -> Option<&Value> {
-    let open = candidates.iter().filter(|one| !matches!(status(one), "rejected" | "superseded"));
+    let candidates = candidates.iter().filter(|one| one.is_object());
+    let open = candidates.filter(|one| !matches!(status(one), "rejected" | "superseded"));
     // Of equals `min_by` keeps the first.
     open.min_by(|left, right| rank(left).compare(&rank(right)))
 }
@@ -185,6 +186,19 @@ mod tests {
                 Some(expected),
                 "{why}"
             );
+        }
+    }
+
+    #[test]
+    fn null_is_what_is_absent() {
+        for given in [
+            json!({"candidates": [null, {"text": "hi", "id": null, "status": null,
+                "priority": null, "confidence": null, "createdAt": null}]}),
+            json!({"candidates": null, "egress": null, "payload": {"chat": null, "text": "hi"}}),
+            json!({"candidates": null, "annotations": null, "egress": null, "message":
+                {"role": null, "rawPlatformPayload": {"chat": {"text": null}, "text": "hi"}}}),
+        ] {
+            assert_eq!(text_of(given.clone()).as_deref(), Some("hi"), "{given}");
         }
     }
 
