@@ -20,7 +20,8 @@ use crate::net::{self, proxies::Proxies, tls};
 use crate::pii::Pii;
 use crate::telemetry::chain::Chain;
 use crate::twilio::rest::{self, Webhooks};
-use crate::webhook;
+use crate::twilio::signature::is_signed_as;
+use crate::webhook::{self, PublicBase};
 
 /// How far the clock may be off before it is worth a word; well within what tokens and signatures
 /// stand.
@@ -200,7 +201,7 @@ fn target(webhooks: &Webhooks, settings: &Webhook) -> Finding {
     let own = settings
         .public_url
         .as_ref()
-        .map(|base| format!("{}{}", base.as_typed().trim_end_matches('/'), webhook::ROUTE));
+        .map(|base| PublicBase::new(base.as_typed()).called(webhook::ROUTE));
     let wanted = own.as_deref().unwrap_or("https://…/webhooks/twilio");
     let remedy = format!("let the service's post-webhook URL be {wanted}");
     let set = webhooks.post_webhook_url.as_ref().map(Pii::reveal).filter(|url| !url.is_empty());
@@ -208,13 +209,18 @@ fn target(webhooks: &Webhooks, settings: &Webhook) -> Finding {
         let found = "none is set: new conversations are found by the sweep alone".to_owned();
         return Finding::warn(CHECK, found, remedy);
     };
-    let Ok(set) = Url::parse(set) else {
+    // The query comes with each request.
+    let (typed, _) = set.split_once(['?', '#']).unwrap_or((set, ""));
+    let Ok(set) = Url::parse(typed) else {
         return Finding::fail(CHECK, "what is set is no URL".to_owned(), remedy);
     };
     let shown = place_of(&set);
     match &own {
+        Some(own) if is_signed_as(typed, own) => Finding::ok(CHECK, shown),
         Some(own) if Url::parse(own).is_ok_and(|own| place_of(&own) == shown) => {
-            Finding::ok(CHECK, shown)
+            let found =
+                format!("{shown} is written in other letters there, and signatures cover each");
+            Finding::fail(CHECK, found, remedy)
         }
         Some(_) => Finding::fail(CHECK, format!("{shown} is not this service"), remedy),
         None if set.path().ends_with(webhook::ROUTE) => Finding::ok(CHECK, shown),

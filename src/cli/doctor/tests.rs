@@ -121,6 +121,10 @@ async fn webhooks_that_go_nowhere_or_lack_an_event_are_told() {
     assert!(findings.contains(&("webhooks.filters".to_owned(), "warn".to_owned())));
     assert!(outcome.output.contains("add onConversationAdded"), "{}", outcome.output);
     assert!(!outcome.output.contains("planted"), "{}", outcome.output);
+    bench.webhook("https://Bot.example.com/webhooks/twilio");
+    let (outcome, findings) = bench.examine(&[]).await;
+    assert!(findings.contains(&("webhooks.url".to_owned(), "fail".to_owned())), "{findings:?}");
+    assert!(outcome.output.contains("in other letters"), "{}", outcome.output);
     bench.stop().await;
 }
 

@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 
 use crate::twilio::form::Form;
 
-pub use self::url::{is_callable, signed_url, without_values};
+pub use self::url::{is_callable, is_signed_as, signed_url, without_values};
 
 /// The header that holds the signature.
 pub const HEADER: &str = "X-Twilio-Signature";

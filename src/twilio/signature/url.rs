@@ -60,6 +60,13 @@ pub fn signed_url(configured: &str) -> String {
     with_path(&format!("{}{}", &url[..parts.scheme_end], &url[parts.host_from..]))
 }
 
+/// Whether a webhook configured at Twilio as `configured` is signed over `called`, give or take what
+/// every check tries.
+#[must_use]
+pub fn is_signed_as(configured: &str, called: &str) -> bool {
+    candidates(called).contains(&signed_url(configured))
+}
+
 /// Writes `url` without what a person may have said in it: user info and the values of the query.
 ///
 /// Names of the query stay, if they look like names. At most `SHOWN_MAX` bytes are shown.
@@ -206,6 +213,20 @@ mod tests {
             "https://h/a\nb",
         ] {
             assert!(!is_callable(url), "{url:?}");
+        }
+    }
+
+    #[test]
+    fn a_url_in_other_letters_is_signed_as_another() {
+        for (configured, called, is_same) in [
+            ("https://h/p", "https://h/p", true),
+            ("https://u:p@h:443/p#rc=2", "https://h/p", true),
+            ("https://h/p", "https://h:443/p", true),
+            ("https://H/p", "https://h/p", false),
+            ("https://h/a%20b", "https://h/a b", false),
+            ("https://h/p/", "https://h/p", false),
+        ] {
+            assert_eq!(is_signed_as(configured, called), is_same, "{configured} {called}");
         }
     }
 
