@@ -169,7 +169,7 @@ async fn list(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ShowQuery {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::null_as_default")]
     reveal: bool,
 }
 

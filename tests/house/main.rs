@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of these tests fail as the tests do")]
 
 mod compose;
+mod json;
 mod logs;
 mod papers;
 mod platform;

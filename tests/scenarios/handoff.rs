@@ -340,6 +340,46 @@ async fn a_pause_that_the_socket_tells_of_after_the_resume_costs_no_message() {
     rig.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_mark_is_seen_beside_what_nobody_can_read() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for extra in [&[][..], &[NO_SOCKET]] {
+        let rig = Rig::start(extra).await;
+        let conversation = rig.sms(PHONE, "one").await;
+        rig.expect(conversation, &["one"]).await;
+        for (n, beside) in
+            [r#""a":"\ud83d""#, r#""a":1e400"#, &format!(r#""a":{deep}"#)].into_iter().enumerate()
+        {
+            let attributes = format!(r#"{{{beside},"chimein":{{"paused":true}}}}"#);
+            write(&rig, conversation, &attributes).await;
+            rig.sms(PHONE, "two").await;
+            rig.eventually("it is skipped", |rig| skipped(rig, conversation) == n + 1).await;
+        }
+        write(&rig, conversation, r#"{"a":"\ud83d"}"#).await;
+        rig.sms(PHONE, "three").await;
+        rig.expect(conversation, &["one", "three"]).await;
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_leaves_foreign_attributes_as_they_were() {
+    let foreign = r#"{ "sim":89014103211118510720,"total":19.90, "z":"\ud83d","a":[1.0] }"#;
+    let rig = Rig::start(&[("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")]).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["one"]).await;
+    write(&rig, conversation, foreign).await;
+    assert_eq!(ask(&rig, conversation, "pause").await["paused"], true);
+    let among = foreign.replace(" }", r#","chimein":{"paused":true} }"#);
+    assert_eq!(attributes(&rig, conversation).await, among);
+    assert_eq!(ask(&rig, conversation, "resume").await["paused"], false);
+    assert_eq!(attributes(&rig, conversation).await, foreign);
+    write(&rig, conversation, "[1]").await;
+    assert_eq!(ask(&rig, conversation, "pause").await["error"], "attributes_not_an_object");
+    assert_eq!(attributes(&rig, conversation).await, "[1]");
+    rig.end().await;
+}
+
 /// A conversation whose second message the guard has cut.
 async fn cut_off(rig: &Rig) -> ConversationSid {
     let conversation = rig.sms(PHONE, "one").await;
@@ -367,9 +407,20 @@ async fn ask(rig: &Rig, conversation: ConversationSid, verb: &str) -> serde_json
 
 /// Writes the mark as a person's tool does that lets Twilio tell of it.
 async fn pause(rig: &Rig, conversation: ConversationSid, is_paused: bool) {
-    let attributes = json!({"chimein": {"paused": is_paused}}).to_string();
-    rig.rest_post_told(&format!("Conversations/{conversation}"), &[("Attributes", &attributes)])
-        .await;
+    write(rig, conversation, &json!({"chimein": {"paused": is_paused}}).to_string()).await;
+}
+
+/// Writes a conversation's attributes as somebody else's program does.
+async fn write(rig: &Rig, conversation: ConversationSid, attributes: &str) {
+    let path = format!("Conversations/{conversation}");
+    let _ = rig.rest_post_told(&path, &[("Attributes", attributes)]).await;
+}
+
+/// The attributes that a conversation has at Twilio.
+async fn attributes(rig: &Rig, conversation: ConversationSid) -> String {
+    let path = format!("Conversations/{conversation}");
+    let shown = rig.rest_post(&path, &[("FriendlyName", "same")]).await;
+    shown["attributes"].as_str().unwrap().to_owned()
 }
 
 fn stages(rig: &Rig, conversation: ConversationSid, wanted: Stage) -> usize {

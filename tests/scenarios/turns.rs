@@ -82,6 +82,32 @@ async fn an_answer_that_takes_too_much_room_is_a_dead_letter_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_nobody_understands_is_a_dead_letter_and_no_silence() {
+    let agent = Agent::start(|turn, _| {
+        let answer = match body_of(turn) {
+            "text" => r#"{"replies":[{"text":"x"}]}"#,
+            "reply" => r#"{"reply":"x"}"#,
+            "nothing" => r#"{"replies":[{"body":""},"",null]}"#,
+            "null" => r#"{"replies":null}"#,
+            _ => r#"{"replies":[{"body":"half \ud83d","attributes":null,"media_sids":null}]}"#,
+        };
+        answer.into_response()
+    })
+    .await;
+    let rig = agent.rig().await;
+    let conversation = rig.sms(PHONE, "text").await;
+    for body in ["reply", "nothing", "null", "half"] {
+        rig.sms(PHONE, body).await;
+    }
+    rig.expect(conversation, &["half \u{fffd}"]).await;
+    let records = rig.app().journal().recent(conversation);
+    let is_dead = |stage: &Stage| matches!(stage, Stage::Dead { queue: "inbox", .. });
+    assert_eq!(records.iter().filter(|record| is_dead(&record.stage)).count(), 2);
+    assert_eq!(agent.asked().len(), 5, "one question each");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bot_is_seen_typing_while_the_agent_thinks() {
     let agent = Agent::start(|_, _| axum::Json(json!({"replies": ["hm"]})).into_response()).await;
     let release = agent.hold();

@@ -127,8 +127,21 @@ async fn bulk_calls_take_a_selection_and_a_bound() {
     let body = r#"{"select":{"queue":"inbox"},"limit":1}"#;
     let (status, bulk) = desk.call(with_body("/v1/dead-letters/drop", body)).await;
     assert_eq!((status, &bulk["done"], &bulk["more"]), (200, &1.into(), &true.into()));
-    let (_, bulk) = desk.call(with_body("/v1/dead-letters/redrive", "{}")).await;
+    let absent = r#"{"select":{"queue":null,"class":null},"limit":null}"#;
+    let none = r#"{"select":{"queue":"reports","before":null}}"#;
+    let (_, bulk) = desk.call(with_body("/v1/dead-letters/redrive", none)).await;
+    assert_eq!((&bulk["done"], &bulk["more"]), (&0.into(), &false.into()));
+    let (_, bulk) = desk.call(with_body("/v1/dead-letters/redrive", absent)).await;
     assert_eq!((&bulk["done"], &bulk["more"]), (&4.into(), &false.into()));
+}
+
+#[tokio::test]
+async fn no_selection_is_all_of_them_missing_or_null() {
+    for body in ["{}", r#"{"select":null,"limit":null}"#] {
+        let desk = Bench::open(Access::Loopback).await;
+        let (status, bulk) = desk.call(with_body("/v1/dead-letters/redrive", body)).await;
+        assert_eq!((status, &bulk["done"]), (200, &5.into()), "{body}");
+    }
 }
 
 #[tokio::test]

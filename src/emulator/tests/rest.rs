@@ -293,6 +293,19 @@ async fn the_control_api_takes_a_phone_and_shows_everything() {
         let url = control.join(&path).unwrap();
         async { twilio.client.get(url).send().await.unwrap().text().await.unwrap() }
     };
+    let phone = json!({"from": "+15555550123", "to": "+15555550100", "others": null, "body": "x"});
+    let fault = json!({"id": null, "where": {"place": "rest", "method": null}, "skip": null,
+        "do": {"action": "answer", "status": 503, "code": null}, "percent": null});
+    for (path, body) in [
+        ("inbound", phone),
+        ("limits", json!({"participants": null, "conversation_writes": 7})),
+        ("webhook", json!({"pre_url": null, "filters": null})),
+        ("faults", fault),
+    ] {
+        let status = post(path, body).await.unwrap().status().as_u16();
+        assert_eq!(status, 200, "null is absent: {path}");
+    }
+    assert_eq!(twilio.control().limits().participants, 100);
     let whole: Value = serde_json::from_str(&read(path).await).unwrap();
     assert_eq!(whole["messages"][0]["body"], "hello");
     let dump: Value = serde_json::from_str(&read("dump".into()).await).unwrap();
