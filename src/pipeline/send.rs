@@ -106,7 +106,7 @@ struct Failed {
     /// How long the reply is to be parked, if what it needs is away.
     parked: Option<Duration>,
     via: Via,
-    cause: Cause,
+    cause: Box<Cause>,
 }
 
 /// How an attempt ended that did not fail.
@@ -278,7 +278,7 @@ impl Sends {
             let class = classify(Operation::Send, failure);
             let cause = join::cause(class, &error);
             let parked = self.status.parks(&error, &self.notes.clock);
-            Failed { class, failure: Some(failure), parked, via: Via::Rest, cause }
+            Failed { class, failure: Some(failure), parked, via: Via::Rest, cause: cause.into() }
         })?;
         fault_points::hit(Point::SentByRest);
         self.through.follow(parcel.conversation, message.index);
@@ -294,7 +294,7 @@ impl Sends {
                 failure: None,
                 parked: None,
                 via: Via::Rest,
-                cause: Cause::new(Class::Reconfigure.as_str()),
+                cause: Cause::new(Class::Reconfigure.as_str()).into(),
             }),
         }
     }
@@ -332,7 +332,7 @@ impl Sends {
         };
         let cause = join::cause(class, error);
         let parked = self.status.parks(error, &self.notes.clock);
-        Failed { class, failure: Some(failure), parked, via: Via::Rest, cause }
+        Failed { class, failure: Some(failure), parked, via: Via::Rest, cause: cause.into() }
     }
 
     /// Takes note of what the socket says of sending.
@@ -375,7 +375,7 @@ impl Sends {
             Class::Retry(asked) | Class::Look(asked) => asked,
             Class::Reconfigure => return self.put_off(delivery, &failed).await,
             Class::Dead if failed.is_not_found() && self.service.is_unknown().await => {
-                let failed = Failed { cause: wrong_service(), ..failed };
+                let failed = Failed { cause: wrong_service().into(), ..failed };
                 return self.put_off(delivery, &failed).await;
             }
             Class::Done | Class::Dead => return self.bury(delivery, parcel, failed).await,
@@ -388,7 +388,7 @@ impl Sends {
             reason = %cause.detail, retry_in_ms = settle::millis(delay),
             "reply was not sent; trying again");
         self.notes.metrics.reply(ReplyOutcome::Retried, via);
-        settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+        settle::report(Self::QUEUE, delivery.retry_in(delay, *cause).await);
     }
 
     /// Keeps a reply until the configuration is right; no attempt is counted.
@@ -418,8 +418,8 @@ impl Sends {
             Ok(Some(found)) => self.brought(delivery, parcel, found).await,
             Ok(None) => self.bury(delivery, parcel, failed).await,
             Err(_) => {
-                let cause = Cause { detail: nobody_knows(&failed.cause.detail), ..failed.cause };
-                self.bury(delivery, parcel, Failed { cause, ..failed }).await;
+                let cause = Cause { detail: nobody_knows(&failed.cause.detail), ..*failed.cause };
+                self.bury(delivery, parcel, Failed { cause: cause.into(), ..failed }).await;
             }
         }
     }
@@ -429,14 +429,14 @@ impl Sends {
         if let Err(error) = self.tell_of_death(parcel, &cause).await {
             // Not dead before its report is on disk: the job comes again and dies then.
             settle::lost(QueueName::Reports, &error);
-            let later = delivery.retry_in(self.schedule.longest(), cause).await;
+            let later = delivery.retry_in(self.schedule.longest(), *cause).await;
             return settle::report(Self::QUEUE, later);
         }
         tracing::error!(conversation_sid = %parcel.conversation, attempt = delivery.attempt(),
             code = cause.code, reason = %cause.detail, "reply could not be sent; it is a dead letter");
         let queue = QueueName::Outbox.as_str();
         let stage = Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code };
-        let settled = delivery.dead(cause).await;
+        let settled = delivery.dead(*cause).await;
         if settled.is_ok() {
             self.note(parcel, stage);
             self.notes.metrics.reply(ReplyOutcome::Dead, via);
@@ -542,7 +542,7 @@ fn unknown() -> Failed {
 
 fn by_socket_failed(failure: Failure, cause: Cause) -> Failed {
     let class = classify(Operation::Send, failure);
-    Failed { class, failure: Some(failure), parked: None, via: Via::Socket, cause }
+    Failed { class, failure: Some(failure), parked: None, via: Via::Socket, cause: cause.into() }
 }
 
 /// Whether it was sent will never be known, and it must not be sent twice.
@@ -551,7 +551,7 @@ fn unread() -> Failed {
         "the reply may have been sent: a message of the conversation cannot be read, see the log. If \
          it is not there, send it anew by `chimein send` and drop this",
     );
-    Failed { class: Class::Dead, failure: None, parked: None, via: Via::Rest, cause }
+    Failed { class: Class::Dead, failure: None, parked: None, via: Via::Rest, cause: cause.into() }
 }
 
 /// As [`unread`], where it may stand further back than anybody looks.
@@ -561,5 +561,5 @@ fn too_far() -> Failed {
          not searched. If it is not there either, send it anew by `chimein send` and drop this",
         search::MESSAGES_MAX
     ));
-    Failed { class: Class::Dead, failure: None, parked: None, via: Via::Rest, cause }
+    Failed { class: Class::Dead, failure: None, parked: None, via: Via::Rest, cause: cause.into() }
 }

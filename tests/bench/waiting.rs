@@ -98,7 +98,7 @@ async fn joins() {
     service.start(&[]);
     let control = emulator.control();
     assert!(service.is_listening().await && child::connected(&control).await);
-    let _delayed = fault(&control, adds(), Action::Delay { ms: ADD_MS });
+    fault(&control, adds(), Action::Delay { ms: ADD_MS });
     let clock = Clock::start();
     write_all(&control, 0..PEOPLE).await;
     let seated = || {

@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_twilio_dates_last_counts_wherever_it_was_heard() {
-        let (socket, dated) = (Source::Socket as fn(_) -> _, Source::Dated as fn(_) -> _);
+        let (socket, dated): (fn(_) -> _, fn(_) -> _) = (Source::Socket, Source::Dated);
         for (first, second) in [(socket, socket), (socket, dated), (dated, socket), (dated, dated)]
         {
             let known =

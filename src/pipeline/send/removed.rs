@@ -53,6 +53,6 @@ impl Sends {
     }
 }
 
-const fn failed(class: Class, cause: Cause) -> Failed {
-    Failed { class, failure: None, parked: None, via: Via::Rest, cause }
+fn failed(class: Class, cause: Cause) -> Failed {
+    Failed { class, failure: None, parked: None, via: Via::Rest, cause: cause.into() }
 }

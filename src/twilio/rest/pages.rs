@@ -168,12 +168,15 @@ fn read<T: Entry>(entry: &RawValue) -> Result<T, Bad> {
         .map_err(|_| Bad { field: "entry", sid: None })?;
     T::read(&members).map_err(|Unreadable { field }| {
         let named = ["sid", "message_sid", "conversation_sid"].iter();
-        Bad { field, sid: named.filter_map(|name| members.get(name)).find(|sid| is_sid(sid)) }
+        Bad {
+            field,
+            sid: named.filter_map(|name| members.get::<String>(name)).find(|sid| is_sid(sid)),
+        }
     })
 }
 
 /// Whether a text may be shown: two capitals and the digits.
-fn is_sid(text: &String) -> bool {
+fn is_sid(text: &str) -> bool {
     let (kind, digits) = text.split_at_checked(2).unwrap_or_default();
     kind.bytes().all(|byte| byte.is_ascii_uppercase())
         && digits.len() == 32
