@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Error;
 use crate::clock::Timestamp;
@@ -43,7 +43,7 @@ impl<'a> Fields<'a> {
     ///
     /// Where the bytes are not a JSON object.
     pub fn from_json(bytes: &'a [u8]) -> Result<Self, Error> {
-        let object: Map<String, Value> = json::from_slice(bytes)
+        let object = json::object(bytes)
             .map_err(|error| Error::Json { line: error.line(), column: error.column() })?;
         let mut form = Form::default();
         for (name, value) in object {

@@ -122,6 +122,36 @@ fn what_is_optional_may_be_missing_empty_or_unreadable() {
 }
 
 #[test]
+fn what_cannot_be_read_in_json_costs_nothing_but_itself() {
+    let media = format!(
+        r#"[{{"Sid":"ME{H}","Size":"3","Filename":"\ud83d","ContentType":null}},{{"Sid":null}},7]"#
+    );
+    let media = crate::twilio::form::encode([("Media", media.as_str())]);
+    let form = format!("{}&{media}", full_form("onMessageAdded"));
+    let Event::MessageAdded(message) = decode(&Fields::from_form(form.as_bytes())).unwrap().event
+    else {
+        panic!()
+    };
+    let file = &message.media[0];
+    assert_eq!((message.media.len(), file.size, &file.content_type), (1, Some(3), &None));
+    assert_eq!(file.filename.as_ref().unwrap().reveal(), "\u{fffd}");
+    let deep = format!("{}{}", "[".repeat(500), "]".repeat(500));
+    let body = format!(
+        r#"{{"AccountSid":"AC{H}","EventType":"onMessageAdded","ConversationSid":"CH{H}",
+            "MessageSid":"IM{H}","Index":"7","Body":"a\ud83d","Author":null,"Deep":{deep},
+            "Attributes":{{"n":1e400,"k":"\ude00"}}}}"#
+    );
+    let Event::MessageAdded(message) =
+        decode(&Fields::from_json(body.as_bytes()).unwrap()).unwrap().event
+    else {
+        panic!()
+    };
+    assert_eq!((message.index, &message.author), (Some(7), &None));
+    assert_eq!(message.body.unwrap().reveal(), "a\u{fffd}");
+    assert_eq!(message.attributes.unwrap().reveal(), "{\"k\":\"\u{fffd}\"}");
+}
+
+#[test]
 fn details_of_the_rarer_events_are_read() {
     let form = format!(
         "{}&StateFrom=initializing&StateTo=active&Reason=EVENT",
