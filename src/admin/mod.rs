@@ -64,6 +64,9 @@ pub struct Cluster {
     pub held: BTreeMap<&'static str, Vec<String>>,
 }
 
+/// The word of a service that cannot write its store.
+pub const STORE_FAILING: &str = "store_failing";
+
 /// Whether the service can do its work, and what it lacks, in closed words.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Readiness {

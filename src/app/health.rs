@@ -192,11 +192,11 @@ impl Insight for Health {
         if !self.is_on {
             return Readiness::Ready;
         }
+        if self.parts.get().is_some_and(|(_, store)| store.is_failing()) {
+            return Readiness::NotReady(vec![admin::STORE_FAILING]);
+        }
         if self.status.refusal().is_some() {
             return Readiness::NotReady(vec!["twilio_refuses"]);
-        }
-        if self.parts.get().is_some_and(|(_, store)| store.is_failing()) {
-            return Readiness::NotReady(vec!["store_failing"]);
         }
         let among = self.among();
         if among.as_ref().is_some_and(|cluster| !cluster.is_connected) {

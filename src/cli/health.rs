@@ -1,7 +1,9 @@
 //! `chimein health`: asks the service on this machine whether it is well.
 //!
-//! A container's health check without curl: one `GET /healthz`, each step of it with a time limit.
-//! Exit code 0 means 200, 1 anything else. Of the settings it needs the service's address and port
+//! A container's health check without curl: `GET /healthz`, then `GET /readyz` for the one word that
+//! says that nothing can be stored, each step with a time limit. Exit code 0 means that the process
+//! answers 200 and stores what it is given, 1 anything else: what Twilio refuses, or a socket that is
+//! down, is no reason to replace a container. Of the settings it needs the service's address and port
 //! only, so nothing else that may be wrong with them gets in its way.
 
 use std::io::{self, Read, Write};
@@ -10,6 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::admin::STORE_FAILING;
 use crate::config::{self, Environment};
 
 /// What `chimein health` is told.
@@ -58,27 +61,44 @@ pub enum Error {
         /// The status line's code.
         status: u16,
     },
+    /// The service answers, but cannot write its store.
+    #[error(
+        "the service at {address} cannot write its store; its log says why, and chimein doctor"
+    )]
+    StoreFailing {
+        /// Where the service listens.
+        address: SocketAddr,
+    },
 }
 
-/// Bytes of the answer that are read at most; the status line is at its start.
-const ANSWER_BYTES_MAX: usize = 1_024;
+/// Bytes of the answer that are read at most; a page of health is a tenth of that.
+const ANSWER_BYTES_MAX: u64 = 8_192;
 
 /// Runs the command.
 ///
 /// # Errors
 ///
-/// Fails if the service cannot be reached in time or does not answer 200.
+/// Fails if the service cannot be reached in time, does not answer 200 or cannot store anything.
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
     let address = address(args, environment)?;
+    let limit = Duration::from_millis(args.timeout_ms);
+    let asked =
+        |path| ask(address, path, limit).map_err(|source| Error::NoAnswer { address, source });
     let path = if args.ready { "/readyz" } else { "/healthz" };
-    let status = ask(address, path, Duration::from_millis(args.timeout_ms))
-        .map_err(|source| Error::NoAnswer { address, source })?;
-    if status == 200 {
-        println!("ok");
-        Ok(ExitCode::SUCCESS)
-    } else {
-        Err(Error::Unwell { address, path, status })
+    let (status, _) = asked(path)?;
+    if status != 200 {
+        return Err(Error::Unwell { address, path, status });
     }
+    if !args.ready && lacks_store(&asked("/readyz")?.1) {
+        return Err(Error::StoreFailing { address });
+    }
+    println!("ok");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a page of readiness says that nothing can be stored.
+fn lacks_store(answer: &str) -> bool {
+    answer.contains(&format!("\"{STORE_FAILING}\""))
 }
 
 /// Where the service is reached from its own machine.
@@ -93,16 +113,17 @@ fn address(args: &Args, environment: &Environment) -> Result<SocketAddr, Error> 
     Ok(SocketAddr::new(ip, port.ok_or(Error::Setting { key: "server.port" })?))
 }
 
-/// Asks once and gives the status code.
-fn ask(address: SocketAddr, path: &str, limit: Duration) -> io::Result<u16> {
+/// Asks once and gives the status code and the whole answer.
+fn ask(address: SocketAddr, path: &str, limit: Duration) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, limit)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    let mut answer = [0; ANSWER_BYTES_MAX];
-    let read = stream.read(&mut answer)?;
-    status_of(&answer[..read]).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    let mut answer = Vec::new();
+    let _ = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    let status = status_of(&answer).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok((status, String::from_utf8_lossy(&answer).into_owned()))
 }
 
 /// Reads the code of a status line: `HTTP/1.1 200 OK`.
@@ -149,14 +170,24 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_is_well_exits_zero() {
-        let port = answer_once("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
-        assert!(run(&args(port), &Environment::default()).is_ok());
+    fn a_service_that_is_well_exits_zero_though_it_may_not_be_ready() {
+        for readiness in [r#"{"ready":true,"reasons":[]}"#, r#"{"reasons":["twilio_refuses"]}"#] {
+            let port = answer([WELL.to_owned(), format!("{UNREADY}{readiness}")]);
+            assert!(run(&args(port), &Environment::default()).is_ok(), "{readiness}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_can_store_nothing_is_unwell() {
+        let reasons = r#"{"ready":false,"reasons":["store_failing"]}"#;
+        let port = answer([WELL.to_owned(), format!("{UNREADY}{reasons}")]);
+        let error = run(&args(port), &Environment::default()).unwrap_err();
+        assert!(matches!(error, Error::StoreFailing { .. }), "{error}");
     }
 
     #[test]
     fn a_service_that_is_unwell_fails_with_its_status() {
-        let port = answer_once("HTTP/1.1 503 Service Unavailable\r\n\r\n");
+        let port = answer([UNREADY.to_owned()]);
         let error = run(&args(port), &Environment::default()).unwrap_err();
         assert!(matches!(error, Error::Unwell { status: 503, .. }), "{error}");
     }
@@ -174,14 +205,20 @@ mod tests {
         Args { config: None, port: Some(port), ready: false, timeout_ms: 5_000 }
     }
 
-    fn answer_once(answer: &'static str) -> u16 {
+    const WELL: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    const UNREADY: &str = "HTTP/1.1 503 Service Unavailable\r\n\r\n";
+
+    /// Gives the answers, each on a connection of its own.
+    fn answer<const N: usize>(answers: [String; N]) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let _ = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 256];
-            let _ = stream.read(&mut request).unwrap();
-            stream.write_all(answer.as_bytes()).unwrap();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 256];
+                let _ = stream.read(&mut request).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
         });
         port
     }
