@@ -426,3 +426,5 @@ fn states(db: &Connection) -> (i64, i64, i64) {
     };
     (count(0), count(1), count(2))
 }
+
+mod full_disk;

@@ -327,9 +327,10 @@ impl Writer {
         self.sweep(|sweep, db| sweep.tick(db, at));
     }
 
+    /// Writes the marks; they are kept in memory until that works.
     fn tick_marks(&self) {
         if let Err(error) = self.flush_marks() {
-            tracing::warn!(error = %Chain(&error), "marks not stored, will try again");
+            self.fails(&error, 0);
         }
     }
 
