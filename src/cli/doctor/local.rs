@@ -1,9 +1,8 @@
 //! What can be found on this machine: settings, store, listeners, the form of the public URL.
 //!
-//! I/O: binds the listeners' addresses for a moment, opens the store as the service would, and where
-//! there is none yet makes and removes an empty file beside its place.
+//! I/O: binds the listeners' addresses for a moment, opens the store as the service would, and writes
+//! on trial beside its place.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -11,7 +10,8 @@ use std::path::Path;
 use tokio::net::TcpListener;
 use url::{Host, Url};
 
-use super::finding::Finding;
+use super::disk;
+use super::finding::{Finding, Verdict};
 use crate::config::kinds::Listen;
 use crate::config::settings::{Queue, Webhook};
 use crate::config::{Problem, Settings};
@@ -24,19 +24,30 @@ pub(super) fn setting(problem: &Problem) -> Finding {
     Finding::fail("settings", found, problem.remedy.clone())
 }
 
-/// Checks that the store can be opened; says also whether a service has it open right now.
-pub(super) async fn store(settings: &Queue) -> (Finding, bool) {
+/// Checks that the store can be opened and its disk written to; says also whether a service has it
+/// open right now.
+pub(super) async fn store(settings: &Queue) -> (Vec<Finding>, bool) {
     let path = &settings.path;
-    let shown = path.display();
+    let bytes_max = u64::try_from(settings.bytes_max.0).unwrap_or(u64::MAX);
+    let disk = disk::examine(nearest_folder(path), path, bytes_max);
     if !path.exists() {
-        return (new_store(path), false);
+        let is_usable = disk.verdict != Verdict::Fail;
+        let store =
+            is_usable.then(|| Finding::ok("store", format!("{} can be made", path.display())));
+        return (store.into_iter().chain([disk]).collect(), false);
     }
     let options = embedded::Options {
         retention: settings.retention,
         dead_retention: settings.dead_retention,
-        bytes_max: u64::try_from(settings.bytes_max.0).unwrap_or(u64::MAX),
+        bytes_max,
         ..embedded::Options::new(path)
     };
+    let (store, is_running) = opened(options, path).await;
+    (vec![store, disk], is_running)
+}
+
+async fn opened(options: embedded::Options, path: &Path) -> (Finding, bool) {
+    let shown = path.display();
     match Store::open(options) {
         Ok(store) => {
             store.close().await;
@@ -52,28 +63,13 @@ pub(super) async fn store(settings: &Queue) -> (Finding, bool) {
     }
 }
 
-/// Checks that a store could be made: that its directory, or the nearest there is, takes a file.
-fn new_store(path: &Path) -> Finding {
+/// The file's directory, or the nearest there is above it, in which it would be made.
+fn nearest_folder(path: &Path) -> &Path {
     let ancestors = path.ancestors().skip(1);
-    let existing = ancestors
+    ancestors
         .map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
         .find(|folder| folder.exists())
-        .unwrap_or(Path::new("/"));
-    match probe(existing) {
-        Ok(()) => Finding::ok("store", format!("{} can be made", path.display())),
-        Err(error) => Finding::fail(
-            "store",
-            format!("no file can be made in {}: {error}", existing.display()),
-            "give the directory to this user, or let CHIMEIN_QUEUE_PATH name another place",
-        ),
-    }
-}
-
-/// Makes and removes an empty file.
-fn probe(folder: &Path) -> io::Result<()> {
-    let path = folder.join(format!(".chimein-doctor-{}", std::process::id()));
-    drop(OpenOptions::new().write(true).create_new(true).open(&path)?);
-    std::fs::remove_file(path)
+        .unwrap_or(Path::new("/"))
 }
 
 /// Checks that the listeners' places are free, or taken by the service that runs already.

@@ -1,6 +1,6 @@
 //! `chimein doctor`: finds what would keep the service from working, before a user does.
 //!
-//! Looks at the settings, the store, the listeners, the public URL, the agent or its bus, the machine's clock, at
+//! Looks at the settings, the store and its disk, the listeners, the public URL, the agent or its bus, the machine's clock, at
 //! what the Twilio account says of itself by REST, and whether the socket opens; changes nothing there. A check that cannot be made
 //! because an earlier one failed is left out. Exit code 0 if nothing failed (warnings do not count), 1
 //! otherwise. No line holds a secret, a query or a user's name of a URL.
@@ -9,6 +9,7 @@ mod addresses;
 mod agent;
 #[cfg(feature = "nats")]
 mod bus;
+mod disk;
 mod finding;
 mod local;
 mod queue;
@@ -80,7 +81,7 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
         let kinds = config::KEYS.len();
         findings.push(Finding::ok("settings", format!("{kinds} keys, nothing wrong with them")));
         let (store, is_running) = queue::examine(&settings, args.offline).await?;
-        findings.push(store);
+        findings.extend(store);
         findings.extend(local::listeners(&settings, is_running).await);
         match &settings.twilio {
             Some(twilio) => {

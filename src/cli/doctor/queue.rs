@@ -9,18 +9,18 @@ use super::finding::Finding;
 use super::{Error, local};
 
 /// Checks the place; says also whether a service is known to work on it right now.
-pub(super) async fn examine(all: &Settings, offline: bool) -> Result<(Finding, bool), Error> {
+pub(super) async fn examine(all: &Settings, offline: bool) -> Result<(Vec<Finding>, bool), Error> {
     match all.queue.engine {
         QueueEngine::Embedded => Ok(local::store(&all.queue).await),
         QueueEngine::Nats if offline => {
             let found = "on NATS; not looked at without the network".to_owned();
-            Ok((Finding::ok("store", found), false))
+            Ok((vec![Finding::ok("store", found)], false))
         }
         #[cfg(feature = "nats")]
-        QueueEngine::Nats => Ok((shared::examine(all).await?, false)),
+        QueueEngine::Nats => Ok((vec![shared::examine(all).await?], false)),
         // The settings refuse the engine that is not built in.
         #[cfg(not(feature = "nats"))]
-        QueueEngine::Nats => Ok((Finding::ok("store", "not built in".to_owned()), false)),
+        QueueEngine::Nats => Ok((Vec::new(), false)),
     }
 }
 

@@ -42,6 +42,7 @@ async fn a_service_that_is_set_up_passes_every_check() {
         [
             "settings",
             "store",
+            "store.disk",
             "server.listen",
             "admin.listen",
             "admin.debug_token",
@@ -92,7 +93,7 @@ async fn each_wrong_setting_is_found_with_its_remedy() {
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://10.0.0.7"), "webhook.public_url", "warn"),
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", ""), "webhook.public_url", "warn"),
         (("CHIMEIN_QUEUE_PATH", file.to_str().unwrap()), "store", "fail"),
-        (("CHIMEIN_QUEUE_PATH", below_a_file.to_str().unwrap()), "store", "fail"),
+        (("CHIMEIN_QUEUE_PATH", below_a_file.to_str().unwrap()), "store.disk", "fail"),
         (("CHIMEIN_AGENT_TIMEOUT", "soon"), "settings", "fail"),
         (("TWILIO_ENABLED", "false"), "twilio", "warn"),
         (("LOG_LEVEL", "info"), "webhooks.url", "fail"),
