@@ -29,7 +29,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -194,7 +194,8 @@ async fn while_welcome<C: Future + Unpin>(
     options: Options,
 ) -> Option<C::Output> {
     let limits = Limits { header_read: options.header_read_timeout, idle: options.idle_timeout };
-    let mut alarm = pin!(sleep_until(Instant::now()));
+    let clock = watch.clock();
+    let (mut alarm, mut set_for) = (pin!(sleep(Duration::ZERO)), None);
     std::future::poll_fn(|cx| {
         if let Poll::Ready(ended) = pin!(&mut connection).poll(cx) {
             return Poll::Ready(Some(ended));
@@ -205,13 +206,14 @@ async fn while_welcome<C: Future + Unpin>(
                 Verdict::Leave => return Poll::Ready(None),
                 Verdict::Stay { until: None } => return Poll::Pending,
                 Verdict::Stay { until: Some(until) } => {
-                    let until = Instant::from_std(until);
-                    if alarm.deadline() != until {
-                        alarm.as_mut().reset(until);
+                    if set_for != Some(until) {
+                        alarm.set(sleep(until.since(clock.now())));
+                        set_for = Some(until);
                     }
                     if alarm.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
                     }
+                    set_for = None;
                 }
             }
         }

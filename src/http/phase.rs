@@ -14,7 +14,9 @@
 //! An empty cell changes nothing. Bytes that are read while a request is answered may be its body's
 //! or the next head's, so a head whose beginning came so counts from its next byte.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::clock::Moment;
 
 /// How long each phase may last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,19 +33,19 @@ pub(super) enum Phase {
     /// A request's head is awaited: from the opening, or from the first byte of a later one.
     Head {
         /// When that began.
-        since: Instant,
+        since: Moment,
     },
     /// A request is with its handler, whose own limits hold.
     Answering,
     /// An answer is ready and the client takes it.
     Sending {
         /// When the client last took some of it.
-        since: Instant,
+        since: Moment,
     },
     /// Everything is answered, and nothing of the next request has come.
     Idle {
         /// When the last answer was sent.
-        since: Instant,
+        since: Moment,
     },
 }
 
@@ -64,7 +66,7 @@ pub(super) enum Event {
 
 impl Phase {
     /// The phase after an event.
-    pub(super) const fn after(self, event: Event, now: Instant) -> Self {
+    pub(super) const fn after(self, event: Event, now: Moment) -> Self {
         match (self, event) {
             (Self::Idle { .. }, Event::BytesRead) => Self::Head { since: now },
             (Self::Head { .. } | Self::Sending { .. } | Self::Idle { .. }, Event::HeadRead) => {
@@ -89,17 +91,17 @@ impl Phase {
 
     /// When the connection is to be ended if nothing is seen of it until then.
     ///
-    /// `None` while a request is answered, and where the limit is longer than time can tell.
-    pub(super) fn deadline(self, limits: Limits) -> Option<Instant> {
+    /// `None` while a request is answered.
+    pub(super) fn deadline(self, limits: Limits) -> Option<Moment> {
         match self {
-            Self::Head { since } => since.checked_add(limits.header_read),
-            Self::Sending { since } | Self::Idle { since } => since.checked_add(limits.idle),
+            Self::Head { since } => Some(since + limits.header_read),
+            Self::Sending { since } | Self::Idle { since } => Some(since + limits.idle),
             Self::Answering => None,
         }
     }
 
     /// Since when the connection is idle: the longest idle one makes room for another.
-    pub(super) const fn idle_since(self) -> Option<Instant> {
+    pub(super) const fn idle_since(self) -> Option<Moment> {
         match self {
             Self::Idle { since } => Some(since),
             Self::Head { .. } | Self::Answering | Self::Sending { .. } => None,
@@ -116,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_event_in_every_phase_leads_where_the_table_says() {
-        let then = Instant::now();
+        let then = Moment::ORIGIN;
         let now = then + Duration::from_secs(1);
         let [head, answering, sending, idle] = [
             Phase::Head { since: then },
@@ -147,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_head_has_its_own_time_and_only_what_rests_makes_room() {
-        let since = Instant::now();
+        let since = Moment::ORIGIN;
         for (phase, seconds, rests) in [
             (Phase::Head { since }, Some(10), false),
             (Phase::Answering, None, false),
@@ -158,13 +160,11 @@ mod tests {
             assert_eq!(phase.deadline(LIMITS), deadline, "{phase:?}");
             assert_eq!(phase.idle_since(), rests.then_some(since), "{phase:?}");
         }
-        let endless = Limits { idle: Duration::MAX, ..LIMITS };
-        assert_eq!(Phase::Idle { since }.deadline(endless), None);
     }
 
     #[test]
     fn a_head_that_drips_is_not_given_more_time() {
-        let opened = Instant::now();
+        let opened = Moment::ORIGIN;
         let mut phase = Phase::Idle { since: opened };
         for second in 1..=9 {
             phase = phase.after(Event::BytesRead, opened + Duration::from_secs(second));

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::watch::Watch;
+use crate::clock::Clock;
 
 /// A listener's places.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub(super) struct Places {
     permits: Arc<Semaphore>,
     open: Mutex<Open>,
     rested: Arc<Notify>,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
@@ -28,7 +30,8 @@ impl Places {
     /// Has `connections_max` places.
     pub(super) fn new(connections_max: usize) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(connections_max));
-        Arc::new(Self { permits, open: Mutex::default(), rested: Arc::default() })
+        let (open, rested, clock) = (Mutex::default(), Arc::default(), Clock::start());
+        Arc::new(Self { permits, open, rested, clock })
     }
 
     /// Takes a place, for which the longest idle connection leaves if there is no other.
@@ -53,7 +56,7 @@ impl Places {
     }
 
     fn enter(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
-        let watch = Arc::new(Watch::new(Arc::clone(&self.rested)));
+        let watch = Arc::new(Watch::new(self.clock, Arc::clone(&self.rested)));
         let mut open = self.lock();
         let id = open.next;
         open.next += 1;

@@ -7,7 +7,6 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
@@ -16,11 +15,13 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::phase::{Event, Limits, Phase};
+use crate::clock::{Clock, Moment};
 
 /// What is known of one connection, for its own task and for whoever needs its place.
 #[derive(Debug)]
 pub(super) struct Watch {
     seen: Mutex<Seen>,
+    clock: Clock,
     /// Told when the connection comes to rest, or will not leave after all.
     rested: Arc<Notify>,
 }
@@ -36,15 +37,15 @@ struct Seen {
 
 impl Watch {
     /// Begins with a connection that was just opened.
-    pub(super) fn new(rested: Arc<Notify>) -> Self {
-        let phase = Phase::Head { since: now() };
-        Self { seen: Mutex::new(Seen { phase, is_asked: false, waker: None }), rested }
+    pub(super) fn new(clock: Clock, rested: Arc<Notify>) -> Self {
+        let phase = Phase::Head { since: clock.now() };
+        Self { seen: Mutex::new(Seen { phase, is_asked: false, waker: None }), clock, rested }
     }
 
     /// Notes what was seen.
     pub(super) fn note(&self, event: Event) {
         let mut seen = self.lock();
-        let (before, after) = (seen.phase, seen.phase.after(event, now()));
+        let (before, after) = (seen.phase, seen.phase.after(event, self.clock.now()));
         seen.phase = after;
         let has_rested = before.idle_since().is_none() && after.idle_since().is_some();
         drop(seen);
@@ -60,7 +61,8 @@ impl Watch {
     pub(super) fn verdict(&self, limits: Limits, waker: &Waker) -> Verdict {
         let mut seen = self.lock();
         let deadline = seen.phase.deadline(limits);
-        if deadline.is_some_and(|deadline| deadline <= now()) {
+        let left = deadline.map(|deadline| deadline.since(self.clock.now()));
+        if left.is_some_and(|left| left.is_zero()) {
             return Verdict::Leave;
         }
         if seen.is_asked && seen.phase.idle_since().is_some() {
@@ -77,8 +79,13 @@ impl Watch {
         Verdict::Stay { until: deadline }
     }
 
+    /// The clock that its moments are of.
+    pub(super) const fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Since when it is idle, if it is.
-    pub(super) fn idle_since(&self) -> Option<Instant> {
+    pub(super) fn idle_since(&self) -> Option<Moment> {
         self.lock().phase.idle_since()
     }
 
@@ -111,13 +118,8 @@ pub(super) enum Verdict {
     /// It goes on.
     Stay {
         /// When to look again, if nothing happens before.
-        until: Option<Instant>,
+        until: Option<Moment>,
     },
-}
-
-/// The runtime's time, which tests may hold.
-fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
 }
 
 /// A connection's bytes, on their way from and to the client.
