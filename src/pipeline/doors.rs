@@ -87,7 +87,8 @@ impl Doors {
     ///
     /// Where a webhook told of it before, that join may be under way, so it is asked for again only
     /// if the conversation is older than [`REJOIN_AFTER`]: then the seat was lost; or if not every
-    /// conversation is joined: then that join may have been refused, which no longer holds.
+    /// conversation is joined and no join is under way: then it may have been refused, which no longer
+    /// holds.
     ///
     /// # Errors
     ///
@@ -101,10 +102,18 @@ impl Doors {
         let heard = self.conversation_heard(conversation).await?;
         let now = self.notes.clock.wall();
         let is_old = created.is_none_or(|created| now.since(created) > REJOIN_AFTER);
-        if heard == Appended::Added || (!is_old && self.choice.is_all()) {
+        if heard == Appended::Added
+            || (!is_old && (self.choice.is_all() || self.comes(conversation)))
+        {
             return Ok(heard);
         }
         self.conversation_back(conversation, updated).await
+    }
+
+    /// Whether the bot's join is under way, or has just ended while a listing without it was read.
+    fn comes(&self, conversation: ConversationSid) -> bool {
+        let lane = record::lane(Thread::Conversation(conversation));
+        self.joins.may_be_open(&lane) || self.choice.seats.is_held(conversation)
     }
 
     /// Takes note of a conversation that the bot should be in again, or now after all, although it
