@@ -42,6 +42,12 @@ pub fn jitter() -> f64 {
     f64::from(random) / f64::from(u32::MAX)
 }
 
+/// A pause, spread up to a fifth longer, so that not all who wait come back at once.
+#[must_use]
+pub fn spread(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 + 0.2 * jitter())
+}
+
 /// A duration as whole milliseconds for a log field.
 #[must_use]
 pub fn millis(duration: Duration) -> u64 {

@@ -123,8 +123,8 @@ impl Status {
     pub fn parks(&self, error: &rest::Error, clock: &Clock) -> Option<Duration> {
         if let rest::Error::NotSent { source, .. } = error {
             match source {
-                rest::Cause::Away(pause) => return Some(spread(*pause)),
-                rest::Cause::Busy(_) => return Some(spread(PRESSURE_PAUSE)),
+                rest::Cause::Away(pause) => return Some(settle::spread(*pause)),
+                rest::Cause::Busy(_) => return Some(settle::spread(PRESSURE_PAUSE)),
                 _ => {}
             }
         }
@@ -144,7 +144,7 @@ impl Status {
     #[must_use]
     pub fn parks_after(&self, op: Op, failure: Failure, clock: &Clock) -> Option<Duration> {
         if let Failure::Refused { status: 429, retry_after, .. } = failure {
-            return Some(spread(retry_after.unwrap_or(PRESSURE_PAUSE)));
+            return Some(settle::spread(retry_after.unwrap_or(PRESSURE_PAUSE)));
         }
         reason(failure)?;
         self.needed_for(op).parks(clock)
@@ -218,9 +218,4 @@ const fn reason(failure: Failure) -> Option<&'static str> {
         }
         Failure::Refused { .. } => None,
     }
-}
-
-/// Lets not all come back at once.
-fn spread(pause: Duration) -> Duration {
-    pause.mul_f64(1.0 + 0.2 * settle::jitter())
 }

@@ -407,7 +407,7 @@ impl Turns {
                     Retry::After(after) => after,
                     Retry::No | Retry::Backoff => BUSY_PAUSE,
                 };
-                Some(pause.mul_f64(1.0 + 0.2 * settle::jitter()))
+                Some(settle::spread(pause))
             }
             Sign::Doubtful => {
                 health.failed(subject, took, reason(error), clock);
