@@ -130,6 +130,15 @@ pub(super) struct EmbeddedLease {
 }
 
 impl EmbeddedLease {
+    /// Lets the job wait without a word to the disk.
+    fn set_aside(
+        &self,
+        change: impl FnOnce(&mut Lanes) -> Result<(), Lost>,
+    ) -> Result<Vec<Appended>, Error> {
+        let set_aside = self.shared.dispatch(self.queue).change(change);
+        set_aside.map(|()| Vec::new()).map_err(|Lost| Error::LeaseLost { id: self.id })
+    }
+
     async fn settle_now(&self, settlement: Settlement) -> Result<Vec<Appended>, Error> {
         let (now, at) = (self.clock.now(), self.clock.wall());
         let how = match settlement {
@@ -139,20 +148,10 @@ impl EmbeddedLease {
             }
             Settlement::Dead(cause) => How::Dead(cause),
             Settlement::PutOff(delay) => {
-                return self
-                    .shared
-                    .dispatch(self.queue)
-                    .change(|lanes| lanes.put_off(now, self.lease, now + delay))
-                    .map(|()| Vec::new())
-                    .map_err(|Lost| Error::LeaseLost { id: self.id });
+                return self.set_aside(|lanes| lanes.put_off(now, self.lease, now + delay));
             }
             Settlement::Park(delay) => {
-                return self
-                    .shared
-                    .dispatch(self.queue)
-                    .change(|lanes| lanes.park(now, self.lease, now + delay))
-                    .map(|()| Vec::new())
-                    .map_err(|Lost| Error::LeaseLost { id: self.id });
+                return self.set_aside(|lanes| lanes.park(now, self.lease, now + delay));
             }
         };
         let begun = self
