@@ -29,7 +29,7 @@ pub(super) trait Engine: Send + Sync + 'static {
     fn may_be_open(&self, queue: QueueName, key: &Key) -> bool;
 
     /// Tells whether the store fails to keep what it is given.
-    fn trouble(&self) -> watch::Receiver<Trouble>;
+    fn trouble(&self) -> &watch::Sender<Trouble>;
 
     /// Counts.
     fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>>;

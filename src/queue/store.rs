@@ -155,9 +155,12 @@ impl Queue {
     ///
     /// Dropping it changes nothing.
     pub async fn kept(&self) {
+        if self.is_kept() {
+            return;
+        }
         // An engine that is gone will say so itself.
         let is_over = |trouble: &Trouble| *trouble != Trouble::NotWritten;
-        let _gone = self.engine.trouble().wait_for(is_over).await.is_err();
+        let _gone = self.engine.trouble().subscribe().wait_for(is_over).await.is_err();
     }
 
     /// Lets what was put off in this lane go out now.

@@ -263,8 +263,8 @@ impl Engine for Embedded {
         self.shared.dispatch(queue).change(|lanes| lanes.wake(self.clock.now(), key));
     }
 
-    fn trouble(&self) -> watch::Receiver<Trouble> {
-        self.shared.trouble.subscribe()
+    fn trouble(&self) -> &watch::Sender<Trouble> {
+        &self.shared.trouble
     }
 
     fn may_be_open(&self, queue: QueueName, key: &Key) -> bool {

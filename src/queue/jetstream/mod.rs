@@ -133,6 +133,8 @@ impl Options {
 /// The opened engine.
 pub(super) struct JetStream {
     shared: Arc<Shared>,
+    /// Always none: a server that is away is the connection's to tell.
+    trouble: watch::Sender<Trouble>,
 }
 
 impl JetStream {
@@ -173,7 +175,7 @@ impl JetStream {
         });
         shared.tasks.spawn(holder::follow(Arc::clone(&shared), holdings));
         shared.tasks.spawn(house::keep(Arc::clone(&shared)));
-        Ok(Self { shared })
+        Ok(Self { shared, trouble: watch::Sender::new(Trouble::None) })
     }
 
     /// How many partitions are worked on, everything that was there before having been read.
@@ -243,9 +245,8 @@ impl Engine for JetStream {
         self.shared.dispatch(queue).change(&holding, |lanes| lanes.wake(now, key));
     }
 
-    fn trouble(&self) -> watch::Receiver<Trouble> {
-        // A server that is away is the connection's to tell.
-        watch::channel(Trouble::None).1
+    fn trouble(&self) -> &watch::Sender<Trouble> {
+        &self.trouble
     }
 
     fn may_be_open(&self, queue: QueueName, key: &Key) -> bool {
