@@ -27,10 +27,7 @@ async fn lost_webhooks_are_made_good_at_fifty_requests_a_second() {
 async fn a_sweep_in_which_nothing_is_new_reads_next_to_nothing() {
     const CONVERSATIONS: usize = 100;
     let mut rig = Rig::start(&[]).await;
-    let conversations = written(&rig, CONVERSATIONS).await;
-    for conversation in &conversations {
-        rig.expect(*conversation, &["hello"]).await;
-    }
+    answered(&rig, CONVERSATIONS).await;
     rig.stop_service().await;
     let (pages, before) = (rig.listings(), reads(&rig));
     rig.start_service().await;
@@ -46,10 +43,7 @@ async fn a_sweep_in_which_nothing_is_new_reads_next_to_nothing() {
 async fn a_sweep_without_a_socket_reads_everything_at_its_pace() {
     const CONVERSATIONS: usize = 100;
     let mut rig = Rig::start(&[]).await;
-    let conversations = written(&rig, CONVERSATIONS).await;
-    for conversation in &conversations {
-        rig.expect(*conversation, &["hello"]).await;
-    }
+    answered(&rig, CONVERSATIONS).await;
     rig.stop_service().await;
     let (before, newest) = (reads(&rig), rig.newest_record());
     rig.set("CHIMEIN_REALTIME_ENABLED", "false");
@@ -59,6 +53,13 @@ async fn a_sweep_without_a_socket_reads_everything_at_its_pace() {
     println!("{busiest} requests in the busiest second");
     assert!(busiest <= usize::try_from(REQUESTS_MAX).unwrap(), "{busiest} in a second");
     rig.end().await;
+}
+
+/// As many conversations, each of which has been answered.
+async fn answered(rig: &Rig, count: usize) {
+    for conversation in written(rig, count).await {
+        rig.expect(conversation, &["hello"]).await;
+    }
 }
 
 /// So many phones write.
