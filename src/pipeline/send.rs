@@ -48,6 +48,9 @@ use crate::twilio::sid::{ConversationSid, MessageSid};
 mod handoff;
 mod removed;
 
+/// How long after a send of unknown outcome it is looked for at the earliest.
+const LOOK_AFTER_MIN: Duration = Duration::from_secs(1);
+
 /// How long after the last attempt it is looked for once more, so that what Twilio stored is listed.
 const LAST_LOOK_AFTER: Duration = Duration::from_secs(5);
 
@@ -366,6 +369,9 @@ impl Sends {
     async fn fail(&self, delivery: Delivery, parcel: &Parcel, failed: Failed) {
         let attempt = delivery.attempt();
         if let Some(pause) = failed.parked {
+            // What may have been sent is on its way for a moment before it can be found.
+            let is_on_its_way = matches!(failed.class, Class::Look(_));
+            let pause = if is_on_its_way { pause.max(LOOK_AFTER_MIN) } else { pause };
             tracing::debug!(conversation_sid = %parcel.conversation, reason = %failed.cause.detail,
                 retry_in_ms = settle::millis(pause), "reply could not be sent; it waits");
             self.notes.metrics.reply(ReplyOutcome::Retried, failed.via);

@@ -241,7 +241,8 @@ pub async fn connected(control: &Control) -> bool {
 /// the service is down; none is given twice by this process.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    // Processes that start together have numbers next to each other and need some ports each.
+    let first = 10_000 + u16::try_from(std::process::id() % 400 * 50).unwrap();
     loop {
         let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
