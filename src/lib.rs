@@ -34,6 +34,7 @@ pub mod net;
 pub mod clock;
 pub mod fault_points;
 pub mod json;
+pub mod manual;
 pub mod nearest;
 pub mod pii;
 pub mod text;

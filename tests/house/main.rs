@@ -8,6 +8,7 @@
 mod compose;
 mod json;
 mod logs;
+mod manual;
 mod papers;
 mod platform;
 mod rooms;

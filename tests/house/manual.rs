@@ -1,0 +1,28 @@
+//! The manual's page on safety: each sentence has a test, and the test is there.
+
+use super::{assert_none, read, root};
+
+#[test]
+fn every_sentence_about_safety_has_a_test_that_exists() {
+    let page = read("src/manual/security.md");
+    let mut findings = Vec::new();
+    for sentence in page.split("\n- ").skip(1) {
+        let sentence = sentence.split("\n\n").next().unwrap_or_default();
+        let tests: Vec<&str> = cited(sentence).collect();
+        if tests.is_empty() {
+            findings.push(format!("no test: {sentence}"));
+        }
+        findings.extend(tests.into_iter().filter(|test| !is_there(test)).map(str::to_owned));
+    }
+    assert_none("a sentence about safety is not shown", &findings);
+}
+
+/// The tests that a sentence cites: a file's path, `::`, the test's name.
+fn cited(sentence: &str) -> impl Iterator<Item = &str> {
+    sentence.split('`').skip(1).step_by(2).filter(|code| code.contains(".rs::"))
+}
+
+fn is_there(test: &str) -> bool {
+    let Some((path, name)) = test.split_once("::") else { return false };
+    root().join(path).is_file() && read(path).contains(&format!("fn {name}("))
+}
