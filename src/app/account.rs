@@ -73,6 +73,7 @@ mod tests {
                 ("TWILIO_API_SECRET", "planted"),
                 ("TWILIO_CHAT_SERVICE_SID", "IS00112233445566778899aabbccddeeff"),
                 ("TWILIO_IDENTITY", "bot"),
+                ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com"),
                 ("TWILIO_REGION", region),
                 ("TWILIO_EDGE", edge),
             ];

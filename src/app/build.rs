@@ -63,7 +63,7 @@ use crate::pipeline::turn::Turns;
 use crate::pipeline::worker::{self, Station, Work};
 use crate::queue::{self, QueueName, Store};
 use crate::twilio::{rest, signature};
-use crate::webhook::{self, PublicBase};
+use crate::webhook::{self, Nameable, PublicBase};
 
 /// What the running service offers to the outside.
 pub struct Service {
@@ -425,9 +425,16 @@ impl Parts<'_> {
         let next = account.auth_token_next.iter();
         let auth_tokens = std::iter::once(&account.auth_token).chain(next).cloned().collect();
         let public_url = settings.public_url.as_ref();
+        // A list is kept to, whatever else is allowed.
+        let nameable = if settings.hosts.is_empty() && settings.allow_unknown_host {
+            Nameable::Any
+        } else {
+            Nameable::Listed(settings.hosts.clone())
+        };
         webhook::Options {
             chat_service_sid: Some(account.chat_service_sid),
             public_base: public_url.map(|base| PublicBase::new(base.as_typed())),
+            nameable,
             trust_forwarded: settings.trust_forwarded,
             body_bytes_max: settings.body_bytes_max.0,
             read_timeout: settings.read_timeout,

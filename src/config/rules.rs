@@ -18,6 +18,7 @@ use super::kinds::{
     QueueEngine, Size,
 };
 use super::reader::Reader;
+use crate::net::authority::Hosts;
 use crate::net::proxies::Proxy;
 use crate::telemetry::otlp;
 use crate::twilio::rest;
@@ -64,6 +65,7 @@ fn check_twilio(reader: &mut Reader<'_>) {
     );
     let name = reader.value::<Identity>("identity.name");
     check_region(reader);
+    check_place(reader);
     let pool = reader.value::<Identities>("identity.pool");
     let is_unique = pool.map(|Identities(pool)| {
         let identities: Vec<&Identity> = name.iter().chain(&pool).collect();
@@ -83,6 +85,22 @@ fn check_region(reader: &mut Reader<'_>) {
         "twilio.region",
         has_own.map(|has_own| has_own || is_led),
         "is a region whose edge is not known (known are us1, ie1 and au1): set TWILIO_EDGE too",
+    );
+}
+
+/// Twilio signs the place that it calls, so whoever may name that place may say what was signed.
+fn check_place(reader: &mut Reader<'_>) {
+    let is_known = reader.value::<BaseUrl>("webhook.public_url").is_some()
+        || reader.value::<Hosts>("webhook.hosts").is_some_and(|hosts| !hosts.is_empty());
+    let keys = ["webhook.public_url", "webhook.hosts"];
+    let is_told = reader.problems.iter().any(|problem| keys.contains(&problem.key.as_str()));
+    let is_waived: Option<bool> = reader.value("webhook.allow_unknown_host");
+    reader.rule(
+        "webhook.public_url",
+        is_waived.map(|is_waived| is_known || is_told || is_waived),
+        "is required: without it a request that Twilio signed for another service of the account \
+         counts too (several hosts go into CHIMEIN_WEBHOOK_HOSTS, and \
+         CHIMEIN_WEBHOOK_ALLOW_UNKNOWN_HOST=true allows any)",
     );
 }
 

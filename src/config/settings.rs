@@ -17,6 +17,7 @@ use super::kinds::{
 };
 use super::reader::Reader;
 use super::rules;
+use crate::net::authority::Hosts;
 use crate::net::proxies::{Direct, Proxies, Proxy};
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
@@ -157,6 +158,10 @@ sections! {
     Webhook = "webhook" {
         /// How Twilio reaches this service.
         public_url: Option<BaseUrl>;
+        /// The hosts that requests may name, where `public_url` is not set.
+        hosts: Hosts;
+        /// Whether they may name any.
+        allow_unknown_host: bool;
         /// Whether forwarded headers may say how.
         trust_forwarded: bool;
         /// The largest body that is read.

@@ -53,7 +53,7 @@ fn everything_that_is_wrong_comes_out_at_once() {
     ]);
     let error = load(None, &wrong).into_settings().unwrap_err();
     insta::assert_snapshot!(error, @r"
-    the settings have 9 problems:
+    the settings have 10 problems:
       CHIMEIN_AGENT_TIMOUT (environment CHIMEIN_AGENT_TIMOUT): is no known setting; did you mean CHIMEIN_AGENT_TIMEOUT?
       twilio.account_sid (environment TWILIO_ACCOUNT_SID): is not AC and 32 hexadecimal digits; set TWILIO_ACCOUNT_SID, see `twilio.account_sid` in config/default.toml
       twilio.auth_token (not set): is required; set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE
@@ -62,6 +62,7 @@ fn everything_that_is_wrong_comes_out_at_once() {
       twilio.chat_service_sid (not set): is required; set TWILIO_CHAT_SERVICE_SID, see `twilio.chat_service_sid` in config/default.toml
       server.port (environment SERVICE_PORT): is not a whole number from 1 to 65535; set SERVICE_PORT or PORT, see `server.port` in config/default.toml
       agent.kind (environment CHIMEIN_AGENT_KIND): is not echo, http or bitbrat; set CHIMEIN_AGENT_KIND, see `agent.kind` in config/default.toml
+      webhook.public_url (not set): is required: without it a request that Twilio signed for another service of the account counts too (several hosts go into CHIMEIN_WEBHOOK_HOSTS, and CHIMEIN_WEBHOOK_ALLOW_UNKNOWN_HOST=true allows any); set CHIMEIN_WEBHOOK_PUBLIC_URL, see `webhook.public_url` in config/default.toml
       server.shutdown_grace (environment CHIMEIN_SERVER_SHUTDOWN_GRACE): is not between 1s and 10s; set CHIMEIN_SERVER_SHUTDOWN_GRACE, see `server.shutdown_grace` in config/default.toml
     ");
 }
@@ -111,6 +112,38 @@ fn with_twilio_off_nothing_of_it_is_required_but_nothing_may_be_wrong() {
     assert!(load(None, &off).into_settings().unwrap().twilio.is_none());
     let wrong = Environment::from_pairs([("TWILIO_ENABLED", "off"), ("TWILIO_API_KEY", "SKx")]);
     assert_eq!(load(None, &wrong).problems()[0].key, "twilio.api_key");
+}
+
+#[test]
+fn what_twilio_calls_is_known_unless_that_is_waived_on_purpose() {
+    let instead = |pairs: &[(&'static str, &'static str)]| {
+        let bare = COMPLETE.into_iter().filter(|(name, _)| *name != "CHIMEIN_WEBHOOK_PUBLIC_URL");
+        load(None, &Environment::from_pairs(bare.chain(pairs.iter().copied())))
+    };
+    for right in [
+        &[("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com")],
+        &[("CHIMEIN_WEBHOOK_HOSTS", "bot.example.com,bot.example.org:8443")],
+        &[("CHIMEIN_WEBHOOK_ALLOW_UNKNOWN_HOST", "true")],
+        &[("TWILIO_ENABLED", "false")],
+    ] {
+        assert!(instead(right).into_settings().is_ok(), "{right:?}");
+    }
+    for (wrong, key) in [
+        (&[][..], "webhook.public_url"),
+        (&[("CHIMEIN_WEBHOOK_PUBLIC_URL", "")], "webhook.public_url"),
+        (&[("CHIMEIN_WEBHOOK_PUBLIC_URL", "bot.example.com")], "webhook.public_url"),
+        (&[("CHIMEIN_WEBHOOK_HOSTS", "")], "webhook.public_url"),
+        (&[("CHIMEIN_WEBHOOK_HOSTS", "https://bot.example.com")], "webhook.hosts"),
+        (&[("CHIMEIN_WEBHOOK_ALLOW_UNKNOWN_HOST", "false")], "webhook.public_url"),
+    ] {
+        let report = instead(wrong);
+        let [problem] = report.problems() else { panic!("{wrong:?}: {:?}", report.problems()) };
+        assert_eq!(problem.key, key);
+    }
+    let told = instead(&[]).into_settings().unwrap_err().to_string();
+    for part in ["CHIMEIN_WEBHOOK_PUBLIC_URL", "another service of the account"] {
+        assert!(told.contains(part), "{told}");
+    }
 }
 
 #[test]
@@ -420,13 +453,14 @@ fn no_view_of_the_settings_shows_a_secret() {
     assert!(!views.contains("planted"), "{views}");
 }
 
-const COMPLETE: [(&str, &str); 6] = [
+const COMPLETE: [(&str, &str); 7] = [
     ("TWILIO_ACCOUNT_SID", "AC00112233445566778899aabbccddeeff"),
     ("TWILIO_AUTH_TOKEN", "planted-auth-token"),
     ("TWILIO_API_KEY", "SK00112233445566778899aabbccddeeff"),
     ("TWILIO_API_SECRET", "planted-api-secret"),
     ("TWILIO_CHAT_SERVICE_SID", "IS00112233445566778899aabbccddeeff"),
     ("TWILIO_IDENTITY", "bot"),
+    ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com"),
 ];
 
 /// A complete environment with some variables set otherwise.

@@ -5,6 +5,7 @@
 //! socket. The one exception is NATS, whose client dials by itself: it is given the TLS configuration,
 //! and knows no proxies. Source: async-nats 0.51, `connector.rs`, read 2026-11-21.
 
+pub mod authority;
 pub mod dial;
 pub mod http;
 pub mod proxies;

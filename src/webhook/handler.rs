@@ -114,17 +114,22 @@ impl Room {
         let headers = &parts.headers;
         let trusted = |name| self.options.trust_forwarded.then(|| text(headers, name)).flatten();
         let hints = Hints {
+            listener: self.options.listener_scheme,
             host: text(headers, header::HOST.as_str()),
             forwarded_proto: trusted("x-forwarded-proto"),
             forwarded_host: trusted("x-forwarded-host"),
         };
         let path_and_query = parts.uri.path_and_query().map_or("/", |written| written.as_str());
-        let url = called(
-            self.options.public_base.as_ref(),
-            self.options.listener_scheme,
-            hints,
-            path_and_query,
-        );
+        let Options { public_base, nameable, .. } = &self.options;
+        let url = called(public_base.as_ref(), nameable, hints, path_and_query);
+        let url = url.map_err(|error| {
+            tracing::warn!(
+                reason = error.reason(),
+                error = %Chain(&error),
+                "refused a webhook request, since what it called is not known"
+            );
+            Answer::InvalidSignature
+        })?;
         let request = Signed {
             url: &url,
             body,

@@ -11,7 +11,7 @@
 //! | neither GET nor POST | 405 `{"error":"method_not_allowed"}` |
 //! | body above the limit | 413 `{"error":"too_large"}` |
 //! | body slower than the limit | 408 `{"error":"too_slow"}` |
-//! | signature missing, repeated or wrong | 403 `{"error":"invalid_signature"}` |
+//! | signature missing, repeated or wrong, or the host that was called unknown | 403 `{"error":"invalid_signature"}` |
 //! | pre-action event | 200 `{}` |
 //! | signed, but unreadable | 400 `{"error":"malformed","field":"MessageSid"}` |
 //! | another account's | 403 `{"error":"wrong_account"}` |
@@ -38,12 +38,13 @@ use axum::routing::any;
 use futures::future::BoxFuture;
 
 use crate::clock::{Clock, Timestamp};
+use crate::net::authority::Hosts;
 use crate::telemetry::metrics::Metrics;
 use crate::twilio::events::Envelope;
 use crate::twilio::sid::{AccountSid, ChatServiceSid};
 use crate::twilio::signature::Keys;
 
-pub use self::url::{PublicBase, Scheme};
+pub use self::url::{Nameable, PublicBase, Scheme};
 
 /// Where Twilio's requests arrive.
 pub const ROUTE: &str = "/webhooks/twilio";
@@ -59,6 +60,8 @@ pub struct Options {
     pub keys: Keys,
     /// How Twilio reaches this service; nothing of the request is trusted for it.
     pub public_base: Option<PublicBase>,
+    /// Which hosts requests may say that they called, where there is no public base.
+    pub nameable: Nameable,
     /// Whether forwarded headers may say what Twilio called, where there is no public base.
     pub trust_forwarded: bool,
     /// The scheme that the listener speaks, where neither of these says.
@@ -73,7 +76,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Fills in the bounds: 64 KiB, 3 s to read, 4.5 s in all; no public base, no forwarded headers.
+    /// Fills in the bounds: 64 KiB, 3 s to read, 4.5 s in all; no public base, no host that may
+    /// be named instead, so nothing is taken before one of the two is given; no forwarded headers.
     #[must_use]
     pub fn new(account_sid: AccountSid, keys: Keys) -> Self {
         Self {
@@ -81,6 +85,7 @@ impl Options {
             chat_service_sid: None,
             keys,
             public_base: None,
+            nameable: Nameable::Listed(Hosts::default()),
             trust_forwarded: false,
             listener_scheme: Scheme::Http,
             body_bytes_max: 64 * 1024,

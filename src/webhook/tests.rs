@@ -246,6 +246,7 @@ async fn forwarded_headers_count_only_where_they_are_trusted() {
     for (trusted, status) in [(true, StatusCode::OK), (false, StatusCode::FORBIDDEN)] {
         let mut rig = Rig::new();
         rig.options.public_base = None;
+        rig.options.nameable = Nameable::Any;
         rig.options.trust_forwarded = trusted;
         let mut request = rig.post(&form("onMessageAdded"));
         for (name, value) in [
@@ -256,6 +257,33 @@ async fn forwarded_headers_count_only_where_they_are_trusted() {
             let _ = request.headers_mut().insert(name, value.parse().unwrap());
         }
         assert_eq!(rig.ask(request).await.0, status, "trusted: {trusted}");
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_nobody_allowed_is_refused_though_the_signature_fits_it() {
+    let listed = |host| Nameable::Listed(Hosts::new([host]).unwrap());
+    for (nameable, host, status) in [
+        (listed("bot.example.com"), "bot.example.com", StatusCode::OK),
+        (listed("other.example"), "bot.example.com", StatusCode::FORBIDDEN),
+        (Nameable::Listed(Hosts::default()), "bot.example.com", StatusCode::FORBIDDEN),
+        (Nameable::Any, "bot.example.com", StatusCode::OK),
+        // The signature is of the same bytes, but for where the host ends.
+        (Nameable::Any, "u@bot.example.com", StatusCode::FORBIDDEN),
+    ] {
+        let mut rig = Rig::new();
+        rig.options.public_base = None;
+        rig.options.nameable = nameable.clone();
+        rig.options.listener_scheme = Scheme::Https;
+        let body = form("onMessageAdded");
+        let url = format!("https://{host}{ROUTE}");
+        let request = Request::post(ROUTE)
+            .header("content-type", FORM)
+            .header("host", host)
+            .header(signature::HEADER, sign(&url, signature::Body::Form(body.as_bytes())))
+            .body(Body::from(body))
+            .unwrap();
+        assert_eq!(rig.ask(request).await.0, status, "{nameable:?} {host}");
     }
 }
 

@@ -1,10 +1,13 @@
 //! Which URL Twilio called, as far as it can be known behind proxies. Pure.
 //!
 //! A configured public base is taken before all else, because forwarded headers and `Host` are what
-//! the sender chooses. They are used only where nothing is configured, and forge nothing by
-//! themselves: a wrong URL only makes a signature fail.
+//! the sender chooses. They are used only where nothing is configured, and then as one scheme of HTTP
+//! and one strict `host[:port]` that is listed, or where any may be named. Both matter: nothing
+//! stands between the URL and the fields in the text that is signed, so a host like
+//! `vendor.example/hookAccountSidAC…` would make any text out of a request signed for another service.
 
 use super::ROUTE;
+use crate::net::authority::{Authority, Hosts};
 use crate::twilio::signature::signed_url;
 
 /// A listener's scheme.
@@ -50,8 +53,10 @@ impl PublicBase {
 }
 
 /// What a request says about the URL that was called.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Hints<'a> {
+    /// The scheme that the listener speaks.
+    pub(super) listener: Scheme,
     /// `Host`.
     pub(super) host: Option<&'a str>,
     /// `X-Forwarded-Proto`, if forwarded headers are trusted.
@@ -60,19 +65,70 @@ pub(super) struct Hints<'a> {
     pub(super) forwarded_host: Option<&'a str>,
 }
 
+/// Which hosts a request may name, where there is no public base.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Nameable {
+    /// These.
+    Listed(Hosts),
+    /// Any: whoever has seen a request that Twilio signed for another service of the account can
+    /// bring it here.
+    Any,
+}
+
+/// Says why it is not known what was called.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum Unknown {
+    /// There is no host, or it is none.
+    #[error("the request names no host of the form host[:port]")]
+    Host,
+    /// A proxy says that it was called by something else than HTTP.
+    #[error("the forwarded scheme is neither http nor https")]
+    Scheme,
+    /// The host is another one.
+    #[error("the host {host} is not in webhook.hosts")]
+    Unlisted {
+        /// Which one, well-formed.
+        host: String,
+    },
+}
+
+impl Unknown {
+    /// Names the reason in one word of a closed set.
+    pub(super) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Scheme => "scheme",
+            Self::Unlisted { .. } => "unlisted_host",
+        }
+    }
+}
+
 /// Builds the URL that was called; `path_and_query` is the request line's, as written there.
 pub(super) fn called(
     base: Option<&PublicBase>,
-    listener: Scheme,
+    nameable: &Nameable,
     hints: Hints<'_>,
     path_and_query: &str,
-) -> String {
+) -> Result<String, Unknown> {
     if let Some(base) = base {
-        return base.called(path_and_query);
+        return Ok(base.called(path_and_query));
     }
-    let scheme = first(hints.forwarded_proto).unwrap_or(listener.as_str());
-    let host = first(hints.forwarded_host).or(hints.host).unwrap_or("");
-    format!("{scheme}://{host}{path_and_query}")
+    let scheme = match first(hints.forwarded_proto) {
+        None => hints.listener,
+        Some(scheme) if scheme.eq_ignore_ascii_case("https") => Scheme::Https,
+        Some(scheme) if scheme.eq_ignore_ascii_case("http") => Scheme::Http,
+        Some(_) => return Err(Unknown::Scheme),
+    };
+    let named = first(hints.forwarded_host).or(hints.host).unwrap_or("");
+    let host = Authority::parse(named).ok_or(Unknown::Host)?;
+    match nameable {
+        Nameable::Listed(hosts) if !hosts.lists(&host) => {
+            Err(Unknown::Unlisted { host: named.to_owned() })
+        }
+        Nameable::Listed(_) | Nameable::Any => {
+            Ok(format!("{}://{named}{path_and_query}", scheme.as_str()))
+        }
+    }
 }
 
 /// The first value of a list: `https, https` has been seen behind two proxies.
@@ -87,9 +143,9 @@ mod tests {
     #[test]
     fn a_configured_base_wins_over_everything_a_request_says() {
         let hints = Hints {
-            host: Some("internal:3000"),
-            forwarded_proto: Some("http"),
-            forwarded_host: Some("evil.example"),
+            forwarded_proto: Some("gopher"),
+            forwarded_host: Some("evil.example/p"),
+            ..HINTS
         };
         for (base, url) in [
             ("https://bot.example.com", "https://bot.example.com/webhooks/twilio?a=%2F"),
@@ -103,8 +159,8 @@ mod tests {
             ("https://h/webhooks/twilio?x=1", "https://h/webhooks/twilio?a=%2F"),
         ] {
             let base = PublicBase::new(base);
-            let called = called(Some(&base), Scheme::Http, hints, "/webhooks/twilio?a=%2F");
-            assert_eq!(called, url);
+            let called = called(Some(&base), &none(), hints, "/webhooks/twilio?a=%2F");
+            assert_eq!(called.as_deref(), Ok(url));
         }
     }
 
@@ -113,16 +169,55 @@ mod tests {
         for (proto, forwarded, url) in [
             (None, None, "http://internal:3000/w"),
             (Some("https"), None, "https://internal:3000/w"),
-            (Some("https, http"), Some("bot.example.com , proxy"), "https://bot.example.com/w"),
+            (Some("HTTPS, http"), Some("bot.example.com , proxy"), "https://bot.example.com/w"),
             (Some(""), Some(" ,x"), "http://internal:3000/w"),
         ] {
-            let hints = Hints {
-                host: Some("internal:3000"),
-                forwarded_proto: proto,
-                forwarded_host: forwarded,
-            };
-            assert_eq!(called(None, Scheme::Http, hints, "/w"), url);
+            let hints = Hints { forwarded_proto: proto, forwarded_host: forwarded, ..HINTS };
+            assert_eq!(called(None, &Nameable::Any, hints, "/w").as_deref(), Ok(url));
         }
-        assert_eq!(called(None, Scheme::Https, Hints::default(), "/w"), "https:///w");
+        let hints = Hints { listener: Scheme::Https, ..HINTS };
+        let url = called(None, &Nameable::Any, hints, "/w");
+        assert_eq!(url.as_deref(), Ok("https://internal:3000/w"));
+    }
+
+    #[test]
+    fn a_request_cannot_write_more_than_a_scheme_and_a_host() {
+        let unlisted = |host: &str| Err(Unknown::Unlisted { host: host.to_owned() });
+        for (proto, host, nameable, expected) in [
+            ("https", "bot.example.com", listed(), Ok("https://bot.example.com/w".to_owned())),
+            ("https", "Bot.example.com:1", listed(), Ok("https://Bot.example.com:1/w".to_owned())),
+            ("https", "vendor.example", listed(), unlisted("vendor.example")),
+            ("https", "vendor.example", Nameable::Any, Ok("https://vendor.example/w".to_owned())),
+            ("https", "vendor.example", none(), unlisted("vendor.example")),
+            ("https", "vendor.example/hookAccountSidAC", Nameable::Any, Err(Unknown::Host)),
+            ("https", "u@bot.example.com", Nameable::Any, Err(Unknown::Host)),
+            ("https", "bot.example.com?a", listed(), Err(Unknown::Host)),
+            ("https", "a b", Nameable::Any, Err(Unknown::Host)),
+            ("https://vendor.example/hook", "bot.example.com", listed(), Err(Unknown::Scheme)),
+            ("ftp", "bot.example.com", Nameable::Any, Err(Unknown::Scheme)),
+        ] {
+            let forwarded =
+                Hints { forwarded_proto: Some(proto), forwarded_host: Some(host), ..HINTS };
+            assert_eq!(called(None, &nameable, forwarded, "/w"), expected, "{proto} {host}");
+            let own = Hints { forwarded_proto: Some(proto), host: Some(host), ..HINTS };
+            assert_eq!(called(None, &nameable, own, "/w"), expected, "{proto} {host}");
+        }
+        let nobody = Hints { host: None, ..HINTS };
+        assert_eq!(called(None, &Nameable::Any, nobody, "/w"), Err(Unknown::Host));
+    }
+
+    const HINTS: Hints<'static> = Hints {
+        listener: Scheme::Http,
+        host: Some("internal:3000"),
+        forwarded_proto: None,
+        forwarded_host: None,
+    };
+
+    fn listed() -> Nameable {
+        Nameable::Listed(Hosts::new(["bot.example.com"]).unwrap())
+    }
+
+    fn none() -> Nameable {
+        Nameable::Listed(Hosts::default())
     }
 }

@@ -11,3 +11,4 @@ mod child;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/rig.rs"]
 mod rig;
+mod rights;

@@ -94,7 +94,10 @@ fn settings() -> Settings {
             ["AC", "SK", "IS"].iter().find(|sid| entry.meaning.contains(&format!("({sid}…)")));
         (name, prefix.map_or("planted".to_owned(), |sid| format!("{sid}{}", "0".repeat(32))))
     });
-    let pairs: Vec<(String, String)> = required.chain(given).collect();
+    // The guide has it set; there is no default that could be right.
+    let public = ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://api.bitbrat.ai");
+    let public = std::iter::once((public.0.to_owned(), public.1.to_owned()));
+    let pairs: Vec<(String, String)> = required.chain(public).chain(given).collect();
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     config::load(None, &Environment::from_pairs(pairs)).into_settings().unwrap()
 }

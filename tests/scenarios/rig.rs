@@ -78,11 +78,11 @@ impl Rig {
 
     /// Starts the service on the same folder, ready or not.
     pub async fn launch_service(&mut self) {
-        let environment = self.environment();
-        let report = config::load(None, &environment);
+        let listener = app::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let public_url = format!("http://{}", listener.local_addr().unwrap());
+        let report = config::load(None, &self.environment(public_url));
         let effective = report.effective.clone();
         let settings = report.into_settings().unwrap();
-        let listener = app::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
         let app = App::start(&settings, effective, listener).await.unwrap();
         let url = format!("http://{}{}", app.address(), chimein::webhook::ROUTE);
         self.control.set_webhook(Webhook { post_url: Some(url), ..Webhook::default() });
@@ -309,7 +309,7 @@ impl Rig {
         self.emulator.shutdown().await;
     }
 
-    fn environment(&self) -> Environment {
+    fn environment(&self, public_url: String) -> Environment {
         let (urls, credentials) = (self.emulator.urls(), self.emulator.credentials());
         let pairs = [
             ("TWILIO_ACCOUNT_SID", credentials.account_sid.to_string()),
@@ -321,6 +321,7 @@ impl Rig {
             ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
             ("TWILIO_API_BASE_URL", urls.api.to_string()),
             ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
+            ("CHIMEIN_WEBHOOK_PUBLIC_URL", public_url),
             ("CHIMEIN_QUEUE_PATH", self.queue_path().display().to_string()),
             ("CHIMEIN_ADMIN_LISTEN", "off".to_owned()),
             ("CHIMEIN_GUARD_TURNS_PER_MINUTE", "100000".to_owned()),

@@ -24,6 +24,7 @@ fn settings_print_no_secret() {
         ("TWILIO_API_SECRET", API_SECRET),
         ("TWILIO_CHAT_SERVICE_SID", "IS0123456789abcdef0123456789abcdef"),
         ("TWILIO_IDENTITY", "bot"),
+        ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com"),
         ("CHIMEIN_AGENT_SECRET", AGENT_SECRET),
         ("CHIMEIN_ADMIN_DEBUG_TOKEN", AUTH_TOKEN),
     ];

@@ -109,7 +109,12 @@ impl Demo {
         let options = emulator::Options { listen: args.listen, ..emulator::Options::default() };
         let emulator = Emulator::start(options).await?;
         let folder = std::env::temp_dir().join(format!("chimein-demo-{}", Uuid::new_v4().simple()));
-        let environment = overlay(environment, &emulator, &folder, args.many.unwrap_or(1));
+        let listener = app::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
+        let public_url = listener.local_addr().map(|address| format!("http://{address}"));
+        let public_url = ("CHIMEIN_WEBHOOK_PUBLIC_URL", public_url.map_err(Error::Setup)?);
+        let queue = ("CHIMEIN_QUEUE_PATH", folder.join("chimein.db").display().to_string());
+        let pool = ("CHIMEIN_IDENTITY_POOL", pool(args.many.unwrap_or(1)).join(","));
+        let environment = overlay(environment, &emulator, [public_url, queue, pool]);
         let report = config::load(None, &environment);
         let effective = report.effective.clone();
         let settings = report.into_settings()?;
@@ -120,7 +125,6 @@ impl Demo {
             service: settings.server.name.as_str().to_owned(),
         };
         log::init(&options, None)?;
-        let listener = app::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let app = App::start(&settings, effective, listener).await?;
         let webhook = format!("http://{}{}", app.address(), crate::webhook::ROUTE);
         emulator.control().set_webhook(Webhook { post_url: Some(webhook), ..Webhook::default() });
@@ -177,13 +181,12 @@ fn remove(folder: &Path) {
     }
 }
 
-/// The environment with the emulator's addresses and credentials over it. The agent stays as the
+/// The environment with the emulator's addresses and credentials and what is the demo's own over it. The agent stays as the
 /// user has set it.
 fn overlay(
     environment: &Environment,
     emulator: &Emulator,
-    folder: &Path,
-    phones: u32,
+    own: [(&'static str, String); 3],
 ) -> Environment {
     let (urls, credentials) = (emulator.urls(), emulator.credentials());
     let ours = [
@@ -194,11 +197,9 @@ fn overlay(
         ("TWILIO_API_SECRET", credentials.api_secret.expose_secret().to_owned()),
         ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
         ("TWILIO_IDENTITY", IDENTITY.to_owned()),
-        ("CHIMEIN_IDENTITY_POOL", pool(phones).join(",")),
         ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
         ("TWILIO_API_BASE_URL", urls.api.to_string()),
         ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
-        ("CHIMEIN_QUEUE_PATH", folder.join("chimein.db").display().to_string()),
         ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
     ];
     let quiet = environment.get("LOG_LEVEL").is_none().then(|| ("LOG_LEVEL", "warn".to_owned()));
@@ -206,7 +207,8 @@ fn overlay(
         .names()
         .filter(|name| !is_replaced(name))
         .filter_map(|name| environment.get(name).map(|value| (name.to_owned(), value.to_owned())));
-    let ours = ours.into_iter().chain(quiet).map(|(name, value)| (name.to_owned(), value));
+    let ours =
+        ours.into_iter().chain(own).chain(quiet).map(|(name, value)| (name.to_owned(), value));
     Environment::from_pairs(theirs.chain(ours))
 }
 

@@ -134,12 +134,16 @@ pub(super) fn public_url(settings: &Webhook) -> Finding {
     let remedy =
         "set CHIMEIN_WEBHOOK_PUBLIC_URL to what Twilio calls, such as https://bot.example.com";
     let Some(base) = &settings.public_url else {
-        let found = if settings.trust_forwarded {
-            "not set: signatures rest on the proxy's X-Forwarded headers"
-        } else {
-            "not set: signatures rest on the request's own Host"
+        return match settings.hosts.is_empty() {
+            false => Finding::ok(CHECK, "not set: one of webhook.hosts is called".to_owned()),
+            true => Finding::warn(
+                CHECK,
+                "not set, and allow_unknown_host is on: a request that Twilio signed for another \
+                 service of the account, and that somebody has seen, counts as one for this bot"
+                    .to_owned(),
+                remedy,
+            ),
         };
-        return Finding::warn(CHECK, found.to_owned(), remedy);
     };
     let url = base.url();
     let shown = place_of(url);

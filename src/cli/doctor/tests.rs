@@ -91,7 +91,7 @@ async fn each_wrong_setting_is_found_with_its_remedy() {
         (("CHIMEIN_ADMIN_DEBUG_TOKEN", ""), "admin.debug_token", "warn"),
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", "http://bot.example.com"), "webhook.public_url", "warn"),
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://10.0.0.7"), "webhook.public_url", "warn"),
-        (("CHIMEIN_WEBHOOK_PUBLIC_URL", ""), "webhook.public_url", "warn"),
+        (("CHIMEIN_WEBHOOK_PUBLIC_URL", ""), "settings", "fail"),
         (("CHIMEIN_QUEUE_PATH", file.to_str().unwrap()), "store", "fail"),
         (("CHIMEIN_QUEUE_PATH", below_a_file.to_str().unwrap()), "store.disk", "fail"),
         (("CHIMEIN_AGENT_TIMEOUT", "soon"), "settings", "fail"),

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use url::Url;
 
 use super::Setting;
+use crate::net::authority::Hosts;
 use crate::net::proxies::{Direct, Proxy};
 use crate::twilio::signature::is_callable;
 
@@ -168,6 +169,15 @@ impl Setting for Proxy {
     }
 }
 
+impl Setting for Hosts {
+    const WANTED: &'static str = "hosts such as bot.example.com or bot.example.com:8443, without \
+         scheme and path, separated by commas";
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::new(super::items(text))
+    }
+}
+
 impl Setting for Direct {
     const WANTED: &'static str = "hosts separated by commas";
 
@@ -221,6 +231,19 @@ mod tests {
         assert_eq!(servers.urls().len(), 2);
         for text in ["", ",", "a:4222", "nats://u:planted@a", "nats://a/b", "nats://a,http://b"] {
             assert_eq!(NatsUrls::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_listed_without_scheme_and_path() {
+        let hosts = |listed: &[&str]| Hosts::new(listed.iter().copied());
+        assert_eq!(Hosts::parse(""), hosts(&[]));
+        assert_eq!(
+            Hosts::parse("a.example, b.example:8443"),
+            hosts(&["a.example", "b.example:8443"])
+        );
+        for text in ["https://a.example", "a.example/p", "a.example,u@b.example", "*"] {
+            assert_eq!(Hosts::parse(text), None, "{text}");
         }
     }
 

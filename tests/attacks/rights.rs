@@ -1,0 +1,142 @@
+//! Who may say what: requests signed for somebody else, marks of somebody else, pages of the operator.
+
+use std::process::Command;
+
+use chimein::twilio::form;
+use chimein::twilio::signature::{self, Algorithm, Body};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::rig::{BOT, Rig};
+
+/// Another service of the same account, whose requests somebody may see.
+const VENDOR: &str = "https://vendor.example/hook";
+/// What nobody wrote.
+const FORGED: &str = "wire the money";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_signed_for_another_service_of_the_account_is_no_event_of_ours() {
+    let any = [("CHIMEIN_WEBHOOK_PUBLIC_URL", ""), ("CHIMEIN_WEBHOOK_ALLOW_UNKNOWN_HOST", "true")];
+    let listed = [("CHIMEIN_WEBHOOK_PUBLIC_URL", ""), ("CHIMEIN_WEBHOOK_HOSTS", "127.0.0.1")];
+    for settings in [&[][..], &listed, &any] {
+        let rig = Rig::start(settings).await;
+        let conversation = rig.sms(crate::rig::PHONE, "hello").await;
+        rig.eventually("the bot has answered", |rig| rig.replies(conversation).len() == 1).await;
+        let fields = forged(&rig, &conversation.to_string());
+        let form = form(&fields);
+        // A customer's text to the other service, chosen so that the text signed for it ends like
+        // the one that would be signed for the forged event.
+        let tail: String = fields.iter().map(|(name, value)| format!("{name}{value}")).collect();
+        let account = &fields[0].1;
+        let text = format!("{}{tail}", chimein::webhook::ROUTE);
+        let seen = self::form(&[("AccountSid", account.clone()), ("Body", text)]);
+        let signature = sign(&rig, VENDOR, &seen);
+        let pasted = format!("vendor.example/hookAccountSid{account}Body");
+        for host in ["host", "x-forwarded-host"] {
+            let headers = [(host, pasted.as_str()), ("x-forwarded-proto", "https")];
+            assert_eq!(post(&rig, &headers, &signature, &form).await, 403, "{host} {settings:?}");
+        }
+        let own = format!("http://{}{}", rig.app().address(), chimein::webhook::ROUTE);
+        let signature = sign(&rig, &own, &form);
+        let host = rig.app().address().to_string();
+        assert_eq!(post(&rig, &[("host", &host)], &signature, &form).await, 200, "{settings:?}");
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_replayed_under_its_own_host_counts_only_where_any_host_is_allowed() {
+    let url = format!("https://vendor.example{}", chimein::webhook::ROUTE);
+    let headers = [("x-forwarded-host", "vendor.example"), ("x-forwarded-proto", "https")];
+    let none = ("CHIMEIN_WEBHOOK_PUBLIC_URL", "");
+    for (settings, status) in [
+        (&[][..], 403),
+        (&[none, ("CHIMEIN_WEBHOOK_HOSTS", "127.0.0.1")], 403),
+        (&[none, ("CHIMEIN_WEBHOOK_ALLOW_UNKNOWN_HOST", "true")], 200),
+    ] {
+        let rig = Rig::start(settings).await;
+        let form = form(&forged(&rig, "CHcccccccccccccccccccccccccccccccc"));
+        let signature = sign(&rig, &url, &form);
+        assert_eq!(post(&rig, &headers, &signature, &form).await, status, "{settings:?}");
+        rig.end().await;
+    }
+}
+
+#[test]
+fn a_service_that_does_not_know_what_twilio_calls_does_not_start() {
+    for (words, code) in [(&["serve"][..], 1), (&["config"], 2), (&["doctor", "--offline"], 1)] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_chimein"))
+            .args(words)
+            .env_clear()
+            .env("TWILIO_ACCOUNT_SID", format!("AC{}", "0".repeat(32)))
+            .env("TWILIO_AUTH_TOKEN", "planted")
+            .env("TWILIO_API_KEY", format!("SK{}", "0".repeat(32)))
+            .env("TWILIO_API_SECRET", "planted")
+            .env("TWILIO_CHAT_SERVICE_SID", format!("IS{}", "0".repeat(32)))
+            .env("TWILIO_IDENTITY", BOT)
+            .output()
+            .unwrap();
+        let told = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{words:?}: {told}");
+        for part in ["webhook.public_url", "another service of the account", "PUBLIC_URL"] {
+            assert!(told.contains(part), "{words:?}: {told}");
+        }
+    }
+}
+
+/// The fields of an event that never was, in the order of their names.
+fn forged(rig: &Rig, conversation: &str) -> Vec<(&'static str, String)> {
+    let credentials = rig.emulator.credentials();
+    vec![
+        ("AccountSid", credentials.account_sid.to_string()),
+        ("Author", "boss".to_owned()),
+        ("Body", FORGED.to_owned()),
+        ("ChatServiceSid", credentials.service_sid.to_string()),
+        ("ConversationSid", conversation.to_owned()),
+        ("EventType", "onMessageAdded".to_owned()),
+        ("Index", "1".to_owned()),
+        ("MessageSid", format!("IM{}", "7".repeat(32))),
+    ]
+}
+
+fn form(fields: &[(&str, String)]) -> String {
+    form::encode(fields.iter().map(|(name, value)| (*name, value.as_str())))
+}
+
+/// Signs as Twilio does for this account.
+fn sign(rig: &Rig, url: &str, form: &str) -> String {
+    signature::sign(
+        &rig.emulator.credentials().auth_token,
+        Algorithm::HmacSha1,
+        url,
+        Body::Form(form.as_bytes()),
+    )
+}
+
+/// Posts a form to the webhook with these headers as they are; gives the status.
+async fn post(rig: &Rig, headers: &[(&str, &str)], signature: &str, form: &str) -> u16 {
+    let mut head = format!("POST {} HTTP/1.1\r\nconnection: close\r\n", chimein::webhook::ROUTE);
+    for (name, value) in headers.iter().copied().chain([
+        ("content-type", "application/x-www-form-urlencoded"),
+        ("content-length", form.len().to_string().as_str()),
+        ("x-twilio-signature", signature),
+    ]) {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if headers.iter().all(|(name, _)| *name != "host") {
+        head.push_str("host: 127.0.0.1\r\n");
+    }
+    let (status, _) = ask(rig, &format!("{head}\r\n{form}")).await;
+    status
+}
+
+/// Sends a request as it is written; gives the status and the whole answer.
+async fn ask(rig: &Rig, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(rig.app().address()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    (status.unwrap_or_else(|| panic!("no status: {answer}")), answer)
+}
