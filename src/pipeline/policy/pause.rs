@@ -44,6 +44,9 @@ pub struct Known {
     at: Moment,
     /// When Twilio dates the last change that was heard of.
     updated: Option<Timestamp>,
+    /// The date of the word that counted last: of an answer to the second, of the same second as a
+    /// change that the socket told of before, it is less than `updated`.
+    dated: Option<Timestamp>,
     /// What the socket said last.
     socket: Option<Word>,
     /// Whether the last word that counted was a webhook's.
@@ -94,15 +97,22 @@ impl Known {
         let by_webhook = matches!(source, Source::Dated(_));
         // What reached us cut off may be whole at Twilio; if it is not, there is nobody else to ask.
         let is_doubted = mark == Mark::Unreadable && !matches!(source, Source::Answer(_));
-        let told = Self { is_paused, is_doubted, at: now, updated, socket, by_webhook };
+        let dated = source.updated();
+        let told = Self { is_paused, is_doubted, at: now, updated, dated, socket, by_webhook };
         let Some(known) = before else { return told };
         match known.order(source, has_socket) {
             Order::Earlier => Self { socket, ..known },
             Order::Later => told,
             Order::Unclear if known.is_paused == is_paused => {
-                Self { is_doubted: known.is_doubted || is_doubted, ..told }
+                Self { is_doubted: known.is_doubted || is_doubted, dated: known.dated, ..told }
             }
-            Order::Unclear => Self { is_paused: true, is_doubted: true, by_webhook: false, ..told },
+            Order::Unclear => Self {
+                is_paused: true,
+                is_doubted: true,
+                by_webhook: false,
+                dated: updated,
+                ..told
+            },
         }
     }
 
@@ -118,15 +128,17 @@ impl Known {
         self.socket.is_some_and(|word| word.is_paused == self.is_paused)
     }
 
-    /// The date of the last change, if it is not one of whole seconds.
+    /// The date of the last change, if it is not one of whole seconds and the word that counted last
+    /// was about no later change.
     fn exactly_updated(&self) -> Option<Timestamp> {
-        self.updated.filter(|at| at.as_millis().rem_euclid(1000) != 0)
+        let exact = self.updated.filter(|at| at.as_millis().rem_euclid(1000) != 0);
+        exact.filter(|_| self.dated == self.updated)
     }
 
     /// Assumed: the socket and REST give one change one date, but for what is below a second.
     fn order(&self, source: Source, has_socket: bool) -> Order {
         let is_last_by_socket =
-            self.socket == Some(Word { is_paused: self.is_paused, updated: self.updated });
+            self.socket == Some(Word { is_paused: self.is_paused, updated: self.dated });
         let last = self.updated.map(Timestamp::as_secs);
         let exact = self.exactly_updated();
         match (source, source.updated().map(Timestamp::as_secs)) {
@@ -295,6 +307,26 @@ mod tests {
         assert!(!late.is_paused && !late.is_doubted, "of the time before");
         let confirmed = hear(Some(late), false, socket(12_400), (at(1), true));
         assert!(!confirmed.is_paused && confirmed.is_fresh(at(9_999), true));
+    }
+
+    #[test]
+    fn a_late_word_of_the_second_of_an_own_write_is_a_doubt_whatever_the_socket_said_before() {
+        let written = |is_paused| (is_paused, Source::Answer(Some(from_millis(10_000))));
+        let joined = (false, socket(10_100));
+        for before in [
+            &[joined, written(true), written(false)][..],
+            &[joined, written(true), written(false), (false, socket(10_150))],
+            &[joined, (false, dated(10)), (true, dated(10)), (false, dated(10))],
+        ] {
+            let known = told(before);
+            assert_eq!((known.is_paused, known.is_doubted), (false, false));
+            let late = hear(Some(known), true, socket(10_300), (at(1), true));
+            assert!(late.is_doubted && !late.is_fresh(at(1), true), "{before:?}");
+            let resumed = hear(Some(late), false, socket(10_500), (at(1), true));
+            assert_eq!((resumed.is_paused, resumed.is_doubted), (false, false), "in its order");
+        }
+        let known = told(&[joined, written(true), written(false), (true, socket(11_300))]);
+        assert_eq!((known.is_paused, known.is_doubted), (true, false), "somebody's, and later");
     }
 
     #[test]
