@@ -35,7 +35,7 @@ pub trait Handover: Send + Sync {
     ) -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// Some conversations that this instance knows to be with a person, at most `count`.
-    fn paused(&self, count: usize) -> Vec<ConversationSid>;
+    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ConversationSid>>;
 }
 
 /// Why a conversation did not change hands.
@@ -62,7 +62,8 @@ pub fn router(handover: Arc<dyn Handover>) -> Router {
 }
 
 async fn list(State(handover): State<Arc<dyn Handover>>) -> Response {
-    let paused: Vec<_> = handover.paused(LISTED_MAX).iter().map(ToString::to_string).collect();
+    let paused = handover.paused(LISTED_MAX).await;
+    let paused: Vec<_> = paused.iter().map(ToString::to_string).collect();
     Json(json!({ "paused": paused })).into_response()
 }
 
@@ -160,8 +161,9 @@ mod tests {
             Box::pin(std::future::ready(refusal.map_or(Ok(()), Err)))
         }
 
-        fn paused(&self, count: usize) -> Vec<ConversationSid> {
-            self.0.lock().unwrap().iter().copied().take(count).collect()
+        fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ConversationSid>> {
+            let paused = self.0.lock().unwrap().iter().copied().take(count).collect();
+            Box::pin(std::future::ready(paused))
         }
     }
 

@@ -26,7 +26,7 @@ impl Handover for Hands {
         })
     }
 
-    fn paused(&self, count: usize) -> Vec<ConversationSid> {
-        self.0.paused(count)
+    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ConversationSid>> {
+        Box::pin(self.0.paused(count))
     }
 }

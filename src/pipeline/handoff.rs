@@ -18,11 +18,15 @@ use crate::pipeline::policy::pause::{self, Known, Mark, Source};
 use crate::pipeline::record;
 use crate::pipeline::seats::Seats;
 use crate::queue::{self, Filter, Marks, Page, Queue};
+use crate::telemetry::chain::Chain;
 use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
 
 /// How many conversations are remembered before those that are not paused are forgotten.
 const CONVERSATIONS_MAX: usize = 100_000;
+
+/// How many conversations in doubt Twilio is asked about before they are listed.
+const DOUBTS_ASKED_MAX: usize = 20;
 
 /// How often a held conversation is looked at when nothing is heard of it.
 pub const POLL_EVERY: Duration = Duration::from_secs(30);
@@ -181,10 +185,21 @@ impl Handoff {
         self.memory.known.get(&conversation).map(|known| *known)
     }
 
-    /// Some of the conversations that are known to be with a person, at most `count`.
-    #[must_use]
-    pub fn paused(&self, count: usize) -> Vec<ConversationSid> {
-        let known = self.memory.known.iter().filter(|known| known.is_paused);
+    /// Some of the conversations that are known to be with a person, at most `count`. Where that is in
+    /// doubt Twilio is asked first; where it does not say, the conversation is among them.
+    pub async fn paused(&self, count: usize) -> Vec<ConversationSid> {
+        for conversation in self.those(DOUBTS_ASKED_MAX, |known| known.is_doubted) {
+            if let Err(error) = self.is_paused(conversation).await {
+                tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
+                    "twilio does not say whether a person has taken the conversation over");
+                break;
+            }
+        }
+        self.those(count, |known| known.is_paused)
+    }
+
+    fn those(&self, count: usize, is_one: impl Fn(&Known) -> bool) -> Vec<ConversationSid> {
+        let known = self.memory.known.iter().filter(|known| is_one(known.value()));
         known.take(count).map(|known| *known.key()).collect()
     }
 

@@ -186,8 +186,8 @@ impl Handover for NoHands {
         Box::pin(std::future::ready(Err(Refusal::Unknown)))
     }
 
-    fn paused(&self, _: usize) -> Vec<ConversationSid> {
-        Vec::new()
+    fn paused(&self, _: usize) -> BoxFuture<'_, Vec<ConversationSid>> {
+        Box::pin(std::future::ready(Vec::new()))
     }
 }
 
