@@ -52,6 +52,7 @@ use crate::pipeline::policy::strategy::{Burst, Strategy};
 use crate::pipeline::reconcile::{Duty, Reconciler};
 use crate::pipeline::removed::Removed;
 use crate::pipeline::repeated::Repeated;
+use crate::pipeline::reply_ids::ReplyIds;
 use crate::pipeline::report::Reports;
 use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::send::Sends;
@@ -302,6 +303,7 @@ impl Parts<'_> {
             admission: Arc::clone(&doors.handoff.admission),
             paused: self.paused(),
             phones: Phones { rest: rest.clone() },
+            ids: self.reply_ids(),
             strategy: strategy(&settings.turns),
             thinking: Thinking::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
@@ -328,6 +330,7 @@ impl Parts<'_> {
         Sends {
             rest: rest.clone(),
             seats: Arc::clone(seats),
+            authors: doors.authors.clone(),
             handoff: Arc::clone(&doors.handoff),
             removed: Arc::clone(&doors.removed),
             paused: self.paused(),
@@ -344,6 +347,10 @@ impl Parts<'_> {
             service,
             notes: notes.clone(),
         }
+    }
+
+    fn reply_ids(&self) -> ReplyIds {
+        ReplyIds::of(&self.twilio.account.api_secret)
     }
 
     const fn paused(&self) -> Paused {
@@ -477,7 +484,7 @@ impl Parts<'_> {
     fn outbox(&self, rest: &rest::Client) -> Arc<dyn later::Outbox> {
         let outbox = self.store.queue(QueueName::Outbox);
         let phones = Phones { rest: rest.clone() };
-        Arc::new(Late { outbox, phones, clock: self.notes.clock })
+        Arc::new(Late { outbox, phones, ids: self.reply_ids(), clock: self.notes.clock })
     }
 }
 

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use crate::admin::replies::{Failed, Fate, Replies};
 use crate::agent::Thread;
 use crate::pipeline::record;
-use crate::queue::{self, JobId, JobState, Queue};
+use crate::queue::{self, JobState, Queue};
 use crate::twilio::events::ConversationState;
 use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
@@ -47,8 +47,7 @@ impl Asked {
     async fn find(&self, thread: Thread, key: &str) -> Result<Option<Fate>, queue::Error> {
         let (lane, mut fate) = (record::lane(thread), Fate::default());
         while fate.parts < Queue::APPEND_JOBS_MAX {
-            let id = record::late_reply_id(thread, key, fate.parts);
-            let id = JobId::from_bytes(*id.as_bytes());
+            let id = record::late_reply_job(thread, key, fate.parts);
             let Some(status) = self.outbox.find(id, &lane).await? else { break };
             fate.parts += 1;
             match status.state {
@@ -90,6 +89,7 @@ mod tests {
     use crate::net::tls;
     use crate::pipeline::late::Late;
     use crate::pipeline::phones::Phones;
+    use crate::pipeline::reply_ids::ReplyIds;
     use crate::queue::{Cause, QueueName, Store, embedded};
     use crate::twilio::rest::Credentials;
     use crate::twilio::sid::AccountSid;
@@ -110,7 +110,8 @@ mod tests {
         let thread = Thread::Conversation(conversation);
         let said = vec![Reply::text("one"), Reply::text("two"), Reply::text("three")];
         let phones = Phones { rest: asked.rest.clone() };
-        let late = Late { outbox: outbox.clone(), phones, clock };
+        let ids = ReplyIds::of(&SecretString::from("secret"));
+        let late = Late { outbox: outbox.clone(), phones, ids, clock };
         assert_eq!(late.put(Batch::new(thread, "k", said)).await.unwrap(), 3);
         let fate = async || asked.fate(conversation, "k").await.unwrap().unwrap();
 

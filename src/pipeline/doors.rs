@@ -193,11 +193,12 @@ impl Doors {
     /// Lets messages of others through; notes our own.
     pub(super) fn sift(&self, seen: Seen) -> Option<Theirs> {
         let message = &seen.message;
-        match self.authors.judge(message.author.reveal(), &message.attributes) {
+        let author = message.author.reveal();
+        match self.authors.judge(author) {
             Author::Theirs => Some(Theirs(seen)),
             Author::System => None,
             Author::Ours => {
-                if record::reply_key(&message.attributes).is_some() {
+                if self.authors.reply(author, &message.attributes).is_some() {
                     let stage = Stage::ReplyVisible { reply: message.sid };
                     self.notes.stage(seen.thread, None, stage);
                 }

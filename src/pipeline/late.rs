@@ -4,8 +4,9 @@ use futures::future::BoxFuture;
 
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::clock::Clock;
-use crate::pipeline::outbound;
+use crate::pipeline::outbound::{self, Stamp};
 use crate::pipeline::phones::Phones;
+use crate::pipeline::reply_ids::ReplyIds;
 use crate::queue::{Appended, Queue};
 
 /// The outbox as the door for late replies sees it.
@@ -15,6 +16,8 @@ pub struct Late {
     pub outbox: Queue,
     /// Says who reads along, where a reply is long.
     pub phones: Phones,
+    /// Makes the replies' ids.
+    pub ids: ReplyIds,
     /// Reads the time.
     pub clock: Clock,
 }
@@ -29,7 +32,8 @@ impl Outbox for Late {
                         .read_along(batch.thread)
                         .await
                         .map_err(|error| OutboxError::Undecided(Box::new(error)))?;
-            let jobs = outbound::of_key(Batch { cut, ..batch }, self.clock.wall())
+            let stamp = Stamp { ids: &self.ids, at: self.clock.wall() };
+            let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
                 .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
             if jobs.appends.is_empty() {
                 return Ok(0);

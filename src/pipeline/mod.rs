@@ -37,6 +37,7 @@ pub mod reconcile;
 pub mod record;
 pub mod removed;
 pub mod repeated;
+pub mod reply_ids;
 pub mod report;
 pub mod seats;
 pub mod send;

@@ -17,6 +17,7 @@ use crate::pii::Pii;
 use crate::pipeline::doors::encode;
 use crate::pipeline::policy::split;
 use crate::pipeline::record::{self, Outbound};
+use crate::pipeline::reply_ids::ReplyIds;
 use crate::queue::{Append, JobId, Queue};
 
 /// The most jobs that one answer or batch takes: what one append takes.
@@ -56,6 +57,15 @@ pub enum Error {
         /// How large they may be.
         bytes_max: usize,
     },
+}
+
+/// What all replies of one answer or batch are stamped with.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// Makes the ids that they bear at Twilio.
+    pub ids: &'a ReplyIds,
+    /// When they were accepted.
+    pub at: Timestamp,
 }
 
 /// Jobs for the outbox, to be appended together.
@@ -115,14 +125,15 @@ pub fn of_turn(
     turn: &Turn,
     replies: Vec<Reply>,
     is_cut: bool,
-    at: Timestamp,
+    stamp: Stamp<'_>,
 ) -> Result<Jobs, Error> {
+    let Stamp { ids, at } = stamp;
     let parts = parts(replies, is_cut);
     let speaks = parts.iter().map(|part| !part.is_empty()).collect();
     let job = |(n, reply)| {
-        let id = record::reply_id(turn.id, n);
-        job(&Outbound::V1 {
-            id,
+        let id = record::reply_job(turn.id, n);
+        let outbound = Outbound::V1 {
+            id: ids.id(id),
             thread: turn.thread,
             turn: Some(turn.id),
             trace: Some(turn.trace()),
@@ -130,7 +141,8 @@ pub fn of_turn(
             at,
             late: false,
             origin: None,
-        })
+        };
+        job(id, &outbound)
     };
     let appends = parts.into_iter().enumerate().map(job).collect();
     Jobs { appends, speaks }.within(TURN_BYTES_MAX)
@@ -141,27 +153,29 @@ pub fn of_turn(
 /// # Errors
 ///
 /// If the queue would not take them.
-pub fn of_key(batch: Batch, at: Timestamp) -> Result<Jobs, Error> {
+pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
+    let Stamp { ids, at } = stamp;
     let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin } = batch;
     let parts = parts(replies, is_cut);
     let speaks: Vec<_> = parts.iter().map(|part| !part.is_empty()).collect();
     let count = speaks.iter().filter(|speaks| **speaks).count();
     let mut said = 0;
     let job = |(n, reply): (usize, Reply)| {
-        let id = record::late_reply_id(thread, &key, n);
+        let job_id = record::late_reply_job(thread, &key, n);
+        let id = ids.id(job_id);
         said += usize::from(!reply.is_empty());
         let origin = origin.clone().filter(|_| !reply.is_empty());
         let origin = origin.map(|origin| Origin { part: said, parts: count, ..origin });
-        job(&Outbound::V1 { id, thread, turn, trace, reply, at, late, origin })
+        job(job_id, &Outbound::V1 { id, thread, turn, trace, reply, at, late, origin })
     };
     let appends = parts.into_iter().enumerate().map(job).collect();
     Jobs { appends, speaks }.within(BATCH_BYTES_MAX)
 }
 
-fn job(outbound: &Outbound) -> Append {
-    let Outbound::V1 { id, thread, .. } = outbound;
+fn job(id: JobId, outbound: &Outbound) -> Append {
+    let Outbound::V1 { thread, .. } = outbound;
     Append {
-        id: JobId::from_bytes(*id.as_bytes()),
+        id,
         key: record::lane(*thread),
         position: None,
         not_before: None,
@@ -204,6 +218,8 @@ fn is_long_body(body: &Pii) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use serde_json::Map;
 
     use super::*;
@@ -213,11 +229,16 @@ mod tests {
 
     const AT: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
+    fn stamp() -> Stamp<'static> {
+        static IDS: LazyLock<ReplyIds> = LazyLock::new(|| ReplyIds::of(&"secret".into()));
+        Stamp { ids: &IDS, at: AT }
+    }
+
     #[test]
     fn the_same_turn_gives_the_same_jobs_on_every_attempt() {
         let replies = || vec![Reply::text("one"), Reply::text("two")];
-        let first = of_turn(&turn("+15555550123", 1), replies(), true, AT).unwrap();
-        let second = of_turn(&turn("+15555550123", 2), replies(), true, AT).unwrap();
+        let first = of_turn(&turn("+15555550123", 1), replies(), true, stamp()).unwrap();
+        let second = of_turn(&turn("+15555550123", 2), replies(), true, stamp()).unwrap();
         assert_eq!(first, second);
         let [one, two] = &first.appends[..] else { panic!("two jobs") };
         assert_ne!(one.id, two.id);
@@ -225,11 +246,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_reply_bears_at_twilio_does_not_follow_from_its_job() {
+        let replies = || vec![Reply::text("one"), Reply::text("two")];
+        let other = ReplyIds::of(&"another secret".into());
+        let mine = of_turn(&turn("alice", 1), replies(), true, stamp()).unwrap();
+        let others = Stamp { ids: &other, at: AT };
+        let others = of_turn(&turn("alice", 1), replies(), true, others).unwrap();
+        let jobs = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
+        assert_eq!(jobs(&mine), jobs(&others), "the queue drops the second set");
+        for ((Outbound::V1 { id, .. }, Outbound::V1 { id: other, .. }), job) in
+            stored(&mine).into_iter().zip(stored(&others)).zip(jobs(&mine))
+        {
+            assert_ne!(id, other);
+            assert_ne!(id.as_bytes(), job.as_bytes());
+        }
+    }
+
+    #[test]
     fn a_long_reply_is_cut_for_a_phone_and_not_for_a_chat() {
         let media = vec![MediaSid::from_bytes([9; 16])];
         let reply = || Reply { media_sids: media.clone(), ..Reply::text(long()) };
-        let cut = of_turn(&turn("whatsapp:+15555550123", 1), vec![reply()], true, AT).unwrap();
-        let whole = of_turn(&turn("alice", 1), vec![reply()], false, AT).unwrap();
+        let cut = of_turn(&turn("whatsapp:+15555550123", 1), vec![reply()], true, stamp()).unwrap();
+        let whole = of_turn(&turn("alice", 1), vec![reply()], false, stamp()).unwrap();
         assert_eq!((cut.said(), whole.said()), (2, 1));
         let files: Vec<_> =
             stored(&cut).iter().map(|Outbound::V1 { reply, .. }| reply.media_sids.len()).collect();
@@ -242,11 +280,11 @@ mod tests {
     fn cut_or_not_the_same_replies_have_the_same_ids() {
         let replies = || vec![Reply::text("one"), Reply::text(long()), Reply::text("two")];
         let ids = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
-        let of_turn = |is_cut| of_turn(&turn("alice", 1), replies(), is_cut, AT).unwrap();
+        let of_turn = |is_cut| of_turn(&turn("alice", 1), replies(), is_cut, stamp()).unwrap();
         assert_eq!(ids(&of_turn(true)), ids(&of_turn(false)));
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
         let of_key =
-            |cut| of_key(Batch { cut, ..Batch::new(thread, "evt_1", replies()) }, AT).unwrap();
+            |cut| of_key(Batch { cut, ..Batch::new(thread, "evt_1", replies()) }, stamp()).unwrap();
         assert_eq!(ids(&of_key(true)), ids(&of_key(false)));
         assert_eq!(of_key(false).speaks, [true, true, false, true]);
         assert_eq!(of_key(true).said(), 4);
@@ -261,7 +299,7 @@ mod tests {
         };
         let replies = vec![Reply::text(padded), silent, Reply::text("x".repeat(1601))];
         assert!(is_long(&replies));
-        let jobs = of_turn(&turn("+15555550123", 1), replies, true, AT).unwrap();
+        let jobs = of_turn(&turn("+15555550123", 1), replies, true, stamp()).unwrap();
         for Outbound::V1 { reply, .. } in stored(&jobs) {
             assert!(!reply.is_empty() && !is_long(&[reply]));
         }
@@ -283,11 +321,11 @@ mod tests {
     fn blank_replies_make_no_jobs() {
         let replies = vec![Reply::text("  "), Reply::default(), Reply::text("hi")];
         assert_eq!(
-            of_turn(&turn("alice", 1), replies.clone(), false, AT).unwrap().appends.len(),
+            of_turn(&turn("alice", 1), replies.clone(), false, stamp()).unwrap().appends.len(),
             1
         );
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
-        assert_eq!(of_key(Batch::new(thread, "evt_1", replies), AT).unwrap().appends.len(), 1);
+        assert_eq!(of_key(Batch::new(thread, "evt_1", replies), stamp()).unwrap().appends.len(), 1);
     }
 
     #[test]
@@ -296,7 +334,7 @@ mod tests {
         let places = |cut| {
             let origin = Some(Origin::new("note".into()));
             let batch = Batch::new(thread, "evt_1", vec![Reply::text(long())]);
-            let jobs = of_key(Batch { cut, origin, ..batch }, AT).unwrap();
+            let jobs = of_key(Batch { cut, origin, ..batch }, stamp()).unwrap();
             let origins = stored(&jobs).into_iter().map(|Outbound::V1 { origin, .. }| origin);
             origins.map(|origin| origin.map(|of| (of.part, of.parts))).collect::<Vec<_>>()
         };
@@ -310,7 +348,7 @@ mod tests {
         for text in [sentences, "x".repeat(AGENT_RESPONSE_BYTES_MAX)] {
             for is_cut in [true, false] {
                 let replies = vec![Reply::text(text.clone())];
-                let jobs = of_turn(&turn("alice", 1), replies, is_cut, AT).unwrap();
+                let jobs = of_turn(&turn("alice", 1), replies, is_cut, stamp()).unwrap();
                 assert!(jobs.appends.len() > 300);
             }
         }
@@ -319,7 +357,7 @@ mod tests {
     #[test]
     fn what_the_outbox_would_not_take_is_told_before() {
         let turn = turn("+15555550123", 1);
-        let refused = |replies| of_turn(&turn, replies, true, AT).unwrap_err();
+        let refused = |replies| of_turn(&turn, replies, true, stamp()).unwrap_err();
         let many = vec![Reply::text("x"); PARTS_MAX + 1];
         assert_eq!(refused(many), Error::Parts { parts: PARTS_MAX + 1 });
         let wide = |bytes: usize| {
@@ -332,7 +370,7 @@ mod tests {
         assert!(matches!(all, Error::Together { .. }), "{all}");
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
         let late = vec![wide(BATCH_BYTES_MAX / 16); 16];
-        let late = of_key(Batch::new(thread, "evt_1", late), AT).unwrap_err();
+        let late = of_key(Batch::new(thread, "evt_1", late), stamp()).unwrap_err();
         assert!(matches!(late, Error::Together { .. }), "{late}");
     }
 

@@ -54,7 +54,8 @@ pub enum Outbound {
     /// The first form.
     #[serde(rename = "1")]
     V1 {
-        /// Never changes; the mutation id on the socket and the key in the message's attributes.
+        /// Never changes and is never made anew; the mutation id on the socket and the key in the
+        /// message's attributes. Older releases stored the job's own.
         id: Uuid,
         /// Where it goes.
         thread: Thread,
@@ -116,19 +117,19 @@ pub fn turn_id(message: MessageSid) -> JobId {
     JobId::from_bytes(*message.as_bytes())
 }
 
-/// The id of the n-th reply to a turn: the same on every attempt.
+/// The job id of the n-th reply to a turn: the same on every attempt.
 #[must_use]
-pub fn reply_id(turn: MessageSid, n: usize) -> Uuid {
+pub fn reply_job(turn: MessageSid, n: usize) -> JobId {
     let n = u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes();
-    uuid_of(JobId::digest("reply", &[turn.as_bytes(), &n]))
+    as_uuid(JobId::digest("reply", &[turn.as_bytes(), &n]))
 }
 
-/// The id of the n-th reply that came later under an idempotency key.
+/// The job id of the n-th reply that came later under an idempotency key.
 #[must_use]
-pub fn late_reply_id(thread: Thread, key: &str, n: usize) -> Uuid {
+pub fn late_reply_job(thread: Thread, key: &str, n: usize) -> JobId {
     let n = u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes();
     let thread = thread.to_string();
-    uuid_of(JobId::digest("late-reply", &[thread.as_bytes(), key.as_bytes(), &n]))
+    as_uuid(JobId::digest("late-reply", &[thread.as_bytes(), key.as_bytes(), &n]))
 }
 
 /// The id of the report on a reply: one for each way to end, however often it is written.
@@ -156,15 +157,15 @@ pub fn attributes_with_key(attributes: &Map<String, Value>, id: Uuid) -> Value {
     Value::Object(attributes)
 }
 
-/// Finds the reply id in a message's attributes, if it is one of ours.
+/// Finds the reply id in a message's attributes. Anybody can write one there.
 #[must_use]
-pub fn reply_key(attributes: &Map<String, Value>) -> Option<Uuid> {
+pub(super) fn reply_key(attributes: &Map<String, Value>) -> Option<Uuid> {
     attributes.get(ATTRIBUTE)?.get("reply")?.as_str()?.parse().ok()
 }
 
-/// A UUID of version 8 (free form) made of a digest.
-fn uuid_of(id: JobId) -> Uuid {
-    Uuid::new_v8(*id.as_bytes())
+/// The bytes of a UUID of version 8 (free form) made of a digest: what older releases stored.
+fn as_uuid(id: JobId) -> JobId {
+    JobId::from_bytes(*Uuid::new_v8(*id.as_bytes()).as_bytes())
 }
 
 #[cfg(test)]
@@ -229,17 +230,17 @@ mod tests {
     #[test]
     fn ids_are_the_same_on_every_attempt_and_differ_between_replies() {
         let turn = MessageSid::from_bytes([7; 16]);
-        assert_eq!(reply_id(turn, 0), reply_id(turn, 0));
-        assert_ne!(reply_id(turn, 0), reply_id(turn, 1));
-        assert_ne!(reply_id(turn, 0), reply_id(MessageSid::from_bytes([8; 16]), 0));
-        assert_ne!(late_reply_id(thread(), "a", 0), late_reply_id(thread(), "b", 0));
+        assert_eq!(reply_job(turn, 0), reply_job(turn, 0));
+        assert_ne!(reply_job(turn, 0), reply_job(turn, 1));
+        assert_ne!(reply_job(turn, 0), reply_job(MessageSid::from_bytes([8; 16]), 0));
+        assert_ne!(late_reply_job(thread(), "a", 0), late_reply_job(thread(), "b", 0));
         // The ids of replies under way must survive an upgrade.
-        assert_eq!(reply_id(turn, 0).to_string(), "153f9eef-1ad8-8f27-a7ab-15548b687228");
+        assert_eq!(reply_job(turn, 0).to_string(), "153f9eef1ad88f27a7ab15548b687228");
     }
 
     #[test]
     fn a_reply_is_known_by_its_key() {
-        let id = reply_id(MessageSid::from_bytes([7; 16]), 0);
+        let id = ID;
         let mut given = Map::new();
         given.insert("lang".into(), json!("en"));
         let attributes = attributes_with_key(&given, id);
@@ -264,6 +265,9 @@ mod tests {
         let outbound = Outbound::V1 { id, thread, turn, trace, reply, at, late, origin };
         assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound)).unwrap(), outbound);
     }
+
+    /// What an older release made of the message 07…
+    const ID: Uuid = Uuid::from_u128(0x153f_9eef_1ad8_8f27_a7ab_1554_8b68_7228);
 
     fn stored<T: Serialize>(record: &T) -> String {
         serde_json::to_string(record).unwrap()
@@ -300,7 +304,7 @@ mod tests {
     fn outbound() -> Outbound {
         let turn = MessageSid::from_bytes([7; 16]);
         Outbound::V1 {
-            id: reply_id(turn, 0),
+            id: ID,
             thread: thread(),
             turn: Some(turn),
             trace: None,
@@ -315,7 +319,7 @@ mod tests {
         let message = MessageSid::from_bytes([7; 16]);
         Settled::V1 {
             report: Report {
-                reply: reply_id(message, 0),
+                reply: ID,
                 thread: thread(),
                 origin: Origin::new("evt_1".into()),
                 fate: Fate::Sent { message },

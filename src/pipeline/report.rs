@@ -167,11 +167,11 @@ mod tests {
     #[tokio::test]
     async fn a_report_that_is_not_taken_while_others_are_is_a_dead_letter() {
         let place = tempfile::tempdir().unwrap();
-        let bad = record::reply_id(MessageSid::from_bytes([7; 16]), 0);
+        let bad = uuid::Uuid::from_u128(7);
         let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_report_on(bad)));
         let work = reports(&agent, 1);
         for other in [8, 9] {
-            let reply = record::reply_id(MessageSid::from_bytes([other; 16]), 0);
+            let reply = uuid::Uuid::from_u128(other.into());
             let thread = Thread::Conversation(ConversationSid::from_bytes([other; 16]));
             let taken = Report { reply, thread, ..report() };
             queue.append(vec![job(report(), None), job(taken, None)]).await.unwrap();
@@ -254,7 +254,7 @@ mod tests {
     fn report() -> Report {
         let message = MessageSid::from_bytes([7; 16]);
         Report {
-            reply: record::reply_id(message, 0),
+            reply: uuid::Uuid::from_u128(7),
             thread: Thread::Conversation(ConversationSid::from_bytes([1; 16])),
             origin: Origin::new("evt_1".into()),
             fate: Fate::Sent { message },

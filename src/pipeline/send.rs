@@ -3,7 +3,7 @@
 //! Over the socket while it is up, else over REST; the author is always the bot. Every send carries
 //! the reply's id twice: as mutation id on the socket and as a key in the message's attributes. After
 //! an outcome that nobody knows (the answer was lost, the process died in between) the messages since
-//! the reply was accepted are searched for that key before anything is sent again; where there are too
+//! the reply was accepted are searched for one of the bot's own with that key before anything is sent again; where there are too
 //! many of them, the reply becomes a dead letter, since sending it might be sending it twice.
 
 use std::sync::Arc;
@@ -20,6 +20,7 @@ use crate::pii::Pii;
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::notes::Notes;
 use crate::pipeline::paces::Paces;
+use crate::pipeline::policy::authors::Authors;
 use crate::pipeline::policy::outage::Pass;
 use crate::pipeline::policy::outcome::{Class, Failure, NOT_PARTICIPANT, Operation, classify};
 use crate::pipeline::policy::refusal::Scope;
@@ -63,6 +64,8 @@ pub struct Sends {
     pub rest: rest::Client,
     /// The identities and their clients.
     pub seats: Arc<Seats>,
+    /// Tells the bot's own messages.
+    pub authors: Authors,
     /// Which conversations a person has.
     pub handoff: Arc<Handoff>,
     /// What becomes of replies while a person has the conversation.
@@ -310,7 +313,8 @@ impl Sends {
         loop {
             let page = pages.next().await.map_err(|error| self.did_nothing(&error))?;
             search.unread(pages.skipped());
-            match search.page(page.unwrap_or_default().iter().map(candidate)) {
+            let page = page.unwrap_or_default();
+            match search.page(page.iter().map(|one| candidate(&self.authors, one))) {
                 Step::Found(message) => {
                     tracing::info!(conversation_sid = %parcel.conversation, message_sid = %message,
                         "reply is in the conversation already; not sent again");
@@ -495,8 +499,9 @@ fn content_variables(reply: &Reply) -> Option<Pii> {
     (!variables.is_empty()).then(|| Value::Object(variables.clone()).to_string().into())
 }
 
-fn candidate(message: &rest::Message) -> Candidate {
-    let key = record::reply_key(&heard::attributes(message.attributes.as_ref()));
+fn candidate(authors: &Authors, message: &rest::Message) -> Candidate {
+    let author = message.author.as_ref().map_or("", |author| author.reveal());
+    let key = authors.reply(author, &heard::attributes(message.attributes.as_ref()));
     Candidate { sid: message.sid, key, created: message.created }
 }
 

@@ -25,6 +25,7 @@ use crate::pipeline::policy::schedule::Schedule;
 use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::record::Inbound;
 use crate::pipeline::removed::{self, REMOVED};
+use crate::pipeline::reply_ids::ReplyIds;
 use crate::pipeline::seats::Seats;
 use crate::pipeline::settle;
 use crate::pipeline::status::Status;
@@ -67,6 +68,8 @@ pub struct Turns {
     pub paused: Paused,
     /// Says who reads along, where a reply is long.
     pub phones: Phones,
+    /// Makes the replies' ids.
+    pub ids: ReplyIds,
     /// Which messages make a turn together.
     pub strategy: Strategy,
     /// When the agent was busy with whom.

@@ -2,12 +2,16 @@
 
 use std::process::Command;
 
+use chimein::emulator::faults::{Action, Place};
+use chimein::emulator::state::model::Message;
+use chimein::pipeline::record::{self, Outbound};
 use chimein::twilio::form;
 use chimein::twilio::signature::{self, Algorithm, Body};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use uuid::Uuid;
 
-use crate::rig::{BOT, Rig};
+use crate::rig::{BOT, PHONE, Rig};
 
 /// Another service of the same account, whose requests somebody may see.
 const VENDOR: &str = "https://vendor.example/hook";
@@ -20,7 +24,7 @@ async fn a_request_signed_for_another_service_of_the_account_is_no_event_of_ours
     let listed = [("CHIMEIN_WEBHOOK_PUBLIC_URL", ""), ("CHIMEIN_WEBHOOK_HOSTS", "127.0.0.1")];
     for settings in [&[][..], &listed, &any] {
         let rig = Rig::start(settings).await;
-        let conversation = rig.sms(crate::rig::PHONE, "hello").await;
+        let conversation = rig.sms(PHONE, "hello").await;
         rig.eventually("the bot has answered", |rig| rig.replies(conversation).len() == 1).await;
         let fields = forged(&rig, &conversation.to_string());
         let form = form(&fields);
@@ -82,6 +86,71 @@ fn a_service_that_does_not_know_what_twilio_calls_does_not_start() {
             assert!(told.contains(part), "{words:?}: {told}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mark_of_somebody_else_neither_stands_for_a_reply_nor_hides_a_message() {
+    let rig = Rig::start(&SLOW_RETRY).await;
+    rig.fault(rest_send(), Action::BreakBefore, 1);
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.eventually("the reply's fate is unknown", |rig| {
+        rig.rest_requests("POST", &format!("{conversation}/Messages")) == 1
+    })
+    .await;
+    let asked = rig.control.messages(conversation)[0].sid;
+    let guessed = Uuid::from_bytes(*record::reply_job(asked, 0).as_bytes());
+    // Nobody in the conversation could know this one.
+    let known = stored_ids(&rig).remove(0);
+    let path = format!("Conversations/{conversation}/Messages");
+    for (text, mark) in [("guessed", guessed), ("known", known), ("made up", Uuid::from_u128(7))] {
+        let attributes = format!(r#"{{"chimein":{{"reply":"{mark}"}}}}"#);
+        let fields = [("Author", "mallory"), ("Body", text), ("Attributes", &attributes)];
+        rig.rest_post_told(&path, &fields).await;
+    }
+    rig.expect(conversation, &["hello", "guessed", "known", "made up"]).await;
+    let (known, guessed) = (known.to_string(), guessed.to_string());
+    let marked = |mark: &str| {
+        let is_marked = |one: &&Message| one.author == BOT && one.attributes.contains(mark);
+        rig.control.messages(conversation).iter().filter(is_marked).count()
+    };
+    assert_eq!((marked(&known), marked(&guessed)), (1, 0));
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_is_found_after_the_credentials_have_been_changed() {
+    let mut rig = Rig::start(&SLOW_RETRY).await;
+    rig.fault(rest_send(), Action::AnswerAfter { status: 504, code: None }, 1);
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.eventually("the reply is stored", |rig| rig.replies(conversation).len() == 1).await;
+    rig.stop_service().await;
+    assert_eq!(stored_ids(&rig).len(), 1, "what became of it is not known");
+    rig.set("TWILIO_API_SECRET", "another secret of the API key");
+    rig.start_service().await;
+    rig.expect(conversation, &["hello"]).await;
+    rig.end().await;
+}
+
+/// Leaves time to do something after the first attempt.
+const SLOW_RETRY: [(&str, &str); 2] =
+    [("CHIMEIN_REALTIME_ENABLED", "false"), ("CHIMEIN_SEND_SCHEDULE", "3s,3s,3s")];
+
+fn rest_send() -> Place {
+    Place::Rest { method: Some("POST".to_owned()), path: Some("/Messages".into()) }
+}
+
+/// The ids of the replies that wait, as they are stored.
+fn stored_ids(rig: &Rig) -> Vec<Uuid> {
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let db = rusqlite::Connection::open_with_flags(rig.queue_path(), flags).unwrap();
+    let open = "SELECT payload FROM jobs JOIN payloads USING (seq) WHERE queue = 2 AND state = 0";
+    let mut rows = db.prepare(open).unwrap();
+    let payloads = rows.query_map([], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let ids = payloads.map(|payload| {
+        let Outbound::V1 { id, .. } = serde_json::from_slice(&payload.unwrap()).unwrap();
+        id
+    });
+    ids.collect()
 }
 
 /// The fields of an event that never was, in the order of their names.

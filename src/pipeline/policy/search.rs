@@ -19,7 +19,7 @@ pub const MESSAGES_MAX: usize = 1000;
 pub struct Candidate {
     /// Its sid.
     pub sid: MessageSid,
-    /// The reply's key in its attributes, if it has one.
+    /// The reply's key in its attributes, if it is the bot's own and has one.
     pub key: Option<Uuid>,
     /// When Twilio stored it.
     pub created: Option<Timestamp>,

@@ -9,7 +9,8 @@ use super::{TOO_LARGE, Turns, Work};
 use crate::agent::{Answer, Reply, Turn};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
-use crate::pipeline::{outbound, settle};
+use crate::pipeline::outbound::{self, Stamp};
+use crate::pipeline::settle;
 use crate::queue::{Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
@@ -63,7 +64,8 @@ impl Turns {
                 true
             }
         };
-        let jobs = match outbound::of_turn(turn, replies, is_cut, self.notes.clock.wall()) {
+        let stamp = Stamp { ids: &self.ids, at: self.notes.clock.wall() };
+        let jobs = match outbound::of_turn(turn, replies, is_cut, stamp) {
             Ok(jobs) => jobs,
             Err(error) => return self.refuse(delivery, turn, &error).await,
         };
