@@ -235,9 +235,9 @@ impl Control {
         self.hub.with(|core, _| core.world.limits_mut().clone())
     }
 
-    /// Adjusts the limits.
+    /// Adjusts the limits, also those of groups that are not set up yet.
     pub fn set_limits(&self, limits: Limits) {
-        self.hub.with(|core, _| *core.world.limits_mut() = limits);
+        self.hub.with(|core, _| core.world.set_limits(limits));
     }
 
     /// Sets whether a CRLF follows a frame's payload.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use super::command::Actor;
 use super::conversations::iso_seconds;
 use super::event::{EventKind, state_fields};
+use super::limits::Limits;
 use super::model::{Conversation, State};
 use super::{World, about};
 use crate::clock::Timestamp;
@@ -101,6 +102,15 @@ impl World {
         // One a conversation, so that they cannot pile up.
         self.alarms.retain(|(_, other)| *other != sid);
         self.alarms.insert((due, sid));
+    }
+
+    /// Adjusts the limits; a group that is not set up yet is so when the new ones say.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.settings.limits = limits;
+        let waiting = self.conversations.values().filter(|one| one.state == State::Initializing);
+        for sid in waiting.map(|one| one.sid).collect::<Vec<_>>() {
+            self.schedule(sid);
+        }
     }
 
     /// Wakes a conversation in which something is said.
