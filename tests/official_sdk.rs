@@ -26,6 +26,8 @@ use crate::suites::{Outcome, is_skipped, missing_for_node, missing_for_python, s
 const CLIENTS: &str = "Twilio's own clients against the emulator";
 /// The suites are heavy on a small machine, and their clients impatient: one at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+/// How long a suite with a defect waits for what never comes; no feature takes longer without one.
+const IN_VAIN: &str = "--patience=15000";
 /// Suites with a defect that run at once; they mostly wait in vain.
 const DEFECTS_AT_ONCE: usize = 4;
 
@@ -67,7 +69,7 @@ async fn every_deliberate_defect_is_caught() {
         runs.spawn(async move {
             let _place = room.acquire_owned().await.unwrap();
             let mut suite = suites::node(suite);
-            suite.arg(format!("--only={feature}"));
+            suite.args([&format!("--only={feature}"), IN_VAIN]);
             let outcome = run(suite, &["--defect", defect]).await;
             (defect, feature, outcome)
         });

@@ -2,9 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { pause, until } from "../lib/features.mjs";
-
-const ANSWER_MS_MAX = 20_000;
+import { PATIENCE_MS, pause, until } from "../lib/features.mjs";
 
 export function phonePage(features) {
   features.add("an SMS typed on a phone is answered", async (browser) => {
@@ -26,7 +24,7 @@ export function phonePage(features) {
     await phone.write("after the drop");
     await answered(phone, 2);
     // Long enough for the socket to come back and for a second answer, were there one.
-    await page.getByText(/^Connected: /).waitFor({ timeout: ANSWER_MS_MAX });
+    await page.getByText(/^Connected: /).waitFor({ timeout: PATIENCE_MS });
     await pause(1_500);
     const answers = (await phone.shown()).filter((each) => each.startsWith("bot: "));
     assert.equal(answers.length, 2, `answers: ${answers}`);
@@ -115,5 +113,5 @@ async function answered(phone, answers) {
     const shown = await phone.shown();
     return shown.filter((each) => each.startsWith("bot: ")).length >= answers && shown;
   };
-  return until(`answer ${answers} on ${phone.name}`, enough, ANSWER_MS_MAX);
+  return until(`answer ${answers} on ${phone.name}`, enough);
 }

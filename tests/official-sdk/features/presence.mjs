@@ -27,9 +27,10 @@ export function presence(features) {
     const { sid, conversation } = await world.seat(one, [two]);
     const other = await joined(await world.client(two), sid);
     const started = happens(other, "typingStarted");
+    const ended = happens(other, "typingEnded");
     await conversation.typing();
     await started;
-    await happens(other, "typingEnded", undefined, 15_000);
+    await ended;
   });
 
   features.add("the read horizon moves forward and others see it", async (world) => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { refused } from "../lib/features.mjs";
+import { refused, until } from "../lib/features.mjs";
 
 export function restLimits(features) {
   features.add("more than 30 writes a second on a conversation are 429", async (world) => {
@@ -10,10 +10,10 @@ export function restLimits(features) {
     const hasty = world.restAs(account_sid, auth_token, { autoRetry: false });
     const sid = await world.conversation();
     const { messages } = hasty.conversations.v1.conversations(sid);
-    const writes = await Promise.allSettled(Array.from({ length: 60 }, (_, n) => messages.create({ body: `${n}` })));
+    const writes = await untilRefused((n) => messages.create({ body: `${n}` }));
     const taken = writes.filter((write) => write.status === "fulfilled").length;
     const tooMany = writes.filter((write) => write.reason?.status === 429);
-    assert.ok(taken >= 30 && tooMany.length > 0, `${taken} taken, ${tooMany.length} refused`);
+    assert.ok(taken >= 30, `${taken} taken, ${tooMany.length} refused`);
     assert.ok(tooMany.every((write) => [50063, 50074, 20429].includes(write.reason.code)));
     const stored = await world.service.conversations(sid).messages.list();
     assert.equal(stored.length, taken, "what was refused was never done");
@@ -42,9 +42,17 @@ export function restLimits(features) {
     await world.emulator.limits({ service_writes: 30 });
     const { account_sid, auth_token } = world.emulator.credentials;
     const hasty = world.restAs(account_sid, auth_token, { autoRetry: false });
-    const makes = Array.from({ length: 60 }, () => hasty.conversations.v1.conversations.create());
-    const tooMany = (await Promise.allSettled(makes)).filter((make) => make.reason?.status === 429);
-    assert.ok(tooMany.length > 0);
+    await untilRefused(() => hasty.conversations.v1.conversations.create());
     await world.emulator.limits({});
   }, { alone: true });
+}
+
+/** Writes sixty at once, again and again until one is refused for haste: a busy machine may take its time. */
+async function untilRefused(write) {
+  const writes = [];
+  await until("429", async () => {
+    writes.push(...(await Promise.allSettled(Array.from({ length: 60 }, (_, n) => write(n)))));
+    return writes.some((each) => each.reason?.status === 429);
+  });
+  return writes;
 }

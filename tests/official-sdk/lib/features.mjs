@@ -3,9 +3,12 @@
 // A feature is a claim about one thing that Twilio's SDK can do against the emulator. Features run several at
 // once, each with its own conversations and identities; those marked `alone` disturb others (they cut every
 // socket, or change a limit) and run one after another at the end. `--only=<text>[,<text>]` runs the features whose
-// names contain one of the texts; `--list` only prints the names. The process ends with 0 only if every feature holds.
+// names contain one of the texts; `--list` only prints the names; `--patience=<milliseconds>` is how long something is
+// waited for. The process ends with 0 only if every feature holds.
 
-const FEATURE_MS_MAX = 40_000;
+/** How long something is waited for before it has failed, on a machine that is busy with other things. */
+export const PATIENCE_MS = Number(option("patience")[0] ?? 30_000);
+const FEATURE_MS_MAX = 3 * PATIENCE_MS;
 const LEAVE_MS_MAX = 10_000;
 const AT_ONCE = 6;
 
@@ -71,9 +74,8 @@ export class Features {
   }
 
   #chosen() {
-    const only = process.argv.filter((argument) => argument.startsWith("--only="));
-    if (only.length === 0) return this.#all;
-    const texts = only.map((argument) => argument.slice("--only=".length));
+    const texts = option("only");
+    if (texts.length === 0) return this.#all;
     return this.#all.filter((feature) => texts.some((text) => feature.name.includes(text)));
   }
 }
@@ -92,8 +94,8 @@ export async function within(milliseconds, promise) {
 }
 
 /** Waits until `probe` gives something truthy, and gives that; `what` names it if it never comes. */
-export async function until(what, probe, milliseconds = 10_000) {
-  const end = Date.now() + milliseconds;
+export async function until(what, probe) {
+  const end = Date.now() + PATIENCE_MS;
   for (;;) {
     const found = await probe();
     if (found) return found;
@@ -122,6 +124,12 @@ export async function refused(promise, status, code) {
     return error;
   }
   throw new Error(`was not refused but gave ${JSON.stringify(value)?.slice(0, 200)}`);
+}
+
+/** What the command line says for an option, each time that it is given. */
+function option(name) {
+  const start = `--${name}=`;
+  return process.argv.filter((argument) => argument.startsWith(start)).map((argument) => argument.slice(start.length));
 }
 
 function said(error) {

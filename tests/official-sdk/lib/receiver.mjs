@@ -32,8 +32,8 @@ export class Receiver {
   }
 
   /** Waits for the first request that suits. */
-  first(what, suits, milliseconds) {
-    return until(what, () => this.received.find(suits), milliseconds);
+  first(what, suits) {
+    return until(what, () => this.received.find(suits));
   }
 
   async #take(authToken, request, response) {

@@ -4,7 +4,7 @@ import { Client } from "@twilio/conversations";
 import twilio from "twilio";
 
 import { Emulator } from "./emulator.mjs";
-import { pause, until } from "./features.mjs";
+import { PATIENCE_MS, pause, until } from "./features.mjs";
 
 const { AccessToken } = twilio.jwt;
 
@@ -154,7 +154,7 @@ export function participantOf(conversation, identity) {
 }
 
 /** The first event of this name that suits; fails if none comes. */
-export function happens(emitter, event, suits = () => true, milliseconds = 10_000) {
+export function happens(emitter, event, suits = () => true) {
   const promise = new Promise((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer);
@@ -167,13 +167,20 @@ export function happens(emitter, event, suits = () => true, milliseconds = 10_00
     };
     const timer = setTimeout(() => {
       stop();
-      reject(new Error(`no event ${event} within ${milliseconds} ms`));
-    }, milliseconds);
+      reject(new Error(`no event ${event} within ${PATIENCE_MS} ms`));
+    }, PATIENCE_MS);
     emitter.on(event, heard);
   });
   // Whoever awaits it hears of the failure; a feature that failed before that has said so itself.
   promise.catch(() => {});
   return promise;
+}
+
+/** Breaks a client's connection; done when the client has noticed, though it be back at once. */
+export async function lost(client, cut) {
+  const noticed = happens(client, "connectionStateChanged", (state) => state !== "connected");
+  await cut();
+  await noticed;
 }
 
 /** Collects every event of this name from now on. */
