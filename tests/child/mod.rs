@@ -8,14 +8,15 @@
 
 pub mod autopsy;
 pub mod measure;
+#[path = "../ports/mod.rs"]
+mod ports;
 pub mod tally;
 pub mod weather;
 
 use std::fs::{File, OpenOptions};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use chimein::emulator::control::Webhook;
@@ -25,6 +26,8 @@ use chimein::queue::{QueueName, Store};
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+
+pub use self::ports::free_port;
 
 /// The bot's identities; Twilio gives each of them a thousand conversations.
 pub const BOTS: [&str; 3] = ["bot", "bot-2", "bot-3"];
@@ -139,7 +142,7 @@ impl Service {
     /// Stops the process as an operator does, with SIGTERM.
     pub async fn stop(&mut self) {
         self.tell_to_stop().await;
-        let status = self.ended(Duration::from_secs(15)).await;
+        let status = self.ended(PATIENCE).await;
         assert!(
             status.is_some_and(|status| status.success()),
             "the stop was not clean: {status:?}"
@@ -237,20 +240,6 @@ async fn within_looking(
 /// Waits until the service's sockets are open at Twilio.
 pub async fn connected(control: &Control) -> bool {
     within(Duration::from_secs(5), || control.connected().len() >= BOTS.len()).await
-}
-
-/// A port below those that the system gives to outgoing connections, so that it stays free while
-/// the service is down; none is given twice by this process.
-pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Processes that start together have numbers next to each other and need some ports each.
-    let first = 10_000 + u16::try_from(std::process::id() % 400 * 50).unwrap();
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// Random numbers that are the same for the same seed.

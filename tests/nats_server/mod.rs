@@ -9,14 +9,20 @@
 #![allow(dead_code, reason = "each of the binaries that include this uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[allow(clippy::duplicate_mod, reason = "what a binary includes beside this may include it too")]
+#[path = "../ports/mod.rs"]
+mod ports;
+
 use std::io::Read as _;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use tempfile::TempDir;
+
+pub use self::ports::free_port;
 
 /// How often a server is asked whether it has started, and the pause between: half a minute.
 const ASKED_MAX: u32 = 1500;
@@ -208,9 +214,4 @@ fn installed() -> &'static Vec<PathBuf> {
         }
         find()
     })
-}
-
-/// A port that is free just now.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
