@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{AckPolicy, push};
+use async_nats::jetstream::stream::Stream;
 use async_nats::jetstream::{self, Context};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -29,6 +30,8 @@ pub const SHARED: &str = "internal.egress.v1";
 pub const SNAPSHOT: &str = "internal.persistence.snapshot.v1";
 /// Where undeliverable replies go.
 pub const DEAD_LETTER: &str = "internal.deadletter.v1";
+/// How often the bus is looked at for more.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Where messages of people go.
 pub const INGRESS: &str = "internal.ingress.v1";
 
@@ -72,17 +75,7 @@ impl Platform {
         };
         let consumer = stream.create_consumer(config).await.unwrap();
         let passed = Arc::<Mutex<Vec<Passed>>>::default();
-        let mut watched = client.subscribe(format!("{PREFIX}>")).await.unwrap();
-        client.flush().await.unwrap();
-        let seen = Arc::clone(&passed);
-        let watch = tokio::spawn(async move {
-            while let Some(message) = watched.next().await {
-                let topic = message.subject.strip_prefix(PREFIX).unwrap().to_owned();
-                let Ok(body) = serde_json::from_slice(&message.payload) else { continue };
-                let headers = message.headers.as_ref().map(pairs).unwrap_or_default();
-                seen.lock().unwrap().push(Passed { topic, headers, body });
-            }
-        });
+        let watch = tokio::spawn(watch(stream, Arc::clone(&passed)));
         let publisher = context.clone();
         let answer = tokio::spawn(async move {
             loop {
@@ -165,6 +158,23 @@ pub fn delivered(event: &Value, candidate: &str, text: &str) -> Value {
         json!({"stage": "response", "slip": [{"id": "llm-bot", "status": "OK"}], "history": []});
     event["egress"].as_object_mut().unwrap().remove("channel");
     event
+}
+
+/// Writes down everything that is in the stream, also what passed while the bus was away from us.
+async fn watch(stream: Stream, passed: Arc<Mutex<Vec<Passed>>>) {
+    for sequence in 1.. {
+        let message = loop {
+            match stream.get_raw_message(sequence).await {
+                Ok(message) => break message,
+                // It is not there yet, or the bus is away.
+                Err(_) => tokio::time::sleep(LOOK_EVERY).await,
+            }
+        };
+        let topic = message.subject.strip_prefix(PREFIX).unwrap().to_owned();
+        let Ok(body) = serde_json::from_slice(&message.payload) else { continue };
+        let headers = pairs(&message.headers);
+        passed.lock().unwrap().push(Passed { topic, headers, body });
+    }
 }
 
 async fn publish(context: &Context, topic: &str, event: &Value) {
