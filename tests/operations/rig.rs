@@ -49,10 +49,24 @@ impl Rig {
         assert!(child::eventually(|| said() >= count).await, "{}", self.service.log_tail());
     }
 
-    /// The lines of the log, each of them an object.
+    /// The lines of the log, each of them an object; without one that is just being written.
     pub fn lines(&self) -> Vec<Value> {
-        let log = self.service.log().concat();
-        log.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+        let streams = self.service.log();
+        let whole = streams.iter().filter_map(|log| log.rsplit_once('\n')).map(|(log, _)| log);
+        let lines = whole.flat_map(str::lines);
+        lines.map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    /// Waits until lines of a trace have all these words in a field, and gives the lines of the log.
+    pub async fn told(&self, trace: &str, field: &str, words: &[&str]) -> Vec<Value> {
+        let has_all = |lines: &[Value]| {
+            let of: Vec<&Value> = lines.iter().filter(|line| line["trace_id"] == trace).collect();
+            let told = texts(&of, field);
+            words.iter().all(|word| told.contains(word))
+        };
+        let are_told = child::eventually(|| has_all(&self.lines())).await;
+        assert!(are_told, "{words:?} are not in {field}:\n{}", self.service.log_tail());
+        self.lines()
     }
 
     /// Stops both.

@@ -29,10 +29,13 @@ async fn a_collector_gets_every_stage_of_a_message_in_one_trace() {
     let rig = Rig::start(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
         ("CHIMEIN_SERVER_NAME", "twilio-ingress"),
+        ("LOG_LEVEL", "debug"),
     ])
     .await;
     let conversation = rig.sms("one").await;
     rig.answered(conversation, 1).await;
+    let trace = conversation.to_string()[2..].to_owned();
+    rig.told(&trace, "step", &["webhook_acknowledged", "socket_joined", "reply_sent"]).await;
     // What has not been sent yet is sent at the stop.
     rig.end().await;
     cancel.cancel();
@@ -45,7 +48,6 @@ async fn a_collector_gets_every_stage_of_a_message_in_one_trace() {
         assert_eq!(name["value"]["stringValue"], "twilio-ingress", "{name}");
     }
     let spans = resources.iter().flat_map(|one| one["scopeSpans"][0]["spans"].as_array().unwrap());
-    let trace = conversation.to_string()[2..].to_owned();
     let way: Vec<&Value> = spans.filter(|span| span["traceId"] == trace.as_str()).collect();
     let stages = texts(&way, "name");
     for stage in ["webhook", "joins", "socket", "inbox", "outbox"] {

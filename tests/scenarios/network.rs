@@ -48,7 +48,7 @@ async fn behind_a_proxy_rest_and_socket_go_through_it_and_an_agent_on_this_machi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upgrade_that_is_never_answered_is_tried_again_after_the_limit() {
-    let mut rig = Rig::without_service(&[("CHIMEIN_REALTIME_CONNECT_TIMEOUT", "200ms")]).await;
+    let mut rig = Rig::without_service(&[("CHIMEIN_REALTIME_CONNECT_TIMEOUT", "1s")]).await;
     rig.fault(Place::SocketOpen, Action::Silence, 1);
     rig.start_service().await;
     let conversation = rig.sms(PHONE, "hello").await;

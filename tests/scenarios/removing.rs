@@ -51,10 +51,9 @@ async fn a_bot_that_somebody_removed_stays_away_until_it_is_let_in() {
 async fn a_removal_while_the_service_was_away_is_found_out_by_what_the_socket_had() {
     let mut rig = Rig::start(&[]).await;
     let conversation = answered(&rig).await;
-    let is_on_socket = |rig: &Rig| stages(rig, conversation, Stage::SocketJoined) == 1;
-    rig.eventually("the socket has the conversation", is_on_socket).await;
+    rig.on_socket(conversation).await;
     rig.stop_service().await;
-    remove(&rig, conversation, false).await;
+    unseat(&rig, conversation, false).await;
     rig.start_service().await;
     rig.eventually("it is noted", |rig| stages(rig, conversation, GONE) == 1).await;
     rig.sms(PHONE, "two").await;
@@ -161,8 +160,16 @@ async fn answered(rig: &Rig) -> ConversationSid {
     conversation
 }
 
-/// Removes the bot as a person does, of which a webhook tells or not.
+/// Removes the bot as a person does, of which a webhook tells, or else the socket.
 async fn remove(rig: &Rig, conversation: ConversationSid, tells: bool) {
+    if !tells {
+        rig.on_socket(conversation).await;
+    }
+    unseat(rig, conversation, tells).await;
+}
+
+/// Removes the bot, of which a webhook tells or not.
+async fn unseat(rig: &Rig, conversation: ConversationSid, tells: bool) {
     let all = rig.control.conversations();
     let found = all.iter().find(|of| of.sid == conversation).unwrap();
     let participant = found.participant(BOT).unwrap().sid;

@@ -18,6 +18,7 @@ use chimein::emulator::state::Inbound;
 use chimein::emulator::state::model::Message;
 use chimein::emulator::{self, Control, Emulator, Received};
 use chimein::pii::Pii;
+use chimein::telemetry::journal::Stage;
 use chimein::twilio::form;
 use chimein::twilio::sid::ConversationSid;
 use secrecy::ExposeSecret as _;
@@ -44,10 +45,14 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Starts both, with webhooks on.
+    /// Starts both, with webhooks on, and waits until the first sweep has found nothing: what comes
+    /// from here on comes by the doors.
     pub async fn start(extra: &[(&'static str, &str)]) -> Self {
         let mut rig = Self::without_service(extra).await;
         rig.start_service().await;
+        // The last thing that a sweep asks where there is no conversation.
+        let is_swept = |rig: &Self| rig.rest_requests("GET", "/ParticipantConversations") > 0;
+        rig.eventually("the first sweep is over", is_swept).await;
         rig
     }
 
@@ -189,6 +194,15 @@ impl Rig {
         let (status, answer) = (answer.status(), answer.json().await.unwrap());
         assert!(status.is_success(), "{status}: {answer}");
         answer
+    }
+
+    /// Waits until the service's socket has a conversation, so that it tells of what happens there.
+    pub async fn on_socket(&self, conversation: ConversationSid) {
+        self.eventually("the socket has the conversation", |rig| {
+            let records = rig.app().journal().recent(conversation);
+            records.iter().any(|record| record.stage == Stage::SocketJoined)
+        })
+        .await;
     }
 
     /// How many REST requests of this kind Twilio was sent.

@@ -11,7 +11,7 @@ use crate::rig::{PHONE, Rig};
 
 const BURST: [(&str, &str); 3] = [
     ("CHIMEIN_TURNS_STRATEGY", "burst"),
-    ("CHIMEIN_TURNS_QUIET", "400ms"),
+    ("CHIMEIN_TURNS_QUIET", "2s"),
     ("CHIMEIN_TURNS_LONGEST_WAIT", "20s"),
 ];
 const SUPERSEDE: (&str, &str) = ("CHIMEIN_TURNS_STRATEGY", "supersede");

@@ -55,10 +55,11 @@ async fn a_sweep_without_a_socket_reads_everything_at_its_pace() {
     rig.end().await;
 }
 
-/// As many conversations, each of which has been answered.
+/// As many conversations, each of which has been answered and is on the socket.
 async fn answered(rig: &Rig, count: usize) {
     for conversation in written(rig, count).await {
         rig.expect(conversation, &["hello"]).await;
+        rig.on_socket(conversation).await;
     }
 }
 
