@@ -8,6 +8,7 @@
 
 #[path = "../child/mod.rs"]
 mod child;
+mod disk;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/rig.rs"]
 mod rig;

@@ -55,10 +55,15 @@ impl Checkpoints {
     pub(super) fn committed(&mut self, calls: usize) {
         self.calls += calls;
         if self.calls >= CALLS_BETWEEN {
-            self.calls = 0;
-            // One that is at it already, or wanted already, will do.
-            let _ = self.wanted.try_send(());
+            self.want();
         }
+    }
+
+    /// Has the log brought into the file now.
+    pub(super) fn want(&mut self) {
+        self.calls = 0;
+        // One that is at it already, or wanted already, will do.
+        let _ = self.wanted.try_send(());
     }
 
     /// Ends the thread and closes its connection.

@@ -13,6 +13,10 @@
 //!
 //! The file does not shrink. Pages of settled payloads are used again, so its size is bounded by the
 //! most that was open at one time and the ids remembered, about 130 bytes each.
+//!
+//! What is settled is taken out of the files too: a payload is zeros once its job is acknowledged, and
+//! the last copies of it, in the log and in gaps of pages, go within seconds and at a clean stop. See
+//! `tidy`. Dead letters are kept on purpose, and gone when they are dropped, redriven or too old.
 
 mod absorb;
 mod batch;
@@ -26,6 +30,7 @@ mod reader;
 mod rows;
 mod schema;
 mod sweep;
+mod tidy;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -48,6 +53,7 @@ use self::marks::DirtyMarks;
 use self::reader::Reader;
 use self::rows::Loaded;
 use self::sweep::{Retention, Sweep};
+use self::tidy::Tidy;
 use self::writer::{Op, Submit, Threads, Writer};
 use super::engine::{Engine, Leased, Trouble};
 use super::lanes::{Entry, Taken};
@@ -56,6 +62,7 @@ use super::{
     QueueName, Stats,
 };
 use crate::clock::Clock;
+use crate::telemetry::chain::Chain;
 
 /// How long a job is held back that could not be read.
 const HOLD_AFTER_UNREADABLE: Duration = Duration::from_secs(5);
@@ -160,6 +167,7 @@ impl Embedded {
             reading,
             checkpoints: Checkpoints::start(&path, &fault)?,
             is_odd_tick: false,
+            tidy: Tidy::new(),
             lock,
         };
         let (submit, threads) =
@@ -396,6 +404,11 @@ fn connect(path: &Path, fault: &Fault, pages_max: i64) -> Result<Connection, Err
     .map_err(wrap)?;
     schema::configure(&db, pages_max).map_err(wrap)?;
     schema::migrate(&mut db, fault)?;
+    if let Err(error) = tidy::zero_once(&db) {
+        let error = fault.sqlite("write over what was deleted in", error);
+        tracing::warn!(error = %Chain(&error),
+            "what was deleted before may still be in the queue file; the next start tries again");
+    }
     Ok(db)
 }
 

@@ -16,9 +16,10 @@ use crate::queue::Error;
 const MIGRATIONS: [&str; 1] = [include_str!("0001_first.sql")];
 
 /// How long to wait for a `sqlite3` shell that holds the write lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Sets up a connection. Write-ahead log and `fsync` at each commit are what durability rests on.
+/// Sets up a connection. Write-ahead log and `fsync` at each commit are what durability rests on; what
+/// is deleted is written over.
 ///
 /// `pages_max` bounds the file; an append that needs one more page is refused.
 pub(super) fn configure(db: &Connection, pages_max: i64) -> rusqlite::Result<()> {
@@ -29,6 +30,7 @@ pub(super) fn configure(db: &Connection, pages_max: i64) -> rusqlite::Result<()>
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA journal_size_limit = 67108864;
+         PRAGMA secure_delete = ON;
          PRAGMA cache_size = -2048;
          PRAGMA temp_store = MEMORY;
          PRAGMA foreign_keys = OFF;",

@@ -17,6 +17,7 @@ use super::batch::{Batch, Effect, Settle, Write, WriteAnswer};
 use super::checkpoint::Checkpoints;
 use super::lock::Lock;
 use super::sweep::Sweep;
+use super::tidy::{self, Step, Tidy};
 use crate::clock::{Clock, Timestamp};
 use crate::fault_points::{self, Point};
 use crate::queue::engine::Trouble;
@@ -136,6 +137,7 @@ pub(super) struct Writer {
     pub(super) checkpoints: Checkpoints,
     /// A probe goes with every second tick.
     pub(super) is_odd_tick: bool,
+    pub(super) tidy: Tidy,
     /// Released last, when the connection is closed.
     pub(super) lock: Lock,
 }
@@ -325,6 +327,35 @@ impl Writer {
         }
         self.tick_marks();
         self.sweep(|sweep, db| sweep.tick(db, at));
+        if let Err(error) = self.tidy() {
+            let error = self.shared.fault.sqlite("write over what was deleted in", error);
+            tracing::debug!(error = %Chain(&error), "deleted bytes are still there, will try again");
+            self.tidy.rest();
+        }
+    }
+
+    /// Takes what was deleted out of the file and its log. That takes room for a moment, so not while
+    /// there is none.
+    fn tidy(&mut self) -> rusqlite::Result<()> {
+        if *self.shared.trouble.borrow() != Trouble::None {
+            return Ok(());
+        }
+        match self.tidy.tick(self.db.total_changes()) {
+            Step::Nothing => return Ok(()),
+            Step::AskForLog => {
+                self.checkpoints.want();
+                return Ok(());
+            }
+            Step::Scrub => {
+                tidy::scrub(&self.db, tidy::BESIDE_WORK)?;
+                self.tidy.scrubbed();
+            }
+            Step::EmptyLog => {}
+        }
+        if tidy::empty_log(&self.db)? {
+            self.tidy.emptied(self.db.total_changes());
+        }
+        Ok(())
     }
 
     /// Writes the marks; they are kept in memory until that works.
@@ -352,6 +383,11 @@ impl Writer {
         checkpoints.stop();
         if reading.join().is_err() {
             tracing::error!("the reader of the queue panicked");
+        }
+        let tidied = tidy::scrub(&db, tidy::ALONE).and_then(|()| tidy::empty_log(&db));
+        if let Err(error) = tidied {
+            let error = shared.fault.sqlite("write over what was deleted in", error);
+            tracing::warn!(error = %Chain(&error), "deleted bytes may be left in the queue file");
         }
         if let Err((_, error)) = db.close() {
             let error = shared.fault.sqlite("close", error);

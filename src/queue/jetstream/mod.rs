@@ -25,6 +25,12 @@
 //!   server's own check of duplicates.
 //! * **What may be open** is known where the partition of the key is held, of what the server has
 //!   brought back by then; everywhere else the answer is yes.
+//! * **What was deleted** is not written over. The message of a settled job replaces that of its
+//!   payload, and the server then counts the older one as deleted; its bytes stay in a block of the
+//!   server's store until it compacts or removes that block, at a time of its own. Assumed, from the
+//!   server's default of not erasing what a limit removes. Where texts must not be on that disk, let
+//!   the server encrypt its store (`jetstream { cipher, key }` in its configuration) and the volume
+//!   below it. Source: NATS docs, "Encryption at Rest", read 2026-11-29.
 //! * **Size.** A job has to fit into the server's `max_payload`, one mebibyte by default.
 //!
 //! # Rooms within

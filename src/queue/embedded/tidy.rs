@@ -1,0 +1,283 @@
+//! Takes what was deleted out of the files, so that whoever gets the disk does not find it there.
+//!
+//! SQLite marks what is deleted as free and leaves the bytes. Three things take them away: each
+//! deletion writes zeros over its row (`secure_delete`); where rows were moved between pages, and
+//! copies stayed in the gaps, [`scrub`] writes the open payloads anew; and the log, which holds the
+//! pages as they were, is emptied. The last two follow what was written within [`TICKS_BETWEEN`], at a
+//! clean stop too. What the disk itself keeps below the file system is beyond this.
+//!
+//! Payloads encrypted with keys that are dropped with them would leave less to do here, but cost each
+//! append and each acknowledgement a row more, about a third of the processor's time; zeros cost
+//! nothing that can be measured. Decides when; reads no clock, ticks bring the time.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::schema::BUSY_TIMEOUT;
+
+/// How many ticks pass between two rounds when something was written: ten seconds.
+const TICKS_BETWEEN: u32 = 20;
+
+/// How much the payloads may be that are written anew beside the work; everybody waits for it.
+pub(super) const BESIDE_WORK: Most = Most { rows: 2048, bytes: 2 << 20 };
+
+/// As [`BESIDE_WORK`], when nobody waits: at the start and at the stop.
+pub(super) const ALONE: Most = Most { rows: 65_536, bytes: 64 << 20 };
+
+/// Says in the file that nothing was deleted from it without zeros: "chmn".
+const ZEROED: i32 = 0x6368_6d6e;
+
+/// How many bytes of free pages are written over at once.
+const ZEROS_PER_STEP: i64 = 256 * 1024;
+
+/// Bounds what is written anew. A backlog beyond it waits until it is worked off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    rows: i64,
+    bytes: i64,
+}
+
+/// Knows when it is time.
+#[derive(Debug)]
+pub(super) struct Tidy {
+    state: State,
+    /// The connection's count of changes when all was tidy; none before the first round, because
+    /// whoever had the file before may have been killed.
+    changes_seen: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Resting {
+        ticks_left: u32,
+    },
+    /// The log was asked into the file, beside the work.
+    Asked,
+    /// The payloads are written anew; the log is still to be emptied.
+    Scrubbed,
+}
+
+/// What the writer does next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    Nothing,
+    /// Ask for the log to be brought into the file, so that emptying it is quick.
+    AskForLog,
+    /// Write the payloads anew, then empty the log.
+    Scrub,
+    /// Empty the log, which somebody was reading.
+    EmptyLog,
+}
+
+impl Tidy {
+    pub(super) const fn new() -> Self {
+        Self { state: State::Resting { ticks_left: 0 }, changes_seen: None }
+    }
+
+    /// Says what to do at this tick, `changes` being all that this connection ever changed.
+    pub(super) fn tick(&mut self, changes: u64) -> Step {
+        match self.state {
+            State::Resting { ticks_left: 0 } if self.changes_seen == Some(changes) => Step::Nothing,
+            State::Resting { ticks_left: 0 } => {
+                self.state = State::Asked;
+                Step::AskForLog
+            }
+            State::Resting { ticks_left } => {
+                self.state = State::Resting { ticks_left: ticks_left - 1 };
+                Step::Nothing
+            }
+            State::Asked => Step::Scrub,
+            State::Scrubbed => Step::EmptyLog,
+        }
+    }
+
+    /// Notes that the payloads are written anew.
+    pub(super) const fn scrubbed(&mut self) {
+        self.state = State::Scrubbed;
+    }
+
+    /// Notes that the log is empty.
+    pub(super) const fn emptied(&mut self, changes: u64) {
+        self.changes_seen = Some(changes);
+        self.rest();
+    }
+
+    /// Ends the round; the next one starts over.
+    pub(super) const fn rest(&mut self) {
+        self.state = State::Resting { ticks_left: TICKS_BETWEEN };
+    }
+}
+
+/// Writes the payloads anew, each page with nothing between its rows; nothing if they are too many.
+///
+/// Deleting all rows of a table at once clears its pages as a whole, and rows that are added in their
+/// order are not moved. Source: SQLite, "DELETE", "The Truncate Optimization", and "PRAGMA
+/// `secure_delete`", read 2026-11-29.
+pub(super) fn scrub(db: &Connection, most: Most) -> rusqlite::Result<()> {
+    let (rows, bytes): (i64, i64) = db
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(bytes), 0)
+             FROM (SELECT length(payload) AS bytes FROM payloads LIMIT ?1)",
+        )?
+        .query_row([most.rows + 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if rows > most.rows || bytes > most.bytes {
+        return Ok(());
+    }
+    let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    let kept: Vec<(i64, Vec<u8>)> = transaction
+        .prepare_cached("SELECT seq, payload FROM payloads ORDER BY seq")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    transaction.execute("DELETE FROM payloads", [])?;
+    let mut insert =
+        transaction.prepare_cached("INSERT INTO payloads (seq, payload) VALUES (?1, ?2)")?;
+    for (seq, payload) in &kept {
+        insert.execute(params![seq, payload])?;
+    }
+    drop(insert);
+    transaction.commit()
+}
+
+/// Brings the log into the file and cuts it to nothing; false if somebody reads it or is at it. Waits
+/// for nobody. Source: SQLite, "PRAGMA `wal_checkpoint`", read 2026-11-21.
+pub(super) fn empty_log(db: &Connection) -> rusqlite::Result<bool> {
+    db.busy_timeout(std::time::Duration::ZERO)?;
+    let is_busy = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    db.busy_timeout(BUSY_TIMEOUT)?;
+    match is_busy {
+        Ok(is_busy) => Ok(is_busy == 0),
+        Err(error) if is_taken(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_taken(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+}
+
+/// Writes over what was deleted while deleting left the bytes, once in a file's life.
+///
+/// A program from before that writes to the file later is not noticed.
+pub(super) fn zero_once(db: &Connection) -> rusqlite::Result<()> {
+    let mark: i32 = db.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    if mark == ZEROED {
+        return Ok(());
+    }
+    db.execute_batch("CREATE TABLE IF NOT EXISTS zeros (bytes BLOB)")?;
+    loop {
+        let free: i64 = db.query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+        if free == 0 {
+            break;
+        }
+        // A row takes a page less what its chain and its leaf cost, so this never needs one more.
+        let bytes = (free * 4000).clamp(1, ZEROS_PER_STEP);
+        db.execute("INSERT INTO zeros VALUES (zeroblob(?1))", [bytes])?;
+    }
+    db.execute_batch("DROP TABLE zeros")?;
+    scrub(db, ALONE)?;
+    db.pragma_update(None, "application_id", ZEROED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_asks_for_the_log_scrubs_and_empties_until_that_is_done() {
+        let mut tidy = Tidy::new();
+        assert_eq!(tidy.tick(0), Step::AskForLog, "nobody knows what was before");
+        assert_eq!(tidy.tick(0), Step::Scrub);
+        tidy.scrubbed();
+        assert_eq!(tidy.tick(9), Step::EmptyLog, "somebody was reading");
+        tidy.emptied(9);
+        for _ in 0..TICKS_BETWEEN + 5 {
+            assert_eq!(tidy.tick(9), Step::Nothing, "nothing was written");
+        }
+        assert_eq!(tidy.tick(10), Step::AskForLog);
+        tidy.rest();
+        let waited = (0..=TICKS_BETWEEN).map(|_| tidy.tick(10)).collect::<Vec<_>>();
+        assert!(waited[..20].iter().all(|step| *step == Step::Nothing), "a failure rests");
+        assert_eq!(waited[20], Step::AskForLog);
+    }
+
+    #[test]
+    fn rows_that_were_moved_leave_nothing_after_a_scrub() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("queue.db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA secure_delete = ON;
+             CREATE TABLE payloads (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;",
+        )
+        .unwrap();
+        let mut seed = 11_usize;
+        let mut dice = |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+            (seed >> 33) % below
+        };
+        let (mut open, mut ever) = (Vec::new(), 0);
+        while ever < 6000 {
+            db.execute_batch("BEGIN").unwrap();
+            for _ in 0..20 {
+                let text = format!("<{ever:04}>").repeat([16, 50, 110, 250, 830][dice(5)]);
+                db.execute("INSERT INTO payloads VALUES (?1, ?2)", params![ever, text.as_bytes()])
+                    .unwrap();
+                open.push(ever);
+                ever += 1;
+            }
+            while open.len() > [0, 50, 200][dice(3)] {
+                let seq = open.swap_remove(dice(open.len()));
+                db.execute("DELETE FROM payloads WHERE seq = ?1", [seq]).unwrap();
+            }
+            db.execute_batch("COMMIT").unwrap();
+        }
+        let left = || {
+            assert!(empty_log(&db).unwrap());
+            let bytes = std::fs::read(&path).unwrap();
+            let text = String::from_utf8_lossy(&bytes);
+            let found: std::collections::HashSet<_> = text
+                .split('<')
+                .filter_map(|part| part.get(..5))
+                .filter(|p| p.ends_with('>'))
+                .collect();
+            found.len()
+        };
+        assert!(left() > open.len(), "zeros alone are enough here, and this test shows nothing");
+        scrub(&db, Most { rows: 9, bytes: i64::MAX }).unwrap();
+        assert!(left() > open.len(), "too many rows are left alone");
+        scrub(&db, ALONE).unwrap();
+        assert_eq!(left(), open.len());
+    }
+
+    #[test]
+    fn a_file_from_before_is_written_over_once() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("old.db");
+        let db = Connection::open(&path).unwrap();
+        let text = "a text of somebody ".repeat(60);
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA secure_delete = OFF;
+             CREATE TABLE payloads (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;",
+        )
+        .unwrap();
+        for seq in 0..500 {
+            db.execute("INSERT INTO payloads VALUES (?1, ?2)", params![seq, text.as_bytes()])
+                .unwrap();
+        }
+        db.execute("DELETE FROM payloads WHERE seq != 250", []).unwrap();
+        db.execute_batch("PRAGMA secure_delete = ON").unwrap();
+        let count = || {
+            assert!(empty_log(&db).unwrap());
+            let bytes = std::fs::read(&path).unwrap();
+            String::from_utf8_lossy(&bytes).matches("somebody").count()
+        };
+        assert!(count() > 10_000, "{} are there before", count());
+        let pages = || db.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap();
+        let before = pages();
+        zero_once(&db).unwrap();
+        assert_eq!(count(), 60, "the open one is left");
+        assert!(pages() <= before + 2, "{before} and then {} pages", pages());
+        db.execute_batch("DROP TABLE payloads").unwrap();
+        zero_once(&db).unwrap(); // It would fail without the table.
+    }
+}

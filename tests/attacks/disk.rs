@@ -1,0 +1,75 @@
+//! Somebody gets the disk: a stolen machine, a backup, a container's volume.
+
+use std::path::Path;
+use std::time::Duration;
+
+use chimein::clock::{Clock, Moment};
+use chimein::queue::embedded::Options;
+use chimein::queue::{Append, Cause, JobId, Key, QueueName, Store};
+
+use crate::rig::Rig;
+
+/// How long something may take before the test has failed.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// How many people write.
+const PEOPLE: usize = 30;
+
+#[tokio::test]
+async fn no_text_and_no_number_is_in_the_data_folder_once_it_is_answered() {
+    let mut rig = Rig::start(&[]).await;
+    let phone = |n: usize| format!("+1555555{n:04}");
+    let text = |n: usize| format!("a word for nobody else {n:02}, {}", "and more ".repeat(n * 20));
+    let mut conversations = Vec::new();
+    for n in 0..PEOPLE {
+        conversations.push(rig.sms(&phone(n), &text(n)).await);
+    }
+    for conversation in conversations {
+        rig.eventually("the reply", |rig| !rig.replies(conversation).is_empty()).await;
+    }
+    rig.settled().await;
+    let folder = rig.queue_path().parent().unwrap().to_owned();
+    let planted = (0..PEOPLE).flat_map(|n| [phone(n), text(n)[..25].to_owned()]);
+    let planted: Vec<String> = planted.collect();
+    let (clock, mut left) = (Clock::start(), found(&folder, &planted));
+    while !left.is_empty() {
+        assert!(clock.now().since(Moment::ORIGIN) < PATIENCE, "still there: {left:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        left = found(&folder, &planted);
+    }
+    rig.stop_service().await;
+    assert_eq!(found(&folder, &planted), [""; 0], "after a clean stop");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_dead_letters_text_is_kept_until_it_is_dropped_and_then_it_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options::new(folder.path().join("chimein.db"));
+    let planted = ["what a person wrote".to_owned()];
+    let id = JobId::digest("test", &[b"1"]);
+    let store = Store::open(options.clone()).unwrap();
+    let queue = store.queue(QueueName::Inbox);
+    let key = Key::new("CH1").unwrap();
+    let payload = planted[0].clone().into_bytes();
+    queue
+        .append(vec![Append { id, key, position: None, not_before: None, payload }])
+        .await
+        .unwrap();
+    queue.next().await.unwrap().dead(Cause::new("refused")).await.unwrap();
+    store.close().await;
+    assert_eq!(found(folder.path(), &planted), planted, "to be redriven, it must be known");
+    let store = Store::open(options).unwrap();
+    store.queue(QueueName::Inbox).drop(id).await.unwrap();
+    store.close().await;
+    assert_eq!(found(folder.path(), &planted), [""; 0]);
+}
+
+/// Which of the words are in any file below a folder.
+fn found<'a>(folder: &Path, words: &'a [String]) -> Vec<&'a str> {
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    // A file may be gone by now.
+    let bytes: Vec<u8> = files.flat_map(|path| std::fs::read(path).unwrap_or_default()).collect();
+    let has = |word: &&String| bytes.windows(word.len()).any(|part| part == word.as_bytes());
+    words.iter().filter(has).map(String::as_str).collect()
+}
