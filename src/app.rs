@@ -9,8 +9,8 @@ mod account;
 mod agents;
 mod build;
 mod counted;
-#[cfg(feature = "nats")]
 mod descriptors;
+#[cfg(feature = "nats")]
 mod dial;
 mod ears;
 mod gauges;
@@ -27,7 +27,7 @@ mod wishes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -134,7 +134,8 @@ impl App {
         effective: Vec<Effective>,
         listener: TcpListener,
     ) -> Result<Self, Error> {
-        tracing::debug!(count = descriptors::raise_limit(), "limit of open descriptors is known");
+        let limit = descriptors::raise_limit();
+        tracing::debug!(count = limit, "limit of open descriptors is known");
         let address = address_of(&listener)?;
         let admin_listener = admin_listener(settings).await?;
         let admin_address = admin_listener.as_ref().map(address_of).transpose()?;
@@ -175,8 +176,10 @@ impl App {
             admin_router = admin_router.merge(service.operate);
             opened = Some(queues);
         }
-        let options = http_options(settings);
+        let places = descriptors::fit(settings.server.connections_max.get(), limit);
+        let options = http_options(settings, places.public);
         if let Some(listener) = admin_listener {
+            let options = http::Options { connections_max: places.admin, ..options.clone() };
             tasks.spawn(http::serve(listener, admin_router, options, stops.listeners.clone()));
         }
         tasks.spawn(http::serve(listener, router, options, stops.listeners.clone()));
@@ -267,20 +270,45 @@ async fn admin_listener(settings: &Settings) -> Result<Option<TcpListener>, Erro
 ///
 /// [`Error::Listen`], naming the address.
 pub async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+    listen(address).map_err(|source| Error::Listen { address, source })
+}
+
+/// How many connections the system keeps that were opened and not yet taken up; more than come in the
+/// moment that taking up takes. The system may allow less.
+const BACKLOG: u32 = 4_096;
+
+/// Bytes that the system keeps of a connection's answers, and of its requests, before either side has
+/// to wait; Linux takes twice as many. Without a bound it keeps some megabytes of each.
+const BUFFER_BYTES: [u32; 2] = [32 * 1024, 64 * 1024];
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // As tokio's own bind does: a new process takes the address of one that just ended.
+    socket.set_reuseaddr(true)?;
+    // The connections have their listener's.
+    let [answers, requests] = BUFFER_BYTES;
+    socket.set_send_buffer_size(answers)?;
+    socket.set_recv_buffer_size(requests)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn address_of(listener: &TcpListener) -> Result<SocketAddr, Error> {
     listener.local_addr().map_err(Error::Address)
 }
 
-const fn http_options(settings: &Settings) -> http::Options {
+fn http_options(settings: &Settings, connections_max: usize) -> http::Options {
     let server = &settings.server;
     http::Options {
-        connections_max: server.connections_max.get(),
+        connections_max,
+        connections_per_address: server.connections_per_address.get(),
+        trusted_proxies: server.trusted_proxies.0.as_slice().into(),
         header_read_timeout: server.header_read_timeout,
+        body_read_timeout: server.body_read_timeout,
+        write_timeout: server.write_timeout,
         idle_timeout: server.idle_timeout,
         grace: server.shutdown_grace,
+        ..http::Options::default()
     }
 }
 

@@ -3,6 +3,8 @@
 //! A shell gives 1,024 to most programs and allows far more; a thousand people who write while an agent
 //! thinks take as many connections.
 
+use std::cmp::min;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::telemetry::chain::Chain;
@@ -29,9 +31,65 @@ pub fn raise_limit() -> Option<u64> {
     }
 }
 
+/// What is kept for everything but the listeners: the sockets to Twilio, requests to Twilio and to the
+/// agent, files. Half of what there is, if that is less.
+const RESERVE: usize = 512;
+
+/// How many connections the operator's listener holds at most.
+const ADMIN_MAX: usize = 128;
+
+/// How many connections each listener may hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Places {
+    /// The listener that the internet reaches.
+    pub public: usize,
+    /// The operator's.
+    pub admin: usize,
+}
+
+/// Fits the listeners' connections to what there is, so that strangers never take what the service
+/// needs to work; says in the log if that is less than was wanted.
+pub fn fit(wanted: usize, limit: Option<u64>) -> Places {
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let places = shares(wanted, limit);
+    if places.public < wanted {
+        tracing::warn!(
+            connections = places.public,
+            count = limit,
+            "limit of open descriptors allows fewer connections than server.connections_max; raise it \
+             with ulimit -n"
+        );
+    }
+    places
+}
+
+/// A listener that is full may hold an eighth more for a moment, while others leave.
+const fn with_leaving(places: usize) -> usize {
+    places + places / 8 + 1
+}
+
+fn shares(wanted: usize, limit: usize) -> Places {
+    let free = limit - min(RESERVE, limit / 2);
+    let admin = min(ADMIN_MAX, free / 8).clamp(1, wanted.max(1));
+    let rest = free.saturating_sub(with_leaving(admin) + 1);
+    Places { public: wanted.min(rest / 9 * 8).max(1), admin }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strangers_never_take_what_the_service_needs() {
+        for (limit, public) in [(usize::MAX, 4_096), (65_536, 4_096), (1_024, 384), (300, 112)] {
+            let places = shares(4_096, limit);
+            assert_eq!(places.public, public, "{limit}");
+            let taken = with_leaving(places.public) + with_leaving(places.admin);
+            assert!(taken <= limit - RESERVE.min(limit / 2), "{limit}: {taken}");
+        }
+        assert_eq!(shares(10, 1_024), Places { public: 10, admin: 10 });
+        assert_eq!(shares(10, 0), Places { public: 1, admin: 1 });
+    }
 
     #[test]
     fn the_limit_is_as_high_as_is_allowed_and_stays_so() {

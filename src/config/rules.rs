@@ -42,6 +42,8 @@ pub(super) fn check(reader: &mut Reader<'_>, is_twilio_on: bool) {
         "twilio.connect_timeout",
         "twilio.request_timeout",
         "server.header_read_timeout",
+        "server.body_read_timeout",
+        "server.write_timeout",
         "realtime.connect_timeout",
     ] {
         within(reader, key, MILLISECOND..=minutes(5), "is not between 1ms and 5m");

@@ -12,8 +12,8 @@ use secrecy::SecretString;
 
 use super::kinds::{
     Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
-    Listen, Name, NatsUrls, Prefix, QueueEngine, Ratio, Rejoin, RestAuth, Schedule, Setting, Since,
-    Size, SnapshotMode, SocketUrl, TopicPrefix, TurnStrategy, WhilePaused,
+    Listen, Name, NatsUrls, Networks, Prefix, QueueEngine, Ratio, Rejoin, RestAuth, Schedule,
+    Setting, Since, Size, SnapshotMode, SocketUrl, TopicPrefix, TurnStrategy, WhilePaused,
 };
 use super::reader::Reader;
 use super::rules;
@@ -147,8 +147,16 @@ sections! {
         instance_id: Option<Name> = "INSTANCE_ID";
         /// Connections that one listener holds open.
         connections_max: NonZeroUsize;
+        /// Connections that one address keeps once places are short.
+        connections_per_address: NonZeroUsize;
+        /// Whose addresses stand for many people.
+        trusted_proxies: Networks;
         /// How long headers may take.
         header_read_timeout: Duration;
+        /// How long a body may take in all.
+        body_read_timeout: Duration;
+        /// How long a client may take none of its answer.
+        write_timeout: Duration;
         /// How long an idle connection is kept.
         idle_timeout: Duration;
         /// How long a stop may take.

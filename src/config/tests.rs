@@ -304,6 +304,8 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_IDENTITY_POOL", "bot-2, bot", "identity.pool"),
         ("CHIMEIN_SERVER_SHUTDOWN_GRACE", "11s", "server.shutdown_grace"),
         ("CHIMEIN_SERVER_HEADER_READ_TIMEOUT", "0s", "server.header_read_timeout"),
+        ("CHIMEIN_SERVER_BODY_READ_TIMEOUT", "0s", "server.body_read_timeout"),
+        ("CHIMEIN_SERVER_WRITE_TIMEOUT", "6m", "server.write_timeout"),
         ("CHIMEIN_SERVER_IDLE_TIMEOUT", "2h", "server.idle_timeout"),
         ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:3000", "admin.listen"),
         ("CHIMEIN_WEBHOOK_BODY_BYTES_MAX", "2MiB", "webhook.body_bytes_max"),

@@ -1,17 +1,22 @@
 //! The HTTP server shell that every listener shares.
 //!
 //! Decides how connections are accepted, bounded and ended; what is served is the router's matter.
-//! axum's own `serve` has no limit on the time a client takes to send its headers, so connections
-//! are accepted here and handed to hyper one by one.
+//! axum's own `serve` has no limit on the time a client takes for anything, so connections are accepted
+//! here and handed to hyper one by one, once something has come from them. Whoever is slow with a head,
+//! a body or an answer is ended after a while, and at once where others need the place.
 //!
-//! I/O enters through the listener. Time enters through tokio's timers: how long a head may take, how
-//! long an idle kept-alive connection stays open, and the grace at the end. Nothing of a request is
-//! logged.
+//! I/O enters through the listener. Time enters through tokio's timers: how long each part of a request
+//! may take, how long an idle kept-alive connection stays open, and the grace at the end. Nothing of a
+//! request is logged.
 
+mod account;
+pub mod body;
+mod crowd;
 mod phase;
 mod places;
 mod watch;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -19,46 +24,69 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::response::Response;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::service::TowerToHyperService;
+use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::ServiceExt as _;
 
+use self::body::{Arriving, Unverified};
+use self::crowd::Bounds;
 use self::phase::{Event, Limits};
 use self::places::{Place, Places};
-use self::watch::{Answer, Verdict, Watch, Watched};
+use self::watch::{Answer, Verdict, Watched};
+use crate::net::network::Network;
 use crate::telemetry::chain::Chain;
 
 /// Bounds what clients may do to a listener.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Options {
-    /// How many connections may be open at once; for a further one the longest idle one is ended,
-    /// and where none is idle it waits.
+    /// How many connections may be open at once; for a further one another is ended that waits, and
+    /// where none waits it waits itself.
     pub connections_max: usize,
+    /// How many connections one address (of IPv6 one /64) may have once half of the places are taken;
+    /// for a further one another of its own is ended.
+    pub connections_per_address: usize,
+    /// Whose addresses stand for many people: their connections are not bounded by address, and leave
+    /// after those of others.
+    pub trusted_proxies: Arc<[Network]>,
     /// How long a request's headers may take, from the opening of the connection or from their first
     /// byte.
     pub header_read_timeout: Duration,
+    /// How long a request's body may take in all, from when its handler asks for it.
+    pub body_read_timeout: Duration,
+    /// How long a client may take none of its answer.
+    pub write_timeout: Duration,
     /// How long a connection is kept that waits between two requests.
     pub idle_timeout: Duration,
+    /// How many bytes may be held of all requests whose sender is not known yet, beyond what every
+    /// connection may have of one.
+    pub unverified_bytes_max: usize,
     /// How long answers in flight may take after the cancellation before they are cut off.
     pub grace: Duration,
 }
 
 impl Default for Options {
-    /// 4,096 connections, 10 s for headers, 620 s idle, 5 s of grace.
+    /// 4,096 connections, 256 of them from one address, 10 s for headers, 5 s for a body, 10 s for an
+    /// answer, 620 s idle, 8 MiB unverified, 5 s of grace.
     fn default() -> Self {
         Self {
             connections_max: 4_096,
+            connections_per_address: 256,
+            trusted_proxies: Arc::default(),
             header_read_timeout: Duration::from_secs(10),
+            body_read_timeout: Duration::from_secs(5),
+            write_timeout: Duration::from_secs(10),
             // A balancer that keeps a connection for longer than this service sends a webhook into the
             // closing one, and Twilio hears a 502.
             // Source: Google Cloud, External Application Load Balancer overview, Backend HTTP keepalive
@@ -66,15 +94,41 @@ impl Default for Options {
             // Source: AWS, Edit attributes for your Application Load Balancer, Connection idle timeout,
             // read 2026-11-29: 60 s unless set; the application's is to be larger.
             idle_timeout: Duration::from_secs(620),
+            unverified_bytes_max: 8 << 20,
             grace: Duration::from_secs(5),
         }
     }
 }
 
+impl Options {
+    /// How long each part of a request may take.
+    fn limits(&self) -> Limits {
+        Limits {
+            header_read: self.header_read_timeout,
+            // Whoever reads the body ends it first, and says why.
+            body_read: self.body_read_timeout + BODY_ANSWER,
+            write: self.write_timeout,
+            idle: self.idle_timeout,
+        }
+    }
+}
+
+/// How long a handler may take to answer a body that took too long, before the connection is cut off.
+const BODY_ANSWER: Duration = Duration::from_secs(1);
+
+/// How long what has not become a request yet, or waits for its client, may take after the
+/// cancellation. What is on its way when it comes arrives within that time.
+const LAST_LIMITS: Limits = Limits {
+    header_read: Duration::from_millis(500),
+    body_read: Duration::from_secs(1),
+    write: Duration::from_secs(1),
+    idle: Duration::ZERO,
+};
+
 /// How long accepting pauses after a failure, so that a lack of file descriptors does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Bytes that hyper buffers for one connection's request headers; larger heads are answered 431.
+/// How large a request's headers may be; larger ones are answered 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Serves `router` on `listener` until `cancel` is cancelled, then lets open requests finish.
@@ -92,29 +146,42 @@ pub async fn serve(
     options: Options,
     cancel: CancellationToken,
 ) {
-    let connections = accept_until_cancelled(listener, &router, options, &cancel).await;
-    drain(connections, options.grace).await;
+    let grace = options.grace;
+    let unverified = Unverified::new(options.unverified_bytes_max);
+    let house = Arc::new(House { router, options, unverified, cancel });
+    let connections = accept_until_cancelled(listener, &house).await;
+    drain(connections, grace).await;
 }
 
-async fn accept_until_cancelled(
-    listener: TcpListener,
-    router: &Router,
+/// What all connections of a listener share.
+struct House {
+    router: Router,
     options: Options,
-    cancel: &CancellationToken,
-) -> JoinSet<()> {
-    let places = Places::new(options.connections_max);
+    unverified: Unverified,
+    cancel: CancellationToken,
+}
+
+async fn accept_until_cancelled(listener: TcpListener, house: &Arc<House>) -> JoinSet<()> {
+    let Options { connections_max, connections_per_address: per_address, .. } = house.options;
+    let trusted = Arc::clone(&house.options.trusted_proxies);
+    let places = Places::new(Bounds { connections_max, per_address }, trusted);
     let mut connections = JoinSet::new();
-    let mut waiting = None;
+    let mut waiting: Option<(TcpStream, SocketAddr)> = None;
     loop {
+        let taking = async {
+            match &waiting {
+                Some((_, peer)) => places.take(peer.ip()).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            () = cancel.cancelled() => return connections,
+            () = house.cancel.cancelled() => return connections,
             Some(ended) = connections.join_next() => report_panic(ended),
-            place = places.take(), if waiting.is_some() => {
+            place = taking => {
                 if let Some((stream, peer)) = waiting.take() {
-                    let (service, end) = (router.clone(), cancel.clone());
                     let client = Client { stream, peer, place };
-                    let _ = connections.spawn(converse(client, service, options, end));
+                    let _ = connections.spawn(converse(client, Arc::clone(house)));
                 }
             }
             accepted = listener.accept(), if waiting.is_none() => match accepted {
@@ -123,7 +190,7 @@ async fn accept_until_cancelled(
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "cannot accept a connection");
                     tokio::select! {
-                        () = cancel.cancelled() => return connections,
+                        () = house.cancel.cancelled() => return connections,
                         () = tokio::time::sleep(ACCEPT_PAUSE) => {}
                     }
                 }
@@ -150,51 +217,83 @@ fn was_the_clients(error: &io::Error) -> bool {
 }
 
 /// Answers one connection's requests until either side ends it.
-async fn converse(client: Client, router: Router, options: Options, cancel: CancellationToken) {
+async fn converse(client: Client, house: Arc<House>) {
     let Client { stream, peer, place } = client;
+    // A connection that says nothing costs no buffers.
+    let begun = attend(stream.readable(), &place, &house, |_| {}).await;
+    let Some(Ok(())) = begun else { return };
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %Chain(&error), "a connection ended before it began");
     }
-    let (begun, answered) = (Arc::clone(&place.watch), Arc::clone(&place.watch));
-    let service = router
-        .map_request(move |mut request: Request<Incoming>| {
-            begun.note(Event::HeadRead);
-            let _ = request.extensions_mut().insert(ConnectInfo(peer));
-            request
-        })
-        .map_response(move |response: Response| {
-            let watch = Arc::clone(&answered);
-            response.map(|body| Answer { body, watch })
-        });
-    let watched = Watched { stream, watch: Arc::clone(&place.watch) };
+    let service = service_fn(|request| respond(request, peer, &place, &house));
+    let watched = Watched::new(stream, Arc::clone(&place.watch), house.unverified.clone());
     // Without a time limit of hyper's, which would be one for heads and idle connections alike.
     let connection = http1::Builder::new()
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(watched), TowerToHyperService::new(service))
+        .max_header_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(watched), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
-    let mut ended = tokio::select! {
-        ended = while_welcome(connection.as_mut(), &place.watch, options) => Some(ended),
-        () = cancel.cancelled() => None,
-    };
-    if ended.is_none() {
-        connection.as_mut().graceful_shutdown();
-        ended = Some(while_welcome(connection.as_mut(), &place.watch, options).await);
-    }
-    if let Some(Some(Err(error))) = ended {
+    let ended =
+        attend(connection, &place, &house, |connection| connection.graceful_shutdown()).await;
+    if let Some(Err(error)) = ended {
         tracing::debug!(error = %Chain(&error), "connection ended early");
     }
+}
+
+/// Has the router answer a request that is well formed.
+async fn respond(
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    place: &Place,
+    house: &House,
+) -> Result<Response<Answer>, Infallible> {
+    let watch = &place.watch;
+    let _ = watch.note(Event::HeadRead);
+    // Source: RFC 9112, section 3.2, read 2026-11-29: more than one is answered 400.
+    let mut answer = if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
+        refusal(StatusCode::BAD_REQUEST, "repeated_host")
+    } else {
+        let within = house.options.body_read_timeout;
+        let mut request = request.map(|body| Arriving::new(body, Arc::clone(watch), within));
+        let _ = request.extensions_mut().insert(ConnectInfo(peer));
+        let _ = request.extensions_mut().insert(house.unverified.clone());
+        house.router.clone().oneshot(request).await?
+    };
+    if watch.was_slow() {
+        answer = refusal(StatusCode::REQUEST_TIMEOUT, "too_slow");
+    }
+    Ok(answer.map(|body| Answer { body, watch: Arc::clone(watch) }))
+}
+
+fn refusal(status: StatusCode, error: &str) -> Response {
+    (status, Json(json!({ "error": error }))).into_response()
+}
+
+/// Drives a connection to its end; gives `None` once it is to be cut off instead. After the
+/// cancellation it is told to `finish`, and has less time.
+async fn attend<C: Future>(
+    connection: C,
+    place: &Place,
+    house: &House,
+    finish: impl FnOnce(std::pin::Pin<&mut C>),
+) -> Option<C::Output> {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = while_welcome(connection.as_mut(), place, house.options.limits()) => return ended,
+        () = house.cancel.cancelled() => {}
+    }
+    finish(connection.as_mut());
+    while_welcome(connection, place, LAST_LIMITS).await
 }
 
 /// Drives a connection to its end; gives `None` once it is to be cut off instead.
 async fn while_welcome<C: Future + Unpin>(
     mut connection: C,
-    watch: &Watch,
-    options: Options,
+    place: &Place,
+    limits: Limits,
 ) -> Option<C::Output> {
-    let limits = Limits { header_read: options.header_read_timeout, idle: options.idle_timeout };
-    let clock = watch.clock();
+    let clock = place.watch.clock();
     let (mut alarm, mut set_for) = (pin!(sleep(Duration::ZERO)), None);
     std::future::poll_fn(|cx| {
         if let Poll::Ready(ended) = pin!(&mut connection).poll(cx) {
@@ -202,7 +301,7 @@ async fn while_welcome<C: Future + Unpin>(
         }
         loop {
             // The connection's own progress, which is all that changes it, wakes this task too.
-            match watch.verdict(limits, cx.waker()) {
+            match place.verdict(limits, cx.waker()) {
                 Verdict::Leave => return Poll::Ready(None),
                 Verdict::Stay { until: None } => return Poll::Pending,
                 Verdict::Stay { until: Some(until) } => {

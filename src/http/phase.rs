@@ -1,29 +1,36 @@
-//! Where a connection is between two requests, and how long it may stay there. Pure.
+//! Where a connection is with its request, and how long it may stay there. Pure.
 //!
-//! A client that is slow with a request's head holds a place that others need; one that keeps a
-//! connection for its next request is welcome for long. hyper bounds both by one time, so they are
-//! told apart here, by what is seen of the connection from outside:
+//! A client that is slow with a request's head or body, or does not take its answer, holds a place that
+//! others need; one that keeps a connection for its next request is welcome for long. hyper knows one
+//! time for heads and idle connections, and none for the rest, so they are told apart here, by what is
+//! seen of the connection from outside:
 //!
-//! | | bytes read | head read | answer made | bytes written | flushed |
-//! | --- | --- | --- | --- | --- | --- |
-//! | `Head` | | `Answering` | | | |
-//! | `Answering` | | | `Sending` | | |
-//! | `Sending` | | `Answering` | | `Sending`, anew | `Idle` |
-//! | `Idle` | `Head` | `Answering` | | | |
+//! | | bytes read | head read | body awaited | body read | answer made | bytes written | flushed |
+//! | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | `Head` | | `Answering` | | | | | |
+//! | `Answering` | | | `Body` | | `Sending` | | |
+//! | `Body` | | | | `Answering` | `Sending` | | |
+//! | `Sending` | | `Answering` | | | | `Sending`, anew | `Idle` |
+//! | `Idle` | `Head` | `Answering` | | | | | |
 //!
 //! An empty cell changes nothing. Bytes that are read while a request is answered may be its body's
 //! or the next head's, so a head whose beginning came so counts from its next byte.
 
 use std::time::Duration;
 
+use super::crowd::Rest;
 use crate::clock::Moment;
 
 /// How long each phase may last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Limits {
-    /// How long a head may take.
+    /// How long a head may take in all.
     pub(super) header_read: Duration,
-    /// How long a connection may wait for its next request, or for its client to take the answer.
+    /// How long a body may take in all.
+    pub(super) body_read: Duration,
+    /// How long a client may take none of its answer.
+    pub(super) write: Duration,
+    /// How long a connection may wait for its next request.
     pub(super) idle: Duration,
 }
 
@@ -37,6 +44,11 @@ pub(super) enum Phase {
     },
     /// A request is with its handler, whose own limits hold.
     Answering,
+    /// A request's handler waits for the rest of its body.
+    Body {
+        /// When that began.
+        since: Moment,
+    },
     /// An answer is ready and the client takes it.
     Sending {
         /// When the client last took some of it.
@@ -56,6 +68,10 @@ pub(super) enum Event {
     BytesRead,
     /// A request's head is complete.
     HeadRead,
+    /// A request's handler asked for a body that is not all there.
+    BodyAwaited,
+    /// A request's body is complete, or nobody wants the rest.
+    BodyRead,
     /// The last of an answer is handed over for sending.
     AnswerMade,
     /// The system took bytes for the client.
@@ -69,23 +85,49 @@ impl Phase {
     pub(super) const fn after(self, event: Event, now: Moment) -> Self {
         match (self, event) {
             (Self::Idle { .. }, Event::BytesRead) => Self::Head { since: now },
-            (Self::Head { .. } | Self::Sending { .. } | Self::Idle { .. }, Event::HeadRead) => {
-                Self::Answering
-            }
-            (Self::Answering, Event::AnswerMade) | (Self::Sending { .. }, Event::BytesWritten) => {
-                Self::Sending { since: now }
-            }
+            (Self::Head { .. } | Self::Sending { .. } | Self::Idle { .. }, Event::HeadRead)
+            | (Self::Body { .. }, Event::BodyRead) => Self::Answering,
+            (Self::Answering, Event::BodyAwaited) => Self::Body { since: now },
+            (Self::Answering | Self::Body { .. }, Event::AnswerMade)
+            | (Self::Sending { .. }, Event::BytesWritten) => Self::Sending { since: now },
             (Self::Sending { .. }, Event::Flushed) => Self::Idle { since: now },
             (
                 Self::Head { .. },
-                Event::BytesRead | Event::AnswerMade | Event::BytesWritten | Event::Flushed,
+                Event::BytesRead
+                | Event::BodyAwaited
+                | Event::BodyRead
+                | Event::AnswerMade
+                | Event::BytesWritten
+                | Event::Flushed,
             )
             | (
                 Self::Answering,
-                Event::BytesRead | Event::HeadRead | Event::BytesWritten | Event::Flushed,
+                Event::BytesRead
+                | Event::HeadRead
+                | Event::BodyRead
+                | Event::BytesWritten
+                | Event::Flushed,
             )
-            | (Self::Sending { .. }, Event::BytesRead | Event::AnswerMade)
-            | (Self::Idle { .. }, Event::AnswerMade | Event::BytesWritten | Event::Flushed) => self,
+            | (
+                Self::Body { .. },
+                Event::BytesRead
+                | Event::HeadRead
+                | Event::BodyAwaited
+                | Event::BytesWritten
+                | Event::Flushed,
+            )
+            | (
+                Self::Sending { .. },
+                Event::BytesRead | Event::BodyAwaited | Event::BodyRead | Event::AnswerMade,
+            )
+            | (
+                Self::Idle { .. },
+                Event::BodyAwaited
+                | Event::BodyRead
+                | Event::AnswerMade
+                | Event::BytesWritten
+                | Event::Flushed,
+            ) => self,
         }
     }
 
@@ -95,16 +137,22 @@ impl Phase {
     pub(super) fn deadline(self, limits: Limits) -> Option<Moment> {
         match self {
             Self::Head { since } => Some(since + limits.header_read),
-            Self::Sending { since } | Self::Idle { since } => Some(since + limits.idle),
+            Self::Body { since } => Some(since + limits.body_read),
+            Self::Sending { since } => Some(since + limits.write),
+            Self::Idle { since } => Some(since + limits.idle),
             Self::Answering => None,
         }
     }
 
-    /// Since when the connection is idle: the longest idle one makes room for another.
-    pub(super) const fn idle_since(self) -> Option<Moment> {
+    /// What the connection waits for, so that it can make room for another; `None` while a request is
+    /// at work.
+    pub(super) const fn rest(self) -> Option<Rest> {
         match self {
-            Self::Idle { since } => Some(since),
-            Self::Head { .. } | Self::Answering | Self::Sending { .. } => None,
+            Self::Idle { since } => Some(Rest::Idle(since)),
+            Self::Head { since } | Self::Body { since } | Self::Sending { since } => {
+                Some(Rest::Midway(since))
+            }
+            Self::Answering => None,
         }
     }
 }
@@ -113,33 +161,44 @@ impl Phase {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { header_read: Duration::from_secs(10), idle: Duration::from_secs(620) };
+    const LIMITS: Limits = Limits {
+        header_read: Duration::from_secs(10),
+        body_read: Duration::from_secs(5),
+        write: Duration::from_secs(7),
+        idle: Duration::from_secs(620),
+    };
 
     #[test]
     fn every_event_in_every_phase_leads_where_the_table_says() {
         let then = Moment::ORIGIN;
         let now = then + Duration::from_secs(1);
-        let [head, answering, sending, idle] = [
+        let [head, answering, body, sending, idle] = [
             Phase::Head { since: then },
             Phase::Answering,
+            Phase::Body { since: then },
             Phase::Sending { since: then },
             Phase::Idle { since: then },
         ];
-        let (head_now, sending_now) = (Phase::Head { since: now }, Phase::Sending { since: now });
-        let idle_now = Phase::Idle { since: now };
+        let (head_now, body_now) = (Phase::Head { since: now }, Phase::Body { since: now });
+        let (sending_now, idle_now) = (Phase::Sending { since: now }, Phase::Idle { since: now });
         let events = [
             Event::BytesRead,
             Event::HeadRead,
+            Event::BodyAwaited,
+            Event::BodyRead,
             Event::AnswerMade,
             Event::BytesWritten,
             Event::Flushed,
         ];
         for (phase, after) in [
-            (head, [head, answering, head, head, head]),
-            (answering, [answering, answering, sending_now, answering, answering]),
-            (sending, [sending, answering, sending, sending_now, idle_now]),
-            (idle, [head_now, answering, idle, idle, idle]),
+            (head, [head, answering, head, head, head, head, head]),
+            (
+                answering,
+                [answering, answering, body_now, answering, sending_now, answering, answering],
+            ),
+            (body, [body, body, body, answering, sending_now, body, body]),
+            (sending, [sending, answering, sending, sending, sending, sending_now, idle_now]),
+            (idle, [head_now, answering, idle, idle, idle, idle, idle]),
         ] {
             for (event, after) in events.into_iter().zip(after) {
                 assert_eq!(phase.after(event, now), after, "{phase:?} {event:?}");
@@ -148,27 +207,33 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_its_own_time_and_only_what_rests_makes_room() {
+    fn every_phase_but_the_work_itself_has_its_time_and_makes_room() {
         let since = Moment::ORIGIN;
-        for (phase, seconds, rests) in [
-            (Phase::Head { since }, Some(10), false),
-            (Phase::Answering, None, false),
-            (Phase::Sending { since }, Some(620), false),
-            (Phase::Idle { since }, Some(620), true),
+        for (phase, seconds, rest) in [
+            (Phase::Head { since }, Some(10), Some(Rest::Midway(since))),
+            (Phase::Body { since }, Some(5), Some(Rest::Midway(since))),
+            (Phase::Answering, None, None),
+            (Phase::Sending { since }, Some(7), Some(Rest::Midway(since))),
+            (Phase::Idle { since }, Some(620), Some(Rest::Idle(since))),
         ] {
             let deadline = seconds.map(|seconds| since + Duration::from_secs(seconds));
             assert_eq!(phase.deadline(LIMITS), deadline, "{phase:?}");
-            assert_eq!(phase.idle_since(), rests.then_some(since), "{phase:?}");
+            assert_eq!(phase.rest(), rest, "{phase:?}");
         }
     }
 
     #[test]
-    fn a_head_that_drips_is_not_given_more_time() {
+    fn a_head_or_a_body_that_drips_is_not_given_more_time() {
         let opened = Moment::ORIGIN;
-        let mut phase = Phase::Idle { since: opened };
-        for second in 1..=9 {
-            phase = phase.after(Event::BytesRead, opened + Duration::from_secs(second));
-        }
-        assert_eq!(phase.deadline(LIMITS), Some(opened + Duration::from_secs(11)));
+        let drip = |mut phase: Phase| {
+            for second in 1..=4 {
+                phase = phase.after(Event::BytesRead, opened + Duration::from_secs(second));
+            }
+            phase.deadline(LIMITS)
+        };
+        let head = drip(Phase::Idle { since: opened });
+        assert_eq!(head, Some(opened + Duration::from_secs(11)));
+        let body = drip(Phase::Body { since: opened });
+        assert_eq!(body, Some(opened + Duration::from_secs(5)));
     }
 }

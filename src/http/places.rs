@@ -1,86 +1,105 @@
-//! The places that a listener's connections take, and who leaves when all are taken.
+//! The places that a listener's connections take, and how those are told who leave for others.
 //!
-//! The longest idle connection makes room for a new one, as its client can open another where a new
-//! client would wait for nothing. One that was asked and has a request by then stays.
+//! Decides nothing: [`Crowd`] does. One that was asked and has a request by then stays.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
-use super::watch::Watch;
-use crate::clock::Clock;
+use super::crowd::{Admission, Bounds, Crowd, Home};
+use super::phase::Limits;
+use super::watch::{Verdict, Watch};
+use crate::clock::{Clock, Moment};
+use crate::net::network::{Network, neighbourhood};
+
+/// How often it is said in the log that connections made room for others.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// A listener's places.
 #[derive(Debug)]
 pub(super) struct Places {
-    permits: Arc<Semaphore>,
-    open: Mutex<Open>,
-    rested: Arc<Notify>,
+    table: Mutex<Table>,
+    /// Told when a connection has ended, waits, or will not leave after all.
+    changed: Notify,
+    trusted: Arc<[Network]>,
     clock: Clock,
 }
 
-#[derive(Debug, Default)]
-struct Open {
-    next: u64,
+#[derive(Debug)]
+struct Table {
+    crowd: Crowd,
     watches: HashMap<u64, Arc<Watch>>,
+    /// How many made room since it was said, and when that was.
+    asked: u64,
+    said_at: Option<Moment>,
 }
 
 impl Places {
-    /// Has `connections_max` places.
-    pub(super) fn new(connections_max: usize) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(connections_max));
-        let (open, rested, clock) = (Mutex::default(), Arc::default(), Clock::start());
-        Arc::new(Self { permits, open, rested, clock })
+    /// Has the places that the bounds allow.
+    pub(super) fn new(bounds: Bounds, trusted: Arc<[Network]>) -> Arc<Self> {
+        let crowd = Crowd::new(bounds);
+        let table = Table { crowd, watches: HashMap::new(), asked: 0, said_at: None };
+        let (table, changed, clock) = (Mutex::new(table), Notify::new(), Clock::start());
+        Arc::new(Self { table, changed, trusted, clock })
     }
 
-    /// Takes a place, for which the longest idle connection leaves if there is no other.
+    /// Takes a place for somebody, for which another connection leaves if there is no other.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future takes no place; who was asked to leave may do so all the same.
-    pub(super) async fn take(self: &Arc<Self>) -> Place {
+    /// Dropping the future takes no place.
+    pub(super) async fn take(self: &Arc<Self>, peer: IpAddr) -> Place {
+        let is_trusted = self.trusted.iter().any(|network| network.contains(peer));
+        let home = Home { network: neighbourhood(peer), is_trusted };
         loop {
-            if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-                return self.enter(permit);
-            }
-            self.ask_longest_idle();
+            let until = match self.admit(home) {
+                Ok(place) => return place,
+                Err(until) => until,
+            };
             tokio::select! {
-                permit = Arc::clone(&self.permits).acquire_owned() => {
-                    let permit = permit.expect("the semaphore is never closed");
-                    return self.enter(permit);
-                }
-                () = self.rested.notified() => {}
+                () = self.changed.notified() => {}
+                () = self.clock.sleep_until_or_never(until) => {}
             }
         }
     }
 
-    fn enter(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Place {
-        let watch = Arc::new(Watch::new(self.clock, Arc::clone(&self.rested)));
-        let mut open = self.lock();
-        let id = open.next;
-        open.next += 1;
-        let _ = open.watches.insert(id, Arc::clone(&watch));
-        drop(open);
-        Place { watch, id, places: Arc::clone(self), _permit: permit }
+    fn admit(self: &Arc<Self>, home: Home) -> Result<Place, Option<Moment>> {
+        let now = self.clock.now();
+        let mut table = self.lock();
+        let (id, asked) = match table.crowd.admit(home, now) {
+            Admission::Enter { id, asked } => (id, asked),
+            Admission::Wait { until } => return Err(until),
+        };
+        if let Some(asked) = asked {
+            if let Some(watch) = table.watches.get(&asked) {
+                watch.ask();
+            }
+            table.say_asked(now);
+        }
+        let watch = Arc::new(Watch::new(self.clock));
+        let _ = table.watches.insert(id, Arc::clone(&watch));
+        drop(table);
+        Ok(Place { watch, id, places: Arc::clone(self) })
     }
 
-    /// Asks one connection to leave, unless one that was asked is about to.
-    fn ask_longest_idle(&self) {
-        let open = self.lock();
-        if open.watches.values().any(|watch| watch.is_asked()) {
-            return;
-        }
-        let idle = open.watches.values().filter_map(|watch| Some((watch.idle_since()?, watch)));
-        let longest = idle.min_by_key(|(since, _)| *since).map(|(_, watch)| Arc::clone(watch));
-        drop(open);
-        if let Some(watch) = longest {
-            watch.ask();
-        }
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+impl Table {
+    /// Says at times that connections made room, and how many.
+    fn say_asked(&mut self, now: Moment) {
+        self.asked += 1;
+        if self.said_at.is_none_or(|said| now.since(said) >= SAID_EVERY) {
+            let count = std::mem::take(&mut self.asked);
+            self.said_at = Some(now);
+            tracing::warn!(count, "connections were ended, since others need their places");
+        }
     }
 }
 
@@ -90,11 +109,29 @@ pub(super) struct Place {
     pub(super) watch: Arc<Watch>,
     id: u64,
     places: Arc<Places>,
-    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    /// Whether the connection is to leave now; otherwise when it is to be looked at again.
+    ///
+    /// To be asked after hyper has read what there is, by the connection's task, which is woken when
+    /// its place is needed.
+    pub(super) fn verdict(&self, limits: Limits, waker: &Waker) -> Verdict {
+        let (verdict, news) = self.watch.verdict(limits, waker);
+        if let Some(rest) = news {
+            self.places.lock().crowd.note(self.id, rest);
+            self.places.changed.notify_one();
+        }
+        verdict
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = self.places.lock().watches.remove(&self.id);
+        let mut table = self.places.lock();
+        table.crowd.leave(self.id);
+        let _ = table.watches.remove(&self.id);
+        drop(table);
+        self.places.changed.notify_one();
     }
 }

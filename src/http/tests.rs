@@ -139,17 +139,128 @@ async fn an_answer_slower_than_the_grace_is_cut_off() {
 }
 
 #[tokio::test]
-async fn connections_over_the_limit_wait_for_their_turn() {
+async fn one_at_work_keeps_its_place_and_another_waits_for_it() {
+    let (entered, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let options = Options { connections_max: 1, ..Options::default() };
-    let server = Served::start(any_router(), options).await;
+    let server = Served::start(waiting_router(&entered, &go_on), options).await;
     let mut first = server.connect().await;
-    first.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+    first.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    entered.notified().await;
     let mut second = server.connect().await;
-    second.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    second.write_all(b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     assert!(nothing_comes(&mut second).await, "answered while the only place was taken");
     drop(first);
-    assert!(read_all(&mut second).await.ends_with("ok"));
+    assert!(read_head(&mut second).await.starts_with("HTTP/1.1 404"));
     server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_hangs_midway_makes_room_for_others() {
+    let options = Options { connections_max: 1, ..Options::default() };
+    let server = Served::start(any_router(), options).await;
+    for midway in [
+        "",
+        "GET / HTTP/1.1\r\nhost:",
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\nhel",
+    ] {
+        let mut hanging = server.connect().await;
+        hanging.write_all(midway.as_bytes()).await.unwrap();
+        let answer = server.ask("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        assert!(answer.ends_with("ok"), "{midway}: {answer}");
+        assert_eq!(read_all(&mut hanging).await, "", "{midway}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_body_that_drips_is_ended_by_its_time_in_all() {
+    let options = Options { body_read_timeout: Duration::from_millis(80), ..Options::default() };
+    let server = Served::start(any_router(), options).await;
+    let mut stream = server.connect().await;
+    let head = "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut reading, mut writing) = stream.into_split();
+    let dripping = async {
+        while writing.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let mut answer = Vec::new();
+    let answered = async {
+        while !answer.ends_with(b"}") {
+            assert!(reading.read_buf(&mut answer).await.unwrap() > 0, "closed before the answer");
+        }
+    };
+    tokio::select! {
+        biased;
+        answered = tokio::time::timeout(STEP, answered) => answered.expect("it is ended"),
+        () = dripping => panic!("closed before the answer was read"),
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.ends_with(r#"{"error":"too_slow"}"#), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_takes_its_answers_is_cut_off() {
+    let options = Options { write_timeout: Duration::from_millis(80), ..Options::default() };
+    let router = Router::new().route("/", get(|| async { "x".repeat(8 << 20) }));
+    let server = Served::start(router, options).await;
+    let mut stream = server.connect().await;
+    let request = "GET / HTTP/1.1\r\nhost: x\r\n\r\n".repeat(8);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    // The system keeps some megabytes for it, but not all.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let mut bytes = 0;
+    let mut buffer = vec![0; 1 << 20];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        bytes += count;
+    }
+    assert!(bytes < 8 * (8 << 20), "all of it was kept: {bytes}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn heads_may_have_64_kib_to_the_byte() {
+    let server = Served::start(any_router(), Options::default()).await;
+    let start = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nlong: ";
+    for (length, status) in [(HEAD_BYTES_MAX, "200"), (HEAD_BYTES_MAX + 1, "431")] {
+        let long = "x".repeat(length - start.len() - 4);
+        let answer = server.ask(&format!("{start}{long}\r\n\r\n")).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{length}: {answer}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_with_two_hosts_is_refused() {
+    let server = Served::start(any_router(), Options::default()).await;
+    let answer =
+        server.ask("GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.ends_with(r#"{"error":"repeated_host"}"#), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_request_yet_does_not_hold_up_the_end() {
+    let options = Options { grace: Duration::from_secs(60), ..Options::default() };
+    let server = Served::start(any_router(), options).await;
+    let mut held = Vec::new();
+    for begun in ["", "GET / HTTP/1.1\r\nhost:", "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\n"] {
+        let mut stream = server.connect().await;
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    // The last was accepted after the others.
+    let answer = server.ask("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.ends_with("ok"), "{answer}");
+    let clock = crate::clock::Clock::start();
+    server.stop().await;
+    let took = clock.now().since(crate::clock::Moment::ORIGIN);
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
 }
 
 /// How long headers may take where a test waits for that time to pass.

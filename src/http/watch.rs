@@ -10,25 +10,35 @@ use std::task::{Context, Poll, Waker};
 
 use axum::body::{Body, Bytes};
 use hyper::body::{Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
+use super::body::{Hold, Unverified};
+use super::crowd::Rest;
 use super::phase::{Event, Limits, Phase};
 use crate::clock::{Clock, Moment};
+
+/// Bytes that are read at once; one less than hyper's first buffer, which grows when it is filled.
+/// Source: hyper 1.12, `proto/h1/io.rs`, `ReadStrategy`.
+const READ_BYTES_MAX: u64 = 8 * 1024 - 1;
+
+/// Bytes of a head that every connection may hold; what is more counts as unverified.
+const HEAD_BYTES_FREE: usize = 8 * 1024;
 
 /// What is known of one connection, for its own task and for whoever needs its place.
 #[derive(Debug)]
 pub(super) struct Watch {
     seen: Mutex<Seen>,
     clock: Clock,
-    /// Told when the connection comes to rest, or will not leave after all.
-    rested: Arc<Notify>,
 }
 
 #[derive(Debug)]
 struct Seen {
     phase: Phase,
+    /// What was told of it last.
+    told: Option<Rest>,
+    /// Whether the last request's body took too long.
+    is_slow: bool,
     /// Whether another connection needs this one's place.
     is_asked: bool,
     /// Wakes the connection's task.
@@ -37,61 +47,52 @@ struct Seen {
 
 impl Watch {
     /// Begins with a connection that was just opened.
-    pub(super) fn new(clock: Clock, rested: Arc<Notify>) -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         let phase = Phase::Head { since: clock.now() };
-        Self { seen: Mutex::new(Seen { phase, is_asked: false, waker: None }), clock, rested }
+        let seen = Seen { phase, told: None, is_slow: false, is_asked: false, waker: None };
+        Self { seen: Mutex::new(seen), clock }
     }
 
-    /// Notes what was seen.
-    pub(super) fn note(&self, event: Event) {
+    /// Notes what was seen; gives the phase after it.
+    pub(super) fn note(&self, event: Event) -> Phase {
+        let now = self.clock.now();
         let mut seen = self.lock();
-        let (before, after) = (seen.phase, seen.phase.after(event, self.clock.now()));
-        seen.phase = after;
-        let has_rested = before.idle_since().is_none() && after.idle_since().is_some();
-        drop(seen);
-        if has_rested {
-            self.rested.notify_one();
-        }
+        seen.phase = seen.phase.after(event, now);
+        seen.phase
     }
 
-    /// Whether the connection is to leave now; otherwise when it is to be looked at again.
-    ///
-    /// To be asked after hyper has read what there is, by the connection's task, which is woken when
-    /// its place is needed.
-    pub(super) fn verdict(&self, limits: Limits, waker: &Waker) -> Verdict {
+    /// Notes that the body of the request took too long.
+    pub(super) fn note_slow(&self) {
+        self.lock().is_slow = true;
+    }
+
+    /// Whether the request's body took too long; says so once.
+    pub(super) fn was_slow(&self) -> bool {
+        std::mem::take(&mut self.lock().is_slow)
+    }
+
+    /// Whether the connection is to leave now, otherwise when it is to be looked at again; and what it
+    /// waits for, if that is news, or if it was asked to leave and stays.
+    pub(super) fn verdict(&self, limits: Limits, waker: &Waker) -> (Verdict, Option<Option<Rest>>) {
         let mut seen = self.lock();
         let deadline = seen.phase.deadline(limits);
         let left = deadline.map(|deadline| deadline.since(self.clock.now()));
-        if left.is_some_and(|left| left.is_zero()) {
-            return Verdict::Leave;
-        }
-        if seen.is_asked && seen.phase.idle_since().is_some() {
-            return Verdict::Leave;
+        let rest = seen.phase.rest();
+        if left.is_some_and(|left| left.is_zero()) || seen.is_asked && rest.is_some() {
+            return (Verdict::Leave, None);
         }
         let stays_after_all = std::mem::take(&mut seen.is_asked);
         if !seen.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             seen.waker = Some(waker.clone());
         }
-        drop(seen);
-        if stays_after_all {
-            self.rested.notify_one();
-        }
-        Verdict::Stay { until: deadline }
+        let news = (stays_after_all || seen.told != rest).then_some(rest);
+        seen.told = rest;
+        (Verdict::Stay { until: deadline }, news)
     }
 
     /// The clock that its moments are of.
     pub(super) const fn clock(&self) -> Clock {
         self.clock
-    }
-
-    /// Since when it is idle, if it is.
-    pub(super) fn idle_since(&self) -> Option<Moment> {
-        self.lock().phase.idle_since()
-    }
-
-    /// Whether it was asked to leave and has not yet answered.
-    pub(super) fn is_asked(&self) -> bool {
-        self.lock().is_asked
     }
 
     /// Asks it to leave, which it does unless a request has come meanwhile.
@@ -125,14 +126,38 @@ pub(super) enum Verdict {
 /// A connection's bytes, on their way from and to the client.
 #[derive(Debug)]
 pub(super) struct Watched {
-    pub(super) stream: TcpStream,
-    pub(super) watch: Arc<Watch>,
+    stream: Take<TcpStream>,
+    watch: Arc<Watch>,
+    unverified: Unverified,
+    /// What is held of a head.
+    head: Option<Hold>,
 }
 
 impl Watched {
-    fn written(&self, written: &Poll<io::Result<usize>>) {
+    /// Watches a connection, and counts its heads.
+    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>, unverified: Unverified) -> Self {
+        Self { stream: stream.take(READ_BYTES_MAX), watch, unverified, head: None }
+    }
+
+    fn written(&mut self, written: &Poll<io::Result<usize>>) {
+        // The head that is answered now is whole, and counts no more.
+        self.head = None;
         if matches!(written, Poll::Ready(Ok(count)) if *count > 0) {
-            self.watch.note(Event::BytesWritten);
+            let _ = self.watch.note(Event::BytesWritten);
+        }
+    }
+
+    /// Counts what was read, which is a head's as long as one is awaited; says whether there is room.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        match self.watch.note(Event::BytesRead) {
+            Phase::Head { .. } => {
+                let unverified = &self.unverified;
+                self.head.get_or_insert_with(|| unverified.hold(HEAD_BYTES_FREE)).take_now(bytes)
+            }
+            Phase::Answering | Phase::Body { .. } | Phase::Sending { .. } | Phase::Idle { .. } => {
+                self.head = None;
+                true
+            }
         }
     }
 }
@@ -144,9 +169,11 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        self.stream.set_limit(READ_BYTES_MAX);
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.watch.note(Event::BytesRead);
+        let count = buffer.filled().len() - before;
+        if count > 0 && !self.has_room(count) {
+            return Poll::Ready(Err(io::ErrorKind::QuotaExceeded.into()));
         }
         read
     }
@@ -158,7 +185,7 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let written = Pin::new(self.stream.get_mut()).poll_write(cx, bytes);
         self.written(&written);
         written
     }
@@ -168,25 +195,25 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let written = Pin::new(self.stream.get_mut()).poll_write_vectored(cx, slices);
         self.written(&written);
         written
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        let flushed = Pin::new(self.stream.get_mut()).poll_flush(cx);
         if matches!(flushed, Poll::Ready(Ok(()))) {
-            self.watch.note(Event::Flushed);
+            let _ = self.watch.note(Event::Flushed);
         }
         flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(self.stream.get_mut()).poll_shutdown(cx)
     }
 }
 
@@ -220,6 +247,6 @@ impl hyper::body::Body for Answer {
 impl Drop for Answer {
     /// hyper drops a body once all of it is written into its buffer.
     fn drop(&mut self) {
-        self.watch.note(Event::AnswerMade);
+        let _ = self.watch.note(Event::AnswerMade);
     }
 }

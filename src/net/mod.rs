@@ -8,6 +8,7 @@
 pub mod authority;
 pub mod dial;
 pub mod http;
+pub mod network;
 pub mod proxies;
 #[cfg(test)]
 mod tests;

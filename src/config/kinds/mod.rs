@@ -14,7 +14,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub(super) use self::places::without_query;
-pub use self::places::{BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, SocketUrl};
+pub use self::places::{
+    BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, Networks, SocketUrl,
+};
 pub use self::wishes::{Addresses, Attribute, Since};
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};

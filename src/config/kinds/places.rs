@@ -8,8 +8,9 @@ use std::net::SocketAddr;
 
 use url::Url;
 
-use super::Setting;
+use super::{Setting, items};
 use crate::net::authority::Hosts;
+use crate::net::network::Network;
 use crate::net::proxies::{Direct, Proxy};
 use crate::twilio::signature::is_callable;
 
@@ -33,6 +34,23 @@ impl Setting for HostPart {
             !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         };
         (text.len() <= 63 && text.split('-').all(is_word)).then(|| Self(text.to_owned()))
+    }
+}
+
+/// Networks that connections come from.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Networks(pub Vec<Network>);
+
+/// How many networks can be named.
+const NETWORKS_MAX: usize = 256;
+
+impl Setting for Networks {
+    const WANTED: &'static str =
+        "addresses or networks such as 192.0.2.7, 10.0.0.0/8 or fd00::/8, separated by commas";
+
+    fn parse(text: &str) -> Option<Self> {
+        let networks: Option<Vec<Network>> = items(text).map(|item| item.parse().ok()).collect();
+        networks.filter(|networks| networks.len() <= NETWORKS_MAX).map(Self)
     }
 }
 
@@ -209,6 +227,18 @@ impl Setting for Listen {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn networks_are_all_networks_or_none() {
+        for (text, wanted) in [
+            ("", Some(0)),
+            ("10.0.0.0/8, ::1,", Some(2)),
+            ("10.0.0.0/8 ::1", None),
+            ("10.0.0.0/8, proxy.example.com", None),
+        ] {
+            assert_eq!(Networks::parse(text).map(|Networks(all)| all.len()), wanted, "{text}");
+        }
+    }
 
     #[test]
     fn urls_hold_no_credentials_and_show_no_query() {
