@@ -3,22 +3,25 @@
 //! For agents that answered a turn with 202, and for replies nobody asked for. The body is that of an
 //! agent's answer, `{"replies":[…]}`, signed by the Standard Webhooks scheme with the agent's secret;
 //! `webhook-id` is the idempotency key, so a request sent twice makes its replies once. Nothing is
-//! acknowledged before the [`Outbox`] has it on disk.
+//! acknowledged before the [`Outbox`] has it on disk. What a request's head alone shows to be wrong is
+//! refused before its body is read, and how much is held of all bodies before they are proven is
+//! bounded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::standard_webhooks::{self, Headers, Secret};
+use super::standard_webhooks::{self, Headers, Refusal, Secret};
 use super::{Answer, Origin, Reply, Thread, answer};
 use crate::clock::Clock;
+use crate::http::body::{self, BodyError, Unproven};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::trace::TraceId;
 use crate::twilio::sid::MessageSid;
@@ -27,6 +30,8 @@ use crate::twilio::sid::MessageSid;
 pub const PATH: &str = "/v1/conversations/{conversation}/replies";
 /// The largest body that is read.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
+/// How long a body may take in all.
+const BODY_WITHIN: Duration = Duration::from_secs(5);
 /// The longest `webhook-id` that is taken.
 pub const ID_BYTES_MAX: usize = 256;
 
@@ -108,10 +113,7 @@ pub struct Door {
 
 /// Makes the routes.
 pub fn router(door: Door) -> Router {
-    Router::new()
-        .route(PATH, post(take))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(door)
+    Router::new().route(PATH, post(take)).with_state(door)
 }
 
 /// Makes the same route for callers that are trusted already: the operator, on the admin listener.
@@ -119,49 +121,83 @@ pub fn router(door: Door) -> Router {
 /// It checks no signature, so whoever mounts it checks who calls. `webhook-id` is asked for all the
 /// same, because it is what makes a request that is sent twice count once.
 pub fn trusted_router(outbox: Arc<dyn Outbox>) -> Router {
-    Router::new()
-        .route(PATH, post(take_trusted))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(outbox)
+    Router::new().route(PATH, post(take_trusted)).with_state(outbox)
 }
 
 async fn take_trusted(
     State(outbox): State<Arc<dyn Outbox>>,
     Path(conversation): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
-    match text(&headers, standard_webhooks::ID) {
-        Some(key) if !key.is_empty() => {
-            let posted = Posted { key, body: &body, late: false };
+    let (head, body) = request.into_parts();
+    let Some(key) = text(&head.headers, standard_webhooks::ID).filter(|key| !key.is_empty()) else {
+        let detail = "the header webhook-id must name this request; repeat it with the same one";
+        return problem(StatusCode::BAD_REQUEST, "missing_id", detail);
+    };
+    match read(&head, body).await {
+        Ok(unproven) => {
+            let posted = Posted { key, body: &unproven.proven(), late: false };
             store(&*outbox, &conversation, posted).await
         }
-        Some(_) | None => {
-            let detail =
-                "the header webhook-id must name this request; repeat it with the same one";
-            problem(StatusCode::BAD_REQUEST, "missing_id", detail)
-        }
+        Err(error) => not_read(error),
     }
 }
 
 async fn take(
     State(door): State<Door>,
     Path(conversation): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
+    request: Request,
 ) -> Response {
+    let (head, body) = request.into_parts();
     let given = Headers {
-        id: text(&headers, standard_webhooks::ID),
-        timestamp: text(&headers, standard_webhooks::TIMESTAMP),
-        signature: text(&headers, standard_webhooks::SIGNATURE),
+        id: text(&head.headers, standard_webhooks::ID),
+        timestamp: text(&head.headers, standard_webhooks::TIMESTAMP),
+        signature: text(&head.headers, standard_webhooks::SIGNATURE),
     };
-    if let Err(refusal) = standard_webhooks::verify(&door.secret, &given, &body, door.clock.wall())
-    {
-        tracing::warn!(reason = %refusal, "late replies were refused");
-        return problem(StatusCode::UNAUTHORIZED, "invalid_signature", &refusal.to_string());
+    let claim = match standard_webhooks::claim(&given, door.clock.wall()) {
+        Ok(claim) => claim,
+        Err(refusal) => return refused(refusal),
+    };
+    let unproven = match read(&head, body).await {
+        Ok(unproven) => unproven,
+        Err(error) => return not_read(error),
+    };
+    if let Err(refusal) = claim.prove(&door.secret, &unproven.bytes) {
+        return refused(refusal);
     }
-    let posted = Posted { key: given.id.unwrap_or_default(), body: &body, late: true };
+    let key = given.id.unwrap_or_default();
+    let posted = Posted { key, body: &unproven.proven(), late: true };
     store(&*door.outbox, &conversation, posted).await
+}
+
+async fn read(head: &request::Parts, body: axum::body::Body) -> Result<Unproven, BodyError> {
+    let limits = body::Limits { bytes_max: BODY_BYTES_MAX, within: BODY_WITHIN };
+    body::read(head, body, limits).await
+}
+
+fn refused(refusal: Refusal) -> Response {
+    tracing::warn!(reason = %refusal, "late replies were refused");
+    problem(StatusCode::UNAUTHORIZED, "invalid_signature", &refusal.to_string())
+}
+
+/// Says why a body was not read.
+fn not_read(error: BodyError) -> Response {
+    let (status, word, detail) = match error {
+        BodyError::TooLarge => {
+            let detail = format!("a body may have {BODY_BYTES_MAX} bytes at most; send several");
+            (StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail)
+        }
+        BodyError::TooSlow => {
+            let detail = format!("a body may take {} s in all", BODY_WITHIN.as_secs());
+            (StatusCode::REQUEST_TIMEOUT, "too_slow", detail)
+        }
+        BodyError::NoRoom => {
+            let detail = format!("{error}; send it again");
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        }
+        BodyError::Broken => (StatusCode::BAD_REQUEST, "broken_off", error.to_string()),
+    };
+    problem(status, word, &detail)
 }
 
 /// What a caller who was let in has posted.
@@ -269,9 +305,28 @@ mod tests {
             assert_eq!(call(&door, path, headers, body).await, expected, "{path}");
         }
         let large = vec![b' '; BODY_BYTES_MAX + 1];
-        let answer = call(&door, TEST_PATH, signed(&door, "evt_1", &large), &large).await;
-        assert_eq!(answer, StatusCode::PAYLOAD_TOO_LARGE);
+        let answer = ask(&door, TEST_PATH, signed(&door, "evt_1", &large), &large).await;
+        assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(answer.headers()["content-type"], "application/json");
         assert!(outbox.stored.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_the_head_shows_to_be_wrong_is_refused_without_its_body() {
+        let (door, _) = door(false);
+        let stale =
+            signed_at(&door, "evt_1", b"", door.clock.wall().before(Duration::from_secs(3600)));
+        let mut no_id = signed(&door, "evt_1", b"");
+        no_id.remove(standard_webhooks::ID);
+        let mut shapeless = signed(&door, "evt_1", b"");
+        shapeless.insert(standard_webhooks::SIGNATURE, "v1,AAAA".parse().unwrap());
+        for headers in [HeaderMap::new(), stale, no_id, shapeless] {
+            let endless = futures::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+            let mut request = Request::post(TEST_PATH).body(Body::from_stream(endless)).unwrap();
+            *request.headers_mut() = headers;
+            let answer = router(door.clone()).oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        }
     }
 
     #[tokio::test]

@@ -94,7 +94,58 @@ pub fn sign(secret: &Secret, id: &str, at: Timestamp, body: &[u8]) -> String {
     format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()))
 }
 
-/// Checks a body against its three headers; all listed signatures are tried.
+/// What the headers of a request say, as far as it can be judged without its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    id: &'a str,
+    timestamp: &'a str,
+    signatures: &'a str,
+}
+
+/// Checks the three headers before there is a body: that they are there, that the time is about now,
+/// and that something in them has the form of a signature.
+///
+/// # Errors
+///
+/// See [`Refusal`].
+pub fn claim<'a>(headers: &Headers<'a>, now: Timestamp) -> Result<Claim<'a>, Refusal> {
+    let id = headers.id.filter(|id| !id.is_empty()).ok_or(Refusal::Header(ID))?;
+    let timestamp = headers.timestamp.ok_or(Refusal::Header(TIMESTAMP))?;
+    let seconds: i64 = timestamp.parse().map_err(|_| Refusal::Header(TIMESTAMP))?;
+    let signed = Timestamp::from_millis(seconds.saturating_mul(1000));
+    if now.since(signed) > TOLERANCE || signed.since(now) > TOLERANCE {
+        return Err(Refusal::Stale);
+    }
+    let signatures = headers.signature.ok_or(Refusal::Header(SIGNATURE))?;
+    let claim = Claim { id, timestamp, signatures };
+    if claim.given().next().is_none() { Err(Refusal::Mismatch) } else { Ok(claim) }
+}
+
+impl Claim<'_> {
+    /// Checks a body against what its headers claim; all listed signatures are tried.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Mismatch`].
+    pub fn prove(&self, secret: &Secret, body: &[u8]) -> Result<(), Refusal> {
+        // Every listed signature is computed, so that timing does not tell which one fits.
+        let mut fits = false;
+        for given in self.given() {
+            let mac = secret.mac(self.id, self.timestamp, body);
+            fits |= mac.verify_slice(&given).is_ok();
+        }
+        if fits { Ok(()) } else { Err(Refusal::Mismatch) }
+    }
+
+    /// The listed signatures that have the form of one.
+    fn given(&self) -> impl Iterator<Item = Vec<u8>> {
+        let entries = self.signatures.split(' ').take(SIGNATURES_MAX);
+        let given = entries.filter_map(|entry| BASE64.decode(entry.strip_prefix("v1,")?).ok());
+        given.filter(|given| given.len() == MAC_BYTES)
+    }
+}
+
+/// Checks a body against its three headers.
 ///
 /// # Errors
 ///
@@ -105,23 +156,11 @@ pub fn verify(
     body: &[u8],
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let id = headers.id.filter(|id| !id.is_empty()).ok_or(Refusal::Header(ID))?;
-    let timestamp = headers.timestamp.ok_or(Refusal::Header(TIMESTAMP))?;
-    let seconds: i64 = timestamp.parse().map_err(|_| Refusal::Header(TIMESTAMP))?;
-    let signed = Timestamp::from_millis(seconds.saturating_mul(1000));
-    if now.since(signed) > TOLERANCE || signed.since(now) > TOLERANCE {
-        return Err(Refusal::Stale);
-    }
-    let list = headers.signature.ok_or(Refusal::Header(SIGNATURE))?;
-    // Every listed signature is computed, so that timing does not tell which one fits.
-    let mut fits = false;
-    for entry in list.split(' ').take(SIGNATURES_MAX) {
-        let given = entry.strip_prefix("v1,").and_then(|text| BASE64.decode(text).ok());
-        fits |=
-            given.is_some_and(|given| secret.mac(id, timestamp, body).verify_slice(&given).is_ok());
-    }
-    if fits { Ok(()) } else { Err(Refusal::Mismatch) }
+    claim(headers, now)?.prove(secret, body)
 }
+
+/// Bytes of an HMAC-SHA256.
+const MAC_BYTES: usize = 32;
 
 /// How many listed signatures are looked at; a rotation needs two.
 const SIGNATURES_MAX: usize = 8;
@@ -178,6 +217,10 @@ mod tests {
             verify(&secret(), &headers(SIGNED), BODY, AT.before(Duration::from_secs(301))),
             Err(Refusal::Stale)
         );
+        let forms = [headers("v1,AAAA"), headers("v2,AAAA"), headers("")];
+        for refused in forms.map(|headers| claim(&headers, AT).map(|_| ()).unwrap_err()) {
+            assert_eq!(refused, Refusal::Mismatch, "without a body");
+        }
         let none = Headers::default();
         assert_eq!(verify(&secret(), &none, BODY, AT), Err(Refusal::Header(ID)));
         let no_time = Headers { timestamp: Some("soon"), ..headers(SIGNED) };

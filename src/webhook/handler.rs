@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header, request};
 use axum::response::{IntoResponse, Response};
-use futures::StreamExt;
 use tracing::{Instrument as _, Span};
 
 use super::answer::Answer;
 use super::url::{Hints, called};
 use super::{Intake, Meta, Options};
 use crate::clock::{Clock, Moment};
+use crate::http::body::{self, BodyError, Unproven};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::Known;
@@ -24,6 +24,9 @@ use crate::twilio::signature::{self, Request as Signed};
 
 /// How long an idempotency token may be; Twilio's are UUIDs.
 const TOKEN_BYTES_MAX: usize = 64;
+
+/// How many fields a form may have; Twilio's events have some twenty.
+const FIELDS_MAX: usize = 1_000;
 
 /// What all requests share.
 pub(super) struct Room {
@@ -49,19 +52,23 @@ impl Room {
             return (Answer::WrongMethod, None);
         }
         let (parts, body) = request.into_parts();
-        let body = if parts.method == Method::GET {
-            Ok(Bytes::new())
+        let unproven = if parts.method == Method::GET {
+            Ok(Unproven::default())
         } else {
-            self.read(&parts.headers, body).await
+            self.read(&parts, body).await
         };
-        let body = match body {
-            Ok(body) => body,
+        let unproven = match unproven {
+            Ok(unproven) => unproven,
             Err(answer) => return (answer, None),
         };
+        let body = &unproven.bytes;
         let content_type = text(&parts.headers, header::CONTENT_TYPE.as_str());
-        let raw = signature::Body::of(parts.method.as_str(), content_type, &body);
+        let raw = signature::Body::of(parts.method.as_str(), content_type, body);
         // The signature covers a form's pairs, so they are read once, for it and for the event.
         let form = match raw {
+            signature::Body::Form(bytes) if has_too_many_fields(bytes) => {
+                return (Answer::TooLarge, None);
+            }
             signature::Body::Form(bytes) => Some(Form::parse(bytes)),
             signature::Body::None | signature::Body::ReadForm(_) | signature::Body::Other(_) => {
                 None
@@ -76,7 +83,7 @@ impl Room {
             None if parts.method == Method::GET => {
                 Fields::from_form(parts.uri.query().unwrap_or("").as_bytes())
             }
-            None => match Fields::from_json(&body) {
+            None => match Fields::from_json(body) {
                 Ok(fields) => fields,
                 Err(error) => return (malformed(&error, None), None),
             },
@@ -95,19 +102,17 @@ impl Room {
         }
     }
 
-    /// Reads a body within its bounds; the limit holds while reading, whatever the length header says.
-    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Answer> {
-        let max = self.options.body_bytes_max;
-        let announced = text(headers, header::CONTENT_LENGTH.as_str());
-        if announced
-            .and_then(|text| text.parse().ok())
-            .is_some_and(|length: u64| usize::try_from(length).map_or(true, |length| length > max))
-        {
-            return Err(Answer::TooLarge);
-        }
-        tokio::time::timeout(self.options.read_timeout, collect(body, max))
-            .await
-            .unwrap_or(Err(Answer::TooSlow))
+    async fn read(&self, head: &request::Parts, body: Body) -> Result<Unproven, Answer> {
+        let Options { body_bytes_max: bytes_max, read_timeout: within, .. } = self.options;
+        body::read(head, body, body::Limits { bytes_max, within }).await.map_err(|error| {
+            match error {
+                BodyError::TooLarge => Answer::TooLarge,
+                BodyError::TooSlow => Answer::TooSlow,
+                BodyError::NoRoom => Answer::Unavailable,
+                // The sender broke off; nobody hears the answer.
+                BodyError::Broken => Answer::Malformed { field: None },
+            }
+        })
     }
 
     fn verify(&self, parts: &request::Parts, body: signature::Body<'_>) -> Result<(), Answer> {
@@ -215,24 +220,9 @@ fn way(event: &Event) -> Option<Way> {
     }
 }
 
-async fn collect(body: Body, max: usize) -> Result<Bytes, Answer> {
-    let mut chunks = body.into_data_stream();
-    let mut whole: Option<Vec<u8>> = None;
-    let mut first = Bytes::new();
-    while let Some(chunk) = chunks.next().await {
-        // The sender broke off; nobody hears the answer.
-        let chunk = chunk.map_err(|_| Answer::Malformed { field: None })?;
-        let so_far = whole.as_ref().map_or(first.len(), Vec::len);
-        if so_far + chunk.len() > max {
-            return Err(Answer::TooLarge);
-        }
-        if so_far == 0 {
-            first = chunk;
-        } else {
-            whole.get_or_insert_with(|| first.to_vec()).extend_from_slice(&chunk);
-        }
-    }
-    Ok(whole.map_or(first, Bytes::from))
+/// Whether a form has more fields than are sorted and signed for anybody.
+fn has_too_many_fields(form: &[u8]) -> bool {
+    form.split(|byte| *byte == b'&').nth(FIELDS_MAX).is_some()
 }
 
 fn malformed(error: &events::Error, event_type: Option<EventType>) -> Answer {

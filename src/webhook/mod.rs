@@ -9,7 +9,7 @@
 //! | case | answer |
 //! | --- | --- |
 //! | neither GET nor POST | 405 `{"error":"method_not_allowed"}` |
-//! | body above the limit | 413 `{"error":"too_large"}` |
+//! | body above the limit, or a form of more than 1,000 fields | 413 `{"error":"too_large"}` |
 //! | body slower than the limit | 408 `{"error":"too_slow"}` |
 //! | signature missing, repeated or wrong, or the host that was called unknown | 403 `{"error":"invalid_signature"}` |
 //! | pre-action event | 200 `{}` |
@@ -17,7 +17,7 @@
 //! | another account's | 403 `{"error":"wrong_account"}` |
 //! | another chat service's, or an unknown type | 200 `{"ok":true}`, counted as ignored |
 //! | stored | 200 `{"ok":true}` |
-//! | not stored | 503 `{"error":"unavailable"}` |
+//! | not stored, or too many others send large bodies | 503 `{"error":"unavailable"}` |
 //!
 //! Source: Conversations webhooks, "What to answer", read 2026-11-21; shapes of the error bodies:
 //! BitBrat, `integration-bit.ts`. The same event may come twice, from two scopes or as a retry: the

@@ -222,6 +222,17 @@ async fn the_limit_holds_to_the_byte_with_and_without_a_length() {
     assert!(rig.counted("too_large", "unknown"));
 }
 
+#[tokio::test]
+async fn a_form_of_very_many_fields_is_refused_before_it_is_signed_for() {
+    let rig = Rig::new();
+    let start = form("onMessageAdded");
+    let given = start.split('&').count();
+    for (fields, status) in [(1_000, StatusCode::OK), (1_001, StatusCode::PAYLOAD_TOO_LARGE)] {
+        let body = format!("{start}{}", "&a".repeat(fields - given));
+        assert_eq!(rig.ask(rig.post(&body)).await.0, status, "{fields}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_never_ends_is_given_up() {
     let rig = Rig::new();
