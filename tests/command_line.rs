@@ -43,19 +43,20 @@ fn settings_are_shown_with_problems_on_standard_error_and_no_secret_anywhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_asks_the_listener_of_this_machine() {
+async fn health_asks_the_operators_listener_of_this_machine() {
     let router = Router::new()
         .route("/healthz", get(|| async { "well" }))
         .route("/readyz", get(|| async { StatusCode::SERVICE_UNAVAILABLE }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
+    let address: Arc<str> = listener.local_addr().unwrap().to_string().into();
     let cancel = CancellationToken::new();
     let serving =
         tokio::spawn(http::serve(listener, router, http::Options::default(), cancel.clone()));
-    let port = Arc::new(port);
     let ask = |arguments: &'static [&'static str]| {
-        let port = Arc::clone(&port);
-        tokio::task::spawn_blocking(move || chimein(arguments, &[("SERVICE_PORT", &port)]))
+        let address = Arc::clone(&address);
+        tokio::task::spawn_blocking(move || {
+            chimein(arguments, &[("CHIMEIN_ADMIN_LISTEN", &address)])
+        })
     };
     let well = ask(&["health"]).await.unwrap();
     assert_eq!((well.status.code(), text(&well.stdout)), (Some(0), "ok\n".to_owned()));

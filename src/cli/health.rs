@@ -3,8 +3,9 @@
 //! A container's health check without curl: `GET /healthz`, then `GET /readyz` for the one word that
 //! says that nothing can be stored, each step with a time limit. Exit code 0 means that the process
 //! answers 200 and stores what it is given, 1 anything else: what Twilio refuses, or a socket that is
-//! down, is no reason to replace a container. Of the settings it needs the service's address and port
-//! only, so nothing else that may be wrong with them gets in its way.
+//! down, is no reason to replace a container. The operator's listener is asked, which no stranger's
+//! connections fill; the public one where that is off, or a port is given. Of the settings it needs
+//! these addresses only, so nothing else that may be wrong with them gets in its way.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::admin::STORE_FAILING;
+use crate::config::kinds::{Listen, Setting as _};
 use crate::config::{self, Environment};
 
 /// What `chimein health` is told.
@@ -104,13 +106,24 @@ fn lacks_store(answer: &str) -> bool {
 /// Where the service is reached from its own machine.
 fn address(args: &Args, environment: &Environment) -> Result<SocketAddr, Error> {
     let report = config::load(args.config.as_deref(), environment);
-    let ip = match report.value("server.listen").ok_or(Error::Setting { key: "server.listen" })? {
+    let admin: Option<String> = report.value("admin.listen");
+    let admin = admin.and_then(|text| Listen::parse(text.trim()));
+    let admin = admin.ok_or(Error::Setting { key: "admin.listen" })?;
+    let address = match (args.port, admin) {
+        (None, Listen::On(address)) => address,
+        (port, Listen::On(_) | Listen::Off) => {
+            let ip =
+                report.value("server.listen").ok_or(Error::Setting { key: "server.listen" })?;
+            let port = port.or_else(|| report.value("server.port"));
+            SocketAddr::new(ip, port.ok_or(Error::Setting { key: "server.port" })?)
+        }
+    };
+    let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
-    let port = args.port.or_else(|| report.value("server.port"));
-    Ok(SocketAddr::new(ip, port.ok_or(Error::Setting { key: "server.port" })?))
+    Ok(SocketAddr::new(ip, address.port()))
 }
 
 /// Asks once and gives the status code and the whole answer.
@@ -153,14 +166,20 @@ mod tests {
 
     #[test]
     fn the_address_is_the_services_own_as_seen_from_its_machine() {
+        let off = ("CHIMEIN_ADMIN_LISTEN", "off");
         for (pairs, address) in [
-            (vec![], Some("127.0.0.1:3000")),
-            (vec![("PORT", "8080")], Some("127.0.0.1:8080")),
-            (vec![("SERVICE_PORT", "9090"), ("PORT", "8080")], Some("127.0.0.1:9090")),
-            (vec![("CHIMEIN_SERVER_LISTEN", "::")], Some("[::1]:3000")),
-            (vec![("CHIMEIN_SERVER_LISTEN", "10.0.0.7")], Some("10.0.0.7:3000")),
-            (vec![("PORT", "0")], None),
-            (vec![("PORT", "http")], None),
+            (vec![], Some("127.0.0.1:9464")),
+            (vec![("CHIMEIN_ADMIN_LISTEN", "0.0.0.0:9000")], Some("127.0.0.1:9000")),
+            (vec![("CHIMEIN_ADMIN_LISTEN", "[::]:9000"), ("PORT", "http")], Some("[::1]:9000")),
+            (vec![("CHIMEIN_ADMIN_LISTEN", "10.0.0.7:9000")], Some("10.0.0.7:9000")),
+            (vec![("CHIMEIN_ADMIN_LISTEN", "here")], None),
+            (vec![off], Some("127.0.0.1:3000")),
+            (vec![off, ("PORT", "8080")], Some("127.0.0.1:8080")),
+            (vec![off, ("SERVICE_PORT", "9090"), ("PORT", "8080")], Some("127.0.0.1:9090")),
+            (vec![off, ("CHIMEIN_SERVER_LISTEN", "::")], Some("[::1]:3000")),
+            (vec![off, ("CHIMEIN_SERVER_LISTEN", "10.0.0.7")], Some("10.0.0.7:3000")),
+            (vec![off, ("PORT", "0")], None),
+            (vec![off, ("PORT", "http")], None),
         ] {
             let environment = Environment::from_pairs(pairs.clone());
             let args = Args { config: None, port: None, ready: false, timeout_ms: 1 };
