@@ -9,6 +9,7 @@
 #[path = "../child/mod.rs"]
 mod child;
 mod disk;
+mod door;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/rig.rs"]
 mod rig;

@@ -10,6 +10,7 @@ pub mod autopsy;
 pub mod measure;
 #[path = "../ports/mod.rs"]
 mod ports;
+pub mod siege;
 pub mod tally;
 pub mod weather;
 
@@ -81,11 +82,23 @@ impl Service {
 
     /// Starts the process, with more variables for this one time.
     pub fn start(&mut self, extra: &[(&str, &str)]) {
+        self.spawn(Command::new(env!("CARGO_BIN_EXE_chimein")), extra);
+    }
+
+    /// Starts the process where it may have so many descriptors open and no more.
+    pub fn start_with_descriptors(&mut self, count: u32) {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!(r#"ulimit -n {count} && exec "$0" "$@""#)]);
+        shell.arg(env!("CARGO_BIN_EXE_chimein"));
+        self.spawn(shell, &[]);
+    }
+
+    fn spawn(&mut self, mut command: Command, extra: &[(&str, &str)]) {
         let log = |name: &str| -> File {
             let path = self.folder.path().join(name);
             OpenOptions::new().create(true).append(true).open(path).unwrap()
         };
-        let child = Command::new(env!("CARGO_BIN_EXE_chimein"))
+        let child = command
             .arg("serve")
             .env_clear()
             .envs(self.environment.iter().cloned())
