@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::fault_points::{self, Point};
 use crate::pipeline::doors::{Doors, Seen};
 use crate::pipeline::heard::attributes;
+use crate::pipeline::record;
 use crate::pipeline::status::Status;
 use crate::pipeline::sweep_pace::SweepPace;
 use crate::queue::{self, Marks};
@@ -67,10 +68,12 @@ impl CatchUp {
         if through.reaches(conversation, index) {
             return Ok(());
         }
-        if let Some(mark) = self.marks.read(&conversation.to_string()).await? {
+        let mark = self.marks.read(&conversation.to_string()).await?;
+        if let Some(mark) = mark.filter(|&mark| mark >= index.saturating_sub(1)) {
+            // Another process may have raised it: what that stored is to be in its lane first.
+            self.doors.inbox.sync(&record::lane(Thread::Conversation(conversation))).await?;
             through.raise(conversation, mark);
-        }
-        if !through.reaches(conversation, index) {
+        } else {
             self.read(conversation, None).await?;
             // Also if the message itself was removed meanwhile and the read ended before it.
             through.raise(conversation, index.saturating_sub(1));

@@ -51,6 +51,9 @@ const TYPING_EVERY: Duration = Duration::from_secs(4);
 /// How long a turn waits that the agent had no room for and named no time.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long a turn waits of which it cannot be said whether an earlier message goes first.
+const ORDER_UNKNOWN: Duration = Duration::from_secs(1);
+
 /// The word for an answer that is larger than what is read, or than what the outbox takes.
 const TOO_LARGE: &str = "agent_answer_too_large";
 
@@ -205,10 +208,19 @@ impl Turns {
                 return None;
             }
         }
-        if delivery.is_overtaken() {
-            tracing::debug!(message_sid = %message.sid, conversation_sid = %conversation,
-                "an earlier message came to light; it goes first");
-            return None;
+        match delivery.overtaken().await {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::debug!(message_sid = %message.sid, conversation_sid = %conversation,
+                    "an earlier message came to light; it goes first");
+                return None;
+            }
+            Err(error) => {
+                tracing::debug!(message_sid = %message.sid, conversation_sid = %conversation,
+                    error = %Chain(&error), "whether an earlier message goes first is not known yet");
+                settle::report(Self::QUEUE, delivery.put_off(ORDER_UNKNOWN).await);
+                return None;
+            }
         }
         self.catch_up.doors.through.follow(conversation, index);
         Some(delivery)

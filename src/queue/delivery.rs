@@ -138,11 +138,33 @@ impl Delivery {
         self.leased.redelivered
     }
 
-    /// Says whether a job with a lower position came into its lane since this one was delivered; given
-    /// back, this one comes after it.
+    /// Says for how long nobody else had the job: since an earlier delivery ended at the latest, or since
+    /// this process took it over; else since it came in.
     #[must_use]
-    pub fn is_overtaken(&self) -> bool {
-        self.leased.lease.is_overtaken()
+    pub const fn rested(&self) -> Duration {
+        self.leased.rested
+    }
+
+    /// Says whether the job is this consumer's at this moment: what cannot be taken back is begun only
+    /// then.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.leased.lease.is_held()
+    }
+
+    /// Says whether a job with a lower position came into its lane since this one was delivered; given
+    /// back, this one comes after it. Every job counts whose append this process has seen answered,
+    /// also as a duplicate of another process's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Away`] if it cannot be said now, since the engine has not read so far.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn overtaken(&self) -> Result<bool, Error> {
+        self.leased.lease.overtaken().await
     }
 
     /// Takes the next jobs of the lane along, up to `max` of those that are due, in their order.
@@ -251,7 +273,8 @@ impl Delivery {
         self.leased.lease.extend().await
     }
 
-    /// Extends the lease three times in its time for ever, and answers only when that fails.
+    /// Extends the lease three times in its time for ever, and answers only when that fails or another
+    /// process has taken over.
     ///
     /// Made for `select!` beside the work.
     ///
@@ -260,8 +283,12 @@ impl Delivery {
     /// Dropping it stops the extending and nothing else.
     pub async fn keep_alive(&self) -> Error {
         let clock = Clock::start();
+        let mut lost = self.leased.lease.lost();
         loop {
-            clock.sleep_until(clock.now() + self.leased.lease_time / 3).await;
+            tokio::select! {
+                () = &mut lost => return Error::LeaseLost { id: self.leased.id },
+                () = clock.sleep_until(clock.now() + self.leased.lease_time / 3) => {}
+            }
             if let Err(error) = self.extend().await {
                 return error;
             }

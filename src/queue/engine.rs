@@ -65,6 +65,10 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// Raises a mark, never lowers it.
     fn raise_mark(&self, name: String, value: u64) -> BoxFuture<'_, Result<(), Error>>;
 
+    /// Waits until whatever anybody stored under a key before is in its lane, if that is here. Cancel
+    /// safe.
+    fn sync(&self, key: &Key) -> BoxFuture<'_, Result<(), Error>>;
+
     /// Refuses what comes after, finishes what came before.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
@@ -113,8 +117,15 @@ pub(super) trait Lease: Send + Sync {
     /// Waits until another job of the lane is due. Cancel safe.
     fn grown(&self) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Whether a job that goes before this one in its lane came in since it was leased.
-    fn is_overtaken(&self) -> bool;
+    /// Whether the lease holds at this moment.
+    fn is_held(&self) -> bool;
+
+    /// Waits until the lease is lost for another reason than its time. Cancel safe.
+    fn lost(&self) -> BoxFuture<'_, ()>;
+
+    /// Whether a job that goes before this one in its lane came in since it was leased, all those being
+    /// there that this process knows to be stored. Cancel safe.
+    fn overtaken(&self) -> BoxFuture<'_, Result<bool, Error>>;
 
     /// Gives all that is out back; does nothing if the lease is over.
     fn give_back(&self);
@@ -129,6 +140,7 @@ pub(super) struct Leased {
     pub(super) payload: Vec<u8>,
     pub(super) attempt: u32,
     pub(super) redelivered: bool,
+    pub(super) rested: Duration,
     pub(super) lease_time: Duration,
     pub(super) lease: Box<dyn Lease>,
 }

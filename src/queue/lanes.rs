@@ -84,6 +84,8 @@ pub(super) struct Taken {
     /// Counts from 1.
     pub(super) attempt: u32,
     pub(super) redelivered: bool,
+    /// For how long no earlier consumer had it; if there was none, since it came in.
+    pub(super) rested: Duration,
 }
 
 /// One job that goes out under the lease of another.
@@ -143,6 +145,7 @@ impl Lanes {
             attempts: entry.attempts,
             suspect: entry.suspect,
             put_off: false,
+            rests_since: now,
         };
         let Some(&id) = self.by_key.get(key) else {
             return self.open_lane(now, key, Job { rank: entry.position.unwrap_or(0), ..job });
@@ -182,12 +185,12 @@ impl Lanes {
         let token = self.token_last;
         let lane = self.lanes.get_mut(&id).expect("only lanes that exist have a ticket");
         let job = lane.jobs.pop_front().expect("a waiting lane has a job");
-        let until = now + lease_time;
+        let (until, rested) = (now + lease_time, now.since(job.rests_since));
         lane.state = State::Leased { out: Out::alone(job), token, until };
         self.leased.insert((until, id));
         let Along { seq, attempt, redelivered } = job.goes_out();
         let lease = LeaseId { lane: id, token };
-        Some(Taken { lease, seq, key: lane.key.clone(), attempt, redelivered })
+        Some(Taken { lease, seq, key: lane.key.clone(), attempt, redelivered, rested })
     }
 
     /// Takes the next jobs of a lease's lane along, as long as they are due and at most `max`.
@@ -253,7 +256,7 @@ impl Lanes {
     /// Ends settling: the job is gone, what it absorbed waits again.
     pub(super) fn finish_first(&mut self, now: Moment, lease: LeaseId) {
         if self.is_settling(lease) {
-            self.lane(lease.lane).put_back_absorbed(Job::delivered);
+            self.lane(lease.lane).put_back_absorbed(|job| job.delivered(now));
             self.go_on(now, lease.lane);
         }
     }
@@ -261,7 +264,7 @@ impl Lanes {
     /// Ends settling: what was out waits until `until`, and its lane with it.
     pub(super) fn hold(&mut self, now: Moment, lease: LeaseId, until: Moment) {
         if self.is_settling(lease) {
-            let held = |job: Job| Job { not_before: until, ..job.delivered() };
+            let held = |job: Job| Job { not_before: until, ..job.delivered(now) };
             self.put_back(now, lease.lane, held);
         }
     }
@@ -270,7 +273,7 @@ impl Lanes {
     pub(super) fn give_back(&mut self, now: Moment, lease: LeaseId) {
         if let Ok(ends) = self.held(now, lease) {
             self.leased.remove(&(ends, lease.lane));
-            self.put_back(now, lease.lane, Job::delivered);
+            self.put_back(now, lease.lane, |job| job.delivered(now));
         }
     }
 
@@ -301,7 +304,8 @@ impl Lanes {
     pub(super) fn park(&mut self, now: Moment, lease: LeaseId, until: Moment) -> Result<(), Lost> {
         let ends = self.held(now, lease)?;
         self.leased.remove(&(ends, lease.lane));
-        let held = |job| Job { not_before: until, put_off: true, suspect: true, ..job };
+        let held =
+            |job| Job { not_before: until, put_off: true, suspect: true, rests_since: now, ..job };
         self.put_back(now, lease.lane, held);
         Ok(())
     }
@@ -312,6 +316,11 @@ impl Lanes {
         if self.lane(id).wake(now) {
             self.first_changed(now, id);
         }
+    }
+
+    /// Whether a lease still holds.
+    pub(super) fn holds(&self, now: Moment, lease: LeaseId) -> bool {
+        self.held(now, lease).is_ok()
     }
 
     /// Whether a job that goes before a leased one in its lane came in since; false if the lease is
@@ -371,7 +380,7 @@ impl Lanes {
                 return;
             }
             self.leased.pop_first();
-            self.put_back(now, id, Job::delivered);
+            self.put_back(now, id, |job| job.delivered(now));
         }
     }
 

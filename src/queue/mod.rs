@@ -25,7 +25,7 @@
 //! everything that waited when they came. The head of a lane that must wait (`not_before`,
 //! [`Delivery::retry_in`]) holds back what is behind it. Lanes do not hold up each other, and are
 //! served in the order in which they became ready. [`Delivery::lane_grew`] tells the holder of a job
-//! that the next one of its lane is due, [`Delivery::is_overtaken`] that one came in which goes before
+//! that the next one of its lane is due, [`Delivery::overtaken`] that one came in which goes before
 //! its own; given back, its own comes after it.
 //!
 //! **Absorbing.** [`Delivery::absorb`] takes the next due jobs of the lane along: they are out under

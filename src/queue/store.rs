@@ -128,6 +128,20 @@ impl Queue {
         self.engine.append(jobs).await
     }
 
+    /// Waits until whatever anybody stored under a key before this call is in its lane, if this process
+    /// delivers it: for who has it from elsewhere that something was stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Away`] if that cannot be said now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it changes nothing.
+    pub async fn sync(&self, key: &Key) -> Result<(), Error> {
+        self.engine.sync(key).await
+    }
+
     /// Waits for the next job and leases it.
     ///
     /// # Errors

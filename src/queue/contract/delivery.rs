@@ -83,14 +83,14 @@ pub(super) async fn a_delivery_is_told_of_an_earlier_job_and_can_let_it_pass(
     let five = next_is(&queue, "5").await;
     append(&queue, at(6, "6")).await;
     append(&queue, Append { position: Some(1), ..job("b", "other") }).await;
-    assert!(!five.is_overtaken(), "neither a later job nor another lane overtakes");
+    assert!(!five.overtaken().await.unwrap(), "neither a later job nor another lane overtakes");
     append(&queue, at(4, "4")).await;
-    assert!(five.is_overtaken());
+    assert!(five.overtaken().await.unwrap());
     next_is(&queue, "other").await.ack().await.unwrap();
     drop(five);
     for name in ["4", "5", "6"] {
         let delivery = next_is(&queue, name).await;
-        assert!(!delivery.is_overtaken());
+        assert!(!delivery.overtaken().await.unwrap());
         delivery.ack().await.unwrap();
     }
 }

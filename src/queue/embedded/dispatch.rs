@@ -205,8 +205,19 @@ impl Lease for EmbeddedLease {
         .boxed()
     }
 
-    fn is_overtaken(&self) -> bool {
-        self.shared.dispatch(self.queue).lanes().is_overtaken(self.lease)
+    fn is_held(&self) -> bool {
+        self.shared.dispatch(self.queue).lanes().holds(self.clock.now(), self.lease)
+    }
+
+    fn lost(&self) -> BoxFuture<'_, ()> {
+        // Nobody else works on this file.
+        std::future::pending().boxed()
+    }
+
+    fn overtaken(&self) -> BoxFuture<'_, Result<bool, Error>> {
+        // What is stored is in its lane before its append is answered.
+        let overtaken = self.shared.dispatch(self.queue).lanes().is_overtaken(self.lease);
+        std::future::ready(Ok(overtaken)).boxed()
     }
 
     fn give_back(&self) {

@@ -69,7 +69,7 @@ async fn deliver(
         return Ok(None);
     }
     let State::Open(work) = record.state else { return Ok(None) };
-    let Taken { lease, key, attempt, redelivered, .. } =
+    let Taken { lease, key, attempt, redelivered, rested, .. } =
         unseen.taken.take().expect("only this function and its drop take it");
     Ok(Some(Leased {
         id: name.1,
@@ -79,6 +79,7 @@ async fn deliver(
         payload: work.payload.to_vec(),
         attempt,
         redelivered,
+        rested,
         lease_time: shared.lease_time,
         lease: Box::new(JetLease {
             shared: Arc::clone(shared),

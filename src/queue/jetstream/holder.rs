@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 use super::book::{Book, Effect, Name};
 use super::holding::Holding;
 use super::holdings::{Change, Holdings};
-use super::log::refused;
 use super::shared::Shared;
 use super::tail::{Read, Tail};
 use crate::clock::Moment;
@@ -53,13 +52,15 @@ pub(super) async fn follow(shared: Arc<Shared>, mut holdings: Box<dyn Holdings>)
                 generation += 1;
                 let stamp = format!("{}.{generation}", shared.me);
                 let book = Book::new(shared.bytes_in_memory / usize::from(shared.partitions));
-                let holding = Holding::new((partition, generation), stamp, held, book);
-                let (holding, stop) = (Arc::new(holding), shared.closed.child_token());
+                let stop = shared.closed.child_token();
+                let holding = (book, stop.clone());
+                let holding = Holding::new((partition, generation), stamp, held, holding);
+                let holding = Arc::new(holding);
                 if let Some(before) = stops.insert(partition, stop.clone()) {
                     before.cancel();
                 }
                 shared.holdings().insert(partition, Arc::clone(&holding));
-                shared.tasks.spawn(hold(Arc::clone(&shared), holding, stop));
+                shared.tasks.spawn(hold(Arc::clone(&shared), holding));
             }
             Some(Change::Lost(partition)) => {
                 stops.remove(&partition).inspect(CancellationToken::cancel);
@@ -94,10 +95,10 @@ async fn wind_down(shared: &Shared, partition: u16) {
 }
 
 /// Works on a partition until `stop`.
-async fn hold(shared: Arc<Shared>, holding: Arc<Holding>, stop: CancellationToken) {
-    let mut from = None;
+async fn hold(shared: Arc<Shared>, holding: Arc<Holding>) {
+    let (mut from, stop) = (None, &holding.ended);
     while !stop.is_cancelled() {
-        if let Err(error) = read(&shared, &holding, &mut from, &stop).await {
+        if let Err(error) = read(&shared, &holding, &mut from).await {
             tracing::warn!(
                 partition = holding.partition,
                 error = %Chain(&error),
@@ -123,7 +124,6 @@ async fn read(
     shared: &Shared,
     holding: &Arc<Holding>,
     from: &mut Option<u64>,
-    stop: &CancellationToken,
 ) -> Result<(), Error> {
     let names = shared.log.names();
     let start = match *from {
@@ -134,17 +134,12 @@ async fn read(
     let mut tail = Tail::open(&shared.log, place, start, shared.clock).await?;
     if !holding.book().is_caught_up() {
         let note = holding.stamp.clone().into_bytes().into();
-        let sent = shared.log.context().publish(names.gain(holding.partition), note).await;
-        let stored = match sent {
-            Ok(sent) => sent.await,
-            Err(error) => Err(error),
-        };
-        stored.map_err(|error| refused("write to", &names.jobs_stream(), error))?;
+        let _rev = shared.log.note(holding.partition, note).await?;
     }
     loop {
         let read = tokio::select! {
             read = tail.next() => read?,
-            () = stop.cancelled() => {
+            () = holding.ended.cancelled() => {
                 tail.close().await;
                 return Ok(());
             }

@@ -3,9 +3,11 @@
 //! Keeps the book behind a lock that is never held across an `.await`, and says how far the stream was
 //! read. Decides nothing.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::book::Book;
 use super::holdings::Held;
@@ -20,6 +22,10 @@ pub(super) struct Holding {
     held: Box<dyn Held>,
     book: Mutex<Book>,
     seen: watch::Sender<u64>,
+    /// The newest record that is known to be stored, seen or not.
+    stored: AtomicU64,
+    /// Cancelled when it is this process's no longer.
+    pub(super) ended: CancellationToken,
 }
 
 impl Holding {
@@ -27,10 +33,11 @@ impl Holding {
         (partition, generation): (u16, u64),
         stamp: String,
         held: Box<dyn Held>,
-        book: Book,
+        (book, ended): (Book, CancellationToken),
     ) -> Self {
         let (book, seen) = (Mutex::new(book), watch::Sender::new(0));
-        Self { partition, stamp, generation, held, book, seen }
+        let stored = AtomicU64::new(0);
+        Self { partition, stamp, generation, held, book, seen, stored, ended }
     }
 
     /// Whether the partition is still this process's.
@@ -46,6 +53,22 @@ impl Holding {
     /// Notes that the effects of all records up to this one are there.
     pub(super) fn has_seen(&self, rev: u64) {
         self.seen.send_if_modified(|seen| std::mem::replace(seen, rev.max(*seen)) < rev);
+    }
+
+    /// Notes that a record is stored, whoever wrote it.
+    pub(super) fn is_stored(&self, rev: u64) {
+        self.stored.fetch_max(rev, Ordering::Relaxed);
+    }
+
+    /// The newest record that is known to be stored.
+    #[cfg(test)]
+    pub(super) fn stored(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the effects of all records are there that are known to be stored. Cancel safe.
+    pub(super) async fn wait_for_stored(&self) {
+        self.wait_for(self.stored.load(Ordering::Relaxed)).await;
     }
 
     /// Waits until the effects of a record are there. Cancel safe.

@@ -205,10 +205,25 @@ impl Lease for JetLease {
         .boxed()
     }
 
-    fn is_overtaken(&self) -> bool {
+    fn is_held(&self) -> bool {
         let Self { shared, holding, name, lease } = self;
-        let overtaken = shared.dispatch(name.0).look(holding, |lanes| lanes.is_overtaken(*lease));
-        overtaken.unwrap_or(false)
+        let now = shared.clock.now();
+        let holds = shared.dispatch(name.0).look(holding, |lanes| lanes.holds(now, *lease));
+        holds.unwrap_or(false) && holding.is_held()
+    }
+
+    fn lost(&self) -> BoxFuture<'_, ()> {
+        self.holding.ended.cancelled().boxed()
+    }
+
+    fn overtaken(&self) -> BoxFuture<'_, Result<bool, Error>> {
+        async {
+            let Self { shared, holding, name, lease } = self;
+            shared.see(holding.wait_for_stored()).await?;
+            let dispatch = shared.dispatch(name.0);
+            Ok(dispatch.look(holding, |lanes| lanes.is_overtaken(*lease)).unwrap_or(false))
+        }
+        .boxed()
     }
 
     fn give_back(&self) {

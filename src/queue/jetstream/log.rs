@@ -39,8 +39,8 @@ pub(super) struct Log {
 pub(super) enum Stored {
     /// It is there, with this sequence.
     New(u64),
-    /// The id is known.
-    Known,
+    /// The id is known, appended with this sequence if the server still says so.
+    Known(Option<u64>),
 }
 
 /// What became of a change.
@@ -93,9 +93,9 @@ impl Log {
     /// Waits for what became of a new job.
     pub(super) async fn stored(&self, sent: PublishAckFuture) -> Result<Stored, Error> {
         match sent.await {
-            Ok(ack) if ack.duplicate => Ok(Stored::Known),
+            Ok(ack) if ack.duplicate => Ok(Stored::Known(Some(ack.sequence))),
             Ok(ack) => Ok(Stored::New(ack.sequence)),
-            Err(error) if is_changed(&error) => Ok(Stored::Known),
+            Err(error) if is_changed(&error) => Ok(Stored::Known(None)),
             Err(error) => Err(self.refused("append to", error)),
         }
     }
@@ -146,6 +146,16 @@ impl Log {
             }
             Err(error) => Err(away("read", &self.stream_name, error)),
         }
+    }
+
+    /// Writes a note into a partition and gives its sequence.
+    pub(super) async fn note(&self, partition: u16, note: Bytes) -> Result<u64, Error> {
+        let sent = self.context.publish(self.names.gain(partition), note).await;
+        let stored = match sent {
+            Ok(sent) => sent.await,
+            Err(error) => Err(error),
+        };
+        stored.map(|ack| ack.sequence).map_err(|error| self.refused("write to", error))
     }
 
     /// Deletes one record; nothing if it is gone.

@@ -90,6 +90,10 @@ use crate::telemetry::chain::Chain;
 /// How many messages may be on their way to the server.
 const IN_FLIGHT_MAX: usize = 1024;
 
+/// How long one answer is awaited while streams are made: a server that starts, or makes several
+/// replicas, takes its time.
+const MAKING: Duration = Duration::from_secs(15);
+
 /// How long closing waits for calls that are under way, and then for tasks.
 const CLOSING: Duration = Duration::from_secs(4);
 
@@ -152,14 +156,17 @@ impl JetStream {
         if options.partitions == 0 {
             return Err(Error::Invalid { what: "there is at least one partition" });
         }
+        let client = options.client;
+        let patient = ContextBuilder::new().timeout(MAKING).build(client.clone());
         let context = ContextBuilder::new()
             .timeout(log::ANSWER)
             .ack_timeout(log::ANSWER)
             .max_ack_inflight(IN_FLIGHT_MAX)
-            .build(options.client);
+            .build(client);
         let Options { partitions, replicas, .. } = options;
         let wanted = Wanted { names: &names, partitions, replicas };
-        let (bucket, created) = setup::prepare(&context, &wanted).await?;
+        let created = setup::prepare(&patient, &wanted).await?;
+        let bucket = setup::made_bucket(&context, &names).await?;
         let shared = Arc::new(Shared {
             clock: Clock::start(),
             lease_time: options.lease,
@@ -334,6 +341,15 @@ impl Engine for JetStream {
                 self.shared.marks.flush().await?;
             }
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn sync(&self, key: &Key) -> BoxFuture<'_, Result<(), Error>> {
+        let partition = self.shared.partition_of(key);
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.sync(partition).await
         }
         .boxed()
     }

@@ -33,12 +33,8 @@ pub(super) struct Wanted<'a> {
     pub(super) replicas: usize,
 }
 
-/// Checks the server, makes or checks streams and bucket; gives the bucket and when the stream of jobs
-/// was made.
-pub(super) async fn prepare(
-    context: &Context,
-    wanted: &Wanted<'_>,
-) -> Result<(kv::Store, i64), Error> {
+/// Checks the server, makes or checks streams and bucket; gives when the stream of jobs was made.
+pub(super) async fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<i64, Error> {
     check_server(context)?;
     let Wanted { names, partitions, replicas } = wanted;
     let metadata = HashMap::from([(PARTITIONS.to_owned(), partitions.to_string())]);
@@ -55,8 +51,14 @@ pub(super) async fn prepare(
     };
     let info = make_or_check(context, jobs).await?;
     make_or_check(context, dead).await?;
-    let bucket = bucket(context, names.marks_bucket(), *replicas).await?;
-    Ok((bucket, i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0)))
+    make_or_check_bucket(context, names.marks_bucket(), *replicas).await?;
+    Ok(i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0))
+}
+
+/// Uses the bucket that was made.
+pub(super) async fn made_bucket(context: &Context, names: &Names) -> Result<kv::Store, Error> {
+    let name = names.marks_bucket();
+    context.get_key_value(&name).await.map_err(|error| away("use", &name, error))
 }
 
 /// What both streams have in common: one message a subject, kept until it is deleted.
@@ -170,7 +172,11 @@ fn check(found: &Config, wanted: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-async fn bucket(context: &Context, name: String, replicas: usize) -> Result<kv::Store, Error> {
+async fn make_or_check_bucket(
+    context: &Context,
+    name: String,
+    replicas: usize,
+) -> Result<(), Error> {
     let config = kv::Config {
         bucket: name.clone(),
         history: 1,
@@ -195,7 +201,7 @@ async fn bucket(context: &Context, name: String, replicas: usize) -> Result<kv::
             wanted: "none: marks are kept".to_owned(),
         });
     }
-    Ok(bucket)
+    Ok(())
 }
 
 /// What the server says no to.

@@ -27,6 +27,17 @@ use crate::queue::{Append, Appended, Error, Key, QueueName};
 /// How long an append waits until this process has read it back, if it is the one to deliver it.
 const READ_BACK: Duration = Duration::from_secs(1);
 
+/// How long who has to know what is stored waits for the reading to come so far.
+const READ_MAX: Duration = Duration::from_secs(3);
+
+/// A note that only asks to be read.
+const NOTE: &[u8] = b"sync";
+
+/// Says that the reading of a partition lags.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("what was stored has not been read yet")]
+struct Behind;
+
 /// The newest sequence of some partitions.
 pub(super) type Newest = BTreeMap<u16, u64>;
 
@@ -119,16 +130,60 @@ impl Shared {
         for ((queue, job), sent) in jobs.iter().zip(sent) {
             answers.push(match self.log.stored(sent).await? {
                 Stored::New(rev) => {
-                    newest.insert(self.partition_of(&job.key), rev);
+                    let partition = self.partition_of(&job.key);
+                    self.holding(partition).inspect(|holding| holding.is_stored(rev));
+                    newest.insert(partition, rev);
                     Appended::Added
                 }
-                Stored::Known => {
+                Stored::Known(rev) => {
+                    self.note_known((*queue, job), rev).await?;
                     self.bring_forward(*queue, job, at).await?;
                     Appended::Duplicate
                 }
             });
         }
         Ok((answers, newest))
+    }
+
+    /// Notes how far the stream is to be read until a job is here that somebody else appended.
+    async fn note_known(
+        &self,
+        (queue, job): (QueueName, &Append),
+        rev: Option<u64>,
+    ) -> Result<(), Error> {
+        let Some(holding) = self.holding(self.partition_of(&job.key)) else { return Ok(()) };
+        let rev = match rev {
+            Some(rev) => Some(rev),
+            None if holding.book().of((queue, job.id)).is_some() => None,
+            None => {
+                let subject = self.subject((queue, job.id), &job.key);
+                self.log.read(&subject).await?.map(|(rev, _)| rev)
+            }
+        };
+        rev.inspect(|&rev| holding.is_stored(rev));
+        Ok(())
+    }
+
+    /// Waits until what anybody has stored in a partition is here, if it is held here: writes a note
+    /// and reads until it comes back.
+    pub(super) async fn sync(&self, partition: u16) -> Result<(), Error> {
+        let Some(holding) = self.holding(partition).filter(|holding| holding.is_held()) else {
+            return Ok(());
+        };
+        let rev = self.log.note(partition, NOTE.into()).await?;
+        self.see(holding.wait_for(rev)).await
+    }
+
+    /// Waits for what is to be seen of the stream, at most [`READ_MAX`].
+    pub(super) async fn see(&self, seen: impl Future<Output = ()>) -> Result<(), Error> {
+        tokio::select! {
+            biased;
+            () = seen => Ok(()),
+            () = self.closed.cancelled() => Err(Error::Closed),
+            () = self.clock.sleep_until(self.clock.now() + READ_MAX) => {
+                Err(self.log.away("read", Behind))
+            }
+        }
     }
 
     /// Waits for what was stored in several partitions.

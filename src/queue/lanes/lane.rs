@@ -55,6 +55,8 @@ pub(super) struct Job {
     pub(super) suspect: bool,
     /// Whether it waits because its consumer put it off.
     pub(super) put_off: bool,
+    /// When an earlier consumer was done with it at the latest; when it came in, if there was none.
+    pub(super) rests_since: Moment,
 }
 
 impl Job {
@@ -65,8 +67,9 @@ impl Job {
     }
 
     /// The same job after a delivery that may have had effects.
-    pub(super) const fn delivered(self) -> Self {
-        Self { attempts: self.attempts.saturating_add(1), put_off: false, ..self }
+    pub(super) const fn delivered(self, now: Moment) -> Self {
+        let attempts = self.attempts.saturating_add(1);
+        Self { attempts, put_off: false, rests_since: now, ..self }
     }
 
     /// What its consumer is told.

@@ -314,6 +314,28 @@ fn what_was_parked_comes_again_as_redelivered_and_counts_no_attempt() {
 }
 
 #[test]
+fn a_job_rests_since_its_consumer_may_last_have_acted() {
+    let (mut lanes, lease) = lane_in(In::Leased);
+    let rested = |lanes: &mut Lanes, now| {
+        let taken = lanes.take(at(now), LEASE).unwrap();
+        (taken.lease, taken.rested.as_secs())
+    };
+    lanes.park(at(3), lease, at(10)).unwrap();
+    let (lease, since_park) = rested(&mut lanes, 10);
+    // Who puts it off did nothing, so that it rests on.
+    lanes.put_off(at(11), lease, at(20)).unwrap();
+    let (lease, since_park_too) = rested(&mut lanes, 20);
+    lanes.give_back(at(21), lease);
+    let (lease, since_drop) = rested(&mut lanes, 25);
+    lanes.begin(at(26), lease).unwrap();
+    lanes.hold(at(27), lease, at(30));
+    let (_, since_retry) = rested(&mut lanes, 30);
+    let (_, since_expiry) = rested(&mut lanes, 30 + LEASE.as_secs());
+    let all = [since_park, since_park_too, since_drop, since_retry, since_expiry];
+    assert_eq!(all, [7, 17, 4, 3, 0]);
+}
+
+#[test]
 fn an_absorbed_job_keeps_its_rank_for_those_that_come() {
     let (mut lanes, lease) = lane_in(In::Leased);
     lanes.enter(at(0), &key("a"), Entry { position: Some(8), ..entry(2) });

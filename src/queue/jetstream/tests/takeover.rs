@@ -58,6 +58,64 @@ async fn who_holds_a_partition_no_longer_delivers_and_settles_nothing_of_it() {
     until(|| here.shared.holdings().is_empty()).await;
 }
 
+#[tokio::test]
+async fn who_loses_a_partition_hears_of_it_before_the_lease_is_extended() {
+    let server = NatsServer::start();
+    let here = Instance::open(&server).await;
+    here.gains_all().await;
+    here.inbox().append(vec![job("a", "1")]).await.unwrap();
+    let out = soon(here.inbox().next()).await.unwrap();
+    assert!(out.is_held());
+    let (kept, extends) = (out.keep_alive(), here.shared.lease_time / 3);
+    for partition in 0..PARTITIONS {
+        here.deal.send(Change::Lost(partition)).unwrap();
+    }
+    let lost = tokio::time::timeout(extends, kept).await.expect("it was not told");
+    assert!(matches!(lost, Error::LeaseLost { .. }));
+    until(|| !out.is_held()).await;
+}
+
+#[tokio::test]
+async fn a_job_that_another_instance_stored_counts_once_its_append_is_answered() {
+    let server = NatsServer::start();
+    let (here, there) = (Instance::open(&server).await, Instance::open(&server).await);
+    here.gains_all().await;
+    for round in 0..50 {
+        let (key, first, second) =
+            (format!("k{round}"), format!("{round}.1"), format!("{round}.2"));
+        let at = |position, name: &str| Append { position: Some(position), ..job(&key, name) };
+        here.inbox().append(vec![at(2, &second)]).await.unwrap();
+        let out = next_is(&here.inbox(), &second).await;
+        there.inbox().append(vec![at(1, &first)]).await.unwrap();
+        let answers = here.inbox().append(vec![at(1, &first)]).await.unwrap();
+        assert_eq!(answers, [crate::queue::Appended::Duplicate]);
+        let (first_key, first_id) = (Key::new(key.as_str()).unwrap(), id(&first));
+        let subject = here.shared.subject((QueueName::Inbox, first_id), &first_key);
+        let (rev, _) = here.shared.log.read(&subject).await.unwrap().unwrap();
+        let holding = here.shared.holding(here.shared.partition_of(&first_key)).unwrap();
+        assert_eq!(holding.stored(), rev, "the order waits until this is read");
+        assert!(out.overtaken().await.unwrap(), "in round {round}");
+        drop(out);
+        next_is(&here.inbox(), &first).await.ack().await.unwrap();
+        next_is(&here.inbox(), &second).await.ack().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_sync_brings_what_another_instance_stored_before() {
+    let server = NatsServer::start();
+    let (here, there) = (Instance::open(&server).await, Instance::open(&server).await);
+    here.gains_all().await;
+    for round in 0..50 {
+        let (key, name) = (format!("k{round}"), round.to_string());
+        there.inbox().append(vec![job(&key, &name)]).await.unwrap();
+        let key = Key::new(key).unwrap();
+        here.inbox().sync(&key).await.unwrap();
+        assert!(here.inbox().may_be_open(&key), "in round {round}");
+        there.inbox().sync(&key).await.unwrap();
+    }
+}
+
 /// Jobs by key, as consumers of both instances acknowledged them.
 type Seen = Arc<std::sync::Mutex<Vec<(String, usize)>>>;
 
