@@ -82,10 +82,16 @@ impl Work for Joins {
             Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
         };
         Way::of_conversation(conversation).record();
+        // Which identity an earlier delivery was adding is known once that has arrived.
+        if self.seats.lines().len() > 1
+            && let Some(early) = settle::too_early(&delivery)
+        {
+            return settle::report(Self::QUEUE, delivery.put_off(early).await);
+        }
         let added = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
-            added = self.add(conversation) => added,
+            added = self.add(&delivery, conversation) => added,
         };
         match added {
             Added::Done(line, how) => self.joined(delivery, conversation, line, how).await,
@@ -115,7 +121,7 @@ enum Added<'a> {
 impl Joins {
     /// Adds the first identity of the pool that Twilio has room for. Whoever of the pool sits there
     /// already, by an attempt or a sweep that nobody remembers, stays the only one.
-    async fn add(&self, conversation: ConversationSid) -> Added<'_> {
+    async fn add(&self, delivery: &Delivery, conversation: ConversationSid) -> Added<'_> {
         match self.catch_up.doors.choice.wants_still(conversation).await {
             Ok(true) => {}
             Ok(false) => return Added::NotWanted,
@@ -138,6 +144,9 @@ impl Joins {
             }
         }
         for line in self.seats.candidates(conversation, now) {
+            if !delivery.is_held() {
+                return Added::Lost(queue::Error::LeaseLost { id: delivery.id() });
+            }
             let error = match self.rest.add_participant(conversation, &line.identity).await {
                 Ok(_) => return Added::Done(line, How::Added),
                 Err(error) => error,

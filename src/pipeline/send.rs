@@ -49,9 +49,6 @@ use crate::twilio::sid::{ConversationSid, MessageSid};
 mod handoff;
 mod removed;
 
-/// How long after a send of unknown outcome it is looked for at the earliest.
-const LOOK_AFTER_MIN: Duration = Duration::from_secs(1);
-
 /// How long after the last attempt it is looked for once more, so that what Twilio stored is listed.
 const LAST_LOOK_AFTER: Duration = Duration::from_secs(5);
 
@@ -161,6 +158,9 @@ impl Work for Sends {
         Way::of_trace(trace, conversation, turn).record();
         let parcel = Parcel { id, conversation, turn, trace, reply, accepted, late, origin };
         let look = delivery.redelivered();
+        if let Some(early) = settle::too_early(&delivery) {
+            return settle::report(Self::QUEUE, delivery.put_off(early).await);
+        }
         let sent = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
@@ -174,7 +174,7 @@ impl Work for Sends {
                 if let Some(wait) = self.wait_for_sender(&parcel).await? {
                     return Ok(End::NotYet(wait));
                 }
-                match self.bring(&parcel, look).await {
+                match self.bring(&delivery, &parcel, look).await {
                     Ok(brought) => Ok(End::Brought(brought)),
                     Err(failed) if failed.is_not_participant() && self.is_joining(&parcel) => {
                         Ok(End::AwaitsJoin)
@@ -227,13 +227,21 @@ impl Sends {
     }
 
     /// Brings a reply into its conversation; looks first if it may be there already.
-    async fn bring(&self, parcel: &Parcel, look: bool) -> Result<Brought, Failed> {
+    async fn bring(
+        &self,
+        delivery: &Delivery,
+        parcel: &Parcel,
+        look: bool,
+    ) -> Result<Brought, Failed> {
         self.paces.wait_for(parcel.conversation, &self.notes.clock).await;
         if look && let Some(found) = self.look(parcel).await? {
             fault_points::hit(Point::ReplyFound);
             return Ok(found);
         }
         let line = self.line(parcel.conversation).await?;
+        if !delivery.is_held() {
+            return Err(not_ours());
+        }
         if let Some(client) = line.connected() {
             let began = self.notes.clock.now();
             let outcome = client.send(by_socket(parcel)).await;
@@ -373,13 +381,17 @@ impl Sends {
     async fn fail(&self, delivery: Delivery, parcel: &Parcel, failed: Failed) {
         let attempt = delivery.attempt();
         if let Some(pause) = failed.parked {
-            // What may have been sent is on its way for a moment before it can be found.
-            let is_on_its_way = matches!(failed.class, Class::Look(_));
-            let pause = if is_on_its_way { pause.max(LOOK_AFTER_MIN) } else { pause };
             tracing::debug!(conversation_sid = %parcel.conversation, reason = %failed.cause.detail,
                 retry_in_ms = settle::millis(pause), "reply could not be sent; it waits");
             self.notes.metrics.reply(ReplyOutcome::Retried, failed.via);
-            return settle::report(Self::QUEUE, delivery.park(pause).await);
+            // What was refused did nothing, so that it need not be looked for.
+            let settled = match failed.class {
+                Class::Look(_) => delivery.park(pause).await,
+                Class::Done | Class::Retry(_) | Class::Reconfigure | Class::Dead => {
+                    delivery.put_off(pause).await
+                }
+            };
+            return settle::report(Self::QUEUE, settled);
         }
         let asked = match failed.class {
             Class::Retry(asked) | Class::Look(asked) => asked,
@@ -554,6 +566,13 @@ fn unknown() -> Failed {
 fn by_socket_failed(failure: Failure, cause: Cause) -> Failed {
     let class = classify(Operation::Send, failure);
     Failed { class, failure: Some(failure), parked: None, via: Via::Socket, cause: cause.into() }
+}
+
+/// Another process may have taken over: what is not begun is that one's.
+fn not_ours() -> Failed {
+    let class = Class::Retry(None);
+    let cause = Cause::new(class.as_str()).with_detail("the reply is another process's by now");
+    Failed { class, failure: None, parked: None, via: Via::Rest, cause: cause.into() }
 }
 
 /// Whether it was sent will never be known, and it must not be sent twice.
