@@ -16,18 +16,25 @@ use tokio_util::task::TaskTracker;
 
 use super::{Error, dial};
 use crate::admin;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::cluster::{self, Change, Claim, Claims, InstanceId, Membership};
 use crate::config::Settings;
 use crate::pipeline::paces::Instances;
-use crate::queue::Store;
 use crate::queue::jetstream::{self, Held, Holdings};
+use crate::queue::{self, Store};
 use crate::telemetry::chain::Chain;
 
 /// The kinds of names that are shared out, as the records and the metrics call them.
 const PARTITION: &str = "partition";
 const IDENTITY: &str = "identity";
 const SWEEP: &str = "sweep";
+
+/// How long a start waits for NATS in all before it fails: a server that is restarted beside it is back
+/// by then, and whoever restarts what fails has not lost patience.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long until the start tries again.
+const START_PAUSE: Duration = Duration::from_secs(1);
 
 /// This instance among several. Clones are the same.
 #[derive(Clone, Debug)]
@@ -53,14 +60,17 @@ impl Cluster {
     ) -> Result<(Self, Store), Error> {
         let nats = &settings.nats;
         let name = settings.server.name.as_str();
-        let client = crate::nats::connect(dial::options(nats, name, tls)).await?;
+        let start = Start::begin();
+        let connect = || async { Ok(crate::nats::connect(dial::options(nats, name, tls)).await?) };
+        let client = start.patiently(connect).await?;
         let prefix = nats.prefix.as_str();
         let options = cluster::Options {
             replicas: nats.replicas.get(),
             ..cluster::Options::new(instance_id(instance), format!("{prefix}-cluster"))
         };
         let (patience, tasks) = (options.patience, TaskTracker::new());
-        let membership = Membership::join(&client, options, &tasks).await?;
+        let join = || async { Ok(Membership::join(&client, options.clone(), &tasks).await?) };
+        let membership = start.patiently(join).await?;
         let options = jetstream::Options {
             prefix: prefix.to_owned(),
             replicas: nats.replicas.get(),
@@ -69,9 +79,12 @@ impl Cluster {
             dead_retention: settings.queue.dead_retention,
             ..jetstream::Options::new(client.clone())
         };
-        let names = (0..options.partitions).map(|number| number.to_string()).collect();
-        let partitions = Partitions(membership.claim(PARTITION, names));
-        let store = Store::open_jetstream(options, partitions).await?;
+        let names: Vec<_> = (0..options.partitions).map(|number| number.to_string()).collect();
+        let open = || async {
+            let partitions = Partitions(membership.claim(PARTITION, names.clone()));
+            Ok(Store::open_jetstream(options.clone(), partitions).await?)
+        };
+        let store = start.patiently(open).await?;
         tracing::info!(count = *membership.live().borrow(), "this instance is one of several");
         let instances = Instances::default();
         tasks.close();
@@ -125,6 +138,45 @@ impl Cluster {
         self.membership.leave().await;
         self.tasks.wait().await;
     }
+}
+
+/// The start, as far as it waits for NATS.
+struct Start {
+    clock: Clock,
+    gives_up_at: Moment,
+}
+
+impl Start {
+    fn begin() -> Self {
+        let clock = Clock::start();
+        Self { clock, gives_up_at: clock.now() + START_PATIENCE }
+    }
+
+    /// Tries again what fails because NATS is away for a moment, until the patience is over.
+    async fn patiently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        loop {
+            match attempt().await {
+                Err(error) if may_pass(&error) && self.clock.now() < self.gives_up_at => {
+                    tracing::warn!(error = %Chain(&error), "the start waits for nats");
+                    self.clock.sleep_until(self.clock.now() + START_PAUSE).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+}
+
+/// Whether an error may be over by itself: a server that starts, or is being replaced.
+const fn may_pass(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Nats(crate::nats::Error::Unreachable { .. })
+            | Error::Cluster(cluster::Error::NoJetStream(_) | cluster::Error::Make { .. })
+            | Error::Store(queue::Error::Away { .. })
+    )
 }
 
 /// An instance's name may have dots, which keys take apart.

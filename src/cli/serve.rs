@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
@@ -118,7 +119,14 @@ async fn serve(settings: &Settings, effective: Vec<Effective>) -> Result<(), Err
     let stop = signals::stop_signal().map_err(Error::Signals)?;
     let address = SocketAddr::new(settings.server.listen, settings.server.port.get());
     let listener = app::bind(address).await?;
-    let app = App::start(settings, effective, listener).await?;
+    let mut stop = pin!(stop);
+    let app = tokio::select! {
+        app = App::start(settings, effective, listener) => app?,
+        name = &mut stop => {
+            tracing::info!(signal = name, "service is stopped before it was up");
+            return Ok(());
+        }
+    };
     tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "service is up");
     let name = stop.await;
     tracing::info!(signal = name, "service is stopping");

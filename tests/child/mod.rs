@@ -158,7 +158,8 @@ impl Service {
         let status = self.ended(PATIENCE).await;
         assert!(
             status.is_some_and(|status| status.success()),
-            "the stop was not clean: {status:?}"
+            "the stop was not clean: {status:?}\n{}",
+            self.log_tail()
         );
     }
 

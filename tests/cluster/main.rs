@@ -111,6 +111,21 @@ async fn an_identity_is_taken_over_within_ten_seconds_of_a_kill_and_at_once_afte
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_starts_while_nats_is_away_waits_for_it() {
+    const TAKES_PART: &str = "this instance is one of several";
+    let mut rig = Rig::start(13).await;
+    rig.instances[0].stop().await;
+    let before = rig.logged(TAKES_PART);
+    rig.nats.kill();
+    rig.instances[0].start(&[]);
+    let waits = within(ANSWER_MAX, || rig.logged("the start waits for nats") > 0).await;
+    assert!(waits, "{}", rig.logs());
+    rig.nats.begin();
+    assert!(within(ANSWER_MAX, || rig.logged(TAKES_PART) > before).await, "{}", rig.logs());
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_instance_leaves_the_closed_conversations_that_are_its_own() {
     let rig = Rig::start_with(11, &[("CHIMEIN_SEATS_LEAVE_CLOSED", "true")]).await;
     for phone in 0..CLOSED {
