@@ -23,6 +23,7 @@ use super::{Answer, Origin, Reply, Thread, answer};
 use crate::clock::Clock;
 use crate::http::body::{self, BodyError, Unproven};
 use crate::telemetry::chain::Chain;
+use crate::telemetry::refusals::{self, Refusals};
 use crate::telemetry::trace::TraceId;
 use crate::twilio::sid::MessageSid;
 
@@ -113,7 +114,8 @@ pub struct Door {
 
 /// Makes the routes.
 pub fn router(door: Door) -> Router {
-    Router::new().route(PATH, post(take)).with_state(door)
+    let refused = Refusals::new(door.clock);
+    Router::new().route(PATH, post(take)).with_state(Room { door, refused })
 }
 
 /// Makes the same route for callers that are trusted already: the operator, on the admin listener.
@@ -143,8 +145,25 @@ async fn take_trusted(
     }
 }
 
+/// What all requests share.
+#[derive(Clone)]
+struct Room {
+    door: Door,
+    refused: Refusals,
+}
+
+impl Room {
+    /// Turns away who has not signed.
+    fn refuse(&self, head: &request::Parts, refusal: Refusal) -> Response {
+        if let Some(left_out) = self.refused.admit(refusals::peer(&head.extensions)) {
+            tracing::warn!(reason = %refusal, left_out, "late replies were refused");
+        }
+        problem(StatusCode::UNAUTHORIZED, "invalid_signature", &refusal.to_string())
+    }
+}
+
 async fn take(
-    State(door): State<Door>,
+    State(room): State<Room>,
     Path(conversation): Path<String>,
     request: Request,
 ) -> Response {
@@ -154,30 +173,25 @@ async fn take(
         timestamp: text(&head.headers, standard_webhooks::TIMESTAMP),
         signature: text(&head.headers, standard_webhooks::SIGNATURE),
     };
-    let claim = match standard_webhooks::claim(&given, door.clock.wall()) {
+    let claim = match standard_webhooks::claim(&given, room.door.clock.wall()) {
         Ok(claim) => claim,
-        Err(refusal) => return refused(refusal),
+        Err(refusal) => return room.refuse(&head, refusal),
     };
     let unproven = match read(&head, body).await {
         Ok(unproven) => unproven,
         Err(error) => return not_read(error),
     };
-    if let Err(refusal) = claim.prove(&door.secret, &unproven.bytes) {
-        return refused(refusal);
+    if let Err(refusal) = claim.prove(&room.door.secret, &unproven.bytes) {
+        return room.refuse(&head, refusal);
     }
     let key = given.id.unwrap_or_default();
     let posted = Posted { key, body: &unproven.proven(), late: true };
-    store(&*door.outbox, &conversation, posted).await
+    store(&*room.door.outbox, &conversation, posted).await
 }
 
 async fn read(head: &request::Parts, body: axum::body::Body) -> Result<Unproven, BodyError> {
     let limits = body::Limits { bytes_max: BODY_BYTES_MAX, within: BODY_WITHIN };
     body::read(head, body, limits).await
-}
-
-fn refused(refusal: Refusal) -> Response {
-    tracing::warn!(reason = %refusal, "late replies were refused");
-    problem(StatusCode::UNAUTHORIZED, "invalid_signature", &refusal.to_string())
 }
 
 /// Says why a body was not read.

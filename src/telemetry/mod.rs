@@ -2,13 +2,15 @@
 //!
 //! What happens is told in three ways: log lines for people ([`log`]), numbers for a monitoring
 //! system ([`metrics`]), and the stages of each message for those who watch one ([`journal`]), all lines
-//! of one message under one trace ([`trace`]).
+//! of one message under one trace ([`trace`]). Lines that a stranger can cause are bounded ([`refusals`]).
 //! None of them decides anything.
 
 pub mod chain;
+pub mod flood;
 pub mod journal;
 pub mod log;
 pub mod metrics;
 pub mod names;
 pub mod otlp;
+pub mod refusals;
 pub mod trace;

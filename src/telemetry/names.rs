@@ -32,6 +32,7 @@ pub const FIELDS: &[Field] = &[
     field("identity", "the bot's own identity, never a person's"),
     field("job_id", "the queue's job, 32 hexadecimal digits"),
     field("key", "the setting it is about"),
+    field("left_out", "lines of this kind that were left out since the last one, to bound the log"),
     field("message_sid", "the message it is about (IM…)"),
     field("outcome", "how it ended, one of a closed set of words"),
     field("participant_sid", "the participant it is about (MB…)"),
@@ -57,7 +58,7 @@ pub const FIELDS: &[Field] = &[
     field("status", "an HTTP status code"),
     field("step", "the step of a message's way that was noted, in the journal's word"),
     field("trace_id", "the trace of a message's way, 32 hexadecimal digits"),
-    field("urls", "the URLs that a signature was checked against, without their queries"),
+    field("urls", "the URLs that a signature was checked against, without their queries and cut"),
     field("version", "the version of this program"),
     field("via", "the road that a reply went by: socket or rest"),
 ];

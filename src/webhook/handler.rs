@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use tracing::{Instrument as _, Span};
 
 use super::answer::Answer;
+use super::refused::{Refused, Who};
 use super::url::{Hints, called};
 use super::{Intake, Meta, Options};
 use crate::clock::{Clock, Moment};
@@ -34,6 +35,7 @@ pub(super) struct Room {
     pub(super) intake: Arc<dyn Intake>,
     pub(super) metrics: Metrics,
     pub(super) clock: Clock,
+    pub(super) refused: Refused,
 }
 
 /// Answers a request and counts the answer.
@@ -74,8 +76,9 @@ impl Room {
                 None
             }
         };
+        let who = Who::of(&parts.extensions);
         let signed = form.as_ref().map_or(raw, signature::Body::ReadForm);
-        if let Err(answer) = self.verify(&parts, signed) {
+        if let Err(answer) = self.verify(&parts, who, signed) {
             return (answer, None);
         }
         let fields = match form {
@@ -85,11 +88,11 @@ impl Room {
             }
             None => match Fields::from_json(body) {
                 Ok(fields) => fields,
-                Err(error) => return (malformed(&error, None), None),
+                Err(error) => return (self.malformed(who, &error), None),
             },
         };
         match EventType::of(&fields) {
-            Err(error) => (malformed(&error, None), None),
+            Err(error) => (self.malformed(who, &error), None),
             Ok(event_type) if event_type.phase() == Phase::Pre => {
                 (Answer::Passed, Some(event_type))
             }
@@ -97,7 +100,7 @@ impl Room {
                 let meta = self.meta(&parts.headers);
                 let within = self.clock.now().since(started);
                 let patience = self.options.answer_within.saturating_sub(within);
-                (self.take(event_type, &fields, meta, patience).await, Some(event_type))
+                (self.take(who.with(event_type), &fields, meta, patience).await, Some(event_type))
             }
         }
     }
@@ -115,7 +118,12 @@ impl Room {
         })
     }
 
-    fn verify(&self, parts: &request::Parts, body: signature::Body<'_>) -> Result<(), Answer> {
+    fn verify(
+        &self,
+        parts: &request::Parts,
+        who: Who,
+        body: signature::Body<'_>,
+    ) -> Result<(), Answer> {
         let headers = &parts.headers;
         let trusted = |name| self.options.trust_forwarded.then(|| text(headers, name)).flatten();
         let hints = Hints {
@@ -128,11 +136,7 @@ impl Room {
         let Options { public_base, nameable, .. } = &self.options;
         let url = called(public_base.as_ref(), nameable, hints, path_and_query);
         let url = url.map_err(|error| {
-            tracing::warn!(
-                reason = error.reason(),
-                error = %Chain(&error),
-                "refused a webhook request, since what it called is not known"
-            );
+            self.refused.unknown(who, &error);
             Answer::InvalidSignature
         })?;
         let request = Signed {
@@ -142,12 +146,7 @@ impl Room {
             settings: &values(headers, signature::SETTINGS_HEADER),
         };
         signature::verify(&self.options.keys, &request).map_err(|error| {
-            tracing::warn!(
-                reason = error.reason(),
-                urls = error.tried().join(" "),
-                error = %Chain(&error),
-                "refused a webhook request for its signature"
-            );
+            self.refused.unsigned(who, &error);
             Answer::InvalidSignature
         })
     }
@@ -159,46 +158,43 @@ impl Room {
         Meta { received_at: self.clock.wall(), idempotency_token: token }
     }
 
-    async fn take(
-        &self,
-        event_type: EventType,
-        fields: &Fields<'_>,
-        meta: Meta,
-        patience: Duration,
-    ) -> Answer {
+    async fn take(&self, who: Who, fields: &Fields<'_>, meta: Meta, patience: Duration) -> Answer {
         let envelope = match events::decode(fields) {
             Ok(envelope) => envelope,
-            Err(error) => return malformed(&error, Some(event_type)),
+            Err(error) => return self.malformed(who, &error),
         };
         if envelope.account_sid != self.options.account_sid {
-            tracing::warn!(
-                event_type = event_type.as_str(),
-                reason = "wrong_account",
-                "refused a webhook request of another account"
-            );
+            self.refused.foreign(who);
             return Answer::WrongAccount;
         }
         let ours = self.options.chat_service_sid;
         if ours.is_some() && envelope.chat_service_sid.is_some_and(|sid| Some(sid) != ours) {
-            tracing::debug!(
-                event_type = event_type.as_str(),
-                "ignored another chat service's event"
-            );
+            tracing::debug!(event_type = who.event_type, "ignored another chat service's event");
             return Answer::Ignored;
         }
         if let Event::Unknown { .. } = envelope.event {
-            tracing::debug!(event_type = event_type.as_str(), "ignored an event of unknown type");
+            tracing::debug!(event_type = who.event_type, "ignored an event of unknown type");
             return Answer::Ignored;
         }
         let span = way(&envelope.event).map(|way| way.span("webhook"));
         let storing = async {
             match tokio::time::timeout(patience, self.intake.take(envelope, meta)).await {
                 Ok(Ok(())) => Answer::Accepted,
-                Ok(Err(error)) => unavailable(event_type, &Chain(&error).to_string()),
-                Err(_) => unavailable(event_type, "storing took too long"),
+                Ok(Err(error)) => self.unavailable(who, &Chain(&error).to_string()),
+                Err(_) => self.unavailable(who, "storing took too long"),
             }
         };
         storing.instrument(span.unwrap_or_else(Span::none)).await
+    }
+
+    fn malformed(&self, who: Who, error: &events::Error) -> Answer {
+        self.refused.malformed(who, error);
+        Answer::Malformed { field: error.field() }
+    }
+
+    fn unavailable(&self, who: Who, cause: &str) -> Answer {
+        self.refused.unstored(who, cause);
+        Answer::Unavailable
     }
 }
 
@@ -223,24 +219,6 @@ fn way(event: &Event) -> Option<Way> {
 /// Whether a form has more fields than are sorted and signed for anybody.
 fn has_too_many_fields(form: &[u8]) -> bool {
     form.split(|byte| *byte == b'&').nth(FIELDS_MAX).is_some()
-}
-
-fn malformed(error: &events::Error, event_type: Option<EventType>) -> Answer {
-    tracing::warn!(
-        event_type = event_type.map(EventType::as_str),
-        error = %Chain(error),
-        "a signed webhook request could not be read"
-    );
-    Answer::Malformed { field: error.field() }
-}
-
-fn unavailable(event_type: EventType, cause: &str) -> Answer {
-    tracing::error!(
-        event_type = event_type.as_str(),
-        error = cause,
-        "a webhook event was not stored and is refused"
-    );
-    Answer::Unavailable
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {

@@ -24,10 +24,12 @@
 //! intake tells them apart by sid, nothing here does.
 //!
 //! Time enters through the [`Clock`] and timers, secrets with [`Options::keys`]. What is logged of a
-//! request: the reason of a refusal, and the URLs tried without the values of their queries.
+//! request: the reason of a refusal, and the URLs tried, without their queries and cut. Of each kind of
+//! refusal some lines a minute are logged; see [`crate::telemetry::refusals`].
 
 mod answer;
 mod handler;
+mod refused;
 mod url;
 
 use std::sync::Arc;
@@ -135,7 +137,8 @@ impl Unavailable {
 
 /// Builds the router of [`ROUTE`].
 pub fn router(options: Options, intake: Arc<dyn Intake>, metrics: Metrics, clock: Clock) -> Router {
-    let room = Arc::new(handler::Room { options, intake, metrics, clock });
+    let refused = refused::Refused::new(clock);
+    let room = Arc::new(handler::Room { options, intake, metrics, clock, refused });
     Router::new().route(ROUTE, any(handler::handle)).with_state(room)
 }
 

@@ -320,7 +320,7 @@ async fn refusals_are_logged_with_reason_and_urls_and_nothing_personal() {
     for part in [
         r#"WARN"#,
         r#"reason="mismatch""#,
-        "https://bot.example.com/webhooks/twilio?secret=…",
+        r#"urls="https://bot.example.com/webhooks/twilio "#,
         r#"ERROR"#,
         "the event was not stored: disk full",
         "the field MessageSid cannot be read",

@@ -33,6 +33,7 @@ use crate::realtime::twilsock::backoff::Random;
 use crate::realtime::twilsock::frame::Frame;
 use crate::realtime::twilsock::requests::{Answer, Request, RequestError};
 use crate::realtime::twilsock::session::{self, ConnId, Down, Phase, Session, Token};
+use crate::telemetry::flood::Flood;
 use crate::twilio::sid::ConversationSid;
 
 /// Addresses, times and bounds of a client.
@@ -164,6 +165,8 @@ pub struct Core {
     connected_before: bool,
     live_told: bool,
     requests_made: u64,
+    /// Bounds the lines about what cannot be read.
+    pub(super) unread: Flood,
 }
 
 impl Core {
@@ -182,6 +185,7 @@ impl Core {
             reads: Reads::new(options.reads_in_flight_max),
             random: Random::new(seed.wrapping_add(1)),
             configuration: None,
+            unread: Flood::default(),
             channels: None,
             listing: None,
             listed: false,

@@ -19,6 +19,7 @@ use crate::realtime::event::Event;
 use crate::realtime::sync::book::{ObjectId, Verdict};
 use crate::realtime::sync::event::{self, Change};
 use crate::telemetry::chain::Chain;
+use crate::telemetry::refusals;
 use crate::twilio::sid::ConversationSid;
 
 impl Core {
@@ -39,7 +40,14 @@ impl Core {
         let notification = match event::parse(payload) {
             Ok(notification) => notification,
             Err(error) => {
-                tracing::warn!(error = %Chain(&error), "sync notification dropped");
+                if let Some(left_out) = self.unread.admit(None, now) {
+                    let text = Chain(&error).to_string();
+                    tracing::warn!(
+                        error = refusals::cut(&text),
+                        left_out,
+                        "sync notification dropped"
+                    );
+                }
                 return;
             }
         };

@@ -104,20 +104,25 @@ impl<T: Entry> Pages<T> {
             }
             None => None,
         };
-        let (mut items, mut skipped) = (Vec::with_capacity(entries.len()), 0);
+        let (mut items, mut skipped, mut first_bad) = (Vec::with_capacity(entries.len()), 0, None);
         for entry in entries {
             match read(entry) {
                 Ok(item) => items.push(item),
-                Err(Bad { field, sid }) => {
+                Err(entry) => {
                     skipped += 1;
-                    tracing::warn!(
-                        rest_op = op.as_str(),
-                        field,
-                        sid,
-                        "an entry of a listing cannot be read and is left out"
-                    );
+                    let _ = first_bad.get_or_insert(entry);
                 }
             }
+        }
+        // One line a page, however many of its entries are bad.
+        if let Some(Bad { field, sid }) = first_bad {
+            tracing::warn!(
+                rest_op = op.as_str(),
+                field,
+                sid,
+                count = skipped,
+                "entries of a listing cannot be read and are left out; the first is named"
+            );
         }
         Ok(Page { items, skipped, following })
     }
