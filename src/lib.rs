@@ -33,6 +33,7 @@ pub mod net;
 
 pub mod clock;
 pub mod fault_points;
+pub mod files;
 pub mod json;
 pub mod manual;
 pub mod nearest;

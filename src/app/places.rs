@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::files;
 use crate::queue::JobId;
 use crate::realtime::{Client, Resume};
 use crate::telemetry::chain::Chain;
@@ -139,9 +140,7 @@ async fn write(path: &Path, stored: &Stored) -> io::Result<()> {
     if bytes.len() > BYTES_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    let new = with_ending(path, ".new");
-    tokio::fs::write(&new, bytes).await?;
-    tokio::fs::rename(&new, path).await
+    files::replace(path, &bytes).await
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use url::Url;
 
 use crate::emulator::{self, Defect, Emulator, Options};
+use crate::net::authority::{Authority, Hosts};
 
 /// Options of `chimein emulator`.
 #[derive(Debug, clap::Args)]
@@ -25,6 +26,10 @@ pub(super) struct Args {
     /// How others reach it, if not by the address it listens on.
     #[arg(long, value_name = "URL")]
     public_url: Option<Url>,
+    /// A host by which it may be called besides its own address and URL, and whose pages may write;
+    /// may be given several times.
+    #[arg(long = "allow-host", value_name = "HOST[:PORT]", value_parser = host)]
+    allowed_hosts: Vec<String>,
     /// Where the service's post-action webhooks go.
     #[arg(long, value_name = "URL")]
     webhook_url: Option<Url>,
@@ -53,6 +58,15 @@ pub(super) struct Args {
 #[derive(Debug, thiserror::Error)]
 #[error("there is no such mistake; there are: {0}")]
 struct NoSuchDefect(String);
+
+/// Says why a host cannot be allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("this is no host; write a name or an address, and a port if only that one is meant")]
+struct NoHost;
+
+fn host(text: &str) -> Result<String, NoHost> {
+    Authority::parse(text).map(|host| host.as_str().to_owned()).ok_or(NoHost)
+}
 
 fn defect(name: &str) -> Result<Defect, NoSuchDefect> {
     let all = || Defect::ALL.iter().map(|defect| defect.as_str()).collect::<Vec<_>>().join(", ");
@@ -113,6 +127,7 @@ fn options(args: &Args) -> Options {
     Options {
         listen: args.listen,
         public_url: args.public_url.clone(),
+        hosts: Hosts::new(args.allowed_hosts.iter().map(String::as_str)).unwrap_or_default(),
         webhook_url: args.webhook_url.clone(),
         strict: args.strict,
         seed: args.seed,

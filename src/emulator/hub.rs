@@ -24,6 +24,7 @@ use super::state::model::DeliveryStatus;
 use super::state::refusal::Refusal;
 use super::state::{Effect, Target, World};
 use super::timekeeper::keep_time;
+use super::visitors::Visitors;
 use super::webhooks::caller::{Caller, Verdict};
 use super::webhooks::{self, Outgoing, Product, request};
 use crate::clock::{Clock, Moment, Timestamp};
@@ -60,6 +61,7 @@ pub(super) struct Hub {
     core: Mutex<Core>,
     clock: Clock,
     pub(super) options: Options,
+    pub(super) visitors: Visitors,
     pub(super) credentials: Credentials,
     pub(super) urls: Urls,
     caller: Caller,
@@ -106,11 +108,13 @@ impl Hub {
             plain: std::collections::VecDeque::new(),
         };
         let trailing_crlf = AtomicBool::new(options.trailing_crlf);
+        let visitors = Visitors::new(options.listen, options.public_url.as_ref(), &options.hosts);
         let hub = Arc::new_cyclic(|this| Self {
             trailing_crlf,
             core: Mutex::new(core),
             clock,
             options,
+            visitors,
             credentials,
             urls,
             caller: caller.clone(),

@@ -32,6 +32,7 @@ mod tests;
 mod texts;
 mod timekeeper;
 mod twilsock;
+mod visitors;
 mod webhooks;
 
 use std::net::SocketAddr;

@@ -13,6 +13,7 @@ use super::defects::Defect;
 use super::state::ScopeRule;
 use super::state::ids::Ids;
 use super::state::limits::Limits;
+use crate::net::authority::Hosts;
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
 /// How an emulator is to behave.
@@ -22,6 +23,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How others reach it, if not by the address it listens on.
     pub public_url: Option<Url>,
+    /// Hosts by which it may be called besides its own address and URL, and whose pages may write.
+    pub hosts: Hosts,
     /// Makes the account, its keys, the chat service and faults repeatable; without one every run
     /// differs.
     pub seed: Option<u64>,
@@ -65,6 +68,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_url: None,
+            hosts: Hosts::default(),
             seed: None,
             repeat_sids: true,
             credentials: None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,6 +18,9 @@ use super::hub::Hub;
 use super::rest::Broken;
 use super::{control, media, phone, rest, twilsock};
 use crate::telemetry::chain::Chain;
+
+/// Where the socket is opened.
+const SOCKET: &str = "/v3/wsconnect";
 
 /// How long a client may take to send a request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -67,10 +70,28 @@ async fn connection(hub: Arc<Hub>, stream: TcpStream) {
     }
 }
 
+/// Lets in who may come, and keeps the page out of other pages' frames.
 async fn route(hub: Arc<Hub>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
     let request = request.map(Body::new);
+    let path = request.uri().path();
+    let writes = path.starts_with(control::BASE) && !request.method().is_safe();
+    let mut checked = hub.visitors.check_host(request.headers());
+    if writes || path == SOCKET {
+        checked = checked.and_then(|()| hub.visitors.check_origin(request.headers()));
+    }
+    if let Err(unwelcome) = checked {
+        return Ok(plain(StatusCode::FORBIDDEN, format!("{unwelcome}\n")));
+    }
+    let mut response = serve(hub, request).await?;
+    let headers = response.headers_mut();
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    Ok(response)
+}
+
+async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Response<Body>, Broken> {
     let path = request.uri().path().to_owned();
-    if path == "/v3/wsconnect" {
+    if path == SOCKET {
         return twilsock::upgrade(hub, request).await;
     }
     if media::is_media(&path) {
@@ -85,12 +106,12 @@ async fn route(hub: Arc<Hub>, request: Request<Incoming>) -> Result<Response<Bod
     if path == "/" {
         return Ok(phone::page());
     }
-    Ok(not_found())
+    Ok(plain(StatusCode::NOT_FOUND, "not found\n".to_owned()))
 }
 
-fn not_found() -> Response<Body> {
-    let mut response = Response::new(Body::from("not found\n"));
-    *response.status_mut() = StatusCode::NOT_FOUND;
+fn plain(status: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
     response
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::Credentials;
 use super::state::World;
+use crate::files;
 use crate::twilio::sid::{AccountSid, ApiKeySid};
 
 /// The version that this code writes and reads.
@@ -112,16 +113,12 @@ pub(super) fn text(credentials: &Credentials, world: &World) -> String {
     serde_json::to_string(&stored).expect("a world is plain data with text keys")
 }
 
-/// Replaces the file.
+/// Replaces the file, for this user's eyes only: it holds secrets, numbers and texts.
 ///
 /// # Errors
 ///
 /// If it cannot be written.
 pub(super) async fn write(path: &Path, text: &str) -> Result<(), Error> {
     let failed = |source| Error::Write { path: path.to_owned(), source };
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    tokio::fs::write(&beside, text).await.map_err(failed)?;
-    tokio::fs::rename(&beside, path).await.map_err(failed)
+    files::replace(path, text.as_bytes()).await.map_err(failed)
 }

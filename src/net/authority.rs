@@ -74,6 +74,13 @@ impl Hosts {
         read.collect::<Option<_>>().map(Self)
     }
 
+    /// Takes those of another list too.
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
+    }
+
     /// Whether none is listed.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -34,6 +34,7 @@ pub const FIELDS: &[Field] = &[
     field("key", "the setting it is about"),
     field("left_out", "lines of this kind that were left out since the last one, to bound the log"),
     field("message_sid", "the message it is about (IM…)"),
+    field("mode", "the rights to a file that were found, as three octal digits"),
     field("outcome", "how it ended, one of a closed set of words"),
     field("participant_sid", "the participant it is about (MB…)"),
     field("partition", "a partition of the queue on NATS, counted from 0"),

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chimein::clock::{Clock, Moment};
+use chimein::emulator::{self, Emulator};
 use chimein::queue::embedded::Options;
 use chimein::queue::{Append, Cause, JobId, Key, QueueName, Store};
 
@@ -72,4 +73,45 @@ fn found<'a>(folder: &Path, words: &'a [String]) -> Vec<&'a str> {
     let bytes: Vec<u8> = files.flat_map(|path| std::fs::read(path).unwrap_or_default()).collect();
     let has = |word: &&String| bytes.windows(word.len()).any(|part| part == word.as_bytes());
     words.iter().filter(has).map(String::as_str).collect()
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_on_the_machine_may_read_what_is_kept() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let home = tempfile::tempdir().unwrap();
+    let data = home.path().join("var/data");
+    let path = data.join("chimein.db");
+    let store = Store::open(Options::new(&path)).unwrap();
+    for folder in [&home.path().join("var"), &data] {
+        assert_eq!(mode(folder), 0o700, "{}", folder.display());
+    }
+    for file in std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().path()) {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    store.close().await;
+    // A file from before, or one that somebody has opened to all.
+    let loose = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(&path, loose).unwrap();
+    Store::open(Options::new(&path)).unwrap().close().await;
+    assert_eq!(mode(&path), 0o600);
+
+    let mut rig = Rig::start(&[]).await;
+    let conversation = rig.sms("+15555550123", "hello").await;
+    rig.eventually("the reply", |rig| !rig.replies(conversation).is_empty()).await;
+    rig.stop_service().await;
+    let places = rig.places();
+    assert!(!places.is_empty(), "the sockets' places are kept");
+    for file in places {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    rig.end().await;
+
+    let snapshot = home.path().join("snapshot.json");
+    let options = emulator::Options { snapshot: Some(snapshot.clone()), ..Default::default() };
+    let emulator = Emulator::start(options).await.unwrap();
+    emulator.control().save().await.unwrap();
+    emulator.shutdown().await;
+    assert_eq!(mode(&snapshot), 0o600);
 }

@@ -10,6 +10,7 @@
 mod child;
 mod disk;
 mod door;
+mod emulator;
 mod logs;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/rig.rs"]

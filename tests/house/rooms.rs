@@ -15,7 +15,7 @@ const LEVELS: &[&[&str]] = &[
     &["telemetry"],
     &["twilio"],
     &["concurrency", "net"],
-    &["clock", "fault_points", "json", "manual", "nearest", "pii", "text"],
+    &["clock", "fault_points", "files", "json", "manual", "nearest", "pii", "text"],
 ];
 
 /// Uses that the design allows beside the order: the user, and the start of what is used.

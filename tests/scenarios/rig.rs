@@ -17,6 +17,7 @@ use chimein::emulator::record::{Happening, Record};
 use chimein::emulator::state::Inbound;
 use chimein::emulator::state::model::Message;
 use chimein::emulator::{self, Control, Emulator, Received};
+use chimein::net::authority::Hosts;
 use chimein::pii::Pii;
 use chimein::telemetry::journal::Stage;
 use chimein::twilio::form;
@@ -58,7 +59,10 @@ impl Rig {
 
     /// Starts the emulator alone.
     pub async fn without_service(extra: &[(&'static str, &str)]) -> Self {
-        let options = emulator::Options { seed: Some(7), ..emulator::Options::default() };
+        // Names that only a proxy can reach.
+        let hosts = ["conversations.example.test", "api.example.test", "tsock.example.test"];
+        let hosts = Hosts::new(hosts).unwrap();
+        let options = emulator::Options { seed: Some(7), hosts, ..emulator::Options::default() };
         let emulator = Emulator::start(options).await.unwrap();
         let control = emulator.control();
         let folder = tempfile::tempdir().unwrap();

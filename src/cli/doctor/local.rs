@@ -15,6 +15,7 @@ use super::finding::{Finding, Verdict};
 use crate::config::kinds::Listen;
 use crate::config::settings::{Queue, Webhook};
 use crate::config::{Problem, Settings};
+use crate::files;
 use crate::queue::{self, Store, embedded};
 use crate::telemetry::chain::Chain;
 
@@ -42,8 +43,9 @@ pub(super) async fn store(settings: &Queue) -> (Vec<Finding>, bool) {
         bytes_max,
         ..embedded::Options::new(path)
     };
+    let rights = rights(path);
     let (store, is_running) = opened(options, path).await;
-    (vec![store, disk], is_running)
+    (vec![store, rights, disk], is_running)
 }
 
 async fn opened(options: embedded::Options, path: &Path) -> (Finding, bool) {
@@ -59,6 +61,26 @@ async fn opened(options: embedded::Options, path: &Path) -> (Finding, bool) {
         Err(error) => {
             let remedy = "put that right, or let CHIMEIN_QUEUE_PATH name another place";
             (Finding::fail("store", Chain(&error).to_string(), remedy), false)
+        }
+    }
+}
+
+/// Checks that nobody else may read what people wrote. Opening the store takes such rights away, so
+/// this looks first.
+fn rights(path: &Path) -> Finding {
+    const CHECK: &str = "store.rights";
+    let shown = path.display();
+    match files::rights_of_others(path) {
+        Ok(None) => Finding::ok(CHECK, format!("{shown} is for this user alone")),
+        Ok(Some(mode)) => {
+            let found = format!("{shown} has the mode {mode:03o}, so others have rights to it");
+            let remedy = "the service takes them away at its start; set them to 600, and look who \
+                          may have read what people wrote";
+            Finding::warn(CHECK, found, remedy)
+        }
+        Err(error) => {
+            let found = format!("the rights to {shown} cannot be seen: {error}");
+            Finding::warn(CHECK, found, "let this user own the file and its directory")
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::emulator::state::AddressFields;
 use crate::emulator::state::model::Autocreation;
 use crate::emulator::{self, Emulator, control};
 use crate::http;
+use crate::net::authority::Hosts;
 use crate::queue::{Store, embedded};
 #[cfg(feature = "nats")]
 use crate::test_nats::{self, NatsServer};
@@ -365,7 +366,11 @@ struct Bench {
 
 impl Bench {
     async fn start() -> Self {
-        let emulator = Emulator::start(emulator::Options::default()).await.unwrap();
+        // Names that only a proxy can reach.
+        let hosts = ["conversations.example.test", "api.example.test", "tsock.example.test"];
+        let hosts = Hosts::new(hosts).unwrap();
+        let options = emulator::Options { hosts, ..emulator::Options::default() };
+        let emulator = Emulator::start(options).await.unwrap();
         Self { emulator, place: TempDir::new().unwrap() }
     }
 

@@ -14,7 +14,8 @@ pub(super) fn page() -> Response<Body> {
         .header(
             "content-security-policy",
             "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-             connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'",
+             connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'",
         )
         .body(Body::from(PAGE))
         .expect("the header values are well formed")

@@ -4,11 +4,12 @@
 //! the operating system's and ends with the process, however it ends; the file stays and says
 //! nothing by being there.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 
 use super::fault::Fault;
+use crate::files;
 use crate::queue::Error;
 
 /// Holds the lock until dropped.
@@ -22,7 +23,7 @@ impl Lock {
     pub(super) fn take(path: &Path, fault: &Fault) -> Result<Self, Error> {
         let mut name = path.as_os_str().to_owned();
         name.push(".lock");
-        let mut file = OpenOptions::new()
+        let mut file = files::private()
             .create(true)
             .truncate(false)
             .read(true)

@@ -62,6 +62,7 @@ use super::{
     QueueName, Stats,
 };
 use crate::clock::Clock;
+use crate::files;
 use crate::telemetry::chain::Chain;
 
 /// How long a job is held back that could not be read.
@@ -139,8 +140,7 @@ impl Embedded {
         let Options { path, lease, retention, dead_retention, bytes_max } = options;
         let fault = Fault::new(&path);
         if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent)
-                .map_err(|error| fault.io("make the directory of", error))?;
+            files::make_folder(parent).map_err(|error| fault.io("make the directory of", error))?;
         }
         let lock = Lock::take(&path, &fault)?;
         let clock = Clock::start();
@@ -400,7 +400,11 @@ impl Drop for Unseen<'_> {
 
 fn connect(path: &Path, fault: &Fault, pages_max: i64) -> Result<Connection, Error> {
     let wrap = |error| fault.sqlite("open", error);
-    make_private(path).map_err(|error| fault.io("make", error))?;
+    // SQLite gives the files beside it the same mode.
+    // Source: SQLite, "Write-Ahead Logging", read 2026-11-21.
+    let made = files::private().append(true).create(true).open(path);
+    made.map_err(|error| fault.io("make", error))?;
+    tighten(path);
     let mut db = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -418,14 +422,23 @@ fn connect(path: &Path, fault: &Fault, pages_max: i64) -> Result<Connection, Err
     Ok(db)
 }
 
-/// Makes the file if there is none, for this user's eyes only: it holds what people wrote. SQLite
-/// gives the files beside it the same mode. Source: SQLite, "Write-Ahead Logging", read 2026-11-21.
-fn make_private(path: &Path) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+/// Takes from others what rights they have to the file and those beside it, and says so.
+fn tighten(path: &Path) {
+    for ending in ["", "-wal", "-shm", ".lock"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        let file = Path::new(&name);
+        match files::tighten(file) {
+            Ok(None) => {}
+            Ok(Some(mode)) => tracing::warn!(path = %file.display(), mode = format!("{mode:03o}"),
+                "others had rights to a file of the queue, and what people write is in it; they have \
+                 none now"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(path = %file.display(), error = %Chain(&error),
+                "others have rights to a file of the queue, and this user may not take them; let it \
+                 own the file"),
+        }
+    }
 }
 
 /// Rebuilds the lanes from the open rows and gives the last `seq` in use.

@@ -1,0 +1,135 @@
+//! Files and folders that are for this user's eyes only: what people wrote, their numbers, secrets.
+//!
+//! I/O. Where a system has no modes, files are made as it makes them.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokio::io::AsyncWriteExt as _;
+
+/// Rights to open a file that is made for this user alone if there is none.
+#[must_use]
+pub fn private() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there are no modes to set"))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes a folder and those above it, for this user alone; leaves those that are there as they are.
+///
+/// # Errors
+///
+/// If it cannot be made.
+pub fn make_folder(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Which rights others than this user have to a file or folder, as the three digits of its mode.
+///
+/// # Errors
+///
+/// If it cannot be looked at.
+pub fn rights_of_others(path: &Path) -> io::Result<Option<u32>> {
+    let mode = mode(&std::fs::metadata(path)?);
+    Ok((mode & 0o077 != 0).then_some(mode))
+}
+
+/// Takes the rights of others away from a file; says which mode it had, if they had any.
+///
+/// # Errors
+///
+/// If it is not there, or is somebody else's.
+pub fn tighten(path: &Path) -> io::Result<Option<u32>> {
+    let Some(had) = rights_of_others(path)? else { return Ok(None) };
+    set_mode(path, had & 0o700)?;
+    Ok(Some(had))
+}
+
+/// Replaces a file as a whole, by a new one beside it that is for this user alone.
+///
+/// # Errors
+///
+/// If it cannot be written.
+///
+/// # Cancel safety
+///
+/// The earlier file stays whole until the new one is.
+pub async fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    match tokio::fs::remove_file(&new).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut options = private();
+    options.write(true).create_new(true);
+    let mut file = tokio::fs::OpenOptions::from(options).open(&new).await?;
+    file.write_all(bytes).await?;
+    file.flush().await?;
+    drop(file);
+    tokio::fs::rename(&new, path).await
+}
+
+#[cfg(unix)]
+fn mode(metadata: &std::fs::Metadata) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
+}
+
+#[cfg(not(unix))]
+fn mode(_: &std::fs::Metadata) -> u32 {
+    0o600
+}
+
+#[cfg(unix)]
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(path, permissions)
+}
+
+#[cfg(not(unix))]
+fn set_mode(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_made_is_for_this_user_alone_also_over_a_file_that_was_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("a/b");
+        make_folder(&below).unwrap();
+        assert_eq!(rights_of_others(&below).unwrap(), None);
+        assert_eq!(rights_of_others(&folder.path().join("a")).unwrap(), None);
+        let file = below.join("file");
+        for (path, text) in [(&file, "old"), (&below.join("file.new"), "left by a crash")] {
+            std::fs::write(path, text).unwrap();
+            set_mode(path, 0o666).unwrap();
+        }
+        replace(&file, b"new").await.unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+        assert_eq!(rights_of_others(&file).unwrap(), None);
+        assert_eq!(std::fs::read_dir(&below).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_rights_of_others_are_taken_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        assert!(tighten(&file).is_err(), "there is none");
+        std::fs::write(&file, "").unwrap();
+        set_mode(&file, 0o644).unwrap();
+        assert_eq!(tighten(&file).unwrap(), Some(0o644));
+        assert_eq!(tighten(&file).unwrap(), None);
+        assert_eq!(mode(&std::fs::metadata(&file).unwrap()), 0o600);
+    }
+}
