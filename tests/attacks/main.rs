@@ -11,8 +11,11 @@ mod child;
 mod disk;
 mod door;
 mod emulator;
+mod fuzz;
 mod logs;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/rig.rs"]
 mod rig;
 mod rights;
+#[path = "../fuzz/targets.rs"]
+mod targets;

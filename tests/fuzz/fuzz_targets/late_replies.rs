@@ -1,0 +1,4 @@
+//! Drives `late_replies` of the targets.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| chimein_fuzz::targets::late_replies(bytes));

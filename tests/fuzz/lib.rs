@@ -1,0 +1,3 @@
+//! The targets as a library, for the binaries that libFuzzer drives.
+
+pub mod targets;
