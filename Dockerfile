@@ -1,8 +1,16 @@
-# syntax=docker/dockerfile:1
 # Three stages: the dependencies alone, so that a change of the sources does not build them again;
 # the program; and a small image that holds nothing but the program.
 
-FROM rust:1.95.0-slim-trixie AS build
+# What they start from, by tag. A tag can be moved; who builds for release pins both by digest:
+#
+#     docker build --build-arg RUST_IMAGE=rust:1.95.0-slim-trixie@sha256:… \
+#                  --build-arg DEBIAN_IMAGE=debian:13.1-slim@sha256:… .
+#
+# `docker buildx imagetools inspect IMAGE` shows an image's digest.
+ARG RUST_IMAGE=rust:1.95.0-slim-trixie
+ARG DEBIAN_IMAGE=debian:13.1-slim
+
+FROM ${RUST_IMAGE} AS build
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends gcc libc6-dev \
  && rm -rf /var/lib/apt/lists/*
@@ -20,11 +28,11 @@ COPY . .
 # The sources' times may lie before those of the empty ones.
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 
-FROM debian:13.1-slim AS service
+FROM ${DEBIAN_IMAGE} AS service
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends ca-certificates \
  && rm -rf /var/lib/apt/lists/* \
- && install --directory --owner=10001 --group=10001 --mode=0750 /data
+ && install --directory --owner=10001 --group=10001 --mode=0700 /data
 COPY --from=build /build/target/release/chimein /usr/local/bin/chimein
 COPY architecture.yaml LICENSE /usr/share/chimein/
 ENV CHIMEIN_QUEUE_PATH=/data/chimein.db

@@ -66,6 +66,26 @@ fn the_compose_file_is_of_the_platforms_network_and_waits_for_its_bus() {
 }
 
 #[test]
+fn a_container_has_no_rights_that_it_does_not_need() {
+    let folder = super::root().join("config");
+    let files = super::files(&folder);
+    let is_compose = |path: &&std::path::PathBuf| path.to_string_lossy().ends_with("compose.yaml");
+    let files: Vec<_> = files.iter().filter(is_compose).collect();
+    assert!(!files.is_empty());
+    for file in files {
+        let file = file.strip_prefix(super::root()).unwrap().to_str().unwrap();
+        let services = &load(file)["services"];
+        for name in keys(services) {
+            let service = &services[name];
+            assert_eq!(service["read_only"], true, "{file}: {name}");
+            assert_eq!(texts(&service["cap_drop"]), ["ALL"], "{file}: {name}");
+            let options = texts(&service["security_opt"]);
+            assert!(options.contains(&"no-new-privileges:true"), "{file}: {name}");
+        }
+    }
+}
+
+#[test]
 fn the_guide_names_only_what_there_is() {
     let guide = read("config/bitbrat/README.md");
     let variables: Vec<String> = KEYS.iter().flat_map(|key| key.variables()).collect();
