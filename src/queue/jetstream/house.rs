@@ -12,9 +12,10 @@ use async_nats::jetstream::stream::DirectGetErrorKind;
 
 use super::holding::Holding;
 use super::record::State;
-use super::shared::Shared;
+use super::shared::{self, Shared};
 use crate::clock::Timestamp;
 use crate::queue::Error;
+use crate::queue::engine::Trouble;
 use crate::telemetry::chain::Chain;
 
 /// How often marks are written.
@@ -39,6 +40,10 @@ pub(super) async fn keep(shared: Arc<Shared>) {
             () = shared.closed.cancelled() => return,
         }
         let round = async {
+            if *shared.log.trouble().borrow() != Trouble::None {
+                // Whether there is room again shows by writing, also while nobody else does.
+                let _rev = shared.log.note(0, shared::NOTE.into()).await?;
+            }
             shared.marks.flush().await?;
             let holdings: Vec<_> = shared.holdings().values().cloned().collect();
             for holding in &holdings {

@@ -14,10 +14,13 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::names::Names;
 use super::record::Record;
 use crate::queue::Error;
+use crate::queue::engine::Trouble;
+use crate::telemetry::chain::Chain;
 
 /// How long one answer of the server is awaited.
 pub(super) const ANSWER: Duration = Duration::from_secs(3);
@@ -32,6 +35,8 @@ pub(super) struct Log {
     stream: Stream<()>,
     names: Names,
     stream_name: String,
+    /// Whether the last write was refused for want of room.
+    trouble: Arc<watch::Sender<Trouble>>,
 }
 
 /// What became of an append.
@@ -60,7 +65,8 @@ impl Log {
             .get_stream_no_info(&stream_name)
             .await
             .map_err(|error| away("use", &stream_name, error))?;
-        Ok(Self { context, stream, names, stream_name })
+        let trouble = Arc::new(watch::Sender::new(Trouble::None));
+        Ok(Self { context, stream, names, stream_name, trouble })
     }
 
     pub(super) const fn context(&self) -> &Context {
@@ -73,6 +79,11 @@ impl Log {
 
     pub(super) const fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// What keeps the stream from taking writes, if anything does.
+    pub(super) fn trouble(&self) -> &watch::Sender<Trouble> {
+        &self.trouble
     }
 
     /// Sends a new job on its way; the order of calls is the order of the stream.
@@ -94,7 +105,10 @@ impl Log {
     pub(super) async fn stored(&self, sent: PublishAckFuture) -> Result<Stored, Error> {
         match sent.await {
             Ok(ack) if ack.duplicate => Ok(Stored::Known(Some(ack.sequence))),
-            Ok(ack) => Ok(Stored::New(ack.sequence)),
+            Ok(ack) => {
+                self.is_written();
+                Ok(Stored::New(ack.sequence))
+            }
             Err(error) if is_changed(&error) => Ok(Stored::Known(None)),
             Err(error) => Err(self.refused("append to", error)),
         }
@@ -119,7 +133,10 @@ impl Log {
                 Err(error) => Err(error),
             };
             match answer {
-                Ok(ack) => return Ok(Swap::Done(ack.sequence)),
+                Ok(ack) => {
+                    self.is_written();
+                    return Ok(Swap::Done(ack.sequence));
+                }
                 Err(error) if is_changed(&error) && asked == 1 => return Ok(Swap::Changed),
                 Err(error) if is_changed(&error) => return self.is_there(subject, &bytes).await,
                 Err(error) if asked >= CHANGES_MAX || !is_unknown(&error) => {
@@ -155,7 +172,9 @@ impl Log {
             Ok(sent) => sent.await,
             Err(error) => Err(error),
         };
-        stored.map(|ack| ack.sequence).map_err(|error| self.refused("write to", error))
+        let ack = stored.map_err(|error| self.refused("write to", error))?;
+        self.is_written();
+        Ok(ack.sequence)
     }
 
     /// Deletes one record; nothing if it is gone.
@@ -204,7 +223,24 @@ impl Log {
     }
 
     fn refused(&self, doing: &'static str, error: PublishError) -> Error {
-        refused(doing, &self.stream_name, error)
+        let error = refused(doing, &self.stream_name, error);
+        if matches!(error, Error::Full { .. })
+            && self.trouble.send_replace(Trouble::NotWritten) == Trouble::None
+        {
+            tracing::error!(error = %Chain(&error), "nats takes nothing more; nothing is acknowledged until it does");
+        }
+        error
+    }
+
+    /// Ends a trouble, if there was one.
+    fn is_written(&self) {
+        let has_ended = |trouble: &mut Trouble| {
+            let before = std::mem::take(trouble);
+            before != Trouble::None
+        };
+        if *self.trouble.borrow() != Trouble::None && self.trouble.send_if_modified(has_ended) {
+            tracing::info!("nats is written again; work goes on");
+        }
     }
 }
 

@@ -143,8 +143,6 @@ impl Options {
 /// The opened engine.
 pub(super) struct JetStream {
     shared: Arc<Shared>,
-    /// Always none: a server that is away is the connection's to tell.
-    trouble: watch::Sender<Trouble>,
 }
 
 impl JetStream {
@@ -188,7 +186,7 @@ impl JetStream {
         });
         shared.tasks.spawn(holder::follow(Arc::clone(&shared), holdings));
         shared.tasks.spawn(house::keep(Arc::clone(&shared)));
-        Ok(Self { shared, trouble: watch::Sender::new(Trouble::None) })
+        Ok(Self { shared })
     }
 
     /// How many partitions are worked on, everything that was there before having been read.
@@ -259,7 +257,8 @@ impl Engine for JetStream {
     }
 
     fn trouble(&self) -> &watch::Sender<Trouble> {
-        &self.trouble
+        // A server that is away is the connection's to tell.
+        self.shared.log.trouble()
     }
 
     fn may_be_open(&self, queue: QueueName, key: &Key) -> bool {

@@ -31,7 +31,7 @@ const READ_BACK: Duration = Duration::from_secs(1);
 const READ_MAX: Duration = Duration::from_secs(3);
 
 /// A note that only asks to be read.
-const NOTE: &[u8] = b"sync";
+pub(super) const NOTE: &[u8] = b"sync";
 
 /// Says that the reading of a partition lags.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

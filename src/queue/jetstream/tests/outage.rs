@@ -111,3 +111,26 @@ async fn a_server_that_does_not_answer_refuses_appends_in_bounded_time() {
     let last: u32 = name.parse().unwrap();
     assert_eq!(came, (2..=last).map(|n| n.to_string()).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_server_without_room_is_trouble_until_it_has_some_again() {
+    let config = "jetstream { store_dir: \"STORE\", max_file_store: 4MB }\n";
+    let server = NatsServer::start_plain(&test_nats::floor(), config);
+    let here = Instance::open(&server).await;
+    here.gains_all().await;
+    let large = |n: u32| Append { payload: vec![b'x'; 200_000], ..job("a", &n.to_string()) };
+    let refused = soon(async {
+        for n in 0.. {
+            if let Err(error) = here.inbox().append(vec![large(n)]).await {
+                return error;
+            }
+        }
+        unreachable!("numbers do not end")
+    })
+    .await;
+    assert!(matches!(refused, Error::Full { .. }), "{refused:?}");
+    assert!(here.store.is_failing());
+    let stream = here.shared.log.stream().clone();
+    stream.purge().await.unwrap();
+    until(|| !here.store.is_failing()).await;
+}
