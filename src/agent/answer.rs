@@ -4,12 +4,15 @@
 //! `null` say that there is nothing to say. A name that nobody knows is refused by name, and so is a
 //! reply that could not be sent whatever its values: an agent that writes `text` for `body` is to hear
 //! of it, instead of a silence that nobody can explain.
+//!
+//! `conversation` says for which conversation an answer is. A later reply must have it, since the path
+//! that it is posted to is not signed; in the answer to a turn it may stand, and then it must be the turn's.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Answer, Error, Reply};
+use super::{Answer, Error, Reply, Thread};
 use crate::json::{self, Members};
 use crate::nearest::nearest;
 use crate::pii::Pii;
@@ -20,7 +23,7 @@ pub const REPLIES_MAX: usize = 20;
 
 /// What an answer is made of.
 const ANSWER: Form = Form {
-    names: &["replies"],
+    names: &["replies", "conversation"],
     meant: &[
         ("answer", "replies"),
         ("answers", "replies"),
@@ -29,9 +32,11 @@ const ANSWER: Form = Form {
         ("messages", "replies"),
         ("output", "replies"),
         ("reply", "replies"),
+        ("conversation_sid", "conversation"),
         ("response", "replies"),
         ("responses", "replies"),
         ("text", "replies"),
+        ("thread", "conversation"),
     ],
 };
 
@@ -56,17 +61,29 @@ const REPLY: Form = Form {
 /// What there must be one of in a reply.
 const SENDABLE: [&str; 3] = ["body", "media_sids", "content_sid"];
 
+/// What an answer is to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// The id of the turn, or the later reply's own.
+    pub(super) id: &'a str,
+    /// Where it goes.
+    pub(super) thread: Thread,
+    /// Whether it must say so itself.
+    pub(super) must_name: bool,
+}
+
 /// Reads the answer of an agent or the body of a later reply.
 ///
 /// # Errors
 ///
 /// [`Error::Malformed`] without a word of the body but the names of its fields.
-pub(super) fn parse(body: &[u8], id: &str) -> Result<Answer, Error> {
-    let replies = replies(body);
-    replies.map(Answer::Replies).map_err(|reason| Error::Malformed { turn: id.to_owned(), reason })
+pub(super) fn parse(body: &[u8], asked: Asked<'_>) -> Result<Answer, Error> {
+    let replies = replies(body, asked);
+    let turn = || asked.id.to_owned();
+    replies.map(Answer::Replies).map_err(|reason| Error::Malformed { turn: turn(), reason })
 }
 
-fn replies(body: &[u8]) -> Result<Vec<Reply>, String> {
+fn replies(body: &[u8], asked: Asked<'_>) -> Result<Vec<Reply>, String> {
     if let Some(encoding) = text::other_encoding(body) {
         return Err(format!("wanted {{\"replies\":[…]}}, the answer {encoding}"));
     }
@@ -82,6 +99,7 @@ fn replies(body: &[u8]) -> Result<Vec<Reply>, String> {
         }
         stranger => format!("wanted {{\"replies\":[…]}}, {stranger}"),
     })?;
+    check_conversation(&answer, asked)?;
     if !answer.has("replies") {
         return Err("wanted {\"replies\":[…]}, there is no `replies`".to_owned());
     }
@@ -93,6 +111,21 @@ fn replies(body: &[u8]) -> Result<Vec<Reply>, String> {
     }
     let list = list.into_iter().enumerate();
     list.filter_map(|(at, raw)| reply(raw, &format!("replies[{at}]")).transpose()).collect()
+}
+
+/// Checks that what was signed for one conversation is not posted to another.
+fn check_conversation(answer: &Members<'_>, asked: Asked<'_>) -> Result<(), String> {
+    let Asked { thread, must_name, .. } = asked;
+    let named = answer.raw("conversation").map(|raw| json::from_str::<Thread>(raw.get()).ok());
+    match named {
+        Some(named) if named == Some(thread) => Ok(()),
+        None if !must_name => Ok(()),
+        None => Err(format!(
+            "there is no `conversation`, and the path is not signed: sign and send \
+             {{\"conversation\":\"{thread}\",\"replies\":[…]}}"
+        )),
+        Some(_) => Err(format!("`conversation` is not {thread}, where these replies would go")),
+    }
 }
 
 /// Reads one reply; none if it is `null`.
@@ -213,6 +246,7 @@ mod tests {
 
     use super::*;
     use crate::agent::Retry;
+    use crate::twilio::sid::ConversationSid;
 
     #[test]
     fn replies_may_be_texts_or_objects() {
@@ -269,7 +303,7 @@ mod tests {
         assert_eq!(read(&format!("\u{feff}{text}")), [Reply::text("hi")]);
         let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         for marked in [wide.clone(), [&[0xff, 0xfe], &wide[..]].concat()] {
-            let error = parse(&marked, "IM").unwrap_err();
+            let error = parse(&marked, ASKED).unwrap_err();
             assert_eq!(error.retry(), Retry::No);
             assert!(error.to_string().contains("UTF-16"), "{error}");
         }
@@ -298,7 +332,7 @@ mod tests {
             (r#"{"replies":[{"attributes":{"a":1}}]}"#, "`replies[0]` has none of `body`"),
             (r#"{"replies":[{"+15555550123":"x"}]}"#, "unknown field, whose name looks like none"),
         ] {
-            let error = parse(answer.as_bytes(), "IM1").unwrap_err();
+            let error = parse(answer.as_bytes(), ASKED).unwrap_err();
             assert_eq!(error.retry(), Retry::No, "{answer}");
             assert!(error.to_string().contains(wanted), "{answer}: {error}");
             assert!(!error.to_string().contains("5555"), "{error}");
@@ -327,17 +361,57 @@ mod tests {
             (r#"{"replies":[{"content_sid":"secret"}]}"#, "`replies[0].content_sid` is not HX"),
             (&deep, "`replies[0].attributes` has"),
         ] {
-            let error = parse(body.as_bytes(), "IM1").unwrap_err();
+            let error = parse(body.as_bytes(), ASKED).unwrap_err();
             assert_eq!(error.retry(), Retry::No, "{body}");
             assert!(error.to_string().contains(wanted), "{body}: {error}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
         let many = format!(r#"{{"replies":[{}]}}"#, vec!["\"x\""; REPLIES_MAX + 1].join(","));
-        assert!(parse(many.as_bytes(), "IM1").is_err());
+        assert!(parse(many.as_bytes(), ASKED).is_err());
     }
 
+    #[test]
+    fn an_answer_says_where_it_goes_where_the_path_is_not_signed() {
+        let late = Asked { must_name: true, ..ASKED };
+        let ours = ASKED.thread.to_string();
+        let (here, elsewhere) = (json!(ours), json!(format!("CH{}", "d".repeat(32))));
+        for (named, of_turn, of_late) in [
+            (None, None, Some("sign and send {\"conversation\":\"CHcccc")),
+            (Some(json!(null)), None, Some("there is no `conversation`")),
+            (Some(here), None, None),
+            (Some(elsewhere), Some("is not CHcccc"), Some("is not CHcccc")),
+            (Some(json!("CH1")), Some("is not CHcccc"), Some("is not CHcccc")),
+            (Some(json!(7)), Some("is not CHcccc"), Some("is not CHcccc")),
+        ] {
+            let mut answer = json!({"replies": ["hi"]});
+            if let Some(named) = named {
+                answer["conversation"] = named;
+            }
+            for (asked, refused) in [(ASKED, of_turn), (late, of_late)] {
+                match (parse(answer.to_string().as_bytes(), asked), refused) {
+                    (Ok(Answer::Replies(replies)), None) => {
+                        assert_eq!(replies, [Reply::text("hi")]);
+                    }
+                    (Err(error), Some(told)) => {
+                        assert!(error.to_string().contains(told), "{answer}: {error}");
+                    }
+                    (found, wanted) => panic!("{answer}: {found:?}, wanted {wanted:?}"),
+                }
+            }
+        }
+        let sid = format!(r#"{{"conversation_sid":"{ours}","replies":[]}}"#);
+        let error = parse(sid.as_bytes(), late).unwrap_err().to_string();
+        assert!(error.contains("did you mean `conversation`?"), "{error}");
+    }
+
+    const ASKED: Asked<'static> = Asked {
+        id: "IM1",
+        thread: Thread::Conversation(ConversationSid::from_bytes([0xcc; 16])),
+        must_name: false,
+    };
+
     fn read(answer: &str) -> Vec<Reply> {
-        match parse(answer.as_bytes(), "IM1").unwrap() {
+        match parse(answer.as_bytes(), ASKED).unwrap() {
             Answer::Replies(replies) => replies,
             Answer::Later => panic!("replies expected"),
         }

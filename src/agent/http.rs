@@ -16,8 +16,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::answer::{self, Asked};
 use super::standard_webhooks::{self, Secret};
-use super::{Agent, Answer, Error, Media, Turn, TurnMessage, answer};
+use super::{Agent, Answer, Error, Media, Turn, TurnMessage};
 use crate::clock::Clock;
 use crate::pii::Pii;
 
@@ -61,7 +62,8 @@ impl HttpAgent {
             202 => Ok(Answer::Later),
             200 | 201 => {
                 let body = self.read(response, &id).await?;
-                answer::parse(&body, &id)
+                let asked = Asked { id: &id, thread: turn.thread, must_name: false };
+                answer::parse(&body, asked)
             }
             status => {
                 let retry_after = retry_after(response.headers(), &self.clock);

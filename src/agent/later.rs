@@ -1,9 +1,11 @@
 //! The door for replies that come after the turn: `POST /v1/conversations/{CH}/replies`.
 //!
 //! For agents that answered a turn with 202, and for replies nobody asked for. The body is that of an
-//! agent's answer, `{"replies":[…]}`, signed by the Standard Webhooks scheme with the agent's secret;
-//! `webhook-id` is the idempotency key, so a request sent twice makes its replies once. Nothing is
-//! acknowledged before the [`Outbox`] has it on disk. What a request's head alone shows to be wrong is
+//! agent's answer and names the conversation, `{"conversation":"CH…","replies":[…]}`, signed by the
+//! Standard Webhooks scheme with the agent's secret; `webhook-id` is the idempotency key, so a request
+//! sent twice makes its replies once. The scheme signs id, time and body and not the path, so it is the
+//! body that keeps replies from being posted to another conversation by whoever has seen them. Nothing
+//! is acknowledged before the [`Outbox`] has it on disk. What a request's head alone shows to be wrong is
 //! refused before its body is read, and how much is held of all bodies before they are proven is
 //! bounded.
 
@@ -18,8 +20,9 @@ use axum::routing::post;
 use futures::future::BoxFuture;
 use serde_json::json;
 
+use super::answer::{self, Asked};
 use super::standard_webhooks::{self, Headers, Refusal, Secret};
-use super::{Answer, Origin, Reply, Thread, answer};
+use super::{Answer, Origin, Reply, Thread};
 use crate::clock::Clock;
 use crate::http::body::{self, BodyError, Unproven};
 use crate::telemetry::chain::Chain;
@@ -218,6 +221,7 @@ fn not_read(error: BodyError) -> Response {
 struct Posted<'a> {
     key: &'a str,
     body: &'a [u8],
+    /// Whether an agent has signed it, after its turn.
     late: bool,
 }
 
@@ -232,7 +236,9 @@ async fn store(outbox: &dyn Outbox, conversation: &str, posted: Posted<'_>) -> R
         let detail = format!("webhook-id may have {ID_BYTES_MAX} bytes at most");
         return problem(StatusCode::BAD_REQUEST, "invalid_id", &detail);
     }
-    let replies = match answer::parse(body, key) {
+    // The operator's own path is not one that others repeat.
+    let asked = Asked { id: key, thread, must_name: late };
+    let replies = match answer::parse(body, asked) {
         Ok(Answer::Replies(replies)) => replies,
         Ok(Answer::Later) => Vec::new(),
         Err(error) => {
@@ -286,12 +292,14 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
 
+    const BODY: &[u8] =
+        br#"{"conversation":"CH0123456789abcdef0123456789abcdef","replies":["one"]}"#;
     const TEST_PATH: &str = "/v1/conversations/CH0123456789abcdef0123456789abcdef/replies";
 
     #[tokio::test]
     async fn signed_replies_are_stored_before_they_are_accepted() {
         let (door, outbox) = door(false);
-        let body = br#"{"replies":["one",{"body":"two"}]}"#;
+        let body = br#"{"conversation":"CH0123456789abcdef0123456789abcdef","replies":["one",{"body":"two"}]}"#;
         let answer = call(&door, TEST_PATH, signed(&door, "evt_1", body), body).await;
         assert_eq!(answer, StatusCode::ACCEPTED);
         let stored = outbox.stored.lock().unwrap();
@@ -303,18 +311,18 @@ mod tests {
     #[tokio::test]
     async fn what_is_unsigned_stale_or_malformed_stores_nothing() {
         let (door, outbox) = door(false);
-        let body = br#"{"replies":["one"]}"#;
+        let body = BODY;
         let fresh = || signed(&door, "evt_1", body);
         let stale =
             signed_at(&door, "evt_1", body, door.clock.wall().before(Duration::from_secs(3600)));
         let elsewhere = "/v1/conversations/CH01/replies";
         for (path, headers, body, expected) in [
-            (TEST_PATH, HeaderMap::new(), &body[..], StatusCode::UNAUTHORIZED),
-            (TEST_PATH, stale, &body[..], StatusCode::UNAUTHORIZED),
+            (TEST_PATH, HeaderMap::new(), body, StatusCode::UNAUTHORIZED),
+            (TEST_PATH, stale, body, StatusCode::UNAUTHORIZED),
             (TEST_PATH, fresh(), br#"{"replies":["two"]}"#, StatusCode::UNAUTHORIZED),
-            (elsewhere, fresh(), &body[..], StatusCode::NOT_FOUND),
+            (elsewhere, fresh(), body, StatusCode::NOT_FOUND),
             (TEST_PATH, signed(&door, "evt_1", b"hello"), b"hello", StatusCode::BAD_REQUEST),
-            (TEST_PATH, signed(&door, &"x".repeat(257), body), &body[..], StatusCode::BAD_REQUEST),
+            (TEST_PATH, signed(&door, &"x".repeat(257), body), body, StatusCode::BAD_REQUEST),
         ] {
             assert_eq!(call(&door, path, headers, body).await, expected, "{path}");
         }
@@ -344,6 +352,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn replies_signed_for_one_conversation_are_not_taken_for_another() {
+        let (door, outbox) = door(false);
+        let elsewhere = TEST_PATH.replace("CH0123", "CH9999");
+        let unnamed = br#"{"replies":["one"]}"#;
+        for (path, body, told) in [
+            (elsewhere.as_str(), BODY, "is not CH9999"),
+            (TEST_PATH, &unnamed[..], "sign and send {\"conversation\":\"CH0123"),
+        ] {
+            let answer = ask(&door, path, signed(&door, "evt_1", body), body).await;
+            assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{path}");
+            let answer = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+            let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+            assert!(answer["detail"].as_str().unwrap().contains(told), "{answer}");
+        }
+        assert!(outbox.stored.lock().unwrap().is_empty());
+        let answer = call(&door, TEST_PATH, signed(&door, "evt_1", BODY), BODY).await;
+        assert_eq!(answer, StatusCode::ACCEPTED);
+    }
+
+    #[tokio::test]
     async fn a_trusted_caller_needs_no_signature_but_an_id() {
         let (door, outbox) = door(false);
         let mut named = HeaderMap::new();
@@ -366,7 +394,7 @@ mod tests {
     #[tokio::test]
     async fn replies_that_cannot_be_stored_are_not_accepted() {
         let (door, _) = door(true);
-        let body = br#"{"replies":["one"]}"#;
+        let body = BODY;
         let answer = call(&door, TEST_PATH, signed(&door, "evt_1", body), body).await;
         assert_eq!(answer, StatusCode::SERVICE_UNAVAILABLE);
     }
@@ -393,6 +421,8 @@ mod tests {
             (r#"{"replies":[]}"#, StatusCode::ACCEPTED, "\"added\":0"),
             (r#"{"replies":[{"body":"a\ud83d","media_sids":null}]}"#, StatusCode::ACCEPTED, "1"),
         ] {
+            let body =
+                body.replacen('{', r#"{"conversation":"CH0123456789abcdef0123456789abcdef","#, 1);
             let headers = signed(&door, "evt_1", body.as_bytes());
             let answer = ask(&door, TEST_PATH, headers, body.as_bytes()).await;
             assert_eq!(answer.status(), expected, "{body}");

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use chimein::agent::standard_webhooks::{self, Secret};
+use chimein::clock::Clock;
 use chimein::emulator::faults::{Action, Place};
 use chimein::emulator::state::model::Message;
 use chimein::pipeline::record::{self, Outbound};
@@ -129,6 +131,43 @@ async fn a_reply_is_found_after_the_credentials_have_been_changed() {
     rig.start_service().await;
     rig.expect(conversation, &["hello"]).await;
     rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_replies_signed_for_one_conversation_go_to_no_other() {
+    let rig = Rig::start(&[("CHIMEIN_AGENT_SECRET", AGENT_SECRET)]).await;
+    let [one, other] = [PHONE, "+15555550188"].map(|phone| (phone, "hello"));
+    let (one, other) = (rig.sms(one.0, one.1).await, rig.sms(other.0, other.1).await);
+    rig.expect(one, &["hello"]).await;
+    rig.expect(other, &["hello"]).await;
+    let body = format!(r#"{{"conversation":"{one}","replies":["secret"]}}"#);
+    let unnamed = r#"{"replies":["secret"]}"#;
+    for (conversation, body, status) in
+        [(other, body.as_str(), 400), (other, unnamed, 400), (one, body.as_str(), 202)]
+    {
+        let (answered, told) = late(&rig, &conversation.to_string(), body).await;
+        assert_eq!(answered, status, "{conversation} {body}: {told}");
+        assert!(status == 202 || told.contains(&other.to_string()), "{told}");
+    }
+    rig.expect(one, &["hello", "secret"]).await;
+    rig.expect(other, &["hello"]).await;
+    rig.end().await;
+}
+
+const AGENT_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// Posts late replies as an agent has signed them; gives the status and the answer.
+async fn late(rig: &Rig, conversation: &str, body: &str) -> (u16, String) {
+    let (secret, now) = (Secret::parse(&AGENT_SECRET.into()).unwrap(), Clock::start().wall());
+    let signature = standard_webhooks::sign(&secret, "evt_1", now, body.as_bytes());
+    let head = format!(
+        "POST /v1/conversations/{conversation}/replies HTTP/1.1\r\nhost: bot\r\nconnection: close\r\n\
+         webhook-id: evt_1\r\nwebhook-timestamp: {}\r\nwebhook-signature: {signature}\r\n\
+         content-length: {}\r\n",
+        now.as_secs(),
+        body.len()
+    );
+    ask(rig, &format!("{head}\r\n{body}")).await
 }
 
 /// Leaves time to do something after the first attempt.

@@ -253,7 +253,7 @@ async fn listed(rig: &Rig, what: &str, is_wanted: impl Fn(&serde_json::Value) ->
 
 /// Posts a reply as an agent does that answered 202.
 async fn post_late(rig: &Rig, conversation: ConversationSid, reply: &str) {
-    let body = json!({"replies": [reply]}).to_string();
+    let body = json!({"conversation": conversation, "replies": [reply]}).to_string();
     let (secret, now) = (Secret::parse(&SECRET.into()).unwrap(), Clock::start().wall());
     let signature = standard_webhooks::sign(&secret, reply, now, body.as_bytes());
     let url = format!("http://{}/v1/conversations/{conversation}/replies", rig.app().address());

@@ -120,7 +120,7 @@ async fn chat(rig: &Rig) -> ConversationSid {
 
 /// Posts a long reply; gives the status and how many were new.
 async fn post_late(rig: &Rig, conversation: ConversationSid, id: &str) -> (u16, Value) {
-    let body = json!({"replies": [long()]}).to_string();
+    let body = json!({"conversation": conversation, "replies": [long()]}).to_string();
     let (secret, now) = (Secret::parse(&SECRET.into()).unwrap(), Clock::start().wall());
     let signature = standard_webhooks::sign(&secret, id, now, body.as_bytes());
     let url = format!("http://{}/v1/conversations/{conversation}/replies", rig.app().address());
