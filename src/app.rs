@@ -27,6 +27,7 @@ mod wishes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -153,7 +154,8 @@ impl App {
         let instance = instance_name(settings);
         let pages = Arc::new(pages(settings, effective, &notes, &health, &instance));
         let mut router = admin::public(Arc::clone(&pages));
-        let mut admin_router = admin::private(pages);
+        let mut admin_router =
+            admin_address.map_or_else(Router::new, |listen| admin::private(pages, listen));
         let (sockets, mut opened) = (build::Group::default(), None);
         if let Some(twilio) = &settings.twilio {
             let queues = open(settings, &instance).await?;
@@ -357,6 +359,7 @@ fn pages(
         instance_id: instance.to_owned(),
         effective,
         debug_token: settings.admin.debug_token.clone(),
+        is_on_platform: settings.agent.kind == AgentKind::BitBrat,
         metrics: notes.metrics.clone(),
         insight,
         clock: notes.clock,

@@ -1,50 +1,22 @@
 //! The debug pages: Twilio, settings, instance and connectors, in BitBrat's shapes.
 //!
 //! They show sids, states and counts, and settings with secrets masked; never a phone number, a
-//! friendly name or a text. With a token configured they ask for it as a bearer token, compared by
-//! digest, so that the time taken says nothing about it.
+//! friendly name or a text. Still they are the operator's, who may call is [`super::access`]'s matter.
 
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use super::{Connector, ConnectorState, Shared, refusal};
+use super::{Connector, ConnectorState, Shared};
 use crate::config::manual;
 
 /// Conversations that a page lists at most; the total is shown beside them.
 pub(super) const CONVERSATIONS_SHOWN_MAX: usize = 1_000;
-
-/// Lets a request through if it carries the debug token, or if there is none.
-pub(super) async fn guard(State(options): State<Shared>, request: Request, next: Next) -> Response {
-    let is_allowed =
-        options.debug_token.as_ref().is_none_or(|token| carries(request.headers(), token));
-    if is_allowed {
-        return next.run(request).await;
-    }
-    let mut answer = refusal(StatusCode::UNAUTHORIZED, "unauthorized");
-    let scheme = header::HeaderValue::from_static("Bearer");
-    let _ = answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-    answer
-}
-
-/// Whether a request carries the token as its one bearer token.
-pub(super) fn carries(headers: &HeaderMap, token: &SecretString) -> bool {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return false };
-    let Some((scheme, given)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else {
-        return false;
-    };
-    let is_same = Sha256::digest(given.trim()) == Sha256::digest(token.expose_secret());
-    scheme.eq_ignore_ascii_case("bearer") && is_same
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,11 +1,13 @@
 //! Health, readiness, metrics and debug endpoints.
 //!
 //! Decides what the outside may see of the service and in which shape; the facts come from an
-//! [`Insight`] that the composition root implements. Shapes and paths are BitBrat's, so that its
+//! [`Insight`] that the composition root implements. Anybody may ask whether the service is healthy; the
+//! rest is for those whom [`access`] lets in, on the admin listener. Shapes and paths are BitBrat's, so that its
 //! tooling reads them; what we add comes after. Answers hold no phone number and no text of a
 //! message. Secrets enter as the debug pages' token only. Time is read for `timestamp` and
 //! `uptimeSec`. Source of the shapes: BitBrat 0.33.3, its base server and integration base class.
 
+pub mod access;
 mod debug;
 pub mod desk;
 pub mod handoff;
@@ -16,6 +18,7 @@ pub mod replies;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +31,7 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 use serde_json::json;
 
+use self::access::Access;
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::Effective;
 use crate::telemetry::metrics::Metrics;
@@ -138,8 +142,10 @@ pub struct Options {
     pub egress_topic: Option<String>,
     /// The effective settings, secrets masked.
     pub effective: Vec<Effective>,
-    /// What debug pages ask for; open without.
+    /// What debug pages ask for, and metrics beyond this machine.
     pub debug_token: Option<SecretString>,
+    /// Whether the public listener has the debug pages too, for a platform's tools that send the token.
+    pub is_on_platform: bool,
     /// The metrics that are shown.
     pub metrics: Metrics,
     /// What the running service knows about itself.
@@ -160,35 +166,42 @@ impl fmt::Debug for Options {
 type Shared = Arc<Options>;
 
 /// The paths of [`public`] in the order of the manual; `architecture.yaml` lists them.
-pub const PUBLIC_PATHS: &[&str] = &[
-    "/",
-    "/healthz",
-    "/livez",
-    "/readyz",
-    "/_debug/twilio",
-    "/_debug/config",
-    "/_debug/instance",
-    "/_debug/connectors",
-];
+pub const PUBLIC_PATHS: &[&str] = &["/", "/healthz", "/livez", "/readyz"];
+
+/// The debug pages' paths in the order of the manual; `architecture.yaml` lists them.
+pub const DEBUG_PATHS: &[&str] =
+    &["/_debug/twilio", "/_debug/config", "/_debug/instance", "/_debug/connectors"];
 
 /// Builds the pages of the public listener; an unknown path is answered 404 in JSON.
 ///
 /// Merge it with routers that have no fallback of their own.
 pub fn public(options: Arc<Options>) -> Router {
-    let guarded = middleware::from_fn_with_state(Arc::clone(&options), debug::guard);
-    let debug = Router::new()
+    let mut routes = health_routes();
+    if options.is_on_platform {
+        routes = routes.merge(debug_routes(Access::by_token(options.debug_token.clone())));
+    }
+    finished(routes, options)
+}
+
+/// Builds the pages of the admin listener, which listens there: metrics, debug pages, and health once
+/// more.
+pub fn private(options: Arc<Options>, listen: SocketAddr) -> Router {
+    let allowed = Access::to_metrics(listen, options.debug_token.clone());
+    let metrics = Router::new()
+        .route("/metrics", get(metrics))
+        .route_layer(middleware::from_fn_with_state(allowed, access::guard));
+    let debug = debug_routes(Access::new(listen, options.debug_token.clone()));
+    finished(health_routes().merge(metrics).merge(debug), options)
+}
+
+fn debug_routes(allowed: Access) -> Router<Shared> {
+    Router::new()
         .route("/_debug/twilio", get(debug::twilio))
         .route("/_debug/config", get(debug::config))
         .route("/_debug/instance", get(debug::instance))
         .route("/_debug/connectors", get(debug::connectors))
         .route("/_debug/{platform}", get(debug::unknown_platform))
-        .route_layer(guarded);
-    finished(health_routes().merge(debug), options)
-}
-
-/// Builds the pages of the admin listener: metrics, and health once more.
-pub fn private(options: Arc<Options>) -> Router {
-    finished(health_routes().route("/metrics", get(metrics)), options)
+        .route_layer(middleware::from_fn_with_state(allowed, access::guard))
 }
 
 fn health_routes() -> Router<Shared> {

@@ -1,26 +1,20 @@
 //! The operator's routes on the admin listener: queues, dead letters, replies by hand.
 //!
-//! Decides who may call and in which form things are asked and answered; the work is the
-//! [`Desk`]'s. With a token configured every call carries it as a bearer token. Without one the routes
-//! answer on a loopback listener only, and only to callers that no web page can be: a request whose
-//! `Host` is not this machine, or whose `Origin` is another, is refused. Errors are JSON,
-//! `{"error":…,"detail":…}`, and hold nothing that a person wrote.
-
-use std::net::{IpAddr, SocketAddr};
+//! Decides in which form things are asked and answered; the work is the [`Desk`]'s, and who may call is
+//! [`access`]'s matter. Errors are JSON, `{"error":…,"detail":…}`, and hold nothing that a person wrote.
 
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::StatusCode;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::debug::carries;
+use super::access::{self, Access};
 use super::desk::{Desk, Fate, LETTERS_MAX, Selection, Target};
 use crate::json;
 use crate::queue::Error;
@@ -49,33 +43,10 @@ pub const OPERATE_PATHS: &[(&str, &str)] = &[
     ("POST", "/v1/conversations/{conversation}/resume"),
 ];
 
-/// Who may call.
-#[derive(Clone, Debug)]
-pub enum Access {
-    /// Whoever has this token.
-    Token(SecretString),
-    /// Whoever is on this machine.
-    Loopback,
-    /// Nobody.
-    Closed,
-}
-
-impl Access {
-    /// Decides by where the listener is and whether there is a token.
-    #[must_use]
-    pub fn new(listen: SocketAddr, token: Option<SecretString>) -> Self {
-        match token {
-            Some(token) => Self::Token(token),
-            None if listen.ip().to_canonical().is_loopback() => Self::Loopback,
-            None => Self::Closed,
-        }
-    }
-}
-
 /// Builds the routes; `others` are those for replies and handoff, which check nobody themselves.
 ///
 /// It has no fallback, so it merges with [`super::private`].
-pub fn router(desk: Desk, others: Router, access: Access) -> Router {
+pub fn router(desk: Desk, others: Router, allowed: Access) -> Router {
     Router::new()
         .route("/v1/queues", get(queues))
         .route("/v1/dead-letters", get(list))
@@ -89,53 +60,7 @@ pub fn router(desk: Desk, others: Router, access: Access) -> Router {
         .method_not_allowed_fallback(|| async {
             problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see the Allow header")
         })
-        .route_layer(middleware::from_fn_with_state(access, guard))
-}
-
-async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    match access {
-        Access::Token(token) if carries(headers, &token) => next.run(request).await,
-        Access::Token(_) => {
-            let detail = "send the token of admin.debug_token as Authorization: Bearer …";
-            let mut answer = problem(StatusCode::UNAUTHORIZED, "unauthorized", detail);
-            let scheme = header::HeaderValue::from_static("Bearer");
-            let _ = answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-            answer
-        }
-        Access::Loopback if is_of_this_machine(headers) => next.run(request).await,
-        Access::Loopback => {
-            let detail =
-                "without a token only programs on this machine may call, by its loopback address";
-            problem(StatusCode::FORBIDDEN, "forbidden_origin", detail)
-        }
-        Access::Closed => {
-            let detail =
-                "set CHIMEIN_ADMIN_DEBUG_TOKEN, or let CHIMEIN_ADMIN_LISTEN be a loopback address";
-            problem(StatusCode::FORBIDDEN, "no_token_configured", detail)
-        }
-    }
-}
-
-/// Whether the caller is no web page that makes a browser on this machine call.
-fn is_of_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
-        return false;
-    };
-    let origin = headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default());
-    let is_own_origin =
-        origin.is_none_or(|origin| origin.strip_prefix("http://").is_some_and(|own| own == host));
-    is_own_origin && is_loopback_host(host)
-}
-
-fn is_loopback_host(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    name.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        .route_layer(middleware::from_fn_with_state(allowed, access::guard))
 }
 
 async fn queues(State(desk): State<Desk>) -> Response {

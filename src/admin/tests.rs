@@ -44,7 +44,7 @@ async fn readiness_is_told_with_its_reasons() {
 
 #[tokio::test]
 async fn twilio_has_bitbrats_shape() {
-    let (status, body) = ask(&public(options(Readiness::Ready, None)), "/_debug/twilio").await;
+    let (status, body) = ask(&near(options(Readiness::Ready, None)), "/_debug/twilio").await;
     assert_eq!(status, 200);
     insta::assert_json_snapshot!(body, @r#"
     {
@@ -77,19 +77,19 @@ async fn twilio_has_bitbrats_shape() {
 async fn a_platform_that_is_off_or_unknown_is_404() {
     let off = Arc::new(Options { insight: Arc::new(Off), ..bare() });
     for platform in ["twilio", "slack"] {
-        let (status, body) = ask(&public(Arc::clone(&off)), &format!("/_debug/{platform}")).await;
+        let (status, body) = ask(&near(Arc::clone(&off)), &format!("/_debug/{platform}")).await;
         assert_eq!(status, 404);
         assert_eq!(body, json!({ "error": "unknown_platform", "platform": platform }));
     }
-    let (_, body) = ask(&public(Arc::clone(&off)), "/_debug/connectors").await;
+    let (_, body) = ask(&near(Arc::clone(&off)), "/_debug/connectors").await;
     assert_eq!(body, json!({ "connectors": {} }));
-    let (_, body) = ask(&public(off), "/_debug/instance").await;
+    let (_, body) = ask(&near(off), "/_debug/instance").await;
     assert_eq!(body["connectors"], json!([{ "name": "twilio", "enabled": false }]));
 }
 
 #[tokio::test]
 async fn instance_and_connectors_have_bitbrats_shape() {
-    let router = public(options(Readiness::Ready, None));
+    let router = near(options(Readiness::Ready, None));
     let (_, body) = ask(&router, "/_debug/instance").await;
     assert_eq!(body["serviceName"], "chimein");
     assert_eq!(body["instanceId"], "chimein-1");
@@ -119,7 +119,7 @@ async fn every_page_has_what_the_platforms_tools_read() {
         "conversations/0/friendlyName=null",
     ];
     let within = snapshot.map(|field| format!("connectors/twilio/{field}"));
-    let router = public(options(Readiness::Ready, None));
+    let router = near(options(Readiness::Ready, None));
     let pages: [(&str, Vec<&str>); 8] = [
         ("/", [&health[..], &["message=string"]].concat()),
         ("/healthz", health.to_vec()),
@@ -147,7 +147,7 @@ async fn every_page_has_what_the_platforms_tools_read() {
                 .concat(),
         ),
     ];
-    for path in PUBLIC_PATHS {
+    for path in PUBLIC_PATHS.iter().chain(DEBUG_PATHS) {
         let (_, fields) = pages.iter().find(|(page, _)| page == path).expect("a known page");
         let (status, body) = ask(&router, path).await;
         assert_eq!(status, 200, "{path}");
@@ -161,7 +161,7 @@ async fn every_page_has_what_the_platforms_tools_read() {
 
 #[tokio::test]
 async fn settings_are_shown_with_secrets_masked() {
-    let (status, body) = ask(&public(options(Readiness::Ready, None)), "/_debug/config").await;
+    let (status, body) = ask(&near(options(Readiness::Ready, None)), "/_debug/config").await;
     assert_eq!(status, 200);
     assert_eq!(body["service"], "chimein");
     assert_eq!(body["config"]["twilio.auth_token"], "***REDACTED***");
@@ -173,24 +173,70 @@ async fn settings_are_shown_with_secrets_masked() {
 
 #[tokio::test]
 async fn debug_pages_ask_for_their_token_and_health_does_not() {
-    let router = public(options(Readiness::Ready, Some("planted-token")));
-    for path in PUBLIC_PATHS {
-        let is_guarded = path.starts_with("/_debug");
-        for (authorization, is_right) in [
-            (None, false),
-            (Some("Bearer wrong"), false),
-            (Some("Basic planted-token"), false),
-            (Some("planted-token"), false),
-            (Some("Bearer planted-token"), true),
-            (Some("bearer planted-token"), true),
-        ] {
-            let mut request = Request::get(*path);
-            if let Some(authorization) = authorization {
-                request = request.header("authorization", authorization);
+    let with_token = || options(Readiness::Ready, Some("planted-token"));
+    let platform = Arc::new(Options { is_on_platform: true, ..fixed(Some("planted-token")) });
+    for router in [near(with_token()), public(platform)] {
+        for path in PUBLIC_PATHS.iter().chain(DEBUG_PATHS) {
+            let is_guarded = path.starts_with("/_debug");
+            for (authorization, is_right) in [
+                (None, false),
+                (Some("Bearer wrong"), false),
+                (Some("Basic planted-token"), false),
+                (Some("planted-token"), false),
+                (Some("Bearer planted-token"), true),
+                (Some("bearer planted-token"), true),
+            ] {
+                let mut request = Request::get(*path).header("host", "127.0.0.1:9464");
+                if let Some(authorization) = authorization {
+                    request = request.header("authorization", authorization);
+                }
+                let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await;
+                let expected = if is_guarded && !is_right { 401 } else { 200 };
+                assert_eq!(answer.unwrap().status(), expected, "{path} {authorization:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_public_listener_has_debug_pages_for_a_platform_with_a_token_only() {
+    let with_token = options(Readiness::Ready, Some("planted-token"));
+    let platform = Arc::new(Options { is_on_platform: true, ..fixed(None) });
+    for (options, status, error) in [
+        (options(Readiness::Ready, None), 404, "not_found"),
+        (with_token, 404, "not_found"),
+        (platform, 403, "no_token_configured"),
+    ] {
+        for path in DEBUG_PATHS {
+            let (found, body) = ask(&public(Arc::clone(&options)), path).await;
+            assert_eq!((found, &body["error"]), (status, &error.into()), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_health_is_for_everybody() {
+    let far = "0.0.0.0:9464".parse().unwrap();
+    for (router, host, token, status) in [
+        (near(options(Readiness::Ready, None)), "127.0.0.1:9464", None, 200),
+        (near(options(Readiness::Ready, None)), "rebound.example:9464", None, 403),
+        (near(options(Readiness::Ready, Some("planted"))), "rebound.example:9464", None, 403),
+        (private(options(Readiness::Ready, None), far), "127.0.0.1:9464", None, 403),
+        (private(options(Readiness::Ready, Some("planted")), far), "127.0.0.1:9464", None, 401),
+        (
+            private(options(Readiness::Ready, Some("planted")), far),
+            "m.example",
+            Some("planted"),
+            200,
+        ),
+    ] {
+        for (path, expected) in [("/metrics", status), ("/readyz", 200), ("/healthz", 200)] {
+            let mut request = Request::get(path).header("host", host);
+            if let Some(token) = token {
+                request = request.header("authorization", format!("Bearer {token}"));
             }
             let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await;
-            let expected = if is_guarded && !is_right { 401 } else { 200 };
-            assert_eq!(answer.unwrap().status(), expected, "{path} {authorization:?}");
+            assert_eq!(answer.unwrap().status(), expected, "{path} {host} {token:?}");
         }
     }
 }
@@ -208,12 +254,12 @@ async fn unknown_paths_and_methods_are_answered_in_json() {
 
 #[tokio::test]
 async fn metrics_are_fresh_and_on_the_admin_listener_only() {
-    let router = private(options(Readiness::Ready, None));
+    let router = near(options(Readiness::Ready, None));
     for (accept, format) in [
         ("*/*", Format::Plain),
         ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", Format::OpenMetrics),
     ] {
-        let request = Request::get("/metrics").header("accept", accept);
+        let request = Request::get("/metrics").header("accept", accept).header("host", "localhost");
         let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(answer.headers()["content-type"], format.content_type());
         assert_eq!(answer.headers()["vary"], "Accept");
@@ -224,14 +270,14 @@ async fn metrics_are_fresh_and_on_the_admin_listener_only() {
         assert_eq!(page.contains("# EOF"), format == Format::OpenMetrics, "{page}");
     }
     assert_eq!(ask(&router, "/healthz").await.0, 200);
-    assert_eq!(ask(&router, "/_debug/config").await.0, 404);
 }
 
 #[tokio::test(start_paused = true)]
 async fn metrics_are_shown_even_if_the_service_hangs() {
     let options = Arc::new(Options { insight: Arc::new(Hung), ..bare() });
-    let request = Request::get("/metrics").body(Body::empty()).unwrap();
-    let (status, page) = read(private(options).oneshot(request).await.unwrap()).await;
+    let request = Request::get("/metrics").header("host", "[::1]:9464");
+    let request = request.body(Body::empty()).unwrap();
+    let (status, page) = read(near(options).oneshot(request).await.unwrap()).await;
     assert_eq!(status, 200);
     assert!(page.contains("chimein_build_info"), "{page}");
 }
@@ -242,7 +288,7 @@ async fn a_page_lists_a_bounded_number_of_conversations() {
     let total = debug::CONVERSATIONS_SHOWN_MAX + 5;
     let insight = Fixed { seats: vec![seat; total], ..Fixed::new(Readiness::Ready) };
     let options = Arc::new(Options { insight: Arc::new(insight), ..bare() });
-    let (_, body) = ask(&public(options), "/_debug/twilio").await;
+    let (_, body) = ask(&near(options), "/_debug/twilio").await;
     assert_eq!(body["conversationsTotal"], total);
     assert_eq!(body["conversations"].as_array().unwrap().len(), debug::CONVERSATIONS_SHOWN_MAX);
 }
@@ -325,10 +371,20 @@ fn bare() -> Options {
         egress_topic: Some("internal.egress.v1.twilio-ingress".to_owned()),
         effective: config::load(None, &environment).effective,
         debug_token: None,
+        is_on_platform: false,
         metrics: Metrics::new(),
         insight: Arc::new(Off),
         clock: Clock::start(),
     }
+}
+
+/// The admin listener's pages, on this machine.
+fn near(options: Arc<Options>) -> Router {
+    private(options, "127.0.0.1:9464".parse().unwrap())
+}
+
+fn fixed(debug_token: Option<&str>) -> Options {
+    Arc::into_inner(options(Readiness::Ready, debug_token)).unwrap()
 }
 
 fn options(readiness: Readiness, debug_token: Option<&str>) -> Arc<Options> {
@@ -351,7 +407,8 @@ const fn kind_of(value: &Value) -> &'static str {
 }
 
 async fn ask(router: &Router, path: &str) -> (u16, Value) {
-    let request = Request::get(path).body(Body::empty()).unwrap();
+    let request = Request::get(path).header("host", "127.0.0.1:9464");
+    let request = request.body(Body::empty()).unwrap();
     let (status, text) = read(router.clone().oneshot(request).await.unwrap()).await;
     (status, serde_json::from_str(&text).unwrap())
 }

@@ -23,8 +23,9 @@ use super::places::Places;
 use super::replies::Asked;
 use super::sockets::Sockets;
 use super::wishes::{leaving, rejoin, which};
+use crate::admin::access::Access;
 use crate::admin::desk::Desk;
-use crate::admin::operate::{self, Access};
+use crate::admin::operate;
 use crate::admin::{handoff, replies};
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::Watched;

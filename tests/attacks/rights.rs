@@ -1,5 +1,6 @@
 //! Who may say what: requests signed for somebody else, marks of somebody else, pages of the operator.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 use chimein::agent::standard_webhooks::{self, Secret};
@@ -156,6 +157,83 @@ async fn late_replies_signed_for_one_conversation_go_to_no_other() {
 
 const AGENT_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
+/// What an operator alone sees or does.
+const GUARDED: [&str; 5] =
+    ["/metrics", "/_debug/twilio", "/_debug/config", "/v1/queues", "/v1/dead-letters"];
+/// What anybody may ask.
+const PROBES: [&str; 4] = ["/", "/healthz", "/livez", "/readyz"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_public_listener_shows_nothing_but_health() {
+    for token in ["", ADMIN_TOKEN] {
+        let rig = Rig::start(&[("CHIMEIN_ADMIN_DEBUG_TOKEN", token)]).await;
+        for path in GUARDED {
+            for headers in [&[][..], &[("authorization", "Bearer a-long-random-text")]] {
+                let (status, told) = get(rig.app().address(), path, headers).await;
+                assert_eq!(status, 404, "{path} {told}");
+            }
+        }
+        for path in PROBES {
+            assert_eq!(get(rig.app().address(), path, &[]).await.0, 200, "{path}");
+        }
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_listener_that_others_reach_asks_for_the_token() {
+    let right = [("authorization", "Bearer a-long-random-text")];
+    for (token, without, with) in [("", 403, 403), (ADMIN_TOKEN, 401, 200)] {
+        let far = ("CHIMEIN_ADMIN_LISTEN", "0.0.0.0:0");
+        let rig = Rig::start(&[far, ("CHIMEIN_ADMIN_DEBUG_TOKEN", token)]).await;
+        let admin = rig.app().admin_address().unwrap();
+        for path in GUARDED {
+            assert_eq!(get(admin, path, &[]).await.0, without, "{path}");
+            assert_eq!(get(admin, path, &right).await.0, with, "{path}");
+        }
+        for path in PROBES {
+            assert_eq!(get(admin, path, &[]).await.0, 200, "{path}");
+        }
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_web_page_reads_the_admin_listener_through_a_browser() {
+    let rig = Rig::start(&[("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")]).await;
+    let admin = rig.app().admin_address().unwrap();
+    let own = format!("http://{admin}");
+    for path in GUARDED {
+        let own_origin = [("host", &*admin.to_string()), ("origin", &*own)];
+        assert_eq!(get(admin, path, &own_origin).await.0, 200, "{path}");
+        for foreign in [
+            &[("host", "rebound.example")][..],
+            &[("host", "rebound.example"), ("origin", "http://rebound.example")],
+            &[("host", "127.0.0.1"), ("origin", "https://evil.example")],
+            &[("host", "127.0.0.1"), ("origin", "null")],
+            &[("host", "127.0.0.1/"), ("origin", "http://127.0.0.1/")],
+        ] {
+            assert_eq!(get(admin, path, foreign).await.0, 403, "{path} {foreign:?}");
+        }
+    }
+    assert_eq!(get(admin, "/readyz", &[("host", "10.0.0.7:9464")]).await.0, 200);
+    rig.end().await;
+}
+
+const ADMIN_TOKEN: &str = "a-long-random-text";
+
+/// Gets a page with these headers as they are.
+async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+    let mut head = format!("GET {path} HTTP/1.1\r\nconnection: close\r\n");
+    if headers.iter().all(|(name, _)| *name != "host") {
+        head.push_str("host: 127.0.0.1\r\n");
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    ask(address, &format!("{head}\r\n")).await
+}
+
 /// Posts late replies as an agent has signed them; gives the status and the answer.
 async fn late(rig: &Rig, conversation: &str, body: &str) -> (u16, String) {
     let (secret, now) = (Secret::parse(&AGENT_SECRET.into()).unwrap(), Clock::start().wall());
@@ -167,7 +245,7 @@ async fn late(rig: &Rig, conversation: &str, body: &str) -> (u16, String) {
         now.as_secs(),
         body.len()
     );
-    ask(rig, &format!("{head}\r\n{body}")).await
+    ask(rig.app().address(), &format!("{head}\r\n{body}")).await
 }
 
 /// Leaves time to do something after the first attempt.
@@ -234,13 +312,13 @@ async fn post(rig: &Rig, headers: &[(&str, &str)], signature: &str, form: &str) 
     if headers.iter().all(|(name, _)| *name != "host") {
         head.push_str("host: 127.0.0.1\r\n");
     }
-    let (status, _) = ask(rig, &format!("{head}\r\n{form}")).await;
+    let (status, _) = ask(rig.app().address(), &format!("{head}\r\n{form}")).await;
     status
 }
 
 /// Sends a request as it is written; gives the status and the whole answer.
-async fn ask(rig: &Rig, request: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(rig.app().address()).await.unwrap();
+async fn ask(address: SocketAddr, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await.unwrap();

@@ -98,7 +98,8 @@ fn the_architecture_names_the_paths_of_the_code() {
     named.extend(list("paths"));
     named.push("/".to_owned());
     named.sort();
-    let mut served: Vec<String> = admin::PUBLIC_PATHS.iter().map(|&path| path.to_owned()).collect();
+    let mut served: Vec<String> =
+        admin::PUBLIC_PATHS.iter().chain(admin::DEBUG_PATHS).map(|&path| path.to_owned()).collect();
     served.push(webhook::ROUTE.to_owned());
     let late = "/v1/conversations/{conversation}/replies";
     assert!(read("src/agent/later.rs").contains(late), "late replies come in elsewhere");

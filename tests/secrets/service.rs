@@ -149,6 +149,7 @@ impl Service {
             }
         }
         let mut paths = vec!["/metrics".to_owned(), "/v1/queues".to_owned()];
+        paths.extend(chimein::admin::DEBUG_PATHS.iter().map(|&path| path.to_owned()));
         paths.push("/v1/dead-letters".to_owned());
         paths.push(format!("/v1/dead-letters?queue={MARK}"));
         for queue in ["inbox", "outbox"] {

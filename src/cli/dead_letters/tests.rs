@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::admin::access::Access;
 use crate::admin::desk::Desk;
 use crate::admin::desk::tests::bury;
-use crate::admin::operate::{self, Access};
+use crate::admin::operate;
 use crate::clock::Clock;
 use crate::http;
 use crate::queue::{Store, embedded};

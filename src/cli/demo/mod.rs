@@ -156,8 +156,8 @@ impl Demo {
         println!();
         println!("  phones        {}", self.emulator.urls().phone);
         println!("  health        http://{}/readyz", self.app.address());
-        println!("  debug page    http://{}/_debug/twilio", self.app.address());
         if let Some(address) = self.app.admin_address() {
+            println!("  debug page    http://{address}/_debug/twilio");
             println!("  metrics       http://{address}/metrics");
         }
         println!();

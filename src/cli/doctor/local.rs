@@ -12,7 +12,7 @@ use url::{Host, Url};
 
 use super::disk;
 use super::finding::{Finding, Verdict};
-use crate::config::kinds::Listen;
+use crate::config::kinds::{AgentKind, Listen};
 use crate::config::settings::{Queue, Webhook};
 use crate::config::{Problem, Settings};
 use crate::files;
@@ -112,23 +112,28 @@ pub(super) async fn listeners(settings: &Settings, is_running: bool) -> Vec<Find
     findings
 }
 
-/// Checks that the debug pages, which the public listener serves, are not anybody's to read.
-fn debug_token(settings: &Settings) -> Finding {
+/// Checks that those who should see the debug pages and metrics can.
+pub(super) fn debug_token(settings: &Settings) -> Finding {
     const CHECK: &str = "admin.debug_token";
+    let remedy = "set CHIMEIN_ADMIN_DEBUG_TOKEN to a long random text";
     if settings.admin.debug_token.is_some() {
-        return Finding::ok(CHECK, "the debug pages ask for it".to_owned());
+        return Finding::ok(CHECK, "debug pages and operator's routes ask for it".to_owned());
     }
     let is_far = match settings.admin.listen {
         Listen::On(admin) => !admin.ip().to_canonical().is_loopback(),
         Listen::Off => false,
     };
-    let port = settings.server.port.get();
-    let also = if is_far { ", and dead-letters and send cannot ask this service" } else { "" };
-    let found = format!(
-        "none: whoever reaches port {port} reads the pages below /_debug (settings without secrets, \
-         conversations, counts){also}"
-    );
-    Finding::warn(CHECK, found, "set CHIMEIN_ADMIN_DEBUG_TOKEN to a long random text")
+    if is_far {
+        let found = "none: admin.listen is no loopback address, so metrics, debug pages, dead-letters \
+                     and send are refused";
+        return Finding::warn(CHECK, found.to_owned(), remedy);
+    }
+    if settings.agent.kind == AgentKind::BitBrat {
+        let port = settings.server.port.get();
+        let found = format!("none: the platform's tools are refused at /_debug on port {port}");
+        return Finding::warn(CHECK, found, remedy);
+    }
+    Finding::ok(CHECK, "none: metrics and debug pages are for this machine alone".to_owned())
 }
 
 async fn listener(check: &'static str, address: SocketAddr, is_running: bool) -> Finding {

@@ -89,7 +89,6 @@ async fn each_wrong_setting_is_found_with_its_remedy() {
         (("TWILIO_CONVERSATIONS_BASE_URL", nobody_url.as_str()), "twilio.reach", "fail"),
         (("CHIMEIN_ADMIN_LISTEN", taken_address.as_str()), "admin.listen", "fail"),
         (("CHIMEIN_ADMIN_LISTEN", "off"), "admin.listen", "warn"),
-        (("CHIMEIN_ADMIN_DEBUG_TOKEN", ""), "admin.debug_token", "warn"),
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", "http://bot.example.com"), "webhook.public_url", "warn"),
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://10.0.0.7"), "webhook.public_url", "warn"),
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", ""), "settings", "fail"),
@@ -103,6 +102,31 @@ async fn each_wrong_setting_is_found_with_its_remedy() {
         let found = findings.iter().find(|(name, found)| name == check && found != "ok");
         assert_eq!(found.map(|(_, found)| found.as_str()), Some(verdict), "{}", outcome.output);
         assert!(!outcome.output.contains("planted"), "{}", outcome.output);
+    }
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_missed_where_somebody_would_be_refused() {
+    let bench = Bench::start().await;
+    let token = ("CHIMEIN_ADMIN_DEBUG_TOKEN", "planted-token");
+    let none = ("CHIMEIN_ADMIN_DEBUG_TOKEN", "");
+    let (far, near) =
+        (("CHIMEIN_ADMIN_LISTEN", "0.0.0.0:9464"), ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:9464"));
+    let platform = ("CHIMEIN_AGENT_KIND", "bitbrat");
+    for (instead, verdict) in [
+        (&[token, far][..], "ok"),
+        (&[none, near], "ok"),
+        (&[none, ("CHIMEIN_ADMIN_LISTEN", "off")], "ok"),
+        (&[none, far], "warn"),
+        #[cfg(feature = "nats")]
+        (&[none, near, platform], "warn"),
+        #[cfg(feature = "nats")]
+        (&[token, near, platform], "ok"),
+    ] {
+        let settings = config::load(None, &bench.environment(instead)).into_settings().unwrap();
+        let found = local::debug_token(&settings);
+        assert_eq!(found.row()[0], verdict, "{instead:?}: {found:?}");
     }
     bench.stop().await;
 }

@@ -1,0 +1,233 @@
+//! Who may call the admin listener, and the debug pages wherever they are.
+//!
+//! Decides by a bearer token, and where none is asked for, by who cannot be a web page: a browser on the
+//! operator's machine calls whatever a page tells it to, also under a name that leads here only since a
+//! moment ago (DNS rebinding), and it says so in `Host` and `Origin`. A token is compared by digest, so that
+//! the time taken says nothing about it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use super::operate::problem;
+use crate::net::authority::Authority;
+
+/// Who may call.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// Whoever has this token.
+    Token(SecretString),
+    /// Whoever is on this machine.
+    Loopback,
+    /// Whoever is on this machine, or has this token.
+    LoopbackOr(SecretString),
+    /// Nobody.
+    Closed,
+}
+
+impl Access {
+    /// Decides for what an operator does and sees, by where the listener is and whether there is a token.
+    #[must_use]
+    pub fn new(listen: SocketAddr, token: Option<SecretString>) -> Self {
+        match token {
+            Some(token) => Self::Token(token),
+            None if is_near(listen) => Self::Loopback,
+            None => Self::Closed,
+        }
+    }
+
+    /// Decides for metrics, which programs on the same machine collect without a token.
+    #[must_use]
+    pub fn to_metrics(listen: SocketAddr, token: Option<SecretString>) -> Self {
+        match token {
+            Some(token) if is_near(listen) => Self::LoopbackOr(token),
+            token => Self::new(listen, token),
+        }
+    }
+
+    /// Lets in whoever has the token, and nobody where there is none.
+    #[must_use]
+    pub fn by_token(token: Option<SecretString>) -> Self {
+        token.map_or(Self::Closed, Self::Token)
+    }
+
+    /// Says why a request is not let in.
+    fn refusal(&self, headers: &HeaderMap) -> Option<Refusal> {
+        match self {
+            Self::Token(token) if !carries(headers, token) => Some(Refusal::NoToken),
+            Self::Token(_) => (!is_of_its_own(headers)).then_some(Refusal::Foreign),
+            Self::Loopback => (!is_of_this_machine(headers)).then_some(Refusal::Foreign),
+            Self::LoopbackOr(token) => {
+                let has_token = carries(headers, token) && is_of_its_own(headers);
+                (!has_token && !is_of_this_machine(headers)).then_some(Refusal::Foreign)
+            }
+            Self::Closed => Some(Refusal::Closed),
+        }
+    }
+}
+
+/// Why a request is not let in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Refusal {
+    NoToken,
+    Foreign,
+    Closed,
+}
+
+impl Refusal {
+    fn answer(self) -> Response {
+        match self {
+            Self::NoToken => {
+                let detail = "send the token of admin.debug_token as Authorization: Bearer …";
+                let mut answer = problem(StatusCode::UNAUTHORIZED, "unauthorized", detail);
+                let scheme = header::HeaderValue::from_static("Bearer");
+                let _ = answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+                answer
+            }
+            Self::Foreign => {
+                let detail = "no web page may call, and without a token only programs on this machine, by \
+                              its loopback address";
+                problem(StatusCode::FORBIDDEN, "forbidden_origin", detail)
+            }
+            Self::Closed => {
+                let detail = "set CHIMEIN_ADMIN_DEBUG_TOKEN and send it; without one only an admin \
+                              listener on a loopback address (CHIMEIN_ADMIN_LISTEN) answers";
+                problem(StatusCode::FORBIDDEN, "no_token_configured", detail)
+            }
+        }
+    }
+}
+
+/// Lets a request through, or answers it.
+pub(super) async fn guard(State(access): State<Access>, request: Request, next: Next) -> Response {
+    match access.refusal(request.headers()) {
+        None => next.run(request).await,
+        Some(refusal) => refusal.answer(),
+    }
+}
+
+fn is_near(listen: SocketAddr) -> bool {
+    listen.ip().to_canonical().is_loopback()
+}
+
+/// Whether a request carries the token as its one bearer token.
+fn carries(headers: &HeaderMap, token: &SecretString) -> bool {
+    let Some(Some(value)) = one(headers, &header::AUTHORIZATION) else { return false };
+    let Some((scheme, given)) = value.split_once(' ') else { return false };
+    let is_same = Sha256::digest(given.trim()) == Sha256::digest(token.expose_secret());
+    scheme.eq_ignore_ascii_case("bearer") && is_same
+}
+
+/// Whether the caller is a program on this machine, and no page that makes a browser on it call.
+fn is_of_this_machine(headers: &HeaderMap) -> bool {
+    let host = one(headers, &header::HOST).flatten().and_then(Authority::parse);
+    host.is_some_and(|host| is_loopback(host.host())) && is_of_its_own(headers)
+}
+
+/// Whether the caller is no page of somebody else: `Origin` is what `Host` says, where there is one.
+fn is_of_its_own(headers: &HeaderMap) -> bool {
+    match one(headers, &header::ORIGIN) {
+        Some(None) => true,
+        None => false,
+        Some(Some(origin)) => {
+            let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+            own.is_some_and(|own| one(headers, &header::HOST).flatten() == Some(own))
+        }
+    }
+}
+
+/// The one value of a header; `None` if it is no text or there are several.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Some(None),
+        (Some(value), None) => value.to_str().ok().map(Some),
+        (Some(_), Some(_)) => None,
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_listener_is_and_a_token_decide_who_may_call() {
+        for (listen, token, operate, metrics) in [
+            ("127.0.0.1:9464", None, "Loopback", "Loopback"),
+            ("[::1]:9464", None, "Loopback", "Loopback"),
+            ("[::ffff:127.0.0.1]:9464", None, "Loopback", "Loopback"),
+            ("0.0.0.0:9464", None, "Closed", "Closed"),
+            ("10.0.0.7:9464", None, "Closed", "Closed"),
+            ("0.0.0.0:9464", Some("planted"), "Token(", "Token("),
+            ("127.0.0.1:9464", Some("planted"), "Token(", "LoopbackOr("),
+        ] {
+            let (listen, token) = (listen.parse().unwrap(), token.map(SecretString::from));
+            let found = [Access::new(listen, token.clone()), Access::to_metrics(listen, token)];
+            let shown = found.map(|found| format!("{found:?}"));
+            assert!(shown[0].starts_with(operate) && shown[1].starts_with(metrics), "{shown:?}");
+            assert!(!shown.concat().contains("planted"));
+        }
+        assert!(matches!(Access::by_token(None), Access::Closed));
+    }
+
+    #[test]
+    fn without_a_token_only_programs_on_this_machine_get_through() {
+        let foreign = Some(Refusal::Foreign);
+        for (headers, refusal) in [
+            (&[("host", "127.0.0.1:9464")][..], None),
+            (&[("host", "LocalHost")], None),
+            (&[("host", "[::1]:9464")], None),
+            (&[("host", "[::1]"), ("origin", "http://[::1]")], None),
+            (&[], foreign),
+            (&[("host", "")], foreign),
+            (&[("host", "rebound.example")], foreign),
+            (&[("host", "127.0.0.1.evil.example")], foreign),
+            (&[("host", "u@127.0.0.1")], foreign),
+            (&[("host", "127.0.0.1"), ("host", "rebound.example")], foreign),
+            (&[("host", "127.0.0.1"), ("origin", "null")], foreign),
+            (&[("host", "127.0.0.1"), ("origin", "http://127.0.0.1:3000")], foreign),
+        ] {
+            assert_eq!(Access::Loopback.refusal(&given(headers)), refusal, "{headers:?}");
+            let or_token = Access::LoopbackOr("planted".into());
+            assert_eq!(or_token.refusal(&given(headers)), refusal, "{headers:?}");
+            assert_eq!(Access::Closed.refusal(&given(headers)), Some(Refusal::Closed));
+        }
+    }
+
+    #[test]
+    fn with_the_token_every_name_is_good_but_no_foreign_page() {
+        let (host, right) = (("host", "a.example"), ("authorization", "Bearer planted"));
+        for (headers, refusal) in [
+            (&[host, right][..], None),
+            (&[host, right, ("origin", "https://a.example")], None),
+            (&[host, right, ("origin", "https://b.example")], Some(Refusal::Foreign)),
+            (&[host, right, right], Some(Refusal::NoToken)),
+            (&[host, ("authorization", "Bearer other")], Some(Refusal::NoToken)),
+            (&[host], Some(Refusal::NoToken)),
+        ] {
+            let access = Access::Token("planted".into());
+            assert_eq!(access.refusal(&given(headers)), refusal, "{headers:?}");
+            let near = Access::LoopbackOr("planted".into());
+            assert_eq!(near.refusal(&given(headers)).is_none(), refusal.is_none(), "{headers:?}");
+        }
+    }
+
+    fn given(headers: &[(&'static str, &str)]) -> HeaderMap {
+        let mut given = HeaderMap::new();
+        for (name, value) in headers {
+            let _ = given.append(*name, value.parse().unwrap());
+        }
+        given
+    }
+}
