@@ -1,7 +1,10 @@
-//! Text as other programs write it: UTF-8 that begins with a byte order mark, or UTF-16.
+//! Text as others write it: UTF-8 that begins with a byte order mark, or UTF-16, or for a terminal to obey.
 //!
 //! Decides what of it is read: a mark at the start is no part of the text, and UTF-16 is not guessed
 //! at but named, so that whoever saved it can save it again. Pure.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// What UTF-8 begins with in files that some editors save.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -58,9 +61,58 @@ fn is_half_nul(bytes: &[u8]) -> bool {
         && (all(|pair| pair[0] == 0 && pair[1] != 0) || all(|pair| pair[0] != 0 && pair[1] == 0))
 }
 
+/// Writes a text of others as a terminal may show it: lines stay, whatever else would move the cursor,
+/// colour, turn around or break what is shown is written as JSON escapes it, so that JSON stays what it is.
+///
+/// Source: Unicode 16, `Bidi_Control`, and categories Cc, Zl and Zp, read 2026-11-29.
+#[must_use]
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unfit) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\t' => shown.push_str("\\t"),
+            '\r' => shown.push_str("\\r"),
+            letter if is_unfit(letter) => {
+                let _ = write!(shown, "\\u{:04x}", u32::from(letter));
+            }
+            letter => shown.push(letter),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Whether a character is for the terminal and not for the reader. None of them is beyond U+FFFF.
+fn is_unfit(letter: char) -> bool {
+    letter.is_control() && letter != '\n'
+        || matches!(
+            letter,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+        )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_of_a_text_reaches_the_terminal_but_letters_and_lines() {
+        for (text, shown) in [
+            ("plain\nwith lines, \u{fc} and \u{1f468}\u{200d}\u{1f467}", None),
+            ("a\u{1b}[31mb", Some("a\\u001b[31mb")),
+            ("a\u{9b}31mb\u{7f}\u{85}\0", Some("a\\u009b31mb\\u007f\\u0085\\u0000")),
+            ("a\tb\r\nc", Some("a\\tb\\r\nc")),
+            ("\u{202e}txt.exe\u{2066}\u{61c}\u{200f}", Some("\\u202etxt.exe\\u2066\\u061c\\u200f")),
+            ("one\u{2028}two\u{2029}", Some("one\\u2028two\\u2029")),
+        ] {
+            assert_eq!(printable(text), shown.unwrap_or(text));
+        }
+        let text = "\u{9b}\u{202e}\u{2028}\u{7f}\t\"";
+        let json = serde_json::to_string(text).unwrap();
+        assert_eq!(serde_json::from_str::<String>(&printable(&json)).unwrap(), text);
+    }
 
     #[test]
     fn a_mark_at_the_start_is_no_part_of_the_text_and_utf_16_is_named() {

@@ -13,6 +13,7 @@ use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
 use crate::config::{self, Effective, Environment, Problem};
+use crate::text::printable;
 
 /// What `chimein config` is told.
 #[derive(Debug, clap::Args)]
@@ -41,8 +42,9 @@ pub enum Error {
 /// Fails if standard output cannot be written to; problems of the settings are part of the output.
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
     let shown = show(args, environment);
-    io::Write::write_all(&mut io::stdout(), shown.output.as_bytes()).map_err(Error::Output)?;
-    eprint!("{}", shown.complaint);
+    let output = printable(&shown.output);
+    io::Write::write_all(&mut io::stdout(), output.as_bytes()).map_err(Error::Output)?;
+    eprint!("{}", printable(&shown.complaint));
     Ok(shown.code)
 }
 

@@ -24,6 +24,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Environment;
 use crate::telemetry::chain::Chain;
+use crate::text::printable;
 
 /// The exit code for misuse: wrong arguments, or settings that do not fit together.
 pub const MISUSE: u8 = 2;
@@ -99,7 +100,7 @@ pub fn main() -> ExitCode {
     match run(Cli::parse().command, &environment) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("chimein: {}", Chain(&error));
+            eprintln!("chimein: {}", printable(&chain(&error)));
             ExitCode::FAILURE
         }
     }

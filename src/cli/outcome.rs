@@ -7,6 +7,8 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
+use crate::text::printable;
+
 /// The end of a command that could do its work.
 #[derive(Debug)]
 pub(super) struct Outcome {
@@ -37,10 +39,10 @@ impl Outcome {
         self
     }
 
-    /// Prints it and gives the exit code.
+    /// Prints it as a terminal may show it and gives the exit code.
     pub(super) fn tell(self) -> io::Result<ExitCode> {
-        io::stdout().write_all(self.output.as_bytes())?;
-        io::stderr().write_all(self.complaint.as_bytes())?;
+        io::stdout().write_all(printable(&self.output).as_bytes())?;
+        io::stderr().write_all(printable(&self.complaint).as_bytes())?;
         Ok(ExitCode::from(self.code))
     }
 }
@@ -65,7 +67,7 @@ pub(super) fn json(value: &impl Serialize) -> String {
 
 /// Keeps a cell from changing the terminal or the row.
 fn one_line(cell: String) -> String {
-    cell.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    printable(&cell.replace('\n', " ")).into_owned()
 }
 
 #[cfg(test)]

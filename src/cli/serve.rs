@@ -20,6 +20,7 @@ use crate::config::{self, Effective, Environment, Settings};
 use crate::telemetry::log;
 use crate::telemetry::otlp::span::Resource;
 use crate::telemetry::otlp::{self, Exporter, Spans};
+use crate::text::printable;
 
 /// What `chimein serve` is told.
 #[derive(Debug, clap::Args)]
@@ -69,7 +70,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
     let settings = match report.into_settings() {
         Ok(settings) => settings,
         Err(problems) => {
-            eprintln!("chimein: {problems}");
+            eprintln!("chimein: {}", printable(&problems.to_string()));
             return Ok(ExitCode::FAILURE);
         }
     };

@@ -13,6 +13,7 @@ use clap::Subcommand;
 use secrecy::SecretString;
 
 use crate::config::{self, Environment};
+use crate::text::printable;
 use crate::twilio::signature::{self, Body, Keys, Request, is_callable, signed_url};
 
 /// What `chimein signature` is told.
@@ -96,12 +97,12 @@ pub fn run(args: &Args, environment: &Environment) -> ExitCode {
         }
         Ok(Err(reasons)) => {
             for reason in reasons {
-                eprintln!("{reason}");
+                eprintln!("{}", printable(&reason));
             }
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("chimein: {}", super::chain(&error));
+            eprintln!("chimein: {}", printable(&super::chain(&error)));
             ExitCode::from(super::MISUSE)
         }
     }

@@ -8,6 +8,7 @@ use chimein::clock::Clock;
 use chimein::emulator::faults::{Action, Place};
 use chimein::emulator::state::model::Message;
 use chimein::pipeline::record::{self, Outbound};
+use chimein::telemetry::journal::Stage;
 use chimein::twilio::form;
 use chimein::twilio::signature::{self, Algorithm, Body};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -156,6 +157,39 @@ async fn late_replies_signed_for_one_conversation_go_to_no_other() {
 }
 
 const AGENT_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_customer_wrote_is_printed_as_text_and_nothing_else() {
+    let mut rig = Rig::start(&[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
+    let refused = Action::Answer { status: 400, code: Some(50511), retry_after: None };
+    rig.fault(rest_send(), refused, 1);
+    // Clears the line, shows what follows from right to left, and begins a new line.
+    let conversation = rig.sms(PHONE, "a\u{9b}2K\u{1b}]0;b\u{7}\u{202e}c\u{2028}d").await;
+    rig.eventually("the reply is a dead letter", |rig| {
+        let records = rig.app().journal().recent(conversation);
+        records.iter().any(|one| matches!(one.stage, Stage::Dead { queue: "outbox", .. }))
+    })
+    .await;
+    rig.stop_service().await;
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chimein"));
+        command.args(words).env_clear().env("CHIMEIN_QUEUE_PATH", rig.queue_path());
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let listed = run(&["dead-letters", "list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let letter = format!("outbox/{}", listed["letters"][0]["id"].as_str().unwrap());
+    for words in [
+        &["dead-letters", "show", &letter, "--reveal"][..],
+        &["dead-letters", "show", &letter, "--reveal", "--json"],
+    ] {
+        let shown = run(words);
+        assert!(shown.contains(r"a\u009b2K\u001b]0;b\u0007\u202ec\u2028d"), "{shown}");
+        let is_raw = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{2028}".contains(c);
+        assert!(!shown.contains(is_raw), "{shown:?}");
+    }
+    rig.end().await;
+}
 
 /// What an operator alone sees or does.
 const GUARDED: [&str; 5] =

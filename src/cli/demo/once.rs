@@ -9,6 +9,7 @@ use super::{Demo, Error, IDENTITY, PATIENCE, is_bot};
 use crate::emulator::Received;
 use crate::emulator::record::Happening;
 use crate::pii::Pii;
+use crate::text::printable;
 
 /// The phone that writes, and the number that it writes to.
 const FROM: &str = "+15555550123";
@@ -41,10 +42,10 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
     let _timed_out = all_seen.await.is_err();
     print!("{timeline}");
     for text in timeline.said() {
-        println!("\n{IDENTITY}: {text}");
+        println!("\n{IDENTITY}: {}", printable(text));
     }
     if let Some(trouble) = timeline.trouble() {
-        println!("\nfailed: {trouble}");
+        println!("\nfailed: {}", printable(trouble));
         return Ok(ExitCode::FAILURE);
     }
     if let Some(step) = timeline.missing() {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use crate::net;
+use crate::text::printable;
 
 /// How long the emulator may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -126,7 +127,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Error> {
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
         return Err(Error::Refused(answer["error"].as_str().unwrap_or("no reason").to_owned()));
     }
-    println!("{text}");
+    println!("{}", printable(&text));
     Ok(())
 }
 
