@@ -422,10 +422,21 @@ impl Parts<'_> {
             authors: Authors::new(self.identities()),
             left,
             through: Arc::default(),
-            repeated: Arc::new(Repeated::new(self.cluster.is_some())),
+            repeated: Arc::new(Repeated::new(self.is_one_of_several())),
             webhook_grace: webhook_grace(&self.settings.turns),
             notes: self.notes.clone(),
         }
+    }
+
+    /// Whether other instances may have known a message before this one.
+    #[cfg(feature = "nats")]
+    const fn is_one_of_several(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    #[cfg(not(feature = "nats"))]
+    const fn is_one_of_several(&self) -> bool {
+        false
     }
 
     fn webhook_options(&self) -> webhook::Options {
