@@ -7,9 +7,12 @@
 //!    gets the next one for one of his own.
 //! 2. Once all are taken, whoever has most of them gives one; of those who have as many, whoever waits
 //!    longest. Trusted proxies, behind whom many people stand, come last.
-//! 3. Of one's connections it is what has hung in the middle of something for a second, else the one
-//!    that is idle for longest, else what waits for longest. What began to wait a moment ago is left
-//!    alone, since its bytes are on the way.
+//! 3. Whoever has most of them already gets no further one, and is refused at once, unless one of his
+//!    own is idle, or has hung for a second: coming again and again wins nothing. Trusted proxies
+//!    are excepted, since those who come again through them are others, and so is who has few.
+//! 4. Of one's connections it is what has hung in the middle of something for a second, else the one
+//!    that is idle for longest, else what waits for longest. Behind a trusted proxy what
+//!    began to wait a moment ago is left alone, since its bytes are on the way.
 //!
 //! Each step costs the logarithm of the number of connections, so that accepting stays cheap.
 
@@ -25,6 +28,9 @@ const STUCK: Duration = Duration::from_secs(1);
 
 /// How long a connection that waits in the middle of something is left alone.
 const YOUNG: Duration = Duration::from_millis(100);
+
+/// How many connections nobody is refused for having.
+const FEW: usize = 16;
 
 /// How many connections may be open beyond the bound at most, because they were asked to leave and have
 /// not left yet; an eighth of the places if that is less.
@@ -75,6 +81,8 @@ pub(super) enum Admission {
         /// Who is to be asked to leave for it.
         asked: Option<u64>,
     },
+    /// It is closed: its address has its share, and uses all of it.
+    Refuse,
     /// It has to wait until something changes, at the latest until then.
     Wait {
         /// When somebody has waited for long enough to be asked.
@@ -133,16 +141,31 @@ impl Crowd {
             return Admission::Wait { until: None };
         }
         let staying = self.members.len() - self.leaving;
-        let own = self.households.get(&home).filter(|own| {
-            !home.is_trusted && staying >= connections_max / 2 && own.staying >= per_address
-        });
-        let mut asked = own.and_then(|own| own.first_to_leave(now).ok());
+        let own = self.households.get(&home).filter(|_| !home.is_trusted);
+        let has_share =
+            staying >= connections_max / 2 && own.is_some_and(|own| own.staying >= per_address);
+        let mut asked = None;
+        if let Some(own) = own.filter(|_| has_share) {
+            asked = own.first_to_leave(now, STUCK).ok();
+            if asked.is_none() && own.is_mostly_midway() {
+                return Admission::Refuse;
+            }
+        }
         if asked.is_none() && staying >= connections_max {
             let largest = self.order.last().and_then(|rank| self.households.get(&rank.3));
-            asked = match largest.map(|household| household.first_to_leave(now)) {
-                Some(Ok(id)) => Some(id),
-                Some(Err(until)) => return Admission::Wait { until },
-                None => return Admission::Wait { until: None },
+            let Some(largest) = largest else { return Admission::Wait { until: None } };
+            let has_most =
+                own.is_some_and(|own| own.staying >= FEW && own.staying + 1 >= largest.staying);
+            let least = match (has_most, home.is_trusted) {
+                (true, _) => STUCK,
+                (false, true) => YOUNG,
+                // Who has less does not wait behind those who come again and again.
+                (false, false) => Duration::ZERO,
+            };
+            asked = match largest.first_to_leave(now, least) {
+                Ok(id) => Some(id),
+                Err(_) if has_most => return Admission::Refuse,
+                Err(until) => return Admission::Wait { until },
             };
         }
         if let Some(id) = asked {
@@ -240,16 +263,21 @@ impl Household {
         Some((!home.is_trusted, self.staying, Reverse(since), home))
     }
 
-    /// Who leaves first, or when somebody could.
-    fn first_to_leave(&self, now: Moment) -> Result<u64, Option<Moment>> {
+    /// Whether more of them hang in the middle of something than not.
+    fn is_mostly_midway(&self) -> bool {
+        self.midway.len() * 2 > self.staying
+    }
+
+    /// Who leaves first, or when somebody could; nobody midway who has not been so for that long.
+    fn first_to_leave(&self, now: Moment, least: Duration) -> Result<u64, Option<Moment>> {
         let longest = |waiting: &BTreeSet<(Moment, u64)>, least| {
             let first = waiting.first().filter(|(since, _)| now.since(*since) >= least);
             first.map(|(_, id)| *id)
         };
         longest(&self.midway, STUCK)
             .or_else(|| longest(&self.idle, Duration::ZERO))
-            .or_else(|| longest(&self.midway, YOUNG))
-            .ok_or_else(|| self.midway.first().map(|(since, _)| *since + YOUNG))
+            .or_else(|| longest(&self.midway, least))
+            .ok_or_else(|| self.midway.first().map(|(since, _)| *since + least))
     }
 }
 
@@ -306,13 +334,13 @@ mod tests {
     }
 
     #[test]
-    fn what_began_a_moment_ago_is_left_alone_for_a_moment() {
+    fn behind_a_proxy_what_began_a_moment_ago_is_left_alone_for_a_moment() {
         let mut crowd = crowd(1, 100);
         let id = enter(&mut crowd, 1, at(0));
         crowd.note(id, Some(Rest::Midway(at(5))));
-        let soon = at(5) + YOUNG;
-        assert_eq!(crowd.admit(home(2), at(5)), Admission::Wait { until: Some(soon) });
-        assert_eq!(admit(&mut crowd, 2, soon), Some(id));
+        let (proxy, soon) = (Home { is_trusted: true, ..home(2) }, at(5) + YOUNG);
+        assert_eq!(crowd.admit(proxy, at(5)), Admission::Wait { until: Some(soon) });
+        assert!(matches!(crowd.admit(proxy, soon), Admission::Enter { asked: Some(_), .. }));
     }
 
     #[test]
@@ -325,6 +353,26 @@ mod tests {
         let _ = enter(&mut crowd, 2, at(1));
         assert_eq!(admit(&mut crowd, 1, at(2)), Some(ids[0]), "its own makes room");
         assert_eq!(admit(&mut crowd, 2, at(2)), None, "another address has its share yet");
+    }
+
+    #[test]
+    fn coming_again_and_again_wins_nothing() {
+        let mut crowd = crowd(4, 2);
+        let ids = [1, 1, 2, 2].map(|home| enter(&mut crowd, home, at(0)));
+        for id in ids {
+            crowd.note(id, Some(Rest::Midway(at(0) + YOUNG * 2)));
+        }
+        let soon = at(0) + YOUNG * 4;
+        assert_eq!(crowd.admit(home(1), soon), Admission::Refuse);
+        let proxy = Home { is_trusted: true, ..home(1) };
+        assert!(matches!(crowd.admit(proxy, soon), Admission::Enter { asked: Some(_), .. }));
+        let mut crowd = self::crowd(2 * FEW, 100);
+        for home in [1, 2].repeat(FEW) {
+            let id = enter(&mut crowd, home, at(0));
+            crowd.note(id, Some(Rest::Midway(at(0) + YOUNG * 2)));
+        }
+        assert_eq!(crowd.admit(home(1), soon), Admission::Refuse, "nobody has more");
+        assert!(admit(&mut crowd, 3, soon).is_some(), "one who has none yet");
     }
 
     #[test]
@@ -413,7 +461,7 @@ mod tests {
     fn admit(crowd: &mut Crowd, from: u8, now: Moment) -> Option<u64> {
         match crowd.admit(home(from), now) {
             Admission::Enter { asked, .. } => asked,
-            other @ Admission::Wait { .. } => panic!("{other:?}"),
+            other @ (Admission::Wait { .. } | Admission::Refuse) => panic!("{other:?}"),
         }
     }
 }

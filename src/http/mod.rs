@@ -19,7 +19,7 @@ mod watch;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -30,7 +30,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, UpgradeableConnection};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -179,7 +179,8 @@ async fn accept_until_cancelled(listener: TcpListener, house: &Arc<House>) -> Jo
             () = house.cancel.cancelled() => return connections,
             Some(ended) = connections.join_next() => report_panic(ended),
             place = taking => {
-                if let Some((stream, peer)) = waiting.take() {
+                // Who is refused is closed by being dropped.
+                if let Some(((stream, peer), place)) = waiting.take().zip(place) {
                     let client = Client { stream, peer, place };
                     let _ = connections.spawn(converse(client, Arc::clone(house)));
                 }
@@ -220,7 +221,7 @@ fn was_the_clients(error: &io::Error) -> bool {
 async fn converse(client: Client, house: Arc<House>) {
     let Client { stream, peer, place } = client;
     // A connection that says nothing costs no buffers.
-    let begun = attend(stream.readable(), &place, &house, |_| {}).await;
+    let begun = attend(pin!(stream.readable()), &place, &house, |_| {}).await;
     let Some(Ok(())) = begun else { return };
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %Chain(&error), "a connection ended before it began");
@@ -232,10 +233,11 @@ async fn converse(client: Client, house: Arc<House>) {
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_header_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(watched), service)
-        .with_upgrades();
-    let ended =
-        attend(connection, &place, &house, |connection| connection.graceful_shutdown()).await;
+        .serve_connection(TokioIo::new(watched), service);
+    // Boxed, so that one that says nothing has no room for it.
+    let mut connection = Box::pin(connection.with_upgrades());
+    let finish = |connection: Pin<&mut _>| UpgradeableConnection::graceful_shutdown(connection);
+    let ended = attend(connection.as_mut(), &place, &house, finish).await;
     if let Some(Err(error)) = ended {
         tracing::debug!(error = %Chain(&error), "connection ended early");
     }
@@ -273,12 +275,11 @@ fn refusal(status: StatusCode, error: &str) -> Response {
 /// Drives a connection to its end; gives `None` once it is to be cut off instead. After the
 /// cancellation it is told to `finish`, and has less time.
 async fn attend<C: Future>(
-    connection: C,
+    mut connection: Pin<&mut C>,
     place: &Place,
     house: &House,
-    finish: impl FnOnce(std::pin::Pin<&mut C>),
+    finish: impl FnOnce(Pin<&mut C>),
 ) -> Option<C::Output> {
-    let mut connection = pin!(connection);
     tokio::select! {
         ended = while_welcome(connection.as_mut(), place, house.options.limits()) => return ended,
         () = house.cancel.cancelled() => {}

@@ -33,7 +33,7 @@ pub(super) struct Places {
 struct Table {
     crowd: Crowd,
     watches: HashMap<u64, Arc<Watch>>,
-    /// How many made room since it was said, and when that was.
+    /// How many made room or got none since it was said, and when that was.
     asked: u64,
     said_at: Option<Moment>,
 }
@@ -47,12 +47,13 @@ impl Places {
         Arc::new(Self { table, changed, trusted, clock })
     }
 
-    /// Takes a place for somebody, for which another connection leaves if there is no other.
+    /// Takes a place for somebody, for which another connection leaves if there is no other; `None` if
+    /// he is refused.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future takes no place.
-    pub(super) async fn take(self: &Arc<Self>, peer: IpAddr) -> Place {
+    pub(super) async fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let is_trusted = self.trusted.iter().any(|network| network.contains(peer));
         let home = Home { network: neighbourhood(peer), is_trusted };
         loop {
@@ -67,11 +68,15 @@ impl Places {
         }
     }
 
-    fn admit(self: &Arc<Self>, home: Home) -> Result<Place, Option<Moment>> {
+    fn admit(self: &Arc<Self>, home: Home) -> Result<Option<Place>, Option<Moment>> {
         let now = self.clock.now();
         let mut table = self.lock();
         let (id, asked) = match table.crowd.admit(home, now) {
             Admission::Enter { id, asked } => (id, asked),
+            Admission::Refuse => {
+                table.say_asked(now);
+                return Ok(None);
+            }
             Admission::Wait { until } => return Err(until),
         };
         if let Some(asked) = asked {
@@ -83,7 +88,7 @@ impl Places {
         let watch = Arc::new(Watch::new(self.clock));
         let _ = table.watches.insert(id, Arc::clone(&watch));
         drop(table);
-        Ok(Place { watch, id, places: Arc::clone(self) })
+        Ok(Some(Place { watch, id, places: Arc::clone(self) }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -92,13 +97,16 @@ impl Places {
 }
 
 impl Table {
-    /// Says at times that connections made room, and how many.
+    /// Says at times that connections made room or got none, and how many.
     fn say_asked(&mut self, now: Moment) {
         self.asked += 1;
         if self.said_at.is_none_or(|said| now.since(said) >= SAID_EVERY) {
             let count = std::mem::take(&mut self.asked);
             self.said_at = Some(now);
-            tracing::warn!(count, "connections were ended, since others need their places");
+            tracing::warn!(
+                count,
+                "connections were ended or refused, since others need their places"
+            );
         }
     }
 }

@@ -156,7 +156,8 @@ async fn one_at_work_keeps_its_place_and_another_waits_for_it() {
 
 #[tokio::test]
 async fn whoever_hangs_midway_makes_room_for_others() {
-    let options = Options { connections_max: 1, ..Options::default() };
+    let trusted_proxies = Arc::new(["127.0.0.1".parse().unwrap()]);
+    let options = Options { connections_max: 1, trusted_proxies, ..Options::default() };
     let server = Served::start(any_router(), options).await;
     for midway in [
         "",
