@@ -45,5 +45,8 @@ pub mod text;
 #[path = "../tests/nats_server/mod.rs"]
 mod test_nats;
 #[cfg(test)]
+#[path = "../tests/ports/mod.rs"]
+mod test_ports;
+#[cfg(test)]
 #[path = "../tests/proxy/mod.rs"]
 mod test_proxy;

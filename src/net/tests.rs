@@ -15,6 +15,7 @@ use url::Url;
 use super::dial::{Deadline, Error, Route, dial};
 use super::proxies::{Direct, Proxies, Proxy};
 use crate::telemetry::chain::Chain;
+use crate::test_ports;
 use crate::test_proxy::TestProxy;
 
 /// How long a test's steps may take; a machine may be slow.
@@ -98,7 +99,7 @@ async fn http_clients_go_by_the_same_proxies_and_loopback_is_exempt() {
 #[tokio::test]
 async fn each_step_that_fails_is_named_with_its_cause_and_no_secret() {
     let (tls, server) = Server::start().await;
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gone = test_ports::free_address();
     let refusing = TestProxy::start(gone, Some("HTTP/1.1 407 Who\r\nX: pl4nted\r\n\r\n")).await;
     let talking = TestProxy::start(gone, Some("220 mail.example.com ESMTP\r\n\r\n")).await;
     let (untrusting, _) = super::tls::client_config().unwrap();

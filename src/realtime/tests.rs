@@ -11,6 +11,7 @@ use url::Url;
 use super::*;
 use crate::clock::Clock;
 use crate::net::proxies::{Proxies, Proxy};
+use crate::test_ports;
 use crate::test_proxy::TestProxy;
 
 /// How long a line may take to be there.
@@ -18,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn a_socket_that_cannot_be_opened_says_why_and_shows_no_secret() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let nobody = test_ports::free_address();
     let refusing = TestProxy::start(nobody, Some("HTTP/1.1 403 No\r\n\r\n")).await;
     let proxy = Proxy::parse(&format!("http://planted:planted@{}", refusing.address));
     let by_proxy = Proxies { http: proxy, ..Proxies::default() };

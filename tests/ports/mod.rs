@@ -4,13 +4,19 @@
 //! its program is down. A UDP socket of the same number, kept until this process ends, tells every
 //! other test process that the port is somebody's.
 
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::Mutex;
 
 /// The first port that is given.
 const FIRST: u16 = 10_000;
 /// How many there are to be given; Linux gives outgoing connections those from 32,768 on.
 const COUNT: u16 = 22_000;
+
+/// An address of this machine where nobody listens.
+#[allow(dead_code, reason = "some of the binaries that include this need ports alone")]
+pub fn free_address() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, free_port()).into()
+}
 
 /// A port that nobody has; none is given twice.
 pub fn free_port() -> u16 {

@@ -13,6 +13,7 @@ use chimein::twilio::rest::{self, Credentials};
 use secrecy::SecretString;
 
 use crate::planted::{AGENT_SECRET, API_SECRET, AUTH_TOKEN, MARK, PHONE, assert_clean};
+use crate::ports::free_address;
 
 #[test]
 fn settings_print_no_secret() {
@@ -74,7 +75,7 @@ fn what_cannot_be_read_is_not_repeated() {
 
 #[tokio::test]
 async fn rest_errors_name_neither_credentials_nor_people() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = free_address();
     let account = "AC0123456789abcdef0123456789abcdef".parse().unwrap();
     let token = Credentials::AuthToken(SecretString::from(AUTH_TOKEN));
     let base = format!("http://{nobody}").parse().unwrap();

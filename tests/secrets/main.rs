@@ -9,6 +9,8 @@
 
 mod errors;
 mod planted;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod service;
 
 use chimein::emulator::faults::{Action, Fault, Place};

@@ -1,6 +1,6 @@
 //! The program in a process of its own, the emulator and an agent.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::planted::{
     ADMIN_TOKEN, AGENT_REPLY, AGENT_SECRET, API_SECRET, AUTH_TOKEN, BREAKING, FAILING, MARK,
     NUMBER, PHONE,
 };
+use crate::ports::free_address;
 
 /// How long something may take before the test has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -293,9 +294,4 @@ fn program(variables: &[(&'static str, String)], words: &[&str]) -> Command {
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
-}
-
-/// An address where nobody listened a moment ago.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

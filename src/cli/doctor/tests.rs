@@ -21,6 +21,7 @@ use crate::net::authority::Hosts;
 use crate::queue::{Store, embedded};
 #[cfg(feature = "nats")]
 use crate::test_nats::{self, NatsServer};
+use crate::test_ports::free_address;
 use crate::test_proxy::TestProxy;
 
 #[tokio::test]
@@ -466,10 +467,6 @@ fn failing(findings: &[(String, String)]) -> Vec<&str> {
 }
 
 /// An address where nobody listened a moment ago.
-fn free_address() -> std::net::SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 fn shown(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }

@@ -7,10 +7,18 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use super::fault::Fault;
 use crate::files;
 use crate::queue::Error;
+
+/// How often a lock is tried that another process has. One that is just ending lets go in a moment, and
+/// so does a program between its start and its first step, which has what its parent had.
+const TRIES: u32 = 25;
+
+/// How long until the lock is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Holds the lock until dropped.
 #[derive(Debug)]
@@ -30,10 +38,16 @@ impl Lock {
             .write(true)
             .open(&name)
             .map_err(|error| fault.io("open the lock beside", error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(fault.in_use(holder(&mut file))),
-            Err(TryLockError::Error(error)) => return Err(fault.io("lock", error)),
+        let mut tries = TRIES;
+        while let Err(error) = file.try_lock() {
+            tries -= 1;
+            match error {
+                TryLockError::WouldBlock if tries == 0 => {
+                    return Err(fault.in_use(holder(&mut file)));
+                }
+                TryLockError::WouldBlock => std::thread::sleep(PAUSE),
+                TryLockError::Error(error) => return Err(fault.io("lock", error)),
+            }
         }
         let pid = std::process::id().to_string();
         file.set_len(0)
