@@ -45,8 +45,10 @@ use self::crowd::Bounds;
 use self::phase::{Event, Limits};
 use self::places::{Place, Places};
 use self::watch::{Answer, Verdict, Watched};
+use crate::clock::Clock;
 use crate::net::network::Network;
 use crate::telemetry::chain::Chain;
+use crate::telemetry::flood::Flood;
 
 /// Bounds what clients may do to a listener.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -165,7 +167,8 @@ async fn accept_until_cancelled(listener: TcpListener, house: &Arc<House>) -> Jo
     let Options { connections_max, connections_per_address: per_address, .. } = house.options;
     let trusted = Arc::clone(&house.options.trusted_proxies);
     let places = Places::new(Bounds { connections_max, per_address }, trusted);
-    let mut connections = JoinSet::new();
+    let (mut connections, mut failures) = (JoinSet::new(), Flood::default());
+    let clock = Clock::start();
     let mut waiting: Option<(TcpStream, SocketAddr)> = None;
     loop {
         let taking = async {
@@ -189,7 +192,10 @@ async fn accept_until_cancelled(listener: TcpListener, house: &Arc<House>) -> Jo
                 Ok(accepted) => waiting = Some(accepted),
                 Err(error) if was_the_clients(&error) => {}
                 Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "cannot accept a connection");
+                    if let Some(left_out) = failures.admit(None, clock.now()) {
+                        tracing::warn!(error = %Chain(&error), left_out,
+                            "cannot accept a connection");
+                    }
                     tokio::select! {
                         () = house.cancel.cancelled() => return connections,
                         () = tokio::time::sleep(ACCEPT_PAUSE) => {}

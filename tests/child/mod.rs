@@ -82,7 +82,10 @@ impl Service {
 
     /// Starts the process, with more variables for this one time.
     pub fn start(&mut self, extra: &[(&str, &str)]) {
-        self.spawn(Command::new(env!("CARGO_BIN_EXE_chimein")), extra);
+        // Whoever runs the tests by `nohup` has SIGHUP ignored, and so would all that they start.
+        let mut program = Command::new("env");
+        program.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_chimein")]);
+        self.spawn(program, extra);
     }
 
     /// Starts the process where it may have so many descriptors open and no more.

@@ -162,7 +162,8 @@ struct Other {
 
 impl Other {
     fn start(arguments: &[&str], folder: &Path) -> Self {
-        Self::of(BINARY, arguments, folder)
+        // Whoever runs the tests by `nohup` has SIGHUP ignored, and so would all that they start.
+        Self::of("env", &[&["--default-signal=HUP", BINARY], arguments].concat(), folder)
     }
 
     fn of(program: &str, arguments: &[&str], folder: &Path) -> Self {
