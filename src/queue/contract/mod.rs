@@ -23,7 +23,7 @@ const SHORT_LEASE: Duration = Duration::from_millis(600);
 const LONG_LEASE: Duration = Duration::from_secs(60);
 
 /// The longest that anything may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long nothing must happen for a test to believe that nothing does.
 const QUIET: Duration = Duration::from_millis(50);

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+use crate::clock::Moment;
+use crate::queue::Stats;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -273,13 +275,23 @@ impl Model {
         self.rows.iter_mut().find(|row| row.name == name && row.at == At::Dead)
     }
 
+    /// Waits until the queue counts as the list does: on a busy machine an engine may read what it wrote
+    /// a moment later.
     async fn check(&self, queue: &Queue) {
         let count =
             |at: At| u64::try_from(self.rows.iter().filter(|row| row.at == at).count()).unwrap();
-        let stats = queue.stats().await.unwrap();
-        assert_eq!(stats.ready, count(At::Open { delayed: false }));
-        assert_eq!(stats.delayed, count(At::Open { delayed: true }) + count(At::PutOff));
-        assert_eq!((stats.leased, stats.dead), (count(At::Out), count(At::Dead)));
+        let delayed = count(At::Open { delayed: true }) + count(At::PutOff);
+        let wanted = [count(At::Open { delayed: false }), delayed, count(At::Out), count(At::Dead)];
+        let clock = Clock::start();
+        loop {
+            let Stats { ready, delayed, leased, dead, .. } = queue.stats().await.unwrap();
+            let found = [ready, delayed, leased, dead];
+            if found == wanted {
+                return;
+            }
+            assert!(clock.now().since(Moment::ORIGIN) < PATIENCE, "{found:?}, wanted {wanted:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
