@@ -5,16 +5,17 @@
 //! moment ago (DNS rebinding), and it says so in `Host` and `Origin`. A token is compared by digest, so that
 //! the time taken says nothing about it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::operate::problem;
+use crate::http::caller::{self, Page};
 use crate::net::authority::Authority;
 
 /// Who may call.
@@ -117,7 +118,7 @@ fn is_near(listen: SocketAddr) -> bool {
 
 /// Whether a request carries the token as its one bearer token.
 fn carries(headers: &HeaderMap, token: &SecretString) -> bool {
-    let Some(Some(value)) = one(headers, &header::AUTHORIZATION) else { return false };
+    let Some(Some(value)) = caller::one(headers, &header::AUTHORIZATION) else { return false };
     let Some((scheme, given)) = value.split_once(' ') else { return false };
     let is_same = Sha256::digest(given.trim()) == Sha256::digest(token.expose_secret());
     scheme.eq_ignore_ascii_case("bearer") && is_same
@@ -125,36 +126,17 @@ fn carries(headers: &HeaderMap, token: &SecretString) -> bool {
 
 /// Whether the caller is a program on this machine, and no page that makes a browser on it call.
 fn is_of_this_machine(headers: &HeaderMap) -> bool {
-    let host = one(headers, &header::HOST).flatten().and_then(Authority::parse);
-    host.is_some_and(|host| is_loopback(host.host())) && is_of_its_own(headers)
+    let host = caller::host(headers).and_then(Authority::parse);
+    host.is_some_and(|host| host.is_this_machine()) && is_of_its_own(headers)
 }
 
 /// Whether the caller is no page of somebody else: `Origin` is what `Host` says, where there is one.
 fn is_of_its_own(headers: &HeaderMap) -> bool {
-    match one(headers, &header::ORIGIN) {
-        Some(None) => true,
-        None => false,
-        Some(Some(origin)) => {
-            let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-            own.is_some_and(|own| one(headers, &header::HOST).flatten() == Some(own))
-        }
+    match Page::of(headers) {
+        Page::None => true,
+        Page::Unreadable => false,
+        Page::Of(place) => caller::host(headers) == Some(place),
     }
-}
-
-/// The one value of a header; `None` if it is no text or there are several.
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Some(None),
-        (Some(value), None) => value.to_str().ok().map(Some),
-        (Some(_), Some(_)) => None,
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@
 //! WebSocket is under no such rule, and neither is a write; there the page's origin is looked at, which
 //! programs do not send. Knows headers alone: no I/O, no time.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::HeaderMap;
 use url::Url;
 
+use crate::http::caller::{self, Page};
 use crate::net::authority::{Authority, Hosts};
 
 /// By which names it may be called.
@@ -43,21 +44,20 @@ impl Visitors {
 
     /// Checks by which name a request calls.
     pub(super) fn check_host(&self, headers: &HeaderMap) -> Result<(), Unwelcome> {
-        let host = one(headers, &header::HOST).and_then(Authority::parse);
-        let is_own = |host: &Authority<'_>| self.is_own(host.host()) || self.allowed.lists(host);
+        let host = caller::host(headers).and_then(Authority::parse);
+        let is_own = |host: &Authority<'_>| self.is_own(host) || self.allowed.lists(host);
         host.filter(is_own).map(drop).ok_or(Unwelcome::Host)
     }
 
     /// Checks that no page of another origin asks, for what browsers let any page ask.
     pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Unwelcome> {
-        if !headers.contains_key(header::ORIGIN) {
-            return Ok(());
-        }
-        let origin = one(headers, &header::ORIGIN).and_then(|origin| {
-            origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"))
-        });
-        let host = one(headers, &header::HOST);
-        let is_ours = origin.and_then(Authority::parse).is_some_and(|origin| {
+        let origin = match Page::of(headers) {
+            Page::None => return Ok(()),
+            Page::Unreadable => None,
+            Page::Of(place) => Authority::parse(place),
+        };
+        let host = caller::host(headers);
+        let is_ours = origin.is_some_and(|origin| {
             let is_same = host.is_some_and(|host| host.eq_ignore_ascii_case(origin.as_str()));
             is_same || self.allowed.lists(&origin)
         });
@@ -65,27 +65,17 @@ impl Visitors {
     }
 
     /// Whether a host is the machine itself, or the address listened on: a page's name is neither.
-    fn is_own(&self, host: &str) -> bool {
-        if host.eq_ignore_ascii_case("localhost") {
-            return true;
-        }
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        bare.parse::<IpAddr>().is_ok_and(|named| {
-            let own = self.own.ip();
-            named.is_loopback() || named == own || own.is_unspecified()
-        })
+    fn is_own(&self, host: &Authority<'_>) -> bool {
+        let own = self.own.ip();
+        host.is_this_machine()
+            || host.address().is_some_and(|named| named == own || own.is_unspecified())
     }
-}
-
-/// The one value of a header; none if it came twice.
-fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(first)
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderName;
+
     use super::*;
 
     #[test]

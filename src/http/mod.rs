@@ -11,6 +11,7 @@
 
 mod account;
 pub mod body;
+pub mod caller;
 mod crowd;
 mod phase;
 mod places;

@@ -4,7 +4,7 @@
 //! could end it there: no slash, no user info, no blank, no percent sign. That is less than RFC 3986
 //! allows (section 3.2) and all that a host needs which is called over the internet.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// The longest name that is read. Source: RFC 1035, section 2.3.4, read 2026-11-29.
 const HOST_BYTES_MAX: usize = 255;
@@ -40,6 +40,22 @@ impl<'a> Authority<'a> {
         self.host
     }
 
+    /// Gives the address, if the host is one.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match bare(self.host) {
+            Some(address) => address.parse().ok().map(IpAddr::V6),
+            None => self.host.parse().ok(),
+        }
+    }
+
+    /// Whether the host is the machine itself: `localhost`, or a loopback address.
+    #[must_use]
+    pub fn is_this_machine(&self) -> bool {
+        self.host.eq_ignore_ascii_case("localhost")
+            || self.address().is_some_and(|address| address.is_loopback())
+    }
+
     /// Gives the port.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
@@ -58,8 +74,12 @@ fn is_name(host: &str) -> bool {
 }
 
 fn is_ipv6(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+    bare(host).is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+/// What stands in brackets.
+fn bare(host: &str) -> Option<&str> {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
 }
 
 /// Hosts that may be named; one without a port stands for the host at every port.

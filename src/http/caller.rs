@@ -1,0 +1,44 @@
+//! What a request's head says of who calls, and by which name.
+//!
+//! A header that came twice is believed in neither form. Knows headers alone: no I/O, no time.
+
+use axum::http::{HeaderMap, HeaderName, header};
+
+/// The page that makes a browser call, as far as `Origin` tells.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Page<'a> {
+    /// None: a program, which sends no origin.
+    None,
+    /// One whose origin cannot be read.
+    Unreadable,
+    /// One of this host and port.
+    Of(&'a str),
+}
+
+impl<'a> Page<'a> {
+    /// Reads the origin.
+    #[must_use]
+    pub fn of(headers: &'a HeaderMap) -> Self {
+        let Some(origin) = one(headers, &header::ORIGIN) else { return Self::Unreadable };
+        let Some(origin) = origin else { return Self::None };
+        let place = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        place.map_or(Self::Unreadable, Self::Of)
+    }
+}
+
+/// The name by which a request calls; `None` if it names none, or several.
+#[must_use]
+pub fn host(headers: &HeaderMap) -> Option<&str> {
+    one(headers, &header::HOST).flatten()
+}
+
+/// The one value of a header; `None` if it is no text or there are several.
+#[must_use]
+pub fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Some(None),
+        (Some(value), None) => value.to_str().ok().map(Some),
+        (Some(_), Some(_)) => None,
+    }
+}
