@@ -15,7 +15,7 @@ use super::deliver;
 use super::dispatch::Grown;
 use super::holding::Holding;
 use super::record::{Moved, State, Work};
-use super::shared::Shared;
+use super::shared::{READ_MAX, Shared};
 use crate::clock::{Moment, Timestamp};
 use crate::queue::engine::{Lease, Settlement};
 use crate::queue::lanes::{BegunJob, LeaseId, Lost};
@@ -219,7 +219,7 @@ impl Lease for JetLease {
     fn overtaken(&self) -> BoxFuture<'_, Result<bool, Error>> {
         async {
             let Self { shared, holding, name, lease } = self;
-            shared.see(holding.wait_for_stored()).await?;
+            shared.see(holding.wait_for_stored(), READ_MAX).await?;
             let dispatch = shared.dispatch(name.0);
             Ok(dispatch.look(holding, |lanes| lanes.is_overtaken(*lease)).unwrap_or(false))
         }

@@ -28,7 +28,7 @@ use crate::queue::{Append, Appended, Error, Key, QueueName};
 const READ_BACK: Duration = Duration::from_secs(1);
 
 /// How long who has to know what is stored waits for the reading to come so far.
-const READ_MAX: Duration = Duration::from_secs(3);
+pub(super) const READ_MAX: Duration = Duration::from_secs(3);
 
 /// A note that only asks to be read.
 pub(super) const NOTE: &[u8] = b"sync";
@@ -171,16 +171,20 @@ impl Shared {
             return Ok(());
         };
         let rev = self.log.note(partition, NOTE.into()).await?;
-        self.see(holding.wait_for(rev)).await
+        self.see(holding.wait_for(rev), READ_MAX).await
     }
 
-    /// Waits for what is to be seen of the stream, at most [`READ_MAX`].
-    pub(super) async fn see(&self, seen: impl Future<Output = ()>) -> Result<(), Error> {
+    /// Waits so long at most for what is to be seen of the stream.
+    pub(super) async fn see(
+        &self,
+        seen: impl Future<Output = ()>,
+        most: Duration,
+    ) -> Result<(), Error> {
         tokio::select! {
             biased;
             () = seen => Ok(()),
             () = self.closed.cancelled() => Err(Error::Closed),
-            () = self.clock.sleep_until(self.clock.now() + READ_MAX) => {
+            () = self.clock.sleep_until(self.clock.now() + most) => {
                 Err(self.log.away("read", Behind))
             }
         }
@@ -197,11 +201,8 @@ impl Shared {
     /// then looks, sees.
     pub(super) async fn read_back(&self, partition: u16, rev: u64) {
         let Some(holding) = self.holding(partition) else { return };
-        tokio::select! {
-            () = holding.wait_for(rev) => {}
-            () = self.clock.sleep_until(self.clock.now() + READ_BACK) => {}
-            () = self.closed.cancelled() => {}
-        }
+        // It is stored: whoever has to know that it was read waits for that himself.
+        let _read = self.see(holding.wait_for(rev), READ_BACK).await;
     }
 
     /// Lets a job that was never delivered go out earlier, if a second append asks for it.
