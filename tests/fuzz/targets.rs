@@ -3,6 +3,9 @@
 //! Each takes bytes and panics where they break a promise. The seeded tests feed them within the
 //! suite (`tests/attacks/fuzz.rs`), and a fuzzer by the crate in this folder.
 
+#[path = "frames.rs"]
+mod frames;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +24,7 @@ use chimein::net::authority::Authority;
 use chimein::queue::{Store, embedded};
 use chimein::realtime::conversations::core::{Core, Input, Options, Output};
 use chimein::realtime::sync::event;
-use chimein::realtime::twilsock::frame::{Decoder, Frame, Header, Limits, Method, decode};
+use chimein::realtime::twilsock::frame::{Frame, Header, Method};
 use chimein::realtime::twilsock::session::{self, ConnId, Token};
 use chimein::twilio::events::{self, EventType, Fields};
 use chimein::twilio::form::{self, Form};
@@ -52,21 +55,8 @@ pub const TARGETS: &[(&str, Target, &[&[u8]])] = &[
 
 /// Bytes as a message of the socket, whole and in two pieces: both readers agree on the first frame.
 pub fn frame(bytes: &[u8]) {
-    let limits = Limits { header_bytes_max: 4096, payload_bytes_max: 4096 };
-    let whole = decode(&Bytes::copy_from_slice(bytes), &limits);
     let split = bytes.first().map_or(0, |first| usize::from(*first) % (bytes.len() + 1));
-    let mut decoder = Decoder::new(limits);
-    let mut first = None;
-    for piece in [&bytes[..split], &bytes[split..]] {
-        decoder.push(piece);
-        while let Some(next) = decoder.next_frame() {
-            first.get_or_insert(next);
-        }
-    }
-    let _ = decoder.end_of_message();
-    if let (Ok(whole), Some(first)) = (whole, first) {
-        assert_eq!(Ok(whole), first);
-    }
+    frames::agree(bytes, split);
 }
 
 /// Bytes as the payload of a notification, of each kind, to a client that waits for nothing.

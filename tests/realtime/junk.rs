@@ -1,7 +1,6 @@
 //! Bytes that no server should send: mutated frames and Sync payloads against codec and core.
 //!
-//! Two functions over bytes, fit for a fuzzer that wants them; here a seeded generator feeds them for
-//! a bounded number of rounds.
+//! A seeded generator feeds both for a bounded number of rounds.
 
 use std::time::Duration;
 
@@ -10,22 +9,22 @@ use chimein::clock::Moment;
 use chimein::realtime::conversations::core::{Core, Input, Output};
 use chimein::realtime::sync::event;
 use chimein::realtime::twilsock::backoff::Random;
-use chimein::realtime::twilsock::frame::{Decoder, Frame, Header, Limits, Method, decode, encode};
+use chimein::realtime::twilsock::frame::{Frame, Header, Limits, Method, decode, encode};
 use chimein::realtime::twilsock::session::{ConnId, Token};
 
+use super::frames;
 use super::link::options;
 
 const ROUNDS: usize = 20_000;
 
 #[test]
 fn no_bytes_break_the_codec() {
-    let limits = Limits { header_bytes_max: 4096, payload_bytes_max: 4096 };
     let mut random = Random::new(11);
     for round in 0..ROUNDS {
         let seed = &SEEDS[round % SEEDS.len()];
         let bytes = mutated(&frame(seed), &mut random);
         let split = below(&mut random, bytes.len() + 1);
-        decode_bytes(&bytes, split, &limits);
+        frames::agree(&bytes, split);
     }
 }
 
@@ -39,24 +38,6 @@ fn no_payload_breaks_the_core() {
         take_payload(&mut core, seed.0, &payload);
         assert!(core.events_waiting() < 5000, "bounded");
         while core.next_event().is_some() {}
-    }
-}
-
-/// Fuzz target: any bytes as a message, whole and in two pieces.
-fn decode_bytes(bytes: &[u8], split: usize, limits: &Limits) {
-    let whole = decode(&Bytes::copy_from_slice(bytes), limits);
-    let mut decoder = Decoder::new(*limits);
-    let mut first = None;
-    for piece in [&bytes[..split], &bytes[split..]] {
-        decoder.push(piece);
-        while let Some(next) = decoder.next_frame() {
-            first.get_or_insert(next);
-        }
-    }
-    let _ = decoder.end_of_message();
-    // Both readers agree on the first frame.
-    if let (Ok(whole), Some(first)) = (whole, first) {
-        assert_eq!(Ok(whole), first);
     }
 }
 

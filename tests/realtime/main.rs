@@ -1,5 +1,7 @@
 //! The realtime client against the emulator, over real sockets on this machine.
 
+#[path = "../fuzz/frames.rs"]
+mod frames;
 mod golden;
 mod junk;
 mod link;
