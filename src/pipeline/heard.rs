@@ -75,12 +75,13 @@ impl Doors {
     async fn removal_heard(&self, participant: &Participant) -> Result<(), Error> {
         let Some(identity) = self.is_ours(participant) else { return Ok(()) };
         let conversation = participant.conversation_sid;
+        let on_socket = self.choice.seats.heard_since(conversation).is_some();
         self.choice.seats.leave(conversation, identity);
         if self.choice.seats.is_held(conversation) {
             // Another one of ours sits there.
             return Ok(());
         }
-        self.seat_lost(conversation, Word::Webhook).await
+        self.seat_lost(conversation, Word::Webhook { on_socket }).await
     }
 
     /// The identity of a participant that is one of ours.

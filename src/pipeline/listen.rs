@@ -172,7 +172,7 @@ impl Listener {
     async fn note_seats(&self, seats: BTreeMap<ConversationSid, Change>) {
         let noted = seats.into_iter().map(|(conversation, change)| async move {
             let noted = match change {
-                Change::Taken => self.doors.removed.let_in(conversation).await,
+                Change::Taken => self.doors.removed.seated(conversation).await,
                 Change::Lost { since } => {
                     self.doors.seat_lost(conversation, Word::Socket(since)).await
                 }

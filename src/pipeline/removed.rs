@@ -56,6 +56,9 @@ struct Memory {
     asked: DashMap<ConversationSid, Moment>,
     /// Where the next message brings the bot back.
     awaited: DashSet<ConversationSid>,
+    /// Where a webhook has told of a removal that the socket is still to tell of: by then somebody may
+    /// have let the bot in again, and the late word must not count as another removal.
+    told: DashSet<ConversationSid>,
     /// Two words of one removal, by socket and by webhook, are noted one after the other.
     noting: Mutex<()>,
 }
@@ -105,6 +108,14 @@ impl Removed {
         conversation: ConversationSid,
         word: Word,
     ) -> Result<bool, queue::Error> {
+        match word {
+            Word::Webhook { on_socket: true } => self.memory.expect(conversation),
+            Word::Webhook { on_socket: false } => {}
+            Word::Socket(_) if self.memory.told.remove(&conversation).is_some() => {
+                return Ok(false);
+            }
+            Word::Socket(_) => {}
+        }
         if removal::is_own(word, self.left.last(conversation).await?) {
             return Ok(false);
         }
@@ -123,6 +134,16 @@ impl Removed {
                 "somebody has removed the bot from the conversation");
         }
         Ok(true)
+    }
+
+    /// Hears that the bot sits in a conversation: whoever says that it lost this seat says it anew.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn seated(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
+        self.memory.told.remove(&conversation);
+        self.let_in(conversation).await
     }
 
     /// Hears that the bot is in a conversation, or is to be again.
@@ -176,7 +197,7 @@ impl Removed {
             return Ok(true);
         }
         if self.seats.look(&self.rest, conversation).await?.is_some() {
-            self.let_in(conversation).await?;
+            self.seated(conversation).await?;
             return Ok(false);
         }
         if self.memory.asked.len() >= CONVERSATIONS_MAX {
@@ -184,6 +205,15 @@ impl Removed {
         }
         self.memory.asked.insert(conversation, now);
         Ok(true)
+    }
+}
+
+impl Memory {
+    fn expect(&self, conversation: ConversationSid) {
+        if self.told.len() >= CONVERSATIONS_MAX {
+            self.told.clear();
+        }
+        self.told.insert(conversation);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Somebody removes the bot from a conversation, and lets it in again.
 
 use axum::response::IntoResponse;
+use chimein::emulator::control::SocketOrder;
 use chimein::emulator::faults::{Action, Place};
 use chimein::telemetry::journal::Stage;
 use chimein::twilio::sid::ConversationSid;
@@ -150,6 +151,27 @@ async fn a_rule_that_wishes_for_the_conversation_again_brings_the_bot_back() {
     wish("off").await;
     wish("on").await;
     rig.eventually("the bot is back", |rig| sits(rig, conversation)).await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_socket_telling_late_of_a_removal_that_is_over_keeps_nobody_out() {
+    let rig = Rig::start(&[]).await;
+    let conversation = answered(&rig).await;
+    rig.on_socket(conversation).await;
+    assert_eq!(rig.control.sockets(None, &SocketOrder::Freeze), 1);
+    remove(&rig, conversation, true).await;
+    rig.eventually("it is noted", |rig| stages(rig, conversation, GONE) == 1).await;
+    let joined = |rig: &Rig| stages(rig, conversation, Stage::SocketJoined);
+    let before = joined(&rig);
+    let participants = format!("Conversations/{conversation}/Participants");
+    rig.rest_post_told(&participants, &[("Identity", BOT)]).await;
+    rig.settled().await;
+    assert_eq!(rig.control.sockets(None, &SocketOrder::Thaw), 1);
+    rig.eventually("the socket has it again", |rig| joined(rig) > before).await;
+    rig.sms(PHONE, "two").await;
+    rig.expect(conversation, &["one", "two"]).await;
+    assert_eq!(stages(&rig, conversation, GONE), 1, "it was removed once");
     rig.end().await;
 }
 

@@ -30,8 +30,11 @@ pub enum Rejoin {
 /// By what word a lost seat was heard of.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Word {
-    /// By webhook.
-    Webhook,
+    /// By webhook, while the socket still had the seat or not.
+    Webhook {
+        /// Whether the socket is still to tell the same.
+        on_socket: bool,
+    },
     /// By the socket, which had told of the seat at this time; none if that was before a restart.
     Socket(Option<Timestamp>),
 }
@@ -40,7 +43,7 @@ pub enum Word {
 #[must_use]
 pub fn is_own(word: Word, left: Option<Timestamp>) -> bool {
     match word {
-        Word::Webhook => false,
+        Word::Webhook { .. } => false,
         Word::Socket(since) => left.is_some_and(|left| since.is_none_or(|since| left >= since)),
     }
 }
@@ -78,8 +81,8 @@ mod tests {
     fn a_seat_that_the_bot_left_was_not_taken_away() {
         let at = |secs: i64| Some(Timestamp::from_millis(secs * 1000));
         for (word, left, own) in [
-            (Word::Webhook, None, false),
-            (Word::Webhook, at(9), false),
+            (Word::Webhook { on_socket: false }, None, false),
+            (Word::Webhook { on_socket: true }, at(9), false),
             (Word::Socket(at(5)), None, false),
             (Word::Socket(at(5)), at(4), false),
             (Word::Socket(at(5)), at(5), true),
