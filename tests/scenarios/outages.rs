@@ -200,7 +200,7 @@ async fn a_restart_with_the_kept_places_opens_no_conversation_anew() {
         std::fs::write(place, "{\"version\":1").unwrap();
     }
     let without = requests_of_a_restart(&mut rig, &conversations, "without").await;
-    println!("socket requests at start with kept places {with}, with broken ones {without}");
+    println!("socket reads at start with kept places {with}, with broken ones {without}");
     assert!(with + 2 * CONVERSATIONS <= without, "{with} with, {without} without");
     rig.end().await;
 }
@@ -213,7 +213,7 @@ async fn requests_of_a_restart(
     body: &str,
 ) -> usize {
     rig.stop_service().await;
-    let before = rig.socket_requests();
+    let before = rig.socket_reads();
     for (phone, _) in conversations {
         rig.sms(phone, body).await;
     }
@@ -225,5 +225,5 @@ async fn requests_of_a_restart(
         .await;
     }
     rig.settled().await;
-    rig.socket_requests() - before
+    rig.socket_reads() - before
 }

@@ -250,7 +250,19 @@ impl Rig {
 
     /// How many requests Twilio was sent through sockets.
     pub fn socket_requests(&self) -> usize {
-        let is_one = |what: &Happening| matches!(what, Happening::SocketRequest { .. });
+        self.socket_requests_of(|_| true)
+    }
+
+    /// How many of them read something, whatever was said and shown meanwhile.
+    pub fn socket_reads(&self) -> usize {
+        self.socket_requests_of(|method| method == "GET")
+    }
+
+    fn socket_requests_of(&self, is_wanted: impl Fn(&str) -> bool) -> usize {
+        let is_one = |what: &Happening| match what {
+            Happening::SocketRequest { method, .. } => is_wanted(method),
+            _ => false,
+        };
         self.control.records(0).iter().filter(|record| is_one(&record.what)).count()
     }
 

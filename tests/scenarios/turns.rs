@@ -76,8 +76,11 @@ async fn an_answer_that_takes_too_much_room_is_a_dead_letter_at_once() {
     let is_dead = |stage: &Stage| {
         matches!(stage, Stage::Dead { queue: "inbox", reason: "agent_answer_too_large", .. })
     };
-    let records = rig.app().journal().recent(conversation);
-    assert!(records.iter().any(|record| is_dead(&record.stage)));
+    rig.eventually("the large one is a dead letter", |rig| {
+        let records = rig.app().journal().recent(conversation);
+        records.iter().any(|record| is_dead(&record.stage))
+    })
+    .await;
     rig.end().await;
 }
 
@@ -100,9 +103,12 @@ async fn an_answer_that_nobody_understands_is_a_dead_letter_and_no_silence() {
         rig.sms(PHONE, body).await;
     }
     rig.expect(conversation, &["half \u{fffd}"]).await;
-    let records = rig.app().journal().recent(conversation);
     let is_dead = |stage: &Stage| matches!(stage, Stage::Dead { queue: "inbox", .. });
-    assert_eq!(records.iter().filter(|record| is_dead(&record.stage)).count(), 2);
+    rig.eventually("two are dead letters", |rig| {
+        let records = rig.app().journal().recent(conversation);
+        records.iter().filter(|record| is_dead(&record.stage)).count() == 2
+    })
+    .await;
     assert_eq!(agent.asked().len(), 5, "one question each");
     rig.end().await;
 }
