@@ -45,7 +45,7 @@ impl Doors {
                 let was_refused = self.choice.is_refused(sid);
                 let is_refused = self.choice.note(sid, self.choice.judge(&facts(&conversation)));
                 if was_refused && !is_refused {
-                    self.removed.let_in(sid).await?;
+                    self.removed.wished(sid).await?;
                     self.conversation_back(sid, conversation.updated).await?;
                 }
                 Ok(())
@@ -102,7 +102,7 @@ impl Doors {
         let is_wished = !matches!(self.choice.judge(&facts), Verdict::Refuse(_));
         if facts.addresses.is_some() && is_wished && self.choice.lacks_address(conversation) {
             self.choice.forget(conversation);
-            self.removed.let_in(conversation).await?;
+            self.removed.wished(conversation).await?;
             self.conversation_back(conversation, participant.updated).await?;
         }
         Ok(())

@@ -173,7 +173,7 @@ impl Joins {
     ) {
         fault_points::hit(Point::BotAdded);
         self.seats.take(conversation, &line.identity);
-        if let Err(error) = self.catch_up.doors.removed.let_in(conversation).await {
+        if let Err(error) = self.catch_up.doors.removed.joined(conversation).await {
             return settle::lost(Self::QUEUE, &error);
         }
         self.status.succeeded(Op::AddParticipant, &self.notes.clock);

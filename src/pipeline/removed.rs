@@ -59,6 +59,9 @@ struct Memory {
     /// Where a webhook has told of a removal that the socket is still to tell of: by then somebody may
     /// have let the bot in again, and the late word must not count as another removal.
     told: DashSet<ConversationSid>,
+    /// Where the bot is to be again and its join is not done: a seat that the socket says is lost by
+    /// then is one from before.
+    returning: DashSet<ConversationSid>,
     /// Two words of one removal, by socket and by webhook, are noted one after the other.
     noting: Mutex<()>,
 }
@@ -109,8 +112,13 @@ impl Removed {
         word: Word,
     ) -> Result<bool, queue::Error> {
         match word {
-            Word::Webhook { on_socket: true } => self.memory.expect(conversation),
-            Word::Webhook { on_socket: false } => {}
+            Word::Webhook { on_socket } => {
+                self.memory.returning.remove(&conversation);
+                if on_socket {
+                    self.memory.expect(conversation);
+                }
+            }
+            Word::Socket(_) if self.memory.returning.contains(&conversation) => return Ok(false),
             Word::Socket(_) if self.memory.told.remove(&conversation).is_some() => {
                 return Ok(false);
             }
@@ -134,6 +142,26 @@ impl Removed {
                 "somebody has removed the bot from the conversation");
         }
         Ok(true)
+    }
+
+    /// Hears that the bot is to be in a conversation again, for which a join is asked.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn wished(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
+        self.memory.returns(conversation);
+        self.let_in(conversation).await
+    }
+
+    /// Hears that a join has put the bot into a conversation.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn joined(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
+        self.memory.returning.remove(&conversation);
+        self.let_in(conversation).await
     }
 
     /// Hears that the bot sits in a conversation: whoever says that it lost this seat says it anew.
@@ -209,6 +237,13 @@ impl Removed {
 }
 
 impl Memory {
+    fn returns(&self, conversation: ConversationSid) {
+        if self.returning.len() >= CONVERSATIONS_MAX {
+            self.returning.clear();
+        }
+        self.returning.insert(conversation);
+    }
+
     fn expect(&self, conversation: ConversationSid) {
         if self.told.len() >= CONVERSATIONS_MAX {
             self.told.clear();

@@ -10,7 +10,7 @@ use crate::child::{self, NUMBER, Service};
 use crate::storm::{schedules, start_emulator};
 
 /// How long the service may take to reach a point that a message must pass.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How many commits a first message and its answer may cause at most.
 const COMMITS_MAX: u32 = 8;
 

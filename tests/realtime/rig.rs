@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 
 /// How long anything may take before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An emulator with what it takes to reach it.
 pub struct Rig {

@@ -243,7 +243,7 @@ async fn give_back(rig: &Rig, conversation: ConversationSid) {
 async fn listed(rig: &Rig, what: &str, is_wanted: impl Fn(&serde_json::Value) -> bool) {
     let url = format!("http://{}/v1/{what}", rig.app().admin_address().unwrap());
     let http = chimein::net::http::direct().unwrap().build().unwrap();
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+    let waited = tokio::time::timeout(Duration::from_secs(60), async {
         while !is_wanted(&http.get(&url).send().await.unwrap().json().await.unwrap()) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

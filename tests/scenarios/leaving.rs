@@ -211,7 +211,7 @@ async fn restart(rig: &mut Rig) {
 }
 
 async fn wait_for_open_job(rig: &Rig) {
-    let waited = tokio::time::timeout(std::time::Duration::from_secs(20), async {
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(60), async {
         while rig.app().open_jobs().await.unwrap() == 0 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }

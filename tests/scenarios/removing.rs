@@ -175,6 +175,40 @@ async fn the_socket_telling_late_of_a_removal_that_is_over_keeps_nobody_out() {
     rig.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_socket_telling_late_of_a_seat_that_is_gone_stops_no_join() {
+    let rig = Rig::start(&[("CHIMEIN_JOIN_ATTRIBUTE", "bot=on")]).await;
+    let conversation = rig.sms(PHONE, "zero").await;
+    let path = format!("Conversations/{conversation}");
+    let wish = async |bot: &str| {
+        let attributes = json!({"bot": bot}).to_string();
+        rig.rest_post_told(&path, &[("Attributes", &attributes)]).await;
+    };
+    assert_eq!(rig.control.sockets(None, &SocketOrder::Freeze), 1);
+    wish("on").await;
+    rig.eventually("the bot is added", |rig| sits(rig, conversation)).await;
+    rig.settled().await;
+    remove(&rig, conversation, true).await;
+    rig.eventually("it is noted", |rig| stages(rig, conversation, GONE) == 1).await;
+    wish("off").await;
+    // The socket tells of the seat and of its loss while the bot is on its way back.
+    let place = Place::Rest {
+        method: Some("POST".to_owned()),
+        path: Some(format!("{conversation}/Participants")),
+    };
+    rig.fault(place, Action::Answer { status: 503, code: None, retry_after: None }, 4);
+    wish("on").await;
+    rig.eventually("it was tried", |rig| {
+        rig.rest_requests("POST", &format!("{conversation}/Participants")) >= 2
+    })
+    .await;
+    assert_eq!(rig.control.sockets(None, &SocketOrder::Thaw), 1);
+    rig.eventually("the bot is back", |rig| sits(rig, conversation)).await;
+    rig.settled().await;
+    assert_eq!(stages(&rig, conversation, GONE), 1, "it was removed once");
+    rig.end().await;
+}
+
 /// A conversation in which the bot has answered.
 async fn answered(rig: &Rig) -> ConversationSid {
     let conversation = rig.sms(PHONE, "one").await;

@@ -33,7 +33,7 @@ pub const NUMBER: &str = "+15555550100";
 pub const PHONE: &str = "+15555550123";
 
 /// How long something may take before the test has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The emulator, the service's folder, and the service while it runs.
 pub struct Rig {
