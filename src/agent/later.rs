@@ -25,8 +25,9 @@ use super::standard_webhooks::{self, Headers, Refusal, Secret};
 use super::{Answer, Origin, Reply, Thread};
 use crate::clock::Clock;
 use crate::http::body::{self, BodyError, Unproven};
+use crate::http::caller;
 use crate::telemetry::chain::Chain;
-use crate::telemetry::refusals::{self, Refusals};
+use crate::telemetry::refusals::Refusals;
 use crate::telemetry::trace::TraceId;
 use crate::twilio::sid::MessageSid;
 
@@ -158,7 +159,7 @@ struct Room {
 impl Room {
     /// Turns away who has not signed.
     fn refuse(&self, head: &request::Parts, refusal: Refusal) -> Response {
-        if let Some(left_out) = self.refused.admit(refusals::peer(&head.extensions)) {
+        if let Some(left_out) = self.refused.admit(caller::peer(&head.extensions)) {
             tracing::warn!(reason = %refusal, left_out, "late replies were refused");
         }
         problem(StatusCode::UNAUTHORIZED, "invalid_signature", &refusal.to_string())

@@ -1,8 +1,11 @@
-//! What a request's head says of who calls, and by which name.
+//! Who calls: the other end of the connection, and what a request's head says, also of by which name.
 //!
-//! A header that came twice is believed in neither form. Knows headers alone: no I/O, no time.
+//! A header that came twice is believed in neither form. Knows heads alone: no I/O, no time.
 
-use axum::http::{HeaderMap, HeaderName, header};
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::ConnectInfo;
+use axum::http::{Extensions, HeaderMap, HeaderName, header};
 
 /// The page that makes a browser call, as far as `Origin` tells.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,6 +27,12 @@ impl<'a> Page<'a> {
         let place = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         place.map_or(Self::Unreadable, Self::Of)
     }
+}
+
+/// The address of the other end of a request's connection, where the listener has noted it.
+#[must_use]
+pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
 }
 
 /// The name by which a request calls; `None` if it names none, or several.

@@ -2,11 +2,8 @@
 //!
 //! One for each kind of line, shared by all requests. Time enters through the [`Clock`].
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use axum::extract::ConnectInfo;
-use axum::http::Extensions;
 
 use super::flood::Flood;
 use crate::clock::Clock;
@@ -34,12 +31,6 @@ impl Refusals {
         let mut flood = self.flood.lock().unwrap_or_else(PoisonError::into_inner);
         flood.admit(address, self.clock.now())
     }
-}
-
-/// The address of the other end of a request's connection, where the listener has noted it.
-#[must_use]
-pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
 }
 
 /// Cuts a text of a stranger to what a line may hold.

@@ -9,6 +9,7 @@ use axum::http::Extensions;
 
 use super::url::Unknown;
 use crate::clock::Clock;
+use crate::http::caller;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::refusals::{self, Refusals};
 use crate::twilio::events::{self, EventType};
@@ -33,7 +34,7 @@ pub(super) struct Who {
 
 impl Who {
     pub(super) fn of(extensions: &Extensions) -> Self {
-        Self { peer: refusals::peer(extensions), event_type: None }
+        Self { peer: caller::peer(extensions), event_type: None }
     }
 
     pub(super) const fn with(self, event_type: EventType) -> Self {
