@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use secrecy::SecretString;
 use url::Url;
 
 use super::build::Parts;
@@ -13,14 +12,9 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::settings::Account;
 use crate::queue::Marks;
-use crate::realtime::{
-    AccessToken, Client, Config, Events, TokenError, TokenProvider, WatermarkError, Watermarks,
-};
+use crate::realtime::{Client, Config, Events, Minter, REGION_DEFAULT, WatermarkError, Watermarks};
 use crate::twilio::access_token::{self, Request};
 use crate::twilio::sid::ConversationSid;
-
-/// The region of an account that names none.
-const REGION: &str = "us1";
 
 /// An identity that listens.
 pub struct Ear {
@@ -68,18 +62,15 @@ impl Opener {
         let mut config = self.config.clone();
         config.resume = self.places.as_ref().and_then(|places| places.read(&identity));
         config.clock = self.clock;
-        let tokens = Arc::new(Minted {
-            request: Request {
-                account_sid: account.account_sid,
-                key_sid: account.api_key,
-                service_sid: account.chat_service_sid,
-                identity: identity.clone(),
-                lifetime: account.token_ttl,
-                region: account.region.as_ref().map(|region| region.as_str().to_owned()),
-            },
-            secret: account.api_secret.clone(),
-            clock: self.clock,
-        });
+        let request = Request {
+            account_sid: account.account_sid,
+            key_sid: account.api_key,
+            service_sid: account.chat_service_sid,
+            identity: identity.clone(),
+            lifetime: account.token_ttl,
+            region: account.region.as_ref().map(|region| region.as_str().to_owned()),
+        };
+        let tokens = Arc::new(Minter::new(request, account.api_secret.clone(), self.clock));
         let (client, events) = Client::connect(config, tokens, Arc::clone(&self.marks));
         Ear { identity, client, events }
     }
@@ -93,7 +84,7 @@ pub fn realtime_config(
 ) -> Config {
     // The official client knows a region and no edge.
     // Source: access token protocol notes, "Region and hosts", read 2026-11-21.
-    let region = account.region.as_ref().map_or(REGION, |region| region.as_str());
+    let region = account.region.as_ref().map_or(REGION_DEFAULT, |region| region.as_str());
     let mut config = Config::for_region(region, Arc::new(tls.clone()))
         .expect("settings take only names that can be part of a host");
     if let Some(place) = &account.twilsock_url {
@@ -102,20 +93,6 @@ pub fn realtime_config(
     config.proxies = settings.proxy.proxies();
     config.session.connect_timeout = settings.realtime.connect_timeout;
     config
-}
-
-/// Mints tokens with the API key's secret.
-struct Minted {
-    request: Request,
-    secret: SecretString,
-    clock: Clock,
-}
-
-impl TokenProvider for Minted {
-    fn token(&self) -> BoxFuture<'_, Result<AccessToken, TokenError>> {
-        let minted = access_token::mint(&self.request, &self.secret, self.clock.wall());
-        Box::pin(std::future::ready(minted.map_err(|error| TokenError(Box::new(error)))))
-    }
 }
 
 /// Watermarks in the store.

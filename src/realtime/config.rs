@@ -17,6 +17,10 @@ use crate::net::proxies::Proxies;
 pub use crate::twilio::access_token::AccessToken;
 use crate::twilio::sid::ConversationSid;
 
+/// The region of an account that names none.
+/// Source: access token protocol notes, "Region and hosts", read 2026-11-21.
+pub const REGION_DEFAULT: &str = "us1";
+
 /// Where to connect to, and how.
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -35,6 +35,7 @@ mod config;
 pub mod conversations;
 mod driver;
 pub mod event;
+mod minter;
 pub mod sync;
 #[cfg(test)]
 mod tests;
@@ -42,9 +43,11 @@ pub mod twilsock;
 
 pub use client::{Client, Events, State};
 pub use config::{
-    AccessToken, Config, NoWatermarks, TokenError, TokenProvider, WatermarkError, Watermarks,
+    AccessToken, Config, NoWatermarks, REGION_DEFAULT, TokenError, TokenProvider, WatermarkError,
+    Watermarks,
 };
 pub use conversations::resume::Resume;
+pub use minter::Minter;
 pub use twilsock::driver::Error as SocketError;
 
 /// Opens the socket, closes it again and says nothing to the server: finds out whether it can be.

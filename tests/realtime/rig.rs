@@ -6,14 +6,10 @@ use std::time::Duration;
 use chimein::clock::Clock;
 use chimein::emulator::control::SocketOrder;
 use chimein::emulator::{self, Emulator, Received};
-use chimein::realtime::{
-    AccessToken, Client, Config, Event, Events, Message, NoWatermarks, TokenError, TokenProvider,
-};
+use chimein::realtime::{Client, Config, Event, Events, Message, Minter, NoWatermarks};
 use chimein::twilio::access_token;
 use chimein::twilio::rest;
 use chimein::twilio::sid::ConversationSid;
-use futures::future::BoxFuture;
-use secrecy::SecretString;
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,20 +18,6 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Rig {
     pub emulator: Emulator,
     pub rest: rest::Client,
-}
-
-/// Mints tokens for one identity of the emulator's account.
-pub struct Minter {
-    request: access_token::Request,
-    secret: SecretString,
-    clock: Clock,
-}
-
-impl TokenProvider for Minter {
-    fn token(&self) -> BoxFuture<'_, Result<AccessToken, TokenError>> {
-        let token = access_token::mint(&self.request, &self.secret, self.clock.wall());
-        Box::pin(std::future::ready(token.map_err(|error| TokenError(Box::new(error)))))
-    }
 }
 
 impl Rig {
@@ -63,18 +45,15 @@ impl Rig {
 
     pub fn minter(&self, identity: &str) -> Arc<Minter> {
         let keys = self.emulator.credentials();
-        Arc::new(Minter {
-            request: access_token::Request {
-                account_sid: keys.account_sid,
-                key_sid: keys.api_key,
-                service_sid: keys.service_sid,
-                identity: identity.to_owned(),
-                lifetime: Duration::from_secs(3600),
-                region: None,
-            },
-            secret: keys.api_secret.clone(),
-            clock: Clock::start(),
-        })
+        let request = access_token::Request {
+            account_sid: keys.account_sid,
+            key_sid: keys.api_key,
+            service_sid: keys.service_sid,
+            identity: identity.to_owned(),
+            lifetime: Duration::from_secs(3600),
+            region: None,
+        };
+        Arc::new(Minter::new(request, keys.api_secret.clone(), Clock::start()))
     }
 
     pub fn connect(&self, config: Config) -> (Client, Watch) {
