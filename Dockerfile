@@ -21,7 +21,7 @@ COPY .cargo .cargo
 RUN mkdir -p src \
  && touch README.md src/lib.rs \
  && echo 'fn main() {}' > src/main.rs \
- && sed -i '/^\[\[bench\]\]/,/^$/d' Cargo.toml \
+ && sed -i -E '/^\[\[(bench|example|test)\]\]/,/^$/d' Cargo.toml \
  && cargo build --release --locked \
  && rm -rf src
 COPY . .

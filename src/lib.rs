@@ -1,16 +1,26 @@
 #![doc = include_str!("../README.md")]
 
 // A room may use only the rooms listed below it; `tests/house.rs` holds the code against this order.
+#[cfg(feature = "service")]
 pub mod cli;
 
+#[cfg(feature = "service")]
 pub mod app;
 
+#[cfg(feature = "service")]
 pub mod admin;
+#[cfg(feature = "service")]
 pub mod agent;
+#[cfg(feature = "service")]
 pub mod emulator;
+#[cfg(feature = "service")]
 pub mod pipeline;
+#[cfg(feature = "service")]
 pub mod webhook;
 
+pub mod client;
+
+#[cfg(feature = "service")]
 pub mod queue;
 pub mod realtime;
 
@@ -20,8 +30,10 @@ pub mod cluster;
 #[cfg(feature = "nats")]
 pub mod nats;
 
+#[cfg(feature = "service")]
 pub mod http;
 
+#[cfg(feature = "service")]
 pub mod config;
 
 pub mod telemetry;
@@ -32,12 +44,17 @@ pub mod concurrency;
 pub mod net;
 
 pub mod clock;
+#[cfg(feature = "service")]
 pub mod fault_points;
+#[cfg(feature = "service")]
 pub mod files;
 pub mod json;
+#[cfg(feature = "service")]
 pub mod manual;
+#[cfg(feature = "service")]
 pub mod nearest;
 pub mod pii;
+#[cfg(feature = "service")]
 pub mod text;
 
 // The servers that tests of the rooms below need are the same that the tests outside use.

@@ -37,6 +37,7 @@ mod driver;
 pub mod event;
 mod minter;
 pub mod sync;
+#[cfg(feature = "service")]
 #[cfg(test)]
 mod tests;
 pub mod twilsock;

@@ -175,6 +175,7 @@ fn the_top_level_is_as_agreed() {
         "README.md",
         "architecture.yaml",
         "config",
+        "examples",
         "src",
         "tests",
     ];
@@ -200,7 +201,7 @@ fn the_check_runs_files_that_exist_and_names_no_host() {
 #[test]
 fn no_file_speaks_of_one_machine_or_of_a_registrys_host() {
     let mut findings = Vec::new();
-    let folders = ["src", "tests", "config", ".ci"].map(|folder| root().join(folder));
+    let folders = ["src", "tests", "config", "examples", ".ci"].map(|folder| root().join(folder));
     let papers = ["README.md", "Cargo.toml", "Dockerfile", "architecture.yaml"];
     let papers = papers.map(|paper| root().join(paper));
     for path in folders.iter().flat_map(|folder| files(folder)).chain(papers) {

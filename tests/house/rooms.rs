@@ -7,6 +7,7 @@ const LEVELS: &[&[&str]] = &[
     &["cli"],
     &["app"],
     &["admin", "agent", "emulator", "pipeline", "webhook"],
+    &["client"],
     &["queue", "realtime"],
     &["cluster"],
     &["nats"],

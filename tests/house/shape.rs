@@ -17,7 +17,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 #[test]
 fn every_file_opens_with_what_it_is_about() {
     let mut findings = Vec::new();
-    for source in [sources("src"), sources("tests")].concat_all() {
+    for source in [sources("src"), sources("tests"), sources("examples")].concat_all() {
         let is_library = source.path == "src/lib.rs";
         if !is_library && source.module_doc().is_empty() {
             findings.push(source.path);
@@ -29,7 +29,7 @@ fn every_file_opens_with_what_it_is_about() {
 #[test]
 fn files_do_not_outgrow_their_subject() {
     let mut findings = Vec::new();
-    for source in [sources("src"), sources("tests")].concat_all() {
+    for source in [sources("src"), sources("tests"), sources("examples")].concat_all() {
         let lines = source.text.lines().map(str::trim);
         let all = lines.filter(|line| !line.is_empty() && !line.starts_with("//")).count();
         // A module's tests at its end are a part of their own.
@@ -44,7 +44,7 @@ fn files_do_not_outgrow_their_subject() {
 #[test]
 fn functions_fit_on_a_page() {
     let mut findings = Vec::new();
-    for source in [sources("src"), sources("tests")].concat_all() {
+    for source in [sources("src"), sources("tests"), sources("examples")].concat_all() {
         for (name, lines) in functions(&source.text) {
             let is_walk = source.is_test() && name.starts_with("every_");
             if lines > if is_walk { WALK_LINES_MAX } else { FUNCTION_LINES_MAX } {
@@ -71,7 +71,7 @@ fn only_the_command_line_prints() {
 #[test]
 fn no_test_is_switched_off() {
     let mut findings = Vec::new();
-    for source in [sources("src"), sources("tests")].concat_all() {
+    for source in [sources("src"), sources("tests"), sources("examples")].concat_all() {
         if source.text.lines().any(|line| line.trim().starts_with("#[ignore")) {
             findings.push(source.path);
         }

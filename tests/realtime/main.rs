@@ -1,5 +1,6 @@
 //! The realtime client against the emulator, over real sockets on this machine.
 
+mod example;
 #[path = "../fuzz/frames.rs"]
 mod frames;
 mod golden;

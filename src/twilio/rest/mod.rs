@@ -44,6 +44,7 @@ pub use self::model::{
 };
 pub use self::pages::Pages;
 pub use self::walk::WalkBack;
+pub use crate::twilio::events::ConversationState;
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -243,5 +244,6 @@ fn base_without_slash(mut url: Url, name: &'static str) -> Result<Url, BuildErro
     Ok(url)
 }
 
+#[cfg(feature = "service")]
 #[cfg(test)]
 mod tests;
