@@ -51,8 +51,6 @@ pub mod files;
 pub mod json;
 #[cfg(feature = "service")]
 pub mod manual;
-#[cfg(feature = "service")]
-pub mod nearest;
 pub mod pii;
 #[cfg(feature = "service")]
 pub mod text;

@@ -1,7 +1,8 @@
 //! Text as others write it: UTF-8 that begins with a byte order mark, or UTF-16, or for a terminal to obey.
 //!
 //! Decides what of it is read: a mark at the start is no part of the text, and UTF-16 is not guessed
-//! at but named, so that whoever saved it can save it again. Pure.
+//! at but named, so that whoever saved it can save it again; and which known name a mistyped one meant.
+//! Pure.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -61,6 +62,19 @@ fn is_half_nul(bytes: &[u8]) -> bool {
         && (all(|pair| pair[0] == 0 && pair[1] != 0) || all(|pair| pair[0] != 0 && pair[1] == 0))
 }
 
+/// Gives the known name that a mistyped one most likely meant: the one with the smallest edit distance, if
+/// that is at most a third of the name.
+#[must_use]
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = name.len().div_ceil(3);
+    known
+        .into_iter()
+        .map(|known| (strsim::levenshtein(name, known), known))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
 /// Writes a text of others as a terminal may show it: lines stay, whatever else would move the cursor,
 /// colour, turn around or break what is shown is written as JSON escapes it, so that JSON stays what it is.
 ///
@@ -96,6 +110,14 @@ fn is_unfit(letter: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_near_names_are_offered() {
+        let known = ["agent.url", "agent.kind", "queue.path"];
+        assert_eq!(nearest("agent.ulr", known), Some("agent.url"));
+        assert_eq!(nearest("agent.kinds", known), Some("agent.kind"));
+        assert_eq!(nearest("weather", known), None);
+    }
 
     #[test]
     fn nothing_of_a_text_reaches_the_terminal_but_letters_and_lines() {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::{Answer, Error, Reply, Thread};
 use crate::json::{self, Members};
-use crate::nearest::nearest;
+use crate::text::nearest;
 use crate::pii::Pii;
 use crate::text;
 

@@ -12,7 +12,7 @@ use super::kinds::{Setting, without_query};
 use super::kubernetes::{is_link, is_service_link};
 use super::problem::{Origin, Problem, Reason};
 use super::settings::{KEYS, Key};
-use crate::nearest::nearest;
+use crate::text::nearest;
 
 /// The key's value as people may see it.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -16,7 +16,7 @@ const LEVELS: &[&[&str]] = &[
     &["telemetry"],
     &["twilio"],
     &["concurrency", "net"],
-    &["clock", "fault_points", "files", "json", "manual", "nearest", "pii", "text"],
+    &["clock", "fault_points", "files", "json", "manual", "pii", "text"],
 ];
 
 /// Uses that the design allows beside the order: the user, and the start of what is used.
@@ -34,7 +34,6 @@ const PURE: &[&str] = &[
     "src/cluster/records.rs",
     "src/emulator/state/",
     "src/json/",
-    "src/nearest.rs",
     "src/pii.rs",
     "src/pipeline/policy/",
     "src/queue/lanes.rs",
