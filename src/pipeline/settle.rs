@@ -53,8 +53,7 @@ pub async fn unreadable(delivery: Delivery, queue: QueueName, error: &serde_json
 /// A random number from 0 to 1 that spreads retries.
 #[must_use]
 pub fn jitter() -> f64 {
-    let random = u32::try_from(uuid::Uuid::new_v4().as_u128() >> 96).unwrap_or(0);
-    f64::from(random) / f64::from(u32::MAX)
+    fastrand::f64()
 }
 
 /// A pause, spread up to a fifth longer, so that not all who wait come back at once.

@@ -5,36 +5,31 @@
 
 use std::time::Duration;
 
-/// A small deterministic generator (splitmix64) for jitter and for ids that need not be secret.
+/// A small deterministic generator for jitter and for ids that need not be secret.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(fastrand::Rng);
 
 impl Random {
     /// Starts the sequence that belongs to `seed`.
     #[must_use]
-    pub const fn new(seed: u64) -> Self {
-        Self(seed)
+    pub fn new(seed: u64) -> Self {
+        Self(fastrand::Rng::with_seed(seed))
     }
 
     /// Gives the next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.u64(..)
     }
 
     /// Gives the next 128 bits.
     pub fn next_u128(&mut self) -> u128 {
-        u128::from(self.next_u64()) << 64 | u128::from(self.next_u64())
+        self.0.u128(..)
     }
 
     /// Spreads a delay by up to 20 % either way, as the official client does.
     /// Source: Twilsock protocol notes 3, reconnect backoff, read 2026-11-21.
     pub fn spread(&mut self, delay: Duration) -> Duration {
-        let thousandths = u32::try_from(self.next_u64() % 401).unwrap_or(0) + 800;
-        delay.saturating_mul(thousandths) / 1000
+        delay.saturating_mul(self.0.u32(800..=1200)) / 1000
     }
 }
 
