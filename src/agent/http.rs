@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
@@ -20,10 +20,8 @@ use super::answer::{self, Asked};
 use super::standard_webhooks::{self, Secret};
 use super::{Agent, Answer, Error, Media, Turn, TurnMessage};
 use crate::clock::Clock;
+use crate::net::http::retry_after;
 use crate::pii::Pii;
-
-/// The longest pause that an agent's `Retry-After` can ask for.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
 
 /// What an [`HttpAgent`] needs to know.
 #[derive(Clone, Debug)]
@@ -66,7 +64,8 @@ impl HttpAgent {
                 answer::parse(&body, asked)
             }
             status => {
-                let retry_after = retry_after(response.headers(), &self.clock);
+                let asked = response.headers().get(RETRY_AFTER).and_then(|text| text.to_str().ok());
+                let retry_after = asked.and_then(|text| retry_after(text, self.clock.wall()));
                 Err(Error::Status { turn: id, status, retry_after })
             }
         }
@@ -174,21 +173,6 @@ impl<'a> RequestMessage<'a> {
     }
 }
 
-/// Reads `Retry-After`, seconds or a date, never more than [`RETRY_AFTER_MAX`].
-fn retry_after(headers: &HeaderMap, clock: &Clock) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let wait = match text.trim().parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let at = httpdate::parse_http_date(text).ok()?;
-            let since_epoch = at.duration_since(std::time::UNIX_EPOCH).ok()?;
-            let now = u64::try_from(clock.wall().as_millis()).unwrap_or(0);
-            since_epoch.saturating_sub(Duration::from_millis(now))
-        }
-    };
-    Some(wait.min(RETRY_AFTER_MAX))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,20 +188,5 @@ mod tests {
         for never in [301, 302, 400, 401, 403, 404, 409, 410, 422] {
             assert_eq!(status(never), Retry::No, "{never}");
         }
-    }
-
-    #[tokio::test]
-    async fn retry_after_is_read_in_both_forms_and_capped() {
-        let clock = Clock::start();
-        let given = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, text.parse().unwrap());
-            retry_after(&headers, &clock)
-        };
-        assert_eq!(given("7"), Some(Duration::from_secs(7)));
-        assert_eq!(given("999999"), Some(RETRY_AFTER_MAX));
-        assert_eq!(given("Thu, 01 Jan 1970 00:00:10 GMT"), Some(Duration::ZERO));
-        assert_eq!(given("Fri, 01 Jan 2100 00:00:00 GMT"), Some(RETRY_AFTER_MAX));
-        assert_eq!(given("soon"), None);
     }
 }

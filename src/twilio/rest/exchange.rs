@@ -1,6 +1,6 @@
 //! One request and its answer: bounds, headers, and telling apart what happened.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Method, Response};
@@ -11,10 +11,8 @@ use url::Url;
 use super::{Cause, Client, Error, Op, Outcome};
 use crate::clock::Timestamp;
 use crate::json;
+use crate::net::http::retry_after;
 use crate::twilio::sid::ConversationSid;
-
-/// The longest wait that an answer may ask for; a longer one is cut to this.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// How much of an error answer is read: Twilio's are some hundred bytes, a gateway's page may be long.
 const ERROR_BYTES_MAX: usize = 16 * 1024;
@@ -198,42 +196,4 @@ async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, Cause> {
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-/// Reads a wait in seconds or as a date, cut to an hour.
-fn retry_after(text: &str, now: Timestamp) -> Option<Duration> {
-    let text = text.trim();
-    let wait = match text.parse::<u64>() {
-        Ok(secs) => Duration::from_secs(secs),
-        Err(_) => {
-            let at = httpdate::parse_http_date(text).ok()?.duration_since(UNIX_EPOCH).ok()?;
-            let at = i64::try_from(at.as_millis()).ok()?;
-            Timestamp::from_millis(at).since(now)
-        }
-    };
-    Some(wait.min(RETRY_AFTER_MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wait_is_seconds_or_a_date_and_never_above_an_hour() {
-        let now = Timestamp::parse_rfc3339("2026-11-21T04:00:00Z").unwrap();
-        for (text, secs) in [
-            ("0", Some(0)),
-            (" 17 ", Some(17)),
-            ("86400", Some(3600)),
-            ("Sat, 21 Nov 2026 04:01:30 GMT", Some(90)),
-            ("Sat, 21 Nov 2026 03:00:00 GMT", Some(0)),
-            ("Sun, 22 Nov 2026 04:00:00 GMT", Some(3600)),
-            ("soon", None),
-            ("-1", None),
-            ("99999999999999999999999", None),
-            ("", None),
-        ] {
-            assert_eq!(retry_after(text, now), secs.map(Duration::from_secs), "{text}");
-        }
-    }
 }
