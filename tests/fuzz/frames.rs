@@ -1,22 +1,15 @@
 //! What must hold of any bytes as a message of the socket.
 
 use bytes::Bytes;
-use chimein::realtime::twilsock::frame::{Decoder, Limits, decode};
+use chimein::realtime::twilsock::frame::{Limits, decode, encode};
 
-/// Reads bytes whole and in two pieces: both readers agree on the first frame.
-pub fn agree(bytes: &[u8], split: usize) {
+/// Reads bytes as a message: a frame that is read keeps to the limits, and written again it is read as
+/// the same.
+pub fn hold(bytes: &[u8]) {
     let limits = Limits { header_bytes_max: 4096, payload_bytes_max: 4096 };
-    let whole = decode(&Bytes::copy_from_slice(bytes), &limits);
-    let mut decoder = Decoder::new(limits);
-    let mut first = None;
-    for piece in [&bytes[..split], &bytes[split..]] {
-        decoder.push(piece);
-        while let Some(next) = decoder.next_frame() {
-            first.get_or_insert(next);
-        }
-    }
-    let _ = decoder.end_of_message();
-    if let (Ok(whole), Some(first)) = (whole, first) {
-        assert_eq!(Ok(whole), first);
-    }
+    let Ok(frame) = decode(&Bytes::copy_from_slice(bytes), &limits) else { return };
+    assert!(frame.payload.len() <= limits.payload_bytes_max);
+    let again = decode(&encode(&frame.header, &frame.payload), &Limits::default());
+    let again = again.map(|again| (again.header.method, again.header.id, again.payload));
+    assert_eq!(again, Ok((frame.header.method, frame.header.id, frame.payload)));
 }

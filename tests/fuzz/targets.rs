@@ -53,10 +53,9 @@ pub const TARGETS: &[(&str, Target, &[&[u8]])] = &[
     ("host", host, &[b"bot.example.com:8443", b"[::1]:1", b"h%00"]),
 ];
 
-/// Bytes as a message of the socket, whole and in two pieces: both readers agree on the first frame.
+/// Bytes as a message of the socket.
 pub fn frame(bytes: &[u8]) {
-    let split = bytes.first().map_or(0, |first| usize::from(*first) % (bytes.len() + 1));
-    frames::agree(bytes, split);
+    frames::hold(bytes);
 }
 
 /// Bytes as the payload of a notification, of each kind, to a client that waits for nothing.

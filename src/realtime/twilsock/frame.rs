@@ -14,7 +14,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -474,106 +474,6 @@ pub fn decode(message: &Bytes, limits: &Limits) -> Result<Frame, Error> {
     }
 }
 
-/// Reads frames from bytes that come in any pieces.
-///
-/// Frames may follow each other directly or with the one uncounted CRLF between them. After an
-/// error the rest of the message is skipped: only its end, told by [`Decoder::end_of_message`], is a
-/// place to start again.
-#[derive(Debug)]
-pub struct Decoder {
-    limits: Limits,
-    buffer: BytesMut,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    /// Between frames or inside a header; `after_frame` allows for one CRLF.
-    Header { after_frame: bool },
-    /// The header is read, the payload not yet.
-    Payload { header: Box<Header>, bytes: usize },
-    /// An error was told; the rest of the message is dropped.
-    Skipping,
-}
-
-impl Decoder {
-    /// A decoder at the start of a message.
-    #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, buffer: BytesMut::new(), state: State::Header { after_frame: false } }
-    }
-
-    /// Takes the next bytes. Call [`Decoder::next_frame`] until it gives `None` before the next
-    /// piece, so that the buffer stays within one frame and one piece.
-    pub fn push(&mut self, piece: &[u8]) {
-        if !matches!(self.state, State::Skipping) {
-            self.buffer.extend_from_slice(piece);
-        }
-    }
-
-    /// Gives the next complete frame, or the reason why there will be none until the message ends.
-    pub fn next_frame(&mut self) -> Option<Result<Frame, Error>> {
-        match self.step() {
-            Ok(frame) => frame.map(Ok),
-            Err(error) => {
-                self.buffer.clear();
-                self.state = State::Skipping;
-                Some(Err(error))
-            }
-        }
-    }
-
-    /// Says that a WebSocket message ends here.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Truncated`] if a frame was begun and not completed; it is dropped.
-    pub fn end_of_message(&mut self) -> Result<(), Error> {
-        let complete = match self.state {
-            State::Header { after_frame } => {
-                self.buffer.is_empty() || (after_frame && self.buffer.as_ref() == b"\r\n")
-            }
-            State::Payload { .. } => false,
-            State::Skipping => true,
-        };
-        self.buffer.clear();
-        self.state = State::Header { after_frame: false };
-        if complete { Ok(()) } else { Err(Error::Truncated) }
-    }
-
-    fn step(&mut self) -> Result<Option<Frame>, Error> {
-        if let State::Header { after_frame } = self.state {
-            if after_frame && self.buffer.starts_with(b"\r\n") {
-                self.buffer.advance(2);
-                self.state = State::Header { after_frame: false };
-            }
-            let lone_cr = after_frame && self.buffer.as_ref() == b"\r";
-            let Some((at, len)) =
-                (if lone_cr { None } else { prelude(&self.buffer, &self.limits)? })
-            else {
-                return Ok(None);
-            };
-            let Some(text) = self.buffer.get(at..at + len + 2) else {
-                return Ok(None);
-            };
-            let (header, bytes) = read_header(text, &self.limits)?;
-            self.buffer.advance(at + len + 2);
-            self.state = State::Payload { header: Box::new(header), bytes };
-        }
-        match &self.state {
-            State::Payload { bytes, .. } if *bytes <= self.buffer.len() => {}
-            State::Payload { .. } | State::Header { .. } | State::Skipping => return Ok(None),
-        }
-        let done = std::mem::replace(&mut self.state, State::Header { after_frame: true });
-        match done {
-            State::Payload { header, bytes } => {
-                Ok(Some(Frame { header: *header, payload: self.buffer.split_to(bytes).freeze() }))
-            }
-            State::Header { .. } | State::Skipping => Ok(None),
-        }
-    }
-}
-
 /// Where the header starts and how long it is; `None` if the first line is not complete yet.
 fn prelude(bytes: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, Error> {
     let known = bytes.len().min(MAGIC.len());
@@ -686,75 +586,12 @@ mod tests {
         assert!(!shown.contains("planted"), "{shown}");
     }
 
-    #[test]
-    fn after_junk_the_next_message_is_read_again() {
-        let mut decoder = Decoder::new(Limits::default());
-        decoder.push(b"junk");
-        assert_eq!(decoder.next_frame(), Some(Err(Error::Magic)));
-        decoder.push(&encode(&Header::new(Method::Ping, "lost"), b""));
-        assert_eq!(decoder.next_frame(), None);
-        decoder.end_of_message().unwrap();
-        decoder.push(&encode(&Header::new(Method::Ping, "found"), b""));
-        assert_eq!(decoder.next_frame().unwrap().unwrap().header.id, "found");
-        decoder.push(b"TWIL");
-        assert_eq!(decoder.next_frame(), None);
-        assert_eq!(decoder.end_of_message(), Err(Error::Truncated));
-    }
-
     proptest! {
         #[test]
-        fn frames_survive_any_chunking(
-            frames in proptest::collection::vec((any::<String>(), any::<Vec<u8>>(), any::<bool>()), 1..5),
-            pieces in proptest::collection::vec(1usize..40, 1..50),
-        ) {
-            let mut stream = Vec::new();
-            let mut wanted = Vec::new();
-            for (id, payload, crlf) in frames {
-                let header = Header::new(Method::Message, id);
-                let bytes = encode(&header, &payload);
-                prop_assert_eq!(decode(&bytes, &Limits::default()).unwrap().payload, &payload[..]);
-                stream.extend_from_slice(&bytes);
-                // A payload-free frame with CRLF after it looks like one with the uncounted CRLF.
-                if crlf {
-                    stream.extend_from_slice(b"\r\n");
-                }
-                wanted.push(Frame { header, payload: Bytes::from(payload) });
-            }
-            let mut decoder = Decoder::new(Limits::default());
-            let mut got = Vec::new();
-            let mut rest = &stream[..];
-            for size in pieces.iter().cycle() {
-                let (piece, left) = rest.split_at((*size).min(rest.len()));
-                decoder.push(piece);
-                while let Some(frame) = decoder.next_frame() {
-                    got.push(frame.unwrap());
-                }
-                rest = left;
-                if rest.is_empty() {
-                    break;
-                }
-            }
-            prop_assert_eq!(decoder.end_of_message(), Ok(()));
-            prop_assert_eq!(got, wanted);
-        }
-
-        #[test]
-        fn both_readers_agree_on_junk(
-            flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
-            cut in any::<prop::sample::Index>(),
-        ) {
-            let header = Header { status: Some(Status::ok()), ..Header::new(Method::Reply, "TM12") };
-            let mut bytes = encode(&header, b"{\"some\":\"payload\"}").to_vec();
-            for (at, value) in flips {
-                let at = at.index(bytes.len());
-                bytes[at] = value;
-            }
-            bytes.truncate(cut.index(bytes.len()) + 1);
-            let whole = decode(&Bytes::from(bytes.clone()), &Limits::default());
-            let mut decoder = Decoder::new(Limits::default());
-            decoder.push(&bytes);
-            let pieces = decoder.next_frame().unwrap_or(Err(Error::Truncated));
-            prop_assert_eq!(whole, pieces);
+        fn what_is_written_is_read(id in any::<String>(), payload in any::<Vec<u8>>()) {
+            let header = Header::new(Method::Message, id);
+            let read = decode(&encode(&header, &payload), &Limits::default());
+            prop_assert_eq!(read, Ok(Frame { header, payload: Bytes::from(payload) }));
         }
     }
 
