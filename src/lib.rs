@@ -42,6 +42,8 @@ pub mod twilio;
 
 pub mod concurrency;
 pub mod net;
+#[cfg(feature = "service")]
+pub mod standard_webhooks;
 
 pub mod clock;
 #[cfg(feature = "service")]

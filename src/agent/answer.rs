@@ -14,9 +14,9 @@ use serde_json::{Map, Value};
 
 use super::{Answer, Error, Reply, Thread};
 use crate::json::{self, Members};
-use crate::text::nearest;
 use crate::pii::Pii;
 use crate::text;
+use crate::text::nearest;
 
 /// The most replies one answer may hold.
 pub const REPLIES_MAX: usize = 20;

@@ -17,11 +17,11 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::answer::{self, Asked};
-use super::standard_webhooks::{self, Secret};
 use super::{Agent, Answer, Error, Media, Turn, TurnMessage};
 use crate::clock::Clock;
 use crate::net::http::retry_after;
 use crate::pii::Pii;
+use crate::standard_webhooks::{self, Secret};
 
 /// What an [`HttpAgent`] needs to know.
 #[derive(Clone, Debug)]

@@ -21,11 +21,11 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::answer::{self, Asked};
-use super::standard_webhooks::{self, Headers, Refusal, Secret};
 use super::{Answer, Origin, Reply, Thread};
 use crate::clock::Clock;
 use crate::http::body::{self, BodyError, Unproven};
 use crate::http::caller;
+use crate::standard_webhooks::{self, Headers, Refusal, Secret};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::refusals::Refusals;
 use crate::telemetry::trace::TraceId;

@@ -13,7 +13,6 @@ pub mod http;
 pub mod later;
 pub mod ping;
 mod report;
-pub mod standard_webhooks;
 mod turn;
 
 use std::time::Duration;

@@ -8,8 +8,8 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 use url::Url;
 
-use super::standard_webhooks::{self, Secret};
 use crate::clock::Timestamp;
+use crate::standard_webhooks::{self, Secret};
 
 /// Makes the request, signed with the secret if there is one.
 pub fn request(

@@ -13,13 +13,13 @@ use crate::agent::Agent;
 use crate::agent::bitbrat::{self, BitBrat, envelope, names, snapshot};
 use crate::agent::echo::Echo;
 use crate::agent::http::{self, HttpAgent};
-use crate::agent::standard_webhooks::{Secret, SecretError};
 use crate::config::kinds::AgentKind;
 #[cfg(feature = "nats")]
 use crate::config::kinds::SnapshotMode;
 use crate::config::settings;
 #[cfg(feature = "nats")]
 use crate::nats;
+use crate::standard_webhooks::{Secret, SecretError};
 
 /// Why there is no agent.
 #[derive(Debug, thiserror::Error)]

@@ -9,9 +9,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::kinds::{
     AgentKind, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity, Listen, Name,
@@ -20,6 +18,7 @@ use super::kinds::{
 use super::reader::Reader;
 use crate::net::authority::Hosts;
 use crate::net::proxies::Proxy;
+use crate::standard_webhooks::Secret;
 use crate::telemetry::otlp;
 use crate::twilio::rest;
 
@@ -157,7 +156,8 @@ fn check_work(reader: &mut Reader<'_>) {
             reader.value("bitbrat.driver").map(|driver: BusDriver| driver == BusDriver::Nats);
         reader.rule("bitbrat.driver", driver, "is not nats, the only bus that chimein speaks");
     }
-    let secret = reader.value::<SecretString>("agent.secret").map(|secret| is_whsec(&secret));
+    let secret = reader.value::<SecretString>("agent.secret");
+    let secret = secret.map(|secret| Secret::parse(&secret).is_ok());
     reader.rule("agent.secret", secret, "is not whsec_ and 24 to 64 bytes in base64");
     within(reader, "agent.timeout", seconds(1)..=minutes(60), "is not between 1s and 1h");
     let answer = reader
@@ -247,14 +247,6 @@ fn check_proxies(reader: &mut Reader<'_>) {
         let is_spoken = proxy(reader, name).map(|proxy| !is_used || proxy.is_http());
         reader.rule(name, is_spoken, "is a SOCKS proxy; only HTTP proxies are spoken to (CONNECT)");
     }
-}
-
-/// Whether a secret can sign by the Standard Webhooks scheme.
-/// Source: Standard Webhooks, signature scheme, read 2026-11-21: 24 to 64 bytes.
-fn is_whsec(secret: &SecretString) -> bool {
-    let text = secret.expose_secret().trim();
-    let key = BASE64.decode(text.strip_prefix("whsec_").unwrap_or(text));
-    key.is_ok_and(|key| (24..=64).contains(&key.len()))
 }
 
 /// Whether one listener would take the other's place.

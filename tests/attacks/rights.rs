@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use chimein::agent::standard_webhooks::{self, Secret};
 use chimein::clock::Clock;
 use chimein::emulator::faults::{Action, Place};
 use chimein::emulator::state::model::Message;
 use chimein::pipeline::record::{self, Outbound};
+use chimein::standard_webhooks::{self, Secret};
 use chimein::telemetry::journal::Stage;
 use chimein::twilio::form;
 use chimein::twilio::signature::{self, Algorithm, Body};

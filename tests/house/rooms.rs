@@ -15,7 +15,7 @@ const LEVELS: &[&[&str]] = &[
     &["config"],
     &["telemetry"],
     &["twilio"],
-    &["concurrency", "net"],
+    &["concurrency", "net", "standard_webhooks"],
     &["clock", "fault_points", "files", "json", "manual", "pii", "text"],
 ];
 

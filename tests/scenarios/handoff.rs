@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use chimein::agent::standard_webhooks::{self, Secret};
 use chimein::clock::Clock;
 use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::pipeline::policy::pause::FRESH_FOR;
+use chimein::standard_webhooks::{self, Secret};
 use chimein::telemetry::journal::Stage;
 use chimein::twilio::sid::ConversationSid;
 use serde_json::json;

@@ -2,9 +2,9 @@
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use chimein::agent::standard_webhooks::{self, Secret};
 use chimein::clock::Clock;
 use chimein::emulator::faults::{Action, Place};
+use chimein::standard_webhooks::{self, Secret};
 use chimein::twilio::sid::ConversationSid;
 use serde_json::{Value, json};
 

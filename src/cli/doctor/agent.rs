@@ -11,13 +11,13 @@ use super::bus;
 use super::finding::Finding;
 use super::local::{is_private, place_of};
 use crate::agent::ping;
-use crate::agent::standard_webhooks::Secret;
 #[cfg(feature = "nats")]
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::kinds::AgentKind;
 use crate::net::{self, tls};
+use crate::standard_webhooks::Secret;
 use crate::telemetry::chain::Chain;
 
 const CHECK: &str = "agent";

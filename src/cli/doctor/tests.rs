@@ -12,13 +12,13 @@ use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
-use crate::agent::standard_webhooks;
 use crate::emulator::state::AddressFields;
 use crate::emulator::state::model::Autocreation;
 use crate::emulator::{self, Emulator, control};
 use crate::http;
 use crate::net::authority::Hosts;
 use crate::queue::{Store, embedded};
+use crate::standard_webhooks;
 #[cfg(feature = "nats")]
 use crate::test_nats::{self, NatsServer};
 use crate::test_ports::free_address;
