@@ -87,7 +87,7 @@ impl Refusal {
                 let detail = "send the token of admin.debug_token as Authorization: Bearer …";
                 let mut answer = problem(StatusCode::UNAUTHORIZED, "unauthorized", detail);
                 let scheme = header::HeaderValue::from_static("Bearer");
-                let _ = answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+                answer.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
                 answer
             }
             Self::Foreign => {
@@ -208,7 +208,7 @@ mod tests {
     fn given(headers: &[(&'static str, &str)]) -> HeaderMap {
         let mut given = HeaderMap::new();
         for (name, value) in headers {
-            let _ = given.append(*name, value.parse().unwrap());
+            given.append(*name, value.parse().unwrap());
         }
         given
     }

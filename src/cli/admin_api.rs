@@ -115,7 +115,7 @@ impl AdminApi {
     ) -> Result<T, Error> {
         let mut url = self.url(path);
         if !query.is_empty() {
-            let _ = url.query_pairs_mut().extend_pairs(query);
+            url.query_pairs_mut().extend_pairs(query);
         }
         self.call(self.http.request(Method::GET, url)).await
     }
@@ -146,7 +146,7 @@ impl AdminApi {
     fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut parts) = url.path_segments_mut() {
-            let _ = parts.pop_if_empty().extend(path);
+            parts.pop_if_empty().extend(path);
         }
         url
     }

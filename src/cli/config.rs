@@ -69,9 +69,9 @@ fn show(args: &Args, environment: &Environment) -> Outcome {
 
 fn as_table(effective: &[Effective]) -> String {
     let mut table = Table::new();
-    let _ = table.load_style(NOTHING).set_header(["key", "value", "from"]);
+    table.load_style(NOTHING).set_header(["key", "value", "from"]);
     for Effective { key, shown, origin } in effective {
-        let _ = table.add_row([*key, shown.as_deref().unwrap_or("-"), &origin.to_string()]);
+        table.add_row([*key, shown.as_deref().unwrap_or("-"), &origin.to_string()]);
     }
     table.lines().map(|line| format!("{}\n", line.trim())).collect()
 }

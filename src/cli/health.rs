@@ -134,7 +134,7 @@ fn ask(address: SocketAddr, path: &str, limit: Duration) -> io::Result<(u16, Str
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
-    let _ = stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    stream.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     let status = status_of(&answer).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     Ok((status, String::from_utf8_lossy(&answer).into_owned()))
 }

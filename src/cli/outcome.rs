@@ -53,9 +53,9 @@ pub(super) fn table<const N: usize>(
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
     let mut table = Table::new();
-    let _ = table.load_style(NOTHING).set_header(header);
+    table.load_style(NOTHING).set_header(header);
     for row in rows {
-        let _ = table.add_row(row.map(one_line));
+        table.add_row(row.map(one_line));
     }
     table.lines().map(|line| format!("{}\n", line.trim())).collect()
 }

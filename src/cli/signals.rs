@@ -34,7 +34,7 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = &'static str>> {
 async fn received(signal: Option<&mut Signal>) {
     match signal {
         Some(signal) => {
-            let _ = signal.recv().await;
+            signal.recv().await;
         }
         None => std::future::pending().await,
     }

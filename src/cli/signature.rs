@@ -198,7 +198,7 @@ fn body(path: &Path) -> Result<Vec<u8>, Error> {
     } else {
         Box::new(File::open(path).map_err(failed)?)
     };
-    let _ = reader.take(BODY_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    reader.take(BODY_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > BODY_BYTES_MAX) {
         return Err(Error::TooLarge);
     }

@@ -89,7 +89,7 @@ impl Driver {
     /// Runs until everything is given back; then cancels `left`.
     pub async fn run(mut self, left: CancellationToken) {
         // The first output asks to follow, which is done already.
-        let _ = self.core.poll();
+        self.core.poll();
         self.drain();
         while !self.has_left {
             let happened = self.happened().await;

@@ -44,8 +44,8 @@ impl Account {
     pub(super) fn open(&mut self) -> u64 {
         let id = self.next;
         self.next += 1;
-        let _ = self.holders.insert(id, 0);
-        let _ = self.order.insert((0, id));
+        self.holders.insert(id, 0);
+        self.order.insert((0, id));
         id
     }
 
@@ -59,16 +59,16 @@ impl Account {
         let wanted = own.saturating_add(bytes);
         if self.held.saturating_add(bytes) <= self.bytes_max {
             self.held += bytes;
-            let _ = self.order.remove(&(own, id));
-            let _ = self.order.insert((wanted, id));
-            let _ = self.holders.insert(id, wanted);
+            self.order.remove(&(own, id));
+            self.order.insert((wanted, id));
+            self.holders.insert(id, wanted);
             return Taken::Yes;
         }
         let mut give_up = Vec::new();
         while (self.held - self.ending).saturating_add(bytes) > self.bytes_max {
             match self.order.last().copied() {
                 Some((most, largest)) if largest != id && most > wanted => {
-                    let _ = self.order.remove(&(most, largest));
+                    self.order.remove(&(most, largest));
                     self.ending += most;
                     give_up.push(largest);
                 }

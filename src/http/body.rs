@@ -272,7 +272,7 @@ impl Hold {
         let mut book = self.all.lock();
         let id = *self.id.get_or_insert_with(|| {
             let id = book.account.open();
-            let _ = book.tokens.insert(id, self.given_up.clone());
+            book.tokens.insert(id, self.given_up.clone());
             id
         });
         let taken = book.account.take(id, counted);
@@ -294,7 +294,7 @@ impl Drop for Hold {
         if let Some(id) = self.id {
             let mut book = self.all.lock();
             book.account.close(id);
-            let _ = book.tokens.remove(&id);
+            book.tokens.remove(&id);
             drop(book);
             self.all.0.freed.notify_waiters();
         }
@@ -319,7 +319,7 @@ impl Arriving {
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let (watch, within) = (&self.watch, self.within);
         let alarm = self.alarm.get_or_insert_with(|| {
-            let _ = watch.note(Event::BodyAwaited);
+            watch.note(Event::BodyAwaited);
             Box::pin(tokio::time::sleep(within))
         });
         alarm.as_mut().poll(cx).map(|()| {
@@ -355,6 +355,6 @@ impl hyper::body::Body for Arriving {
 impl Drop for Arriving {
     /// Whoever read it has it all, or wants no more.
     fn drop(&mut self) {
-        let _ = self.watch.note(Event::BodyRead);
+        self.watch.note(Event::BodyRead);
     }
 }

@@ -173,7 +173,7 @@ impl Crowd {
         }
         let id = self.next;
         self.next += 1;
-        let _ = self.members.insert(id, Member { home, rest: None, is_leaving: false });
+        self.members.insert(id, Member { home, rest: None, is_leaving: false });
         self.change(home, |household| household.staying += 1);
         Admission::Enter { id, asked }
     }
@@ -228,21 +228,21 @@ impl Crowd {
         let is_empty = household.staying == 0;
         if before != rank {
             if let Some(before) = before {
-                let _ = self.order.remove(&before);
+                self.order.remove(&before);
             }
             if let Some(rank) = rank {
-                let _ = self.order.insert(rank);
+                self.order.insert(rank);
             }
         }
         if is_empty {
-            let _ = self.households.remove(&home);
+            self.households.remove(&home);
         }
     }
 }
 
 impl Household {
     fn remember(&mut self, id: u64, rest: Option<Rest>) {
-        let _ = match rest {
+        match rest {
             Some(Rest::Idle(since)) => self.idle.insert((since, id)),
             Some(Rest::Midway(since)) => self.midway.insert((since, id)),
             None => false,
@@ -250,7 +250,7 @@ impl Household {
     }
 
     fn forget(&mut self, id: u64, rest: Option<Rest>) {
-        let _ = match rest {
+        match rest {
             Some(Rest::Idle(since)) => self.idle.remove(&(since, id)),
             Some(Rest::Midway(since)) => self.midway.remove(&(since, id)),
             None => false,
@@ -350,7 +350,7 @@ mod tests {
         for id in ids {
             crowd.note(id, Some(Rest::Idle(at(id))));
         }
-        let _ = enter(&mut crowd, 2, at(1));
+        enter(&mut crowd, 2, at(1));
         assert_eq!(admit(&mut crowd, 1, at(2)), Some(ids[0]), "its own makes room");
         assert_eq!(admit(&mut crowd, 2, at(2)), None, "another address has its share yet");
     }

@@ -186,7 +186,7 @@ async fn accept_until_cancelled(listener: TcpListener, house: &Arc<House>) -> Jo
                 // Who is refused is closed by being dropped.
                 if let Some(((stream, peer), place)) = waiting.take().zip(place) {
                     let client = Client { stream, peer, place };
-                    let _ = connections.spawn(converse(client, Arc::clone(house)));
+                    connections.spawn(converse(client, Arc::clone(house)));
                 }
             }
             accepted = listener.accept(), if waiting.is_none() => match accepted {
@@ -258,15 +258,15 @@ async fn respond(
     house: &House,
 ) -> Result<Response<Answer>, Infallible> {
     let watch = &place.watch;
-    let _ = watch.note(Event::HeadRead);
+    watch.note(Event::HeadRead);
     // Source: RFC 9112, section 3.2, read 2026-11-29: more than one is answered 400.
     let mut answer = if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
         refusal(StatusCode::BAD_REQUEST, "repeated_host")
     } else {
         let within = house.options.body_read_timeout;
         let mut request = request.map(|body| Arriving::new(body, Arc::clone(watch), within));
-        let _ = request.extensions_mut().insert(ConnectInfo(peer));
-        let _ = request.extensions_mut().insert(house.unverified.clone());
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(house.unverified.clone());
         house.router.clone().oneshot(request).await?
     };
     if watch.was_slow() {

@@ -86,7 +86,7 @@ impl Places {
             table.say_asked(now);
         }
         let watch = Arc::new(Watch::new(self.clock));
-        let _ = table.watches.insert(id, Arc::clone(&watch));
+        table.watches.insert(id, Arc::clone(&watch));
         drop(table);
         Ok(Some(Place { watch, id, places: Arc::clone(self) }))
     }
@@ -138,7 +138,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut table = self.places.lock();
         table.crowd.leave(self.id);
-        let _ = table.watches.remove(&self.id);
+        table.watches.remove(&self.id);
         drop(table);
         self.places.changed.notify_one();
     }

@@ -143,7 +143,7 @@ impl Watched {
         // The head that is answered now is whole, and counts no more.
         self.head = None;
         if matches!(written, Poll::Ready(Ok(count)) if *count > 0) {
-            let _ = self.watch.note(Event::BytesWritten);
+            self.watch.note(Event::BytesWritten);
         }
     }
 
@@ -207,7 +207,7 @@ impl AsyncWrite for Watched {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(self.stream.get_mut()).poll_flush(cx);
         if matches!(flushed, Poll::Ready(Ok(()))) {
-            let _ = self.watch.note(Event::Flushed);
+            self.watch.note(Event::Flushed);
         }
         flushed
     }
@@ -247,6 +247,6 @@ impl hyper::body::Body for Answer {
 impl Drop for Answer {
     /// hyper drops a body once all of it is written into its buffer.
     fn drop(&mut self) {
-        let _ = self.watch.note(Event::AnswerMade);
+        self.watch.note(Event::AnswerMade);
     }
 }

@@ -280,7 +280,7 @@ async fn ask(stream: &mut Stream, request: String) -> io::Result<Option<u16>> {
         if head.len() == ANSWER_BYTES_MAX {
             return Ok(None);
         }
-        let _ = stream.read_exact(&mut byte).await?;
+        stream.read_exact(&mut byte).await?;
         head.push(byte[0]);
     }
     Ok(status_of(&head))

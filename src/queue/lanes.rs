@@ -200,7 +200,7 @@ impl Lanes {
         lease: LeaseId,
         max: usize,
     ) -> Result<Vec<Along>, Lost> {
-        let _ = self.held(now, lease)?;
+        self.held(now, lease)?;
         let lane = self.lanes.get_mut(&lease.lane).expect("a held lease has a lane");
         Ok(lane.absorb(now, max).into_iter().map(Job::goes_out).collect())
     }
@@ -234,7 +234,7 @@ impl Lanes {
 
     /// Says when the next job of a lease's lane is due, if one waits behind the one that is out.
     pub(super) fn behind(&self, now: Moment, lease: LeaseId) -> Result<Option<Moment>, Lost> {
-        let _ = self.held(now, lease)?;
+        self.held(now, lease)?;
         let waiting = self.lanes.get(&lease.lane).and_then(|lane| lane.jobs.front());
         Ok(waiting.map(|job| job.not_before))
     }

@@ -199,7 +199,7 @@ impl Journal {
         // Told under the lock, so that ring and subscribers agree on the order.
         let mut ring = self.shared.ring.lock().unwrap_or_else(PoisonError::into_inner);
         if ring.len() == self.shared.capacity {
-            let _ = ring.pop_front();
+            ring.pop_front();
         }
         ring.push_back(record);
         // An error means that nobody listens.

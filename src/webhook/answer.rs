@@ -86,7 +86,7 @@ impl IntoResponse for Answer {
         let mut response = (self.status(), json, self.body()).into_response();
         if self == Self::WrongMethod {
             let allowed = HeaderValue::from_static("GET, POST");
-            let _ = response.headers_mut().insert(header::ALLOW, allowed);
+            response.headers_mut().insert(header::ALLOW, allowed);
         }
         response
     }

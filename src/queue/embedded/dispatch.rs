@@ -53,7 +53,7 @@ impl Dispatch {
         loop {
             let mut changed = pin!(self.changed.notified());
             // From here on no change is missed, also not one before the first poll.
-            let _ = changed.as_mut().enable();
+            changed.as_mut().enable();
             if closed.is_cancelled() {
                 return Err(Grown::Closed);
             }

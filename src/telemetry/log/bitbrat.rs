@@ -19,17 +19,17 @@ const SLUG_BYTES_MAX: usize = 80;
 pub(super) fn reshape(line: &mut Map<String, Value>) {
     for (ours, theirs) in RENAMED {
         if let Some(value) = line.remove(*ours) {
-            let _ = line.insert((*theirs).to_owned(), value);
+            line.insert((*theirs).to_owned(), value);
         }
     }
     if let Some(sid) = line.get("message_sid").and_then(Value::as_str) {
         let id = correlation_id(sid).to_string();
-        let _ = line.insert("correlationId".to_owned(), id.into());
+        line.insert("correlationId".to_owned(), id.into());
     }
     let text = |key: &str| line.get(key).and_then(Value::as_str).unwrap_or_default();
     let name = dotted(text("target"), text("msg"));
     if let Some(sentence) = line.insert("msg".to_owned(), name.into()) {
-        let _ = line.insert("message".to_owned(), sentence);
+        line.insert("message".to_owned(), sentence);
     }
 }
 

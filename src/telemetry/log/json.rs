@@ -102,7 +102,7 @@ struct Fields {
 impl Fields {
     fn put(&mut self, field: &Field, value: Value) {
         let value = if promises_a_secret(field.name()) { MASK.into() } else { value };
-        let _ = self.values.insert(field.name().to_owned(), value);
+        self.values.insert(field.name().to_owned(), value);
     }
 }
 
@@ -202,7 +202,7 @@ mod tests {
         let line = logged(|| {
             let span = tracing::info_span!("call", status = tracing::field::Empty);
             let _entered = span.enter();
-            let _ = span.record("status", 429);
+            span.record("status", 429);
             tracing::info!("done");
         });
         assert_eq!(line["status"], 429);

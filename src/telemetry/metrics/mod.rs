@@ -62,8 +62,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let r = &mut registry;
         let build_info = register(r, table::BUILD_INFO, Family::<BuildLabels, Gauge>::default());
-        let _ =
-            build_info.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        build_info.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         let inner = Inner {
             webhook_requests: register(r, table::WEBHOOK_REQUESTS, Family::default()),
             webhook_ack_seconds: register(
@@ -103,13 +102,13 @@ impl Metrics {
     /// Counts a webhook request and the time to its answer.
     pub fn webhook(&self, outcome: WebhookOutcome, event_type: Known, took: Duration) {
         let labels = WebhookLabels { outcome, event_type };
-        let _ = self.inner.webhook_requests.get_or_create(&labels).inc();
+        self.inner.webhook_requests.get_or_create(&labels).inc();
         self.inner.webhook_ack_seconds.observe(took.as_secs_f64());
     }
 
     /// Counts an attempt to join.
     pub fn join(&self, outcome: JoinOutcome) {
-        let _ = self.inner.joins.get_or_create(&JoinLabels { outcome }).inc();
+        self.inner.joins.get_or_create(&JoinLabels { outcome }).inc();
     }
 
     /// Counts a message that was seen.
@@ -121,12 +120,12 @@ impl Metrics {
             Door::CatchUp => "catch_up",
             Door::Reconcile => "reconcile",
         });
-        let _ = self.inner.messages.get_or_create(&MessageLabels { door }).inc();
+        self.inner.messages.get_or_create(&MessageLabels { door }).inc();
     }
 
     /// Counts a turn.
     pub fn turn(&self, outcome: TurnOutcome) {
-        let _ = self.inner.turns.get_or_create(&TurnLabels { outcome }).inc();
+        self.inner.turns.get_or_create(&TurnLabels { outcome }).inc();
     }
 
     /// Counts the time that the agent took.
@@ -137,12 +136,12 @@ impl Metrics {
     /// Counts an attempt to send a reply.
     pub fn reply(&self, outcome: ReplyOutcome, via: Via) {
         let via = Known(via.as_str());
-        let _ = self.inner.replies.get_or_create(&ReplyLabels { outcome, via }).inc();
+        self.inner.replies.get_or_create(&ReplyLabels { outcome, via }).inc();
     }
 
     /// Counts a request to Twilio's REST API and the time that it took.
     pub fn rest(&self, op: Known, outcome: RestOutcome, took: Duration) {
-        let _ = self.inner.rest_requests.get_or_create(&RestLabels { op, outcome }).inc();
+        self.inner.rest_requests.get_or_create(&RestLabels { op, outcome }).inc();
         self.inner.rest_seconds.get_or_create(&OpLabels { op }).observe(took.as_secs_f64());
     }
 
@@ -155,13 +154,13 @@ impl Metrics {
     pub fn socket(&self, identity: &str, state: SocketState) {
         for &other in SocketState::ALL {
             let labels = SocketLabels { identity: identity.to_owned(), state: other };
-            let _ = self.inner.socket_state.get_or_create(&labels).set(i64::from(other == state));
+            self.inner.socket_state.get_or_create(&labels).set(i64::from(other == state));
         }
     }
 
     /// Counts a loss of the socket.
     pub fn socket_lost(&self) {
-        let _ = self.inner.socket_reconnects.inc();
+        self.inner.socket_reconnects.inc();
     }
 
     /// Notes how many instances share the work.
@@ -171,30 +170,29 @@ impl Metrics {
 
     /// Notes how much of a kind this instance of several holds.
     pub fn held(&self, kind: Known, count: usize) {
-        let _ = self.inner.held.get_or_create(&HeldLabels { kind }).set(gauge_of(count));
+        self.inner.held.get_or_create(&HeldLabels { kind }).set(gauge_of(count));
     }
 
     /// Notes how many conversations an identity of ours sits in.
     pub fn seats(&self, identity: &str, seats: usize) {
         let labels = SeatLabels { identity: identity.to_owned() };
-        let _ = self.inner.seats.get_or_create(&labels).set(gauge_of(seats));
+        self.inner.seats.get_or_create(&labels).set(gauge_of(seats));
     }
 
     /// Notes how many jobs of a queue are in a state.
     pub fn queue_jobs(&self, queue: Queue, state: JobState, jobs: usize) {
-        let _ =
-            self.inner.queue_jobs.get_or_create(&JobLabels { queue, state }).set(gauge_of(jobs));
+        self.inner.queue_jobs.get_or_create(&JobLabels { queue, state }).set(gauge_of(jobs));
     }
 
     /// Notes the age of the oldest waiting job of a queue.
     pub fn queue_oldest(&self, queue: Queue, age: Duration) {
         let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
-        let _ = self.inner.queue_oldest_seconds.get_or_create(&QueueLabels { queue }).set(seconds);
+        self.inner.queue_oldest_seconds.get_or_create(&QueueLabels { queue }).set(seconds);
     }
 
     /// Counts a job that became a dead letter.
     pub fn dead_letter(&self, queue: Queue) {
-        let _ = self.inner.dead_letters.get_or_create(&QueueLabels { queue }).inc();
+        self.inner.dead_letters.get_or_create(&QueueLabels { queue }).inc();
     }
 
     /// Writes all metrics in the OpenMetrics text format.

@@ -53,7 +53,7 @@ impl Spans {
             trouble: open.trouble,
         };
         if self.sender.try_send(ended).is_err() {
-            let _ = self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -115,7 +115,7 @@ fn headers(text: &SecretString) -> Result<HeaderMap, Error> {
             return Err(Error::Headers);
         }
         value.set_sensitive(true);
-        let _ = headers.insert(name, value);
+        headers.insert(name, value);
     }
     Ok(headers)
 }

@@ -177,9 +177,9 @@ impl Client {
         let base = base(options.conversations_base_url, "conversations", "/v1")?;
         let api_base = base_without_slash(options.api_base_url, "api")?;
         let mut headers = HeaderMap::new();
-        let _ = headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let authorization = authorization(options.account_sid, &options.credentials);
-        let _ = headers.insert(reqwest::header::AUTHORIZATION, authorization);
+        headers.insert(reqwest::header::AUTHORIZATION, authorization);
         let http = net::http::builder(tls, &options.proxies)
             .default_headers(headers)
             .user_agent(concat!("chimein/", env!("CARGO_PKG_VERSION")))

@@ -72,7 +72,7 @@ impl Client {
     #[must_use]
     pub fn list_participants(&self, conversation: ConversationSid) -> Pages<Participant> {
         let mut url = self.url(&["Conversations", &conversation.to_string(), "Participants"]);
-        let _ = url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
+        url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
         Pages::new(self.clone(), Op::ListParticipants, url)
     }
 
@@ -127,7 +127,7 @@ impl Client {
     #[must_use]
     pub fn list_conversations(&self, filter: ConversationFilter) -> Pages<Conversation> {
         let mut url = self.url(&["Conversations"]);
-        let _ = url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
+        url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
         let state = filter.state.and_then(|state| match state {
             ConversationState::Active => Some("active"),
             ConversationState::Inactive => Some("inactive"),
@@ -135,12 +135,12 @@ impl Client {
             ConversationState::Initializing | ConversationState::Other => None,
         });
         if let Some(state) = state {
-            let _ = url.query_pairs_mut().append_pair("State", state);
+            url.query_pairs_mut().append_pair("State", state);
         }
         if let Some(from) = filter.from {
             // A plain day. Source: vendor definition of April 2026, StartDate.
             let day: String = from.to_string().chars().take("2026-11-21".len()).collect();
-            let _ = url.query_pairs_mut().append_pair("StartDate", &day);
+            url.query_pairs_mut().append_pair("StartDate", &day);
         }
         Pages::new(self.clone(), Op::ListConversations, url)
     }
@@ -149,8 +149,7 @@ impl Client {
     #[must_use]
     pub fn participant_conversations(&self, identity: &str) -> Pages<ParticipantConversation> {
         let mut url = self.url(&["ParticipantConversations"]);
-        let _ = url
-            .query_pairs_mut()
+        url.query_pairs_mut()
             .append_pair("Identity", identity)
             .append_pair("PageSize", &PARTICIPANT_CONVERSATIONS_PAGE_MAX.to_string());
         Pages::new(self.clone(), Op::ListParticipantConversations, url)
@@ -239,7 +238,7 @@ impl Client {
     pub async fn check_credentials(&self) -> Result<(), Error> {
         let mut url = self.inner.api_base.clone();
         let account = format!("{}.json", self.inner.account_sid);
-        let _ = url.path_segments_mut().expect("an http url has a path").pop_if_empty().extend([
+        url.path_segments_mut().expect("an http url has a path").pop_if_empty().extend([
             "2010-04-01",
             "Accounts",
             &account,
@@ -263,17 +262,16 @@ impl Client {
     pub fn list_addresses(&self) -> Pages<AddressConfiguration> {
         let mut url = self.inner.base.clone();
         let mut path = url.path_segments_mut().expect("an http url has a path");
-        let _ = path.pop_if_empty().extend(["Configuration", "Addresses"]);
+        path.pop_if_empty().extend(["Configuration", "Addresses"]);
         drop(path);
-        let _ = url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
+        url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
         Pages::new(self.clone(), Op::ListAddresses, url)
     }
 
     fn messages(&self, conversation: ConversationSid, page_size: usize) -> Pages<Message> {
         let page = |size: usize| {
             let mut url = self.url(&["Conversations", &conversation.to_string(), "Messages"]);
-            let _ = url
-                .query_pairs_mut()
+            url.query_pairs_mut()
                 .append_pair("Order", "desc")
                 .append_pair("PageSize", &size.to_string());
             url
@@ -286,11 +284,11 @@ impl Client {
     fn url(&self, parts: &[&str]) -> Url {
         let mut url = self.inner.base.clone();
         let mut path = url.path_segments_mut().expect("an http url has a path");
-        let _ = path.pop_if_empty();
+        path.pop_if_empty();
         if let Some(service) = self.inner.chat_service_sid {
-            let _ = path.extend(["Services", &service.to_string()]);
+            path.extend(["Services", &service.to_string()]);
         }
-        let _ = path.extend(parts);
+        path.extend(parts);
         drop(path);
         url
     }

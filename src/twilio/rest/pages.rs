@@ -80,7 +80,7 @@ impl<T: Entry> Pages<T> {
             return Err(Error::NotSent { op: self.op, source: Cause::Page });
         }
         let Page { items, skipped, following } = self.read(url.clone()).await?;
-        let _ = self.seen.insert(url);
+        self.seen.insert(url);
         self.next = following;
         self.skipped += skipped;
         Ok(Some(items))
@@ -110,7 +110,7 @@ impl<T: Entry> Pages<T> {
                 Ok(item) => items.push(item),
                 Err(entry) => {
                     skipped += 1;
-                    let _ = first_bad.get_or_insert(entry);
+                    first_bad.get_or_insert(entry);
                 }
             }
         }
