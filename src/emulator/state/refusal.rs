@@ -90,9 +90,6 @@ pub enum Refusal {
     /// The user exists.
     #[error("User already exists")]
     UserExists,
-    /// The user does not exist.
-    #[error("User not found")]
-    UserNotFound,
     /// Attributes are not JSON.
     #[error("Attributes not valid JSON")]
     AttributesInvalid,
@@ -132,9 +129,6 @@ pub enum Refusal {
     /// The webhook needs a URL.
     #[error("Webhook URL is missing")]
     HookUrlMissing,
-    /// The update changes nothing.
-    #[error("No parameter to update was given")]
-    NothingToUpdate,
     /// Either identity or address, not both.
     #[error("Only one of Identity and Address may be given")]
     BothIdentityAndAddress,
@@ -232,7 +226,6 @@ impl Refusal {
             Self::IdentityTooLong => (50207, 400),
             Self::IdentityIsUserSid => (50206, 400),
             Self::UserExists => (50201, 409),
-            Self::UserNotFound => (50200, 404),
             Self::AttributesInvalid => (50304, 400),
             Self::AttributesTooLong => (50303, 400),
             Self::AuthorTooLong => (50310, 400),
@@ -246,7 +239,6 @@ impl Refusal {
             Self::TooManyHooks => (50361, 400),
             Self::HookFilterInvalid => (50365, 400),
             Self::HookUrlMissing => (50369, 400),
-            Self::NothingToUpdate => (50347, 400),
             Self::BothIdentityAndAddress => (50451, 400),
             Self::ConversationRate => (50063, 429),
             Self::ServiceRate => (50074, 429),
