@@ -9,8 +9,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::process::ExitCode;
 
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::runtime::{Handle, Runtime};
 
 use super::signals;
 use crate::app::{self, App};
@@ -18,8 +17,7 @@ use crate::clock::Clock;
 use crate::config::settings::Telemetry;
 use crate::config::{self, Effective, Environment, Settings};
 use crate::telemetry::log;
-use crate::telemetry::otlp::span::Resource;
-use crate::telemetry::otlp::{self, Exporter, Spans};
+use crate::telemetry::otlp::{self, Exporter, Resource, Spans};
 use crate::text::printable;
 
 /// What `chimein serve` is told.
@@ -80,32 +78,33 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
         stream: log::Stream::Split,
         service: settings.server.name.as_str().to_owned(),
     };
-    let (spans, exporter) = tracing_of(&settings)?.unzip();
+    let runtime = Runtime::new().map_err(Error::Runtime)?;
+    let (spans, exporter) = tracing_of(&settings, runtime.handle())?.unzip();
     log::init(&options, spans)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(Error::Runtime)?;
     runtime.block_on(async {
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        if let Some(exporter) = exporter {
-            tasks.spawn(exporter.run(stop.clone()));
-        }
         let served = serve(&settings, effective).await;
         // What the stop itself had to say is sent too.
-        stop.cancel();
-        tasks.close();
-        tasks.wait().await;
+        if let Some(exporter) = exporter {
+            exporter.stop().await;
+        }
         served
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Opens what sends traces, if they are to be sent.
-fn tracing_of(settings: &Settings) -> Result<Option<(Spans, Exporter)>, otlp::Error> {
-    let Telemetry { tracing, sampler_ratio, otlp_endpoint, otlp_headers } = &settings.telemetry;
+fn tracing_of(
+    settings: &Settings,
+    runtime: &Handle,
+) -> Result<Option<(Spans, Exporter)>, otlp::Error> {
+    let Telemetry { tracing, sampler_ratio, otlp_endpoint, otlp_headers, otlp_timeout } =
+        &settings.telemetry;
     let Some(endpoint) = otlp_endpoint.as_ref().filter(|_| *tracing) else { return Ok(None) };
     let server = &settings.server;
     let options = otlp::Options {
         endpoint: endpoint.url().clone(),
         headers: otlp_headers.clone(),
+        timeout: otlp_timeout.0,
         ratio: sampler_ratio.0,
         proxies: settings.proxy.proxies(),
         resource: Resource {
@@ -113,7 +112,7 @@ fn tracing_of(settings: &Settings) -> Result<Option<(Spans, Exporter)>, otlp::Er
             instance: server.instance_id.as_ref().map(|name| name.as_str().to_owned()),
         },
     };
-    otlp::open(options, Clock::start()).map(Some)
+    otlp::open(options, Clock::start(), runtime.clone()).map(Some)
 }
 
 async fn serve(settings: &Settings, effective: Vec<Effective>) -> Result<(), Error> {

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 
 use super::kinds::{
     AgentKind, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity, Listen, Name,
-    QueueEngine, Size,
+    QueueEngine, Size, Timeout,
 };
 use super::reader::Reader;
 use crate::net::authority::Hosts;
@@ -37,6 +37,10 @@ pub(super) fn check(reader: &mut Reader<'_>, is_twilio_on: bool) {
     let headers = reader.value::<SecretString>("telemetry.otlp_headers");
     let headers = headers.map(|headers| otlp::are_headers(&headers));
     reader.rule("telemetry.otlp_headers", headers, "is not name=value, separated by commas");
+    let timeout = reader.value("telemetry.otlp_timeout");
+    let timeout =
+        timeout.map(|Timeout(timeout): Timeout| (MILLISECOND..=minutes(5)).contains(&timeout));
+    reader.rule("telemetry.otlp_timeout", timeout, "is not between 1ms and 5m");
     for key in [
         "twilio.connect_timeout",
         "twilio.request_timeout",

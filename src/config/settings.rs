@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use super::kinds::{
     Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
     Listen, Name, NatsUrls, Networks, Prefix, QueueEngine, Ratio, Rejoin, RestAuth, Schedule,
-    Setting, Since, Size, SnapshotMode, SocketUrl, TopicPrefix, TurnStrategy, WhilePaused,
+    Setting, Since, Size, SnapshotMode, SocketUrl, Timeout, TopicPrefix, TurnStrategy, WhilePaused,
 };
 use super::reader::Reader;
 use super::rules;
@@ -346,6 +346,8 @@ sections! {
         otlp_endpoint: Option<BaseUrl> = "OTEL_EXPORTER_OTLP_ENDPOINT";
         /// Headers that the collector asks for.
         otlp_headers: Option<SecretString> = "OTEL_EXPORTER_OTLP_HEADERS";
+        /// How long one batch may take.
+        otlp_timeout: Timeout = "OTEL_EXPORTER_OTLP_TIMEOUT";
     }
     /// The proxies to the outside.
     ProxyServers = "proxy" {

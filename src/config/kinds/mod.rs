@@ -246,6 +246,21 @@ impl Setting for Duration {
     }
 }
 
+/// A duration; without a unit it is in milliseconds, as OpenTelemetry's variables have it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeout(pub Duration);
+
+impl Setting for Timeout {
+    const WANTED: &'static str = "a duration such as 10s, or milliseconds such as 10000";
+
+    fn parse(text: &str) -> Option<Self> {
+        match number_and_unit(text)? {
+            (millis, "") => Some(Self(Duration::from_millis(millis))),
+            _ => <Duration as Setting>::parse(text).map(Self),
+        }
+    }
+}
+
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Size(pub usize);
@@ -419,6 +434,21 @@ mod tests {
         ] {
             let expected = millis.map(Duration::from_millis);
             assert_eq!(<Duration as Setting>::parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_without_a_unit_is_in_milliseconds() {
+        for (text, millis) in [
+            ("10000", Some(10_000)),
+            ("10s", Some(10_000)),
+            ("+5", None),
+            ("1.5", None),
+            ("-1", None),
+            ("soon", None),
+        ] {
+            let expected = millis.map(Duration::from_millis).map(Timeout);
+            assert_eq!(Timeout::parse(text), expected, "{text}");
         }
     }
 

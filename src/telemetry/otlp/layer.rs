@@ -1,61 +1,100 @@
 //! The layer of the log that sees stages begin and end.
 //!
-//! Only spans named [`trace::SPAN`] count, and of those the ones whose trace is known at their end and
-//! sampled. It offers what has ended to a channel and never waits. Time enters through the [`Clock`].
+//! Only spans named [`trace::SPAN`] count, and of those the ones whose trace is known at their end. A
+//! stage within another of the same trace has that one for its parent. What has ended is handed to the
+//! SDK, which never waits. Time enters through the [`Clock`].
 
+use std::cell::Cell;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{
+    Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _,
+    TraceFlags, TraceId as OtelTraceId, TraceState, Tracer as _,
+};
+use opentelemetry_sdk::trace::{IdGenerator, SdkTracer};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use uuid::Uuid;
 
-use super::span::{Ended, is_sampled};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::telemetry::trace::{self, TraceId};
 
+thread_local! {
+    /// The ids of the span that this thread is about to hand to the SDK.
+    static NEXT: Cell<(OtelTraceId, SpanId)> =
+        const { Cell::new((OtelTraceId::INVALID, SpanId::INVALID)) };
+}
+
+/// Gives the SDK our ids: a trace's follows from the message, a span's is known before its end.
+#[derive(Debug)]
+pub(super) struct Ids;
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> OtelTraceId {
+        NEXT.get().0
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        NEXT.get().1
+    }
+}
+
 /// Turns ended stages into spans for the exporter.
 pub struct Spans {
-    sender: mpsc::Sender<Ended>,
-    dropped: Arc<AtomicU64>,
-    ratio: f64,
+    tracer: SdkTracer,
     clock: Clock,
 }
 
 impl Spans {
-    pub(super) const fn new(
-        sender: mpsc::Sender<Ended>,
-        dropped: Arc<AtomicU64>,
-        ratio: f64,
-        clock: Clock,
-    ) -> Self {
-        Self { sender, dropped, ratio, clock }
+    pub(super) const fn new(tracer: SdkTracer, clock: Clock) -> Self {
+        Self { tracer, clock }
     }
 
-    fn end(&self, open: Open) {
-        let Some(trace) = open.trace.filter(|trace| is_sampled(*trace, self.ratio)) else { return };
-        let took = self.clock.now().since(open.began_moment);
-        let (id, _) = Uuid::new_v4().as_u64_pair();
-        let ended = Ended {
-            trace,
-            id,
-            stage: open.stage,
-            began: open.began,
-            took_nanos: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
-            conversation: open.conversation,
-            message: open.message,
-            trouble: open.trouble,
-        };
-        if self.sender.try_send(ended).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+    fn end(&self, open: Open, trace: TraceId, parent: Option<SpanId>) {
+        let trace = OtelTraceId::from_bytes(*trace.as_bytes());
+        NEXT.set((trace, open.id));
+        let parent = parent.map(|id| {
+            SpanContext::new(trace, id, TraceFlags::SAMPLED, false, TraceState::default())
+        });
+        let context = parent.map_or_else(opentelemetry::Context::new, |parent| {
+            opentelemetry::Context::new().with_remote_span_context(parent)
+        });
+        let kind = if open.stage == "webhook" { SpanKind::Server } else { SpanKind::Consumer };
+        let sids = [
+            ("chimein.conversation_sid", open.conversation),
+            ("chimein.message_sid", open.message),
+        ];
+        let sids = sids.into_iter().filter_map(|(key, sid)| Some(KeyValue::new(key, sid?)));
+        let began = system_time(open.began);
+        let builder = SpanBuilder::from_name(open.stage)
+            .with_kind(kind)
+            .with_start_time(began)
+            .with_attributes(sids);
+        let mut span = self.tracer.build_with_context(builder, &context);
+        if let Some(trouble) = open.trouble {
+            span.set_status(Status::error(trouble));
         }
+        span.end_with_timestamp(began + self.clock.now().since(open.began_moment));
     }
+}
+
+fn system_time(at: Timestamp) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(at.as_millis()).unwrap_or(0))
+}
+
+/// Finds the stage around one, if it is of the same trace.
+fn parent<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>, trace: TraceId) -> Option<SpanId> {
+    span.scope().skip(1).find_map(|around| {
+        let extensions = around.extensions();
+        let open = extensions.get::<Open>()?;
+        (open.trace == Some(trace)).then_some(open.id)
+    })
 }
 
 impl<S> Layer<S> for Spans
@@ -96,21 +135,23 @@ where
     }
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let open = context.span(&id).and_then(|span| span.extensions_mut().remove::<Open>());
-        if let Some(open) = open {
-            self.end(open);
+        let Some(span) = context.span(&id) else { return };
+        let Some(open) = span.extensions_mut().remove::<Open>() else { return };
+        if let Some(trace) = open.trace {
+            self.end(open, trace, parent(&span, trace));
         }
     }
 }
 
 impl fmt::Debug for Spans {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Spans").field("ratio", &self.ratio).finish_non_exhaustive()
+        f.debug_struct("Spans").finish_non_exhaustive()
     }
 }
 
 /// A stage that has not ended.
 struct Open {
+    id: SpanId,
     began: Timestamp,
     began_moment: Moment,
     stage: String,
@@ -121,8 +162,10 @@ struct Open {
 }
 
 impl Open {
-    const fn at(began: Timestamp, began_moment: Moment) -> Self {
+    fn at(began: Timestamp, began_moment: Moment) -> Self {
+        let (id, _) = Uuid::new_v4().as_u64_pair();
         Self {
+            id: SpanId::from(id),
             began,
             began_moment,
             stage: String::new(),

@@ -1,47 +1,53 @@
-//! Sends the stages of messages as spans to an OpenTelemetry collector: OTLP over HTTP, as JSON.
+//! Sends the stages of messages as spans to an OpenTelemetry collector: OTLP over HTTP.
 //!
-//! A layer of the log ([`Spans`]) turns each ended stage into a [`span::Ended`] and offers it to a
-//! bounded channel; one task ([`Exporter`]) posts them in batches. A view of the work, never part of it:
-//! what does not fit is dropped and counted, what the collector does not take is dropped, nothing
-//! waits. Which traces are sent is decided by their id ([`span::is_sampled`]), so all processes agree.
-//! Time enters through the [`Clock`], secrets with [`Options::headers`]; sids and words leave, no
-//! address and no text.
+//! OpenTelemetry's own SDK batches, samples, writes and retries, and heeds the standard variables. Ours
+//! is the rest: a layer of the log ([`Spans`]) makes a span of each ended stage, with ids that follow
+//! from the message; the HTTP client is made as all are; the log says in our words when the collector
+//! does not take what it gets. A view of the work, never part of it: the queue of spans is bounded, what
+//! does not fit is dropped and counted, nothing waits. Time enters through the [`Clock`], secrets with
+//! [`Options::headers`]; sids and words leave, no address and no text.
 //!
-//! The protocol is written here rather than taken from OpenTelemetry's crates: their span ids and
-//! samplers are their own, where ours follow from the message, and they bring twenty-one crates, four of
-//! them in a second version. Source: OTLP specification 1.9, "OTLP/HTTP", "JSON Protobuf Encoding",
-//! and `trace.proto`, read 2026-11-21.
+//! The SDK sends from a thread of its own, which [`Exporter::stop`] ends.
 
 mod layer;
-pub mod span;
+mod send;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{InstrumentationScope, Key, KeyValue};
+use opentelemetry_otlp::{Protocol, RetryPolicy, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::resource::{
+    EnvResourceDetector, ResourceDetector, SdkProvidedResourceDetector, TelemetryResourceDetector,
+};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use self::layer::Ids;
 pub use self::layer::Spans;
-use self::span::{Ended, Resource, batch};
-use super::chain::Chain;
+use self::send::{Batches, Client};
 use crate::clock::Clock;
 use crate::net::{self, proxies::Proxies, tls};
 
-/// Spans that wait to be sent; beyond it they are dropped.
-const SPANS_WAITING_MAX: usize = 4_096;
+/// How long a stop waits until the collector has taken what is there.
+const FLUSHED_WITHIN: Duration = Duration::from_secs(3);
 
-/// Spans in one request.
-const SPANS_SENT_MAX: usize = 512;
+/// What the SDK calls a service that nobody has named.
+const UNNAMED: &str = "unknown_service";
 
-/// How long a span waits for others to be sent with.
-const SENT_EVERY: Duration = Duration::from_secs(1);
-
-/// How long the collector may take; the last batch of a stop as well.
-const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
+/// Who sends.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Resource {
+    /// The service's name.
+    pub service: String,
+    /// This instance's name among several, where it has one.
+    pub instance: Option<String>,
+}
 
 /// Where spans go and which.
 #[derive(Clone, Debug)]
@@ -50,11 +56,13 @@ pub struct Options {
     pub endpoint: Url,
     /// Headers of each request, written `name=value` and separated by commas.
     pub headers: Option<SecretString>,
+    /// How long one batch may take, with its retries.
+    pub timeout: Duration,
     /// The share of traces that is sent, 0 to 1.
     pub ratio: f64,
     /// The proxies between us and the collector.
     pub proxies: Proxies,
-    /// Who sends.
+    /// Who sends, unless the standard variables name another.
     pub resource: Resource,
 }
 
@@ -71,26 +79,60 @@ pub enum Error {
     /// The HTTP client could not be made.
     #[error("the http client for the collector could not be made")]
     Client(#[source] reqwest::Error),
+    /// A standard variable asks for what there is not.
+    #[error("the exporter of traces could not be made")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
 }
 
-/// Makes the layer that gathers spans and the exporter that sends them.
+/// Makes the layer that makes spans and the exporter that sends them from the runtime.
 ///
 /// # Errors
 ///
 /// If the options cannot be used.
-pub fn open(options: Options, clock: Clock) -> Result<(Spans, Exporter), Error> {
+pub fn open(options: Options, clock: Clock, runtime: Handle) -> Result<(Spans, Exporter), Error> {
     let headers = options.headers.as_ref().map(headers).transpose()?.unwrap_or_default();
     let (tls, _) = tls::client_config()?;
-    let client = net::http::builder(tls, &options.proxies)
-        .timeout(ANSWER_WITHIN)
+    let client = net::http::builder(tls, &options.proxies).default_headers(headers);
+    let client = Client::new(client.build().map_err(Error::Client)?);
+    let sending = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_http_client(client.clone())
+        .with_endpoint(traces_url(options.endpoint))
+        .with_protocol(Protocol::HttpBinary)
+        .with_timeout(options.timeout)
+        .with_retry_policy(RetryPolicy::recommended())
+        .build()?;
+    let cut = CancellationToken::new();
+    let batches = Batches::new(sending, client, options.timeout, runtime, cut.clone());
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(batches)
+        .with_id_generator(Ids)
+        .with_sampler(Sampler::TraceIdRatioBased(options.ratio))
+        .with_resource(resource(options.resource))
+        .build();
+    let scope = InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .build();
+    let spans = Spans::new(provider.tracer_with_scope(scope), clock);
+    Ok((spans, Exporter { provider, cut }))
+}
+
+/// Says who sends: ours, then what `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` say.
+fn resource(ours: Resource) -> opentelemetry_sdk::Resource {
+    let name = Key::from_static_str("service.name");
+    let named = SdkProvidedResourceDetector.detect().get(&name);
+    let named = named.filter(|name| !name.as_str().starts_with(UNNAMED));
+    let instance = ours.instance.map(|instance| KeyValue::new("service.instance.id", instance));
+    opentelemetry_sdk::Resource::builder_empty()
+        .with_service_name(ours.service)
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attributes(instance)
+        .with_detectors(&[
+            Box::new(TelemetryResourceDetector),
+            Box::new(EnvResourceDetector::new()),
+        ])
+        .with_attributes(named.map(|named| KeyValue::new(name, named)))
         .build()
-        .map_err(Error::Client)?;
-    let (sender, receiver) = mpsc::channel(SPANS_WAITING_MAX);
-    let dropped = Arc::<AtomicU64>::default();
-    let spans = Spans::new(sender, Arc::clone(&dropped), options.ratio, clock);
-    let url = traces_url(options.endpoint);
-    let resource = options.resource;
-    Ok((spans, Exporter { url, headers, resource, client, receiver, dropped, is_failing: false }))
 }
 
 /// Adds the path of traces to a collector's base.
@@ -126,89 +168,39 @@ pub fn are_headers(text: &SecretString) -> bool {
     headers(text).is_ok()
 }
 
-/// Posts spans until it is told to stop.
-#[derive(Debug)]
+/// Sends spans from a thread of its own until it is stopped.
 pub struct Exporter {
-    url: Url,
-    headers: HeaderMap,
-    resource: Resource,
-    client: reqwest::Client,
-    receiver: mpsc::Receiver<Ended>,
-    dropped: Arc<AtomicU64>,
-    is_failing: bool,
+    provider: SdkTracerProvider,
+    cut: CancellationToken,
 }
 
 impl Exporter {
-    /// Runs until `stop` is cancelled, then sends what is there within one request's time.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut waiting = Vec::new();
-        loop {
-            let came = tokio::select! {
-                biased;
-                () = stop.cancelled() => 0,
-                came = self.receiver.recv_many(&mut waiting, SPANS_SENT_MAX) => came,
-            };
-            if came == 0 {
-                break;
-            }
-            self.gather(&mut waiting, &stop).await;
-            self.send(std::mem::take(&mut waiting)).await;
-        }
-        while waiting.len() < SPANS_SENT_MAX
-            && let Ok(span) = self.receiver.try_recv()
-        {
-            waiting.push(span);
-        }
-        if !waiting.is_empty() {
-            self.send(waiting).await;
-        }
+    /// Sends what is there, within a bound, and ends the thread.
+    pub async fn stop(self) {
+        self.stop_within(FLUSHED_WITHIN).await;
     }
 
-    /// Waits a while for more spans of the same batch.
-    async fn gather(&mut self, waiting: &mut Vec<Ended>, stop: &CancellationToken) {
-        let patience = tokio::time::sleep(SENT_EVERY);
-        tokio::pin!(patience);
-        while waiting.len() < SPANS_SENT_MAX {
-            let room = SPANS_SENT_MAX - waiting.len();
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = &mut patience => return,
-                came = self.receiver.recv_many(waiting, room) => if came == 0 { return },
+    /// Says whether the thread has ended.
+    async fn stop_within(self, patience: Duration) -> bool {
+        let Self { provider, cut } = self;
+        // The SDK waits for its thread in the caller's. It gets more time than it needs, for
+        // if it gave up first it would leave the thread behind.
+        let ending = move || provider.shutdown_with_timeout(patience.saturating_mul(4));
+        let mut ending = tokio::task::spawn_blocking(ending);
+        let ended = match tokio::time::timeout(patience, &mut ending).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                cut.cancel();
+                ending.await
             }
-        }
+        };
+        matches!(ended, Ok(Ok(())))
     }
+}
 
-    async fn send(&mut self, spans: Vec<Ended>) {
-        let count = spans.len();
-        let body = batch(&self.resource, &spans).to_string();
-        let request = self
-            .client
-            .post(self.url.clone())
-            .headers(self.headers.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .body(body);
-        let sent = request.send().await.and_then(reqwest::Response::error_for_status);
-        let dropped = self.dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            tracing::warn!(count = dropped, "spans came faster than they could be sent");
-        }
-        match sent {
-            Ok(_) if self.is_failing => {
-                self.is_failing = false;
-                tracing::info!("the collector takes spans again");
-            }
-            Ok(_) => {}
-            Err(error) if self.is_failing => {
-                tracing::debug!(count, error = %Chain(&error.without_url()), "spans were not taken");
-            }
-            Err(error) => {
-                self.is_failing = true;
-                let error = error.without_url();
-                tracing::warn!(count, error = %Chain(&error),
-                    "the collector does not take spans; they are dropped until it does");
-            }
-        }
+impl fmt::Debug for Exporter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exporter").finish_non_exhaustive()
     }
 }
 
