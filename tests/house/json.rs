@@ -14,6 +14,7 @@ const OWN_READERS: &[(&str, &str)] = &[
     ("src/emulator/control/http.rs", "values that the room has read"),
     ("src/emulator/defects.rs", "attributes of the emulator's own state"),
     ("src/emulator/snapshot.rs", "a file that we wrote"),
+    ("src/emulator/state/mod.rs", "whether attributes are JSON at all"),
     ("src/emulator/state/projection.rs", "attributes, which stay text where they cannot be read"),
     ("src/emulator/twilsock/subscriptions.rs", "values that the room has read"),
     ("src/json/", "the room"),
@@ -34,8 +35,12 @@ const OWN_READERS: &[(&str, &str)] = &[
 ];
 
 /// Where what is read is only what we wrote, which is never null.
-const OWN_RECORDS: &[&str] =
-    &["src/cluster/records.rs", "src/pipeline/record.rs", "src/queue/jetstream/"];
+const OWN_RECORDS: &[&str] = &[
+    "src/cluster/records.rs",
+    "src/emulator/state/mod.rs",
+    "src/pipeline/record.rs",
+    "src/queue/jetstream/",
+];
 
 #[test]
 fn json_from_outside_is_read_in_one_room() {

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of these tests fail as the tests do")]
 
+mod circles;
 mod compose;
 mod json;
 mod logs;
@@ -25,14 +26,12 @@ struct Source {
 }
 
 impl Source {
-    /// The lines that are production code: no comments, no blank lines, nothing below the mark of
-    /// a test module.
+    /// The lines that are production code: no comments, no blank lines, nothing that is for tests
+    /// only, nothing below the mark of a test module.
     fn code(&self) -> impl Iterator<Item = &str> {
-        let is_test = self.is_test();
-        self.text
-            .lines()
-            .take_while(move |line| !is_test && *line != "#[cfg(test)]")
-            .filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
+        let lines = if self.is_test() { Vec::new() } else { production(&self.text) };
+        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+        lines.into_iter().filter(is_code)
     }
 
     /// Whether the whole file is test code.
@@ -48,6 +47,22 @@ impl Source {
         let lines = self.text.lines().take_while(|line| line.starts_with("//!"));
         lines.map(|line| line.trim_start_matches("//!").trim()).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// The lines of a file that are not for tests only.
+fn production(text: &str) -> Vec<&str> {
+    let (mut lines, mut production) = (text.lines(), Vec::new());
+    while let Some(line) = lines.next() {
+        if line != "#[cfg(test)]" {
+            production.push(line);
+            continue;
+        }
+        let item = lines.find(|line| !line.starts_with("#["));
+        if item.is_some_and(|item| item.ends_with('{')) {
+            break;
+        }
+    }
+    production
 }
 
 fn root() -> &'static Path {
