@@ -7,6 +7,7 @@
 //! masked. The environment comes as a value, see [`Environment`].
 
 mod environment;
+mod key;
 pub mod kinds;
 mod kubernetes;
 pub mod manual;
@@ -24,18 +25,16 @@ use secrecy::SecretString;
 use toml::Table;
 
 pub use self::environment::Environment;
+pub use self::key::{FILE_VARIABLE, Key};
 pub use self::problem::{Origin, Problem, Reason};
 pub use self::reader::{Effective, MASK};
 #[cfg(test)]
 pub(crate) use self::rules::AGENT_RESPONSE_BYTES_MAX;
-pub use self::settings::{KEYS, Key, Settings};
+pub use self::settings::{KEYS, Settings};
 
 use self::reader::{Layers, Reader, SECRET_BYTES_MAX};
 use crate::net::proxies::{Direct, Proxies, Proxy};
 use crate::text;
-
-/// The variable that names the configuration file.
-pub const FILE_VARIABLE: &str = "CHIMEIN_CONFIG";
 
 /// Bytes of a configuration file that are read at most.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
@@ -123,12 +122,13 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
             None
         }
     });
-    let mut reader = Reader::new(Layers {
+    let layers = Layers {
         defaults: manual::defaults(),
         file: table,
         environment,
         read_secret: &read_secret,
-    });
+    };
+    let mut reader = Reader::new(KEYS, layers);
     reader.refuse_unknown();
     let settings = Settings::read(&mut reader);
     let admin_token = reader.value("admin.debug_token");

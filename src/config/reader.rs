@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::environment::Environment;
+use super::key::{FILE_VARIABLE, Key};
 use super::kinds::{Setting, without_query};
 use super::kubernetes::{is_link, is_service_link};
 use super::problem::{Origin, Problem, Reason};
-use super::settings::{KEYS, Key};
 use crate::text::nearest;
 
 /// The key's value as people may see it.
@@ -41,6 +41,7 @@ pub(super) struct Layers<'a> {
 
 /// Reads values and remembers problems.
 pub(super) struct Reader<'a> {
+    keys: &'static [Key],
     layers: Layers<'a>,
     pub(super) problems: Vec<Problem>,
     pub(super) effective: Vec<Effective>,
@@ -48,8 +49,9 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(layers: Layers<'a>) -> Self {
-        Self { layers, problems: Vec::new(), effective: Vec::new(), needs_required: true }
+    /// Begins to read `keys`, all that there are.
+    pub(super) fn new(keys: &'static [Key], layers: Layers<'a>) -> Self {
+        Self { keys, layers, problems: Vec::new(), effective: Vec::new(), needs_required: true }
     }
 
     /// Says whether required values may be missing from now on.
@@ -88,7 +90,7 @@ impl<'a> Reader<'a> {
 
     /// Gives a key's value once more, if it has a well-formed one.
     pub(super) fn value<T: Setting>(&self, name: &'static str) -> Option<T> {
-        let (text, _) = self.find(key_of(name)).ok()?;
+        let (text, _) = self.find(self.key(name)).ok()?;
         T::parse(text?.trim())
     }
 
@@ -97,7 +99,7 @@ impl<'a> Reader<'a> {
         if is_kept != Some(false) {
             return;
         }
-        let key = key_of(name);
+        let key = self.key(name);
         let origin = match self.find(key) {
             Ok((_, origin)) | Err((origin, _)) => origin,
         };
@@ -107,7 +109,7 @@ impl<'a> Reader<'a> {
     /// Notes every name in the file or the environment that is no setting.
     pub(super) fn refuse_unknown(&mut self) {
         if let Some((path, table)) = &self.layers.file {
-            let known: Vec<String> = file_names();
+            let known: Vec<String> = file_names(self.keys);
             let origin = Origin::File(path.clone());
             let unknown = names_of(table).filter(|name| !known.contains(name));
             let problems: Vec<Problem> = unknown
@@ -115,7 +117,7 @@ impl<'a> Reader<'a> {
                 .collect();
             self.problems.extend(problems);
         }
-        let known = variable_names();
+        let known = variable_names(self.keys);
         for name in self.layers.environment.names() {
             let value = self.layers.environment.get(name).unwrap_or_default();
             let is_known = known.iter().any(|known| known == name);
@@ -183,6 +185,10 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn key(&self, name: &str) -> &'static Key {
+        self.keys.iter().find(|key| key.name == name).expect("rules name keys of the table")
+    }
+
     fn note(&mut self, key: &Key, origin: Origin, reason: Reason) {
         let remedy = remedy(key, &reason);
         self.problems.push(Problem { key: key.name.to_owned(), origin, reason, remedy });
@@ -191,10 +197,6 @@ impl<'a> Reader<'a> {
     fn show(&mut self, key: &'static Key, shown: Option<String>, origin: Origin) {
         self.effective.push(Effective { key: key.name, shown, origin });
     }
-}
-
-fn key_of(name: &str) -> &'static Key {
-    KEYS.iter().find(|key| key.name == name).expect("rules name keys of the table")
 }
 
 fn remedy(key: &Key, reason: &Reason) -> String {
@@ -249,8 +251,8 @@ fn names_of(table: &Table) -> impl Iterator<Item = String> {
     })
 }
 
-fn file_names() -> Vec<String> {
-    KEYS.iter()
+fn file_names(keys: &[Key]) -> Vec<String> {
+    keys.iter()
         .flat_map(|key| {
             let pointer = key.secret.then(|| format!("{}_file", key.name));
             std::iter::once(key.name.to_owned()).chain(pointer)
@@ -258,13 +260,13 @@ fn file_names() -> Vec<String> {
         .collect()
 }
 
-fn variable_names() -> Vec<String> {
-    let own = KEYS.iter().flat_map(|key| {
+fn variable_names(keys: &[Key]) -> Vec<String> {
+    let own = keys.iter().flat_map(|key| {
         let secret = key.secret;
         key.variables().into_iter().flat_map(move |name| {
             let pointer = secret.then(|| format!("{name}_FILE"));
             std::iter::once(name).chain(pointer)
         })
     });
-    own.chain(std::iter::once(super::FILE_VARIABLE.to_owned())).collect()
+    own.chain(std::iter::once(FILE_VARIABLE.to_owned())).collect()
 }

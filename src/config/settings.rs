@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::key::Key;
 use super::kinds::{
     Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
     Listen, Name, NatsUrls, Networks, Prefix, QueueEngine, Ratio, Rejoin, RestAuth, Schedule,
@@ -21,30 +22,6 @@ use crate::net::authority::Hosts;
 use crate::net::proxies::{Direct, Proxies, Proxy};
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
-
-/// One setting's names.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Key {
-    /// Section and key: `agent.url`.
-    pub name: &'static str,
-    /// Names that others rely on; without any the name is made from the key.
-    named: &'static [&'static str],
-    /// Whether the value must not be shown.
-    pub secret: bool,
-    /// Whether there may be no value.
-    pub optional: bool,
-}
-
-impl Key {
-    /// Gives the environment variables that set it, the first one that is set wins.
-    #[must_use]
-    pub fn variables(&self) -> Vec<String> {
-        if self.named.is_empty() {
-            return vec![format!("CHIMEIN_{}", self.name.replace('.', "_").to_uppercase())];
-        }
-        self.named.iter().map(|&name| name.to_owned()).collect()
-    }
-}
 
 macro_rules! sections {
     ($(

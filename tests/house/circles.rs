@@ -26,13 +26,6 @@ const KNOWN: &[&[&str]] = &[
     &["src/cli/demo/many.rs", "src/cli/demo/mod.rs", "src/cli/demo/once.rs"],
     &["src/cluster/driver.rs", "src/cluster/membership.rs"],
     &[
-        "src/config/manual.rs",
-        "src/config/mod.rs",
-        "src/config/reader.rs",
-        "src/config/rules.rs",
-        "src/config/settings.rs",
-    ],
-    &[
         "src/emulator/hub.rs",
         "src/emulator/inbound.rs",
         "src/emulator/timekeeper.rs",
