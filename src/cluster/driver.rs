@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 use super::Options;
 use super::bucket::{self, Bucket, Error};
+use super::claims::{Change, Inbox, Shared};
 use super::core::{Core, Input, Output, Timing, Wrote};
-use super::membership::{Change, Inbox, Shared};
 use super::records::{Key, LeaseKey};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::chain::Chain;

@@ -18,6 +18,7 @@
 
 mod assignment;
 mod bucket;
+mod claims;
 mod core;
 mod driver;
 mod membership;
@@ -32,7 +33,8 @@ use std::fmt;
 use std::time::Duration;
 
 pub use self::bucket::Error;
-pub use self::membership::{Change, Claim, Claims, Membership};
+pub use self::claims::{Change, Claim, Claims};
+pub use self::membership::Membership;
 
 /// The name of one instance: 1 to 64 letters, digits, hyphens and underscores.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -24,7 +24,6 @@ const KNOWN: &[&[&str]] = &[
         "src/cli/signature.rs",
     ],
     &["src/cli/demo/many.rs", "src/cli/demo/mod.rs", "src/cli/demo/once.rs"],
-    &["src/cluster/driver.rs", "src/cluster/membership.rs"],
     &[
         "src/emulator/hub.rs",
         "src/emulator/inbound.rs",
