@@ -16,14 +16,13 @@ use tokio_util::task::TaskTracker;
 use super::defects::{self, Defect};
 use super::faults::{Action, Faults, Occasion};
 use super::options::{Credentials, Options, Urls};
+use super::pairs::Pairs;
 use super::record::{Happening, Record, Records};
 use super::sockets::Sockets;
 use super::state::command::{Actor, Amendment, Command, Outcome};
 use super::state::event::Occurrence;
-use super::state::model::DeliveryStatus;
 use super::state::refusal::Refusal;
 use super::state::{Effect, Target, World};
-use super::timekeeper::keep_time;
 use super::visitors::Visitors;
 use super::webhooks::caller::{Caller, Verdict};
 use super::webhooks::{self, Outgoing, Product, request};
@@ -36,7 +35,7 @@ const WATCH_LAG_MAX: usize = 16_384;
 const DELIVERIES_MAX: usize = 50_000;
 
 /// A message on its way to a phone.
-type Delivery = (ConversationSid, MessageSid, ParticipantSid);
+pub(super) type Delivery = (ConversationSid, MessageSid, ParticipantSid);
 
 /// What the lock guards.
 #[derive(Debug)]
@@ -72,7 +71,7 @@ pub(super) struct Hub {
     watchers: broadcast::Sender<Record>,
     /// When the world has something to do by itself.
     deadline: watch::Sender<Option<Timestamp>>,
-    pub(super) inbound: super::inbound::Pairs,
+    pub(super) pairs: Pairs,
     trailing_crlf: AtomicBool,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
@@ -90,13 +89,23 @@ pub(super) struct Parts {
     pub(super) seed: u64,
 }
 
+/// What a hub leaves to the tasks that work for it.
+pub(super) struct Work {
+    /// Post-action webhooks to send.
+    pub(super) outgoing: mpsc::Receiver<Outgoing>,
+    /// Messages to take to phones, each when it is due.
+    pub(super) deliveries: mpsc::Receiver<(Moment, Delivery)>,
+    /// When the world has something to do by itself.
+    pub(super) deadline: watch::Receiver<Option<Timestamp>>,
+}
+
 impl Hub {
-    /// Builds the hub and starts its three tasks: webhooks, deliveries to phones, and time.
-    pub(super) fn start(parts: Parts) -> Arc<Self> {
+    /// Builds the hub, and what is to be done for it.
+    pub(super) fn new(parts: Parts) -> (Arc<Self>, Work) {
         let Parts { world, options, credentials, urls, caller, clock, seed } = parts;
-        let (outgoing, outgoing_rx) = mpsc::channel(webhooks::WAITING_MAX);
-        let (deliveries, deliveries_rx) = mpsc::channel(DELIVERIES_MAX);
-        let (deadline, deadline_rx) = watch::channel(world.deadline());
+        let (outgoing, to_send) = mpsc::channel(webhooks::WAITING_MAX);
+        let (deliveries, to_deliver) = mpsc::channel(DELIVERIES_MAX);
+        let (deadline, due) = watch::channel(world.deadline());
         let core = Core {
             world,
             records: Records::new(options.records),
@@ -117,30 +126,18 @@ impl Hub {
             visitors,
             credentials,
             urls,
-            caller: caller.clone(),
+            caller,
             outgoing,
             open_hooks: AtomicUsize::new(0),
             deliveries,
             watchers: broadcast::channel(WATCH_LAG_MAX).0,
             deadline,
-            inbound: super::inbound::Pairs::default(),
+            pairs: Pairs::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             this: Weak::clone(this),
         });
-        let weak = Arc::downgrade(&hub);
-        let concurrency = hub.options.webhook_concurrency.max(1);
-        hub.tasks.spawn(webhooks::dispatch(
-            Weak::clone(&weak),
-            caller,
-            outgoing_rx,
-            concurrency,
-            hub.stop.clone(),
-        ));
-        let stop = hub.stop.clone();
-        hub.tasks.spawn(keep_time(Weak::clone(&weak), clock, deadline_rx, stop));
-        hub.tasks.spawn(deliver(weak, clock, deliveries_rx, hub.stop.clone()));
-        hub
+        (hub, Work { outgoing: to_send, deliveries: to_deliver, deadline: due })
     }
 
     /// Itself, for tasks that must not keep it alive.
@@ -246,7 +243,7 @@ impl Hub {
         if let Some(delay) = question.delay {
             self.sleep(delay).await;
         }
-        let answer = webhooks::call(&self.this, &self.caller, question).await;
+        let answer = webhooks::call(&self.caller, question, |what| self.record(what)).await;
         match answer.verdict() {
             Verdict::Go(amendment) => Ok(amendment),
             Verdict::Refused | Verdict::Failed if self.has(Defect::DeafToRefusals) => {
@@ -390,33 +387,5 @@ impl Hub {
         let record = core.records.add(at, what);
         // Nobody need be watching.
         let _ = self.watchers.send(record);
-    }
-}
-
-/// Takes messages to phones: all wait equally long, so they arrive in their order.
-async fn deliver(
-    hub: Weak<Hub>,
-    clock: Clock,
-    mut deliveries: mpsc::Receiver<(Moment, Delivery)>,
-    stop: CancellationToken,
-) {
-    loop {
-        let next = tokio::select! {
-            () = stop.cancelled() => return,
-            next = deliveries.recv() => next,
-        };
-        let Some((due, delivery)) = next else { return };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep_until(due) => {}
-        }
-        let Some(hub) = hub.upgrade() else { return };
-        let arrived = hub.with(|core, at| {
-            core.world.advance_delivery(at, delivery, (DeliveryStatus::Delivered, None))
-        });
-        // The conversation or message may be gone by now, which is nobody's fault.
-        if arrived.is_err() {
-            tracing::debug!(message_sid = %delivery.1, "a delivered message is gone");
-        }
     }
 }

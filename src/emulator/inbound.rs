@@ -1,10 +1,7 @@
 //! A phone writes: finds or makes the conversation, one message of a pair of addresses at a time.
 //!
 //! The pre-action webhook of autocreation is waited for, so two quick messages of one phone would
-//! otherwise both find no conversation. The locks by pair are dropped with their last user.
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+//! otherwise both find no conversation.
 
 use super::hub::Hub;
 use super::record::Happening;
@@ -30,24 +27,6 @@ pub enum Received {
     Dropped,
 }
 
-type PairLock = Arc<tokio::sync::Mutex<()>>;
-
-/// One lock for each pair that a message is under way on.
-#[derive(Debug, Default)]
-pub(super) struct Pairs {
-    locks: Mutex<HashMap<String, PairLock>>,
-}
-
-impl Pairs {
-    fn of(&self, inbound: &Inbound) -> PairLock {
-        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
-        // Every member of a group writes to the same one, so the order of addresses is no part.
-        let key = inbound.addresses().into_iter().collect::<Vec<_>>().join(" ");
-        Arc::clone(locks.entry(key).or_default())
-    }
-}
-
 impl Hub {
     /// Takes a phone's message in.
     ///
@@ -55,7 +34,7 @@ impl Hub {
     ///
     /// If Twilio would not take it: a closed service, an over-long text.
     pub(super) async fn receive(&self, inbound: &Inbound) -> Result<Received, Refusal> {
-        let pair = self.inbound.of(inbound);
+        let pair = self.pairs.of(inbound);
         let _turn = pair.lock().await;
         let route = self.with(|core, at| {
             core.world.hear(at, inbound);

@@ -20,6 +20,7 @@ mod hub;
 mod inbound;
 mod media;
 mod options;
+mod pairs;
 mod phone;
 pub mod record;
 mod rest;
@@ -27,6 +28,7 @@ mod server;
 mod snapshot;
 mod sockets;
 pub mod state;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -197,7 +199,10 @@ fn hub(
     let caller = Caller::new(clock, credentials.auth_token.clone(), options.webhook_timeout)
         .map_err(Error::Client)?;
     let seed = seed(&options);
-    Ok(Hub::start(Parts { world, options, credentials, urls, caller, clock, seed }))
+    let parts = Parts { world, options, credentials, urls, caller: caller.clone(), clock, seed };
+    let (hub, work) = Hub::new(parts);
+    tasks::start(&hub, work, caller);
+    Ok(hub)
 }
 
 fn seed(options: &Options) -> u64 {

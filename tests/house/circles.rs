@@ -24,12 +24,6 @@ const KNOWN: &[&[&str]] = &[
         "src/cli/signature.rs",
     ],
     &["src/cli/demo/many.rs", "src/cli/demo/mod.rs", "src/cli/demo/once.rs"],
-    &[
-        "src/emulator/hub.rs",
-        "src/emulator/inbound.rs",
-        "src/emulator/timekeeper.rs",
-        "src/emulator/webhooks/mod.rs",
-    ],
     &["src/emulator/media.rs", "src/emulator/server.rs"],
     &["src/emulator/state/event.rs", "src/emulator/state/model.rs"],
     &["src/emulator/state/hooks.rs", "src/emulator/state/mod.rs"],
