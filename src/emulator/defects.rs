@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::state::model::words;
 use super::state::sync::Kind;
+use super::state::words::words;
 
 words! {
     /// A mistake.

@@ -12,10 +12,10 @@ use axum::http::{HeaderMap, Method, Request, Response, header};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::answer::json as answer;
 use super::hub::Hub;
 use super::rest::fields::Fields;
 use super::rest::{auth, header_text};
-use super::server::json as answer;
 use super::state::model::Media;
 use super::state::refusal::Refusal;
 use crate::json;

@@ -13,6 +13,7 @@
 //!   control┘
 //! ```
 
+mod answer;
 pub mod control;
 mod defects;
 pub mod faults;

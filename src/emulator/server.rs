@@ -14,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::answer::plain;
 use super::hub::Hub;
 use super::rest::Broken;
 use super::{control, media, phone, rest, twilsock};
@@ -107,19 +108,4 @@ async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Response<Body>, 
         return Ok(phone::page());
     }
     Ok(plain(StatusCode::NOT_FOUND, "not found\n".to_owned()))
-}
-
-fn plain(status: StatusCode, text: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    response
-}
-
-/// Answers JSON.
-pub(super) fn json(status: u16, body: &serde_json::Value) -> Response<Body> {
-    Response::builder()
-        .status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
-        .header("content-type", "application/json")
-        .body(Body::from(body.to_string()))
-        .expect("the header values are well formed")
 }

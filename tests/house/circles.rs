@@ -24,18 +24,10 @@ const KNOWN: &[&[&str]] = &[
         "src/cli/signature.rs",
     ],
     &["src/cli/demo/many.rs", "src/cli/demo/mod.rs", "src/cli/demo/once.rs"],
-    &["src/emulator/media.rs", "src/emulator/server.rs"],
-    &["src/emulator/state/event.rs", "src/emulator/state/model.rs"],
-    &["src/emulator/state/hooks.rs", "src/emulator/state/mod.rs"],
     &[
         "src/emulator/state/sync/mod.rs",
         "src/emulator/state/sync/object.rs",
         "src/emulator/state/sync/render.rs",
-    ],
-    &[
-        "src/emulator/twilsock/client_api.rs",
-        "src/emulator/twilsock/subscriptions.rs",
-        "src/emulator/twilsock/sync_api.rs",
     ],
     &["src/http/body.rs", "src/http/watch.rs"],
     &["src/json/members.rs", "src/json/mod.rs", "src/json/object.rs"],

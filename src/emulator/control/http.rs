@@ -32,11 +32,11 @@ use serde_json::{Map, Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{BASE, Control, Received, SocketOrder, Webhook};
+use crate::emulator::answer::json as answered;
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Record;
 use crate::emulator::rest::fields::Fields;
 use crate::emulator::rest::json::{View, time};
-use crate::emulator::server;
 use crate::emulator::state::model::{Conversation, DeliveryStatus};
 use crate::emulator::state::refusal::Refusal;
 use crate::emulator::state::{Inbound, World};
@@ -90,13 +90,13 @@ pub(in crate::emulator) async fn serve(hub: Arc<Hub>, request: Request<Body>) ->
         return events(&control);
     }
     match answer(&control, &path, request).await {
-        Ok(body) => server::json(200, &body),
+        Ok(body) => answered(200, &body),
         Err(error) => {
             let mut body = json!({"error": chain(&error)});
             if let Error::Refused(refusal) = &error {
                 body["code"] = json!(refusal.code());
             }
-            server::json(error.status(), &body)
+            answered(error.status(), &body)
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod command;
 mod conversations;
 mod deliveries;
 pub mod event;
+mod event_kind;
 mod groups;
 mod hooks;
 pub mod ids;
@@ -23,9 +24,11 @@ mod projection;
 pub mod refusal;
 mod services;
 pub mod sync;
+mod target;
 #[cfg(test)]
 mod tests;
 mod users;
+pub mod words;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
@@ -47,9 +50,10 @@ use crate::twilio::sid::{
 };
 
 pub use addresses::AddressFields;
-pub use hooks::{HookFields, Scope, ScopeRule, Target};
+pub use hooks::HookFields;
 pub use inbound::{Inbound, Route};
 pub use services::ServiceConfiguration;
+pub use target::{Scope, ScopeRule, Target};
 
 /// What a mutation wants done outside.
 #[derive(Clone, Debug)]

@@ -7,47 +7,15 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::event::EventKind;
+use super::event_kind::EventKind;
 use super::limits::Window;
+use super::words::words;
 use crate::clock::Timestamp;
 use crate::pii::Pii;
 use crate::twilio::sid::{
     AddressSid, ChatServiceSid, ConversationSid, DeliveryReceiptSid, MediaSid, MessageSid,
     MessagingServiceSid, ParticipantSid, RoleSid, UserSid, WebhookSid,
 };
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(
-            Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd,
-            serde::Deserialize, serde::Serialize,
-        )]
-        pub enum $name {
-            $($(#[$variant_doc])* #[serde(rename = $word)] $variant,)*
-        }
-
-        impl $name {
-            /// Every value.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// Twilio's word for it.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-
-            /// Reads Twilio's word, in any case.
-            #[must_use]
-            pub fn from_word(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.as_str().eq_ignore_ascii_case(text))
-            }
-        }
-    };
-}
-pub(crate) use words;
 
 words! {
     /// The state of a conversation.

@@ -6,15 +6,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::call::{Answer, Call, Who, reply};
 use super::shapes::Shapes;
 use super::{subscriptions, sync_api};
-use crate::emulator::defects;
 use crate::emulator::faults::{Action, Occasion};
-use crate::emulator::hub::{Core, Hub};
+use crate::emulator::hub::Hub;
 use crate::emulator::record::Happening;
 use crate::emulator::rest::{Broken, fault_body, fields::Fields, path};
 use crate::emulator::sockets::TYPING_TIMEOUT_S;
@@ -27,47 +26,8 @@ use crate::emulator::state::model::NotificationLevel;
 use crate::emulator::state::refusal::Refusal;
 use crate::json;
 use crate::pii::Pii;
-use crate::realtime::twilsock::frame::{Header, HttpRequest, Method, Param, Status};
-use crate::twilio::sid::{ChatServiceSid, ConversationSid, MessageSid, ParticipantSid, UserSid};
-
-/// Who sends the requests.
-#[derive(Clone, Debug)]
-pub(super) struct Who {
-    pub(super) conn_id: u64,
-    pub(super) service: ChatServiceSid,
-    pub(super) identity: Pii,
-    pub(super) user: UserSid,
-}
-
-/// A request, taken apart.
-pub(super) struct Call<'a> {
-    pub(super) hub: &'a Hub,
-    pub(super) who: &'a Who,
-    pub(super) method: &'a str,
-    pub(super) query: BTreeMap<String, String>,
-    pub(super) body: Value,
-    /// Makes a repeat of a write recognisable.
-    mutation: Option<String>,
-}
-
-/// What a request is answered with.
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: Option<Value>,
-}
-
-impl Answer {
-    pub(super) const fn json(status: u16, body: Value) -> Self {
-        Self { status, body: Some(body) }
-    }
-
-    fn spoilt(mut self, hub: &Hub) -> Self {
-        if let Some(body) = &mut self.body {
-            defects::spoil_answer(hub.options.defect, &mut self.status, body);
-        }
-        self
-    }
-}
+use crate::realtime::twilsock::frame::{HttpRequest, Param};
+use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
 
 /// Answers a request: id, request line and headers, payload.
 ///
@@ -123,27 +83,6 @@ pub(super) async fn serve(
     };
     hub.with(|core, _| reply(core, who, &id, answer));
     Ok(())
-}
-
-/// Puts a reply frame in line.
-pub(super) fn reply(core: &mut Core, who: &Who, id: &str, answer: Answer) {
-    let payload = answer.body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-    let reason = StatusCode::from_u16(answer.status).ok().and_then(|code| code.canonical_reason());
-    let headers: BTreeMap<String, Value> = [
-        ("server".to_owned(), json!("envoy")),
-        ("content-type".to_owned(), json!("application/json")),
-        ("content-length".to_owned(), json!(payload.len().to_string())),
-        ("twilio-request-id".to_owned(), json!(core.world.ids_mut().raw("RQ"))),
-    ]
-    .into();
-    let header = Box::new(Header {
-        payload_type: (!payload.is_empty()).then(|| "application/json".to_owned()),
-        status: Some(Status::ok()),
-        http_headers: Some(headers),
-        http_status: Some(Status::new(answer.status, reason.unwrap_or("Unknown"))),
-        ..Header::new(Method::Reply, id)
-    });
-    core.sockets.send(who.conn_id, header, payload);
 }
 
 fn header<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {

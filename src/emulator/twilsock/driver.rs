@@ -19,7 +19,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 
-use super::client_api::{self, Who};
+use super::call::Who;
+use super::client_api;
 use super::session::{Authority, Output, Session};
 use crate::clock::Moment;
 use crate::emulator::defects::{self, Defect};

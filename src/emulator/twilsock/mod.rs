@@ -4,6 +4,7 @@
 //! What a frame means is pure ([`session`]); the driver moves frames, pings, orders and requests
 //! between it, the socket and the hub. Every bound is named: frames waiting, requests under way.
 
+mod call;
 mod client_api;
 mod driver;
 mod session;

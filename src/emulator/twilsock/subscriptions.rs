@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client_api::{Answer, Call, reply};
+use super::call::{Answer, Call, reply};
 use super::sync_api::error;
 use crate::emulator::defects::{Defect, spoil_event};
 use crate::emulator::faults::{Action, Occasion};

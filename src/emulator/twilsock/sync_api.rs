@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::client_api::{Answer, Call};
+use super::call::{Answer, Call};
 use crate::emulator::state::World;
 use crate::emulator::state::sync::{ItemsQuery, Kind, Object};
 use crate::twilio::sid::ChatServiceSid;

@@ -14,7 +14,8 @@ use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::client_api::{self, Who};
+use super::call::Who;
+use super::client_api;
 use super::driver::{self, Attached};
 use super::session::{Output, Session};
 use crate::clock::{Moment, Timestamp};

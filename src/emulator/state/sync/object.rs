@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{Place, render};
 use crate::clock::Timestamp;
-use crate::emulator::state::model::words;
+use crate::emulator::state::words::words;
 use crate::twilio::sid::ChatServiceSid;
 
 /// The three kinds of objects that Conversations uses.
