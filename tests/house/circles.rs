@@ -24,11 +24,6 @@ const KNOWN: &[&[&str]] = &[
         "src/cli/signature.rs",
     ],
     &["src/cli/demo/many.rs", "src/cli/demo/mod.rs", "src/cli/demo/once.rs"],
-    &[
-        "src/emulator/state/sync/mod.rs",
-        "src/emulator/state/sync/object.rs",
-        "src/emulator/state/sync/render.rs",
-    ],
     &["src/http/body.rs", "src/http/watch.rs"],
     &["src/json/members.rs", "src/json/mod.rs", "src/json/object.rs"],
     &[

@@ -18,7 +18,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use object::{EventType, Items, ItemsQuery, Kind, Logged, Object};
+pub use object::{EventType, Items, ItemsQuery, Kind, Logged, Object, Place};
+
+use object::Changed;
 
 use super::ids::Ids;
 use crate::clock::Timestamp;
@@ -35,15 +37,6 @@ pub struct Emitted {
     pub event_type: EventType,
     /// The event itself.
     pub event: Value,
-}
-
-/// Where a new object belongs.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// The chat service.
-    pub service: ChatServiceSid,
-    /// The unique name in the service.
-    pub name: String,
 }
 
 /// All Sync objects of an account.
@@ -177,14 +170,16 @@ impl SyncStore {
         self.objects.insert(object.sid().to_owned(), object);
     }
 
-    fn change(
+    fn change<'k>(
         &mut self,
         sid: &str,
-        change: impl FnOnce(&mut Object) -> Option<(EventType, Value)>,
+        change: impl FnOnce(&mut Object) -> Option<Changed<'k>>,
     ) -> Option<Emitted> {
         let object = self.objects.get_mut(sid)?;
-        let (event_type, event) = change(object)?;
-        object.trim(self.events_kept);
+        let changed = change(object)?;
+        let (id, event_type, event) =
+            (changed.id, changed.event_type, render::event(object, &changed));
+        object.log(Logged { id, event_type, event: event.clone() }, self.events_kept);
         Some(Emitted { object: sid.to_owned(), kind: object.kind(), event_type, event })
     }
 }

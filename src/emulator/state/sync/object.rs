@@ -1,4 +1,4 @@
-//! One Sync object: its items, its event log, and how a change makes an event.
+//! One Sync object: its items, its event log, and how a change takes the number of an event.
 //!
 //! Pure: the time is an argument.
 
@@ -7,10 +7,18 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Place, render};
 use crate::clock::Timestamp;
 use crate::emulator::state::words::words;
 use crate::twilio::sid::ChatServiceSid;
+
+/// Where a new object belongs.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The chat service.
+    pub service: ChatServiceSid,
+    /// The unique name in the service.
+    pub name: String,
+}
 
 /// The three kinds of objects that Conversations uses.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -266,26 +274,21 @@ impl Object {
         Items { items: all.into_iter().take(size).collect(), more }
     }
 
-    pub(super) fn set_document(
-        &mut self,
-        at: Timestamp,
-        data: Value,
-    ) -> Option<(EventType, Value)> {
+    pub(super) fn set_document(&mut self, at: Timestamp, data: Value) -> Option<Changed<'static>> {
         match &mut self.content {
             Content::Document(now) => *now = data,
             Content::List(_) | Content::Map(_) => return None,
         }
         let id = self.advance(at);
-        let event = render::document_updated(self, id, at);
-        Some(self.log(id, EventType::DocumentUpdated, event))
+        Some(Changed { id, at, event_type: EventType::DocumentUpdated, item: None })
     }
 
-    pub(super) fn set_map_item(
+    pub(super) fn set_map_item<'k>(
         &mut self,
         at: Timestamp,
-        key: &str,
+        key: &'k str,
         data: Value,
-    ) -> Option<(EventType, Value)> {
+    ) -> Option<Changed<'k>> {
         let event = self.next_event;
         let Content::Map(items) = &mut self.content else { return None };
         let known = items.get(key).map(|item| item.created);
@@ -295,25 +298,25 @@ impl Object {
             Some(_) => EventType::MapItemUpdated,
             None => EventType::MapItemAdded,
         };
-        Some(self.item_event(at, event_type, Key::Name(key), &item))
+        Some(self.changed(at, event_type, Key::Name(key), item))
     }
 
-    pub(super) fn remove_map_item(
+    pub(super) fn remove_map_item<'k>(
         &mut self,
         at: Timestamp,
-        key: &str,
-    ) -> Option<(EventType, Value)> {
+        key: &'k str,
+    ) -> Option<Changed<'k>> {
         let Content::Map(items) = &mut self.content else { return None };
         let item = items.remove(key)?;
-        Some(self.item_event(at, EventType::MapItemRemoved, Key::Name(key), &item))
+        Some(self.changed(at, EventType::MapItemRemoved, Key::Name(key), item))
     }
 
-    pub(super) fn push(&mut self, at: Timestamp, data: Value) -> Option<(EventType, Value)> {
+    pub(super) fn push(&mut self, at: Timestamp, data: Value) -> Option<Changed<'static>> {
         let event = self.next_event;
         let Content::List(items) = &mut self.content else { return None };
         let item = Item { data, event, created: at, updated: at };
         items.insert(event, item.clone());
-        Some(self.item_event(at, EventType::ListItemAdded, Key::Index(event), &item))
+        Some(self.changed(at, EventType::ListItemAdded, Key::Index(event), item))
     }
 
     pub(super) fn set_list_item(
@@ -321,41 +324,42 @@ impl Object {
         at: Timestamp,
         index: u64,
         data: Value,
-    ) -> Option<(EventType, Value)> {
+    ) -> Option<Changed<'static>> {
         let event = self.next_event;
         let Content::List(items) = &mut self.content else { return None };
         let item = items.get_mut(&index)?;
         *item = Item { data, event, created: item.created, updated: at };
         let item = item.clone();
-        Some(self.item_event(at, EventType::ListItemUpdated, Key::Index(index), &item))
+        Some(self.changed(at, EventType::ListItemUpdated, Key::Index(index), item))
     }
 
     pub(super) fn remove_list_item(
         &mut self,
         at: Timestamp,
         index: u64,
-    ) -> Option<(EventType, Value)> {
+    ) -> Option<Changed<'static>> {
         let Content::List(items) = &mut self.content else { return None };
         let item = items.remove(&index)?;
-        Some(self.item_event(at, EventType::ListItemRemoved, Key::Index(index), &item))
+        Some(self.changed(at, EventType::ListItemRemoved, Key::Index(index), item))
     }
 
-    pub(super) fn trim(&mut self, events_kept: usize) {
+    /// Keeps an event for replay, and of all events the newest `events_kept`.
+    pub(super) fn log(&mut self, event: Logged, events_kept: usize) {
+        self.events.push_back(event);
         while self.events.len() > events_kept {
             self.events.pop_front();
         }
     }
 
-    fn item_event(
+    fn changed<'k>(
         &mut self,
         at: Timestamp,
         event_type: EventType,
-        key: Key<'_>,
-        item: &Item,
-    ) -> (EventType, Value) {
+        key: Key<'k>,
+        item: Item,
+    ) -> Changed<'k> {
         let id = self.advance(at);
-        let event = render::item_event(self, id, at, (event_type, key, item));
-        self.log(id, event_type, event)
+        Changed { id, at, event_type, item: Some((key, item)) }
     }
 
     fn advance(&mut self, at: Timestamp) -> u64 {
@@ -364,11 +368,18 @@ impl Object {
         self.updated = at;
         id
     }
+}
 
-    fn log(&mut self, id: u64, event_type: EventType, event: Value) -> (EventType, Value) {
-        self.events.push_back(Logged { id, event_type, event: event.clone() });
-        (event_type, event)
-    }
+/// A change that was made, of which an event is to be written.
+pub(super) struct Changed<'k> {
+    /// The event's number.
+    pub id: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub event_type: EventType,
+    /// The item, unless it is a document.
+    pub item: Option<(Key<'k>, Item)>,
 }
 
 fn select<'a, K: Ord>(

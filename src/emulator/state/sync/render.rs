@@ -4,8 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::object::{EventType, Item, Items, ItemsQuery, Key, Kind, Object};
-use crate::clock::Timestamp;
+use super::object::{Changed, EventType, Item, Items, ItemsQuery, Key, Kind, Object};
 use crate::twilio::sid::AccountSid;
 
 /// The host that Sync answers under; a label inside frames, never dialled.
@@ -120,7 +119,15 @@ pub(super) fn items(
     })
 }
 
-pub(super) fn document_updated(object: &Object, id: u64, at: Timestamp) -> Value {
+/// The event that tells of a change.
+pub(super) fn event(object: &Object, changed: &Changed<'_>) -> Value {
+    match &changed.item {
+        None => document_event(object, changed),
+        Some((key, item)) => item_event(object, changed, *key, item),
+    }
+}
+
+fn document_event(object: &Object, Changed { id, at, .. }: &Changed<'_>) -> Value {
     json!({
         "id": id,
         "date_created": at.to_string(),
@@ -132,11 +139,11 @@ pub(super) fn document_updated(object: &Object, id: u64, at: Timestamp) -> Value
     })
 }
 
-pub(super) fn item_event(
+fn item_event(
     object: &Object,
-    id: u64,
-    at: Timestamp,
-    (event_type, key, item): (EventType, Key<'_>, &Item),
+    Changed { id, at, event_type, .. }: &Changed<'_>,
+    key: Key<'_>,
+    item: &Item,
 ) -> Value {
     let mut event = json!({
         "id": id,
