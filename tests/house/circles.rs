@@ -51,13 +51,6 @@ const KNOWN: &[&[&str]] = &[
     &["src/queue/lanes.rs", "src/queue/lanes/lane.rs"],
     &["src/realtime/client.rs", "src/realtime/driver.rs"],
     &[
-        "src/realtime/conversations/commands.rs",
-        "src/realtime/conversations/core.rs",
-        "src/realtime/conversations/resume.rs",
-        "src/realtime/conversations/roster.rs",
-        "src/realtime/conversations/seat.rs",
-    ],
-    &[
         "src/webhook/handler.rs",
         "src/webhook/mod.rs",
         "src/webhook/refused.rs",

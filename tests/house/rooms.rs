@@ -37,6 +37,7 @@ const PURE: &[&str] = &[
     "src/pii.rs",
     "src/pipeline/policy/",
     "src/queue/lanes.rs",
+    "src/realtime/conversations/",
     "src/realtime/sync/",
     "src/realtime/twilsock/frame.rs",
     "src/realtime/twilsock/session.rs",

@@ -1,27 +1,27 @@
 //! What the owner wants done: messages, typing, read horizons, seats.
 //!
 //! Decides what is sent for a command and what its answer means; a message is never sent twice by
-//! itself. Pure. Read horizons are gathered and only ever raised. A command that comes before the
-//! server's configuration waits as long as any request may wait for a connection.
+//! itself. Pure: commands and answers come in, requests and outcomes come out.
+//! A command that comes before the server's configuration waits as long as any request may wait for
+//! a connection; at most `PARKED_MAX` do.
 //! Source: conversations protocol notes 4 and 5, read 2026-11-21.
 
-use std::collections::BTreeMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::core::{Core, Output, Tag};
-use super::request::{self, Written};
+use super::model::Configuration;
+use super::request::{self, Written, done};
 use crate::clock::Moment;
 use crate::json;
 use crate::realtime::event::{NotSentReason, Outcome, SendMessage, Sent, UnknownReason};
-use crate::realtime::twilsock::requests::{Answer, RequestError};
+use crate::realtime::twilsock::backoff::Random;
+use crate::realtime::twilsock::requests::{Answer, Request, RequestError};
 use crate::twilio::sid::ConversationSid;
 
 /// Commands that may wait for the configuration.
 const PARKED_MAX: usize = 1024;
-/// Writes of read horizons under way at the same time.
-const HORIZONS_IN_FLIGHT_MAX: usize = 16;
 /// Time between two notes that the bot is typing, until the server names its own.
 /// Source: conversations protocol notes 4, "Typing".
 const TYPING: Duration = Duration::from_secs(5);
@@ -70,66 +70,68 @@ pub(super) enum CommandTag {
     Leave,
 }
 
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// Make a request; its answer is to come back with the tag.
+    Request(CommandId, CommandTag, Request),
+    /// A command is done.
+    Answered(CommandId, Answered),
+    /// The read horizon of a conversation stands at the server.
+    Horizon(ConversationSid, u64),
+}
+
 /// A command that waits for the configuration.
 #[derive(Debug)]
-pub(super) struct Parked {
-    pub deadline: Moment,
+struct Parked {
+    deadline: Moment,
     id: CommandId,
     command: Command,
 }
 
-/// The read horizons that are to be written.
-#[derive(Debug, Default)]
-pub(super) struct Horizons {
-    dirty: BTreeMap<ConversationSid, u64>,
-    flush_at: Option<Moment>,
-    interval: Duration,
-    in_flight: usize,
+/// The commands under way.
+#[derive(Debug)]
+pub(super) struct Commands {
+    patience: Duration,
+    parked: VecDeque<Parked>,
+    /// Until when nobody need be told again that the bot is typing.
+    typing: HashMap<ConversationSid, Moment>,
+    outputs: VecDeque<Output>,
 }
 
-impl Horizons {
-    /// Takes the longer of the owner's and the server's interval; the server writes `PT1S`.
-    pub fn set_interval(&mut self, own: Duration, server: Option<&str>) {
-        let seconds = server
-            .and_then(|text| text.strip_prefix("PT")?.strip_suffix('S')?.parse::<f64>().ok())
-            .filter(|seconds| (0.0..=60.0).contains(seconds));
-        self.interval = own.max(Duration::from_secs_f64(seconds.unwrap_or(0.0)));
+impl Commands {
+    /// No commands yet. One waits for the configuration for `patience` at most.
+    pub fn new(patience: Duration) -> Self {
+        Self { patience, parked: VecDeque::new(), typing: HashMap::new(), outputs: VecDeque::new() }
     }
 
-    /// When something is to be written.
-    pub fn deadline(&self) -> Option<Moment> {
-        self.flush_at.filter(|_| !self.dirty.is_empty() && self.in_flight < HORIZONS_IN_FLIGHT_MAX)
-    }
-
-    fn raise(&mut self, now: Moment, conversation: ConversationSid, index: u64) {
-        let wanted = self.dirty.entry(conversation).or_insert(index);
-        *wanted = (*wanted).max(index);
-        self.flush_at.get_or_insert(now + self.interval);
-    }
-}
-
-impl Core {
     /// Takes in a command.
-    pub(super) fn on_command(&mut self, now: Moment, id: CommandId, command: Command) {
-        if self.configuration.is_some() {
-            return self.carry_out(now, id, command);
+    pub fn command(
+        &mut self,
+        now: Moment,
+        (id, command): (CommandId, Command),
+        configuration: Option<&Configuration>,
+        random: &mut Random,
+    ) {
+        if let Some(configuration) = configuration {
+            return self.carry_out(now, (id, command), configuration, random);
         }
         if self.parked.len() >= PARKED_MAX {
             return self.not_sent(id, &command, NotSentReason::Busy);
         }
-        let deadline = now + self.options.session.requests.queue_timeout;
+        let deadline = now + self.patience;
         self.parked.push_back(Parked { deadline, id, command });
     }
 
     /// The configuration is there.
-    pub(super) fn release_parked(&mut self, now: Moment) {
+    pub fn release(&mut self, now: Moment, configuration: &Configuration, random: &mut Random) {
         while let Some(Parked { id, command, .. }) = self.parked.pop_front() {
-            self.carry_out(now, id, command);
+            self.carry_out(now, (id, command), configuration, random);
         }
     }
 
     /// Refuses what waited too long.
-    pub(super) fn expire_parked(&mut self, now: Moment) {
+    pub fn expire(&mut self, now: Moment) {
         while self.parked.front().is_some_and(|parked| parked.deadline <= now) {
             let Some(Parked { id, command, .. }) = self.parked.pop_front() else { break };
             self.not_sent(id, &command, NotSentReason::NotConnected);
@@ -137,25 +139,73 @@ impl Core {
     }
 
     /// Refuses everything that waits: the client shuts down.
-    pub(super) fn refuse_parked(&mut self) {
+    pub fn refuse(&mut self) {
         while let Some(Parked { id, command, .. }) = self.parked.pop_front() {
             self.not_sent(id, &command, NotSentReason::ShutDown);
         }
     }
 
-    fn not_sent(&mut self, id: CommandId, command: &Command, reason: NotSentReason) {
-        let answered = match command {
-            Command::Send(_) => Answered::Sent(Outcome::NotSent { reason }),
-            Command::Typing(_) | Command::SetHorizon(..) | Command::Join(_) | Command::Leave(_) => {
-                Answered::Done(Outcome::NotSent { reason })
+    /// Takes in the answer to a command's request.
+    pub fn answered(
+        &mut self,
+        now: Moment,
+        id: CommandId,
+        tag: CommandTag,
+        result: Result<Answer, RequestError>,
+    ) {
+        let answered = match tag {
+            CommandTag::Send => match request::written(result) {
+                Written::Done(body) => Answered::Sent(request::sent(&body)),
+                Written::Look(url) => {
+                    let look = Output::Request(id, CommandTag::Look, request::read(&url));
+                    return self.outputs.push_back(look);
+                }
+                Written::Failed(failure) => Answered::Sent(request::failed(failure)),
+            },
+            CommandTag::Look => Answered::Sent(match result {
+                Ok(answer) if (200..300).contains(&answer.status) => request::sent(&answer.body),
+                Ok(_) | Err(_) => Outcome::Unknown { reason: UnknownReason::Unreadable },
+            }),
+            CommandTag::Typing(conversation) => {
+                self.typing_told(now, conversation, &result);
+                Answered::Done(done(result, None))
             }
+            CommandTag::Horizon(conversation, index) => {
+                let outcome = done(result, None);
+                if outcome == Outcome::Done(()) {
+                    self.outputs.push_back(Output::Horizon(conversation, index));
+                }
+                Answered::Done(outcome)
+            }
+            CommandTag::Join => Answered::Done(done(result, Some((409, Some(ALREADY_THERE))))),
+            CommandTag::Leave => Answered::Done(done(result, Some((404, None)))),
         };
         self.outputs.push_back(Output::Answered(id, answered));
     }
 
-    fn carry_out(&mut self, now: Moment, id: CommandId, command: Command) {
-        let mutation_id = self.mutation_id();
-        let Some(configuration) = &self.configuration else { return };
+    /// Forgets what was remembered of a conversation that is gone.
+    pub fn forget(&mut self, conversation: ConversationSid) {
+        self.typing.remove(&conversation);
+    }
+
+    /// Gives the next thing to do.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Commands::expire`] is due.
+    pub fn deadline(&self) -> Option<Moment> {
+        self.parked.front().map(|parked| parked.deadline)
+    }
+
+    fn carry_out(
+        &mut self,
+        now: Moment,
+        (id, command): (CommandId, Command),
+        configuration: &Configuration,
+        random: &mut Random,
+    ) {
+        let mutation_id = request::mutation_id(random);
         let links = &configuration.links;
         let identity = configuration.identity.reveal();
         let (tag, request) = match command {
@@ -180,56 +230,21 @@ impl Core {
                     let done = Answered::Done(Outcome::Done(()));
                     return self.outputs.push_back(Output::Answered(id, done));
                 };
-                let request = request::typing(url, conversation, mutation_id);
-                if self.typing.len() >= TYPING_MAX {
-                    self.typing.retain(|_, until| *until > now);
-                }
-                self.typing.insert(conversation, now + TYPING);
-                (CommandTag::Typing(conversation), request)
+                self.is_typing(now, conversation);
+                (CommandTag::Typing(conversation), request::typing(url, conversation, mutation_id))
             }
         };
-        self.request(now, Tag::Command(id, tag), request);
+        self.outputs.push_back(Output::Request(id, tag, request));
     }
 
-    /// Takes in the answer to a command's request.
-    pub(super) fn on_command_answer(
-        &mut self,
-        now: Moment,
-        id: CommandId,
-        tag: CommandTag,
-        result: Result<Answer, RequestError>,
-    ) {
-        let answered = match tag {
-            CommandTag::Send => match request::written(result) {
-                Written::Done(body) => Answered::Sent(request::sent(&body)),
-                Written::Look(url) => {
-                    let look = request::read(&url);
-                    return self.request(now, Tag::Command(id, CommandTag::Look), look);
-                }
-                Written::Failed(failure) => Answered::Sent(request::failed(failure)),
-            },
-            CommandTag::Look => Answered::Sent(match result {
-                Ok(answer) if (200..300).contains(&answer.status) => request::sent(&answer.body),
-                Ok(_) | Err(_) => Outcome::Unknown { reason: UnknownReason::Unreadable },
-            }),
-            CommandTag::Typing(conversation) => {
-                self.on_typing_told(now, conversation, &result);
-                Answered::Done(done(result, None))
-            }
-            CommandTag::Horizon(conversation, index) => {
-                let outcome = done(result, None);
-                if outcome == Outcome::Done(()) {
-                    self.horizon_is(conversation, index);
-                }
-                Answered::Done(outcome)
-            }
-            CommandTag::Join => Answered::Done(done(result, Some((409, Some(ALREADY_THERE))))),
-            CommandTag::Leave => Answered::Done(done(result, Some((404, None)))),
-        };
-        self.outputs.push_back(Output::Answered(id, answered));
+    fn is_typing(&mut self, now: Moment, conversation: ConversationSid) {
+        if self.typing.len() >= TYPING_MAX {
+            self.typing.retain(|_, until| *until > now);
+        }
+        self.typing.insert(conversation, now + TYPING);
     }
 
-    fn on_typing_told(
+    fn typing_told(
         &mut self,
         now: Moment,
         conversation: ConversationSid,
@@ -246,77 +261,13 @@ impl Core {
         }
     }
 
-    /// The owner has handled messages up to `index`.
-    pub(super) fn on_handled(&mut self, now: Moment, conversation: ConversationSid, index: u64) {
-        let seat = self.seats.get(&conversation);
-        if seat.is_some_and(|seat| seat.horizon.is_none_or(|horizon| horizon < index)) {
-            self.horizons.raise(now, conversation, index);
-        }
-    }
-
-    /// Writes the read horizons that are due; says whether there were any.
-    pub(super) fn flush_horizons(&mut self, now: Moment) -> bool {
-        let mut any = false;
-        while self.horizons.deadline().is_some_and(|at| at <= now) {
-            let Some((conversation, index)) = self.horizons.dirty.pop_first() else { break };
-            if self.horizons.dirty.is_empty() {
-                self.horizons.flush_at = None;
+    fn not_sent(&mut self, id: CommandId, command: &Command, reason: NotSentReason) {
+        let answered = match command {
+            Command::Send(_) => Answered::Sent(Outcome::NotSent { reason }),
+            Command::Typing(_) | Command::SetHorizon(..) | Command::Join(_) | Command::Leave(_) => {
+                Answered::Done(Outcome::NotSent { reason })
             }
-            let mutation_id = self.mutation_id();
-            let Some(configuration) = &self.configuration else { break };
-            let url = &configuration.links.my_conversations;
-            let request = request::horizon(url, conversation, index, mutation_id);
-            self.horizons.in_flight += 1;
-            self.request(now, Tag::Horizon(conversation, index), request);
-            any = true;
-        }
-        any
-    }
-
-    /// Takes in the answer to the write of a read horizon.
-    pub(super) fn on_horizon_written(
-        &mut self,
-        now: Moment,
-        conversation: ConversationSid,
-        index: u64,
-        result: Result<Answer, RequestError>,
-    ) {
-        self.horizons.in_flight -= 1;
-        match done(result, None) {
-            Outcome::Done(()) => self.horizon_is(conversation, index),
-            // Repeating it does no harm: it is the same index, or a higher one by then.
-            Outcome::Refused { status: 429, .. }
-            | Outcome::NotSent { .. }
-            | Outcome::Unknown { .. } => {
-                if self.seats.contains_key(&conversation) {
-                    self.horizons.raise(now, conversation, index);
-                }
-            }
-            Outcome::Refused { status, .. } => {
-                tracing::debug!(conversation_sid = %conversation, status, "read horizon was refused");
-            }
-        }
-    }
-
-    fn horizon_is(&mut self, conversation: ConversationSid, index: u64) {
-        if let Some(seat) = self.seats.get_mut(&conversation) {
-            seat.horizon = seat.horizon.max(Some(index));
-        }
-    }
-}
-
-/// What the answer to a write without a result means; `already` is the refusal that means it was
-/// done before.
-fn done(result: Result<Answer, RequestError>, already: Option<(u16, Option<u32>)>) -> Outcome<()> {
-    match request::written(result) {
-        Written::Done(_) | Written::Look(_) => Outcome::Done(()),
-        Written::Failed(Outcome::Refused { status, code, .. })
-            if already.is_some_and(|(known, with)| {
-                known == status && with.is_none_or(|with| code == Some(with))
-            }) =>
-        {
-            Outcome::Done(())
-        }
-        Written::Failed(failure) => request::failed(failure),
+        };
+        self.outputs.push_back(Output::Answered(id, answered));
     }
 }

@@ -1,6 +1,7 @@
-//! The client without its socket: session, subscriptions and seats in one pure machine.
+//! The client without its socket: session, reads, seats, commands and horizons, put together.
 //!
-//! Decides everything a client does; never touches a socket, a clock, a file or a channel. A driver
+//! Decides everything a client does, by handing what one of its parts puts out to the next one; never
+//! touches a socket, a clock, a file or a channel. A driver
 //! hands in what happened with the time, carries out what [`Core::poll`] gives until it is `None`,
 //! hands [`Core::next_event`] to the owner as fast as the owner takes it, and comes back no later
 //! than [`Core::deadline`]. Bounded: messages stop at [`Options::events_max`] and are read again
@@ -10,30 +11,34 @@
 //! pages, then document and list of each seat. Source: conversations protocol notes 1, read
 //! 2026-11-21.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use url::Url;
-use uuid::Uuid;
 
-use super::commands::{Answered, Command, CommandId, CommandTag, Horizons, Parked};
+use super::commands::{self, Answered, Command, CommandId, CommandTag, Commands};
+use super::horizons::Horizons;
 use super::model::{self, Configuration};
-use super::reads::{Attempt, Finding, Part, Read, Reads};
+use super::outbox::{self, SeatId};
+use super::reads::{Attempt, Finding, Read, Reads};
 use super::request;
 use super::resume::Resume;
-use super::seat::{Listing, Owner, Seat};
+use super::seats::{self, Origin, Seats};
 use crate::clock::Moment;
 use crate::json;
+use crate::pii::Pii;
 use crate::realtime::event::Event;
-use crate::realtime::sync::book::{Book, ObjectId};
+use crate::realtime::sync::event as sync;
 use crate::realtime::sync::read::{self, Kind};
-use crate::realtime::sync::trail::Trail;
 use crate::realtime::twilsock::backoff::Random;
 use crate::realtime::twilsock::frame::Frame;
 use crate::realtime::twilsock::requests::{Answer, Request, RequestError};
 use crate::realtime::twilsock::session::{self, ConnId, Down, Phase, Session, Token};
+use crate::telemetry::chain::Chain;
 use crate::telemetry::flood::Flood;
+use crate::telemetry::refusals;
 use crate::twilio::sid::ConversationSid;
 
 /// Addresses, times and bounds of a client.
@@ -121,7 +126,7 @@ pub enum Output {
 
 /// What a request is for.
 #[derive(Debug)]
-pub(super) enum Tag {
+enum Tag {
     Read(Attempt),
     Subscribe(u64),
     Unsubscribe,
@@ -130,43 +135,25 @@ pub(super) enum Tag {
     Command(CommandId, CommandTag),
 }
 
-/// The map of the user's conversations.
-#[derive(Debug)]
-pub(super) struct Channels {
-    pub object: ObjectId,
-    pub trail: Trail,
-    pub hold_until: Option<Moment>,
-}
-
 /// The machine.
 #[derive(Debug)]
 pub struct Core {
-    pub(super) options: Options,
-    pub(super) session: Session<Tag>,
-    pub(super) book: Book<Owner>,
-    pub(super) reads: Reads,
-    pub(super) random: Random,
-    pub(super) configuration: Option<Configuration>,
-    pub(super) channels: Option<Channels>,
-    pub(super) listing: Option<Listing>,
-    pub(super) listed: bool,
-    pub(super) seats: HashMap<ConversationSid, Seat>,
-    pub(super) opening: usize,
-    pub(super) holds: BTreeSet<(Moment, ConversationSid)>,
-    pub(super) retries: BTreeSet<(Moment, ConversationSid)>,
-    pub(super) behind: BTreeSet<ConversationSid>,
-    pub(super) resume: Option<Resume>,
-    pub(super) parked: VecDeque<Parked>,
-    pub(super) typing: HashMap<ConversationSid, Moment>,
-    pub(super) horizons: Horizons,
-    pub(super) outputs: VecDeque<Output>,
+    options: Options,
+    session: Session<Tag>,
+    reads: Reads,
+    seats: Seats,
+    commands: Commands,
+    horizons: Horizons,
+    random: Random,
+    configuration: Option<Configuration>,
+    outputs: VecDeque<Output>,
     events: VecDeque<Event>,
     up: bool,
     connected_before: bool,
     live_told: bool,
     requests_made: u64,
     /// Bounds the lines about what cannot be read.
-    pub(super) unread: Flood,
+    unread: Flood,
 }
 
 impl Core {
@@ -179,31 +166,22 @@ impl Core {
         seed: u64,
         first_correlation: u64,
     ) -> Self {
+        let Options { roster, join_invited, .. } = options;
         Self {
             session: Session::new(options.session, seed),
-            book: Book::new(first_correlation),
             reads: Reads::new(options.reads_in_flight_max),
+            seats: Seats::new(seats::Options { roster, join_invited }, resume, first_correlation),
+            commands: Commands::new(options.session.requests.queue_timeout),
+            horizons: Horizons::default(),
             random: Random::new(seed.wrapping_add(1)),
             configuration: None,
-            unread: Flood::default(),
-            channels: None,
-            listing: None,
-            listed: false,
-            seats: HashMap::new(),
-            opening: 0,
-            holds: BTreeSet::new(),
-            retries: BTreeSet::new(),
-            behind: BTreeSet::new(),
-            resume,
-            parked: VecDeque::new(),
-            typing: HashMap::new(),
-            horizons: Horizons::default(),
             outputs: VecDeque::new(),
             events: VecDeque::new(),
             up: false,
             connected_before: false,
             live_told: false,
             requests_made: 0,
+            unread: Flood::default(),
             options,
         }
     }
@@ -222,16 +200,26 @@ impl Core {
                 self.session.handle(now, session::Input::Frame(conn, frame));
             }
             Input::Watermark { conversation, epoch, handled } => {
-                self.on_watermark(now, conversation, epoch, handled);
+                self.seats.watermark(now, SeatId { conversation, epoch }, handled);
             }
-            Input::Command(id, command) => self.on_command(now, id, command),
-            Input::Handled(conversation, index) => self.on_handled(now, conversation, index),
+            Input::Command(id, command) => {
+                let (configuration, random) = (self.configuration.as_ref(), &mut self.random);
+                self.commands.command(now, (id, command), configuration, random);
+            }
+            Input::Handled(conversation, index) => {
+                if self.seats.is_unread(conversation, index) {
+                    self.horizons.raise(now, conversation, index);
+                }
+            }
             Input::Tick => self.session.handle(now, session::Input::Tick),
             Input::Shutdown => {
-                self.refuse_parked();
+                self.commands.refuse();
+                self.follow_commands(now);
                 self.session.handle(now, session::Input::Shutdown);
             }
         }
+        self.follow_seats(now);
+        self.follow_commands(now);
         self.on_time(now);
         self.settle(now);
     }
@@ -255,23 +243,11 @@ impl Core {
     /// The moment at which [`Input::Tick`] is due.
     pub fn deadline(&mut self) -> Option<Moment> {
         let may_read = self.has_room_again() && self.reads.has_capacity();
-        let has_room = !self.behind.is_empty() && may_read;
-        let room = has_room.then_some(Moment::ORIGIN);
-        let hold = self.holds.first().map(|(at, _)| *at);
-        let retry = self.retries.first().map(|(at, _)| *at);
-        let channels = self.channels.as_ref().and_then(|channels| channels.hold_until);
-        let parked = self.parked.front().map(|parked| parked.deadline);
-        let up = self.up.then_some(());
-        let online = up.and_then(|()| {
-            [self.reads.deadline(), self.book.deadline(), self.horizons.deadline()]
-                .into_iter()
-                .flatten()
-                .min()
-        });
-        [room, hold, retry, channels, parked, online, self.session.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let room = (self.seats.is_behind() && may_read).then_some(Moment::ORIGIN);
+        let online = self.up.then(|| [self.reads.deadline(), self.horizons.deadline()]);
+        let online = online.into_iter().flatten().flatten().min();
+        let parts = [self.seats.deadline(), self.commands.deadline(), self.session.deadline()];
+        parts.into_iter().chain([room, online]).flatten().min()
     }
 
     /// Where the session stands.
@@ -298,57 +274,75 @@ impl Core {
         self.requests_made
     }
 
+    /// Where the client stands now. A seat that is still being read for the first time is left out.
+    #[must_use]
+    pub fn resume(&self) -> Resume {
+        let identity = self.configuration.as_ref().map(|configuration| &configuration.identity);
+        self.seats.resume(identity.cloned().unwrap_or_default())
+    }
+
     /// Makes a request through the session.
-    pub(super) fn request(&mut self, now: Moment, tag: Tag, request: Request) {
+    fn request(&mut self, now: Moment, tag: Tag, request: Request) {
         self.requests_made += 1;
         self.session.handle(now, session::Input::Request(tag, request));
     }
 
     /// Tells the owner.
-    pub(super) fn tell(&mut self, event: Event) {
+    fn tell(&mut self, event: Event) {
         self.events.push_back(event);
     }
 
     /// How many messages the owner has room for.
-    pub(super) fn room(&self) -> usize {
+    fn room(&self) -> usize {
         self.options.events_max.saturating_sub(self.events.len())
     }
 
-    pub(super) fn has_room_again(&self) -> bool {
+    fn has_room_again(&self) -> bool {
         self.events.len() <= self.options.events_max / 2
     }
 
-    /// An id for a write of our own.
-    pub(super) fn mutation_id(&mut self) -> Uuid {
-        uuid::Builder::from_random_bytes(self.random.next_u128().to_be_bytes()).into_uuid()
+    fn on_time(&mut self, now: Moment) {
+        self.seats.on_time(now);
+        self.follow_seats(now);
+        while self.has_room_again() && self.reads.has_capacity() && self.seats.read_behind() {
+            self.follow_seats(now);
+        }
+        self.commands.expire(now);
+        self.follow_commands(now);
     }
 
-    fn on_time(&mut self, now: Moment) {
-        while let Some((at, conversation)) = self.holds.first().copied() {
-            if at > now {
-                break;
+    /// Tells what the seats have to tell, and does what they want done.
+    fn follow_seats(&mut self, now: Moment) {
+        while let Some(event) = self.seats.next_event() {
+            self.tell(event);
+        }
+        while let Some(output) = self.seats.poll() {
+            match output {
+                outbox::Output::Read(read) => self.reads.push(read),
+                outbox::Output::LoadWatermark(SeatId { conversation, epoch }) => {
+                    self.outputs.push_back(Output::LoadWatermark { conversation, epoch });
+                }
+                outbox::Output::Accept(conversation) => self.accept(now, conversation),
+                outbox::Output::Gone(conversation) => self.commands.forget(conversation),
             }
-            self.holds.remove(&(at, conversation));
-            self.on_hold_over(now, conversation);
         }
-        while let Some((at, conversation)) = self.retries.first().copied() {
-            if at > now {
-                break;
+    }
+
+    /// Does what the commands want done.
+    fn follow_commands(&mut self, now: Moment) {
+        while let Some(output) = self.commands.poll() {
+            match output {
+                commands::Output::Request(id, tag, request) => {
+                    self.request(now, Tag::Command(id, tag), request);
+                }
+                commands::Output::Answered(id, answered) => {
+                    self.outputs.push_back(Output::Answered(id, answered));
+                }
+                commands::Output::Horizon(conversation, index) => {
+                    self.seats.horizon_is(conversation, index);
+                }
             }
-            self.retries.remove(&(at, conversation));
-            self.retry_opening(conversation);
         }
-        if let Some(channels) = &mut self.channels
-            && channels.hold_until.is_some_and(|at| at <= now)
-        {
-            channels.hold_until = None;
-            self.list_again();
-        }
-        while self.has_room_again() && self.reads.has_capacity() {
-            let Some(conversation) = self.behind.pop_first() else { break };
-            self.on_room(conversation);
-        }
-        self.expire_parked(now);
     }
 
     /// Lets the parts work for each other until nothing is left to do.
@@ -361,11 +355,9 @@ impl Core {
                 break;
             }
         }
-        let live = self.up && self.listed && self.opening == 0 && self.book.pending() == 0;
-        if live && !self.live_told {
+        if self.up && self.seats.are_settled() && !self.live_told {
             self.live_told = true;
-            let seats = self.seats.values().filter(|seat| seat.is_open()).count();
-            self.tell(Event::Live { seats });
+            self.tell(Event::Live { seats: self.seats.open_count() });
         }
     }
 
@@ -379,7 +371,7 @@ impl Core {
                 None => self.reads.unwanted(),
             }
         }
-        while let Some(ask) = self.book.next_request(now) {
+        while let Some(ask) = self.seats.next_subscription(now) {
             any = true;
             let id = self.random.next_u128();
             let request = read::subscriptions(&self.options.sync, ask.body, id);
@@ -389,7 +381,31 @@ impl Core {
             };
             self.request(now, tag, request);
         }
-        any | self.flush_horizons(now)
+        any | self.write_horizons(now)
+    }
+
+    /// Writes the read horizons that are due; says whether there were any.
+    fn write_horizons(&mut self, now: Moment) -> bool {
+        let mut any = false;
+        while let Some((conversation, index)) = self.horizons.next_write(now) {
+            let mutation_id = request::mutation_id(&mut self.random);
+            let Some(configuration) = &self.configuration else { break };
+            let url = &configuration.links.my_conversations;
+            let request = request::horizon(url, conversation, index, mutation_id);
+            self.request(now, Tag::Horizon(conversation, index), request);
+            any = true;
+        }
+        any
+    }
+
+    /// Accepts an invitation.
+    fn accept(&mut self, now: Moment, conversation: ConversationSid) {
+        let mutation_id = request::mutation_id(&mut self.random);
+        let Some(configuration) = &self.configuration else { return };
+        let url = &configuration.links.conversations;
+        let identity = configuration.identity.reveal();
+        let request = request::join(url, conversation, identity, mutation_id);
+        self.request(now, Tag::AutoJoin, request);
     }
 
     fn on_session(&mut self, now: Moment, output: session::Output<Tag>) {
@@ -413,7 +429,7 @@ impl Core {
     fn on_up(&mut self, now: Moment) {
         self.up = true;
         self.live_told = false;
-        self.book.connection_up(now);
+        self.seats.connection_up(now);
         if self.configuration.is_none() && !self.connected_before {
             self.reads.push(Read::Configuration);
         }
@@ -422,7 +438,7 @@ impl Core {
     }
 
     fn on_down(&mut self, Down { reason, is_fatal }: Down) {
-        self.book.connection_down();
+        self.seats.connection_down();
         let was_up = std::mem::replace(&mut self.up, false);
         self.live_told = false;
         if was_up {
@@ -439,15 +455,23 @@ impl Core {
             Tag::Subscribe(correlation_id) => {
                 let answer = result.ok();
                 let answer = answer.as_ref().map(|answer| (answer.status, &answer.body[..]));
-                self.book.answered(now, correlation_id, answer, &mut self.random);
+                let random = &mut self.random;
+                self.seats.subscription_answered(now, correlation_id, answer, random);
             }
             Tag::Unsubscribe => {}
             Tag::Horizon(conversation, index) => {
-                self.on_horizon_written(now, conversation, index, result);
+                let outcome = request::done(result, None);
+                let (horizon, is_wanted) = ((conversation, index), self.seats.knows(conversation));
+                if self.horizons.written(now, horizon, &outcome, is_wanted) {
+                    self.seats.horizon_is(conversation, index);
+                }
             }
             // What comes of an accepted invitation is told by the map.
             Tag::AutoJoin => {}
-            Tag::Command(id, command) => self.on_command_answer(now, id, command, result),
+            Tag::Command(id, tag) => {
+                self.commands.answered(now, id, tag, result);
+                self.follow_commands(now);
+            }
         }
     }
 
@@ -460,7 +484,8 @@ impl Core {
                     Finding::Body(body) => Some(body),
                     Finding::Missing | Finding::Again => None,
                 };
-                self.on_seat_read(now, (*conversation, *epoch), *part, body);
+                let id = SeatId { conversation: *conversation, epoch: *epoch };
+                self.seats.read(now, id, (*part, body), self.room());
                 true
             }
             (Read::Configuration, Finding::Body(body)) => self.on_configuration(now, &body),
@@ -468,6 +493,7 @@ impl Core {
             (Read::Listed { .. }, Finding::Body(body)) => self.on_page(now, &body),
             (Read::Configuration | Read::Channels | Read::Listed { .. }, Finding::Missing) => false,
         };
+        self.follow_seats(now);
         if !readable {
             self.reads.retry_later(now, attempt, None, &mut self.random);
         }
@@ -475,41 +501,79 @@ impl Core {
 
     fn on_configuration(&mut self, now: Moment, body: &[u8]) -> bool {
         let Ok(configuration) = json::from_slice::<Configuration>(body) else { return false };
-        if self.resume.as_ref().is_some_and(|resume| !resume.is_of(&configuration.identity)) {
-            self.resume = None;
-        }
+        self.seats.identify(&configuration.identity);
         self.horizons.set_interval(
             self.options.horizon_interval,
             configuration.options.consumption_report_interval.as_deref(),
         );
-        self.configuration = Some(configuration);
         self.reads.push(Read::Channels);
-        self.release_parked(now);
+        self.commands.release(now, &configuration, &mut self.random);
+        self.configuration = Some(configuration);
+        self.follow_commands(now);
         true
     }
 
     fn on_channels(&mut self, now: Moment, body: &[u8]) -> bool {
         let Ok(opened) = json::from_slice::<read::Opened>(body) else { return false };
-        let last = opened.last_event_id;
-        let object = self.book.want(now, &opened.sid, Kind::Map, last, Owner::Channels);
-        self.channels = Some(Channels { object, trail: Trail::from(last), hold_until: None });
-        self.list_again();
+        self.seats.map_opened(now, &opened);
         true
     }
 
     fn on_page(&mut self, now: Moment, body: &[u8]) -> bool {
         let Some(page) = model::listed_page(body) else { return false };
-        let Some(listing) = &mut self.listing else { return true };
-        listing.seen.extend(page.listed.iter().map(|(sid, _)| *sid));
-        let since = listing.since;
-        for (conversation, listed) in page.listed {
-            self.on_listed(now, conversation, listed, since);
-        }
-        match page.next {
-            Some(token) => self.reads.push(Read::Listed { token: Some(token) }),
-            None => self.on_listing_done(now),
-        }
+        self.seats.page(now, page);
         true
+    }
+
+    /// Takes in what arrives by itself: Sync events, results of subscriptions, typing.
+    /// Source: Sync protocol notes 3 and 4; notification protocol notes, "Typing", read 2026-11-21.
+    fn on_notified(&mut self, now: Moment, message_type: &str, payload: &[u8]) {
+        match message_type {
+            "twilio.sync.event" => self.on_sync(now, payload, true),
+            "com.twilio.rtd.cds.document"
+            | "com.twilio.rtd.cds.list"
+            | "com.twilio.rtd.cds.map" => self.on_sync(now, payload, false),
+            "twilio.ipmsg.typing_indicator" => self.on_typing(payload),
+            // Any other type is ignored. Source: notification protocol notes.
+            _ => {}
+        }
+    }
+
+    fn on_sync(&mut self, now: Moment, payload: &[u8], is_replay: bool) {
+        let notification = match sync::parse(payload) {
+            Ok(notification) => notification,
+            Err(error) => {
+                if let Some(left_out) = self.unread.admit(None, now) {
+                    let text = Chain(&error).to_string();
+                    tracing::warn!(
+                        error = refusals::cut(&text),
+                        left_out,
+                        "sync notification dropped"
+                    );
+                }
+                return;
+            }
+        };
+        let origin = Origin { correlation_id: notification.correlation_id, is_replay };
+        for event in notification.events {
+            let room = self.room();
+            self.seats.event(now, event, origin, room);
+            self.follow_seats(now);
+        }
+    }
+
+    fn on_typing(&mut self, payload: &[u8]) {
+        #[derive(Deserialize)]
+        struct Typing {
+            channel_sid: ConversationSid,
+            identity: Pii,
+        }
+        let Ok(typing) = json::from_slice::<Typing>(payload) else { return };
+        // The least important event there is: it goes first when room is scarce.
+        if self.has_room_again() {
+            let Typing { channel_sid: conversation, identity } = typing;
+            self.tell(Event::Typing { conversation, identity });
+        }
     }
 
     fn read_request(&mut self, read: &Read) -> Option<Request> {
@@ -525,18 +589,9 @@ impl Core {
                 Some(request::page(url, token.as_deref()))
             }
             Read::Seat { conversation, epoch, part } => {
-                self.seat_request((*conversation, *epoch), *part, id)
+                let seat = SeatId { conversation: *conversation, epoch: *epoch };
+                self.seats.request(&self.options.sync, seat, *part, id)
             }
         }
     }
-}
-
-/// Wants a part of a seat to be read.
-pub(super) const fn seat_read(conversation: ConversationSid, epoch: u32, part: Part) -> Read {
-    Read::Seat { conversation, epoch, part }
-}
-
-/// Delays by number of failures, for seats that cannot be opened yet.
-pub(super) fn opening_delay(failures: u8) -> Duration {
-    Duration::from_secs(1 << failures.min(6))
 }

@@ -13,6 +13,7 @@ use crate::pii::Pii;
 use crate::realtime::event::{
     ConversationState, Delivery, Details, Door, Media, Message, Participant, Share,
 };
+use crate::realtime::sync::event::Change;
 use crate::twilio::sid::{ConversationSid, ParticipantSid};
 
 /// What the server says at start: the client builds no address by itself.
@@ -122,6 +123,26 @@ pub fn channel_item(sid: ConversationSid, data: &RawValue) -> Option<Listed> {
         horizon: data.number("lastConsumedMessageIndex"),
         names: Names::unusual(sid, ["channel", "messages", "roster"].map(|name| data.get(name))),
     })
+}
+
+/// What an event of the map of the user's conversations says of one of them; nothing if it is gone.
+#[must_use]
+pub fn map_change(change: &Change<'_>) -> Option<(ConversationSid, Option<Listed>)> {
+    match change {
+        Change::MapItemSet { key, data, .. } => {
+            let conversation = key.parse().ok()?;
+            Some((conversation, Some(channel_item(conversation, data)?)))
+        }
+        Change::MapItemRemoved { key } => Some((key.parse().ok()?, None)),
+        Change::DocumentUpdated(_)
+        | Change::ListItemSet { .. }
+        | Change::ListItemRemoved { .. }
+        | Change::Other
+        | Change::Removed
+        | Change::Established { .. }
+        | Change::Canceled
+        | Change::Failed { .. } => None,
+    }
 }
 
 /// A page of the user's conversations: them and the token of the next page.

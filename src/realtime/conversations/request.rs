@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::json;
 use crate::realtime::event::{NotSentReason, Outcome, SendMessage, Sent, UnknownReason};
 use crate::realtime::sync::read::host;
+use crate::realtime::twilsock::backoff::Random;
 use crate::realtime::twilsock::frame::{HttpRequest, Param};
 use crate::realtime::twilsock::requests::{Answer, NotSent, Request, RequestError};
 use crate::twilio::sid::{ConversationSid, MediaSid, MessageSid};
@@ -27,6 +28,11 @@ pub fn configuration(api: &Url) -> Request {
     "/Client/v2/Configuration".clone_into(&mut request.http.path);
     request.http.headers.insert("Content-Type".to_owned(), JSON.to_owned());
     request
+}
+
+/// An id for a write of our own.
+pub fn mutation_id(random: &mut Random) -> Uuid {
+    uuid::Builder::from_random_bytes(random.next_u128().to_be_bytes()).into_uuid()
 }
 
 /// A plain read of an address that the server gave.
@@ -241,6 +247,26 @@ fn not_answered(error: &RequestError) -> Failure {
         RequestError::Transport { code } => {
             Outcome::Unknown { reason: UnknownReason::ServerError { status: *code } }
         }
+    }
+}
+
+/// What the answer to a write without a result means; `already` is the refusal that means it was
+/// done before.
+#[must_use]
+pub fn done(
+    result: Result<Answer, RequestError>,
+    already: Option<(u16, Option<u32>)>,
+) -> Outcome<()> {
+    match written(result) {
+        Written::Done(_) | Written::Look(_) => Outcome::Done(()),
+        Written::Failed(Outcome::Refused { status, code, .. })
+            if already.is_some_and(|(known, with)| {
+                known == status && with.is_none_or(|with| code == Some(with))
+            }) =>
+        {
+            Outcome::Done(())
+        }
+        Written::Failed(failure) => failed(failure),
     }
 }
 

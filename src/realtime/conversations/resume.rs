@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::core::Core;
 use crate::clock::Timestamp;
 use crate::pii::Pii;
 use crate::twilio::sid::ConversationSid;
@@ -44,6 +43,11 @@ pub(super) struct Place {
 }
 
 impl Resume {
+    /// Where a client of this identity stands, by the places of its seats.
+    pub(super) fn new(identity: Pii, seats: BTreeMap<ConversationSid, Place>) -> Self {
+        Self { version: VERSION, identity, seats }
+    }
+
     /// Whether it may be used by this identity.
     pub(super) fn is_of(&self, identity: &Pii) -> bool {
         self.version == VERSION && self.identity == *identity
@@ -63,32 +67,6 @@ impl Resume {
     #[must_use]
     pub fn seats(&self) -> usize {
         self.seats.len()
-    }
-}
-
-impl Core {
-    /// Where the client stands now. A seat that is still being read for the first time is left out.
-    #[must_use]
-    pub fn resume(&self) -> Resume {
-        let seats = self.seats.iter().filter_map(|(conversation, seat)| {
-            let open = seat.open_ref().filter(|open| !open.stream.is_reading())?;
-            let document = self.book.sid(open.document)?.to_owned();
-            let messages = self.book.sid(open.messages)?.to_owned();
-            let place = Place {
-                document: (document, self.book.last_event_id(open.document)?),
-                messages: (messages, open.stream.last_event_id()),
-                items: open.items.to_string(),
-                delivered: open.stream.delivered(),
-                updated: open.updated,
-            };
-            Some((*conversation, place))
-        });
-        let identity = self.configuration.as_ref().map(|configuration| &configuration.identity);
-        Resume {
-            version: VERSION,
-            identity: identity.cloned().unwrap_or_default(),
-            seats: seats.collect(),
-        }
     }
 }
 

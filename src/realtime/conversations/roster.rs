@@ -1,23 +1,19 @@
 //! The participants of a seat, followed only if the owner wants them.
 //!
 //! Decides who is new, changed or gone, by each participant's own event id; never whether to follow
-//! them. Pure. A roster that cannot be opened is left alone: messages do not depend on it. Of the
+//! them. Pure: pages and events of their map come in, what the owner is told comes out. Of the
 //! participants who left only the last [`GONE_MAX`] are remembered.
 
 use std::collections::HashMap;
 
 use serde_json::value::RawValue;
 
-use super::core::{Core, seat_read};
 use super::model;
-use super::reads::Part;
-use super::seat::Owner;
-use crate::clock::Moment;
-use crate::json;
+use super::outbox::Outbox;
 use crate::realtime::event::Event;
 use crate::realtime::sync::book::ObjectId;
 use crate::realtime::sync::event::Change;
-use crate::realtime::sync::read::{self, Kind, Opened};
+use crate::realtime::sync::read::Page;
 use crate::realtime::sync::trail::Trail;
 use crate::twilio::sid::{ConversationSid, ParticipantSid};
 
@@ -31,125 +27,87 @@ type Known = HashMap<ParticipantSid, (i64, bool)>;
 /// The participants of an open seat.
 #[derive(Debug)]
 pub(super) struct Roster {
-    pub object: ObjectId,
-    pub items: Box<str>,
-    pub trail: Trail,
-    pub after: Option<String>,
-    pub known: Known,
+    object: ObjectId,
+    items: Box<str>,
+    trail: Trail,
+    after: Option<String>,
+    known: Known,
 }
 
-impl Core {
-    /// Takes in the opened map of participants.
-    pub(super) fn on_roster(
-        &mut self,
-        now: Moment,
-        conversation: ConversationSid,
-        body: Option<&[u8]>,
-    ) {
-        let opened: Option<Opened> = body.and_then(|body| json::from_slice(body).ok());
-        let Some((opened, items)) = opened.and_then(|mut opened| {
-            let items = opened.links.items.take()?;
-            Some((opened, items))
-        }) else {
-            return;
-        };
-        let last = opened.last_event_id;
-        let Some(seat) = self.seats.get_mut(&conversation) else { return };
-        let epoch = seat.epoch;
-        let Some(open) = seat.open() else { return };
-        let object = self.book.want(now, &opened.sid, Kind::Map, last, Owner::Roster(conversation));
-        open.roster = Some(Box::new(Roster {
+impl Roster {
+    /// The participants in a map that was opened, of which nothing has been read.
+    pub fn opened(object: ObjectId, items: String, last_event_id: i64) -> Self {
+        Self {
             object,
             items: items.into(),
-            trail: Trail::from(last),
+            trail: Trail::from(last_event_id),
             after: None,
             known: HashMap::new(),
-        }));
-        self.reads.push(seat_read(conversation, epoch, Part::RosterItems));
+        }
     }
 
-    /// Takes in a page of participants.
-    pub(super) fn on_roster_items(&mut self, conversation: ConversationSid, body: Option<&[u8]>) {
-        let Some(seat) = self.seats.get_mut(&conversation) else { return };
-        let epoch = seat.epoch;
-        let Some(roster) = seat.open().and_then(|open| open.roster.as_mut()) else { return };
-        let Some(page) = body.and_then(|body| serde_json::from_slice::<read::Page<'_>>(body).ok())
-        else {
-            return;
-        };
-        let before = roster.after.clone();
+    /// The map.
+    pub const fn object(&self) -> ObjectId {
+        self.object
+    }
+
+    /// Where its items are, and the last one that was read of them.
+    pub fn next_page(&self) -> (&str, Option<&str>) {
+        (&self.items, self.after.as_deref())
+    }
+
+    /// Up to which event nothing is missing.
+    pub const fn last_event_id(&self) -> i64 {
+        self.trail.whole()
+    }
+
+    /// Takes in a page; says whether there is another one to read.
+    pub fn page(
+        &mut self,
+        conversation: ConversationSid,
+        page: &Page<'_>,
+        out: &mut Outbox,
+    ) -> bool {
+        let before = self.after.clone();
         for item in &page.items {
-            roster.after.clone_from(&item.key);
+            self.after.clone_from(&item.key);
         }
-        let more = page.has_more() && roster.after != before;
+        let more = page.has_more() && self.after != before;
         if !more {
-            let known = roster.trail.known();
-            roster.after = None;
-            roster.trail.repaired(known);
+            let known = self.trail.known();
+            self.after = None;
+            self.trail.repaired(known);
         }
-        let items = page.items.iter().filter_map(|item| Some((item.key.as_deref()?, item)));
-        for (key, item) in items {
-            self.on_participant(conversation, key, item.data, Some(item.last_event_id));
+        for item in &page.items {
+            let Some(key) = item.key.as_deref() else { continue };
+            self.participant(conversation, (key, item.data), Some(item.last_event_id), out);
         }
-        if more {
-            self.reads.push(seat_read(conversation, epoch, Part::RosterItems));
-        }
+        more
     }
 
-    /// A participant has this data.
-    fn on_participant(
+    /// Takes in an event.
+    pub fn event(
         &mut self,
         conversation: ConversationSid,
-        key: &str,
-        data: &RawValue,
-        event: Option<i64>,
-    ) {
-        let Some(participant) = model::participant(conversation, key, data) else { return };
-        let Some(roster) = self.roster(conversation) else { return };
-        let known = roster.known.get(&participant.sid).copied();
-        let event = event.unwrap_or_else(|| known.map_or(0, |(last, _)| last + 1));
-        if known.is_some_and(|(last, _)| event <= last) {
-            return;
-        }
-        roster.known.insert(participant.sid, (event, true));
-        self.tell(match known {
-            Some((_, true)) => Event::ParticipantUpdated(participant),
-            Some((_, false)) | None => Event::ParticipantJoined(participant),
-        });
-    }
-
-    /// The participants of an open seat.
-    pub(super) fn roster(&mut self, conversation: ConversationSid) -> Option<&mut Roster> {
-        self.seats.get_mut(&conversation)?.open()?.roster.as_deref_mut()
-    }
-
-    /// Takes in an event of the map of participants.
-    pub(super) fn on_roster_event(
-        &mut self,
-        conversation: ConversationSid,
-        object: ObjectId,
         id: Option<i64>,
         change: &Change<'_>,
+        out: &mut Outbox,
     ) {
-        let Some(roster) = self.roster(conversation) else { return };
         if let Some(id) = id {
-            roster.trail.note(id);
-            let whole = roster.trail.whole();
-            self.book.reached(object, whole);
+            self.trail.note(id);
         }
         match change {
             Change::MapItemSet { key, data, .. } => {
-                self.on_participant(conversation, key, data, id);
+                self.participant(conversation, (key.as_ref(), *data), id, out);
             }
             Change::MapItemRemoved { key } => {
                 let Ok(participant) = key.parse::<ParticipantSid>() else { return };
-                let Some(roster) = self.roster(conversation) else { return };
-                let known = roster.known.get(&participant).copied();
+                let known = self.known.get(&participant).copied();
                 let event = id.unwrap_or_else(|| known.map_or(0, |(last, _)| last + 1));
                 if known.is_none_or(|(last, there)| there && last < event) {
-                    roster.known.insert(participant, (event, false));
-                    forget_gone(&mut roster.known);
-                    self.tell(Event::ParticipantLeft { conversation, participant });
+                    self.known.insert(participant, (event, false));
+                    forget_gone(&mut self.known);
+                    out.tell(Event::ParticipantLeft { conversation, participant });
                 }
             }
             Change::DocumentUpdated(_)
@@ -161,6 +119,33 @@ impl Core {
             | Change::Canceled
             | Change::Failed { .. } => {}
         }
+    }
+
+    /// Takes in the end of a replay: ids up to `last` exist. Says whether the items must be read.
+    pub fn replayed(&mut self, last: Option<i64>) -> bool {
+        self.trail.exists(last.unwrap_or(-1));
+        self.trail.has_hole()
+    }
+
+    /// A participant has this data.
+    fn participant(
+        &mut self,
+        conversation: ConversationSid,
+        (key, data): (&str, &RawValue),
+        event: Option<i64>,
+        out: &mut Outbox,
+    ) {
+        let Some(participant) = model::participant(conversation, key, data) else { return };
+        let known = self.known.get(&participant.sid).copied();
+        let event = event.unwrap_or_else(|| known.map_or(0, |(last, _)| last + 1));
+        if known.is_some_and(|(last, _)| event <= last) {
+            return;
+        }
+        self.known.insert(participant.sid, (event, true));
+        out.tell(match known {
+            Some((_, true)) => Event::ParticipantUpdated(participant),
+            Some((_, false)) | None => Event::ParticipantJoined(participant),
+        });
     }
 }
 

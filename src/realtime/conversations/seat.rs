@@ -1,30 +1,27 @@
 //! One seat: what the client keeps of a conversation, and how it comes and goes.
 //!
-//! Decides when a conversation is opened, joined, left, read again; never parses an event. Pure.
-//! An idle open seat keeps a few hundred bytes: two subscriptions, the order of its messages, the
-//! address of its items.
+//! Decides whether what is said of a conversation is news, when a seat has all it needs to be open,
+//! and how often that is tried; never reads, never subscribes. Pure.
 //!
-//! A seat is `Closed` (known, no seat or given up), `Opening` (document, list and watermark are
-//! being fetched), `Retrying` (they were missing; tried again later) or `Open`.
+//! | state \ input | listed as joined | part found  | all there | part missing      | retry   | closed |
+//! |---------------|------------------|-------------|-----------|-------------------|---------|--------|
+//! | Closed        | Opening          | =           | =         | =                 | =       | =      |
+//! | Opening       | =                | Opening     | Open      | Retrying / Closed | =       | Closed |
+//! | Retrying      | =                | =           | =         | =                 | Opening | Closed |
+//! | Open          | =                | =           | =         | =                 | =       | Closed |
 
-use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
 
-use bytes::Bytes;
 use url::Url;
 
-use super::core::{Core, Output, Tag, opening_delay, seat_read};
 use super::model::{self, Listed, Membership, Names};
-use super::reads::{Part, Read};
-use super::request;
-use super::resume::{Place, Resume};
-use super::roster::Roster;
+use super::open::Open;
+use super::outbox::SeatId;
+use super::reads::Part;
+use super::resume::Place;
 use super::stream::Stream;
-use crate::clock::{Moment, Timestamp};
-use crate::json;
-use crate::pii::Pii;
-use crate::realtime::event::{Details, Door, Event};
-use crate::realtime::sync::book::ObjectId;
+use crate::clock::Timestamp;
+use crate::realtime::event::Details;
 use crate::realtime::sync::read::{self, Kind, Opened};
 use crate::realtime::twilsock::requests::Request;
 use crate::twilio::sid::ConversationSid;
@@ -32,42 +29,11 @@ use crate::twilio::sid::ConversationSid;
 /// How often the objects of a seat are looked for before it is given up until its item changes.
 const OPENING_ATTEMPTS: u8 = 6;
 
-/// Whose a Sync object is.
-#[derive(Clone, Copy, Debug)]
-pub enum Owner {
-    /// The map of the user's conversations.
-    Channels,
-    /// The document of a conversation.
-    Document(ConversationSid),
-    /// The list of its messages.
-    Messages(ConversationSid),
-    /// The map of its participants.
-    Roster(ConversationSid),
-}
-
-/// A reading of the user's conversations, page by page. There is one at a time: pages of two that are
-/// mixed up would make seats look gone.
-#[derive(Debug)]
-pub(super) struct Listing {
-    /// The last event of the map known before the first page was asked for: later events outrank it.
-    pub since: i64,
-    /// The conversations seen.
-    pub seen: HashSet<ConversationSid>,
-    /// Whether another reading was wanted meanwhile.
-    pub again: bool,
-}
-
-impl Listing {
-    pub fn after(since: i64) -> Self {
-        Self { since, seen: HashSet::new(), again: false }
-    }
-}
-
 /// What the client keeps of a conversation.
 #[derive(Debug)]
 pub(super) struct Seat {
     /// Counts openings, so that answers to an earlier one are known.
-    pub epoch: u32,
+    epoch: u32,
     /// The last event of the map that was about it.
     pub map_event: i64,
     /// Its read horizon at the server.
@@ -83,8 +49,11 @@ pub(super) struct Seat {
 
 #[derive(Debug)]
 enum State {
+    /// Known, without a seat or given up.
     Closed,
+    /// Document, list and watermark are being fetched.
     Opening(Box<Opening>),
+    /// They were missing; tried again later.
     Retrying,
     Open(Box<Open>),
 }
@@ -97,24 +66,47 @@ struct Opening {
     handled: Option<Option<u64>>,
 }
 
-/// An open seat.
+/// What came of looking whether everything is there that a seat needs.
 #[derive(Debug)]
-pub(super) struct Open {
-    pub document: ObjectId,
-    /// A digest of the details told last; 0 if none were.
-    pub digest: u64,
-    /// The date of the last document seen.
-    pub updated: Option<Timestamp>,
-    pub messages: ObjectId,
-    pub items: Box<str>,
-    pub stream: Stream,
-    /// Whether the owner waits for [`Event::CaughtUp`].
-    pub catching_up: bool,
-    pub roster: Option<Box<Roster>>,
+pub(super) enum Ready {
+    NotYet,
+    /// What is there is not enough.
+    Unusable,
+    Found(Box<Found>),
 }
 
-impl Seat {
-    fn new() -> Self {
+/// What a seat is opened with: sids and last events of its objects, and what they say.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub document: (String, i64),
+    pub messages: (String, i64),
+    pub items: String,
+    /// What the document says; nothing if it was not read.
+    pub details: Option<Details>,
+    pub updated: Option<Timestamp>,
+    pub stream: Stream,
+}
+
+/// What becomes of a seat that cannot be opened.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// It is tried again after this time.
+    Retry(Duration),
+    /// It is given up; `is_lost` if the owner believes to have it.
+    GivenUp { is_lost: bool },
+}
+
+/// What was given up with a seat.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub was_opening: bool,
+    /// Whether the owner has it, or would have been told of it in a moment.
+    pub is_lost: bool,
+    pub open: Option<Box<Open>>,
+}
+
+impl Default for Seat {
+    fn default() -> Self {
         Self {
             epoch: 0,
             map_event: -1,
@@ -126,26 +118,68 @@ impl Seat {
             state: State::Closed,
         }
     }
+}
 
-    /// Whether it is open.
-    pub const fn is_open(&self) -> bool {
-        matches!(self.state, State::Open(_))
+impl Seat {
+    /// Takes in what is said of the conversation as of an event of the map; gives the membership, if
+    /// that is news.
+    pub fn listed(&mut self, listed: Listed, event: i64) -> Option<Membership> {
+        if self.map_event > event {
+            return None;
+        }
+        self.map_event = event;
+        self.horizon = self.horizon.max(listed.horizon);
+        self.names = listed.names;
+        Some(listed.membership)
+    }
+
+    /// Whether it is neither open nor on the way there.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Whether it waits to be tried again.
+    pub const fn is_retrying(&self) -> bool {
+        matches!(self.state, State::Retrying)
     }
 
     /// The open seat.
-    pub fn open(&mut self) -> Option<&mut Open> {
+    pub fn open(&self) -> Option<&Open> {
+        match &self.state {
+            State::Open(open) => Some(open),
+            State::Closed | State::Opening(_) | State::Retrying => None,
+        }
+    }
+
+    /// The open seat, to be changed.
+    pub fn open_mut(&mut self) -> Option<&mut Open> {
         match &mut self.state {
             State::Open(open) => Some(open),
             State::Closed | State::Opening(_) | State::Retrying => None,
         }
     }
 
-    /// The open seat, to look at.
-    pub fn open_ref(&self) -> Option<&Open> {
-        match &self.state {
-            State::Open(open) => Some(open),
-            State::Closed | State::Opening(_) | State::Retrying => None,
-        }
+    /// Its present opening.
+    pub const fn id(&self, conversation: ConversationSid) -> SeatId {
+        SeatId { conversation, epoch: self.epoch }
+    }
+
+    /// The request for a part of it, if there is something to ask for.
+    pub fn request(
+        &self,
+        sync: &Url,
+        conversation: ConversationSid,
+        part: Part,
+        request_id: u128,
+    ) -> Option<Request> {
+        let kind = match part {
+            Part::Document => Kind::Document,
+            Part::Messages => Kind::List,
+            Part::Roster => Kind::Map,
+            Part::Items => return self.open()?.next_page(request_id),
+            Part::RosterItems => return self.open()?.next_roster_page(request_id),
+        };
+        Some(read::open(sync, kind, &self.name(conversation, part)?, request_id))
     }
 
     fn name(&self, conversation: ConversationSid, part: Part) -> Option<String> {
@@ -157,369 +191,126 @@ impl Seat {
         };
         Some(kept.as_deref().map_or_else(|| format!("{conversation}.{suffix}"), str::to_owned))
     }
-}
 
-impl Core {
-    /// Takes in what a page or an event of the map says of a conversation. `event` is the event's
-    /// id, or that of the last event before the page was asked for.
-    pub(super) fn on_listed(
-        &mut self,
-        now: Moment,
-        conversation: ConversationSid,
-        listed: Listed,
-        event: i64,
-    ) {
-        let seat = self.seats.entry(conversation).or_insert_with(Seat::new);
-        if seat.map_event > event {
-            return;
+    /// Begins to open it, where an earlier client stopped if that is known.
+    pub fn start(&mut self, place: Option<Place>) {
+        self.epoch = self.epoch.wrapping_add(1);
+        self.state = State::Opening(Box::new(Opening { place, ..Opening::default() }));
+    }
+
+    /// Takes in the owner's watermark, if an opening waits for it.
+    pub fn watermark(&mut self, handled: Option<u64>) {
+        if let State::Opening(opening) = &mut self.state {
+            opening.handled = Some(handled);
         }
-        seat.map_event = event;
-        seat.horizon = seat.horizon.max(listed.horizon);
-        seat.names = listed.names;
-        match listed.membership {
-            Membership::Joined => match seat.state {
-                State::Closed => self.start_opening(conversation),
-                State::Opening(_) | State::Retrying | State::Open(_) => {}
-            },
-            Membership::Invited => {
-                self.close(conversation, true);
-                if self.options.join_invited {
-                    self.accept(now, conversation);
-                }
+    }
+
+    /// Whether an opening waits for its objects.
+    pub const fn is_opening(&self) -> bool {
+        matches!(self.state, State::Opening(_))
+    }
+
+    /// Takes in one of the objects that an opening waits for.
+    pub fn found(&mut self, part: Part, opened: Opened) {
+        let State::Opening(opening) = &mut self.state else { return };
+        match part {
+            Part::Document => opening.document = Some(opened),
+            Part::Messages => opening.messages = Some(opened),
+            Part::Items | Part::Roster | Part::RosterItems => {}
+        }
+    }
+
+    /// Looks whether everything is there to open it.
+    pub fn ready(&mut self) -> Ready {
+        let State::Opening(opening) = &mut self.state else { return Ready::NotYet };
+        let is_read = opening.document.is_some() && opening.messages.is_some();
+        let Some(handled) = opening.handled.filter(|_| is_read || opening.place.is_some()) else {
+            return Ready::NotYet;
+        };
+        // The owner's own mark first, then Twilio's, then what this client delivered before.
+        let handled = handled.or(self.horizon).max(self.delivered);
+        let found = match std::mem::take(&mut **opening) {
+            Opening { place: Some(place), .. } => Found::resumed(place, handled),
+            Opening { document: Some(document), messages: Some(messages), .. } => {
+                let Some(found) = Found::read(document, messages, handled) else {
+                    return Ready::Unusable;
+                };
+                found
             }
-            Membership::NotParticipating => self.close(conversation, true),
-        }
+            Opening { .. } => return Ready::NotYet,
+        };
+        Ready::Found(Box::new(found))
     }
 
-    /// Takes in the end of a reading: what was not in it is gone.
-    pub(super) fn on_listing_done(&mut self, now: Moment) {
-        let Some(listing) = self.listing.take() else { return };
-        if let Some(channels) = &mut self.channels {
-            channels.trail.repaired(listing.since);
-            let whole = channels.trail.whole();
-            self.book.reached(channels.object, whole);
-        }
-        let gone: Vec<_> = self
-            .seats
-            .iter()
-            .filter(|(sid, seat)| !listing.seen.contains(sid) && seat.map_event <= listing.since)
-            .map(|(sid, _)| *sid)
-            .collect();
-        for conversation in gone {
-            self.remove(conversation);
-        }
-        self.listed = true;
-        // What was not needed of it were seats that the bot has no longer.
-        for conversation in self.resume.take().into_iter().flat_map(Resume::into_seats) {
-            self.tell(Event::Left { conversation });
-        }
-        if listing.again {
-            self.list_again();
-        }
-        self.watch_channels(now);
+    /// Opens it; says whether the owner is to be told of a new seat.
+    pub fn begin(&mut self, open: Open) -> bool {
+        self.failures = 0;
+        self.state = State::Open(Box::new(open));
+        !std::mem::replace(&mut self.announced, true)
     }
 
-    /// Reads the user's conversations again, because an event of their map is missing; after the
-    /// present reading, if there is one.
-    pub(super) fn list_again(&mut self) {
-        if let Some(listing) = &mut self.listing {
-            listing.again = true;
-            return;
+    /// It cannot be opened.
+    pub fn fail(&mut self) -> Failed {
+        self.failures += 1;
+        if self.failures < OPENING_ATTEMPTS {
+            self.state = State::Retrying;
+            return Failed::Retry(opening_delay(self.failures));
         }
-        let known = self.channels.as_ref().map_or(-1, |channels| channels.trail.known());
-        self.listing = Some(Listing::after(known));
-        self.reads.push(Read::Listed { token: None });
+        // As the official client drops it: until its item changes.
+        self.failures = 0;
+        self.state = State::Closed;
+        Failed::GivenUp { is_lost: std::mem::take(&mut self.announced) }
     }
 
-    /// A conversation is gone from the user's map.
-    pub(super) fn remove(&mut self, conversation: ConversationSid) {
-        self.close(conversation, true);
-        self.seats.remove(&conversation);
-        self.typing.remove(&conversation);
-    }
-
-    /// The seat's objects are gone although it was not said to be: opens it anew.
-    pub(super) fn reopen(&mut self, conversation: ConversationSid) {
-        self.close(conversation, false);
-        self.start_opening(conversation);
-    }
-
-    /// Gives up what is open of a seat.
-    fn close(&mut self, conversation: ConversationSid, tell: bool) {
-        let Some(seat) = self.seats.get_mut(&conversation) else { return };
-        // Also one that the owner would have been told of in a moment.
-        let mut is_lost = seat.announced;
-        match std::mem::replace(&mut seat.state, State::Closed) {
+    /// Gives up what is open of it. If it is to be opened anew, the owner keeps believing in it.
+    pub fn close(&mut self, is_for_good: bool) -> Closed {
+        let mut closed = Closed { was_opening: false, is_lost: self.announced, open: None };
+        match std::mem::replace(&mut self.state, State::Closed) {
             State::Opening(_) => {
-                is_lost = true;
-                self.opening -= 1;
+                closed.was_opening = true;
+                closed.is_lost = true;
             }
             State::Open(open) => {
-                seat.delivered = open.stream.delivered();
-                self.book.forget(open.document);
-                self.book.forget(open.messages);
-                if let Some(roster) = open.roster {
-                    self.book.forget(roster.object);
-                }
+                self.delivered = open.delivered();
+                closed.open = Some(open);
             }
-            State::Retrying => is_lost = true,
+            State::Retrying => closed.is_lost = true,
             State::Closed => {}
         }
-        self.behind.remove(&conversation);
-        if tell && is_lost {
-            seat.announced = false;
-            self.tell(Event::Left { conversation });
+        closed.is_lost &= is_for_good;
+        if closed.is_lost {
+            self.announced = false;
         }
+        closed
+    }
+}
+
+impl Found {
+    /// Goes on where an earlier client stopped.
+    fn resumed(place: Place, handled: Option<u64>) -> Self {
+        let stream = starting_stream(Some(&place), place.messages.1, handled);
+        let Place { document, messages, items, updated, .. } = place;
+        Self { document, messages, items, details: None, updated, stream }
     }
 
-    fn accept(&mut self, now: Moment, conversation: ConversationSid) {
-        let id = self.mutation_id();
-        let Some(configuration) = &self.configuration else { return };
-        let url = &configuration.links.conversations;
-        let identity = configuration.identity.reveal();
-        let request = request::join(url, conversation, identity, id);
-        self.request(now, Tag::AutoJoin, request);
+    /// Begins with what was opened, if that says where the messages are.
+    fn read(document: Opened, messages: Opened, handled: Option<u64>) -> Option<Self> {
+        let items = messages.links.items?;
+        let details = document.data.as_deref().and_then(model::document);
+        Some(Self {
+            updated: details.as_ref().and_then(|details| details.updated),
+            details,
+            document: (document.sid, document.last_event_id),
+            stream: starting_stream(None, messages.last_event_id, handled),
+            messages: (messages.sid, messages.last_event_id),
+            items,
+        })
     }
+}
 
-    fn start_opening(&mut self, conversation: ConversationSid) {
-        let place = self.resume.as_mut().and_then(|resume| resume.take(conversation));
-        let Some(seat) = self.seats.get_mut(&conversation) else { return };
-        seat.epoch = seat.epoch.wrapping_add(1);
-        let epoch = seat.epoch;
-        let is_resumed = place.is_some();
-        seat.state = State::Opening(Box::new(Opening { place, ..Opening::default() }));
-        self.opening += 1;
-        if !is_resumed {
-            self.reads.push(seat_read(conversation, epoch, Part::Messages));
-            self.reads.push(seat_read(conversation, epoch, Part::Document));
-        }
-        self.outputs.push_back(Output::LoadWatermark { conversation, epoch });
-    }
-
-    /// The time to look for a seat's objects again has come.
-    pub(super) fn retry_opening(&mut self, conversation: ConversationSid) {
-        let is_due =
-            self.seats.get(&conversation).is_some_and(|seat| matches!(seat.state, State::Retrying));
-        if is_due {
-            self.start_opening(conversation);
-        }
-    }
-
-    fn opening_failed(&mut self, now: Moment, conversation: ConversationSid) {
-        let Some(seat) = self.seats.get_mut(&conversation) else { return };
-        self.opening -= 1;
-        seat.failures += 1;
-        if seat.failures < OPENING_ATTEMPTS {
-            seat.state = State::Retrying;
-            self.retries.insert((now + opening_delay(seat.failures), conversation));
-        } else {
-            // As the official client drops it: until its item changes.
-            seat.failures = 0;
-            seat.state = State::Closed;
-            if std::mem::take(&mut seat.announced) {
-                self.tell(Event::Left { conversation });
-            }
-        }
-    }
-
-    /// Takes in a watermark.
-    pub(super) fn on_watermark(
-        &mut self,
-        now: Moment,
-        conversation: ConversationSid,
-        epoch: u32,
-        handled: Option<u64>,
-    ) {
-        let Some(seat) = self.seats.get_mut(&conversation) else { return };
-        match &mut seat.state {
-            State::Opening(opening) if seat.epoch == epoch => opening.handled = Some(handled),
-            State::Opening(_) | State::Closed | State::Retrying | State::Open(_) => return,
-        }
-        self.finish_opening(now, conversation);
-    }
-
-    /// The request for a part of a seat, if that is still wanted.
-    pub(super) fn seat_request(
-        &self,
-        (conversation, epoch): (ConversationSid, u32),
-        part: Part,
-        id: u128,
-    ) -> Option<Request> {
-        let seat = self.seats.get(&conversation).filter(|seat| seat.epoch == epoch)?;
-        let sync = &self.options.sync;
-        match part {
-            Part::Document => {
-                Some(read::open(sync, Kind::Document, &seat.name(conversation, part)?, id))
-            }
-            Part::Messages => {
-                Some(read::open(sync, Kind::List, &seat.name(conversation, part)?, id))
-            }
-            Part::Roster => Some(read::open(sync, Kind::Map, &seat.name(conversation, part)?, id)),
-            Part::Items => {
-                let open = seat.open_ref()?;
-                let after = open.stream.delivered().map(|index| index.to_string());
-                let items: Url = open.items.parse().ok()?;
-                Some(read::items_after(&items, after.as_deref(), id))
-            }
-            Part::RosterItems => {
-                let roster = seat.open_ref()?.roster.as_ref()?;
-                let items: Url = roster.items.parse().ok()?;
-                Some(read::items_after(&items, roster.after.as_deref(), id))
-            }
-        }
-    }
-
-    /// Takes in the answer about a part of a seat; no body if there is nothing for us.
-    pub(super) fn on_seat_read(
-        &mut self,
-        now: Moment,
-        (conversation, epoch): (ConversationSid, u32),
-        part: Part,
-        body: Option<Bytes>,
-    ) {
-        let Some(seat) = self.seats.get_mut(&conversation).filter(|seat| seat.epoch == epoch)
-        else {
-            return;
-        };
-        match part {
-            Part::Document | Part::Messages => {
-                let State::Opening(opening) = &mut seat.state else { return };
-                let opened: Option<Opened> = body.and_then(|body| json::from_slice(&body).ok());
-                match (opened, part) {
-                    (Some(opened), Part::Document) => opening.document = Some(opened),
-                    (Some(opened), _) => opening.messages = Some(opened),
-                    (None, _) => return self.opening_failed(now, conversation),
-                }
-                self.finish_opening(now, conversation);
-            }
-            Part::Items => self.on_items(now, conversation, body.as_deref()),
-            Part::Roster => self.on_roster(now, conversation, body.as_deref()),
-            Part::RosterItems => self.on_roster_items(conversation, body.as_deref()),
-        }
-    }
-
-    /// Opens the seat once all its parts are there.
-    fn finish_opening(&mut self, now: Moment, conversation: ConversationSid) {
-        let Some(seat) = self.seats.get_mut(&conversation) else { return };
-        let State::Opening(opening) = &mut seat.state else { return };
-        let Some(handled) = opening.handled else { return };
-        let (document, messages, items, place, details, updated);
-        if let Some(resumed) = opening.place.take() {
-            (document, messages) = (resumed.document.clone(), resumed.messages.clone());
-            items = resumed.items.clone();
-            (details, updated) = (None, resumed.updated);
-            place = Some(resumed);
-        } else {
-            if opening.document.is_none() || opening.messages.is_none() {
-                return;
-            }
-            let (Some(opened), Some(list)) = (opening.document.take(), opening.messages.take())
-            else {
-                return;
-            };
-            let Some(address) = list.links.items else {
-                return self.opening_failed(now, conversation);
-            };
-            details = opened.data.as_deref().and_then(model::document);
-            updated = details.as_ref().and_then(|details| details.updated);
-            document = (opened.sid, opened.last_event_id);
-            messages = (list.sid, list.last_event_id);
-            items = address;
-            place = None;
-        }
-        seat.failures = 0;
-        self.opening -= 1;
-        // The owner's own mark first, then Twilio's, then what this client delivered before.
-        let handled = handled.or(seat.horizon).max(seat.delivered);
-        let stream = starting_stream(place.as_ref(), messages.1, handled);
-        let read = stream.is_reading();
-        let announce = !std::mem::replace(&mut seat.announced, true);
-        let document = self.book.want(
-            now,
-            &document.0,
-            Kind::Document,
-            document.1,
-            Owner::Document(conversation),
-        );
-        let messages =
-            self.book.want(now, &messages.0, Kind::List, messages.1, Owner::Messages(conversation));
-        let digest = details.as_ref().map_or(0, digest);
-        let epoch = seat.epoch;
-        seat.state = State::Open(Box::new(Open {
-            document,
-            digest,
-            updated,
-            messages,
-            items: items.into(),
-            stream,
-            catching_up: true,
-            roster: None,
-        }));
-        self.tell_opened(conversation, details, announce);
-        if self.options.roster {
-            self.reads.push(seat_read(conversation, epoch, Part::Roster));
-        }
-        if read {
-            self.reads.push(seat_read(conversation, epoch, Part::Items));
-        } else {
-            self.after_stream(conversation);
-        }
-    }
-
-    fn tell_opened(
-        &mut self,
-        conversation: ConversationSid,
-        details: Option<Details>,
-        is_new: bool,
-    ) {
-        match details {
-            details if is_new => self.tell(Event::Joined { conversation, details }),
-            // It may have changed unheard before it was opened anew.
-            Some(details) => self.tell(Event::ConversationUpdated { conversation, details }),
-            None => {}
-        }
-    }
-
-    /// Takes in a page of messages.
-    fn on_items(&mut self, now: Moment, conversation: ConversationSid, body: Option<&[u8]>) {
-        let mut room = self.room();
-        let Some(open) = self.seats.get_mut(&conversation).and_then(Seat::open) else { return };
-        let Some(page) = body.and_then(|body| serde_json::from_slice::<read::Page<'_>>(body).ok())
-        else {
-            // The list is gone or cannot be read: look at the whole seat again.
-            return self.reopen(conversation);
-        };
-        let mut out = Vec::new();
-        let before = open.stream.delivered();
-        let mut last = before;
-        for item in &page.items {
-            let Some(index) = item.index else { continue };
-            last = last.max(Some(index));
-            match model::message(conversation, index, item.data, Door::CatchUp) {
-                Some(message) => open.stream.page_item(message, &mut room, &mut out),
-                None => open.stream.page_skip(index),
-            }
-        }
-        let more = page.has_more() && last > before && open.stream.is_reading();
-        let again = !more && open.stream.pages_done(now, &mut room, &mut out);
-        self.deliver(conversation, out);
-        if more || again {
-            self.read_items(conversation);
-        }
-        self.after_stream(conversation);
-    }
-
-    /// Wants the messages after the last one delivered.
-    pub(super) fn read_items(&mut self, conversation: ConversationSid) {
-        if let Some(seat) = self.seats.get(&conversation) {
-            self.reads.push(seat_read(conversation, seat.epoch, Part::Items));
-        }
-    }
-
-    /// The open seat of a conversation.
-    pub(super) fn open_seat(&mut self, conversation: ConversationSid) -> Option<&mut Open> {
-        self.seats.get_mut(&conversation)?.open()
-    }
+/// Delays by number of failures.
+fn opening_delay(failures: u8) -> Duration {
+    Duration::from_secs(1 << failures.min(6))
 }
 
 /// Where a newly opened seat's messages begin.
@@ -534,12 +325,82 @@ fn starting_stream(place: Option<&Place>, last_event_id: i64, handled: Option<u6
     }
 }
 
-/// A digest of what [`Event::ConversationUpdated`] is about; never 0.
-pub(super) fn digest(details: &Details) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let Details { attributes, state, friendly_name, unique_name, .. } = details;
-    let texts = [attributes, friendly_name, unique_name].map(|text| text.as_ref().map(Pii::reveal));
-    texts.hash(&mut hasher);
-    std::mem::discriminant(state).hash(&mut hasher);
-    hasher.finish().max(1)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Moment;
+    use crate::realtime::sync::book::Book;
+    use crate::realtime::sync::read::Links;
+
+    #[test]
+    fn a_seat_opens_once_document_list_and_watermark_are_there() {
+        let mut seat = Seat::default();
+        assert!(matches!(seat.ready(), Ready::NotYet));
+        seat.start(None);
+        seat.found(Part::Document, opened("ET1"));
+        seat.watermark(Some(3));
+        assert!(matches!(seat.ready(), Ready::NotYet), "the list is missing");
+        seat.found(Part::Messages, opened("ES1"));
+        let Ready::Found(found) = seat.ready() else { panic!("{seat:?}") };
+        assert_eq!((found.document, found.messages), (("ET1".into(), 7), ("ES1".into(), 7)));
+        assert_eq!((found.stream.delivered(), found.stream.is_reading()), (Some(3), true));
+        assert!(seat.begin(open()), "the owner does not know it yet");
+
+        let closed = seat.close(false);
+        assert!(!closed.is_lost && closed.open.is_some(), "it is opened anew");
+        seat.start(None);
+        assert!(!seat.begin(open()), "the owner knows it");
+        assert!(seat.close(true).is_lost);
+        assert!(!seat.close(true).is_lost, "it was told once");
+    }
+
+    #[test]
+    fn a_list_without_items_is_of_no_use() {
+        let mut seat = Seat::default();
+        seat.start(None);
+        seat.watermark(None);
+        seat.found(Part::Document, opened("ET1"));
+        seat.found(Part::Messages, Opened { links: Links::default(), ..opened("ES1") });
+        assert!(matches!(seat.ready(), Ready::Unusable));
+    }
+
+    #[test]
+    fn a_seat_that_cannot_be_opened_is_tried_later_and_later_and_then_given_up() {
+        let mut seat = Seat::default();
+        let mut delays = Vec::new();
+        let is_lost = loop {
+            seat.start(None);
+            match seat.fail() {
+                Failed::Retry(delay) => delays.push(delay.as_secs()),
+                Failed::GivenUp { is_lost } => break is_lost,
+            }
+            assert!(seat.is_retrying());
+        };
+        assert_eq!(delays, [2, 4, 8, 16, 32]);
+        assert!(!is_lost && seat.is_closed(), "the owner never had it");
+        seat.start(None);
+        assert!(seat.close(true).is_lost, "the owner may have been about to be told");
+    }
+
+    #[test]
+    fn what_an_earlier_event_says_is_no_news() {
+        let mut seat = Seat::default();
+        let listed = |membership| Listed { membership, horizon: Some(2), names: Names::default() };
+        assert_eq!(seat.listed(listed(Membership::Joined), 5), Some(Membership::Joined));
+        assert_eq!(seat.listed(listed(Membership::NotParticipating), 4), None);
+        assert_eq!((seat.map_event, seat.horizon), (5, Some(2)));
+    }
+
+    fn opened(sid: &str) -> Opened {
+        let links = Links { items: Some("https://sync.example/items".to_owned()) };
+        Opened { sid: sid.to_owned(), last_event_id: 7, links, data: None }
+    }
+
+    fn open() -> Open {
+        let id = Seat::default().id(ConversationSid::from_bytes([1; 16]));
+        let mut book = Book::new(1);
+        let document = book.want(Moment::ORIGIN, "ET1", Kind::Document, 7, ());
+        let messages = book.want(Moment::ORIGIN, "ES1", Kind::List, 7, ());
+        Open::new(id, document, messages, Stream::flowing(7, None))
+    }
 }
