@@ -16,7 +16,7 @@ use super::config::{Config, TokenProvider, Watermarks};
 use super::conversations::commands::Command;
 use super::conversations::resume::Resume;
 use super::driver::{Ask, Driver, Ends};
-use super::event::{Event, NotSentReason, Outcome, SendMessage, Sent, UnknownReason};
+use super::event::{Event, NotSentReason, Outcome, SendMessage, Sent, State, UnknownReason};
 use crate::telemetry::chain::Chain;
 use crate::twilio::sid::ConversationSid;
 
@@ -24,24 +24,6 @@ use crate::twilio::sid::ConversationSid;
 const ASKS_MAX: usize = 256;
 /// Events between the client's task and the owner, beside those that [`Config`] bounds.
 const EVENTS_CHANNEL: usize = 64;
-
-/// Where a client stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum State {
-    /// Fetches a token, opens the socket, introduces itself.
-    Connecting,
-    /// Waits for the time of the next attempt.
-    Waiting,
-    /// Connected; subscriptions are being made.
-    Connected,
-    /// Connected, and all known seats are subscribed.
-    Live,
-    /// Refused by the server, also while it is asked again after long pauses; see [`Client::renew`].
-    Refused,
-    /// Done.
-    ShutDown,
-}
 
 /// A handle to a running client. Clones share the client.
 ///

@@ -17,12 +17,11 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::client::State;
 use super::config::{AccessToken, Config, TokenError, TokenProvider, Watermarks};
 use super::conversations::commands::{Answered, Command, CommandId};
 use super::conversations::core::{Core, Input, Output};
 use super::conversations::resume::Resume;
-use super::event::{Event, Outcome, Sent};
+use super::event::{Event, Outcome, Sent, State};
 use super::twilsock::backoff::{Backoff, Random};
 use super::twilsock::driver::{Error, Incoming, Options, Socket};
 use super::twilsock::frame::Secret;

@@ -97,6 +97,25 @@ pub enum Event {
     },
 }
 
+/// Where a client stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum State {
+    /// Fetches a token, opens the socket, introduces itself.
+    Connecting,
+    /// Waits for the time of the next attempt.
+    Waiting,
+    /// Connected; subscriptions are being made.
+    Connected,
+    /// Connected, and all known seats are subscribed.
+    Live,
+    /// Refused by the server, also while it is asked again after long pauses; see
+    /// [`crate::realtime::Client::renew`].
+    Refused,
+    /// Done.
+    ShutDown,
+}
+
 /// What is known of a conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {

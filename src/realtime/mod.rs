@@ -42,7 +42,7 @@ pub mod sync;
 mod tests;
 pub mod twilsock;
 
-pub use client::{Client, Events, State};
+pub use client::{Client, Events};
 pub use config::{
     AccessToken, Config, NoWatermarks, REGION_DEFAULT, TokenError, TokenProvider, WatermarkError,
     Watermarks,
@@ -64,5 +64,5 @@ pub async fn probe(config: &Config) -> Result<(), SocketError> {
 
 pub use event::{
     ConversationState, Delivery, Details, DisconnectReason, Door, Event, Media, Message,
-    NotSentReason, Outcome, Participant, SendMessage, Sent, Share, UnknownReason,
+    NotSentReason, Outcome, Participant, SendMessage, Sent, Share, State, UnknownReason,
 };

@@ -49,7 +49,6 @@ const KNOWN: &[&[&str]] = &[
     &["src/queue/embedded/checkpoint.rs", "src/queue/embedded/schema.rs"],
     &["src/queue/error.rs", "src/queue/job.rs"],
     &["src/queue/lanes.rs", "src/queue/lanes/lane.rs"],
-    &["src/realtime/client.rs", "src/realtime/driver.rs"],
     &[
         "src/webhook/handler.rs",
         "src/webhook/mod.rs",
