@@ -5,10 +5,9 @@
 //! the sender is known. Handlers that leave reading to axum have the listener's time for bodies all the
 //! same, and whatever they say then, the answer is 408. Time enters through tokio's timers.
 
-use std::collections::HashMap;
 use std::error::Error as _;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,12 +15,10 @@ use axum::body::{Body, Bytes};
 use axum::http::{header, request};
 use futures::StreamExt as _;
 use hyper::body::{Frame, Incoming, SizeHint};
-use tokio::sync::Notify;
 use tokio::time::Sleep;
-use tokio_util::sync::CancellationToken;
 
-use super::account::{Account, Taken};
 use super::phase::Event;
+use super::unverified::{Hold, NoRoom, Unverified};
 use super::watch::Watch;
 
 /// Bytes of a body that every connection may hold; what is more counts against all of them. Twilio's
@@ -159,7 +156,7 @@ impl Pieces {
             let room = self.pieces.last().map_or(0, |last| PIECE_BYTES - last.len());
             let Some(last) = self.pieces.last_mut().filter(|_| room > 0) else {
                 if let Some(hold) = &mut hold {
-                    hold.take(PIECE_BYTES).await?;
+                    hold.take(PIECE_BYTES).await.map_err(|NoRoom| BodyError::NoRoom)?;
                 }
                 self.pieces.push(Vec::with_capacity(PIECE_BYTES));
                 continue;
@@ -196,109 +193,6 @@ fn is_slow(error: &axum::Error) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// The bytes that a listener holds of requests whose sender nobody knows yet.
-#[derive(Clone, Debug)]
-pub struct Unverified(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    book: Mutex<Book>,
-    /// Told when somebody holds less.
-    freed: Notify,
-}
-
-#[derive(Debug)]
-struct Book {
-    account: Account,
-    /// How those are told who have to give up.
-    tokens: HashMap<u64, CancellationToken>,
-}
-
-impl Unverified {
-    /// Allows so many bytes beyond what every connection may hold.
-    #[must_use]
-    pub fn new(bytes_max: usize) -> Self {
-        let book = Book { account: Account::new(bytes_max), tokens: HashMap::new() };
-        Self(Arc::new(Shared { book: Mutex::new(book), freed: Notify::new() }))
-    }
-
-    /// Begins to count for one request, of which the first bytes are free.
-    pub(super) fn hold(&self, free: usize) -> Hold {
-        Hold { all: self.clone(), free, id: None, given_up: CancellationToken::new() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Book> {
-        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What one request holds, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Hold {
-    all: Unverified,
-    free: usize,
-    id: Option<u64>,
-    given_up: CancellationToken,
-}
-
-impl Hold {
-    /// Holds more if that can be at once; says so.
-    pub(super) fn take_now(&mut self, bytes: usize) -> bool {
-        self.ask(bytes) == Taken::Yes
-    }
-
-    /// Holds more, once others have given up for it.
-    async fn take(&mut self, bytes: usize) -> Result<(), BodyError> {
-        let all = self.all.clone();
-        loop {
-            // Made before asking, so that nothing is missed between the two.
-            let freed = all.0.freed.notified();
-            match self.ask(bytes) {
-                Taken::Yes => return Ok(()),
-                Taken::No => return Err(BodyError::NoRoom),
-                Taken::Wait { .. } => freed.await,
-            }
-        }
-    }
-
-    fn ask(&mut self, bytes: usize) -> Taken {
-        if bytes <= self.free {
-            self.free -= bytes;
-            return Taken::Yes;
-        }
-        let counted = bytes - self.free;
-        let mut book = self.all.lock();
-        let id = *self.id.get_or_insert_with(|| {
-            let id = book.account.open();
-            book.tokens.insert(id, self.given_up.clone());
-            id
-        });
-        let taken = book.account.take(id, counted);
-        match &taken {
-            Taken::Yes => self.free = 0,
-            Taken::No => {}
-            Taken::Wait { give_up } => {
-                for token in give_up.iter().filter_map(|id| book.tokens.remove(id)) {
-                    token.cancel();
-                }
-            }
-        }
-        taken
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let Some(id) = self.id {
-            let mut book = self.all.lock();
-            book.account.close(id);
-            book.tokens.remove(&id);
-            drop(book);
-            self.all.0.freed.notify_waiters();
-        }
-    }
 }
 
 /// A body on its way in, which tells when somebody waits for it, and ends it when it takes too long.

@@ -15,6 +15,7 @@ pub mod caller;
 mod crowd;
 mod phase;
 mod places;
+mod unverified;
 mod watch;
 
 use std::convert::Infallible;
@@ -41,10 +42,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
-use self::body::{Arriving, Unverified};
+use self::body::Arriving;
 use self::crowd::Bounds;
 use self::phase::{Event, Limits};
 use self::places::{Place, Places};
+use self::unverified::Unverified;
 use self::watch::{Answer, Verdict, Watched};
 use crate::clock::Clock;
 use crate::net::network::Network;

@@ -13,9 +13,9 @@ use hyper::body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::net::TcpStream;
 
-use super::body::{Hold, Unverified};
 use super::crowd::Rest;
 use super::phase::{Event, Limits, Phase};
+use super::unverified::{Hold, Unverified};
 use crate::clock::{Clock, Moment};
 
 /// Bytes that are read at once; one less than hyper's first buffer, which grows when it is filled.
