@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::engine::{Leased, Settlement};
-use super::{Append, Appended, Cause, Error, JobId, Key, QueueName, store};
+use super::{Absorbed, Append, Appended, Cause, Error, JobId, Key, QueueName, job};
 use crate::clock::{Clock, Timestamp};
 
 /// A leased job. Dropped without settling, it is given back at once.
@@ -49,36 +49,6 @@ impl Ended {
             Settlement::Retry(..) | Settlement::PutOff(_) | Settlement::Park(_) => Self::Again,
             Settlement::Dead(_) => Self::Dead,
         }
-    }
-}
-
-/// A job that a delivery took along.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Absorbed {
-    /// The engine's name for the job.
-    pub(super) seq: u64,
-    /// Names the job.
-    pub id: JobId,
-    /// The position it was appended with.
-    pub position: Option<u64>,
-    /// When it was appended.
-    pub appended_at: Timestamp,
-    /// What the consumer gets.
-    pub payload: Vec<u8>,
-    /// Counts the deliveries of this job, from 1.
-    pub attempt: u32,
-    /// Whether an earlier delivery may have had effects, also one before a crash.
-    pub redelivered: bool,
-}
-
-impl fmt::Debug for Absorbed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Absorbed")
-            .field("id", &self.id)
-            .field("attempt", &self.attempt)
-            .field("redelivered", &self.redelivered)
-            .field("payload_bytes", &self.payload.len())
-            .finish_non_exhaustive()
     }
 }
 
@@ -219,7 +189,7 @@ impl Delivery {
         self,
         jobs: Vec<(QueueName, Append)>,
     ) -> Result<Vec<Appended>, Error> {
-        store::check(&jobs)?;
+        job::check(&jobs)?;
         self.settle(Settlement::Ack(jobs)).await
     }
 

@@ -2,14 +2,15 @@
 //!
 //! The contract is in the room's own page. Engines own time and I/O; this file owns neither.
 
+use std::fmt;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    Absorbed, Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus,
-    Key, Page, QueueName, Stats,
+    Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
+    QueueName, Stats,
 };
 use crate::clock::Timestamp;
 
@@ -143,4 +144,34 @@ pub(super) struct Leased {
     pub(super) rested: Duration,
     pub(super) lease_time: Duration,
     pub(super) lease: Box<dyn Lease>,
+}
+
+/// A job that a delivery took along.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Absorbed {
+    /// The engine's name for the job.
+    pub(super) seq: u64,
+    /// Names the job.
+    pub id: JobId,
+    /// The position it was appended with.
+    pub position: Option<u64>,
+    /// When it was appended.
+    pub appended_at: Timestamp,
+    /// What the consumer gets.
+    pub payload: Vec<u8>,
+    /// Counts the deliveries of this job, from 1.
+    pub attempt: u32,
+    /// Whether an earlier delivery may have had effects, also one before a crash.
+    pub redelivered: bool,
+}
+
+impl fmt::Debug for Absorbed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Absorbed")
+            .field("id", &self.id)
+            .field("attempt", &self.attempt)
+            .field("redelivered", &self.redelivered)
+            .field("payload_bytes", &self.payload.len())
+            .finish_non_exhaustive()
+    }
 }

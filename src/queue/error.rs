@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{JobId, QueueName};
+use super::names::{JobId, QueueName};
 
 /// The engine's own error below ours. Shared, because one failed transaction answers many callers.
 pub(super) type Source = Arc<dyn std::error::Error + Send + Sync>;

@@ -33,7 +33,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use self::lane::{Job, Lane, Out, State};
+pub(super) use self::lane::{Along, Begun, BegunJob};
+use self::lane::{Job, Lane, Out, State, Ticket};
 use super::Key;
 use crate::clock::Moment;
 
@@ -88,33 +89,6 @@ pub(super) struct Taken {
     pub(super) rested: Duration,
 }
 
-/// One job that goes out under the lease of another.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Along {
-    pub(super) seq: u64,
-    /// Counts from 1.
-    pub(super) attempt: u32,
-    pub(super) redelivered: bool,
-}
-
-/// Jobs that are being settled together.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Begun {
-    pub(super) first: BegunJob,
-    /// What it absorbed, in the order in which that happened.
-    pub(super) absorbed: Vec<BegunJob>,
-}
-
-/// One job that is being settled.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct BegunJob {
-    pub(super) seq: u64,
-    /// Deliveries so far, this one included.
-    pub(super) attempts: u32,
-    /// Whether the store may hold a history of it.
-    pub(super) redelivered: bool,
-}
-
 /// Says that the lease is somebody else's or over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Lost;
@@ -131,9 +105,6 @@ pub(super) struct Counts {
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 struct LaneId(u64);
-
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct Ticket(u64);
 
 impl Lanes {
     /// Adds an open job.

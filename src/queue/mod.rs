@@ -86,13 +86,16 @@ mod inspect;
 pub mod jetstream;
 mod job;
 mod lanes;
+mod names;
 mod store;
 
-pub use self::delivery::{Absorbed, Delivery, Ended, Ending};
+pub use self::delivery::{Delivery, Ended, Ending};
+pub use self::engine::Absorbed;
 pub use self::error::{Error, Retry};
 pub use self::inspect::{
     Attempt, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, JobState, JobStatus, Page,
     ParseCursorError, Stats,
 };
-pub use self::job::{Append, Appended, Cause, JobId, Key, ParseJobIdError, QueueName};
+pub use self::job::{Append, Appended, Cause, Key};
+pub use self::names::{JobId, ParseJobIdError, QueueName};
 pub use self::store::{Marks, Queue, Store};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::embedded::{self, Embedded};
 use super::engine::{Engine, Trouble};
+use super::job;
 use super::{
     Append, Appended, DeadLetter, DeadLetters, Delivery, Error, Filter, JobId, JobStatus, Key,
     Page, QueueName, Stats,
@@ -99,7 +100,7 @@ pub struct Queue {
 
 impl Queue {
     /// The most jobs that one append takes.
-    pub const APPEND_JOBS_MAX: usize = 1000;
+    pub const APPEND_JOBS_MAX: usize = job::APPEND_JOBS_MAX;
 
     /// Gives its name.
     #[must_use]
@@ -121,7 +122,7 @@ impl Queue {
     /// Dropped while waiting, the jobs may be stored or not.
     pub async fn append(&self, jobs: Vec<Append>) -> Result<Vec<Appended>, Error> {
         let jobs: Vec<_> = jobs.into_iter().map(|job| (self.name, job)).collect();
-        check(&jobs)?;
+        job::check(&jobs)?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
@@ -299,14 +300,6 @@ impl fmt::Debug for Marks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Marks").finish_non_exhaustive()
     }
-}
-
-/// Checks the bounds of one append.
-pub(super) fn check(jobs: &[(QueueName, Append)]) -> Result<(), Error> {
-    if jobs.len() > Queue::APPEND_JOBS_MAX {
-        return Err(Error::Invalid { what: "an append has at most 1000 jobs" });
-    }
-    jobs.iter().try_for_each(|(_, job)| job.check())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! SQLite would do that within a commit once the log is long, and everybody in that commit would wait
 //! for it. Here a connection of its own does it beside the writer, whenever the writer says so. Under
 //! load without a pause the log is never at its end when this is done, and so it is not begun anew;
-//! then [`LOG_PAGES_MAX`] makes the writer finish the rest. Decides nothing and reads no clock.
+//! then [`LOG_PAGES_MAX`](schema::LOG_PAGES_MAX) makes the writer finish the rest. Decides nothing and reads no clock.
 
 use std::path::Path;
 use std::sync::mpsc;
@@ -15,9 +15,6 @@ use super::fault::Fault;
 use super::schema;
 use crate::queue::Error;
 use crate::telemetry::chain::Chain;
-
-/// At how many pages of the log the writer itself brings it into the file, within a commit.
-pub(super) const LOG_PAGES_MAX: u32 = 16_000;
 
 /// After how many calls written the log is brought into the file; each writes one to five pages.
 const CALLS_BETWEEN: usize = 1000;

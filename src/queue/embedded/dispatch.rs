@@ -1,24 +1,18 @@
-//! Hands out the jobs of one queue and takes leases back.
+//! Hands out the jobs of one queue.
 //!
 //! The lanes behind a lock that is held for a few map operations and never across an `.await`, and a
 //! bell for those who wait. Decides nothing; [`Lanes`] does.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{How, NewJob, Settle, Write};
-use super::writer::{Op, Submit};
-use super::{Reader, Shared, absorb};
 use crate::clock::Clock;
-use crate::queue::engine::{Lease, Settlement};
+use crate::queue::Error;
 use crate::queue::lanes::{Lanes, LeaseId, Lost, Taken};
-use crate::queue::{Absorbed, Append, Appended, Error, JobId, QueueName};
 
 /// One queue's lanes.
 #[derive(Debug, Default)]
@@ -115,145 +109,6 @@ impl Drop for PassOn<'_> {
     fn drop(&mut self) {
         self.0.notify_one();
     }
-}
-
-/// The right to settle one delivery of the embedded engine.
-pub(super) struct EmbeddedLease {
-    pub(super) shared: Arc<Shared>,
-    pub(super) submit: Submit,
-    pub(super) reader: Reader,
-    pub(super) clock: Clock,
-    pub(super) queue: QueueName,
-    pub(super) lease: LeaseId,
-    pub(super) lease_time: Duration,
-    pub(super) id: JobId,
-}
-
-impl EmbeddedLease {
-    /// Lets the job wait without a word to the disk.
-    fn set_aside(
-        &self,
-        change: impl FnOnce(&mut Lanes) -> Result<(), Lost>,
-    ) -> Result<Vec<Appended>, Error> {
-        let set_aside = self.shared.dispatch(self.queue).change(change);
-        set_aside.map(|()| Vec::new()).map_err(|Lost| Error::LeaseLost { id: self.id })
-    }
-
-    async fn settle_now(&self, settlement: Settlement) -> Result<Vec<Appended>, Error> {
-        let (now, at) = (self.clock.now(), self.clock.wall());
-        let how = match settlement {
-            Settlement::Ack(jobs) => How::Ack(new_jobs(jobs, self.clock)),
-            Settlement::Retry(delay, cause) => {
-                How::Retry { due: now + delay, not_before: at + delay, cause }
-            }
-            Settlement::Dead(cause) => How::Dead(cause),
-            Settlement::PutOff(delay) => {
-                return self.set_aside(|lanes| lanes.put_off(now, self.lease, now + delay));
-            }
-            Settlement::Park(delay) => {
-                return self.set_aside(|lanes| lanes.park(now, self.lease, now + delay));
-            }
-        };
-        let begun = self
-            .shared
-            .dispatch(self.queue)
-            .lanes()
-            .begin(now, self.lease)
-            .map_err(|Lost| Error::LeaseLost { id: self.id })?;
-        let mut undo = Undo { lease: self, armed: true };
-        let place = self.submit.reserve().await?;
-        let (answer, answered) = oneshot::channel();
-        let settle = Settle { queue: self.queue, lease: self.lease, begun, how, now, at };
-        place.send(Op::Write(Write::Settle(settle), answer));
-        undo.armed = false;
-        answered.await.map_err(|_| Error::Closed)?
-    }
-}
-
-impl Lease for EmbeddedLease {
-    fn absorb(&self, max: usize) -> BoxFuture<'_, Result<Vec<Absorbed>, Error>> {
-        absorb::absorb(self, max).boxed()
-    }
-
-    fn leave(&self, seqs: &[u64]) {
-        let now = self.clock.now();
-        self.shared.dispatch(self.queue).change(|lanes| lanes.restore(now, self.lease, seqs, now));
-    }
-
-    fn settle(&self, settlement: Settlement) -> BoxFuture<'_, Result<Vec<Appended>, Error>> {
-        self.settle_now(settlement).boxed()
-    }
-
-    fn extend(&self) -> BoxFuture<'_, Result<(), Error>> {
-        let extended = self
-            .shared
-            .dispatch(self.queue)
-            .change(|lanes| lanes.extend(self.clock.now(), self.lease, self.lease_time));
-        std::future::ready(extended.map_err(|Lost| Error::LeaseLost { id: self.id })).boxed()
-    }
-
-    fn grown(&self) -> BoxFuture<'_, Result<(), Error>> {
-        async {
-            let dispatch = self.shared.dispatch(self.queue);
-            dispatch.grown(self.clock, self.lease, &self.shared.closed).await.map_err(|why| {
-                match why {
-                    Grown::Lost => Error::LeaseLost { id: self.id },
-                    Grown::Closed => Error::Closed,
-                }
-            })
-        }
-        .boxed()
-    }
-
-    fn is_held(&self) -> bool {
-        self.shared.dispatch(self.queue).lanes().holds(self.clock.now(), self.lease)
-    }
-
-    fn lost(&self) -> BoxFuture<'_, ()> {
-        // Nobody else works on this file.
-        std::future::pending().boxed()
-    }
-
-    fn overtaken(&self) -> BoxFuture<'_, Result<bool, Error>> {
-        // What is stored is in its lane before its append is answered.
-        let overtaken = self.shared.dispatch(self.queue).lanes().is_overtaken(self.lease);
-        std::future::ready(Ok(overtaken)).boxed()
-    }
-
-    fn give_back(&self) {
-        self.shared
-            .dispatch(self.queue)
-            .change(|lanes| lanes.give_back(self.clock.now(), self.lease));
-    }
-}
-
-/// Gives the job back if its consumer goes away before the writer has the settlement.
-struct Undo<'a> {
-    lease: &'a EmbeddedLease,
-    armed: bool,
-}
-
-impl Drop for Undo<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            let now = self.lease.clock.now();
-            self.lease
-                .shared
-                .dispatch(self.lease.queue)
-                .change(|lanes| lanes.hold(now, self.lease.lease, now));
-        }
-    }
-}
-
-/// Notes when each job was appended and, on the engine's own clock, when it is due.
-pub(super) fn new_jobs(jobs: Vec<(QueueName, Append)>, clock: Clock) -> Vec<NewJob> {
-    let (now, at) = (clock.now(), clock.wall());
-    jobs.into_iter()
-        .map(|(queue, job)| {
-            let due = job.not_before.map_or(now, |not_before| now + not_before.since(at));
-            NewJob { queue, job, due, now, at }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -18,17 +18,18 @@
 //! the last copies of it, in the log and in gaps of pages, go within seconds and at a clean stop. See
 //! `tidy`. Dead letters are kept on purpose, and gone when they are dropped, redriven or too old.
 
-mod absorb;
 mod batch;
 mod checkpoint;
 mod dispatch;
 mod fault;
 mod fresh;
+mod lease;
 mod lock;
 mod marks;
 mod reader;
 mod rows;
 mod schema;
+mod shared;
 mod sweep;
 mod tidy;
 mod writer;
@@ -45,13 +46,14 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch::{Letter, Write};
 use self::checkpoint::Checkpoints;
-use self::dispatch::{Dispatch, EmbeddedLease, new_jobs};
 use self::fault::Fault;
 use self::fresh::Fresh;
+use self::lease::{EmbeddedLease, HOLD_AFTER_UNREADABLE, new_jobs};
 use self::lock::Lock;
 use self::marks::DirtyMarks;
 use self::reader::Reader;
 use self::rows::Loaded;
+use self::shared::Shared;
 use self::sweep::{Retention, Sweep};
 use self::tidy::Tidy;
 use self::writer::{Op, Submit, Threads, Writer};
@@ -64,9 +66,6 @@ use super::{
 use crate::clock::Clock;
 use crate::files;
 use crate::telemetry::chain::Chain;
-
-/// How long a job is held back that could not be read.
-const HOLD_AFTER_UNREADABLE: Duration = Duration::from_secs(5);
 
 /// The size of a page, SQLite's default. Source: SQLite, "PRAGMA page_size", read 2026-11-21.
 const PAGE_BYTES: u64 = 4096;
@@ -109,29 +108,6 @@ pub(super) struct Embedded {
     reader: Reader,
     submit: Submit,
     threads: Mutex<Option<Threads>>,
-}
-
-/// What callers and the writer have in common.
-struct Shared {
-    dispatch: [Dispatch; QueueName::ALL.len()],
-    fresh: Fresh,
-    marks: DirtyMarks,
-    fault: Fault,
-    closed: CancellationToken,
-    /// Whether what is written is kept.
-    trouble: watch::Sender<Trouble>,
-}
-
-impl Shared {
-    const fn dispatch(&self, queue: QueueName) -> &Dispatch {
-        let [joins, inbox, outbox, reports] = &self.dispatch;
-        match queue {
-            QueueName::Joins => joins,
-            QueueName::Inbox => inbox,
-            QueueName::Outbox => outbox,
-            QueueName::Reports => reports,
-        }
-    }
 }
 
 impl Embedded {

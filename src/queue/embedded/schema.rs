@@ -8,12 +8,14 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::checkpoint::LOG_PAGES_MAX;
 use super::fault::Fault;
 use crate::queue::Error;
 
 /// Numbered from 1 by their place.
 const MIGRATIONS: [&str; 1] = [include_str!("0001_first.sql")];
+
+/// At how many pages of the log the writer itself brings it into the file, within a commit.
+pub(super) const LOG_PAGES_MAX: u32 = 16_000;
 
 /// How long to wait for a `sqlite3` shell that holds the write lock.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(2);

@@ -12,10 +12,10 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Shared;
 use super::batch::{Batch, Effect, Settle, Write, WriteAnswer};
 use super::checkpoint::Checkpoints;
 use super::lock::Lock;
+use super::shared::Shared;
 use super::sweep::Sweep;
 use super::tidy::{self, Step, Tidy};
 use crate::clock::{Clock, Timestamp};

@@ -1,24 +1,19 @@
 //! From the lanes to a consumer.
 //!
-//! A job that another holder may have delivered, or whose newest record is in doubt, is stamped first:
-//! exchanged for the same record with this holder's name. From then on a late settlement by anybody
-//! else fails at the server. If the exchange fails, the stream is asked what the job has become.
+//! A job that nobody else can settle goes out, see [`stamp`](super::stamp). If that cannot be had, the
+//! stream is asked what the job has become.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::Name;
 use super::holding::Holding;
 use super::lease::JetLease;
-use super::log::Swap;
-use super::record::{Record, State, Work};
+use super::record::State;
 use super::shared::Shared;
+use super::stamp::{HOLD, prepare};
 use crate::queue::engine::Leased;
-use crate::queue::lanes::{Along, Lost, Taken};
-use crate::queue::{Absorbed, Error, QueueName};
-
-/// How long a job is held back that could not be read or stamped.
-const HOLD: Duration = Duration::from_secs(1);
+use crate::queue::lanes::Taken;
+use crate::queue::{Error, QueueName};
 
 /// A job between the lanes and its consumer. Dropped, it goes back as if nobody had seen it.
 struct Unseen<'a> {
@@ -90,61 +85,6 @@ async fn deliver(
     }))
 }
 
-/// Gives the record once nobody else can settle it; `None` if it is not the newest one.
-pub(super) async fn prepare(
-    shared: &Shared,
-    holding: &Holding,
-    born: u64,
-) -> Result<Option<(Name, Record)>, Error> {
-    let known = holding.book().of_born(born).map(|known| {
-        let record = known.is_whole.then(|| known.record.clone());
-        (known.name, known.rev, known.is_ours, record)
-    });
-    let Some((name, rev, is_ours, record)) = known else { return Ok(None) };
-    let record = match record {
-        Some(record) => Some(record),
-        None => shared.log.read_at(rev).await?,
-    };
-    Ok(match record {
-        Some(record) if is_ours => Some((name, record)),
-        Some(record) => {
-            let stamped = stamp(shared, holding, name, (rev, record)).await?;
-            stamped.map(|stamped| (name, stamped))
-        }
-        None => None,
-    })
-}
-
-/// Notes in the record that this holder delivers it; `None` if it is not the newest one.
-async fn stamp(
-    shared: &Shared,
-    holding: &Holding,
-    name: Name,
-    (rev, record): (u64, Record),
-) -> Result<Option<Record>, Error> {
-    let Some(work) = record.open() else { return Ok(None) };
-    let work = Work { stamp: Some(holding.stamp.clone()), ..work.clone() };
-    let stamped = record.then(rev, State::Open(work), shared.by());
-    let subject = shared.log.names().job(name.0, holding.partition, name.1);
-    holding.book().begin(name);
-    let swapped = shared.log.swap(&subject, rev, &stamped).await;
-    match swapped {
-        Ok(Swap::Done(rev)) => {
-            let later = holding.book().rewritten(name, rev, stamped.clone());
-            later.and_then(|effect| shared.apply(holding, effect));
-            Ok(Some(stamped))
-        }
-        Ok(Swap::Changed) => {
-            holding.book().unknown(name);
-            Ok(None)
-        }
-        Err(error) => {
-            holding.book().unknown(name);
-            Err(error)
-        }
-    }
-}
-
 /// Asks the stream what a job has become, and takes it from its lane; open, it enters anew.
 async fn look_again(
     shared: &Shared,
@@ -182,51 +122,4 @@ async fn look_again(
     });
     later.and_then(|effect| shared.apply(holding, effect));
     Ok(())
-}
-
-/// Takes the next jobs of a delivery's lane along. Cancel safe.
-pub(super) async fn absorb(lease: &JetLease, max: usize) -> Result<Vec<Absorbed>, Error> {
-    let JetLease { shared, holding, name, lease: id } = lease;
-    let _call = shared.call()?;
-    let now = shared.clock.now();
-    let along = shared.dispatch(name.0).look(holding, |lanes| lanes.absorb(now, *id, max));
-    let along = along.unwrap_or(Err(Lost)).map_err(|Lost| lease.lost())?;
-    let seqs = along.iter().map(|job| job.seq).collect();
-    let mut unread = Unread { lease, seqs, hold: HOLD };
-    let mut absorbed = Vec::with_capacity(along.len());
-    for Along { seq, attempt, redelivered } in along {
-        let prepared = prepare(shared, holding, seq).await?;
-        let Some(((_, id), Record { position, appended_at, state: State::Open(work), .. })) =
-            prepared
-        else {
-            // It is looked at when it is the first of its lane; what is behind it waits with it.
-            unread.hold = Duration::ZERO;
-            unread.seqs.drain(..absorbed.len());
-            return Ok(absorbed);
-        };
-        let payload = work.payload.to_vec();
-        absorbed.push(Absorbed { seq, id, position, appended_at, payload, attempt, redelivered });
-    }
-    unread.seqs.clear();
-    Ok(absorbed)
-}
-
-/// Jobs between the lanes and a delivery that takes them along. Dropped, they wait again.
-struct Unread<'a> {
-    lease: &'a JetLease,
-    seqs: Vec<u64>,
-    hold: Duration,
-}
-
-impl Drop for Unread<'_> {
-    fn drop(&mut self) {
-        if self.seqs.is_empty() {
-            return;
-        }
-        let JetLease { shared, holding, name, lease } = self.lease;
-        let now = shared.clock.now();
-        shared
-            .dispatch(name.0)
-            .change(holding, |lanes| lanes.restore(now, *lease, &self.seqs, now + self.hold));
-    }
 }

@@ -11,14 +11,14 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::book::Name;
-use super::deliver;
 use super::dispatch::Grown;
 use super::holding::Holding;
-use super::record::{Moved, State, Work};
+use super::record::{Moved, Record, State, Work};
 use super::shared::{READ_MAX, Shared};
+use super::stamp::{HOLD, prepare};
 use crate::clock::{Moment, Timestamp};
 use crate::queue::engine::{Lease, Settlement};
-use crate::queue::lanes::{BegunJob, LeaseId, Lost};
+use crate::queue::lanes::{Along, BegunJob, LeaseId, Lost};
 use crate::queue::{Absorbed, Appended, Cause, Error};
 
 /// How long jobs are held back whose settlement could not be stored.
@@ -170,7 +170,7 @@ impl JetLease {
 
 impl Lease for JetLease {
     fn absorb(&self, max: usize) -> BoxFuture<'_, Result<Vec<Absorbed>, Error>> {
-        deliver::absorb(self, max).boxed()
+        absorb(self, max).boxed()
     }
 
     fn leave(&self, seqs: &[u64]) {
@@ -250,5 +250,52 @@ impl Drop for Undo<'_> {
                 lanes.hold(now, *lease, now + HOLD_AFTER_FAILURE);
             });
         }
+    }
+}
+
+/// Takes the next jobs of a delivery's lane along. Cancel safe.
+async fn absorb(lease: &JetLease, max: usize) -> Result<Vec<Absorbed>, Error> {
+    let JetLease { shared, holding, name, lease: id } = lease;
+    let _call = shared.call()?;
+    let now = shared.clock.now();
+    let along = shared.dispatch(name.0).look(holding, |lanes| lanes.absorb(now, *id, max));
+    let along = along.unwrap_or(Err(Lost)).map_err(|Lost| lease.lost())?;
+    let seqs = along.iter().map(|job| job.seq).collect();
+    let mut unread = Unread { lease, seqs, hold: HOLD };
+    let mut absorbed = Vec::with_capacity(along.len());
+    for Along { seq, attempt, redelivered } in along {
+        let prepared = prepare(shared, holding, seq).await?;
+        let Some(((_, id), Record { position, appended_at, state: State::Open(work), .. })) =
+            prepared
+        else {
+            // It is looked at when it is the first of its lane; what is behind it waits with it.
+            unread.hold = Duration::ZERO;
+            unread.seqs.drain(..absorbed.len());
+            return Ok(absorbed);
+        };
+        let payload = work.payload.to_vec();
+        absorbed.push(Absorbed { seq, id, position, appended_at, payload, attempt, redelivered });
+    }
+    unread.seqs.clear();
+    Ok(absorbed)
+}
+
+/// Jobs between the lanes and a delivery that takes them along. Dropped, they wait again.
+struct Unread<'a> {
+    lease: &'a JetLease,
+    seqs: Vec<u64>,
+    hold: Duration,
+}
+
+impl Drop for Unread<'_> {
+    fn drop(&mut self) {
+        if self.seqs.is_empty() {
+            return;
+        }
+        let JetLease { shared, holding, name, lease } = self.lease;
+        let now = shared.clock.now();
+        shared
+            .dispatch(name.0)
+            .change(holding, |lanes| lanes.restore(now, *lease, &self.seqs, now + self.hold));
     }
 }

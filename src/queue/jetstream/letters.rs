@@ -5,9 +5,9 @@
 
 use super::book::Name;
 use super::dead;
-use super::log::Swap;
+use super::log::{RACES_MAX, Swap};
 use super::record::{Record, State, Work};
-use super::shared::{RACES_MAX, Shared};
+use super::shared::Shared;
 use crate::clock::Timestamp;
 use crate::queue::{DeadLetter, Error};
 

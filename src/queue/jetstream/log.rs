@@ -28,6 +28,9 @@ pub(super) const ANSWER: Duration = Duration::from_secs(3);
 /// How often a change is asked for whose outcome is unknown.
 const CHANGES_MAX: u32 = 2;
 
+/// How often a change is tried again that others keep overtaking.
+pub(super) const RACES_MAX: u32 = 5;
+
 /// The stream of jobs.
 #[derive(Clone)]
 pub(super) struct Log {

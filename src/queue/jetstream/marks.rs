@@ -9,9 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_nats::jetstream::kv::{CreateErrorKind, Store, UpdateErrorKind};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::log::away;
+use super::log::{RACES_MAX, away};
 use super::names;
-use super::shared::RACES_MAX;
 use crate::queue::Error;
 
 /// How many marks wait for the next tick; past it, whoever raises one more waits for a flush.

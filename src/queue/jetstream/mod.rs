@@ -56,6 +56,7 @@ mod record;
 mod settle;
 mod setup;
 mod shared;
+mod stamp;
 mod tail;
 
 use std::sync::Arc;

@@ -6,9 +6,9 @@
 
 use super::book::Name;
 use super::holding::Holding;
-use super::log::Swap;
+use super::log::{RACES_MAX, Swap};
 use super::record::{Moved, Record, State, Work};
-use super::shared::{Newest, RACES_MAX, Shared};
+use super::shared::{Newest, Shared};
 use crate::queue::{Appended, Error};
 
 /// What came of carrying out a settlement.

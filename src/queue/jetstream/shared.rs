@@ -16,7 +16,7 @@ use super::book::{Effect, Entering, Name};
 use super::dead::DeadIndex;
 use super::dispatch::Dispatch;
 use super::holding::Holding;
-use super::log::{Log, Stored, Swap};
+use super::log::{Log, RACES_MAX, Stored, Swap};
 use super::marks::MarkBucket;
 use super::names;
 use super::record::{Record, State, Work};
@@ -40,9 +40,6 @@ struct Behind;
 
 /// The newest sequence of some partitions.
 pub(super) type Newest = BTreeMap<u16, u64>;
-
-/// How often a change is tried again that others keep overtaking.
-pub(super) const RACES_MAX: u32 = 5;
 
 /// The engine behind its handles.
 pub(super) struct Shared {

@@ -5,9 +5,35 @@
 
 use std::collections::VecDeque;
 
-use super::{Along, Begun, BegunJob, Ticket};
 use crate::clock::Moment;
 use crate::queue::Key;
+
+/// One job that goes out under the lease of another.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::queue) struct Along {
+    pub(in crate::queue) seq: u64,
+    /// Counts from 1.
+    pub(in crate::queue) attempt: u32,
+    pub(in crate::queue) redelivered: bool,
+}
+
+/// Jobs that are being settled together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(in crate::queue) struct Begun {
+    pub(in crate::queue) first: BegunJob,
+    /// What it absorbed, in the order in which that happened.
+    pub(in crate::queue) absorbed: Vec<BegunJob>,
+}
+
+/// One job that is being settled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::queue) struct BegunJob {
+    pub(in crate::queue) seq: u64,
+    /// Deliveries so far, this one included.
+    pub(in crate::queue) attempts: u32,
+    /// Whether the store may hold a history of it.
+    pub(in crate::queue) redelivered: bool,
+}
 
 /// The jobs of one key.
 #[derive(Debug)]
@@ -17,6 +43,10 @@ pub(super) struct Lane {
     pub(super) jobs: VecDeque<Job>,
     pub(super) state: State,
 }
+
+/// When a lane gets its turn among those that are due at the same moment.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Ticket(pub(super) u64);
 
 #[derive(Debug)]
 pub(super) enum State {
