@@ -12,6 +12,7 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
+use super::outcome::MISUSE;
 use crate::config::{self, Effective, Environment, Problem};
 use crate::text::printable;
 
@@ -63,7 +64,7 @@ fn show(args: &Args, environment: &Environment) -> Outcome {
         if args.json { as_json(&report.effective, problems) } else { as_table(&report.effective) };
     let is_told = is_fit || args.json;
     let complaint = if is_told { String::new() } else { as_list(problems) };
-    let code = if is_fit { ExitCode::SUCCESS } else { ExitCode::from(super::MISUSE) };
+    let code = if is_fit { ExitCode::SUCCESS } else { ExitCode::from(MISUSE) };
     Outcome { output, complaint, code }
 }
 

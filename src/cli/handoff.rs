@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::admin_api::{self, AdminApi};
-use super::outcome::Outcome;
+use super::outcome::{self, Outcome};
 use crate::config::{self, Environment};
 use crate::twilio::sid::ConversationSid;
 
@@ -68,7 +68,7 @@ pub enum Error {
 ///
 /// See [`Error`].
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let runtime = super::runtime().map_err(Error::Runtime)?;
+    let runtime = outcome::runtime().map_err(Error::Runtime)?;
     runtime.block_on(act(args, environment))?.tell().map_err(Error::Output)
 }
 

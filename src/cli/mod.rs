@@ -22,12 +22,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::outcome::chain;
 use crate::config::Environment;
-use crate::telemetry::chain::Chain;
 use crate::text::printable;
-
-/// The exit code for misuse: wrong arguments, or settings that do not fit together.
-pub const MISUSE: u8 = 2;
 
 #[derive(Debug, Parser)]
 #[command(name = "chimein", version, about, disable_help_subcommand = true)]
@@ -119,17 +116,6 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Serve(args) => Ok(serve::run(&args, environment)?),
         Command::Signature(args) => Ok(signature::run(&args, environment)),
     }
-}
-
-/// Makes the runtime of a command that asks and waits.
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
-}
-
-/// Writes an error and all its sources on one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    Chain(error).to_string()
 }
 
 #[cfg(test)]

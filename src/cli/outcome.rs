@@ -7,7 +7,11 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
+use crate::telemetry::chain::Chain;
 use crate::text::printable;
+
+/// The exit code for misuse: wrong arguments, or settings that do not fit together.
+pub(super) const MISUSE: u8 = 2;
 
 /// The end of a command that could do its work.
 #[derive(Debug)]
@@ -45,6 +49,16 @@ impl Outcome {
         io::stderr().write_all(printable(&self.complaint).as_bytes())?;
         Ok(ExitCode::from(self.code))
     }
+}
+
+/// Makes the runtime of a command that asks and waits.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Writes an error and all its sources on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    Chain(error).to_string()
 }
 
 /// Lays out rows under a header, without lines, as all commands do.

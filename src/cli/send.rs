@@ -16,7 +16,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::admin_api::{self, AdminApi};
-use super::outcome::Outcome;
+use super::outcome::{self, Outcome};
 use crate::config::{self, Environment};
 use crate::twilio::sid::ConversationSid;
 
@@ -101,7 +101,7 @@ pub enum Error {
 ///
 /// See [`Error`].
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let runtime = super::runtime().map_err(Error::Runtime)?;
+    let runtime = outcome::runtime().map_err(Error::Runtime)?;
     runtime.block_on(send(args, environment))?.tell().map_err(Error::Output)
 }
 
@@ -268,7 +268,7 @@ mod tests {
         for (state, words) in [(None, "no such conversation"), (Some("closed"), "is closed")] {
             let service = Service::with(Known { state: Ok(state), ..Known::default() }).await;
             let error = service.send(&["--body", "hello", "--wait"]).await.unwrap_err();
-            let told = super::super::chain(&error);
+            let told = outcome::chain(&error);
             assert!(told.contains(words) && told.contains(CONVERSATION), "{told}");
             assert!(service.outbox.0.lock().unwrap().is_empty(), "{told}");
             service.stop().await;

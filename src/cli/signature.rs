@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use secrecy::SecretString;
 
+use super::outcome::{MISUSE, chain};
 use crate::config::{self, Environment};
 use crate::text::printable;
 use crate::twilio::signature::{self, Body, Keys, Request, is_callable, signed_url};
@@ -102,8 +103,8 @@ pub fn run(args: &Args, environment: &Environment) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("chimein: {}", printable(&super::chain(&error)));
-            ExitCode::from(super::MISUSE)
+            eprintln!("chimein: {}", printable(&chain(&error)));
+            ExitCode::from(MISUSE)
         }
     }
 }

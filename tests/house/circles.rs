@@ -14,17 +14,6 @@ const KNOWN: &[&[&str]] = &[
     &["src/admin/debug.rs", "src/admin/health.rs", "src/admin/mod.rs"],
     &["src/agent/bitbrat/bus.rs", "src/agent/bitbrat/egress.rs", "src/agent/bitbrat/mod.rs"],
     &[
-        "src/cli/config.rs",
-        "src/cli/dead_letters/mod.rs",
-        "src/cli/doctor/mod.rs",
-        "src/cli/doctor/queue.rs",
-        "src/cli/handoff.rs",
-        "src/cli/mod.rs",
-        "src/cli/send.rs",
-        "src/cli/signature.rs",
-    ],
-    &["src/cli/demo/many.rs", "src/cli/demo/mod.rs", "src/cli/demo/once.rs"],
-    &[
         "src/webhook/handler.rs",
         "src/webhook/mod.rs",
         "src/webhook/refused.rs",

@@ -18,8 +18,8 @@ use serde_json::json;
 use url::Url;
 
 use self::place::Place;
-use super::outcome::{self, Outcome};
-use super::{MISUSE, admin_api};
+use super::admin_api;
+use super::outcome::{self, MISUSE, Outcome};
 use crate::admin::desk::{Fate, LETTERS_MAX, Selection, Target};
 use crate::config::{self, Environment};
 use crate::queue;
@@ -154,7 +154,7 @@ pub enum Error {
 ///
 /// See [`Error`].
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let runtime = super::runtime().map_err(Error::Runtime)?;
+    let runtime = outcome::runtime().map_err(Error::Runtime)?;
     runtime.block_on(work(args, environment))?.tell().map_err(Error::Output)
 }
 

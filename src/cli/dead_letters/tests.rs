@@ -125,7 +125,7 @@ async fn a_wrong_token_is_told_with_its_remedy() {
     bench.serve_as(Access::Token("planted-right".into())).await;
     let error = bench.run(&["list"]).await.unwrap_err();
     assert!(matches!(&error, Error::Api(admin_api::Error::Refused { status: 401, .. })));
-    let told = crate::cli::chain(&error);
+    let told = outcome::chain(&error);
     assert!(told.contains("admin.debug_token") && !told.contains("planted"), "{told}");
     bench.stop().await;
 }

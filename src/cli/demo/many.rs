@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::{StreamExt as _, stream};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Demo, Error, is_bot};
+use super::Error;
+use super::service::{Demo, is_bot};
 use crate::clock::Clock;
 use crate::emulator::record::Happening;
 use crate::twilio::sid::ConversationSid;

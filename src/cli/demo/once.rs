@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use tokio::sync::broadcast::error::RecvError;
 
+use super::Error;
+use super::service::{Demo, IDENTITY, PATIENCE, is_bot};
 use super::timeline::Timeline;
-use super::{Demo, Error, IDENTITY, PATIENCE, is_bot};
 use crate::emulator::Received;
 use crate::emulator::record::Happening;
 use crate::pii::Pii;

@@ -12,6 +12,8 @@ mod bus;
 mod disk;
 mod finding;
 mod local;
+#[cfg(feature = "nats")]
+mod nats;
 mod queue;
 mod remote;
 mod socket;
@@ -70,7 +72,7 @@ pub enum Error {
 ///
 /// See [`Error`]; what is found wrong is no error.
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let runtime = super::runtime().map_err(Error::Runtime)?;
+    let runtime = outcome::runtime().map_err(Error::Runtime)?;
     runtime.block_on(examine(args, environment))?.tell().map_err(Error::Output)
 }
 
