@@ -14,7 +14,7 @@ use axum::response::Response;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::operate::problem;
+use super::problem::problem;
 use crate::http::caller::{self, Page};
 use crate::net::authority::Authority;
 

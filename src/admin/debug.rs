@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Connector, ConnectorState, Shared};
+use super::insight::{Connector, ConnectorState, Shared};
 use crate::config::manual;
 
 /// Conversations that a page lists at most; the total is shown beside them.

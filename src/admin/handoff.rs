@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::operate::problem;
+use super::problem::problem;
 use crate::telemetry::chain::Chain;
 use crate::twilio::sid::ConversationSid;
 

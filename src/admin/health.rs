@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::{Options, Readiness, Shared, uptime};
+use super::insight::{Options, Readiness, Shared, uptime};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

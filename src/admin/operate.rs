@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::access::{self, Access};
 use super::desk::{Desk, Fate, LETTERS_MAX, Selection, Target};
+use super::problem::problem;
 use crate::json;
 use crate::queue::Error;
 use crate::telemetry::chain::Chain;
@@ -179,10 +180,6 @@ fn answer<T: serde::Serialize>(result: Result<T, Error>) -> Response {
             problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store failed; see the log")
         }
     }
-}
-
-pub(super) fn problem(status: StatusCode, error: &str, detail: &str) -> Response {
-    (status, Json(json!({ "error": error, "detail": detail }))).into_response()
 }
 
 #[cfg(test)]

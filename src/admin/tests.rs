@@ -3,12 +3,17 @@
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use futures::FutureExt;
+use futures::future::BoxFuture;
+use secrecy::SecretString;
 use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
+use crate::clock::{Clock, Timestamp};
 use crate::config::{self, Environment};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::{JobState, Queue};
+use crate::twilio::sid::ConversationSid;
 
 #[tokio::test(start_paused = true)]
 async fn health_has_bitbrats_shape() {

@@ -10,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use tracing::{Instrument as _, Span};
 
 use super::answer::Answer;
+use super::intake::{Intake, Meta};
+use super::options::Options;
 use super::refused::{Refused, Who};
 use super::url::{Hints, called};
-use super::{Intake, Meta, Options};
 use crate::clock::{Clock, Moment};
 use crate::http::body::{self, BodyError, Unproven};
 use crate::telemetry::chain::Chain;

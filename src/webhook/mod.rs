@@ -29,111 +29,21 @@
 
 mod answer;
 mod handler;
+mod intake;
+mod options;
 mod refused;
 mod url;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::routing::any;
-use futures::future::BoxFuture;
 
-use crate::clock::{Clock, Timestamp};
-use crate::net::authority::Hosts;
+pub use self::intake::{Intake, Meta, Unavailable};
+pub use self::options::Options;
+pub use self::url::{Nameable, PublicBase, ROUTE, Scheme};
+use crate::clock::Clock;
 use crate::telemetry::metrics::Metrics;
-use crate::twilio::events::Envelope;
-use crate::twilio::sid::{AccountSid, ChatServiceSid};
-use crate::twilio::signature::Keys;
-
-pub use self::url::{Nameable, PublicBase, Scheme};
-
-/// Where Twilio's requests arrive.
-pub const ROUTE: &str = "/webhooks/twilio";
-
-/// Whose requests are taken, how they are checked, and the bounds.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The account whose events are taken.
-    pub account_sid: AccountSid,
-    /// The chat service whose events are taken; every one if there is none.
-    pub chat_service_sid: Option<ChatServiceSid>,
-    /// The secrets that may have signed.
-    pub keys: Keys,
-    /// How Twilio reaches this service; nothing of the request is trusted for it.
-    pub public_base: Option<PublicBase>,
-    /// Which hosts requests may say that they called, where there is no public base.
-    pub nameable: Nameable,
-    /// Whether forwarded headers may say what Twilio called, where there is no public base.
-    pub trust_forwarded: bool,
-    /// The scheme that the listener speaks, where neither of these says.
-    pub listener_scheme: Scheme,
-    /// How many bytes a body may have.
-    pub body_bytes_max: usize,
-    /// How long a body may take to arrive.
-    pub read_timeout: Duration,
-    /// How long a request may take until it is answered, storing included; under the 5 s that Twilio
-    /// waits, and hardly so, because an event that is refused does not come again.
-    pub answer_within: Duration,
-}
-
-impl Options {
-    /// Fills in the bounds: 64 KiB, 3 s to read, 4.5 s in all; no public base, no host that may
-    /// be named instead, so nothing is taken before one of the two is given; no forwarded headers.
-    #[must_use]
-    pub fn new(account_sid: AccountSid, keys: Keys) -> Self {
-        Self {
-            account_sid,
-            chat_service_sid: None,
-            keys,
-            public_base: None,
-            nameable: Nameable::Listed(Hosts::default()),
-            trust_forwarded: false,
-            listener_scheme: Scheme::Http,
-            body_bytes_max: 64 * 1024,
-            read_timeout: Duration::from_secs(3),
-            answer_within: Duration::from_millis(4_500),
-        }
-    }
-}
-
-/// What is known of a request besides its event.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Meta {
-    /// When it had arrived.
-    pub received_at: Timestamp,
-    /// Twilio's token, the same on a retry of this request; a hint and never a guarantee.
-    pub idempotency_token: Option<String>,
-}
-
-/// Takes events that are verified, decoded and ours.
-pub trait Intake: Send + Sync {
-    /// Stores what an event asks for; `Ok` promises that it outlives this process.
-    ///
-    /// Gets post-action events of known types only. The same event may come again.
-    ///
-    /// # Errors
-    ///
-    /// [`Unavailable`] where it could not be stored; the sender is told so.
-    ///
-    /// # Cancel safety
-    ///
-    /// It is dropped where storing takes too long; it may then have stored the event all the same.
-    fn take(&self, event: Envelope, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>>;
-}
-
-/// Says that an event was not stored.
-#[derive(Debug, thiserror::Error)]
-#[error("the event was not stored")]
-pub struct Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>);
-
-impl Unavailable {
-    /// Keeps the cause for the log.
-    #[must_use]
-    pub fn new(cause: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self(Box::new(cause))
-    }
-}
 
 /// Builds the router of [`ROUTE`].
 pub fn router(options: Options, intake: Arc<dyn Intake>, metrics: Metrics, clock: Clock) -> Router {

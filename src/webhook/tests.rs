@@ -1,17 +1,20 @@
 //! The router, asked directly: every answer, and what the intake was given.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use futures::future::BoxFuture;
 use futures::stream;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;
-use crate::twilio::events::{Event, EventType, Phase};
-use crate::twilio::signature::{self, Algorithm, url_with_body_hash};
+use crate::net::authority::Hosts;
+use crate::twilio::events::{Envelope, Event, EventType, Phase};
+use crate::twilio::signature::{self, Algorithm, Keys, url_with_body_hash};
 
 #[tokio::test]
 async fn a_signed_event_is_taken_before_it_is_acknowledged() {

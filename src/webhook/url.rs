@@ -6,9 +6,11 @@
 //! stands between the URL and the fields in the text that is signed, so a host like
 //! `vendor.example/hookAccountSidAC…` would make any text out of a request signed for another service.
 
-use super::ROUTE;
 use crate::net::authority::{Authority, Hosts};
 use crate::twilio::signature::signed_url;
+
+/// Where Twilio's requests arrive.
+pub const ROUTE: &str = "/webhooks/twilio";
 
 /// A listener's scheme.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
