@@ -18,13 +18,16 @@ use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::{self, Context};
 use async_nats::{Client, HeaderMap, HeaderValue};
 
+use super::Error;
 use super::names::{DEAD_LETTER, EGRESS, INGRESS, Names, SNAPSHOT, STREAM};
-use super::{Dial, Error};
 use crate::nats;
 use crate::telemetry::chain::Chain;
 
 /// How long to rest between two tries to connect or to find the streams.
 const REST: Duration = Duration::from_secs(2);
+
+/// Makes what a connection is made of, once for each try.
+pub type Dial = Box<dyn Fn() -> nats::Options + Send + Sync>;
 
 /// The connection, once there is one.
 pub(super) struct Bus {

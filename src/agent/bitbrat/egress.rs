@@ -11,11 +11,12 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::{AckKind, Message};
 use futures::StreamExt as _;
 
+use super::Error;
 use super::event::Event;
 use super::names::EGRESS;
+use super::platform::{BitBrat, Note};
 use super::snapshot::{Delivered, Failure};
 use super::wanted::{self, Reply, Wanted};
-use super::{BitBrat, Error, Note};
 use crate::agent::Reply as Said;
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::json;

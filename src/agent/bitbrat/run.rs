@@ -1,0 +1,72 @@
+//! What the agent does by itself: takes replies off the bus, and tells it how Twilio can be reached.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::names::INGRESS;
+use super::platform::BitBrat;
+use super::{egress, status};
+use crate::agent::later::Outbox;
+use crate::telemetry::chain::Chain;
+
+/// How often the state of the connection to Twilio is looked at.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Knows how the connection to Twilio is.
+pub trait Watched: Send + Sync {
+    /// Says it; none while there is nothing to say yet.
+    fn source(&self) -> Option<status::Source>;
+}
+
+impl BitBrat {
+    /// Takes replies off the bus and tells it how the connection to Twilio is, until stopped.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was taken and is not on disk is delivered again.
+    pub async fn run(
+        self: Arc<Self>,
+        outbox: Arc<dyn Outbox>,
+        watched: Arc<dyn Watched>,
+        stop: CancellationToken,
+    ) {
+        let work = async {
+            self.bus.await_ready().await;
+            while let Err(error) = self.listen().await {
+                tracing::warn!(error = %Chain(&error), "replies cannot be waited for; trying again");
+                tokio::time::sleep(STATUS_EVERY).await;
+            }
+            let own = self.options.sender.names.own_egress();
+            tokio::join!(
+                egress::consume(&self, egress::Topic { name: own, is_own: true }, &*outbox),
+                egress::consume(&self, egress::Topic::shared(), &*outbox),
+                self.tell_status(&*watched),
+            )
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _never = work => {}
+        }
+    }
+
+    /// Tells each change of the connection to Twilio; what could not be told is told a little later.
+    async fn tell_status(&self, watched: &dyn Watched) {
+        let mut changes = status::Changes::default();
+        loop {
+            if let Some(source) = watched.source().filter(|source| changes.is_new(source)) {
+                let event = status::of(&source, Uuid::new_v4(), self.clock.wall());
+                let attributes = status::attributes(&event, &self.options.sender.names.service);
+                let told = self.publish(INGRESS, attributes, event.correlation_id(), &event).await;
+                match told {
+                    Ok(()) => changes.told(&source),
+                    Err(error) => tracing::warn!(error = %Chain(&error), state = source.state,
+                        "state of the connection to twilio could not be told; trying again"),
+                }
+            }
+            tokio::time::sleep(STATUS_EVERY).await;
+        }
+    }
+}
