@@ -8,7 +8,7 @@
 //! 2. Once all are taken, whoever has most of them gives one; of those who have as many, whoever waits
 //!    longest. Trusted proxies, behind whom many people stand, come last.
 //! 3. Whoever has most of them already gets no further one, and is refused at once, unless one of his
-//!    own is idle, or has hung for a second: coming again and again wins nothing. Trusted proxies
+//!    own is idle, or has hung for a second: coming again and again wins nothing, and holds up nobody. Trusted proxies
 //!    are excepted, since those who come again through them are others, and so is who has few.
 //! 4. Of one's connections it is what has hung in the middle of something for a second, else the one
 //!    that is idle for longest, else what waits for longest. Behind a trusted proxy what
@@ -137,11 +137,16 @@ impl Crowd {
     /// Lets a new connection in, if there is a place or somebody can be asked for one.
     pub(super) fn admit(&mut self, home: Home, now: Moment) -> Admission {
         let Bounds { connections_max, per_address } = self.bounds;
-        if self.members.len() >= self.bounds.with_leaving() {
-            return Admission::Wait { until: None };
-        }
         let staying = self.members.len() - self.leaving;
         let own = self.households.get(&home).filter(|_| !home.is_trusted);
+        let largest = self.order.last().and_then(|rank| self.households.get(&rank.3));
+        let has_most = own.is_some_and(|own| {
+            own.staying >= FEW && largest.is_some_and(|largest| own.staying + 1 >= largest.staying)
+        });
+        if self.members.len() >= self.bounds.with_leaving() {
+            // Who has most already holds nobody up who stands behind.
+            return if has_most { Admission::Refuse } else { Admission::Wait { until: None } };
+        }
         let has_share =
             staying >= connections_max / 2 && own.is_some_and(|own| own.staying >= per_address);
         let mut asked = None;
@@ -152,10 +157,7 @@ impl Crowd {
             }
         }
         if asked.is_none() && staying >= connections_max {
-            let largest = self.order.last().and_then(|rank| self.households.get(&rank.3));
             let Some(largest) = largest else { return Admission::Wait { until: None } };
-            let has_most =
-                own.is_some_and(|own| own.staying >= FEW && own.staying + 1 >= largest.staying);
             let least = match (has_most, home.is_trusted) {
                 (true, _) => STUCK,
                 (false, true) => YOUNG,
@@ -366,13 +368,16 @@ mod tests {
         assert_eq!(crowd.admit(home(1), soon), Admission::Refuse);
         let proxy = Home { is_trusted: true, ..home(1) };
         assert!(matches!(crowd.admit(proxy, soon), Admission::Enter { asked: Some(_), .. }));
-        let mut crowd = self::crowd(2 * FEW, 100);
-        for home in [1, 2].repeat(FEW) {
+        let mut crowd = self::crowd(4 * FEW, 100);
+        for home in [1, 2].repeat(2 * FEW) {
             let id = enter(&mut crowd, home, at(0));
             crowd.note(id, Some(Rest::Midway(at(0) + YOUNG * 2)));
         }
         assert_eq!(crowd.admit(home(1), soon), Admission::Refuse, "nobody has more");
-        assert!(admit(&mut crowd, 3, soon).is_some(), "one who has none yet");
+        while let Admission::Enter { asked, .. } = crowd.admit(home(3), soon) {
+            assert!(asked.is_some(), "one who has none yet");
+        }
+        assert_eq!(crowd.admit(home(1), soon), Admission::Refuse, "and holds up nobody");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Decides how connections are accepted, bounded and ended; what is served is the router's matter.
 //! axum's own `serve` has no limit on the time a client takes for anything, so connections are accepted
-//! here and handed to hyper one by one, once something has come from them. Whoever is slow with a head,
+//! here, on a thread of their own, and handed to hyper one by one, once something has come from them. Whoever is slow with a head,
 //! a body or an answer is ended after a while, and at once where others need the place.
 //!
 //! I/O enters through the listener. Time enters through tokio's timers: how long each part of a request
@@ -37,7 +37,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinError, JoinSet};
+use tokio::runtime::Handle;
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
@@ -144,7 +145,7 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 ///
 /// # Cancel safety
 ///
-/// Dropping the future cuts off every connection at once; cancel the token instead.
+/// Dropping the future cuts off every connection; cancel the token instead.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -153,9 +154,21 @@ pub async fn serve(
 ) {
     let grace = options.grace;
     let unverified = Unverified::new(options.unverified_bytes_max);
+    // Of its own, so that accepting ends with this future too.
+    let cancel = cancel.child_token();
+    let _ends = cancel.clone().drop_guard();
     let house = Arc::new(House { router, options, unverified, cancel });
-    let connections = accept_until_cancelled(listener, &house).await;
-    drain(connections, grace).await;
+    let runtime = Handle::current();
+    // On a thread of its own: who has just come waits behind nobody's requests, and the system drops no
+    // connection because too many wait to be accepted; it would come again after a second.
+    let accepting =
+        spawn_blocking(move || runtime.block_on(accept_until_cancelled(listener, &house)));
+    match accepting.await {
+        Ok(connections) => drain(connections, grace).await,
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "accepting connections ended unexpectedly");
+        }
+    }
 }
 
 /// What all connections of a listener share.
