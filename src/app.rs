@@ -8,21 +8,21 @@
 mod account;
 mod agents;
 mod build;
+mod client_factory;
 mod counted;
 mod descriptors;
 #[cfg(feature = "nats")]
 mod dial;
-mod ears;
 mod gauges;
 mod handover;
 mod health;
 #[cfg(feature = "nats")]
 mod instances;
 mod intake;
-mod places;
+mod join_settings;
 mod replies;
+mod resume_store;
 mod sockets;
-mod wishes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ use crate::clock::Clock;
 use crate::config::kinds::QueueEngine;
 use crate::config::kinds::{AgentKind, Listen};
 use crate::config::{Effective, Settings};
-use crate::pipeline::notes::Notes;
+use crate::jobs::recorder::Recorder;
 use crate::queue::{self, Store};
 use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::Metrics;
@@ -47,9 +47,9 @@ use crate::{admin, http, twilio};
 pub use self::account::rest_options;
 #[cfg(feature = "nats")]
 pub use self::agents::names;
+pub use self::client_factory::realtime_config;
 #[cfg(feature = "nats")]
 pub use self::dial::options as nats_options;
-pub use self::ears::realtime_config;
 pub use self::health::Health;
 
 /// How many stages the journal keeps: a few thousand messages' worth in about a mebibyte.
@@ -60,7 +60,7 @@ const JOURNAL_RECORDS: usize = 16 * 1024;
 pub struct App {
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
-    notes: Notes,
+    recorder: Recorder,
     health: Arc<Health>,
     stops: Stops,
     tasks: TaskTracker,
@@ -141,7 +141,7 @@ impl App {
         let admin_listener = admin_listener(settings).await?;
         let admin_address = admin_listener.as_ref().map(address_of).transpose()?;
         let clock = Clock::start();
-        let notes = Notes {
+        let recorder = Recorder {
             journal: Journal::new(JOURNAL_RECORDS),
             metrics: Metrics::new(),
             clock,
@@ -150,9 +150,9 @@ impl App {
         let stops = Stops::default();
         let tasks = TaskTracker::new();
         let is_on = settings.twilio.is_some();
-        let health = Arc::new(Health::new(notes.clone(), is_on, settings.realtime.enabled));
+        let health = Arc::new(Health::new(recorder.clone(), is_on, settings.realtime.enabled));
         let instance = instance_name(settings);
-        let pages = Arc::new(pages(settings, effective, &notes, &health, &instance));
+        let pages = Arc::new(pages(settings, effective, &recorder, &health, &instance));
         let mut router = admin::public(Arc::clone(&pages));
         let mut admin_router =
             admin_address.map_or_else(Router::new, |listen| admin::private(pages, listen));
@@ -162,7 +162,7 @@ impl App {
             let parts = build::Parts {
                 settings,
                 twilio,
-                notes: &notes,
+                recorder: &recorder,
                 health: &health,
                 store: &queues.store,
                 sockets: &sockets,
@@ -188,7 +188,7 @@ impl App {
         tasks.close();
         sockets.tasks.close();
         let grace = settings.server.shutdown_grace;
-        Ok(Self { address, admin_address, notes, health, stops, tasks, sockets, opened, grace })
+        Ok(Self { address, admin_address, recorder, health, stops, tasks, sockets, opened, grace })
     }
 
     /// Where webhooks are served.
@@ -206,7 +206,7 @@ impl App {
     /// The stages of every message.
     #[must_use]
     pub const fn journal(&self) -> &Journal {
-        &self.notes.journal
+        &self.recorder.journal
     }
 
     /// What the health pages say.
@@ -345,7 +345,7 @@ async fn open(settings: &Settings, _: &str) -> Result<Opened, Error> {
 fn pages(
     settings: &Settings,
     effective: Vec<Effective>,
-    notes: &Notes,
+    recorder: &Recorder,
     health: &Arc<Health>,
     instance: &str,
 ) -> admin::Options {
@@ -360,8 +360,8 @@ fn pages(
         effective,
         debug_token: settings.admin.debug_token.clone(),
         is_on_platform: settings.agent.kind == AgentKind::BitBrat,
-        metrics: notes.metrics.clone(),
+        metrics: recorder.metrics.clone(),
         insight,
-        clock: notes.clock,
+        clock: recorder.clock,
     }
 }

@@ -21,6 +21,12 @@ pub mod webhook;
 pub mod client;
 
 #[cfg(feature = "service")]
+pub mod channels;
+
+#[cfg(feature = "service")]
+pub mod jobs;
+
+#[cfg(feature = "service")]
 pub mod queue;
 pub mod realtime;
 
@@ -38,6 +44,9 @@ pub mod config;
 
 pub mod telemetry;
 
+#[cfg(feature = "service")]
+pub mod thread;
+
 pub mod twilio;
 
 pub mod concurrency;
@@ -54,6 +63,8 @@ pub mod json;
 #[cfg(feature = "service")]
 pub mod manual;
 pub mod pii;
+#[cfg(feature = "service")]
+pub mod recent;
 #[cfg(feature = "service")]
 pub mod text;
 

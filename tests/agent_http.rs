@@ -12,9 +12,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use chimein::agent::http::{HttpAgent, Options};
-use chimein::agent::{Agent, Answer, Error, Reply, Retry, Thread, Turn, TurnMessage};
+use chimein::agent::{Agent, Answer, Error, Retry, Turn};
 use chimein::clock::{Clock, Timestamp};
 use chimein::standard_webhooks::{self, Headers, Secret};
+use chimein::thread::{Reply, Speaker, Thread, TurnMessage};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -199,7 +200,7 @@ fn turn() -> Turn {
     Turn {
         id: sid,
         thread: Thread::Conversation("CH000000000000000000000000000000bb".parse().unwrap()),
-        identity: "bot".into(),
+        speaker: Speaker::Identity("bot".into()),
         messages: vec![TurnMessage {
             sid,
             index: Some(7),

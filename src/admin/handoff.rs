@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::problem::problem;
 use crate::telemetry::chain::Chain;
+use crate::thread::ThreadId;
 use crate::twilio::sid::ConversationSid;
 
 /// The most conversations that are listed.
@@ -35,7 +36,7 @@ pub trait Handover: Send + Sync {
     ) -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// Some conversations that this instance knows to be with a person, at most `count`.
-    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ConversationSid>>;
+    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>>;
 }
 
 /// Why a conversation did not change hands.
@@ -161,8 +162,9 @@ mod tests {
             Box::pin(std::future::ready(refusal.map_or(Ok(()), Err)))
         }
 
-        fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ConversationSid>> {
-            let paused = self.0.lock().unwrap().iter().copied().take(count).collect();
+        fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>> {
+            let paused =
+                self.0.lock().unwrap().iter().copied().take(count).map(Into::into).collect();
             Box::pin(std::future::ready(paused))
         }
     }

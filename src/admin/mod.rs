@@ -8,8 +8,8 @@
 //! `uptimeSec`. Source of the shapes: BitBrat 0.33.3, its base server and integration base class.
 
 pub mod access;
+pub mod dead_letters;
 mod debug;
-pub mod desk;
 pub mod handoff;
 mod health;
 mod insight;

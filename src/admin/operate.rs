@@ -1,6 +1,6 @@
 //! The operator's routes on the admin listener: queues, dead letters, replies by hand.
 //!
-//! Decides in which form things are asked and answered; the work is the [`Desk`]'s, and who may call is
+//! Decides in which form things are asked and answered; the work is the [`DeadLetters`]'s, and who may call is
 //! [`access`]'s matter. Errors are JSON, `{"error":…,"detail":…}`, and hold nothing that a person wrote.
 
 use axum::body::Bytes;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::access::{self, Access};
-use super::desk::{Desk, Fate, LETTERS_MAX, Selection, Target};
+use super::dead_letters::{DeadLetters, Fate, LETTERS_MAX, Selection, Target};
 use super::problem::problem;
 use crate::json;
 use crate::queue::Error;
@@ -47,7 +47,7 @@ pub const OPERATE_PATHS: &[(&str, &str)] = &[
 /// Builds the routes; `others` are those for replies and handoff, which check nobody themselves.
 ///
 /// It has no fallback, so it merges with [`super::private`].
-pub fn router(desk: Desk, others: Router, allowed: Access) -> Router {
+pub fn router(dead_letters: DeadLetters, others: Router, allowed: Access) -> Router {
     Router::new()
         .route("/v1/queues", get(queues))
         .route("/v1/dead-letters", get(list))
@@ -56,7 +56,7 @@ pub fn router(desk: Desk, others: Router, allowed: Access) -> Router {
         .route("/v1/dead-letters/{queue}/{id}", get(show).delete(drop_one))
         .route("/v1/dead-letters/{queue}/{id}/redrive", post(redrive_one))
         .layer(DefaultBodyLimit::max(BULK_BYTES_MAX))
-        .with_state(desk)
+        .with_state(dead_letters)
         .merge(others)
         .method_not_allowed_fallback(|| async {
             problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "see the Allow header")
@@ -64,8 +64,8 @@ pub fn router(desk: Desk, others: Router, allowed: Access) -> Router {
         .route_layer(middleware::from_fn_with_state(allowed, access::guard))
 }
 
-async fn queues(State(desk): State<Desk>) -> Response {
-    answer(desk.queues().await.map(|queues| json!({ "queues": queues })))
+async fn queues(State(dead_letters): State<DeadLetters>) -> Response {
+    answer(dead_letters.queues().await.map(|queues| json!({ "queues": queues })))
 }
 
 #[derive(Deserialize)]
@@ -80,7 +80,7 @@ struct ListQuery {
 }
 
 async fn list(
-    State(desk): State<Desk>,
+    State(dead_letters): State<DeadLetters>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Response {
     let Ok(Query(query)) = query else {
@@ -89,7 +89,7 @@ async fn list(
     };
     let ListQuery { queue, class, conversation, before, limit, cursor } = query;
     let selection = Selection { queue, class, conversation, before };
-    answer(desk.list(&selection, cursor.as_deref(), limit.unwrap_or(LIMIT_DEFAULT)).await)
+    answer(dead_letters.list(&selection, cursor.as_deref(), limit.unwrap_or(LIMIT_DEFAULT)).await)
 }
 
 #[derive(Deserialize)]
@@ -100,7 +100,7 @@ struct ShowQuery {
 }
 
 async fn show(
-    State(desk): State<Desk>,
+    State(dead_letters): State<DeadLetters>,
     Path((queue, id)): Path<(String, String)>,
     query: Result<Query<ShowQuery>, QueryRejection>,
 ) -> Response {
@@ -111,32 +111,32 @@ async fn show(
     if reveal {
         tracing::info!(job_id = %target.id, "operator asked to see a dead letter's text");
     }
-    answer(desk.show(target, reveal).await)
+    answer(dead_letters.show(target, reveal).await)
 }
 
-async fn redrive_one(desk: State<Desk>, path: Path<(String, String)>) -> Response {
-    settle(desk, path, Fate::Redrive).await
+async fn redrive_one(dead_letters: State<DeadLetters>, path: Path<(String, String)>) -> Response {
+    settle(dead_letters, path, Fate::Redrive).await
 }
 
-async fn drop_one(desk: State<Desk>, path: Path<(String, String)>) -> Response {
-    settle(desk, path, Fate::Drop).await
+async fn drop_one(dead_letters: State<DeadLetters>, path: Path<(String, String)>) -> Response {
+    settle(dead_letters, path, Fate::Drop).await
 }
 
 async fn settle(
-    State(desk): State<Desk>,
+    State(dead_letters): State<DeadLetters>,
     Path((queue, id)): Path<(String, String)>,
     fate: Fate,
 ) -> Response {
     let Some(target) = target(&queue, &id) else { return unknown() };
-    answer(desk.settle(target, fate).await.map(|()| json!({ "ok": true })))
+    answer(dead_letters.settle(target, fate).await.map(|()| json!({ "ok": true })))
 }
 
-async fn redrive_all(desk: State<Desk>, body: Bytes) -> Response {
-    settle_all(desk, &body, Fate::Redrive).await
+async fn redrive_all(dead_letters: State<DeadLetters>, body: Bytes) -> Response {
+    settle_all(dead_letters, &body, Fate::Redrive).await
 }
 
-async fn drop_all(desk: State<Desk>, body: Bytes) -> Response {
-    settle_all(desk, &body, Fate::Drop).await
+async fn drop_all(dead_letters: State<DeadLetters>, body: Bytes) -> Response {
+    settle_all(dead_letters, &body, Fate::Drop).await
 }
 
 #[derive(Deserialize)]
@@ -147,13 +147,13 @@ struct BulkBody {
     limit: Option<u32>,
 }
 
-async fn settle_all(State(desk): State<Desk>, body: &[u8], fate: Fate) -> Response {
+async fn settle_all(State(dead_letters): State<DeadLetters>, body: &[u8], fate: Fate) -> Response {
     let Ok(BulkBody { select, limit }) = json::from_slice(body) else {
         let detail =
             r#"wanted {"select":{"queue":…,"class":…,"conversation":…,"before":…},"limit":…}"#;
         return problem(StatusCode::BAD_REQUEST, "invalid_body", detail);
     };
-    answer(desk.settle_all(&select, fate, limit.unwrap_or(LETTERS_MAX)).await)
+    answer(dead_letters.settle_all(&select, fate, limit.unwrap_or(LETTERS_MAX)).await)
 }
 
 fn target(queue: &str, id: &str) -> Option<Target> {

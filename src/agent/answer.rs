@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Answer, Error, Reply, Thread};
+use super::{Answer, Error};
 use crate::json::{self, Members};
 use crate::pii::Pii;
 use crate::text;
 use crate::text::nearest;
+use crate::thread::{Reply, ThreadId};
 
 /// The most replies one answer may hold.
 pub const REPLIES_MAX: usize = 20;
@@ -67,7 +68,7 @@ pub(super) struct Asked<'a> {
     /// The id of the turn, or the later reply's own.
     pub(super) id: &'a str,
     /// Where it goes.
-    pub(super) thread: Thread,
+    pub(super) thread: ThreadId,
     /// Whether it must say so itself.
     pub(super) must_name: bool,
 }
@@ -116,7 +117,7 @@ fn replies(body: &[u8], asked: Asked<'_>) -> Result<Vec<Reply>, String> {
 /// Checks that what was signed for one conversation is not posted to another.
 fn check_conversation(answer: &Members<'_>, asked: Asked<'_>) -> Result<(), String> {
     let Asked { thread, must_name, .. } = asked;
-    let named = answer.raw("conversation").map(|raw| json::from_str::<Thread>(raw.get()).ok());
+    let named = answer.raw("conversation").map(|raw| json::from_str::<ThreadId>(raw.get()).ok());
     match named {
         Some(named) if named == Some(thread) => Ok(()),
         None if !must_name => Ok(()),
@@ -406,7 +407,7 @@ mod tests {
 
     const ASKED: Asked<'static> = Asked {
         id: "IM1",
-        thread: Thread::Conversation(ConversationSid::from_bytes([0xcc; 16])),
+        thread: ThreadId::of_conversation(ConversationSid::from_bytes([0xcc; 16])),
         must_name: false,
     };
 

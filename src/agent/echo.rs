@@ -2,7 +2,8 @@
 
 use futures::future::BoxFuture;
 
-use super::{Agent, Answer, Error, Reply, Turn};
+use super::{Agent, Answer, Error, Turn};
+use crate::thread::Reply;
 
 /// Answers each message of text with the same text; says nothing to media alone.
 #[derive(Clone, Copy, Debug, Default)]

@@ -17,11 +17,12 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::answer::{self, Asked};
-use super::{Agent, Answer, Error, Media, Turn, TurnMessage};
+use super::{Agent, Answer, Error, Turn};
 use crate::clock::Clock;
 use crate::net::http::retry_after;
 use crate::pii::Pii;
 use crate::standard_webhooks::{self, Secret};
+use crate::thread::{Media, TurnMessage};
 
 /// What an [`HttpAgent`] needs to know.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ impl HttpAgent {
             202 => Ok(Answer::Later),
             200 | 201 => {
                 let body = self.read(response, &id).await?;
-                let asked = Asked { id: &id, thread: turn.thread, must_name: false };
+                let asked = Asked { id: &id, thread: turn.thread.id(), must_name: false };
                 answer::parse(&body, asked)
             }
             status => {
@@ -139,7 +140,7 @@ impl<'a> Request<'a> {
             id: turn.id.to_string(),
             attempt: turn.attempt,
             conversation: turn.thread.to_string(),
-            identity: &turn.identity,
+            identity: turn.speaker.reveal(),
             messages: turn.messages.iter().map(RequestMessage::of).collect(),
         }
     }

@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::answer::{self, Asked};
-use super::{Answer, Origin, Reply, Thread};
+use super::{Answer, Origin};
 use crate::clock::Clock;
 use crate::http::body::{self, BodyError, Unproven};
 use crate::http::caller;
@@ -29,7 +29,7 @@ use crate::standard_webhooks::{self, Headers, Refusal, Secret};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::refusals::Refusals;
 use crate::telemetry::trace::TraceId;
-use crate::twilio::sid::MessageSid;
+use crate::thread::{MessageId, Reply, Thread};
 
 /// Where replies are posted to.
 pub const PATH: &str = "/v1/conversations/{conversation}/replies";
@@ -60,7 +60,7 @@ pub struct Batch {
     /// The replies, in order.
     pub replies: Vec<Reply>,
     /// The turn that they answer, where that is known.
-    pub turn: Option<MessageSid>,
+    pub turn: Option<MessageId>,
     /// The trace of that turn, where the agent kept it; without one it is the conversation's.
     pub trace: Option<TraceId>,
     /// Whether an agent gives them after their turn, so that a person who has the conversation by now
@@ -238,7 +238,8 @@ async fn store(outbox: &dyn Outbox, conversation: &str, posted: Posted<'_>) -> R
         return problem(StatusCode::BAD_REQUEST, "invalid_id", &detail);
     }
     // The operator's own path is not one that others repeat.
-    let asked = Asked { id: key, thread, must_name: late };
+    let name = thread.id();
+    let asked = Asked { id: key, thread: name, must_name: late };
     let replies = match answer::parse(body, asked) {
         Ok(Answer::Replies(replies)) => replies,
         Ok(Answer::Later) => Vec::new(),
@@ -251,7 +252,7 @@ async fn store(outbox: &dyn Outbox, conversation: &str, posted: Posted<'_>) -> R
             (StatusCode::ACCEPTED, axum::Json(json!({"ok": true, "added": added}))).into_response()
         }
         Err(error) => {
-            tracing::error!(conversation_sid = %thread, error = %Chain(&error),
+            tracing::error!(conversation_sid = %name, error = %Chain(&error),
                 "late replies were not stored");
             not_stored(&error)
         }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 pub use report::{Fate, Origin, Report};
-pub use turn::{Answer, Media, Reply, Thread, Turn, TurnMessage};
+pub use turn::{Answer, Turn};
 
 /// Thinks about one turn at a time, many turns at once.
 pub trait Agent: Send + Sync {

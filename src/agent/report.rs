@@ -11,9 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Thread;
 use crate::clock::Timestamp;
-use crate::twilio::sid::MessageSid;
+use crate::thread::{MessageId, Thread};
 
 /// What an agent wants back when its reply is settled.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -71,7 +70,7 @@ pub enum Fate {
     /// Twilio took it.
     Sent {
         /// Its sid in the conversation.
-        message: MessageSid,
+        message: MessageId,
     },
     /// It is a dead letter.
     Dead {

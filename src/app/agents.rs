@@ -98,7 +98,7 @@ fn http_agent(
         timeout: settings.timeout,
         response_bytes_max: settings.response_bytes_max.0,
     };
-    Ok(Thinker::new(HttpAgent::new(options, client, parts.notes.clock)))
+    Ok(Thinker::new(HttpAgent::new(options, client, parts.recorder.clock)))
 }
 
 /// The names on the platform's bus that the settings make.
@@ -131,7 +131,7 @@ async fn platform(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Result<Think
     let (connection, tls) = (parts.settings.nats.clone(), tls.clone());
     let name = settings.service.as_str().to_owned();
     let dial = Box::new(move || dial::options(&connection, &name, &tls));
-    let platform = Arc::new(BitBrat::connect(options, dial, parts.notes.clock).await?);
+    let platform = Arc::new(BitBrat::connect(options, dial, parts.recorder.clock).await?);
     let agent: Arc<dyn Agent> = Arc::<BitBrat>::clone(&platform);
     Ok(Thinker { agent, platform: Some(platform) })
 }

@@ -12,58 +12,62 @@ use tokio_util::task::TaskTracker;
 use super::Error;
 use super::account::rest_options;
 use super::agents::{self, Thinker};
+use super::client_factory::ClientFactory;
 use super::counted::Counted;
-use super::ears::Opener;
 use super::handover::Hands;
 use super::health::Health;
 #[cfg(feature = "nats")]
 use super::instances::{self, Cluster};
 use super::intake::StoreFirst;
-use super::places::Places;
+use super::join_settings::{join_policy, leaving, rejoin};
 use super::replies::Asked;
+use super::resume_store::ResumeStore;
 use super::sockets::Sockets;
-use super::wishes::{leaving, rejoin, which};
 use crate::admin::access::Access;
-use crate::admin::desk::Desk;
+use crate::admin::dead_letters::DeadLetters;
 use crate::admin::operate;
 use crate::admin::{handoff, replies};
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::Watched;
 use crate::agent::{Agent, later};
+use crate::channels::conversations::arrivals::Arrivals;
+use crate::channels::conversations::catch_up::CatchUp;
+use crate::channels::conversations::channel::{ConversationMarks, Conversations};
+use crate::channels::conversations::departures::Departures;
+use crate::channels::conversations::join::Joins;
+use crate::channels::conversations::join_rules::JoinRules;
+use crate::channels::conversations::leave::Leaver;
+use crate::channels::conversations::number_limits::NumberLimits;
+use crate::channels::conversations::phones::Phones;
+use crate::channels::conversations::policy::authors::Authors;
+use crate::channels::conversations::reconcile::{Duty, Reconciler};
+use crate::channels::conversations::removals::Removals;
+use crate::channels::conversations::seats::{Listening, PoolMember, Seats};
+use crate::channels::conversations::send_limits::{Instances, SendLimits};
+use crate::channels::conversations::service_check::ServiceCheck;
+use crate::channels::conversations::sweep_pace::SweepPace;
+use crate::channels::{Channels, Inlet, Markings};
 use crate::concurrency::Limiter;
 use crate::config::Settings;
 use crate::config::kinds::{Listen, QueueEngine, TurnStrategy, WhilePaused};
 use crate::config::settings::{self, Twilio};
+use crate::jobs::recorder::Recorder;
+use crate::jobs::schedule::Schedule;
+use crate::jobs::worker::{self, Station, Work};
 use crate::net::tls;
-use crate::pipeline::admit::Admission;
-use crate::pipeline::catch_up::CatchUp;
-use crate::pipeline::choice::Choice;
-use crate::pipeline::doors::Doors;
 use crate::pipeline::handoff::{Handoff, Memory, Paused};
-use crate::pipeline::join::Joins;
-use crate::pipeline::late::Late;
-use crate::pipeline::leave::Leaver;
-use crate::pipeline::left::Left;
-use crate::pipeline::notes::Notes;
-use crate::pipeline::paces::{Instances, Paces};
-use crate::pipeline::phones::Phones;
-use crate::pipeline::policy::authors::Authors;
-use crate::pipeline::policy::schedule::Schedule;
+use crate::pipeline::ingest::Ingest;
+use crate::pipeline::ingest::admission::Admission;
+use crate::pipeline::ingest::repeated::Repeated;
 use crate::pipeline::policy::strategy::{Burst, Strategy};
-use crate::pipeline::reconcile::{Duty, Reconciler};
-use crate::pipeline::removed::Removed;
-use crate::pipeline::repeated::Repeated;
-use crate::pipeline::reply_ids::ReplyIds;
 use crate::pipeline::report::Reports;
-use crate::pipeline::seats::{Ear, Line, Seats};
 use crate::pipeline::send::Sends;
-use crate::pipeline::senders::Senders;
-use crate::pipeline::service::ServiceCheck;
-use crate::pipeline::sweep_pace::SweepPace;
-use crate::pipeline::thinking::Thinking;
+use crate::pipeline::send::late::Late;
+use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::Turns;
-use crate::pipeline::worker::{self, Station, Work};
+use crate::pipeline::turn::busy::BusyTimes;
 use crate::queue::{self, QueueName, Store};
+use crate::thread::ThreadKind;
 use crate::twilio::{rest, signature};
 use crate::webhook::{self, Nameable, PublicBase};
 
@@ -82,7 +86,7 @@ pub struct Parts<'a> {
     /// Twilio's part of them.
     pub twilio: &'a Twilio,
     /// Where notes go.
-    pub notes: &'a Notes,
+    pub recorder: &'a Recorder,
     /// What the health pages say.
     pub health: &'a Arc<Health>,
     /// The queues.
@@ -131,52 +135,42 @@ impl Parts<'_> {
     ) -> Result<Service, Error> {
         let (tls, roots) = tls::client_config()?;
         tracing::debug!(reason = ?roots, "trusted roots are loaded");
-        let clock = self.notes.clock;
+        let clock = self.recorder.clock;
         let options = rest_options(&self.twilio.account, self.settings.proxy.proxies());
-        let (metrics, status) = (self.notes.metrics.clone(), self.health.status());
+        let (metrics, status) = (self.recorder.metrics.clone(), self.health.status());
         let counted: Arc<dyn rest::Observer> = Arc::new(Counted { metrics, status, clock });
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
         let thinker = agents::make(self, &tls).await?;
         let agent = Arc::clone(&thinker.agent);
-        let opener = Opener::new(self, &tls);
-        let seats = Arc::new(Seats::new(self.lines(opener.is_some())));
-        let doors = self.doors(&rest, &seats);
+        let clients = ClientFactory::new(self, &tls);
+        let seats = Arc::new(Seats::new(self.pool(clients.is_some())));
+        let handoff = self.handoff(&rest, &seats);
+        let arrivals = self.arrivals(&rest, &seats, Arc::new(self.ingest(&handoff)));
+        let catch_up =
+            CatchUp { rest: rest.clone(), arrivals: arrivals.clone(), marks: self.store.marks() };
+        let service = Arc::new(ServiceCheck::new(rest.clone(), clock));
+        let conversations = self.conversations(&rest, &seats, &catch_up, &service);
+        let channels = Channels::default().with(ThreadKind::Conversation, Arc::new(conversations));
         self.health.watch(Arc::clone(&seats), self.store.clone());
-        if let Some(opener) = opener {
-            self.listen(opener, &seats, &doors);
+        if let Some(clients) = clients {
+            self.listen(clients, &seats, &arrivals);
         }
-        self.work(&rest, agent, &seats, &doors, tasks, stop);
-        let outbox = self.outbox(&rest);
+        self.spawn(self.joins(&rest, &seats, &catch_up, service), self.join_room(), tasks, stop);
+        self.work(agent, &channels, &handoff, tasks, stop);
+        let outbox = self.outbox(&channels);
         self.think(thinker, &outbox, tasks, stop);
-        let marks = self.store.marks();
-        let catch_up = CatchUp { rest: rest.clone(), doors: doors.clone(), marks };
-        let interval = self.settings.reconcile.interval;
-        let pace = Arc::new(SweepPace::new(clock));
-        let leaver = self.leaver(&rest, &seats, &doors, &pace);
-        let operate = self.operate(&doors, &outbox);
-        let (duty, sweep_doors) = (Duty::Both, doors.clone());
-        let status = self.health.status();
-        let reconciler = Reconciler {
-            rest,
-            seats,
-            doors: sweep_doors,
-            catch_up,
-            leaver,
-            pace,
-            status,
-            duty,
-            interval,
-        };
-        self.sweep(reconciler, tasks, stop);
-        Ok(Service { router: self.router(doors, outbox)?, operate })
+        let operate = self.operate(&rest, &handoff, &outbox);
+        let router = self.router(arrivals, outbox)?;
+        self.sweep(self.reconciler(rest, seats, catch_up), tasks, stop);
+        Ok(Service { router, operate })
     }
 
     /// Where the realtime clients' places are kept: beside the queue's file, if there is one.
-    pub fn places(&self) -> Option<Places> {
+    pub fn resume_store(&self) -> Option<ResumeStore> {
         match self.settings.queue.engine {
             QueueEngine::Embedded => {
                 let queue = self.settings.queue.path.clone();
-                Some(Places::beside(queue, self.twilio.account.chat_service_sid))
+                Some(ResumeStore::beside(queue, self.twilio.account.chat_service_sid))
             }
             // Whoever listens next may be another instance.
             QueueEngine::Nats => None,
@@ -195,16 +189,19 @@ impl Parts<'_> {
         identities
     }
 
-    fn lines(&self, has_sockets: bool) -> Vec<Line> {
-        let ear = if has_sockets { Ear::Elsewhere } else { Ear::Off };
-        self.identities().into_iter().map(|identity| Line::new(identity, ear.clone())).collect()
+    fn pool(&self, has_sockets: bool) -> Vec<PoolMember> {
+        let ear = if has_sockets { Listening::Elsewhere } else { Listening::Off };
+        self.identities()
+            .into_iter()
+            .map(|identity| PoolMember::new(identity, ear.clone()))
+            .collect()
     }
 
     /// Listens for the identities: for all of them, or for those that are this instance's.
-    fn listen(&self, opener: Opener, seats: &Arc<Seats>, doors: &Doors) {
+    fn listen(&self, clients: ClientFactory, seats: &Arc<Seats>, arrivals: &Arrivals) {
         let Group { tasks, stop } = self.sockets;
-        let (seats, doors, marks) = (Arc::clone(seats), doors.clone(), self.store.marks());
-        let sockets = Arc::new(Sockets { opener, seats, doors, marks });
+        let (seats, arrivals, marks) = (Arc::clone(seats), arrivals.clone(), self.store.marks());
+        let sockets = Arc::new(Sockets { clients, seats, arrivals, marks });
         #[cfg(feature = "nats")]
         if let Some(cluster) = self.cluster {
             let listen = move |identity, stop| -> BoxFuture<'static, ()> {
@@ -228,7 +225,7 @@ impl Parts<'_> {
     fn sweep(&self, reconciler: Reconciler, tasks: &TaskTracker, stop: &CancellationToken) {
         #[cfg(feature = "nats")]
         if let Some(cluster) = self.cluster {
-            if !reconciler.doors.left.policy.is_off() {
+            if !reconciler.arrivals.departures.policy.is_off() {
                 let leaving = Reconciler { duty: Duty::Leave, ..reconciler.clone() };
                 tasks.spawn(leaving.run(stop.clone()));
             }
@@ -236,25 +233,32 @@ impl Parts<'_> {
             let sweep =
                 move |_, stop| -> BoxFuture<'static, ()> { Box::pin(reconciler.clone().run(stop)) };
             tasks.spawn(instances::hold(cluster.sweep(), sweep, stop.clone()));
-            tasks.spawn(cluster.count(self.notes.clock, stop.clone()));
+            tasks.spawn(cluster.count(self.recorder.clock, stop.clone()));
             return;
         }
         tasks.spawn(reconciler.run(stop.clone()));
     }
 
-    fn leaver(
-        &self,
-        rest: &rest::Client,
-        seats: &Arc<Seats>,
-        doors: &Doors,
-        pace: &Arc<SweepPace>,
-    ) -> Leaver {
-        Leaver {
+    fn reconciler(&self, rest: rest::Client, seats: Arc<Seats>, catch_up: CatchUp) -> Reconciler {
+        let pace = Arc::new(SweepPace::new(self.recorder.clock));
+        let arrivals = catch_up.arrivals.clone();
+        let leaver = Leaver {
             rest: rest.clone(),
-            seats: Arc::clone(seats),
-            doors: doors.clone(),
-            pace: Arc::clone(pace),
+            seats: Arc::clone(&seats),
+            arrivals: arrivals.clone(),
+            pace: Arc::clone(&pace),
             queues: QueueName::ALL.map(|name| self.store.queue(name)).to_vec(),
+        };
+        Reconciler {
+            rest,
+            seats,
+            arrivals,
+            catch_up,
+            leaver,
+            pace,
+            status: self.health.status(),
+            duty: Duty::Both,
+            interval: self.settings.reconcile.interval,
         }
     }
 
@@ -267,86 +271,98 @@ impl Parts<'_> {
         Instances::default()
     }
 
-    fn work(
+    fn joins(
         &self,
         rest: &rest::Client,
-        agent: Arc<dyn Agent>,
         seats: &Arc<Seats>,
-        doors: &Doors,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
-    ) {
-        let (settings, notes) = (self.settings, self.notes);
-        let marks = self.store.marks();
-        let catch_up = CatchUp { rest: rest.clone(), doors: doors.clone(), marks };
-        let service = Arc::new(ServiceCheck::new(rest.clone(), notes.clock));
-        let joins = Joins {
+        catch_up: &CatchUp,
+        service: Arc<ServiceCheck>,
+    ) -> Joins {
+        Joins {
             rest: rest.clone(),
             outbox: self.store.queue(QueueName::Outbox),
             seats: Arc::clone(seats),
             catch_up: catch_up.clone(),
-            schedule: Schedule::new(settings.join.schedule.0.clone()),
+            schedule: Schedule::new(self.settings.join.schedule.0.clone()),
             status: self.health.status(),
-            service: Arc::clone(&service),
-            notes: notes.clone(),
-        };
+            service,
+            recorder: self.recorder.clone(),
+        }
+    }
+
+    fn join_room(&self) -> Limiter {
+        Limiter::fixed(self.settings.join.concurrency.get())
+    }
+
+    /// Starts what works on turns, replies and reports, of whatever channel they are.
+    fn work(
+        &self,
+        agent: Arc<dyn Agent>,
+        channels: &Channels,
+        handoff: &Arc<Handoff>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) {
+        let (settings, recorder) = (self.settings, self.recorder);
+        let agent_room = Limiter::fixed(settings.agent.concurrency.get());
         let reports = Reports {
             agent: Arc::clone(&agent),
             agent_health: self.health.agent(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
-            notes: notes.clone(),
+            recorder: recorder.clone(),
         };
-        let agent_room = Limiter::fixed(settings.agent.concurrency.get());
         let turns = Turns {
             agent,
-            seats: Arc::clone(seats),
-            catch_up,
-            admission: Arc::clone(&doors.handoff.admission),
+            channels: channels.clone(),
+            handoff: Arc::clone(handoff),
+            inbox: self.store.queue(QueueName::Inbox),
+            admission: Arc::clone(&handoff.admission),
             paused: self.paused(),
-            phones: Phones { rest: rest.clone() },
             ids: self.reply_ids(),
             strategy: strategy(&settings.turns),
-            thinking: Thinking::default(),
+            busy: BusyTimes::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             status: self.health.status(),
             agent_health: self.health.agent(),
             agent_room: agent_room.clone(),
-            notes: notes.clone(),
+            recorder: recorder.clone(),
         };
-        let sends = self.sends(rest, seats, doors, service);
-        self.spawn(joins, Limiter::fixed(settings.join.concurrency.get()), tasks, stop);
+        let sends = Sends {
+            channels: channels.clone(),
+            handoff: Arc::clone(handoff),
+            paused: self.paused(),
+            schedule: Schedule::new(settings.send.schedule.0.clone()),
+            reports: self.store.queue(QueueName::Reports),
+            status: self.health.status(),
+            recorder: recorder.clone(),
+        };
         self.spawn(turns, agent_room, tasks, stop);
         self.spawn(sends, Limiter::fixed(settings.send.concurrency.get()), tasks, stop);
         self.spawn(reports, Limiter::fixed(settings.agent.concurrency.get()), tasks, stop);
     }
 
-    fn sends(
+    /// The channel of conversations, on the side on which the bot speaks.
+    fn conversations(
         &self,
         rest: &rest::Client,
         seats: &Arc<Seats>,
-        doors: &Doors,
-        service: Arc<ServiceCheck>,
-    ) -> Sends {
-        let (send, notes) = (&self.settings.send, self.notes);
-        Sends {
+        catch_up: &CatchUp,
+        service: &Arc<ServiceCheck>,
+    ) -> Conversations {
+        let (send, clock) = (&self.settings.send, self.recorder.clock);
+        Conversations {
             rest: rest.clone(),
             seats: Arc::clone(seats),
-            authors: doors.authors.clone(),
-            handoff: Arc::clone(&doors.handoff),
-            removed: Arc::clone(&doors.removed),
-            paused: self.paused(),
-            schedule: Schedule::new(send.schedule.0.clone()),
-            joins: self.store.queue(QueueName::Joins),
-            through: Arc::clone(&doors.through),
-            reports: self.store.queue(QueueName::Reports),
-            senders: send
+            catch_up: catch_up.clone(),
+            phones: Phones { rest: rest.clone() },
+            number_limits: send
                 .sender_rate
-                .map(|rate| Senders::new(rate, self.instances(), rest.clone(), notes.clock)),
-            paces: Paces::within(send.conversation_rate.get(), send.service_rate.get())
+                .map(|rate| NumberLimits::new(rate, self.instances(), rest.clone(), clock)),
+            send_limits: SendLimits::within(send.conversation_rate.get(), send.service_rate.get())
                 .shared_by(self.instances()),
             status: self.health.status(),
-            service,
-            notes: notes.clone(),
+            service: Arc::clone(service),
+            recorder: self.recorder.clone(),
         }
     }
 
@@ -369,7 +385,7 @@ impl Parts<'_> {
         stop: &CancellationToken,
     ) {
         let queue = self.store.queue(W::QUEUE);
-        let station = Station { queue, places, notes: self.notes.clone() };
+        let station = Station { queue, places, recorder: self.recorder.clone() };
         tasks.spawn(worker::run(station, Arc::new(work), stop.clone()));
     }
 
@@ -377,14 +393,14 @@ impl Parts<'_> {
         let turns_per_minute = self.settings.guard.turns_per_minute.get();
         let admission = Admission::new(self.settings.turns.stale_after, turns_per_minute)
             .answering_keywords(self.settings.turns.answer_keywords);
+        let marks = ConversationMarks { rest: rest.clone(), seats: Arc::clone(seats) };
         Arc::new(Handoff {
-            rest: rest.clone(),
-            seats: Arc::clone(seats),
+            markings: Markings::default().with(ThreadKind::Conversation, Arc::new(marks)),
             inbox: self.store.queue(QueueName::Inbox),
             outbox: self.store.queue(QueueName::Outbox),
             marks: self.store.marks(),
             admission: Arc::new(admission),
-            clock: self.notes.clock,
+            clock: self.recorder.clock,
             memory: Memory::default(),
         })
     }
@@ -407,24 +423,33 @@ impl Parts<'_> {
         let _nothing = (thinker, outbox, tasks, stop);
     }
 
-    fn doors(&self, rest: &rest::Client, seats: &Arc<Seats>) -> Doors {
-        let which = which(&self.settings.join);
-        let choice = Choice::new(which, rest.clone(), Arc::clone(seats), self.notes.clone());
-        let left = Arc::new(Left::new(leaving(&self.settings.seats), self.store.marks()));
-        let known = (Arc::clone(seats), Arc::clone(&left), self.notes.clone());
-        let rejoin = rejoin(&self.settings.join);
-        Doors {
-            removed: Arc::new(Removed::new(rejoin, self.store.marks(), rest.clone(), known)),
-            choice: Arc::new(choice),
-            handoff: self.handoff(rest, seats),
-            joins: self.store.queue(QueueName::Joins),
+    /// The way in of messages, of whatever channel they are.
+    fn ingest(&self, handoff: &Arc<Handoff>) -> Ingest {
+        Ingest {
             inbox: self.store.queue(QueueName::Inbox),
-            authors: Authors::new(self.identities()),
-            left,
-            through: Arc::default(),
-            repeated: Arc::new(Repeated::new(self.is_one_of_several())),
             webhook_grace: webhook_grace(&self.settings.turns),
-            notes: self.notes.clone(),
+            handoff: Arc::clone(handoff),
+            repeated: Arc::new(Repeated::new(self.is_one_of_several())),
+            recorder: self.recorder.clone(),
+        }
+    }
+
+    /// The channel of conversations, on the side on which messages come.
+    fn arrivals(&self, rest: &rest::Client, seats: &Arc<Seats>, inlet: Arc<dyn Inlet>) -> Arrivals {
+        let (store, recorder) = (self.store, self.recorder.clone());
+        let (policy, rejoin) = (join_policy(&self.settings.join), rejoin(&self.settings.join));
+        let rules = JoinRules::new(policy, rest.clone(), Arc::clone(seats), recorder.clone());
+        let departures = Arc::new(Departures::new(leaving(&self.settings.seats), store.marks()));
+        let known = (Arc::clone(seats), Arc::clone(&departures), recorder.clone());
+        Arrivals {
+            joins: store.queue(QueueName::Joins),
+            inlet,
+            authors: Authors::new(self.identities()),
+            join_rules: Arc::new(rules),
+            removals: Arc::new(Removals::new(rejoin, store.marks(), rest.clone(), known)),
+            departures,
+            watermarks: Arc::default(),
+            recorder,
         }
     }
 
@@ -465,9 +490,9 @@ impl Parts<'_> {
         }
     }
 
-    fn router(&self, doors: Doors, outbox: Arc<dyn later::Outbox>) -> Result<Router, Error> {
-        let Notes { metrics, clock, .. } = self.notes;
-        let intake = Arc::new(StoreFirst(doors));
+    fn router(&self, arrivals: Arrivals, outbox: Arc<dyn later::Outbox>) -> Result<Router, Error> {
+        let Recorder { metrics, clock, .. } = self.recorder;
+        let intake = Arc::new(StoreFirst(arrivals));
         let mut router = webhook::router(self.webhook_options(), intake, metrics.clone(), *clock);
         if let Some(secret) = agents::secret(&self.settings.agent)? {
             let door = later::Door { outbox, secret, clock: *clock };
@@ -476,27 +501,31 @@ impl Parts<'_> {
         Ok(router)
     }
 
-    fn operate(&self, doors: &Doors, outbox: &Arc<dyn later::Outbox>) -> Router {
+    fn operate(
+        &self,
+        rest: &rest::Client,
+        handoff: &Arc<Handoff>,
+        outbox: &Arc<dyn later::Outbox>,
+    ) -> Router {
         let settings = &self.settings.admin;
         // A listener that is off serves nothing, whoever may call.
         let access = match settings.listen {
             Listen::Off => Access::Closed,
             Listen::On(address) => Access::new(address, settings.debug_token.clone()),
         };
-        let desk = Desk::new(self.store.clone(), self.notes.clock);
-        let handover = Arc::new(Hands(Arc::clone(&doors.handoff)));
-        let asked =
-            Asked { rest: doors.handoff.rest.clone(), outbox: self.store.queue(QueueName::Outbox) };
+        let dead_letters = DeadLetters::new(self.store.clone(), self.recorder.clock);
+        let handover = Arc::new(Hands(Arc::clone(handoff)));
+        let asked = Asked { rest: rest.clone(), outbox: self.store.queue(QueueName::Outbox) };
         let others = later::trusted_router(Arc::clone(outbox))
             .merge(handoff::router(handover))
             .merge(replies::router(Arc::new(asked)));
-        operate::router(desk, others, access)
+        operate::router(dead_letters, others, access)
     }
 
-    fn outbox(&self, rest: &rest::Client) -> Arc<dyn later::Outbox> {
+    fn outbox(&self, channels: &Channels) -> Arc<dyn later::Outbox> {
         let outbox = self.store.queue(QueueName::Outbox);
-        let phones = Phones { rest: rest.clone() };
-        Arc::new(Late { outbox, phones, ids: self.reply_ids(), clock: self.notes.clock })
+        let channels = channels.clone();
+        Arc::new(Late { outbox, channels, ids: self.reply_ids(), clock: self.recorder.clock })
     }
 }
 

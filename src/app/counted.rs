@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::pipeline::policy::outcome::Failure;
-use crate::pipeline::policy::refusal::Scope;
-use crate::pipeline::status::Status;
+use crate::jobs::outcome::Failure;
+use crate::jobs::refusal::Scope;
+use crate::jobs::status::Status;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::{Known, RestOutcome};
 use crate::twilio::rest::{Observer, Op, Outcome};
@@ -31,7 +31,8 @@ impl Observer for Counted {
     }
 
     fn finished(&self, op: Op, subject: Option<ConversationSid>, outcome: Outcome, took: Duration) {
-        let failed = |failure| self.status.failed(op, subject, failure, took, &self.clock);
+        let failed =
+            |failure| self.status.failed(op, subject.map(Into::into), failure, took, &self.clock);
         match outcome {
             Outcome::Done => self.status.answered(op, &self.clock),
             Outcome::Refused { status: UNAUTHORIZED } => {

@@ -1,8 +1,8 @@
 //! Brings the gauges of the queues, the seats and the sockets up to date, when somebody looks.
 
 use crate::admin::Cluster;
-use crate::pipeline::seats::{Ear, Seats};
-use crate::pipeline::worker::label;
+use crate::channels::conversations::seats::{Listening, Seats};
+use crate::jobs::worker::label;
 use crate::queue::{QueueName, Stats, Store};
 use crate::realtime::State;
 use crate::telemetry::chain::Chain;
@@ -39,9 +39,9 @@ pub async fn read(metrics: &Metrics, seats: &Seats, store: &Store) {
 fn sockets(metrics: &Metrics, seats: &Seats) {
     for line in seats.lines() {
         let state = match line.ear() {
-            Ear::Off => SocketState::Off,
-            Ear::Elsewhere => SocketState::Elsewhere,
-            Ear::Here(client) => state_of(*client.state().borrow()),
+            Listening::Off => SocketState::Off,
+            Listening::Elsewhere => SocketState::Elsewhere,
+            Listening::Here(client) => state_of(*client.state().borrow()),
         };
         metrics.socket(&line.identity, state);
     }
@@ -72,14 +72,14 @@ fn show(metrics: &Metrics, queue: Queue, stats: &Stats) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::seats::Line;
+    use crate::channels::conversations::seats::PoolMember;
 
     #[test]
     fn every_identity_of_the_pool_has_a_socket_state_of_its_own() {
         let metrics = Metrics::new();
         let seats = Seats::new(vec![
-            Line::new("bot".into(), Ear::Off),
-            Line::new("bot-2".into(), Ear::Elsewhere),
+            PoolMember::new("bot".into(), Listening::Off),
+            PoolMember::new("bot-2".into(), Listening::Elsewhere),
         ]);
         sockets(&metrics, &seats);
         let page = metrics.page();

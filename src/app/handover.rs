@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 
 use crate::admin::handoff::{Handover, Refusal};
 use crate::pipeline::handoff::{Error, Handoff};
+use crate::thread::ThreadId;
 use crate::twilio::sid::ConversationSid;
 
 /// The pipeline's handoff as the operator's routes see it.
@@ -18,7 +19,7 @@ impl Handover for Hands {
         is_paused: bool,
     ) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
-            self.0.set(conversation, is_paused).await.map_err(|error| match error {
+            self.0.set(conversation.into(), is_paused).await.map_err(|error| match error {
                 Error::Unknown(_) => Refusal::Unknown,
                 Error::Attributes(_) => Refusal::Attributes,
                 Error::Rest(_) | Error::Store(_) => Refusal::Failed(Box::new(error)),
@@ -26,7 +27,7 @@ impl Handover for Hands {
         })
     }
 
-    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ConversationSid>> {
+    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>> {
         Box::pin(self.0.paused(count))
     }
 }

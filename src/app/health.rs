@@ -12,10 +12,10 @@ use crate::admin;
 use crate::admin::{Connector, ConnectorState, Counters, Insight, Readiness, Seat};
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::{BitBrat, Watched, status::Source};
-use crate::pipeline::dependency::Dependency;
-use crate::pipeline::notes::Notes;
-use crate::pipeline::seats::{Ear, Line, Seats};
-use crate::pipeline::status::Status;
+use crate::channels::conversations::seats::{Listening, PoolMember, Seats};
+use crate::jobs::dependency::Dependency;
+use crate::jobs::recorder::Recorder;
+use crate::jobs::status::Status;
 use crate::queue::Store;
 use crate::realtime::State;
 
@@ -25,7 +25,7 @@ const SEATS_SHOWN: usize = 1000;
 /// The running service, as far as its pages show it.
 #[derive(Debug)]
 pub struct Health {
-    notes: Notes,
+    recorder: Recorder,
     status: Arc<Status>,
     agent: Arc<Dependency>,
     wants_socket: bool,
@@ -41,9 +41,9 @@ pub struct Health {
 impl Health {
     /// Starts not ready. Without Twilio there is nothing to wait for.
     #[must_use]
-    pub fn new(notes: Notes, is_on: bool, wants_socket: bool) -> Self {
+    pub fn new(recorder: Recorder, is_on: bool, wants_socket: bool) -> Self {
         Self {
-            notes,
+            recorder,
             status: Arc::default(),
             agent: Arc::new(Dependency::new("agent")),
             wants_socket,
@@ -118,8 +118,8 @@ impl Health {
     fn sockets(&self) -> Sockets {
         let mut sockets = Sockets::default();
         let lines = self.parts.get().map(|(seats, _)| seats.lines()).unwrap_or_default();
-        for ear in lines.iter().map(Line::ear) {
-            let Ear::Here(client) = ear else { continue };
+        for ear in lines.iter().map(PoolMember::ear) {
+            let Listening::Here(client) = ear else { continue };
             sockets.note(*client.state().borrow());
         }
         sockets
@@ -226,7 +226,7 @@ impl Insight for Health {
             (false, 0, _) => ConnectorState::Connecting,
             (false, _, _) => ConnectorState::Connected,
         };
-        let tallied = self.notes.tally.read();
+        let tallied = self.recorder.tally.read();
         let held = seats.held(SEATS_SHOWN).into_iter();
         Some(Connector {
             state,
@@ -249,10 +249,10 @@ impl Insight for Health {
     fn refresh(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
             if let Some(cluster) = self.among() {
-                gauges::among(&self.notes.metrics, &cluster);
+                gauges::among(&self.recorder.metrics, &cluster);
             }
             if let Some((seats, store)) = self.parts.get() {
-                gauges::read(&self.notes.metrics, seats, store).await;
+                gauges::read(&self.recorder.metrics, seats, store).await;
             }
         })
     }

@@ -16,10 +16,10 @@ use tokio_util::task::TaskTracker;
 
 use super::{Error, dial};
 use crate::admin;
+use crate::channels::conversations::send_limits::Instances;
 use crate::clock::{Clock, Moment};
 use crate::cluster::{self, Change, Claim, Claims, InstanceId, Membership};
 use crate::config::Settings;
-use crate::pipeline::paces::Instances;
 use crate::queue::jetstream::{self, Held, Holdings};
 use crate::queue::{self, Store};
 use crate::telemetry::chain::Chain;

@@ -1,13 +1,13 @@
-//! Brings webhook events to the doors: the two rooms meet here.
+//! Brings webhook events to the channel of conversations: the two rooms meet here.
 
 use futures::future::BoxFuture;
 
-use crate::pipeline::doors::Doors;
+use crate::channels::conversations::arrivals::Arrivals;
 use crate::twilio::events::Envelope;
 use crate::webhook::{Intake, Meta, Unavailable};
 
 /// Stores first; the webhook answers after it.
-pub struct StoreFirst(pub Doors);
+pub struct StoreFirst(pub Arrivals);
 
 impl Intake for StoreFirst {
     fn take(&self, event: Envelope, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>> {

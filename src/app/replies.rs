@@ -3,9 +3,10 @@
 use futures::future::BoxFuture;
 
 use crate::admin::replies::{Failed, Fate, Replies};
-use crate::agent::Thread;
+use crate::jobs::lane;
 use crate::pipeline::record;
 use crate::queue::{self, JobState, Queue};
+use crate::thread::ThreadId;
 use crate::twilio::events::ConversationState;
 use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
@@ -36,7 +37,7 @@ impl Replies for Asked {
         key: &'a str,
     ) -> BoxFuture<'a, Result<Option<Fate>, Failed>> {
         Box::pin(async move {
-            let fate = self.find(Thread::Conversation(conversation), key).await;
+            let fate = self.find(conversation.into(), key).await;
             fate.map_err(|error| Failed(Box::new(error)))
         })
     }
@@ -44,8 +45,8 @@ impl Replies for Asked {
 
 impl Asked {
     /// Looks at one part after the other: their ids follow from the key.
-    async fn find(&self, thread: Thread, key: &str) -> Result<Option<Fate>, queue::Error> {
-        let (lane, mut fate) = (record::lane(thread), Fate::default());
+    async fn find(&self, thread: ThreadId, key: &str) -> Result<Option<Fate>, queue::Error> {
+        let (lane, mut fate) = (lane(thread), Fate::default());
         while fate.parts < Queue::APPEND_JOBS_MAX {
             let id = record::late_reply_job(thread, key, fate.parts);
             let Some(status) = self.outbox.find(id, &lane).await? else { break };
@@ -83,14 +84,14 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::agent::Reply;
     use crate::agent::later::{Batch, Outbox as _};
+    use crate::channels::Channels;
     use crate::clock::Clock;
     use crate::net::tls;
-    use crate::pipeline::late::Late;
-    use crate::pipeline::phones::Phones;
-    use crate::pipeline::reply_ids::ReplyIds;
+    use crate::pipeline::send::late::Late;
+    use crate::pipeline::send::reply_ids::ReplyIds;
     use crate::queue::{Cause, QueueName, Store, embedded};
+    use crate::thread::{Reply, Thread};
     use crate::twilio::rest::Credentials;
     use crate::twilio::sid::AccountSid;
 
@@ -109,9 +110,8 @@ mod tests {
         let conversation = ConversationSid::from_bytes([2; 16]);
         let thread = Thread::Conversation(conversation);
         let said = vec![Reply::text("one"), Reply::text("two"), Reply::text("three")];
-        let phones = Phones { rest: asked.rest.clone() };
         let ids = ReplyIds::of(&SecretString::from("secret"));
-        let late = Late { outbox: outbox.clone(), phones, ids, clock };
+        let late = Late { outbox: outbox.clone(), channels: Channels::default(), ids, clock };
         assert_eq!(late.put(Batch::new(thread, "k", said)).await.unwrap(), 3);
         let fate = async || asked.fate(conversation, "k").await.unwrap().unwrap();
 

@@ -7,21 +7,21 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::ears::{self, Opener};
-use super::places::Kept;
-use crate::pipeline::doors::Doors;
-use crate::pipeline::listen::Listener;
-use crate::pipeline::seats::{Ear, Seats};
+use super::client_factory::{ClientFactory, OpenClient};
+use super::resume_store::Kept;
+use crate::channels::conversations::arrivals::Arrivals;
+use crate::channels::conversations::listener::Listener;
+use crate::channels::conversations::seats::{Listening, Seats};
 use crate::queue::Marks;
 
 /// What all identities' listening needs.
 pub struct Sockets {
     /// Opens the clients.
-    pub opener: Opener,
+    pub clients: ClientFactory,
     /// Who sits where.
     pub seats: Arc<Seats>,
     /// Where messages go.
-    pub doors: Doors,
+    pub arrivals: Arrivals,
     /// How far each conversation has been read.
     pub marks: Marks,
 }
@@ -29,27 +29,27 @@ pub struct Sockets {
 impl Sockets {
     /// Listens for an identity until `stop` is cancelled; the socket is closed when it returns.
     pub async fn listen(&self, identity: String, stop: CancellationToken) {
-        let ears::Ear { identity, client, events } = self.opener.open(identity);
-        self.note(&identity, &Ear::Here(client.clone()));
+        let OpenClient { identity, client, events } = self.clients.open(identity);
+        self.note(&identity, &Listening::Here(client.clone()));
         tracing::info!(identity = %identity, "this instance listens for the identity");
         let listener = Listener {
             identity: identity.clone(),
             client: client.clone(),
-            doors: self.doors.clone(),
+            arrivals: self.arrivals.clone(),
             seats: Arc::clone(&self.seats),
             marks: self.marks.clone(),
         };
-        let places = self.opener.places.clone();
-        let kept = Kept { identity: identity.clone(), client, places };
+        let store = self.clients.resume_store.clone();
+        let kept = Kept { identity: identity.clone(), client, store };
         tokio::join!(listener.run(events, stop.clone()), kept.clone().keep(stop.clone()));
         // A client that gave up stays, so that the health pages show it.
         stop.cancelled().await;
-        self.note(&identity, &Ear::Elsewhere);
+        self.note(&identity, &Listening::Elsewhere);
         kept.shut_down().await;
         tracing::info!(identity = %identity, "this instance listens for the identity no longer");
     }
 
-    fn note(&self, identity: &str, ear: &Ear) {
+    fn note(&self, identity: &str, ear: &Listening) {
         let lines = self.seats.lines().iter().filter(|line| line.identity == identity);
         lines.for_each(|line| line.set_ear(ear.clone()));
     }

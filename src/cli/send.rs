@@ -212,10 +212,10 @@ mod tests {
 
     use super::*;
     use crate::admin::replies::{self, Failed, Fate, Replies};
-    use crate::agent::Reply;
     use crate::agent::later::{Batch, Outbox, OutboxError, trusted_router};
     use crate::http;
     use crate::queue::Cause;
+    use crate::thread::Reply;
 
     const CONVERSATION: &str = "CHcccccccccccccccccccccccccccccccc";
 

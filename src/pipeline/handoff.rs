@@ -11,16 +11,15 @@ use std::time::Duration;
 use dashmap::mapref::entry::Entry;
 use dashmap::{DashMap, DashSet};
 
-use crate::agent::Thread;
+use crate::channels::{Markings, Source};
 use crate::clock::{Clock, Timestamp};
-use crate::pipeline::admit::Admission;
-use crate::pipeline::policy::pause::{self, Known, Mark, Source};
-use crate::pipeline::record;
-use crate::pipeline::seats::Seats;
+use crate::jobs::lane;
+use crate::pipeline::ingest::admission::Admission;
+use crate::pipeline::policy::pause::{self, Known, Mark};
 use crate::queue::{self, Filter, Marks, Page, Queue};
 use crate::telemetry::chain::Chain;
+use crate::thread::ThreadId;
 use crate::twilio::rest;
-use crate::twilio::sid::ConversationSid;
 
 /// How many conversations are remembered before those that are not paused are forgotten.
 const CONVERSATIONS_MAX: usize = 100_000;
@@ -43,10 +42,8 @@ pub enum Paused {
 /// The memory and the hands.
 #[derive(Debug)]
 pub struct Handoff {
-    /// Twilio's REST API.
-    pub rest: rest::Client,
-    /// Who sits where, and whether a socket would tell of a change.
-    pub seats: Arc<Seats>,
+    /// How threads are marked.
+    pub markings: Markings,
     /// Where held messages wait.
     pub inbox: Queue,
     /// Where held replies wait.
@@ -64,8 +61,8 @@ pub struct Handoff {
 /// What was heard of conversations.
 #[derive(Debug, Default)]
 pub struct Memory {
-    known: DashMap<ConversationSid, Known>,
-    held: DashSet<ConversationSid>,
+    known: DashMap<ThreadId, Known>,
+    held: DashSet<ThreadId>,
 }
 
 /// Why a conversation could not be paused or resumed.
@@ -73,12 +70,12 @@ pub struct Memory {
 pub enum Error {
     /// There is no such conversation.
     #[error("there is no conversation {0} in this chat service")]
-    Unknown(ConversationSid),
+    Unknown(ThreadId),
     /// Its attributes are not what they should be.
     #[error(
         "the attributes of {0} are no json object, so the mark cannot be put among them; make them one"
     )]
-    Attributes(ConversationSid),
+    Attributes(ThreadId),
     /// Twilio did not do it.
     #[error("twilio did not change the conversation")]
     Rest(#[from] rest::Error),
@@ -89,25 +86,25 @@ pub enum Error {
 
 impl Handoff {
     /// Hears of a conversation's attributes; wakes what was held if it is given back.
-    pub fn heard(&self, conversation: ConversationSid, attributes: Option<&str>, source: Source) {
-        self.hear(conversation, attributes, |_| source);
+    pub fn heard(&self, thread: ThreadId, attributes: Option<&str>, source: Source) {
+        self.hear(thread, attributes, |_| source);
     }
 
     /// Hears what Twilio answered to a question or a write that began when `before` was known.
     fn answered(
         &self,
-        conversation: ConversationSid,
+        thread: ThreadId,
         before: Option<Known>,
         (attributes, updated): (Option<&str>, Option<Timestamp>),
     ) {
-        self.hear(conversation, attributes, |known| {
+        self.hear(thread, attributes, |known| {
             if known == before { Source::Answer(updated) } else { Source::Dated(updated) }
         });
     }
 
     fn hear(
         &self,
-        conversation: ConversationSid,
+        thread: ThreadId,
         attributes: Option<&str>,
         source: impl FnOnce(Option<Known>) -> Source,
     ) {
@@ -116,9 +113,9 @@ impl Handoff {
         if known.len() >= CONVERSATIONS_MAX {
             known.retain(|_, known| known.is_paused);
         }
-        let times = (self.clock.now(), self.has_socket(conversation));
+        let times = (self.clock.now(), self.has_socket(thread));
         // Nobody else is heard of this conversation between what was known and what is.
-        let entry = known.entry(conversation);
+        let entry = known.entry(thread);
         let before = match &entry {
             Entry::Occupied(known) => Some(*known.get()),
             Entry::Vacant(_) => None,
@@ -126,33 +123,33 @@ impl Handoff {
         let after = Known::hear(before, mark, source(before), times);
         drop(entry.insert(after));
         if mark == Mark::Unreadable && before.is_none_or(|before| !before.is_paused) {
-            tracing::warn!(conversation_sid = %conversation, "attributes cannot be read, so nobody \
+            tracing::warn!(conversation_sid = %thread, "attributes cannot be read, so nobody \
                 knows whether a person has the conversation: the bot keeps silent until they are json");
         }
-        self.tell(conversation, before, after);
+        self.tell(thread, before, after);
     }
 
     /// Says that a conversation changed hands, and wakes what was held for it.
-    fn tell(&self, conversation: ConversationSid, before: Option<Known>, after: Known) {
+    fn tell(&self, thread: ThreadId, before: Option<Known>, after: Known) {
         let has_changed = before.is_some_and(|before| before.is_paused != after.is_paused);
         if has_changed && !after.is_doubted {
             let reason = if after.is_paused { "paused" } else { "resumed" };
-            tracing::info!(conversation_sid = %conversation, reason, "conversation changed hands");
+            tracing::info!(conversation_sid = %thread, reason, "conversation changed hands");
         }
         // Where it is in doubt, what was held asks.
         let may_speak = !after.is_paused || after.is_doubted;
-        let lane = || record::lane(Thread::Conversation(conversation));
+        let lane = || lane(thread);
         if may_speak && (has_changed || after.is_doubted) {
             self.outbox.wake(&lane());
         }
-        if may_speak && self.memory.held.contains(&conversation) {
+        if may_speak && self.memory.held.contains(&thread) {
             self.inbox.wake(&lane());
         }
     }
 
     /// Forgets a conversation that the bot has left.
-    pub fn forget(&self, conversation: ConversationSid) {
-        let _ = self.memory.known.remove(&conversation);
+    pub fn forget(&self, thread: ThreadId) {
+        let _ = self.memory.known.remove(&thread);
     }
 
     /// Whether a person has a conversation, by what is known, else by asking Twilio.
@@ -160,37 +157,35 @@ impl Handoff {
     /// # Errors
     ///
     /// If Twilio did not say.
-    pub async fn is_paused(&self, conversation: ConversationSid) -> Result<bool, rest::Error> {
-        let known = self.known(conversation);
-        let fresh =
-            known.filter(|known| known.is_fresh(self.clock.now(), self.has_socket(conversation)));
+    pub async fn is_paused(&self, thread: ThreadId) -> Result<bool, rest::Error> {
+        let known = self.known(thread);
+        let fresh = known.filter(|known| known.is_fresh(self.clock.now(), self.has_socket(thread)));
         if let Some(known) = fresh {
             return Ok(known.is_paused);
         }
-        let found = self.rest.fetch_conversation(conversation).await?;
-        let (attributes, updated) =
-            found.map_or((None, None), |found| (found.attributes, found.updated));
-        let attributes = attributes.as_ref().map(|attributes| attributes.reveal());
-        self.answered(conversation, known, (attributes, updated));
-        Ok(self.is_known_paused(conversation))
+        let Some(marking) = self.markings.of(thread) else { return Ok(false) };
+        let found = marking.marks(thread).await?.unwrap_or_default();
+        let attributes = found.attributes.as_ref().map(|attributes| attributes.reveal());
+        self.answered(thread, known, (attributes, found.updated));
+        Ok(self.is_known_paused(thread))
     }
 
     /// Whether a person has a conversation, or may have it, as far as was heard.
     #[must_use]
-    pub fn is_known_paused(&self, conversation: ConversationSid) -> bool {
-        self.known(conversation).is_some_and(|known| known.is_paused)
+    pub fn is_known_paused(&self, thread: ThreadId) -> bool {
+        self.known(thread).is_some_and(|known| known.is_paused)
     }
 
-    fn known(&self, conversation: ConversationSid) -> Option<Known> {
-        self.memory.known.get(&conversation).map(|known| *known)
+    fn known(&self, thread: ThreadId) -> Option<Known> {
+        self.memory.known.get(&thread).map(|known| *known)
     }
 
     /// Some of the conversations that are known to be with a person, at most `count`. Where that is in
     /// doubt Twilio is asked first; where it does not say, the conversation is among them.
-    pub async fn paused(&self, count: usize) -> Vec<ConversationSid> {
-        for conversation in self.those(DOUBTS_ASKED_MAX, |known| known.is_doubted) {
-            if let Err(error) = self.is_paused(conversation).await {
-                tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
+    pub async fn paused(&self, count: usize) -> Vec<ThreadId> {
+        for thread in self.those(DOUBTS_ASKED_MAX, |known| known.is_doubted) {
+            if let Err(error) = self.is_paused(thread).await {
+                tracing::warn!(conversation_sid = %thread, error = %Chain(&error),
                     "twilio does not say whether a person has taken the conversation over");
                 break;
             }
@@ -198,7 +193,7 @@ impl Handoff {
         self.those(count, |known| known.is_paused)
     }
 
-    fn those(&self, count: usize, is_one: impl Fn(&Known) -> bool) -> Vec<ConversationSid> {
+    fn those(&self, count: usize, is_one: impl Fn(&Known) -> bool) -> Vec<ThreadId> {
         let known = self.memory.known.iter().filter(|known| is_one(known.value()));
         known.take(count).map(|known| *known.key()).collect()
     }
@@ -208,23 +203,19 @@ impl Handoff {
     /// # Errors
     ///
     /// If the store did not take it; then they may grow stale.
-    pub async fn hold(&self, conversation: ConversationSid) -> Result<bool, queue::Error> {
-        let is_first = self.memory.held.insert(conversation);
-        self.raise_mark(conversation, self.clock.wall()).await.map(|()| is_first)
+    pub async fn hold(&self, thread: ThreadId) -> Result<bool, queue::Error> {
+        let is_first = self.memory.held.insert(thread);
+        self.raise_mark(thread, self.clock.wall()).await.map(|()| is_first)
     }
 
-    async fn raise_mark(
-        &self,
-        conversation: ConversationSid,
-        until: Timestamp,
-    ) -> Result<(), queue::Error> {
+    async fn raise_mark(&self, thread: ThreadId, until: Timestamp) -> Result<(), queue::Error> {
         let until = u64::try_from(until.as_millis()).unwrap_or(0);
-        self.marks.raise(&held_mark(conversation), until).await
+        self.marks.raise(&held_mark(thread), until).await
     }
 
     /// Notes that messages of a conversation are held no longer.
-    pub fn release(&self, conversation: ConversationSid) {
-        let _ = self.memory.held.remove(&conversation);
+    pub fn release(&self, thread: ThreadId) {
+        let _ = self.memory.held.remove(&thread);
     }
 
     /// Until when messages of a conversation were held, if they ever were: until now, if they are.
@@ -232,15 +223,12 @@ impl Handoff {
     /// # Errors
     ///
     /// If the store could not be read or written.
-    pub async fn held_until(
-        &self,
-        conversation: ConversationSid,
-    ) -> Result<Option<Timestamp>, queue::Error> {
-        if self.memory.held.contains(&conversation) {
+    pub async fn held_until(&self, thread: ThreadId) -> Result<Option<Timestamp>, queue::Error> {
+        if self.memory.held.contains(&thread) {
             let now = self.clock.wall();
-            return self.raise_mark(conversation, now).await.map(|()| Some(now));
+            return self.raise_mark(thread, now).await.map(|()| Some(now));
         }
-        let mark = self.marks.read(&held_mark(conversation)).await?;
+        let mark = self.marks.read(&held_mark(thread)).await?;
         Ok(mark.and_then(|millis| i64::try_from(millis).ok()).map(Timestamp::from_millis))
     }
 
@@ -250,28 +238,24 @@ impl Handoff {
     /// # Errors
     ///
     /// If it could not be written; or, given back, if the dead letters could not be redriven.
-    pub async fn set(&self, conversation: ConversationSid, is_paused: bool) -> Result<(), Error> {
-        let known = self.known(conversation);
-        let found = self.rest.fetch_conversation(conversation).await?;
-        let found = found.ok_or(Error::Unknown(conversation))?;
+    pub async fn set(&self, thread: ThreadId, is_paused: bool) -> Result<(), Error> {
+        let known = self.known(thread);
+        let marking = self.markings.of(thread).ok_or(Error::Unknown(thread))?;
+        let found = marking.marks(thread).await?.ok_or(Error::Unknown(thread))?;
         let before = found.attributes.as_ref().map(|attributes| attributes.reveal());
-        let merged = pause::with_mark(before, is_paused).ok_or(Error::Attributes(conversation))?;
-        let after = self.rest.update_conversation_attributes(conversation, &merged).await?;
-        self.answered(conversation, known, (Some(&merged), after.updated));
+        let merged = pause::with_mark(before, is_paused).ok_or(Error::Attributes(thread))?;
+        let updated = marking.set_marks(thread, &merged).await?;
+        self.answered(thread, known, (Some(&merged), updated));
         if !is_paused {
-            self.lift_guard(conversation).await?;
+            self.lift_guard(thread).await?;
         }
         Ok(())
     }
 
-    async fn lift_guard(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
-        let thread = Thread::Conversation(conversation);
+    async fn lift_guard(&self, thread: ThreadId) -> Result<(), queue::Error> {
         self.admission.lift(thread);
-        let filter = Filter {
-            key: Some(record::lane(thread)),
-            class: Some("loop".to_owned()),
-            ..Filter::default()
-        };
+        let filter =
+            Filter { key: Some(lane(thread)), class: Some("loop".to_owned()), ..Filter::default() };
         let page = Page { after: None, limit: Page::LIMIT_MAX };
         for letter in self.inbox.list(filter, page).await?.letters {
             match self.inbox.redrive(letter.id).await {
@@ -282,11 +266,11 @@ impl Handoff {
         Ok(())
     }
 
-    fn has_socket(&self, conversation: ConversationSid) -> bool {
-        self.seats.hears(conversation)
+    fn has_socket(&self, thread: ThreadId) -> bool {
+        self.markings.of(thread).is_some_and(|marking| marking.tells(thread))
     }
 }
 
-fn held_mark(conversation: ConversationSid) -> String {
-    format!("held/{conversation}")
+fn held_mark(thread: ThreadId) -> String {
+    format!("held/{thread}")
 }

@@ -1,35 +1,17 @@
-//! What the four queues hold: versioned records, written as JSON. Pure.
+//! What the queues of turns, replies and reports hold: versioned records, written as JSON. Pure.
 //!
 //! A record read today may have been written by an older release, so every kind is an enum whose
 //! variants carry their version, and a variant is never changed, only added to. The stored form of
 //! each is pinned by a test below.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::agent::{Fate, Origin, Reply, Report, Thread, TurnMessage};
+use crate::agent::{Fate, Origin, Report};
 use crate::clock::Timestamp;
-use crate::queue::{JobId, Key};
+use crate::queue::JobId;
 use crate::telemetry::trace::TraceId;
-use crate::twilio::sid::{ConversationSid, MessageSid};
-
-/// The key of our own object in a message's attributes.
-pub const ATTRIBUTE: &str = "chimein";
-
-/// A conversation that the bot should be in.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(tag = "v")]
-pub enum Join {
-    /// The first form.
-    #[serde(rename = "1")]
-    V1 {
-        /// The conversation.
-        conversation: ConversationSid,
-        /// When we heard of it.
-        at: Timestamp,
-    },
-}
+use crate::thread::{MessageId, Reply, Thread, ThreadId, TurnMessage};
 
 /// A message that waits for the agent.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -60,7 +42,7 @@ pub enum Outbound {
         /// Where it goes.
         thread: Thread,
         /// The turn that it answers, if one.
-        turn: Option<MessageSid>,
+        turn: Option<MessageId>,
         /// The trace of the way that led here; without one it is the conversation's.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trace: Option<TraceId>,
@@ -92,41 +74,22 @@ pub enum Settled {
     },
 }
 
-/// The join's job id: one for each conversation, whoever asks.
-#[must_use]
-pub fn join_id(conversation: ConversationSid) -> JobId {
-    JobId::digest("join", &[conversation.as_bytes()])
-}
-
-/// The job id of a join that is asked for again: one for each conversation, minute and state of the
-/// conversation, as far as its last update is known.
-#[must_use]
-pub fn rejoin_id(
-    conversation: ConversationSid,
-    at: Timestamp,
-    updated: Option<Timestamp>,
-) -> JobId {
-    let minute = at.as_secs().div_euclid(60).to_be_bytes();
-    let updated = updated.map_or(0, Timestamp::as_millis).to_be_bytes();
-    JobId::digest("rejoin", &[conversation.as_bytes(), &minute, &updated])
-}
-
 /// The turn's job id: the message's own sid.
 #[must_use]
-pub fn turn_id(message: MessageSid) -> JobId {
+pub fn turn_id(message: MessageId) -> JobId {
     JobId::from_bytes(*message.as_bytes())
 }
 
 /// The job id of the n-th reply to a turn: the same on every attempt.
 #[must_use]
-pub fn reply_job(turn: MessageSid, n: usize) -> JobId {
+pub fn reply_job(turn: MessageId, n: usize) -> JobId {
     let n = u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes();
     as_uuid(JobId::digest("reply", &[turn.as_bytes(), &n]))
 }
 
 /// The job id of the n-th reply that came later under an idempotency key.
 #[must_use]
-pub fn late_reply_job(thread: Thread, key: &str, n: usize) -> JobId {
+pub fn late_reply_job(thread: ThreadId, key: &str, n: usize) -> JobId {
     let n = u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes();
     let thread = thread.to_string();
     as_uuid(JobId::digest("late-reply", &[thread.as_bytes(), key.as_bytes(), &n]))
@@ -143,26 +106,6 @@ pub fn report_id(reply: Uuid, fate: &Fate) -> JobId {
     JobId::digest("report", &[reply.as_bytes(), fate])
 }
 
-/// The key that keeps a thread's jobs in order.
-#[must_use]
-pub fn lane(thread: Thread) -> Key {
-    Key::new(thread.to_string()).expect("a thread's name is short and not empty")
-}
-
-/// The attributes that a reply is sent with: the agent's own and our key.
-#[must_use]
-pub fn attributes_with_key(attributes: &Map<String, Value>, id: Uuid) -> Value {
-    let mut attributes = attributes.clone();
-    attributes.insert(ATTRIBUTE.to_owned(), json!({"reply": id.to_string()}));
-    Value::Object(attributes)
-}
-
-/// Finds the reply id in a message's attributes. Anybody can write one there.
-#[must_use]
-pub(super) fn reply_key(attributes: &Map<String, Value>) -> Option<Uuid> {
-    attributes.get(ATTRIBUTE)?.get("reply")?.as_str()?.parse().ok()
-}
-
 /// The bytes of a UUID of version 8 (free form) made of a digest: what older releases stored.
 fn as_uuid(id: JobId) -> JobId {
     JobId::from_bytes(*Uuid::new_v8(*id.as_bytes()).as_bytes())
@@ -171,18 +114,14 @@ fn as_uuid(id: JobId) -> JobId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::Media;
+    use serde_json::{Map, json};
+
+    use crate::thread::Media;
+    use crate::twilio::sid::{ConversationSid, MessageSid};
 
     #[test]
     fn what_older_releases_stored_is_still_read() {
         // If one of these changes, jobs that an older release stored can no longer be read.
-        assert_eq!(
-            stored(&join()),
-            concat!(
-                r#"{"v":"1","conversation":"CHcccccccccccccccccccccccccccccccc","#,
-                r#""at":1795000000000}"#
-            )
-        );
         assert_eq!(
             stored(&inbound()),
             concat!(
@@ -213,7 +152,6 @@ mod tests {
             )
         );
         assert_eq!(serde_json::from_str::<Settled>(&stored(&settled())).unwrap(), settled());
-        assert_eq!(serde_json::from_str::<Join>(&stored(&join())).unwrap(), join());
         assert_eq!(serde_json::from_str::<Inbound>(&stored(&inbound())).unwrap(), inbound());
         assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound())).unwrap(), outbound());
     }
@@ -229,24 +167,13 @@ mod tests {
 
     #[test]
     fn ids_are_the_same_on_every_attempt_and_differ_between_replies() {
-        let turn = MessageSid::from_bytes([7; 16]);
+        let turn = message_id(7);
         assert_eq!(reply_job(turn, 0), reply_job(turn, 0));
         assert_ne!(reply_job(turn, 0), reply_job(turn, 1));
-        assert_ne!(reply_job(turn, 0), reply_job(MessageSid::from_bytes([8; 16]), 0));
-        assert_ne!(late_reply_job(thread(), "a", 0), late_reply_job(thread(), "b", 0));
+        assert_ne!(reply_job(turn, 0), reply_job(message_id(8), 0));
+        assert_ne!(late_reply_job(thread().id(), "a", 0), late_reply_job(thread().id(), "b", 0));
         // The ids of replies under way must survive an upgrade.
         assert_eq!(reply_job(turn, 0).to_string(), "153f9eef1ad88f27a7ab15548b687228");
-    }
-
-    #[test]
-    fn a_reply_is_known_by_its_key() {
-        let id = ID;
-        let mut given = Map::new();
-        given.insert("lang".into(), json!("en"));
-        let attributes = attributes_with_key(&given, id);
-        assert_eq!(attributes["lang"], "en");
-        assert_eq!(reply_key(attributes.as_object().unwrap()), Some(id));
-        assert_eq!(reply_key(&given), None);
     }
 
     #[test]
@@ -256,7 +183,7 @@ mod tests {
         let attributes = crate::json::object(deep.as_bytes()).unwrap();
         let Inbound::V1 { thread, mut message, at } = inbound();
         message.attributes.clone_from(&attributes);
-        let inbound = Inbound::V1 { thread, message, at };
+        let inbound = Inbound::V1 { thread: thread.clone(), message, at };
         assert_eq!(serde_json::from_str::<Inbound>(&stored(&inbound)).unwrap(), inbound);
         let note = json!({"v": "1", "event": attributes});
         let Outbound::V1 { id, turn, trace, reply, at, late, .. } = outbound();
@@ -269,6 +196,10 @@ mod tests {
     /// What an older release made of the message 07…
     const ID: Uuid = Uuid::from_u128(0x153f_9eef_1ad8_8f27_a7ab_1554_8b68_7228);
 
+    fn message_id(n: u8) -> MessageId {
+        MessageSid::from_bytes([n; 16]).into()
+    }
+
     fn stored<T: Serialize>(record: &T) -> String {
         serde_json::to_string(record).unwrap()
     }
@@ -277,14 +208,9 @@ mod tests {
         Thread::Conversation(ConversationSid::from_bytes([0xcc; 16]))
     }
 
-    fn join() -> Join {
-        let conversation = ConversationSid::from_bytes([0xcc; 16]);
-        Join::V1 { conversation, at: Timestamp::from_millis(1_795_000_000_000) }
-    }
-
     fn inbound() -> Inbound {
         let message = TurnMessage {
-            sid: MessageSid::from_bytes([7; 16]),
+            sid: message_id(7),
             index: Some(4),
             author: "+15555550123".into(),
             body: Some("hello".into()),
@@ -302,7 +228,7 @@ mod tests {
     }
 
     fn outbound() -> Outbound {
-        let turn = MessageSid::from_bytes([7; 16]);
+        let turn = message_id(7);
         Outbound::V1 {
             id: ID,
             thread: thread(),
@@ -316,7 +242,7 @@ mod tests {
     }
 
     fn settled() -> Settled {
-        let message = MessageSid::from_bytes([7; 16]);
+        let message = message_id(7);
         Settled::V1 {
             report: Report {
                 reply: ID,

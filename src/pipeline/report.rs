@@ -11,18 +11,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Error, Report, Retry, Sign};
 use crate::clock::Moment;
-use crate::pipeline::dependency::Dependency;
-use crate::pipeline::doors::encode;
-use crate::pipeline::notes::Notes;
-use crate::pipeline::policy::schedule::Schedule;
+use crate::jobs::dependency::Dependency;
+use crate::jobs::recorder::Recorder;
+use crate::jobs::schedule::Schedule;
+use crate::jobs::settle;
+use crate::jobs::worker::Work;
+use crate::jobs::{encode, lane};
 use crate::pipeline::record::{self, Settled};
-use crate::pipeline::settle;
 use crate::pipeline::turn::reason;
-use crate::pipeline::worker::Work;
 use crate::queue::{Append, Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
-use crate::telemetry::trace::{TraceId, Way};
+use crate::telemetry::trace::{TraceContext, TraceId};
 
 /// Works on the reports.
 pub struct Reports {
@@ -33,7 +33,7 @@ pub struct Reports {
     /// When a report that was not taken is tried again.
     pub schedule: Schedule,
     /// Where the stages are noted.
-    pub notes: Notes,
+    pub recorder: Recorder,
 }
 
 /// Makes the job of a report on the reply of a trace; those of one thread keep their order.
@@ -41,7 +41,7 @@ pub struct Reports {
 pub fn job(report: Report, trace: Option<TraceId>) -> Append {
     Append {
         id: record::report_id(report.reply, &report.fate),
-        key: record::lane(report.thread),
+        key: lane(&report.thread),
         position: None,
         not_before: None,
         payload: encode(&Settled::V1 { report, trace }),
@@ -52,7 +52,7 @@ impl Work for Reports {
     const QUEUE: QueueName = QueueName::Reports;
 
     async fn wait(&self) {
-        self.agent_health.wait(&self.notes.clock).await;
+        self.agent_health.wait(&self.recorder.clock).await;
     }
 
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
@@ -60,11 +60,10 @@ impl Work for Reports {
             Ok(record) => record,
             Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
         };
-        if let Some(conversation) = report.thread.conversation() {
-            let trace = trace.unwrap_or_else(|| Way::of_conversation(conversation).trace());
-            Way::of_trace(trace, conversation, None).record();
-        }
-        let clock = &self.notes.clock;
+        let thread = report.thread.id();
+        let trace = trace.unwrap_or_else(|| TraceContext::of_thread(thread).trace());
+        TraceContext::of_trace(trace, thread, None).record();
+        let clock = &self.recorder.clock;
         if let Err(pause) = self.agent_health.pass(clock) {
             return settle::report(Self::QUEUE, delivery.park(pause).await);
         }
@@ -91,15 +90,15 @@ impl Work for Reports {
 impl Reports {
     /// How long a report is parked because the agent is away; nothing if it is its own failure.
     fn parks(&self, report: &Report, error: &Error, began: Moment) -> Option<Duration> {
-        let (health, clock) = (&self.agent_health, &self.notes.clock);
+        let (health, clock) = (&self.agent_health, &self.recorder.clock);
         match error.sign() {
             Sign::Alive | Sign::Busy => {
                 health.succeeded(clock);
                 None
             }
             Sign::Away | Sign::Doubtful => {
-                let subject = report.thread.conversation().map(|sid| *sid.as_bytes());
-                health.failed(subject, clock.now().since(began), reason(error), clock);
+                let subject = *report.thread.id().as_bytes();
+                health.failed(Some(subject), clock.now().since(began), reason(error), clock);
                 health.parks(clock)
             }
         }
@@ -127,7 +126,7 @@ impl Reports {
         let stage = Stage::Dead { queue, reason: reason(error), code: None };
         let settled = delivery.dead(cause).await;
         if settled.is_ok() {
-            self.notes.stage(report.thread, None, stage);
+            self.recorder.stage(&report.thread, None, stage);
         }
         settle::report(Self::QUEUE, settled);
     }
@@ -141,11 +140,12 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::agent::{Answer, Fate, Origin, Thread, Turn};
+    use crate::agent::{Answer, Fate, Origin, Turn};
     use crate::clock::{Clock, Timestamp};
     use crate::queue::{Filter, Page, Queue, Store, embedded};
     use crate::telemetry::journal::Journal;
     use crate::telemetry::metrics::Metrics;
+    use crate::thread::Thread;
     use crate::twilio::sid::{ConversationSid, MessageSid};
 
     #[tokio::test]
@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn reports(agent: &Arc<Deaf>, retries: usize) -> Reports {
-        let notes = Notes {
+        let recorder = Recorder {
             journal: Journal::new(16),
             metrics: Metrics::new(),
             clock: Clock::start(),
@@ -248,11 +248,11 @@ mod tests {
         let agent: Arc<dyn Agent> = Arc::<Deaf>::clone(agent);
         let delays = vec![Duration::from_millis(1); retries];
         let agent_health = Arc::new(Dependency::new("agent"));
-        Reports { agent, agent_health, schedule: Schedule::new(delays), notes }
+        Reports { agent, agent_health, schedule: Schedule::new(delays), recorder }
     }
 
     fn report() -> Report {
-        let message = MessageSid::from_bytes([7; 16]);
+        let message = MessageSid::from_bytes([7; 16]).into();
         Report {
             reply: uuid::Uuid::from_u128(7),
             thread: Thread::Conversation(ConversationSid::from_bytes([1; 16])),

@@ -13,18 +13,19 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::clock::Timestamp;
-use crate::twilio::sid::{ConversationSid, MessageSid};
+use crate::thread::{MessageId, SkipReason, ThreadId};
 
 /// One step of one message's way, or of its conversation's where no message is known yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub struct Record {
     /// When it happened.
     pub at: Timestamp,
-    /// The conversation it happened in.
-    pub conversation: ConversationSid,
+    /// The thread it happened in.
+    #[serde(rename = "conversation")]
+    pub thread: ThreadId,
     /// The inbound message it happened to, where one is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<MessageSid>,
+    pub message: Option<MessageId>,
     /// What happened.
     #[serde(flatten)]
     pub stage: Stage,
@@ -71,24 +72,24 @@ pub enum Stage {
         via: Via,
         /// The reply's own sid, where Twilio told it.
         #[serde(skip_serializing_if = "Option::is_none")]
-        reply: Option<MessageSid>,
+        reply: Option<MessageId>,
     },
     /// A reply was seen in the conversation.
     ReplyVisible {
         /// The reply's own sid.
-        reply: MessageSid,
+        reply: MessageId,
     },
     /// The message was answered in a turn with others.
     Bundled {
         /// The turn: its last message.
-        turn: MessageSid,
+        turn: MessageId,
     },
     /// The message waits until a person gives the conversation back.
     Held,
     /// The message gets no turn.
     Skipped {
-        /// Why not, one of a closed set of words.
-        reason: &'static str,
+        /// Why not.
+        reason: SkipReason,
     },
     /// A step failed for good and lies with the dead letters.
     Dead {
@@ -212,11 +213,12 @@ impl Journal {
         self.shared.live.subscribe()
     }
 
-    /// Gives the kept records of `conversation`, oldest first.
+    /// Gives the kept records of a thread, oldest first.
     #[must_use]
-    pub fn recent(&self, conversation: ConversationSid) -> Vec<Record> {
+    pub fn recent(&self, thread: impl Into<ThreadId>) -> Vec<Record> {
+        let thread = thread.into();
         let ring = self.shared.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.iter().filter(|record| record.conversation == conversation).copied().collect()
+        ring.iter().filter(|record| record.thread == thread).copied().collect()
     }
 }
 
@@ -231,6 +233,7 @@ mod tests {
     use tokio::sync::broadcast::error::TryRecvError;
 
     use super::*;
+    use crate::twilio::sid::ConversationSid;
 
     static_assertions::assert_impl_all!(Journal: Send, Sync, Clone);
 
@@ -299,7 +302,7 @@ mod tests {
     fn record(conversation: u8, millis: i64, stage: Stage) -> Record {
         Record {
             at: Timestamp::from_millis(millis),
-            conversation: sid(conversation),
+            thread: sid(conversation).into(),
             message: None,
             stage,
         }

@@ -17,7 +17,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::journal::Door;
-use crate::twilio::sid::{ConversationSid, MessageSid};
+use crate::thread::{MessageId, ThreadId};
 
 /// The name of the spans that are stages.
 pub const SPAN: &str = "stage";
@@ -71,44 +71,33 @@ impl<'de> Deserialize<'de> for TraceId {
     }
 }
 
-/// What a stage works on: a message, or its conversation where no message is known.
+/// What a stage works on: a message, or its thread where no message is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Way {
+pub struct TraceContext {
     trace: TraceId,
-    conversation: Option<ConversationSid>,
-    message: Option<MessageSid>,
+    thread: ThreadId,
+    message: Option<MessageId>,
 }
 
-impl Way {
-    /// The way of a conversation, and of its first message.
+impl TraceContext {
+    /// The way of a thread, and of its first message.
     #[must_use]
-    pub const fn of_conversation(conversation: ConversationSid) -> Self {
-        let trace = TraceId(*conversation.as_bytes());
-        Self { trace, conversation: Some(conversation), message: None }
+    pub fn of_thread(thread: impl Into<ThreadId>) -> Self {
+        let thread = thread.into();
+        Self { trace: TraceId(*thread.as_bytes()), thread, message: None }
     }
 
-    /// The way of a message at its place in its conversation.
+    /// The way of a message at its place in its thread.
     #[must_use]
-    pub fn of_message(
-        conversation: Option<ConversationSid>,
-        message: MessageSid,
-        index: Option<u64>,
-    ) -> Self {
-        let trace = match (conversation, index) {
-            (Some(conversation), Some(0)) => TraceId(*conversation.as_bytes()),
-            (Some(_) | None, _) => TraceId(*message.as_bytes()),
-        };
-        Self { trace, conversation, message: Some(message) }
+    pub fn of_message(thread: ThreadId, message: MessageId, index: Option<u64>) -> Self {
+        let first = if index == Some(0) { thread.as_bytes() } else { message.as_bytes() };
+        Self { trace: TraceId(*first), thread, message: Some(message) }
     }
 
     /// The way of what was stored with its trace.
     #[must_use]
-    pub const fn of_trace(
-        trace: TraceId,
-        conversation: ConversationSid,
-        message: Option<MessageSid>,
-    ) -> Self {
-        Self { trace, conversation: Some(conversation), message }
+    pub const fn of_trace(trace: TraceId, thread: ThreadId, message: Option<MessageId>) -> Self {
+        Self { trace, thread, message }
     }
 
     /// The trace's id.
@@ -135,9 +124,7 @@ impl Way {
             return;
         }
         span.record("trace_id", tracing::field::display(self.trace));
-        if let Some(conversation) = self.conversation {
-            span.record("conversation_sid", tracing::field::display(conversation));
-        }
+        span.record("conversation_sid", tracing::field::display(self.thread));
         if let Some(message) = self.message {
             span.record("message_sid", tracing::field::display(message));
         }
@@ -171,28 +158,28 @@ pub const fn of_door(door: Door) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::twilio::sid::{ConversationSid, MessageSid};
 
     const CONVERSATION: ConversationSid = ConversationSid::from_bytes([0xcc; 16]);
     const MESSAGE: MessageSid = MessageSid::from_bytes([0x07; 16]);
 
     #[test]
     fn the_first_message_is_on_its_conversations_way_and_later_ones_on_their_own() {
-        let of_conversation = Way::of_conversation(CONVERSATION).trace();
+        let of_conversation = TraceContext::of_thread(CONVERSATION).trace();
         assert_eq!(of_conversation.to_string(), "cc".repeat(16));
-        for (conversation, index, trace) in [
-            (Some(CONVERSATION), Some(0), of_conversation.to_string()),
-            (Some(CONVERSATION), Some(1), "07".repeat(16)),
-            (Some(CONVERSATION), None, "07".repeat(16)),
-            (None, Some(0), "07".repeat(16)),
+        for (index, trace) in [
+            (Some(0), of_conversation.to_string()),
+            (Some(1), "07".repeat(16)),
+            (None, "07".repeat(16)),
         ] {
-            let way = Way::of_message(conversation, MESSAGE, index);
+            let way = TraceContext::of_message(CONVERSATION.into(), MESSAGE.into(), index);
             assert_eq!(way.trace().to_string(), trace, "{index:?}");
         }
     }
 
     #[test]
     fn ids_are_read_as_they_are_written() {
-        let id = Way::of_message(None, MESSAGE, None).trace();
+        let id = TraceContext::of_message(CONVERSATION.into(), MESSAGE.into(), None).trace();
         assert_eq!(id.to_string().parse(), Ok(id));
         let json = serde_json::to_string(&id).unwrap();
         assert_eq!(serde_json::from_str::<TraceId>(&json).unwrap(), id);

@@ -19,7 +19,7 @@ use crate::http::body::{self, BodyError, Unproven};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::Known;
-use crate::telemetry::trace::Way;
+use crate::telemetry::trace::TraceContext;
 use crate::twilio::events::{self, Event, EventType, Fields, Phase};
 use crate::twilio::form::Form;
 use crate::twilio::signature::{self, Request as Signed};
@@ -200,17 +200,17 @@ impl Room {
 }
 
 /// Whose way an event is on, for the events that are acted on.
-fn way(event: &Event) -> Option<Way> {
+fn way(event: &Event) -> Option<TraceContext> {
     match event {
         Event::ConversationAdded(conversation) => {
-            Some(Way::of_conversation(conversation.conversation_sid))
+            Some(TraceContext::of_thread(conversation.conversation_sid))
         }
         Event::ConversationStateUpdated(change) => {
-            Some(Way::of_conversation(change.conversation_sid))
+            Some(TraceContext::of_thread(change.conversation_sid))
         }
-        Event::MessageAdded(message) => Some(Way::of_message(
-            Some(message.conversation_sid),
-            message.message_sid,
+        Event::MessageAdded(message) => Some(TraceContext::of_message(
+            message.conversation_sid.into(),
+            message.message_sid.into(),
             message.index,
         )),
         _ => None,

@@ -102,7 +102,7 @@ async fn a_mark_of_somebody_else_neither_stands_for_a_reply_nor_hides_a_message(
     })
     .await;
     let asked = rig.control.messages(conversation)[0].sid;
-    let guessed = Uuid::from_bytes(*record::reply_job(asked, 0).as_bytes());
+    let guessed = Uuid::from_bytes(*record::reply_job(asked.into(), 0).as_bytes());
     // Nobody in the conversation could know this one.
     let known = stored_ids(&rig).remove(0);
     let path = format!("Conversations/{conversation}/Messages");

@@ -21,7 +21,7 @@ use chimein::clock::{Clock, Moment};
 use chimein::emulator::control::SocketOrder;
 use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::{self, Control, Emulator};
-use chimein::pipeline::policy::outage::{Outage, Pass};
+use chimein::jobs::outage::{Outage, Pass};
 use comfy_table::Table;
 use serde_json::{Value, json};
 

@@ -18,24 +18,28 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use chimein::channels::Markings;
+use chimein::channels::conversations::arrivals::Arrivals;
+use chimein::channels::conversations::channel::ConversationMarks;
+use chimein::channels::conversations::departures::Departures;
+use chimein::channels::conversations::join_rules::JoinRules;
+use chimein::channels::conversations::policy::authors::Authors;
+use chimein::channels::conversations::policy::join_policy::JoinPolicy;
+use chimein::channels::conversations::policy::leaving::Leaving;
+use chimein::channels::conversations::policy::removal::Rejoin;
+use chimein::channels::conversations::removals::Removals;
+use chimein::channels::conversations::seats::{Listening, PoolMember, Seats};
 use chimein::clock::{Clock, Moment};
 use chimein::http;
+use chimein::jobs::recorder::Recorder;
 use chimein::net::tls;
-use chimein::pipeline::admit::Admission;
-use chimein::pipeline::choice::Choice;
-use chimein::pipeline::doors::Doors;
 use chimein::pipeline::handoff::{Handoff, Memory};
-use chimein::pipeline::left::Left;
-use chimein::pipeline::notes::Notes;
-use chimein::pipeline::policy::authors::Authors;
-use chimein::pipeline::policy::leaving::Leaving;
-use chimein::pipeline::policy::removal::Rejoin;
-use chimein::pipeline::policy::which::Which;
-use chimein::pipeline::removed::Removed;
-use chimein::pipeline::seats::{Ear, Line, Seats};
+use chimein::pipeline::ingest::Ingest;
+use chimein::pipeline::ingest::admission::Admission;
 use chimein::queue::{QueueName, Store, embedded};
 use chimein::telemetry::journal::Journal;
 use chimein::telemetry::metrics::Metrics;
+use chimein::thread::ThreadKind;
 use chimein::twilio::events::Envelope;
 use chimein::twilio::rest::{self, Credentials};
 use chimein::twilio::signature::{self, Algorithm, Body, Keys};
@@ -294,43 +298,8 @@ fn serve(durable: bool) -> Result<(), Failure> {
             let mut options = Options::new(ACCOUNT.parse()?, keys);
             options.public_base = Some(PublicBase::new(BASE));
             let clock = Clock::start();
-            let notes = Notes {
-                journal: Journal::new(1024),
-                metrics: Metrics::new(),
-                clock,
-                tally: Arc::default(),
-            };
-            let credentials = Credentials::AuthToken(SecretString::from(TOKEN.to_owned()));
-            let asked = rest::Options::new(ACCOUNT.parse()?, credentials);
-            let rest = rest::Client::new(asked, tls::client_config()?.0, clock, None)?;
-            let seats = Arc::new(Seats::new(vec![Line::new("bot".to_owned(), Ear::Off)]));
-            let handoff = Handoff {
-                rest: rest.clone(),
-                seats: Arc::clone(&seats),
-                inbox: store.queue(QueueName::Inbox),
-                outbox: store.queue(QueueName::Outbox),
-                marks: store.marks(),
-                admission: Arc::new(Admission::new(Duration::from_secs(3600), 20)),
-                clock,
-                memory: Memory::default(),
-            };
-            let left = Arc::new(Left::new(Leaving::default(), store.marks()));
-            let known = (Arc::clone(&seats), Arc::clone(&left), notes.clone());
-            let removed = Removed::new(Rejoin::Never, store.marks(), rest.clone(), known);
-            let doors = Doors {
-                removed: Arc::new(removed),
-                handoff: Arc::new(handoff),
-                choice: Arc::new(Choice::new(Which::default(), rest, seats, notes.clone())),
-                joins: store.queue(QueueName::Joins),
-                inbox: store.queue(QueueName::Inbox),
-                authors: Authors::new(vec!["bot".to_owned()]),
-                webhook_grace: Duration::ZERO,
-                left,
-                through: Arc::default(),
-                repeated: Arc::default(),
-                notes,
-            };
-            router(options, Arc::new(Pipeline(doors)), Metrics::new(), clock)
+            let arrivals = arrivals(&store, clock)?;
+            router(options, Arc::new(Pipeline(arrivals)), Metrics::new(), clock)
         } else {
             bare(Arc::new(keys))
         };
@@ -353,6 +322,52 @@ fn serve(durable: bool) -> Result<(), Failure> {
     })
 }
 
+/// The service's own way in, on defaults and without a socket.
+fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
+    let recorder = Recorder {
+        journal: Journal::new(1024),
+        metrics: Metrics::new(),
+        clock,
+        tally: Arc::default(),
+    };
+    let credentials = Credentials::AuthToken(SecretString::from(TOKEN.to_owned()));
+    let asked = rest::Options::new(ACCOUNT.parse()?, credentials);
+    let rest = rest::Client::new(asked, tls::client_config()?.0, clock, None)?;
+    let member = PoolMember::new("bot".to_owned(), Listening::Off);
+    let seats = Arc::new(Seats::new(vec![member]));
+    let marks = ConversationMarks { rest: rest.clone(), seats: Arc::clone(&seats) };
+    let handoff = Handoff {
+        markings: Markings::default().with(ThreadKind::Conversation, Arc::new(marks)),
+        inbox: store.queue(QueueName::Inbox),
+        outbox: store.queue(QueueName::Outbox),
+        marks: store.marks(),
+        admission: Arc::new(Admission::new(Duration::from_secs(3600), 20)),
+        clock,
+        memory: Memory::default(),
+    };
+    let ingest = Ingest {
+        inbox: store.queue(QueueName::Inbox),
+        webhook_grace: Duration::ZERO,
+        handoff: Arc::new(handoff),
+        repeated: Arc::default(),
+        recorder: recorder.clone(),
+    };
+    let departures = Arc::new(Departures::new(Leaving::default(), store.marks()));
+    let known = (Arc::clone(&seats), Arc::clone(&departures), recorder.clone());
+    let removals = Removals::new(Rejoin::Never, store.marks(), rest.clone(), known);
+    let rules = JoinRules::new(JoinPolicy::default(), rest, seats, recorder.clone());
+    Ok(Arrivals {
+        joins: store.queue(QueueName::Joins),
+        inlet: Arc::new(ingest),
+        authors: Authors::new(vec!["bot".to_owned()]),
+        join_rules: Arc::new(rules),
+        departures,
+        removals: Arc::new(removals),
+        watermarks: Arc::default(),
+        recorder,
+    })
+}
+
 /// A handler that checks the signature and stores nothing.
 fn bare(keys: Arc<Keys>) -> Router {
     let check = move |headers: HeaderMap, body: Bytes| async move {
@@ -372,8 +387,8 @@ fn bare(keys: Arc<Keys>) -> Router {
     Router::new().route(ROUTE, post(check))
 }
 
-/// The pipeline's own doors, as the service has them; nobody joins what they store.
-struct Pipeline(Doors);
+/// The service's own way in; nobody joins what it stores.
+struct Pipeline(Arrivals);
 
 impl Intake for Pipeline {
     fn take(&self, event: Envelope, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>> {

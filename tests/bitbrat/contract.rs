@@ -8,10 +8,11 @@
 
 use std::path::PathBuf;
 
+use chimein::agent::Turn;
 use chimein::agent::bitbrat::snapshot::{Delivered, Ending, Failure, Policy};
 use chimein::agent::bitbrat::{dead_letter, envelope, event::Event, names, snapshot, status};
-use chimein::agent::{Media, Thread, Turn, TurnMessage};
 use chimein::clock::Timestamp;
+use chimein::thread::{Media, Speaker, Thread, TurnMessage};
 use chimein::twilio::sid::{MediaSid, MessageSid, ParticipantSid};
 use serde_json::{Map, Value, json};
 
@@ -187,7 +188,7 @@ fn a_picture_without_a_word_has_an_empty_text_and_its_media() {
 fn a_burst_is_one_event_with_every_line() {
     let mut turn = turn("+15555550123", Some("two"), Vec::new());
     let first = TurnMessage {
-        sid: MessageSid::from_bytes([0xbb; 16]),
+        sid: MessageSid::from_bytes([0xbb; 16]).into(),
         body: Some("one".into()),
         ..turn.messages[0].clone()
     };
@@ -224,7 +225,7 @@ fn endings_are_recorded_as_persistence_reads_them() {
         at: AT,
     };
     let policy = Policy { is_on: true, includes_raw: true, bytes_max: None };
-    let message = MessageSid::from_bytes([0xdd; 16]);
+    let message = MessageSid::from_bytes([0xdd; 16]).into();
     let sent = snapshot::of(delivered, &Ending::Sent(message), policy).unwrap();
     check("snapshot_sent", &sent, &[SNAPSHOT, SENT]);
     let failed = snapshot::of(delivered, &Ending::Failed(&failure()), policy).unwrap();
@@ -321,11 +322,11 @@ fn sender() -> envelope::Sender {
 }
 
 fn turn(author: &str, body: Option<&str>, media: Vec<Media>) -> Turn {
-    let sid = MessageSid::from_bytes([0xcc; 16]);
+    let sid = MessageSid::from_bytes([0xcc; 16]).into();
     Turn {
         id: sid,
         thread: Thread::Conversation("CHaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".parse().unwrap()),
-        identity: "bot".into(),
+        speaker: Speaker::Identity("bot".into()),
         messages: vec![TurnMessage {
             sid,
             index: Some(4),

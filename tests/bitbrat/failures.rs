@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use chimein::agent::Agent as _;
 use chimein::agent::bitbrat::{self, BitBrat, envelope, names, snapshot};
-use chimein::agent::{Error, Thread, Turn, TurnMessage};
+use chimein::agent::{Error, Turn};
 use chimein::clock::Clock;
 use chimein::emulator::faults::{Action, Place};
 use chimein::nats;
 use chimein::telemetry::journal::Stage;
+use chimein::thread::SkipReason;
+use chimein::thread::{Speaker, Thread, TurnMessage};
 use serde_json::{Value, json};
 
 use crate::nats_server::NatsServer;
@@ -79,7 +81,7 @@ async fn a_reply_that_comes_after_a_person_is_recorded_and_not_sent() {
     rig.sms(PHONE, "anybody there?").await;
     rig.eventually("the next message is skipped", |rig| {
         let records = rig.app().journal().recent(conversation);
-        records.iter().any(|record| record.stage == Stage::Skipped { reason: "paused" })
+        records.iter().any(|record| record.stage == Stage::Skipped { reason: SkipReason::Paused })
     })
     .await;
     platform.publish(OWN, &delivered(&turn.body, "cand-1", "late")).await;
@@ -186,7 +188,7 @@ fn turn() -> Turn {
     Turn {
         id: sid,
         thread: Thread::Conversation("CH000000000000000000000000000000bb".parse().unwrap()),
-        identity: "bot".into(),
+        speaker: Speaker::Identity("bot".into()),
         messages: vec![TurnMessage {
             sid,
             index: Some(7),

@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
 use chimein::admin::access::Access;
-use chimein::admin::desk::Desk;
+use chimein::admin::dead_letters::DeadLetters;
 use chimein::admin::operate;
 use chimein::agent::later::{self, Batch, Door, Outbox, OutboxError};
 use chimein::clock::{Clock, Moment};
@@ -246,7 +246,7 @@ impl Rig {
             let store = Store::open(embedded::Options::new(path)).expect("a store opens");
             let outbox: Arc<dyn Outbox> = Arc::new(Nowhere);
             let late = later::router(Door { outbox, secret: secret.clone(), clock });
-            let desk = Desk::new(store, clock);
+            let desk = DeadLetters::new(store, clock);
             (late, operate::router(desk, Router::new(), Access::Loopback))
         });
         Self { runtime, clock, secret, late, operator, _folder: folder }

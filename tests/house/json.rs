@@ -4,10 +4,10 @@ use super::{Source, assert_none, sources};
 
 /// Who reads JSON by itself, and why that is no danger.
 const OWN_READERS: &[(&str, &str)] = &[
-    ("src/admin/desk.rs", "payloads that we stored"),
+    ("src/admin/dead_letters.rs", "payloads that we stored"),
     ("src/admin/mask.rs", "payloads that we stored"),
     ("src/agent/answer.rs", "a list of raw values, which are read by the room"),
-    ("src/app/places.rs", "a file that we wrote"),
+    ("src/app/resume_store.rs", "a file that we wrote"),
     ("src/cli/admin_api.rs", "the answers of our own service"),
     ("src/cli/emulator/fault.rs", "the answers of our own emulator"),
     ("src/cluster/records.rs", "records that we wrote"),
@@ -18,12 +18,12 @@ const OWN_READERS: &[(&str, &str)] = &[
     ("src/emulator/state/projection.rs", "attributes, which stay text where they cannot be read"),
     ("src/emulator/twilsock/subscriptions.rs", "values that the room has read"),
     ("src/json/", "the room"),
-    ("src/pipeline/join.rs", "payloads that we stored"),
-    ("src/pipeline/policy/which.rs", "a value of the settings"),
+    ("src/channels/conversations/join.rs", "payloads that we stored"),
+    ("src/channels/conversations/policy/join_policy.rs", "a value of the settings"),
     ("src/pipeline/report.rs", "payloads that we stored"),
-    ("src/pipeline/send.rs", "payloads that we stored"),
-    ("src/pipeline/turn.rs", "payloads that we stored"),
-    ("src/pipeline/turn/set.rs", "payloads that we stored"),
+    ("src/pipeline/send/mod.rs", "payloads that we stored"),
+    ("src/pipeline/turn/mod.rs", "payloads that we stored"),
+    ("src/pipeline/turn/batch.rs", "payloads that we stored"),
     ("src/queue/", "records that we wrote"),
     ("src/realtime/conversations/model.rs", "a list of raw values, which are read by the room"),
     ("src/realtime/conversations/seats.rs", "a page of raw values, which are read by the room"),
@@ -35,6 +35,7 @@ const OWN_READERS: &[(&str, &str)] = &[
 
 /// Where what is read is only what we wrote, which is never null.
 const OWN_RECORDS: &[&str] = &[
+    "src/channels/conversations/record.rs",
     "src/cluster/records.rs",
     "src/emulator/state/mod.rs",
     "src/pipeline/record.rs",

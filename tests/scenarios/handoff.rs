@@ -9,6 +9,7 @@ use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::pipeline::policy::pause::FRESH_FOR;
 use chimein::standard_webhooks::{self, Secret};
 use chimein::telemetry::journal::Stage;
+use chimein::thread::SkipReason;
 use chimein::twilio::sid::ConversationSid;
 use serde_json::json;
 
@@ -32,7 +33,7 @@ async fn the_bot_keeps_silent_while_a_person_has_the_conversation() {
         pause(&rig, conversation, true).await;
         rig.sms(PHONE, "two").await;
         rig.eventually("it is skipped", |rig| {
-            stages(rig, conversation, Stage::Skipped { reason: "paused" }) == 1
+            stages(rig, conversation, Stage::Skipped { reason: SkipReason::Paused }) == 1
         })
         .await;
         pause(&rig, conversation, false).await;
@@ -49,7 +50,7 @@ async fn a_pause_that_nobody_told_of_is_asked_for() {
     pause(&rig, conversation, true).await;
     rig.start_service().await;
     rig.eventually("it is skipped", |rig| {
-        stages(rig, conversation, Stage::Skipped { reason: "paused" }) == 1
+        stages(rig, conversation, Stage::Skipped { reason: SkipReason::Paused }) == 1
     })
     .await;
     rig.settled().await;
@@ -196,7 +197,7 @@ async fn a_late_reply_is_not_sent_over_a_person_and_an_operators_is() {
         let conversation = taken_over(&rig, &agent).await;
         post_late(&rig, conversation, "late").await;
         rig.eventually("it is skipped", |rig| {
-            stages(rig, conversation, Stage::Skipped { reason: "paused" }) == 1
+            stages(rig, conversation, Stage::Skipped { reason: SkipReason::Paused }) == 1
         })
         .await;
         say_by_hand(&rig, conversation, "by hand").await;
@@ -285,7 +286,7 @@ async fn an_operator_pauses_and_resumes_and_lifts_what_the_guard_cut() {
     assert_eq!(ask(&rig, conversation, "pause").await["paused"], true);
     rig.sms(PHONE, "three").await;
     rig.eventually("it is skipped", |rig| {
-        stages(rig, conversation, Stage::Skipped { reason: "paused" }) == 1
+        stages(rig, conversation, Stage::Skipped { reason: SkipReason::Paused }) == 1
     })
     .await;
     assert_eq!(ask(&rig, conversation, "resume").await["paused"], false);
@@ -393,7 +394,7 @@ async fn cut_off(rig: &Rig) -> ConversationSid {
 }
 
 fn skipped(rig: &Rig, conversation: ConversationSid) -> usize {
-    stages(rig, conversation, Stage::Skipped { reason: "paused" })
+    stages(rig, conversation, Stage::Skipped { reason: SkipReason::Paused })
 }
 
 /// Asks on the admin listener, as `chimein handoff` does.

@@ -1,9 +1,9 @@
 //! Which conversations the bot leaves to free its seats, and how it returns.
 
+use chimein::channels::conversations::seats::{Listening, PoolMember, Seats};
 use chimein::clock::Clock;
 use chimein::emulator::state::limits::Limits;
 use chimein::net::tls;
-use chimein::pipeline::seats::{Ear, Line, Seats};
 use chimein::queue::embedded::Options;
 use chimein::queue::{QueueName, Store};
 use chimein::telemetry::journal::Stage;
@@ -154,10 +154,11 @@ async fn a_seat_that_is_remembered_and_lost_is_found_out_by_looking() {
     };
     let tls = tls::client_config().unwrap().0;
     let rest = rest::Client::new(options, tls, Clock::start(), None).unwrap();
-    let seats = Seats::new([BOT, "bot-2"].map(|name| Line::new(name.into(), Ear::Off)).into());
+    let seats =
+        Seats::new([BOT, "bot-2"].map(|name| PoolMember::new(name.into(), Listening::Off)).into());
     let conversation = rig.sms(PHONE, "hello").await;
     seats.take(conversation, BOT);
-    let identity = |line: Option<&Line>| line.map(|line| line.identity.clone());
+    let identity = |line: Option<&PoolMember>| line.map(|line| line.identity.clone());
     let remembered = seats.find(&rest, conversation).await.unwrap();
     assert_eq!(identity(remembered).as_deref(), Some(BOT));
     assert_eq!(identity(seats.look(&rest, conversation).await.unwrap()), None);

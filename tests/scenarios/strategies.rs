@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use chimein::telemetry::journal::Stage;
+use chimein::thread::SkipReason;
 use chimein::twilio::sid::ConversationSid;
 use serde_json::{Value, json};
 
@@ -110,7 +111,10 @@ async fn what_comes_while_the_agent_thinks_is_dropped_and_said_to_be() {
     .await;
     drop(release);
     rig.expect(conversation, &["a"]).await;
-    assert_eq!(stages(&rig, conversation, |stage| stage == Stage::Skipped { reason: "busy" }), 2);
+    assert_eq!(
+        stages(&rig, conversation, |stage| stage == Stage::Skipped { reason: SkipReason::Busy }),
+        2
+    );
     rig.sms(PHONE, "d").await;
     rig.expect(conversation, &["a", "d"]).await;
     rig.end().await;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use chimein::pipeline::policy::reading::THAT_SECOND_MAX;
-use chimein::pipeline::sweep_pace::REQUESTS_MAX;
+use chimein::channels::conversations::policy::reading::THAT_SECOND_MAX;
+use chimein::channels::conversations::sweep_pace::REQUESTS_MAX;
 use chimein::twilio::sid::ConversationSid;
 
 use crate::rig::Rig;

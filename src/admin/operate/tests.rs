@@ -15,13 +15,14 @@ use crate::admin::handoff::{self, Handover, Refusal};
 use crate::admin::replies::{self, Replies};
 use crate::clock::Clock;
 use crate::queue::{Store, embedded};
+use crate::thread::ThreadId;
 use crate::twilio::sid::ConversationSid;
 
 const REPLIES: &str = "/v1/conversations/CHcccccccccccccccccccccccccccccccc/replies";
 
 #[tokio::test]
 async fn every_route_asks_for_the_token() {
-    let desk = Bench::open(Access::Token("planted-token".into())).await;
+    let dead_letters = Bench::open(Access::Token("planted-token".into())).await;
     for (method, path) in OPERATE_PATHS {
         for (authorization, is_let_in) in [
             (None, false),
@@ -34,7 +35,7 @@ async fn every_route_asks_for_the_token() {
                 let _ =
                     request.headers_mut().insert("authorization", authorization.parse().unwrap());
             }
-            let (status, body) = desk.call(request).await;
+            let (status, body) = dead_letters.call(request).await;
             assert_eq!(status != 401, is_let_in, "{method} {path} {authorization:?}: {body}");
         }
     }
@@ -42,9 +43,9 @@ async fn every_route_asks_for_the_token() {
 
 #[tokio::test]
 async fn without_a_token_a_far_listener_answers_nobody() {
-    let desk = Bench::open(Access::Closed).await;
+    let dead_letters = Bench::open(Access::Closed).await;
     for (method, path) in OPERATE_PATHS {
-        let (status, body) = desk.call(ask(method, &concrete(path))).await;
+        let (status, body) = dead_letters.call(ask(method, &concrete(path))).await;
         assert_eq!((status, &body["error"]), (403, &"no_token_configured".into()), "{path}");
         assert!(body["detail"].as_str().unwrap().contains("CHIMEIN_ADMIN_DEBUG_TOKEN"));
     }
@@ -52,7 +53,7 @@ async fn without_a_token_a_far_listener_answers_nobody() {
 
 #[tokio::test]
 async fn without_a_token_no_web_page_gets_through() {
-    let desk = Bench::open(Access::Loopback).await;
+    let dead_letters = Bench::open(Access::Loopback).await;
     for (host, origin, status) in [
         ("127.0.0.1:9464", None, 200),
         ("localhost:9464", None, 200),
@@ -72,14 +73,15 @@ async fn without_a_token_no_web_page_gets_through() {
         if let Some(origin) = origin {
             let _ = request.headers_mut().insert("origin", origin.parse().unwrap());
         }
-        assert_eq!(desk.call(request).await.0, status, "{host} {origin:?}");
+        assert_eq!(dead_letters.call(request).await.0, status, "{host} {origin:?}");
     }
 }
 
 #[tokio::test]
 async fn letters_are_listed_shown_redriven_and_dropped() {
-    let desk = Bench::open(Access::Loopback).await;
-    let (_, listing) = desk.call(ask("GET", "/v1/dead-letters?queue=outbox&class=dead")).await;
+    let dead_letters = Bench::open(Access::Loopback).await;
+    let (_, listing) =
+        dead_letters.call(ask("GET", "/v1/dead-letters?queue=outbox&class=dead")).await;
     let letters = listing["letters"].as_array().unwrap();
     assert_eq!((letters.len(), &listing["next"]), (2, &Value::Null));
     let paths: Vec<String> = letters
@@ -87,17 +89,17 @@ async fn letters_are_listed_shown_redriven_and_dropped() {
         .map(|letter| format!("/v1/dead-letters/outbox/{}", letter["id"].as_str().unwrap()))
         .collect();
 
-    let (status, letter) = desk.call(ask("GET", &paths[0])).await;
+    let (status, letter) = dead_letters.call(ask("GET", &paths[0])).await;
     assert_eq!((status, &letter["payload"]["author"]), (200, &"+…23".into()));
     assert_eq!(letter["history"][0]["cause"]["code"], 50400);
-    let (_, letter) = desk.call(ask("GET", &format!("{}?reveal=true", paths[0]))).await;
+    let (_, letter) = dead_letters.call(ask("GET", &format!("{}?reveal=true", paths[0]))).await;
     assert_eq!(letter["payload"]["body"], "planted");
 
     let redrive = format!("{}/redrive", paths[0]);
-    assert_eq!(desk.call(ask("POST", &redrive)).await.0, 200);
-    assert_eq!(desk.call(ask("POST", &redrive)).await.0, 404);
-    assert_eq!(desk.call(ask("DELETE", &paths[1])).await.0, 200);
-    let (_, counts) = desk.call(ask("GET", "/v1/queues")).await;
+    assert_eq!(dead_letters.call(ask("POST", &redrive)).await.0, 200);
+    assert_eq!(dead_letters.call(ask("POST", &redrive)).await.0, 404);
+    assert_eq!(dead_letters.call(ask("DELETE", &paths[1])).await.0, 200);
+    let (_, counts) = dead_letters.call(ask("GET", "/v1/queues")).await;
     assert_eq!(counts["queues"][2]["queue"], "outbox");
     assert_eq!(
         (&counts["queues"][2]["ready"], &counts["queues"][2]["dead"]),
@@ -107,30 +109,30 @@ async fn letters_are_listed_shown_redriven_and_dropped() {
 
 #[tokio::test]
 async fn bulk_calls_take_a_selection_and_a_bound() {
-    let desk = Bench::open(Access::Loopback).await;
+    let dead_letters = Bench::open(Access::Loopback).await;
     let body = r#"{"select":{"queue":"inbox"},"limit":1}"#;
-    let (status, bulk) = desk.call(with_body("/v1/dead-letters/drop", body)).await;
+    let (status, bulk) = dead_letters.call(with_body("/v1/dead-letters/drop", body)).await;
     assert_eq!((status, &bulk["done"], &bulk["more"]), (200, &1.into(), &true.into()));
     let absent = r#"{"select":{"queue":null,"class":null},"limit":null}"#;
     let none = r#"{"select":{"queue":"reports","before":null}}"#;
-    let (_, bulk) = desk.call(with_body("/v1/dead-letters/redrive", none)).await;
+    let (_, bulk) = dead_letters.call(with_body("/v1/dead-letters/redrive", none)).await;
     assert_eq!((&bulk["done"], &bulk["more"]), (&0.into(), &false.into()));
-    let (_, bulk) = desk.call(with_body("/v1/dead-letters/redrive", absent)).await;
+    let (_, bulk) = dead_letters.call(with_body("/v1/dead-letters/redrive", absent)).await;
     assert_eq!((&bulk["done"], &bulk["more"]), (&4.into(), &false.into()));
 }
 
 #[tokio::test]
 async fn no_selection_is_all_of_them_missing_or_null() {
     for body in ["{}", r#"{"select":null,"limit":null}"#] {
-        let desk = Bench::open(Access::Loopback).await;
-        let (status, bulk) = desk.call(with_body("/v1/dead-letters/redrive", body)).await;
+        let dead_letters = Bench::open(Access::Loopback).await;
+        let (status, bulk) = dead_letters.call(with_body("/v1/dead-letters/redrive", body)).await;
         assert_eq!((status, &bulk["done"]), (200, &5.into()), "{body}");
     }
 }
 
 #[tokio::test]
 async fn malformed_calls_are_answered_in_json_with_the_reason() {
-    let desk = Bench::open(Access::Loopback).await;
+    let dead_letters = Bench::open(Access::Loopback).await;
     let oversized = format!(r#"{{"select":{{"class":"{}"}}}}"#, "x".repeat(BULK_BYTES_MAX));
     for (request, status) in [
         (ask("GET", "/v1/dead-letters?queue=mail"), 400),
@@ -146,7 +148,7 @@ async fn malformed_calls_are_answered_in_json_with_the_reason() {
         (ask("PUT", "/v1/queues"), 405),
     ] {
         let shown = format!("{} {}", request.method(), request.uri());
-        let (found, body) = desk.call(request).await;
+        let (found, body) = dead_letters.call(request).await;
         assert_eq!(found, status, "{shown} {body}");
         assert!(!body.to_string().contains("planted"), "{body}");
     }
@@ -154,10 +156,10 @@ async fn malformed_calls_are_answered_in_json_with_the_reason() {
 
 #[tokio::test]
 async fn a_closed_store_is_answered_503_and_tells_nothing() {
-    let desk = Bench::open(Access::Loopback).await;
-    desk.store.close().await;
+    let dead_letters = Bench::open(Access::Loopback).await;
+    dead_letters.store.close().await;
     for (method, path) in &OPERATE_PATHS[..5] {
-        let (status, body) = desk.call(ask(method, &concrete(path))).await;
+        let (status, body) = dead_letters.call(ask(method, &concrete(path))).await;
         assert_eq!((status, &body["error"]), (503, &"unavailable".into()), "{path}");
     }
 }
@@ -170,7 +172,7 @@ impl Handover for NoHands {
         Box::pin(std::future::ready(Err(Refusal::Unknown)))
     }
 
-    fn paused(&self, _: usize) -> BoxFuture<'_, Vec<ConversationSid>> {
+    fn paused(&self, _: usize) -> BoxFuture<'_, Vec<ThreadId>> {
         Box::pin(std::future::ready(Vec::new()))
     }
 }
@@ -206,7 +208,7 @@ impl Bench {
     async fn open(access: Access) -> Self {
         let place = TempDir::new().unwrap();
         let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
-        super::super::desk::tests::bury(&store).await;
+        super::super::dead_letters::tests::bury(&store).await;
         let late = Router::new().route(
             "/v1/conversations/{conversation}/replies",
             post(|| async { StatusCode::ACCEPTED }),
@@ -214,7 +216,7 @@ impl Bench {
         let others = late
             .merge(handoff::router(Arc::new(NoHands)))
             .merge(replies::router(Arc::new(NoReplies)));
-        let router = router(Desk::new(store.clone(), Clock::start()), others, access);
+        let router = router(DeadLetters::new(store.clone(), Clock::start()), others, access);
         Self { router, store, _place: place }
     }
 

@@ -17,11 +17,11 @@ use super::names::EGRESS;
 use super::platform::{BitBrat, Note};
 use super::snapshot::{Delivered, Failure};
 use super::wanted::{self, Reply, Wanted};
-use crate::agent::Reply as Said;
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::json;
 use crate::telemetry::chain::Chain;
 use crate::text;
+use crate::thread::Reply as Said;
 
 /// How many events are fetched at once.
 const BATCH: usize = 64;
@@ -128,7 +128,7 @@ async fn store(
         late: turn.is_some(),
         cut: is_phone,
         origin: Some(Note::origin(&topic.name, event.clone())),
-        ..Batch::new(thread, &key, vec![Said::text(chosen.text)])
+        ..Batch::new(thread.clone(), &key, vec![Said::text(chosen.text)])
     };
     match outbox.put(batch).await {
         Ok(added) => {

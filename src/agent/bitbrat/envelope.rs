@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::event::Event;
 use super::names::Names;
-use crate::agent::{Media, Turn, TurnMessage};
+use crate::agent::Turn;
 use crate::clock::Timestamp;
 use crate::telemetry::log;
-use crate::twilio::sid::{ChatServiceSid, MessageSid};
+use crate::thread::{Media, MessageId, TurnMessage};
+use crate::twilio::sid::ChatServiceSid;
 
 /// The connector's name, also the platform's.
 pub const CONNECTOR: &str = "twilio";
@@ -34,7 +35,7 @@ pub struct Sender {
 
 /// The id that joins everything that follows from a message: always the same for the same message.
 #[must_use]
-pub fn correlation_id(message: MessageSid) -> Uuid {
+pub fn correlation_id(message: MessageId) -> Uuid {
     // The log's format bitbrat writes the same id beside the message's sid.
     log::bitbrat::correlation_id(&message.to_string())
 }
@@ -208,14 +209,15 @@ const DIGITS_MIN: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::twilio::sid::MessageSid;
 
     #[test]
     fn the_correlation_id_of_a_message_never_changes() {
-        let message = MessageSid::from_bytes([0xcc; 16]);
+        let message = MessageId::from(MessageSid::from_bytes([0xcc; 16]));
         assert_eq!(correlation_id(message), correlation_id(message));
         assert_eq!(correlation_id(message).get_version_num(), 5);
         assert_eq!(correlation_id(message).to_string(), "cd11b598-b359-5b76-b9e5-be2dbb6855cf");
-        assert_ne!(correlation_id(message), correlation_id(MessageSid::from_bytes([1; 16])));
+        assert_ne!(correlation_id(message), correlation_id(MessageSid::from_bytes([1; 16]).into()));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::event::Event;
 use super::names::SNAPSHOT;
 use crate::clock::Timestamp;
-use crate::twilio::sid::MessageSid;
+use crate::thread::MessageId;
 
 /// Which records are written, and how long they may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,7 +26,7 @@ pub struct Policy {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Ending<'a> {
     /// Twilio took the reply.
-    Sent(MessageSid),
+    Sent(MessageId),
     /// It could not be sent, or was not to be.
     Failed(&'a Failure),
 }
@@ -111,6 +111,7 @@ fn delivery(topic: &str, status: &str, at: Timestamp, ending: &Ending<'_>) -> Va
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::twilio::sid::MessageSid;
 
     const AT: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
@@ -126,7 +127,7 @@ mod tests {
     fn record(policy: Policy) -> Option<Value> {
         let event = event();
         let delivered = Delivered { service: "s", topic: "t", event: &event, at: AT };
-        of(delivered, &Ending::Sent(MessageSid::from_bytes([7; 16])), policy)
+        of(delivered, &Ending::Sent(MessageSid::from_bytes([7; 16]).into()), policy)
     }
 
     const ALL: Policy = Policy { is_on: true, includes_raw: true, bytes_max: None };

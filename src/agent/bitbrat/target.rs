@@ -1,7 +1,7 @@
 //! Where an egress event is to be sent, and whether it is ours at all. Pure.
 
 use super::event::Event;
-use crate::agent::Thread;
+use crate::thread::Thread;
 
 /// Why an event has no place to go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -8,9 +8,8 @@
 use super::event::Event;
 use super::selection::{self, Chosen};
 use super::target::{self, Missing};
-use crate::agent::Thread;
 use crate::queue::JobId;
-use crate::twilio::sid::MessageSid;
+use crate::thread::{MessageId, Thread};
 
 /// What an egress event asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,7 +52,7 @@ pub struct Reply {
     /// The same for the same reply.
     pub key: String,
     /// The message that it answers, where the event names it.
-    pub turn: Option<MessageSid>,
+    pub turn: Option<MessageId>,
     /// Whether the text is for a phone's channel.
     pub is_phone: bool,
 }

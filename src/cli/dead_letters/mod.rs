@@ -20,7 +20,7 @@ use url::Url;
 use self::place::Place;
 use super::admin_api;
 use super::outcome::{self, MISUSE, Outcome};
-use crate::admin::desk::{Fate, LETTERS_MAX, Selection, Target};
+use crate::admin::dead_letters::{Fate, LETTERS_MAX, Selection, Target};
 use crate::config::{self, Environment};
 use crate::queue;
 use crate::twilio::sid::ConversationSid;
@@ -56,7 +56,7 @@ enum Action {
 #[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
-    selection: Choice,
+    selection: JoinRules,
     /// How many at most, 1 to 1000.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(LETTERS_MAX)))]
     limit: u32,
@@ -84,7 +84,7 @@ struct Settle {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    selection: Choice,
+    selection: JoinRules,
     /// Does it without asking.
     #[arg(long)]
     yes: bool,
@@ -92,7 +92,7 @@ struct Settle {
 
 /// Which dead letters.
 #[derive(Clone, Debug, clap::Args)]
-struct Choice {
+struct JoinRules {
     /// Of this queue only.
     #[arg(long, value_parser = PossibleValuesParser::new(["joins", "inbox", "outbox", "reports"]))]
     queue: Option<String>,
@@ -104,7 +104,7 @@ struct Choice {
     conversation: Option<ConversationSid>,
 }
 
-impl Choice {
+impl JoinRules {
     fn selection(&self) -> Selection {
         Selection {
             queue: self.queue.clone(),

@@ -9,7 +9,9 @@ use std::time::Duration;
 use url::Url;
 
 use super::Error;
-use crate::admin::desk::{Bulk, Desk, Fate, LetterShown, Listing, Selection, Target};
+use crate::admin::dead_letters::{
+    Bulk, DeadLetters, Fate, LetterShown, Listing, Selection, Target,
+};
 use crate::cli::admin_api::{self, AdminApi};
 use crate::clock::Clock;
 use crate::config::Report;
@@ -21,7 +23,7 @@ pub(super) enum Place {
     /// A running service.
     Service(AdminApi),
     /// A file, with the store to close at the end.
-    File { desk: Desk, store: Store, path: PathBuf },
+    File { desk: DeadLetters, store: Store, path: PathBuf },
 }
 
 impl Place {
@@ -39,7 +41,7 @@ impl Place {
         if path.exists() {
             return match Store::open(options) {
                 Ok(store) => {
-                    let desk = Desk::new(store.clone(), Clock::start());
+                    let desk = DeadLetters::new(store.clone(), Clock::start());
                     Ok(Self::File { desk, store, path })
                 }
                 Err(queue::Error::InUse { .. }) => Ok(Self::Service(AdminApi::new(report, None)?)),

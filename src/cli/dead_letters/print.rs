@@ -1,6 +1,6 @@
 //! Dead letters as people read them. Pure.
 
-use crate::admin::desk::{CauseShown, Fate, LetterShown, Listing};
+use crate::admin::dead_letters::{CauseShown, Fate, LetterShown, Listing};
 use crate::cli::outcome::{json, table};
 
 /// Lays out a page of the list.

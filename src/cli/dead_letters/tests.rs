@@ -11,8 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::admin::access::Access;
-use crate::admin::desk::Desk;
-use crate::admin::desk::tests::bury;
+use crate::admin::dead_letters::DeadLetters;
+use crate::admin::dead_letters::tests::bury;
 use crate::admin::operate;
 use crate::clock::Clock;
 use crate::http;
@@ -198,7 +198,7 @@ impl Bench {
         let store = self.store();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.listen = listener.local_addr().unwrap().to_string();
-        let desk = Desk::new(store.clone(), Clock::start());
+        let desk = DeadLetters::new(store.clone(), Clock::start());
         let router = operate::router(desk, Router::new(), access);
         let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(http::serve(listener, router, http::Options::default(), cancel.clone()));

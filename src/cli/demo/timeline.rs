@@ -99,7 +99,9 @@ impl Timeline {
             }
             Stage::ReplySent { via: Via::Socket, .. } => self.put(Step::ReplySent, at, "socket"),
             Stage::ReplySent { via: Via::Rest, .. } => self.put(Step::ReplySent, at, "REST"),
-            Stage::Skipped { reason } => self.trouble = Some(format!("skipped: {reason}")),
+            Stage::Skipped { reason } => {
+                self.trouble = Some(format!("skipped: {}", reason.as_str()))
+            }
             Stage::Dead { queue, reason, code } => {
                 let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
                 self.trouble = Some(format!("dead letter in {queue}: {reason}{code}"));

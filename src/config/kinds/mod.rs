@@ -3,8 +3,8 @@
 //! Pure. A value is parsed once, into the type that the rooms use; what does not parse is told by
 //! the kind's own words, never by repeating the value, which may be a misplaced secret.
 
+mod join_rules;
 mod places;
-mod wishes;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use self::join_rules::{Addresses, Attribute, Since};
 pub(super) use self::places::without_query;
 pub use self::places::{
     BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, Networks, SocketUrl,
 };
-pub use self::wishes::{Addresses, Attribute, Since};
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::de::IgnoredAny;
 
+use crate::channels::Source;
 use crate::clock::{Moment, Timestamp};
 use crate::json::{self, Members, ObjectText};
 
@@ -21,18 +22,6 @@ pub const FRESH_FOR: Duration = Duration::from_secs(5);
 /// Our object in a conversation's attributes, and the mark in it.
 const OURS: &str = "chimein";
 const PAUSED: &str = "paused";
-
-/// Where something was heard, with the time that Twilio gives the change, where it does.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Source {
-    /// On the socket, whose words come in order.
-    Socket(Option<Timestamp>),
-    /// By webhook, of which those of one conversation come in order (assumed); or in an answer of
-    /// REST that something was heard during.
-    Dated(Option<Timestamp>),
-    /// In the answer to a question or to a write of our own, during which nothing else was heard.
-    Answer(Option<Timestamp>),
-}
 
 /// What is known of one conversation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -7,23 +7,23 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::SKEW_MAX;
 use crate::clock::Timestamp;
 use crate::telemetry::journal::Door;
-use crate::twilio::sid::MessageSid;
+use crate::thread::MessageId;
+use crate::twilio::SKEW_MAX;
 
 /// What a process remembers of the messages that it heard of last.
 #[derive(Clone, Debug, Default)]
 pub struct Repeats {
-    heard: HashMap<MessageSid, Heard>,
-    order: VecDeque<MessageSid>,
+    heard: HashMap<MessageId, Heard>,
+    order: VecDeque<MessageId>,
 }
 
 /// When a message was first heard of, and by which doors it came since, one bit a door.
 #[derive(Clone, Copy, Debug)]
 struct Heard {
     since: Timestamp,
-    doors: u8,
+    ingest: u8,
 }
 
 /// A message that is remembered.
@@ -52,8 +52,8 @@ impl Repeats {
     pub const KEPT_MAX: usize = 4096;
 
     /// Takes note of a message that nobody had heard of.
-    pub fn first(&mut self, message: MessageSid, door: Door, now: Timestamp) {
-        let heard = Heard { since: now, doors: bit(door) };
+    pub fn first(&mut self, message: MessageId, door: Door, now: Timestamp) {
+        let heard = Heard { since: now, ingest: bit(door) };
         if self.heard.insert(message, heard).is_none() {
             self.order.push_back(message);
         }
@@ -65,10 +65,10 @@ impl Repeats {
     }
 
     /// Takes note of a message that somebody has heard of before; none if it is not remembered here.
-    pub fn again(&mut self, message: MessageSid, door: Door) -> Option<Remembered> {
+    pub fn again(&mut self, message: MessageId, door: Door) -> Option<Remembered> {
         let heard = self.heard.get_mut(&message)?;
-        let is_new_door = heard.doors & bit(door) == 0;
-        heard.doors |= bit(door);
+        let is_new_door = heard.ingest & bit(door) == 0;
+        heard.ingest |= bit(door);
         Some(Remembered { since: heard.since, is_new_door })
     }
 }
@@ -107,6 +107,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::twilio::sid::MessageSid;
 
     const DOORS: [Door; 5] =
         [Door::Webhook, Door::Socket, Door::Replay, Door::CatchUp, Door::Reconcile];
@@ -116,7 +117,7 @@ mod tests {
     fn each_door_may_tell_of_a_message_once() {
         for first in DOORS {
             let mut repeats = Repeats::default();
-            let message = MessageSid::from_bytes([1; 16]);
+            let message = MessageId::from(MessageSid::from_bytes([1; 16]));
             assert_eq!(repeats.again(message, first), None);
             repeats.first(message, first, NOW);
             for door in DOORS {
@@ -135,7 +136,7 @@ mod tests {
         let sid = |n: usize| {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&n.to_be_bytes());
-            MessageSid::from_bytes(bytes)
+            MessageId::from(MessageSid::from_bytes(bytes))
         };
         for n in 0..=Repeats::KEPT_MAX {
             repeats.first(sid(n), Door::Webhook, NOW);

@@ -6,15 +6,16 @@
 use std::time::Duration;
 
 use super::{TOO_LARGE, Turns, Work};
-use crate::agent::{Answer, Reply, Turn};
+use crate::agent::{Answer, Turn};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
-use crate::pipeline::outbound::{self, Stamp};
-use crate::pipeline::settle;
+use crate::jobs::settle;
+use crate::pipeline::send::outbound::{self, Stamp};
 use crate::queue::{Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
+use crate::thread::{MessageId, Reply};
 use crate::twilio::rest;
 
 impl Turns {
@@ -22,19 +23,19 @@ impl Turns {
     pub(super) async fn finish(
         &self,
         delivery: Delivery,
-        turn: &Turn,
+        (turn, own): (&Turn, MessageId),
         answer: Answer,
         start: Moment,
     ) {
-        let took = self.notes.clock.now().since(start);
-        self.notes.metrics.agent(took);
-        self.thinking.end(turn.thread, turn.id, self.notes.clock.wall());
+        let took = self.recorder.clock.now().since(start);
+        self.recorder.metrics.agent(took);
+        self.busy.end(turn.thread.id(), turn.id, self.recorder.clock.wall());
         let replies = match answer {
             Answer::Replies(replies) => replies,
             Answer::Later => {
                 let settled = delivery.ack().await;
                 if settled.is_ok() {
-                    self.notes.metrics.turn(TurnOutcome::Silent);
+                    self.recorder.metrics.turn(TurnOutcome::Silent);
                     tell_finished(turn, "later", 0, took);
                 }
                 return settle::report(Self::QUEUE, settled);
@@ -48,7 +49,7 @@ impl Turns {
         let is_cut = match asked {
             Ok(is_cut) => is_cut,
             // To wait would be to ask the agent again; in parts it reaches everybody.
-            Err(error) if self.status.parks(&error, &self.notes.clock).is_some() => true,
+            Err(error) if self.status.parks(&error, &self.recorder.clock).is_some() => true,
             Err(error) => {
                 let delay = self.schedule.delay_after(delivery.attempt(), None, settle::jitter());
                 tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread,
@@ -56,7 +57,7 @@ impl Turns {
                     error = %Chain(&error),
                     "twilio did not say whether a phone reads a long reply");
                 if let Some(delay) = delay {
-                    self.notes.metrics.turn(TurnOutcome::Retried);
+                    self.recorder.metrics.turn(TurnOutcome::Retried);
                     let cause = Cause::new("participants").with_detail(error.to_string());
                     return settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
                 }
@@ -64,10 +65,10 @@ impl Turns {
                 true
             }
         };
-        let stamp = Stamp { ids: &self.ids, at: self.notes.clock.wall() };
+        let stamp = Stamp { ids: &self.ids, at: self.recorder.clock.wall() };
         let jobs = match outbound::of_turn(turn, replies, is_cut, stamp) {
             Ok(jobs) => jobs,
-            Err(error) => return self.refuse(delivery, turn, &error).await,
+            Err(error) => return self.refuse(delivery, (turn, own), &error).await,
         };
         fault_points::hit(Point::AgentAnswered);
         self.store(delivery, turn, jobs, took).await;
@@ -78,16 +79,25 @@ impl Turns {
         if outbound::shows_phone(turn) || !outbound::is_long(replies) {
             return Ok(true);
         }
-        self.phones.read_along(turn.thread).await
+        let thread = turn.thread.id();
+        match self.channels.of(thread) {
+            Some(channel) => channel.has_phone(thread).await,
+            None => Ok(true),
+        }
     }
 
     /// Buries a turn whose answer the outbox would never take: the agent would be asked for ever.
-    async fn refuse(&self, delivery: Delivery, turn: &Turn, error: &outbound::Error) {
+    async fn refuse(
+        &self,
+        delivery: Delivery,
+        (turn, own): (&Turn, MessageId),
+        error: &outbound::Error,
+    ) {
         tracing::error!(message_sid = %turn.id, conversation_sid = %turn.thread,
             error = %Chain(error), "agent's answer is too large; the message is a dead letter");
         let remedy = "let the agent answer with less, or in several late replies, then redrive it";
         let cause = Cause::new(TOO_LARGE).with_detail(format!("{error}; {remedy}"));
-        self.bury(delivery, turn.thread, TOO_LARGE, cause).await;
+        self.bury(delivery, (turn.thread.id(), own), TOO_LARGE, cause).await;
     }
 
     async fn store(&self, delivery: Delivery, turn: &Turn, jobs: outbound::Jobs, took: Duration) {
@@ -101,13 +111,13 @@ impl Turns {
         fault_points::hit(Point::TurnSettled);
         if settled.is_ok() {
             let outcome = if count == 0 { TurnOutcome::Silent } else { TurnOutcome::Answered };
-            self.notes.metrics.turn(outcome);
+            self.recorder.metrics.turn(outcome);
             tell_finished(turn, outcome.as_str(), count, took);
             let stage = Stage::AgentAnswered { replies: count };
-            self.notes.stage(turn.thread, Some(turn.id), stage);
+            self.recorder.stage(&turn.thread, Some(turn.id), stage);
             for message in turn.messages.iter().filter(|message| message.sid != turn.id) {
                 let stage = Stage::Bundled { turn: turn.id };
-                self.notes.stage(turn.thread, Some(message.sid), stage);
+                self.recorder.stage(&turn.thread, Some(message.sid), stage);
             }
         }
         settle::report(Self::QUEUE, settled);

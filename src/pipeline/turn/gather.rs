@@ -3,22 +3,22 @@
 //! Which ones belong together is [`Strategy`]'s to say; here its word meets the queue. What is taken
 //! along is known without a gap, as the delivery's own is; what is not goes back unseen.
 
-use crate::agent::Thread;
 use crate::fault_points::{self, Point};
+use crate::jobs::settle;
 use crate::pipeline::policy::strategy::{Look, Strategy};
-use crate::pipeline::settle;
 use crate::pipeline::turn::Turns;
-use crate::pipeline::turn::set::{Member, Set};
+use crate::pipeline::turn::batch::{BatchMessage, TurnBatch};
 use crate::queue::{self, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
+use crate::thread::ThreadId;
 
 impl Turns {
     /// Takes along what belongs to the turn; gives the delivery back if more may come.
     pub(super) async fn gather(
         &self,
         delivery: Delivery,
-        thread: Thread,
-        set: &mut Set,
+        thread: ThreadId,
+        batch: &mut TurnBatch,
     ) -> Option<Delivery> {
         let messages_max = match self.strategy {
             Strategy::Queue | Strategy::Drop => return Some(delivery),
@@ -26,18 +26,18 @@ impl Turns {
             Strategy::Burst(burst) => burst.messages_max + 1,
             Strategy::Supersede { messages_max } => messages_max,
         };
-        if let Err(error) = self.take_along(&delivery, thread, set, messages_max).await {
+        if let Err(error) = self.take_along(&delivery, thread, batch, messages_max).await {
             settle::lost(QueueName::Inbox, &error);
             return None;
         }
         let Strategy::Burst(burst) = self.strategy else { return Some(delivery) };
-        match burst.look(&set.stored(), self.notes.clock.wall()) {
+        match burst.look(&batch.stored(), self.recorder.clock.wall()) {
             Look::Wait(time) => {
                 settle::report(QueueName::Inbox, delivery.put_off(time).await);
                 None
             }
             Look::Take(count) => {
-                delivery.leave(&set.keep(count));
+                delivery.leave(&batch.keep(count));
                 Some(delivery)
             }
         }
@@ -47,22 +47,22 @@ impl Turns {
     pub(super) async fn take_along(
         &self,
         delivery: &Delivery,
-        thread: Thread,
-        set: &mut Set,
+        thread: ThreadId,
+        batch: &mut TurnBatch,
         messages_max: usize,
     ) -> Result<bool, queue::Error> {
-        let before = set.len();
-        while set.len() < messages_max {
-            let room = (messages_max - set.len()).min(Delivery::ABSORB_MAX);
+        let before = batch.len();
+        while batch.len() < messages_max {
+            let room = (messages_max - batch.len()).min(Delivery::ABSORB_MAX);
             let jobs = delivery.absorb(room).await?;
             if jobs.is_empty() {
                 break;
             }
             let mut left = Vec::new();
             for job in jobs {
-                match Member::along(job, thread) {
+                match BatchMessage::along(job, thread) {
                     Ok(member) if left.is_empty() && self.is_known(thread, &member).await => {
-                        set.insert(member);
+                        batch.insert(member);
                     }
                     Ok(member) => left.extend(member.into_along()),
                     Err(job) => left.push(job),
@@ -73,25 +73,23 @@ impl Turns {
                 break;
             }
         }
-        if set.len() > before {
+        if batch.len() > before {
             fault_points::hit(Point::MessagesAbsorbed);
         }
-        Ok(set.len() > before)
+        Ok(batch.len() > before)
     }
 
     /// Whether every message before this one is known.
-    async fn is_known(&self, thread: Thread, member: &Member) -> bool {
-        let (Some(conversation), Some(index)) = (thread.conversation(), member.message.index)
-        else {
-            return true;
-        };
-        match self.catch_up.fill(conversation, index).await {
+    async fn is_known(&self, thread: ThreadId, member: &BatchMessage) -> bool {
+        let Some(index) = member.message.index else { return true };
+        let Some(channel) = self.channels.of(thread) else { return false };
+        match channel.fill(thread, index).await {
             Ok(()) => {
-                self.catch_up.doors.through.follow(conversation, index);
+                channel.follow(thread, index);
                 true
             }
             Err(error) => {
-                tracing::debug!(message_sid = %member.message.sid, conversation_sid = %conversation,
+                tracing::debug!(message_sid = %member.message.sid, conversation_sid = %thread,
                     error = %Chain(&error), "message is left for a turn of its own");
                 false
             }

@@ -9,11 +9,11 @@ use super::{Append, Appended, Cause, Delivery, Error, JobId, Key, Queue, QueueNa
 use crate::clock::{Clock, Timestamp};
 
 mod absorb;
+mod dead_letters;
 mod delivery;
 mod embedded;
 #[cfg(feature = "nats")]
 mod jetstream;
-mod letters;
 mod model;
 
 /// A lease for claims about its end; long enough that a busy machine does not end it by itself.
@@ -86,7 +86,7 @@ macro_rules! contract {
                 what_is_parked_counts_no_attempt_and_is_told_of_the_one_before,
                 what_is_left_again_goes_out_after_its_delivery_and_unseen,
             },
-            letters::{
+            dead_letters::{
                 a_dead_letter_keeps_everything_and_frees_its_lane,
                 a_redriven_letter_starts_again_in_its_old_place,
                 a_dropped_letter_is_gone_but_its_id_is_known,

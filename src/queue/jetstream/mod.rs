@@ -41,15 +41,15 @@
 
 mod book;
 mod dead;
+mod dead_letters;
 mod deliver;
 mod dispatch;
 mod holder;
 mod holding;
 mod holdings;
-mod house;
 mod lease;
-mod letters;
 mod log;
+mod maintenance;
 mod marks;
 mod names;
 mod record;
@@ -186,7 +186,7 @@ impl JetStream {
             created,
         });
         shared.tasks.spawn(holder::follow(Arc::clone(&shared), holdings));
-        shared.tasks.spawn(house::keep(Arc::clone(&shared)));
+        shared.tasks.spawn(maintenance::keep(Arc::clone(&shared)));
         Ok(Self { shared })
     }
 

@@ -177,7 +177,7 @@ async fn what_is_past_its_retention_is_forgotten() {
     }
     let holdings: Vec<_> = here.shared.holdings().values().cloned().collect();
     for holding in holdings {
-        assert_eq!(house::sweep(&here.shared, &holding, 1).await.unwrap(), 1);
+        assert_eq!(maintenance::sweep(&here.shared, &holding, 1).await.unwrap(), 1);
     }
     for (key, name, is_there) in [("a", "done", false), ("b", "dead", false), ("c", "open", true)] {
         let subject = here.shared.subject((QueueName::Inbox, id(name)), &Key::new(key).unwrap());

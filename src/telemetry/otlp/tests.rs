@@ -17,7 +17,7 @@ use tokio_util::sync::DropGuard;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::*;
-use crate::telemetry::trace::{Way, stage_span};
+use crate::telemetry::trace::{TraceContext, stage_span};
 use crate::twilio::sid::{ConversationSid, MessageSid};
 
 const CONVERSATION: ConversationSid = ConversationSid::from_bytes([0xcc; 16]);
@@ -28,7 +28,7 @@ async fn stages_of_one_message_reach_the_collector_in_one_trace() {
     let collector = Collector::start(&[]).await;
     let (spans, exporter) = start(collector.options(1.0));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), || {
-        let way = Way::of_message(Some(CONVERSATION), MESSAGE, Some(3));
+        let way = TraceContext::of_message(CONVERSATION.into(), MESSAGE.into(), Some(3));
         drop(way.span("webhook"));
         let turn = stage_span("inbox");
         let _entered = turn.enter();
@@ -68,14 +68,15 @@ async fn a_stage_within_another_of_its_trace_is_its_child() {
     let collector = Collector::start(&[]).await;
     let (spans, exporter) = start(collector.options(1.0));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), || {
-        let conversation = Way::of_conversation(CONVERSATION);
+        let conversation = TraceContext::of_thread(CONVERSATION);
         // The stage around learns what it works on when the ones within have begun.
         let joins = stage_span("joins");
         let _entered = joins.enter();
-        let first = Way::of_message(Some(CONVERSATION), MESSAGE, Some(0)).span("catch_up");
+        let first =
+            TraceContext::of_message(CONVERSATION.into(), MESSAGE.into(), Some(0)).span("catch_up");
         conversation.record();
         drop(tracing::error_span!("other").in_scope(|| first));
-        drop(Way::of_message(Some(CONVERSATION), MESSAGE, Some(1)).span("replay"));
+        drop(TraceContext::of_message(CONVERSATION.into(), MESSAGE.into(), Some(1)).span("replay"));
     });
     finish(exporter).await;
     let [(_, body)] = &collector.taken()[..] else { panic!("one request") };
@@ -94,7 +95,7 @@ async fn who_sends_is_told_with_each_batch() {
     let collector = Collector::start(&[]).await;
     let (spans, exporter) = start(collector.options(1.0));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), || {
-        drop(Way::of_conversation(CONVERSATION).span("joins"));
+        drop(TraceContext::of_thread(CONVERSATION).span("joins"));
     });
     finish(exporter).await;
     let [(_, body)] = &collector.taken()[..] else { panic!("one request") };
@@ -114,7 +115,7 @@ async fn a_trace_that_is_not_sampled_is_not_sent() {
     let collector = Collector::start(&[]).await;
     let (spans, exporter) = start(collector.options(0.0));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), || {
-        drop(Way::of_conversation(CONVERSATION).span("joins"));
+        drop(TraceContext::of_thread(CONVERSATION).span("joins"));
     });
     finish(exporter).await;
     assert!(collector.taken().is_empty());
@@ -154,7 +155,7 @@ async fn spans_beyond_the_bound_are_dropped_and_nothing_waits() {
     tracing::subscriber::with_default(subscriber, || {
         // The processor's thread may have taken a batch out of the queue by then.
         for _ in 0..SPANS_WAITING_MAX + SPANS_SENT_MAX + BEYOND {
-            drop(Way::of_conversation(CONVERSATION).span("joins"));
+            drop(TraceContext::of_thread(CONVERSATION).span("joins"));
         }
     });
     assert!(*dropping.0.lock().unwrap(), "the log does not say so");
@@ -167,7 +168,7 @@ async fn a_stop_sends_all_that_waits() {
     let (spans, exporter) = start(collector.options(1.0));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), || {
         for _ in 0..SPANS_WAITING_MAX {
-            drop(Way::of_conversation(CONVERSATION).span("joins"));
+            drop(TraceContext::of_thread(CONVERSATION).span("joins"));
         }
     });
     finish(exporter).await;
@@ -183,7 +184,7 @@ async fn a_batch_is_sent_again_until_a_busy_collector_takes_it() {
     let collector = Collector::start(&busy).await;
     let (spans, exporter) = start(collector.options(1.0));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), || {
-        drop(Way::of_conversation(CONVERSATION).span("joins"));
+        drop(TraceContext::of_thread(CONVERSATION).span("joins"));
     });
     finish(exporter).await;
     let taken = collector.taken();
@@ -199,7 +200,7 @@ async fn a_collector_that_is_away_holds_up_nothing() {
     let options = Options { endpoint, ..Collector::start(&[]).await.options(1.0) };
     let (spans, exporter) = start(options);
     tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), || {
-        drop(Way::of_conversation(CONVERSATION).span("joins"));
+        drop(TraceContext::of_thread(CONVERSATION).span("joins"));
     });
     finish(exporter).await;
 }
@@ -211,7 +212,7 @@ async fn a_collector_that_does_not_answer_holds_up_a_stop_no_longer_than_its_bou
     let (spans, exporter) = start(options);
     tracing::subscriber::with_default(tracing_subscriber::registry().with(spans), || {
         for _ in 0..3 * SPANS_SENT_MAX {
-            drop(Way::of_conversation(CONVERSATION).span("joins"));
+            drop(TraceContext::of_thread(CONVERSATION).span("joins"));
         }
     });
     let clock = Clock::start();

@@ -240,7 +240,7 @@ async fn a_takeover_reads_from_the_floor_on_and_misses_nothing() {
     old.inbox().append(vec![job("a", "waits")]).await.unwrap();
     let partition = old.shared.partition_of(&Key::new("a").unwrap());
     let holding = old.shared.holding(partition).unwrap();
-    house::raise_floor(&old.shared, &holding, &mut Default::default()).await.unwrap();
+    maintenance::raise_floor(&old.shared, &holding, &mut Default::default()).await.unwrap();
     let floor = new.shared.marks.floor(new.shared.created, partition).await.unwrap();
     assert!(floor > 20, "{floor}");
     old.yields(partition).await;

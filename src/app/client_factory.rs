@@ -1,0 +1,111 @@
+//! Opens a realtime client for an identity of the pool, with tokens minted here, watermarks from the
+//! store, and the place where the last one stopped.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use url::Url;
+
+use super::build::Parts;
+use super::resume_store::ResumeStore;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::config::settings::Account;
+use crate::queue::Marks;
+use crate::realtime::{Client, Config, Events, Minter, REGION_DEFAULT, WatermarkError, Watermarks};
+use crate::twilio::access_token::{self, Request};
+use crate::twilio::sid::ConversationSid;
+
+/// An identity that listens.
+pub struct OpenClient {
+    /// The identity.
+    pub identity: String,
+    /// Its client.
+    pub client: Client,
+    /// What the client hears.
+    pub events: Events,
+}
+
+/// Opens realtime clients, one for an identity at a time.
+pub struct ClientFactory {
+    account: Account,
+    config: Config,
+    marks: Arc<dyn Watermarks>,
+    clock: Clock,
+    /// Where it is kept where clients stopped, if anywhere.
+    pub resume_store: Option<ResumeStore>,
+}
+
+impl ClientFactory {
+    /// Takes what all clients have in common; `None` if the socket is switched off.
+    pub fn new(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Option<Self> {
+        let settings = &parts.settings.realtime;
+        if !settings.enabled {
+            tracing::warn!(
+                "socket is switched off; messages come by webhook and replies leave by REST"
+            );
+            return None;
+        }
+        access_token::install_crypto();
+        Some(Self {
+            account: parts.twilio.account.clone(),
+            config: realtime_config(parts.settings, &parts.twilio.account, tls),
+            marks: Arc::new(Stored(parts.store.marks())),
+            clock: parts.recorder.clock,
+            resume_store: parts.resume_store(),
+        })
+    }
+
+    /// Opens an identity's client, which connects by itself.
+    pub fn open(&self, identity: String) -> OpenClient {
+        let account = &self.account;
+        let mut config = self.config.clone();
+        config.resume = self.resume_store.as_ref().and_then(|store| store.read(&identity));
+        config.clock = self.clock;
+        let request = Request {
+            account_sid: account.account_sid,
+            key_sid: account.api_key,
+            service_sid: account.chat_service_sid,
+            identity: identity.clone(),
+            lifetime: account.token_ttl,
+            region: account.region.as_ref().map(|region| region.as_str().to_owned()),
+        };
+        let tokens = Arc::new(Minter::new(request, account.api_secret.clone(), self.clock));
+        let (client, events) = Client::connect(config, tokens, Arc::clone(&self.marks));
+        OpenClient { identity, client, events }
+    }
+}
+
+/// Says where the socket is and how it is reached.
+pub fn realtime_config(
+    settings: &Settings,
+    account: &Account,
+    tls: &rustls::ClientConfig,
+) -> Config {
+    // The official client knows a region and no edge.
+    // Source: access token protocol notes, "Region and hosts", read 2026-11-21.
+    let region = account.region.as_ref().map_or(REGION_DEFAULT, |region| region.as_str());
+    let mut config = Config::for_region(region, Arc::new(tls.clone()))
+        .expect("settings take only names that can be part of a host");
+    if let Some(place) = &account.twilsock_url {
+        config.twilsock_url = Url::clone(place.url());
+    }
+    config.proxies = settings.proxy.proxies();
+    config.session.connect_timeout = settings.realtime.connect_timeout;
+    config
+}
+
+/// Watermarks in the store.
+struct Stored(Marks);
+
+impl Watermarks for Stored {
+    fn load(
+        &self,
+        conversation: ConversationSid,
+    ) -> BoxFuture<'_, Result<Option<u64>, WatermarkError>> {
+        Box::pin(async move {
+            let read = self.0.read(&conversation.to_string()).await;
+            read.map_err(|error| WatermarkError(Box::new(error)))
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! The settings of `join` and `seats` as the pipeline wants them. Pure.
+
+use crate::channels::conversations::policy::join_policy::{JoinPolicy, Since};
+use crate::channels::conversations::policy::leaving::Leaving;
+use crate::channels::conversations::policy::removal::Rejoin;
+use crate::config::kinds;
+use crate::config::settings::{Join, Seats};
+
+/// Says which conversations the operator wishes the bot to be in.
+#[must_use]
+pub fn join_policy(join: &Join) -> JoinPolicy {
+    JoinPolicy {
+        addresses: join.addresses.0.clone(),
+        attribute: join.attribute.clone().map(|kinds::Attribute { name, value }| (name, value)),
+        created: join.created_after.map(|since| match since {
+            kinds::Since::Time(at) => Since::Time(at),
+            kinds::Since::Age(age) => Since::Age(age),
+        }),
+    }
+}
+
+/// Says whether the operator wishes the bot to come back where it was removed.
+#[must_use]
+pub const fn rejoin(join: &Join) -> Rejoin {
+    match join.rejoin {
+        kinds::Rejoin::Never => Rejoin::Never,
+        kinds::Rejoin::Always => Rejoin::Always,
+    }
+}
+
+/// Says which conversations the operator wishes the bot to leave.
+#[must_use]
+pub const fn leaving(seats: &Seats) -> Leaving {
+    Leaving { closed: seats.leave_closed, idle_after: seats.leave_idle_after }
+}

@@ -1,0 +1,181 @@
+//! Conversations as the pipeline uses them: who is welcome there, what is known, and what the bot shows.
+//! How it speaks is in [`send`](super::send).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::channels::conversations::catch_up::CatchUp;
+use crate::channels::conversations::number_limits::NumberLimits;
+use crate::channels::conversations::phones::Phones;
+use crate::channels::conversations::seats::Seats;
+use crate::channels::conversations::send_limits::SendLimits;
+use crate::channels::conversations::service_check::ServiceCheck;
+use crate::channels::{Channel, Error, Failed, Marking, Marks, Outgoing, Sending, Sent, Speaking};
+use crate::clock::Timestamp;
+use crate::jobs::lane;
+use crate::jobs::recorder::Recorder;
+use crate::jobs::status::Status;
+use crate::queue::Delivery;
+use crate::thread::{SkipReason, Speaker, ThreadId};
+use crate::twilio::rest::{self, Op};
+use crate::twilio::sid::ConversationSid;
+
+/// The channel.
+pub struct Conversations {
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// The identities and their clients.
+    pub seats: Arc<Seats>,
+    /// Reads what a turn must not be taken before, and knows the rules of what comes in.
+    pub catch_up: CatchUp,
+    /// Says who reads along, where a reply is long.
+    pub phones: Phones,
+    /// How fast replies may follow each other.
+    pub send_limits: SendLimits,
+    /// How fast each of our numbers may send, if that is limited here.
+    pub number_limits: Option<NumberLimits>,
+    /// What the operator should know.
+    pub status: Arc<Status>,
+    /// Tells a conversation that is gone from a wrong service.
+    pub service: Arc<ServiceCheck>,
+    /// Where the stages are noted.
+    pub recorder: Recorder,
+}
+
+impl Channel for Conversations {
+    fn excludes(
+        &self,
+        thread: ThreadId,
+        to: Speaking,
+    ) -> BoxFuture<'_, Result<Option<SkipReason>, Error>> {
+        Box::pin(async move {
+            let Some(conversation) = thread.conversation() else { return Ok(None) };
+            let arrivals = &self.catch_up.arrivals;
+            if to == Speaking::Answer && !arrivals.join_rules.wants(conversation).await? {
+                return Ok(Some(SkipReason::NotChosen));
+            }
+            let stays_away = arrivals.removals.stays_away(conversation).await?;
+            Ok(stays_away.then_some(SkipReason::Removed))
+        })
+    }
+
+    fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            match thread.conversation() {
+                Some(conversation) => self.catch_up.fill(conversation, index).await,
+                None => Ok(()),
+            }
+        })
+    }
+
+    fn follow(&self, thread: ThreadId, index: u64) {
+        if let Some(conversation) = thread.conversation() {
+            self.catch_up.arrivals.watermarks.follow(conversation, index);
+        }
+    }
+
+    fn speaker(&self, thread: ThreadId) -> Speaker {
+        let line = match thread.conversation() {
+            Some(conversation) => self.seats.line_of(conversation),
+            None => &self.seats.lines()[0],
+        };
+        Speaker::Identity(line.identity.clone())
+    }
+
+    fn show_typing(&self, thread: ThreadId) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Some(conversation) = thread.conversation()
+                && let Some(client) = self.seats.line_of(conversation).connected()
+            {
+                let _shown = client.typing(conversation).await;
+            }
+        })
+    }
+
+    fn has_phone(&self, thread: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>> {
+        Box::pin(async move {
+            match thread.conversation() {
+                Some(conversation) => self.phones.read_along(conversation).await,
+                None => Ok(true),
+            }
+        })
+    }
+
+    fn wait(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // A socket that is up brings replies whatever REST does, and says itself when it is away.
+            if self.seats.lines().iter().all(|line| line.connected().is_none()) {
+                self.status.needed_for(Op::CreateMessage).wait(&self.recorder.clock).await;
+            }
+        })
+    }
+
+    fn departure<'a>(
+        &'a self,
+        reply: &'a Outgoing,
+    ) -> BoxFuture<'a, Result<Option<Duration>, Failed>> {
+        Box::pin(self.place_in_row(reply))
+    }
+
+    fn send<'a>(
+        &'a self,
+        reply: &'a Outgoing,
+        delivery: &'a Delivery,
+        look: bool,
+    ) -> BoxFuture<'a, Result<Sending, Failed>> {
+        Box::pin(self.bring(reply, delivery, look))
+    }
+
+    fn find<'a>(&'a self, reply: &'a Outgoing) -> BoxFuture<'a, Result<Option<Sent>, Failed>> {
+        Box::pin(self.look(reply))
+    }
+
+    fn is_joining(&self, thread: ThreadId) -> bool {
+        self.catch_up.arrivals.joins.may_be_open(&lane(thread))
+    }
+}
+
+/// How a conversation is marked as a person's: by its attributes at Twilio.
+#[derive(Debug)]
+pub struct ConversationMarks {
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// Whether a socket would tell of a change.
+    pub seats: Arc<Seats>,
+}
+
+impl ConversationMarks {
+    async fn read(&self, conversation: ConversationSid) -> Result<Option<Marks>, rest::Error> {
+        let found = self.rest.fetch_conversation(conversation).await?;
+        Ok(found.map(|found| Marks { attributes: found.attributes, updated: found.updated }))
+    }
+}
+
+impl Marking for ConversationMarks {
+    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, rest::Error>> {
+        Box::pin(async move {
+            match thread.conversation() {
+                Some(conversation) => self.read(conversation).await,
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn set_marks<'a>(
+        &'a self,
+        thread: ThreadId,
+        attributes: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, rest::Error>> {
+        Box::pin(async move {
+            let Some(conversation) = thread.conversation() else { return Ok(None) };
+            let after = self.rest.update_conversation_attributes(conversation, attributes).await?;
+            Ok(after.updated)
+        })
+    }
+
+    fn tells(&self, thread: ThreadId) -> bool {
+        thread.conversation().is_some_and(|conversation| self.seats.hears(conversation))
+    }
+}

@@ -1,0 +1,122 @@
+//! How far each conversation is known without a gap: every message up to there is stored, or ours.
+//!
+//! Doors may bring a message before an earlier one: the earlier one's webhook was lost and the socket
+//! is down. A turn that is taken before everything ahead of it is known would break the order, so
+//! turns look here first and read the conversation where this memory does not reach. The sweep looks
+//! here too: a conversation that has not changed since what the socket told, or since it was read, need
+//! not be read. It is only a memory: forgetting costs a read and no message.
+
+use crate::channels::conversations::policy::reading::Told;
+use crate::clock::Timestamp;
+use crate::recent::Recent;
+use crate::twilio::sid::ConversationSid;
+
+/// How many conversations are remembered at most.
+const CONVERSATIONS_MAX: usize = 200_000;
+
+/// The memory, shared by doors, turns, senders and the sweep.
+#[derive(Debug)]
+pub struct ContiguousWatermarks(Recent<ConversationSid, Reach>);
+
+impl Default for ContiguousWatermarks {
+    fn default() -> Self {
+        Self(Recent::new(CONVERSATIONS_MAX))
+    }
+}
+
+/// How far one conversation is known.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reach {
+    /// Up to which message.
+    index: Option<u64>,
+    /// Up to which change the socket told of it.
+    told: Option<Timestamp>,
+    /// After which change it was read.
+    read: Option<Timestamp>,
+}
+
+impl ContiguousWatermarks {
+    /// Notes that every message up to an index is known.
+    pub fn raise(&self, conversation: ConversationSid, index: u64) {
+        self.note(conversation, |reach| reach.index = reach.index.max(Some(index)));
+    }
+
+    /// Notes that one message is known, which says something only if it is the next one.
+    pub fn follow(&self, conversation: ConversationSid, index: u64) {
+        if self.reaches(conversation, index) {
+            self.raise(conversation, index);
+        }
+    }
+
+    /// Whether everything before an index is known.
+    #[must_use]
+    pub fn reaches(&self, conversation: ConversationSid, index: u64) -> bool {
+        let known = self.0.get(&conversation).and_then(|reach| reach.index);
+        index == 0 || known.is_some_and(|known| known >= index - 1)
+    }
+
+    /// Notes that the socket told of everything up to a change.
+    pub fn tell(&self, conversation: ConversationSid, changed: Timestamp) {
+        self.note(conversation, |reach| reach.told = reach.told.max(Some(changed)));
+    }
+
+    /// Notes that a conversation was read over REST when a change was long over.
+    pub fn read(&self, conversation: ConversationSid, changed: Timestamp) {
+        self.note(conversation, |reach| reach.read = reach.read.max(Some(changed)));
+    }
+
+    /// Whether a change, which a listing dates to the second, is one that is known.
+    #[must_use]
+    pub fn told(&self, conversation: ConversationSid, changed: Timestamp) -> Told {
+        let Some(reach) = self.0.get(&conversation) else { return Told::No };
+        let told = reach.told.map(Timestamp::as_secs);
+        if reach.read >= Some(changed) || told > Some(changed.as_secs()) {
+            Told::Yes
+        } else if told == Some(changed.as_secs()) {
+            Told::ThatSecond
+        } else {
+            Told::No
+        }
+    }
+
+    fn note(&self, conversation: ConversationSid, change: impl FnOnce(&mut Reach)) {
+        self.0.change(conversation, change);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_next_message_closes_a_gap() {
+        let (watermarks, sid) =
+            (ContiguousWatermarks::default(), ConversationSid::from_bytes([1; 16]));
+        assert!(watermarks.reaches(sid, 0) && !watermarks.reaches(sid, 1));
+        watermarks.follow(sid, 1);
+        assert!(!watermarks.reaches(sid, 2), "the first message is not known yet");
+        watermarks.follow(sid, 0);
+        watermarks.follow(sid, 1);
+        assert!(watermarks.reaches(sid, 2) && !watermarks.reaches(sid, 3));
+        watermarks.raise(sid, 7);
+        watermarks.raise(sid, 4);
+        assert!(watermarks.reaches(sid, 8) && !watermarks.reaches(sid, 9));
+    }
+
+    #[test]
+    fn a_change_is_known_by_what_was_told_or_read_since() {
+        let (watermarks, sid) =
+            (ContiguousWatermarks::default(), ConversationSid::from_bytes([1; 16]));
+        let at = |millis| Timestamp::from_millis(millis);
+        assert_eq!(watermarks.told(sid, at(10_000)), Told::No);
+        watermarks.tell(sid, at(10_400));
+        watermarks.tell(sid, at(9_000));
+        for (changed, told) in [(9_000, Told::Yes), (10_000, Told::ThatSecond), (11_000, Told::No)]
+        {
+            assert_eq!(watermarks.told(sid, at(changed)), told, "{changed}");
+        }
+        watermarks.read(sid, at(10_000));
+        assert_eq!(watermarks.told(sid, at(10_000)), Told::Yes);
+        assert!(!watermarks.reaches(sid, 1), "which messages that were is not said");
+    }
+}

@@ -1,0 +1,88 @@
+//! The conversations that the bot has left to free its seats, and when.
+//!
+//! A mark of the store, so that restarts and other instances know it too, and a memory of those that
+//! the bot was sent back to since, so that their messages send it no second time. While leaving is
+//! off nothing is read: the sweep then brings the bot back everywhere. Decides nothing; see
+//! [`policy::leaving`](crate::channels::conversations::policy::leaving).
+
+use crate::channels::conversations::policy::leaving::Leaving;
+use crate::clock::Timestamp;
+use crate::queue::{Error, Marks};
+use crate::recent::Recent;
+use crate::twilio::sid::ConversationSid;
+
+/// How many conversations are remembered at most; one that is forgotten costs a needless join.
+const CONVERSATIONS_MAX: usize = 200_000;
+
+/// What is remembered of leaving.
+pub struct Departures {
+    /// What the operator wishes.
+    pub policy: Leaving,
+    marks: Marks,
+    /// The leaving after which the bot was sent back.
+    returned: Recent<ConversationSid, Timestamp>,
+}
+
+impl Departures {
+    /// Starts with what the marks tell.
+    #[must_use]
+    pub fn new(policy: Leaving, marks: Marks) -> Self {
+        Self { policy, marks, returned: Recent::new(CONVERSATIONS_MAX) }
+    }
+
+    /// Notes that the bot leaves a conversation now.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed; then the conversation may not be left.
+    pub async fn note(&self, conversation: ConversationSid, now: Timestamp) -> Result<(), Error> {
+        let value = u64::try_from(now.as_millis()).unwrap_or(0);
+        self.marks.raise(&name(conversation), value).await
+    }
+
+    /// When the bot left a conversation for the last time, if it ever did.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn since(&self, conversation: ConversationSid) -> Result<Option<Timestamp>, Error> {
+        if self.policy.is_off() {
+            return Ok(None);
+        }
+        self.last(conversation).await
+    }
+
+    /// As [`Departures::since`], whatever the operator wishes now.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn last(&self, conversation: ConversationSid) -> Result<Option<Timestamp>, Error> {
+        let value = self.marks.read(&name(conversation)).await?;
+        let millis = value.and_then(|value| i64::try_from(value).ok());
+        Ok(millis.map(Timestamp::from_millis))
+    }
+
+    /// As [`Departures::since`], unless the bot was sent back after that.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub async fn unreturned(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Option<Timestamp>, Error> {
+        let left = self.since(conversation).await?;
+        Ok(left.filter(|left| self.returned.get(&conversation) != Some(*left)))
+    }
+
+    /// Notes that the bot was sent back after it had left.
+    pub fn returns(&self, conversation: ConversationSid, left: Timestamp) {
+        let _before = self.returned.insert(conversation, left);
+    }
+}
+
+/// The name of the mark, unlike any watermark's, which is the bare sid.
+fn name(conversation: ConversationSid) -> String {
+    format!("left.{conversation}")
+}

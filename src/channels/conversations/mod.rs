@@ -1,0 +1,30 @@
+//! The channel of Twilio Conversations.
+//!
+//! Everything here is of conversations alone: [joins](join) and the [rules](join_rules) for them, the
+//! [seats] of the identity pool, what [webhooks](webhook_events) and the [socket](listener) tell, the
+//! [catch-up](catch_up) read, the [sweep](reconcile), [leaving](leave) and being [removed](removals).
+//! What comes in goes through [`arrivals`]; what the pipeline asks and says goes through [`channel`].
+
+pub mod arrivals;
+pub mod catch_up;
+pub mod channel;
+pub mod contiguous;
+mod dead_joins;
+pub mod departures;
+pub mod join;
+pub mod join_rules;
+pub mod leave;
+pub mod listener;
+mod media;
+pub mod number_limits;
+pub mod phones;
+pub mod policy;
+pub mod reconcile;
+pub mod record;
+pub mod removals;
+pub mod seats;
+mod send;
+pub mod send_limits;
+pub mod service_check;
+pub mod sweep_pace;
+mod webhook_events;

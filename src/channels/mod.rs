@@ -1,0 +1,303 @@
+//! How messages come and go.
+//!
+//! A channel has two sides. On one it brings messages in, and tells the pipeline what else it hears, by
+//! an [`Inlet`]. On the other the pipeline asks it whether the bot is welcome in a thread and has it
+//! speak there, by [`Channel`] and [`Marking`]. Neither asks of what kind a thread is: [`Channels`]
+//! knows whose it is.
+
+pub mod conversations;
+pub mod segments;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::clock::{Clock, Timestamp};
+use crate::jobs::outcome::{Class, Failure, Operation, classify};
+use crate::jobs::refusal::Scope;
+use crate::jobs::status::{self, Status};
+use crate::pii::Pii;
+use crate::queue::{self, Cause, Delivery};
+use crate::telemetry::journal::{Door, Via};
+use crate::telemetry::metrics::labels::ReplyOutcome;
+use crate::thread::{
+    MessageId, Reply, SkipReason, Speaker, Thread, ThreadId, ThreadKind, TurnMessage,
+};
+use crate::twilio::rest::{self, Op};
+
+/// The side on which the bot speaks.
+pub trait Channel: Send + Sync {
+    /// Why the bot is not to speak in a thread, if it is not. Asks Twilio where that is not known.
+    fn excludes(
+        &self,
+        thread: ThreadId,
+        to: Speaking,
+    ) -> BoxFuture<'_, Result<Option<SkipReason>, Error>>;
+
+    /// Sees to it that every message before a place in a thread is known and stored.
+    fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Notes that the message at a place is known, which says something only if it is the next one.
+    fn follow(&self, thread: ThreadId, index: u64);
+
+    /// As whom the bot speaks in a thread, as far as is known.
+    fn speaker(&self, thread: ThreadId) -> Speaker;
+
+    /// Shows the others for some seconds that the bot is at work; a sign that cannot be shown is no
+    /// failure.
+    fn show_typing(&self, thread: ThreadId) -> BoxFuture<'_, ()>;
+
+    /// Whether somebody reads a thread on a phone, so that long texts are cut to what phones take.
+    fn has_phone(&self, thread: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>>;
+
+    /// Waits until it makes sense to take up another reply.
+    fn wait(&self) -> BoxFuture<'_, ()>;
+
+    /// Waits for a reply's place in the row of those before it; gives how long it is to be put off if
+    /// that is far.
+    fn departure<'a>(
+        &'a self,
+        reply: &'a Outgoing,
+    ) -> BoxFuture<'a, Result<Option<Duration>, Failed>>;
+
+    /// Brings a reply into its thread. Where it may be there already (`look`) it is looked for first.
+    fn send<'a>(
+        &'a self,
+        reply: &'a Outgoing,
+        delivery: &'a Delivery,
+        look: bool,
+    ) -> BoxFuture<'a, Result<Sending, Failed>>;
+
+    /// Looks for a reply that may have been sent.
+    fn find<'a>(&'a self, reply: &'a Outgoing) -> BoxFuture<'a, Result<Option<Sent>, Failed>>;
+
+    /// Whether the bot's way into a thread may still be made, so that replies wait for it.
+    fn is_joining(&self, thread: ThreadId) -> bool;
+}
+
+/// The side on which a thread is marked as a person's, by its attributes.
+pub trait Marking: Send + Sync + std::fmt::Debug {
+    /// Reads a thread's attributes; nothing if there is no such thread.
+    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, rest::Error>>;
+
+    /// Writes them; gives when that was.
+    fn set_marks<'a>(
+        &'a self,
+        thread: ThreadId,
+        attributes: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, rest::Error>>;
+
+    /// Whether a change of them would be told at once.
+    fn tells(&self, thread: ThreadId) -> bool;
+}
+
+/// A thread's attributes, and when they changed.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Marks {
+    /// JSON text.
+    pub attributes: Option<Pii>,
+    /// When Twilio dates the last change.
+    pub updated: Option<Timestamp>,
+}
+
+/// What a channel tells the pipeline.
+pub trait Inlet: Send + Sync {
+    /// Takes messages of others in, in the given order; durable when it returns. Says how many were new.
+    fn messages(&self, seen: Vec<Seen>) -> BoxFuture<'_, Result<usize, queue::Error>>;
+
+    /// Waits until the messages of a thread that other processes have stored are known here.
+    fn sync(&self, thread: ThreadId) -> BoxFuture<'_, Result<(), queue::Error>>;
+
+    /// Hears of a thread's attributes, which may mark it as a person's.
+    fn marked(&self, thread: ThreadId, attributes: Option<&str>, source: Source);
+
+    /// Hears that what is known of a thread's attributes may not hold any more.
+    fn forget(&self, thread: ThreadId);
+
+    /// Has what waits in a thread look again.
+    fn wake(&self, thread: ThreadId);
+}
+
+/// Where attributes were heard of, with the time that Twilio gives the change, where it does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// On the socket, whose words come in order.
+    Socket(Option<Timestamp>),
+    /// By webhook, of which those of one conversation come in order (assumed); or in an answer of
+    /// REST that something was heard during.
+    Dated(Option<Timestamp>),
+    /// In the answer to a question or to a write of our own, during which nothing else was heard.
+    Answer(Option<Timestamp>),
+}
+
+/// A message of somebody else, as a door saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// Where it was said.
+    pub thread: Thread,
+    /// What was said, and by whom.
+    pub message: TurnMessage,
+    /// The door.
+    pub door: Door,
+}
+
+/// For what the bot would speak.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Speaking {
+    /// To answer a message.
+    Answer,
+    /// To say what was asked of it, or is thought already.
+    Reply,
+}
+
+/// A reply on its way out.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Never changes: what it bears at Twilio, so that it is found there.
+    pub id: Uuid,
+    /// Where it goes.
+    pub thread: Thread,
+    /// What to send.
+    pub reply: Reply,
+    /// When it was accepted; no attempt was before.
+    pub accepted: Timestamp,
+}
+
+/// How an attempt to send ended that did not fail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Sending {
+    /// The reply is in its thread.
+    Sent(Sent),
+    /// Nothing was sent: the bot is not in the thread yet, and its way there is being made.
+    NotThereYet,
+}
+
+/// How a reply came to be in its thread.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Sent {
+    /// Whether it was sent now, or found.
+    pub how: ReplyOutcome,
+    /// By which road.
+    pub via: Via,
+    /// Its own id there.
+    pub message: MessageId,
+}
+
+/// How an attempt ended that did not bring a reply into its thread.
+#[derive(Debug)]
+pub struct Failed {
+    /// What it means for the job.
+    pub class: Class,
+    /// How a request failed, if one did.
+    pub failure: Option<Failure>,
+    /// How long the reply is to be parked, if what it needs is away.
+    pub parked: Option<Duration>,
+    /// By which road it was tried.
+    pub via: Via,
+    /// The cause that is kept with the job.
+    pub cause: Box<Cause>,
+}
+
+impl Failed {
+    /// One that no request failed for.
+    #[must_use]
+    pub fn of(class: Class, via: Via, cause: Cause) -> Self {
+        Self { class, failure: None, parked: None, via, cause: Box::new(cause) }
+    }
+
+    /// A question that was not answered: it proves nothing and did nothing, and is simply asked again.
+    #[must_use]
+    pub fn did_nothing(error: &rest::Error, status: &Status, clock: &Clock) -> Self {
+        let failure = status::failure(error);
+        // A join is as harmless to try again.
+        let class = match classify(Operation::Join, failure) {
+            Class::Done | Class::Look(_) => Class::Retry(error.retry_after()),
+            class => class,
+        };
+        let parked = status.parks(error, clock);
+        let cause = status::cause(class, error);
+        Self { failure: Some(failure), parked, ..Self::of(class, Via::Rest, cause) }
+    }
+
+    /// What is refused, where only a change of configuration helps.
+    #[must_use]
+    pub const fn scope(&self) -> Option<Scope> {
+        match (self.failure, self.via) {
+            (Some(Failure::Refused { status: 401 | 404, .. }), Via::Rest) => Some(Scope::Rest),
+            (Some(_), _) => Some(Scope::Operation(Op::CreateMessage)),
+            (None, _) => None,
+        }
+    }
+}
+
+/// Why something could not be found out.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Twilio did not say.
+    #[error("twilio did not say")]
+    Rest(#[from] rest::Error),
+    /// The store could not be read or written.
+    #[error("the store could not be read or written")]
+    Store(#[from] queue::Error),
+}
+
+impl Error {
+    /// How long a job is to be parked that has just failed for it; nothing if it is the job's own
+    /// failure.
+    #[must_use]
+    pub fn parks(&self, status: &Status, clock: &Clock) -> Option<Duration> {
+        match self {
+            Self::Rest(error) => status.parks(error, clock),
+            Self::Store(_) => None,
+        }
+    }
+}
+
+/// All channels, by the kind of their threads.
+#[derive(Clone, Default)]
+pub struct Channels(HashMap<ThreadKind, Arc<dyn Channel>>);
+
+impl Channels {
+    /// Adds a channel for the threads of a kind.
+    #[must_use]
+    pub fn with(mut self, kind: ThreadKind, channel: Arc<dyn Channel>) -> Self {
+        let _ = self.0.insert(kind, channel);
+        self
+    }
+
+    /// The channel of a thread; none if it is not served here.
+    #[must_use]
+    pub fn of(&self, thread: ThreadId) -> Option<&dyn Channel> {
+        self.0.get(&thread.kind()).map(Arc::as_ref)
+    }
+
+    /// Waits until it makes sense to take up another reply: until one of the channels does.
+    pub async fn wait(&self) {
+        if !self.0.is_empty() {
+            let waits = self.0.values().map(|channel| channel.wait());
+            let _ = futures::future::select_all(waits).await;
+        }
+    }
+}
+
+/// How threads are marked as a person's, by the kind of thread.
+#[derive(Clone, Debug, Default)]
+pub struct Markings(HashMap<ThreadKind, Arc<dyn Marking>>);
+
+impl Markings {
+    /// Adds how threads of a kind are marked.
+    #[must_use]
+    pub fn with(mut self, kind: ThreadKind, marking: Arc<dyn Marking>) -> Self {
+        let _ = self.0.insert(kind, marking);
+        self
+    }
+
+    /// How a thread is marked; none if its kind is not served here.
+    #[must_use]
+    pub fn of(&self, thread: ThreadId) -> Option<&dyn Marking> {
+        self.0.get(&thread.kind()).map(Arc::as_ref)
+    }
+}

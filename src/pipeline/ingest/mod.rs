@@ -1,0 +1,108 @@
+//! Where messages of others come in, whichever channel and door they came by.
+//!
+//! Each becomes one turn job, however often it is seen; it is on disk when it counts as taken in. What
+//! else a channel hears of a thread goes to the handoff.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::channels::{Inlet, Seen, Source};
+use crate::clock::Timestamp;
+use crate::jobs::recorder::Recorder;
+use crate::jobs::{encode, lane};
+use crate::pipeline::handoff::Handoff;
+use crate::pipeline::ingest::repeated::{Came, Repeated};
+use crate::pipeline::record::{self, Inbound};
+use crate::queue::{Append, Appended, Error, Queue};
+use crate::telemetry::journal::{Door, Stage};
+use crate::telemetry::trace::{self, TraceContext};
+use crate::thread::ThreadId;
+
+pub mod admission;
+pub mod repeated;
+
+/// What takes messages in.
+#[derive(Clone)]
+pub struct Ingest {
+    /// The queue of messages to answer.
+    pub inbox: Queue,
+    /// How long a message that only a webhook told of waits for the socket to bring those before it.
+    pub webhook_grace: Duration,
+    /// Which threads a person has taken over.
+    pub handoff: Arc<Handoff>,
+    /// Which messages came in lately.
+    pub repeated: Arc<Repeated>,
+    /// Where the stages are noted.
+    pub recorder: Recorder,
+}
+
+impl Inlet for Ingest {
+    fn messages(&self, seen: Vec<Seen>) -> BoxFuture<'_, Result<usize, Error>> {
+        Box::pin(self.put_turns(seen))
+    }
+
+    fn sync(&self, thread: ThreadId) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { self.inbox.sync(&lane(thread)).await })
+    }
+
+    fn marked(&self, thread: ThreadId, attributes: Option<&str>, source: Source) {
+        self.handoff.heard(thread, attributes, source);
+    }
+
+    fn forget(&self, thread: ThreadId) {
+        self.handoff.forget(thread);
+    }
+
+    fn wake(&self, thread: ThreadId) {
+        let lane = lane(thread);
+        self.inbox.wake(&lane);
+        self.handoff.outbox.wake(&lane);
+    }
+}
+
+impl Ingest {
+    /// Stores a turn for each message; durable when it returns. Says how many were new.
+    async fn put_turns(&self, seen: Vec<Seen>) -> Result<usize, Error> {
+        if seen.is_empty() {
+            return Ok(0);
+        }
+        let now = self.recorder.clock.wall();
+        let noted: Vec<_> =
+            seen.iter().map(|seen| Came::of(&seen.thread, &seen.message, seen.door)).collect();
+        let appends = seen.into_iter().map(|seen| self.turn(seen, now)).collect();
+        let appended = self.inbox.append(appends).await?;
+        let mut added = 0;
+        for (came, appended) in noted.into_iter().zip(appended) {
+            let Came { thread, message, index, door, .. } = came;
+            if appended == Appended::Duplicate {
+                self.came_again(came).await;
+                continue;
+            }
+            added += 1;
+            self.repeated.first(message, door, now);
+            self.recorder.metrics.message(door);
+            // A webhook's event is within its own stage already.
+            let way = TraceContext::of_message(thread, message, index);
+            let _within = (door != Door::Webhook).then(|| way.span(trace::of_door(door)).entered());
+            self.recorder.stage(thread, Some(message), Stage::MessageSeen { door });
+        }
+        Ok(added)
+    }
+
+    fn turn(&self, seen: Seen, at: Timestamp) -> Append {
+        let Seen { thread, message, door } = seen;
+        let not_before = match door {
+            Door::Webhook if !self.webhook_grace.is_zero() => Some(at + self.webhook_grace),
+            Door::Webhook | Door::Socket | Door::Replay | Door::CatchUp | Door::Reconcile => None,
+        };
+        Append {
+            id: record::turn_id(message.sid),
+            key: lane(&thread),
+            position: message.index,
+            not_before,
+            payload: encode(&Inbound::V1 { thread, message, at }),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! What has to be known before a message gets its turn, in which order it is asked, and what follows.
+//! Pure.
+//!
+//! Nothing is asked that the answers before make needless: most messages are skipped, held or taken
+//! without a request. Each question has its own word for an answer that did not come, since what is to
+//! be done then differs: the bot must not speak where it may be unwelcome, but somebody who writes is not
+//! to wait for ever because nobody can say whether a person reads along.
+
+use std::time::Duration;
+
+use crate::thread::SkipReason;
+
+/// What is asked before a turn.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Question {
+    /// Whether the bot is to speak in the thread at all.
+    Welcome,
+    /// Whether every message before this one is known.
+    Known,
+    /// Whether an earlier message goes first.
+    Order,
+    /// Until when messages of the thread were held.
+    Held,
+    /// Who has the thread.
+    Hands,
+    /// Whether the message itself is one that nobody answers.
+    Message,
+}
+
+/// An answer that did not come, and what the job could do about it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Unsaid {
+    /// How long the job is to be parked, if what is asked is away.
+    pub parked: Option<Duration>,
+    /// When it is to be tried again; none after the last attempt.
+    pub retry: Option<Duration>,
+}
+
+/// Whether the bot is to speak in a thread.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Welcome {
+    /// It is.
+    Yes,
+    /// It is not.
+    No(SkipReason),
+    /// Nobody said; a thread that may be another's is never spoken in, so the longest delay follows the
+    /// last attempt again and again.
+    Unsaid(Unsaid, Duration),
+}
+
+/// Whether every message before is known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Known {
+    /// They are.
+    Yes,
+    /// They could not be read.
+    Unsaid(Unsaid),
+}
+
+/// Whether an earlier message goes first.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Order {
+    /// None does.
+    First,
+    /// One does, and the queue has the delivery back.
+    Overtaken,
+    /// That cannot be said yet.
+    Unknown,
+}
+
+/// Who has a thread.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Hands {
+    /// The bot.
+    Bot,
+    /// A person.
+    Person,
+    /// Nobody said. `waits`: it is waited for without end, since messages are held.
+    Unsaid {
+        /// What the job could do.
+        unsaid: Unsaid,
+        /// How long it is put off where it is waited for without end.
+        waits: Option<Duration>,
+        /// Whether a person had it when that was last said.
+        was_person: bool,
+    },
+}
+
+/// What is known so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Facts {
+    /// The answer to [`Question::Welcome`].
+    pub welcome: Option<Welcome>,
+    /// The answer to [`Question::Known`].
+    pub known: Option<Known>,
+    /// The answer to [`Question::Order`].
+    pub order: Option<Order>,
+    /// The answer to [`Question::Held`]: whether they ever were.
+    pub was_held: Option<bool>,
+    /// The answer to [`Question::Hands`].
+    pub hands: Option<Hands>,
+    /// The answer to [`Question::Message`].
+    pub message: Option<Answered>,
+}
+
+/// Whether a message is to be answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Answered {
+    /// It is.
+    Yes,
+    /// It is not.
+    No(SkipReason),
+}
+
+/// What follows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Something has to be asked first.
+    Ask(Question),
+    /// It gets its turn.
+    Go,
+    /// It gets none.
+    Skip(SkipReason),
+    /// A person has the thread: it is skipped or held.
+    KeepSilent,
+    /// It waits for something that is away.
+    Park(Duration),
+    /// It is tried again; an attempt is counted.
+    Retry(Duration, Question),
+    /// It is looked at again; no attempt is counted.
+    PutOff(Duration),
+    /// The queue has it back.
+    GivenBack,
+}
+
+/// How long a message waits of which it cannot be said whether an earlier one goes first.
+const ORDER_UNKNOWN: Duration = Duration::from_secs(1);
+
+/// Says what follows from what is known.
+#[must_use]
+pub fn step(facts: &Facts) -> Step {
+    let by_thread = welcome(facts).or_else(|| known(facts)).or_else(|| order(facts));
+    if let Some(step) = by_thread {
+        return step;
+    }
+    let Some(was_held) = facts.was_held else { return Step::Ask(Question::Held) };
+    // What was held may be so still, however old it grew while the service was away.
+    let rest = if was_held {
+        hands(facts).or_else(|| message(facts))
+    } else {
+        message(facts).or_else(|| hands(facts))
+    };
+    rest.unwrap_or(Step::Go)
+}
+
+fn welcome(facts: &Facts) -> Option<Step> {
+    match facts.welcome {
+        None => Some(Step::Ask(Question::Welcome)),
+        Some(Welcome::Yes) => None,
+        Some(Welcome::No(reason)) => Some(Step::Skip(reason)),
+        Some(Welcome::Unsaid(unsaid, longest)) => {
+            let retry = Step::Retry(unsaid.retry.unwrap_or(longest), Question::Welcome);
+            Some(unsaid.parked.map_or(retry, Step::Park))
+        }
+    }
+}
+
+fn known(facts: &Facts) -> Option<Step> {
+    match facts.known {
+        None => Some(Step::Ask(Question::Known)),
+        Some(Known::Yes) => None,
+        Some(Known::Unsaid(unsaid)) => unsaid.step(Question::Known),
+    }
+}
+
+const fn order(facts: &Facts) -> Option<Step> {
+    match facts.order {
+        None => Some(Step::Ask(Question::Order)),
+        Some(Order::First) => None,
+        Some(Order::Overtaken) => Some(Step::GivenBack),
+        Some(Order::Unknown) => Some(Step::PutOff(ORDER_UNKNOWN)),
+    }
+}
+
+fn hands(facts: &Facts) -> Option<Step> {
+    match facts.hands {
+        None => Some(Step::Ask(Question::Hands)),
+        Some(Hands::Bot) => None,
+        Some(Hands::Person) => Some(Step::KeepSilent),
+        Some(Hands::Unsaid { unsaid: Unsaid { parked: Some(pause), .. }, .. }) => {
+            Some(Step::Park(pause))
+        }
+        Some(Hands::Unsaid { waits: Some(pause), .. }) => Some(Step::PutOff(pause)),
+        // After the last try the bot speaks, unless a person had the thread when that was last said: a
+        // person who reads is better than nobody.
+        Some(Hands::Unsaid { unsaid, was_person, .. }) => {
+            unsaid.step(Question::Hands).or_else(|| was_person.then_some(Step::KeepSilent))
+        }
+    }
+}
+
+const fn message(facts: &Facts) -> Option<Step> {
+    match facts.message {
+        None => Some(Step::Ask(Question::Message)),
+        Some(Answered::Yes) => None,
+        Some(Answered::No(reason)) => Some(Step::Skip(reason)),
+    }
+}
+
+impl Unsaid {
+    /// What the job does about it; nothing once no attempt is left.
+    fn step(self, about: Question) -> Option<Step> {
+        self.parked.map(Step::Park).or_else(|| self.retry.map(|delay| Step::Retry(delay, about)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(900);
+    const AWAY: Unsaid = Unsaid { parked: Some(SECOND), retry: Some(LONGEST) };
+    const AGAIN: Unsaid = Unsaid { parked: None, retry: Some(SECOND) };
+    const SPENT: Unsaid = Unsaid { parked: None, retry: None };
+
+    /// A message that gets its turn.
+    const GOOD: Facts = Facts {
+        welcome: Some(Welcome::Yes),
+        known: Some(Known::Yes),
+        order: Some(Order::First),
+        was_held: Some(false),
+        hands: Some(Hands::Bot),
+        message: Some(Answered::Yes),
+    };
+
+    const fn unsaid(unsaid: Unsaid, waits: Option<Duration>, was_person: bool) -> Option<Hands> {
+        Some(Hands::Unsaid { unsaid, waits, was_person })
+    }
+
+    #[test]
+    fn everything_is_asked_once_and_in_order() {
+        let mut facts = Facts::default();
+        let mut asked = Vec::new();
+        while let Step::Ask(question) = step(&facts) {
+            asked.push(question);
+            match question {
+                Question::Welcome => facts.welcome = GOOD.welcome,
+                Question::Known => facts.known = GOOD.known,
+                Question::Order => facts.order = GOOD.order,
+                Question::Held => facts.was_held = GOOD.was_held,
+                Question::Hands => facts.hands = GOOD.hands,
+                Question::Message => facts.message = GOOD.message,
+            }
+        }
+        let order = [Question::Welcome, Question::Known, Question::Order, Question::Held];
+        assert_eq!(asked[..4], order);
+        assert_eq!(asked[4..], [Question::Message, Question::Hands]);
+        assert_eq!(step(&facts), Step::Go);
+        let held = Facts { was_held: Some(true), hands: None, message: None, ..GOOD };
+        assert_eq!(step(&held), Step::Ask(Question::Hands), "it may be held still");
+    }
+
+    #[test]
+    fn each_answer_leads_where_the_table_says() {
+        let stale = SkipReason::Stale;
+        let removed = SkipReason::Removed;
+        let no = Some(Answered::No(stale));
+        for (facts, expected) in [
+            (GOOD, Step::Go),
+            (Facts { welcome: Some(Welcome::No(removed)), ..GOOD }, Step::Skip(removed)),
+            (Facts { welcome: Some(Welcome::Unsaid(AWAY, LONGEST)), ..GOOD }, Step::Park(SECOND)),
+            (
+                Facts { welcome: Some(Welcome::Unsaid(AGAIN, LONGEST)), ..GOOD },
+                Step::Retry(SECOND, Question::Welcome),
+            ),
+            (
+                Facts { welcome: Some(Welcome::Unsaid(SPENT, LONGEST)), ..GOOD },
+                Step::Retry(LONGEST, Question::Welcome),
+            ),
+            (Facts { known: Some(Known::Unsaid(AWAY)), ..GOOD }, Step::Park(SECOND)),
+            (
+                Facts { known: Some(Known::Unsaid(AGAIN)), ..GOOD },
+                Step::Retry(SECOND, Question::Known),
+            ),
+            (Facts { known: Some(Known::Unsaid(SPENT)), ..GOOD }, Step::Go),
+            (Facts { order: Some(Order::Overtaken), ..GOOD }, Step::GivenBack),
+            (Facts { order: Some(Order::Unknown), ..GOOD }, Step::PutOff(SECOND)),
+            (Facts { message: no, ..GOOD }, Step::Skip(stale)),
+            (Facts { hands: Some(Hands::Person), ..GOOD }, Step::KeepSilent),
+            (Facts { hands: Some(Hands::Person), message: no, ..GOOD }, Step::Skip(stale)),
+            (
+                Facts { was_held: Some(true), hands: Some(Hands::Person), message: no, ..GOOD },
+                Step::KeepSilent,
+            ),
+            (Facts { was_held: Some(true), message: no, ..GOOD }, Step::Skip(stale)),
+            (Facts { hands: unsaid(AWAY, Some(LONGEST), true), ..GOOD }, Step::Park(SECOND)),
+            (Facts { hands: unsaid(AGAIN, Some(LONGEST), true), ..GOOD }, Step::PutOff(LONGEST)),
+            (
+                Facts { hands: unsaid(AGAIN, None, true), ..GOOD },
+                Step::Retry(SECOND, Question::Hands),
+            ),
+            (Facts { hands: unsaid(SPENT, None, true), ..GOOD }, Step::KeepSilent),
+            (Facts { hands: unsaid(SPENT, None, false), ..GOOD }, Step::Go),
+        ] {
+            assert_eq!(step(&facts), expected, "{facts:?}");
+        }
+    }
+}

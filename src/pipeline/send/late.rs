@@ -1,0 +1,56 @@
+//! Brings replies that come after their turn into the outbox.
+
+use futures::future::BoxFuture;
+
+use crate::agent::later::{Batch, Outbox, OutboxError};
+use crate::channels::Channels;
+use crate::clock::Clock;
+use crate::pipeline::send::outbound::{self, Stamp};
+use crate::pipeline::send::reply_ids::ReplyIds;
+use crate::queue::{Appended, Queue};
+use crate::thread::ThreadId;
+
+/// The outbox as the door for late replies sees it.
+#[derive(Clone)]
+pub struct Late {
+    /// The queue of replies.
+    pub outbox: Queue,
+    /// Says who reads along, where a reply is long.
+    pub channels: Channels,
+    /// Makes the replies' ids.
+    pub ids: ReplyIds,
+    /// Reads the time.
+    pub clock: Clock,
+}
+
+impl Outbox for Late {
+    fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>> {
+        Box::pin(async move {
+            let cut = batch.cut
+                || outbound::is_long(&batch.replies)
+                    && self.has_phone(batch.thread.id()).await.map_err(OutboxError::Undecided)?;
+            let stamp = Stamp { ids: &self.ids, at: self.clock.wall() };
+            let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
+                .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
+            if jobs.appends.is_empty() {
+                return Ok(0);
+            }
+            let appended = self.outbox.append(jobs.appends).await;
+            let appended = appended.map_err(|error| OutboxError::Store(Box::new(error)))?;
+            let said = appended.into_iter().zip(jobs.speaks).filter(|(_, speaks)| *speaks);
+            Ok(said.filter(|(appended, _)| *appended == Appended::Added).count())
+        })
+    }
+}
+
+impl Late {
+    async fn has_phone(
+        &self,
+        thread: ThreadId,
+    ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+        match self.channels.of(thread) {
+            Some(channel) => Ok(channel.has_phone(thread).await?),
+            None => Ok(true),
+        }
+    }
+}

@@ -1,0 +1,403 @@
+//! Makes the outbox's jobs of an agent's replies. Pure: ids and cuts follow from what it is given.
+//!
+//! The same turn with the same replies gives the same jobs, on every attempt and every machine; that
+//! is what lets the queue drop the second set.
+//!
+//! Whether a long reply is cut depends on who reads along, and somebody may have come between two
+//! attempts. So a long reply takes as many jobs as it has parts either way: left whole, the first job
+//! has all of it and the others are blank, which the sender lets go unsent. Whichever attempt is stored
+//! first has all the ids, and the other one, cut or not, adds nothing. (An engine that stores an append
+//! job by job can break off within one; only there, and only if a phone comes or goes before the next
+//! attempt, is the end of a reply said twice or not at all.)
+
+use crate::agent::later::Batch;
+use crate::agent::{Origin, Turn};
+use crate::clock::Timestamp;
+use crate::jobs::{encode, lane};
+use crate::pii::Pii;
+use crate::pipeline::policy::split;
+use crate::pipeline::record::{self, Outbound};
+use crate::pipeline::send::reply_ids::ReplyIds;
+use crate::queue::{Append, JobId, Queue};
+use crate::thread::Reply;
+
+/// The most jobs that one answer or batch takes: what one append takes.
+pub const PARTS_MAX: usize = Queue::APPEND_JOBS_MAX;
+/// The most that the jobs of a turn's answer weigh together. They are stored with the end of the turn
+/// in one write, and a server of NATS takes a mebibyte in one.
+/// Source: NATS server configuration, `max_payload`, read 2026-11-21.
+pub const TURN_BYTES_MAX: usize = 896 * 1024;
+/// The most that the jobs of a batch weigh together: what is sensible to hold in memory for one call.
+pub const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a job weighs beside its payload.
+const JOB_BYTES: usize = 256;
+
+/// Replies take more room than the outbox gives. The same replies would never fit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// There are too many of them, or of their parts.
+    #[error("the replies have {parts} parts, {PARTS_MAX} are taken")]
+    Parts {
+        /// How many there are.
+        parts: usize,
+    },
+    /// One is too large.
+    #[error(
+        "a reply takes {bytes} bytes with its attributes, {} are taken",
+        Append::PAYLOAD_BYTES_MAX
+    )]
+    Reply {
+        /// How large it is.
+        bytes: usize,
+    },
+    /// All together are too large.
+    #[error("the replies take {bytes} bytes, attributes with each part, {bytes_max} are taken")]
+    Together {
+        /// How large they are.
+        bytes: usize,
+        /// How large they may be.
+        bytes_max: usize,
+    },
+}
+
+/// What all replies of one answer or batch are stamped with.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp<'a> {
+    /// Makes the ids that they bear at Twilio.
+    pub ids: &'a ReplyIds,
+    /// When they were accepted.
+    pub at: Timestamp,
+}
+
+/// Jobs for the outbox, to be appended together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Jobs {
+    /// The jobs.
+    pub appends: Vec<Append>,
+    /// Which of them say something; the others keep a place.
+    pub speaks: Vec<bool>,
+}
+
+impl Jobs {
+    /// How many of them say something.
+    pub fn said(&self) -> usize {
+        self.speaks.iter().filter(|speaks| **speaks).count()
+    }
+
+    /// Gives the jobs if the queue takes them all.
+    fn within(self, bytes_max: usize) -> Result<Self, Error> {
+        let parts = self.appends.len();
+        if parts > PARTS_MAX {
+            return Err(Error::Parts { parts });
+        }
+        let sizes = || self.appends.iter().map(|job| job.payload.len());
+        if let Some(bytes) = sizes().find(|bytes| *bytes > Append::PAYLOAD_BYTES_MAX) {
+            return Err(Error::Reply { bytes });
+        }
+        let bytes = sizes().map(|payload| payload + JOB_BYTES).sum();
+        if bytes > bytes_max {
+            return Err(Error::Together { bytes, bytes_max });
+        }
+        Ok(self)
+    }
+}
+
+/// Whether a turn's messages show that a phone reads along: the author of one is a number.
+#[must_use]
+pub fn shows_phone(turn: &Turn) -> bool {
+    let is_phone = |author: &str| author.starts_with('+') || author.starts_with("whatsapp:");
+    turn.messages.iter().any(|message| is_phone(message.author.reveal()))
+}
+
+/// Whether one of these is longer than what a phone's channel takes.
+#[must_use]
+pub fn is_long(replies: &[Reply]) -> bool {
+    replies.iter().any(|reply| reply.body.as_ref().is_some_and(is_long_body))
+}
+
+/// Makes the jobs of the replies to a turn, long ones cut if a phone reads along.
+///
+/// Each part is a job with an id of its own.
+///
+/// # Errors
+///
+/// If the queue would not take them.
+pub fn of_turn(
+    turn: &Turn,
+    replies: Vec<Reply>,
+    is_cut: bool,
+    stamp: Stamp<'_>,
+) -> Result<Jobs, Error> {
+    let Stamp { ids, at } = stamp;
+    let parts = parts(replies, is_cut);
+    let speaks = parts.iter().map(|part| !part.is_empty()).collect();
+    let job = |(n, reply)| {
+        let id = record::reply_job(turn.id, n);
+        let outbound = Outbound::V1 {
+            id: ids.id(id),
+            thread: turn.thread.clone(),
+            turn: Some(turn.id),
+            trace: Some(turn.trace()),
+            reply,
+            at,
+            late: false,
+            origin: None,
+        };
+        job(id, &outbound)
+    };
+    let appends = parts.into_iter().enumerate().map(job).collect();
+    Jobs { appends, speaks }.within(TURN_BYTES_MAX)
+}
+
+/// Makes the jobs of replies that came under an idempotency key of their own.
+///
+/// # Errors
+///
+/// If the queue would not take them.
+pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
+    let Stamp { ids, at } = stamp;
+    let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin } = batch;
+    let parts = parts(replies, is_cut);
+    let speaks: Vec<_> = parts.iter().map(|part| !part.is_empty()).collect();
+    let count = speaks.iter().filter(|speaks| **speaks).count();
+    let mut said = 0;
+    let job = |(n, reply): (usize, Reply)| {
+        let job_id = record::late_reply_job(thread.id(), &key, n);
+        let id = ids.id(job_id);
+        said += usize::from(!reply.is_empty());
+        let origin = origin.clone().filter(|_| !reply.is_empty());
+        let origin = origin.map(|origin| Origin { part: said, parts: count, ..origin });
+        let thread = thread.clone();
+        job(job_id, &Outbound::V1 { id, thread, turn, trace, reply, at, late, origin })
+    };
+    let appends = parts.into_iter().enumerate().map(job).collect();
+    Jobs { appends, speaks }.within(BATCH_BYTES_MAX)
+}
+
+fn job(id: JobId, outbound: &Outbound) -> Append {
+    let Outbound::V1 { thread, .. } = outbound;
+    Append { id, key: lane(thread), position: None, not_before: None, payload: encode(outbound) }
+}
+
+/// All parts of replies that say something, and the blanks that keep a place.
+fn parts(replies: Vec<Reply>, is_cut: bool) -> Vec<Reply> {
+    let said = replies.into_iter().filter(|reply| !reply.is_empty());
+    said.flat_map(|reply| if is_cut { cut(reply) } else { leave_whole(reply) }).collect()
+}
+
+/// Cuts a reply's text if it is long; files and a template go with the first part, attributes with
+/// each.
+fn cut(reply: Reply) -> Vec<Reply> {
+    let Some(parts) = parts_of(&reply) else { return vec![reply] };
+    let mut parts = parts.into_iter().map(Pii::new);
+    let first = Reply { body: parts.next(), ..reply.clone() };
+    let rest =
+        parts.map(|part| Reply { attributes: reply.attributes.clone(), ..Reply::text(part) });
+    std::iter::once(first).chain(rest).collect()
+}
+
+/// Leaves a reply as it is, with as many blanks as it would have further parts.
+fn leave_whole(reply: Reply) -> Vec<Reply> {
+    let further = parts_of(&reply).map_or(0, |parts| parts.len().saturating_sub(1));
+    std::iter::once(reply).chain(std::iter::repeat_n(Reply::default(), further)).collect()
+}
+
+/// The parts of a long reply's text; white space alone has none.
+fn parts_of(reply: &Reply) -> Option<Vec<&str>> {
+    let body = reply.body.as_ref().filter(|body| is_long_body(body))?;
+    Some(split::split(body.reveal(), split::CHANNEL_UNITS_MAX))
+}
+
+fn is_long_body(body: &Pii) -> bool {
+    split::is_long(body.reveal(), split::CHANNEL_UNITS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use serde_json::Map;
+
+    use super::*;
+    use crate::config::AGENT_RESPONSE_BYTES_MAX;
+    use crate::thread::{Speaker, Thread, TurnMessage};
+    use crate::twilio::sid::{ConversationSid, MediaSid, MessageSid};
+
+    const AT: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+    fn stamp() -> Stamp<'static> {
+        static IDS: LazyLock<ReplyIds> = LazyLock::new(|| ReplyIds::of(&"secret".into()));
+        Stamp { ids: &IDS, at: AT }
+    }
+
+    #[test]
+    fn the_same_turn_gives_the_same_jobs_on_every_attempt() {
+        let replies = || vec![Reply::text("one"), Reply::text("two")];
+        let first = of_turn(&turn("+15555550123", 1), replies(), true, stamp()).unwrap();
+        let second = of_turn(&turn("+15555550123", 2), replies(), true, stamp()).unwrap();
+        assert_eq!(first, second);
+        let [one, two] = &first.appends[..] else { panic!("two jobs") };
+        assert_ne!(one.id, two.id);
+        assert_eq!(one.key, two.key);
+    }
+
+    #[test]
+    fn what_a_reply_bears_at_twilio_does_not_follow_from_its_job() {
+        let replies = || vec![Reply::text("one"), Reply::text("two")];
+        let other = ReplyIds::of(&"another secret".into());
+        let mine = of_turn(&turn("alice", 1), replies(), true, stamp()).unwrap();
+        let others = Stamp { ids: &other, at: AT };
+        let others = of_turn(&turn("alice", 1), replies(), true, others).unwrap();
+        let jobs = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
+        assert_eq!(jobs(&mine), jobs(&others), "the queue drops the second set");
+        for ((Outbound::V1 { id, .. }, Outbound::V1 { id: other, .. }), job) in
+            stored(&mine).into_iter().zip(stored(&others)).zip(jobs(&mine))
+        {
+            assert_ne!(id, other);
+            assert_ne!(id.as_bytes(), job.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_long_reply_is_cut_for_a_phone_and_not_for_a_chat() {
+        let media = vec![MediaSid::from_bytes([9; 16])];
+        let reply = || Reply { media_sids: media.clone(), ..Reply::text(long()) };
+        let cut = of_turn(&turn("whatsapp:+15555550123", 1), vec![reply()], true, stamp()).unwrap();
+        let whole = of_turn(&turn("alice", 1), vec![reply()], false, stamp()).unwrap();
+        assert_eq!((cut.said(), whole.said()), (2, 1));
+        let files: Vec<_> =
+            stored(&cut).iter().map(|Outbound::V1 { reply, .. }| reply.media_sids.len()).collect();
+        assert_eq!(files, [1, 0], "files go with the first part");
+        let Outbound::V1 { reply: sent, .. } = stored(&whole).remove(0);
+        assert_eq!(sent, reply());
+    }
+
+    #[test]
+    fn cut_or_not_the_same_replies_have_the_same_ids() {
+        let replies = || vec![Reply::text("one"), Reply::text(long()), Reply::text("two")];
+        let ids = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
+        let of_turn = |is_cut| of_turn(&turn("alice", 1), replies(), is_cut, stamp()).unwrap();
+        assert_eq!(ids(&of_turn(true)), ids(&of_turn(false)));
+        let thread = || Thread::from(ConversationSid::from_bytes([1; 16]));
+        let of_key = |cut| {
+            let batch = Batch { cut, ..Batch::new(thread(), "evt_1", replies()) };
+            of_key(batch, stamp()).unwrap()
+        };
+        assert_eq!(ids(&of_key(true)), ids(&of_key(false)));
+        assert_eq!(of_key(false).speaks, [true, true, false, true]);
+        assert_eq!(of_key(true).said(), 4);
+    }
+
+    #[test]
+    fn nothing_longer_than_a_phone_takes_is_left_of_a_cut_reply() {
+        let padded = format!("{}{}", "x".repeat(1590), " ".repeat(20));
+        let silent = Reply {
+            media_sids: vec![MediaSid::from_bytes([9; 16])],
+            ..Reply::text(" ".repeat(1601))
+        };
+        let replies = vec![Reply::text(padded), silent, Reply::text("x".repeat(1601))];
+        assert!(is_long(&replies));
+        let jobs = of_turn(&turn("+15555550123", 1), replies, true, stamp()).unwrap();
+        for Outbound::V1 { reply, .. } in stored(&jobs) {
+            assert!(!reply.is_empty() && !is_long(&[reply]));
+        }
+        assert_eq!(jobs.said(), 4);
+        assert!(!is_long(&[Reply::text("\u{1f600}".repeat(800)), Reply::default()]));
+        assert!(is_long(&[Reply::text("\u{1f600}".repeat(801))]));
+    }
+
+    #[test]
+    fn numbers_among_the_authors_show_a_phone() {
+        for (author, expected) in
+            [("+15555550123", true), ("whatsapp:+15555550123", true), ("alice", false)]
+        {
+            assert_eq!(shows_phone(&turn(author, 1)), expected, "{author}");
+        }
+    }
+
+    #[test]
+    fn blank_replies_make_no_jobs() {
+        let replies = vec![Reply::text("  "), Reply::default(), Reply::text("hi")];
+        assert_eq!(
+            of_turn(&turn("alice", 1), replies.clone(), false, stamp()).unwrap().appends.len(),
+            1
+        );
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        assert_eq!(of_key(Batch::new(thread, "evt_1", replies), stamp()).unwrap().appends.len(), 1);
+    }
+
+    #[test]
+    fn each_part_of_a_late_reply_knows_its_place_among_them() {
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        let places = |cut| {
+            let origin = Some(Origin::new("note".into()));
+            let batch = Batch::new(thread.clone(), "evt_1", vec![Reply::text(long())]);
+            let jobs = of_key(Batch { cut, origin, ..batch }, stamp()).unwrap();
+            let origins = stored(&jobs).into_iter().map(|Outbound::V1 { origin, .. }| origin);
+            origins.map(|origin| origin.map(|of| (of.part, of.parts))).collect::<Vec<_>>()
+        };
+        assert_eq!(places(true), [Some((1, 2)), Some((2, 2))]);
+        assert_eq!(places(false), [Some((1, 1)), None]);
+    }
+
+    #[test]
+    fn the_largest_answer_that_is_read_fits_cut_or_not() {
+        let sentences = "A sentence of some length. ".repeat(AGENT_RESPONSE_BYTES_MAX / 27);
+        for text in [sentences, "x".repeat(AGENT_RESPONSE_BYTES_MAX)] {
+            for is_cut in [true, false] {
+                let replies = vec![Reply::text(text.clone())];
+                let jobs = of_turn(&turn("alice", 1), replies, is_cut, stamp()).unwrap();
+                assert!(jobs.appends.len() > 300);
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_outbox_would_not_take_is_told_before() {
+        let turn = turn("+15555550123", 1);
+        let refused = |replies| of_turn(&turn, replies, true, stamp()).unwrap_err();
+        let many = vec![Reply::text("x"); PARTS_MAX + 1];
+        assert_eq!(refused(many), Error::Parts { parts: PARTS_MAX + 1 });
+        let wide = |bytes: usize| {
+            let attributes = Map::from_iter([("a".to_owned(), "x".repeat(bytes).into())]);
+            Reply { attributes, ..Reply::text("x") }
+        };
+        let one = refused(vec![wide(Append::PAYLOAD_BYTES_MAX)]);
+        assert!(matches!(one, Error::Reply { .. }), "{one}");
+        let all = refused(vec![wide(TURN_BYTES_MAX / 2), wide(TURN_BYTES_MAX / 2)]);
+        assert!(matches!(all, Error::Together { .. }), "{all}");
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        let late = vec![wide(BATCH_BYTES_MAX / 16); 16];
+        let late = of_key(Batch::new(thread, "evt_1", late), stamp()).unwrap_err();
+        assert!(matches!(late, Error::Together { .. }), "{late}");
+    }
+
+    /// A text of two parts.
+    fn long() -> String {
+        "A sentence of some length. ".repeat(100)
+    }
+
+    fn stored(jobs: &Jobs) -> Vec<Outbound> {
+        jobs.appends.iter().map(|job| serde_json::from_slice(&job.payload).unwrap()).collect()
+    }
+
+    fn turn(author: &str, attempt: u32) -> Turn {
+        let sid = MessageSid::from_bytes([7; 16]).into();
+        Turn {
+            id: sid,
+            thread: Thread::Conversation(ConversationSid::from_bytes([1; 16])),
+            speaker: Speaker::Identity("bot".into()),
+            messages: vec![TurnMessage {
+                sid,
+                index: Some(0),
+                author: author.into(),
+                body: Some("hello".into()),
+                attributes: Map::new(),
+                media: Vec::new(),
+                participant: None,
+                created: None,
+            }],
+            attempt,
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What has to be known before a message gets its turn: asked one after the other, settled in one place.
+//!
+//! What is asked and what follows is decided in
+//! [`policy::before_turn`](crate::pipeline::policy::before_turn).
+
+use std::time::Duration;
+
+use crate::channels::{self, Channel, Speaking};
+use crate::clock::Timestamp;
+use crate::jobs::settle;
+use crate::jobs::worker::Work as _;
+use crate::pipeline::handoff::{POLL_EVERY, Paused};
+use crate::pipeline::policy::before_turn::{
+    Answered, Facts, Hands, Known, Order, Question, Step, Unsaid, Welcome, step,
+};
+use crate::pipeline::policy::strategy::Strategy;
+use crate::pipeline::turn::Turns;
+use crate::queue::{Cause, Delivery};
+use crate::telemetry::chain::Chain;
+use crate::thread::{ThreadId, TurnMessage};
+
+/// How soon Twilio is asked again that did not say who has a conversation; a message that has waited
+/// longer waits as long again, up to [`POLL_EVERY`].
+const ASK_AGAIN_MIN: Duration = Duration::from_secs(1);
+
+/// What is gathered of one message.
+struct Gathering<'a> {
+    channel: &'a dyn Channel,
+    thread: ThreadId,
+    message: &'a TurnMessage,
+    facts: Facts,
+    held_until: Option<Timestamp>,
+    /// Why the last question has no answer, for the cause that is kept.
+    detail: String,
+}
+
+impl Turns {
+    /// Gives the delivery back once the message may have its turn, and until when its thread was held;
+    /// nothing if it has been settled otherwise.
+    pub(super) async fn before(
+        &self,
+        delivery: Delivery,
+        thread: ThreadId,
+        message: &TurnMessage,
+    ) -> Option<(Delivery, Option<Timestamp>)> {
+        let Some(channel) = self.channels.of(thread) else {
+            let cause = Cause::new("unreadable")
+                .with_detail("the thread is of a channel that is not served here");
+            settle::report(Self::QUEUE, delivery.dead(cause).await);
+            return None;
+        };
+        let facts = Facts::default();
+        let mut gathering =
+            Gathering { channel, thread, message, facts, held_until: None, detail: String::new() };
+        loop {
+            match step(&gathering.facts) {
+                Step::Ask(question) => {
+                    if let Err(error) = self.ask(question, &delivery, &mut gathering).await {
+                        settle::lost(Self::QUEUE, &error);
+                        return None;
+                    }
+                }
+                Step::Go => return Some((delivery, gathering.held_until)),
+                other => {
+                    self.settle(delivery, other, &gathering).await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Finds one answer.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not say until when messages were held.
+    async fn ask(
+        &self,
+        question: Question,
+        delivery: &Delivery,
+        of: &mut Gathering<'_>,
+    ) -> Result<(), crate::queue::Error> {
+        match question {
+            Question::Welcome => of.facts.welcome = Some(self.welcome(delivery, of).await),
+            Question::Known => of.facts.known = Some(self.known(delivery, of).await),
+            Question::Order => of.facts.order = Some(self.order(delivery, of).await),
+            Question::Held => {
+                if self.paused == Paused::Hold {
+                    of.held_until = self.handoff.held_until(of.thread).await?;
+                }
+                of.facts.was_held = Some(of.held_until.is_some());
+            }
+            Question::Hands => of.facts.hands = Some(self.hands(delivery, of).await),
+            Question::Message => of.facts.message = Some(self.is_answered(delivery, of)),
+        }
+        Ok(())
+    }
+
+    async fn welcome(&self, delivery: &Delivery, of: &mut Gathering<'_>) -> Welcome {
+        match of.channel.excludes(of.thread, Speaking::Answer).await {
+            Ok(None) => Welcome::Yes,
+            Ok(Some(reason)) => Welcome::No(reason),
+            Err(error) => {
+                let unsaid = self.unsaid(&error, delivery, of);
+                let longest = self.schedule.longest();
+                if unsaid.parked.is_none() {
+                    let delay = unsaid.retry.unwrap_or(longest);
+                    tracing::warn!(message_sid = %of.message.sid, conversation_sid = %of.thread,
+                        attempt = delivery.attempt(), retry_in_ms = settle::millis(delay),
+                        error = %Chain(&error),
+                        "twilio did not say whether the conversation is ours");
+                }
+                Welcome::Unsaid(unsaid, longest)
+            }
+        }
+    }
+
+    async fn known(&self, delivery: &Delivery, of: &mut Gathering<'_>) -> Known {
+        let Some(index) = of.message.index else { return Known::Yes };
+        match of.channel.fill(of.thread, index).await {
+            Ok(()) => Known::Yes,
+            Err(error) => {
+                let unsaid = self.unsaid(&error, delivery, of);
+                if unsaid.parked.is_none() {
+                    tracing::warn!(message_sid = %of.message.sid, conversation_sid = %of.thread,
+                        attempt = delivery.attempt(),
+                        retry_in_ms = unsaid.retry.map(settle::millis), error = %Chain(&error),
+                        "messages before this one cannot be read");
+                }
+                Known::Unsaid(unsaid)
+            }
+        }
+    }
+
+    async fn order(&self, delivery: &Delivery, of: &Gathering<'_>) -> Order {
+        let Some(index) = of.message.index else { return Order::First };
+        match delivery.overtaken().await {
+            Ok(false) => {
+                of.channel.follow(of.thread, index);
+                Order::First
+            }
+            Ok(true) => {
+                tracing::debug!(message_sid = %of.message.sid, conversation_sid = %of.thread,
+                    "an earlier message came to light; it goes first");
+                Order::Overtaken
+            }
+            Err(error) => {
+                tracing::debug!(message_sid = %of.message.sid, conversation_sid = %of.thread,
+                    error = %Chain(&error), "whether an earlier message goes first is not known yet");
+                Order::Unknown
+            }
+        }
+    }
+
+    async fn hands(&self, delivery: &Delivery, of: &mut Gathering<'_>) -> Hands {
+        let error = match self.handoff.is_paused(of.thread).await {
+            Ok(false) => {
+                self.handoff.release(of.thread);
+                return Hands::Bot;
+            }
+            Ok(true) => return Hands::Person,
+            Err(error) => channels::Error::Rest(error),
+        };
+        let unsaid = self.unsaid(&error, delivery, of);
+        let age = self.recorder.clock.wall().since(delivery.appended_at());
+        let waits = match self.paused {
+            Paused::Hold => Some(age.clamp(ASK_AGAIN_MIN, POLL_EVERY)),
+            Paused::Skip => None,
+        };
+        if unsaid.parked.is_none() {
+            tracing::warn!(message_sid = %of.message.sid, conversation_sid = %of.thread,
+                attempt = delivery.attempt(),
+                retry_in_ms = waits.or(unsaid.retry).map(settle::millis), error = %Chain(&error),
+                "twilio does not say whether a person has taken the conversation over");
+        }
+        Hands::Unsaid { unsaid, waits, was_person: self.handoff.is_known_paused(of.thread) }
+    }
+
+    /// Whether the message itself is one that is answered.
+    fn is_answered(&self, delivery: &Delivery, of: &Gathering<'_>) -> Answered {
+        let is_late = self.strategy == Strategy::Drop
+            && self.busy.covers(of.thread, of.message.sid, delivery.appended_at());
+        let wall = self.recorder.clock.wall();
+        let skipped = if is_late {
+            Some(crate::thread::SkipReason::Busy)
+        } else {
+            self.admission.skips(of.message, of.held_until, wall)
+        };
+        skipped.map_or(Answered::Yes, Answered::No)
+    }
+
+    fn unsaid(
+        &self,
+        error: &channels::Error,
+        delivery: &Delivery,
+        of: &mut Gathering<'_>,
+    ) -> Unsaid {
+        of.detail = error.to_string();
+        Unsaid {
+            parked: error.parks(&self.status, &self.recorder.clock),
+            retry: self.schedule.delay_after(delivery.attempt(), None, settle::jitter()),
+        }
+    }
+
+    /// Ends a delivery whose message has no turn now.
+    async fn settle(&self, delivery: Delivery, step: Step, of: &Gathering<'_>) {
+        let (thread, message) = (of.thread, of.message);
+        let settled = match step {
+            // Neither of them ends anything.
+            Step::Ask(_) | Step::Go | Step::GivenBack => return,
+            Step::Skip(reason) => return self.skip(delivery, thread, message, reason).await,
+            Step::KeepSilent => {
+                let messages = std::slice::from_ref(message);
+                return self.keep_silent(delivery, thread, messages).await;
+            }
+            Step::Park(pause) => delivery.park(pause).await,
+            Step::PutOff(pause) => delivery.put_off(pause).await,
+            Step::Retry(delay, about) => {
+                let cause = Cause::new(word(about)).with_detail(of.detail.clone());
+                delivery.retry_in(delay, cause).await
+            }
+        };
+        settle::report(Self::QUEUE, settled);
+    }
+}
+
+/// The class of the cause that is kept with a job whose question has no answer.
+const fn word(question: Question) -> &'static str {
+    match question {
+        Question::Welcome => "choice",
+        Question::Known | Question::Order => "catch_up",
+        Question::Held | Question::Hands | Question::Message => "handoff",
+    }
+}

@@ -1,0 +1,412 @@
+//! Turns: gives each inbound message to the agent and its answer to the outbox.
+//!
+//! The queue delivers one turn of a thread at a time, so a slow agent holds up its own thread and no
+//! other. What has to be known before is gathered in [`before`], and what follows from it is decided in
+//! [`policy::before_turn`](crate::pipeline::policy::before_turn). While the agent thinks, the others see
+//! the bot typing. The answer's replies and the end of the turn become durable together; a turn that died
+//! half-way is asked again under the same id, and its replies keep their ids, so nothing is said twice.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::{Agent, Answer, Error, Retry, Sign, Turn};
+use crate::channels::Channels;
+use crate::clock::Moment;
+use crate::concurrency::Limiter;
+use crate::jobs::dependency::Dependency;
+use crate::jobs::recorder::Recorder;
+use crate::jobs::schedule::Schedule;
+use crate::jobs::settle;
+use crate::jobs::status::Status;
+use crate::jobs::worker::Work;
+use crate::pipeline::handoff::{Handoff, Paused};
+use crate::pipeline::ingest::admission::{Admission, Admitted};
+use crate::pipeline::policy::strategy::Strategy;
+use crate::pipeline::record::Inbound;
+use crate::pipeline::send::reply_ids::ReplyIds;
+use crate::pipeline::turn::batch::{BatchMessage, TurnBatch};
+use crate::pipeline::turn::busy::BusyTimes;
+use crate::queue::{self, Cause, Delivery, Queue, QueueName};
+use crate::telemetry::chain::Chain;
+use crate::telemetry::journal::Stage;
+use crate::telemetry::metrics::labels::TurnOutcome;
+use crate::telemetry::trace::TraceContext;
+use crate::thread::{MessageId, SkipReason, Speaker, Thread, ThreadId, TurnMessage};
+
+mod answer;
+mod batch;
+mod before;
+pub mod busy;
+mod gather;
+mod silence;
+
+/// How often the typing sign is renewed. Twilio shows it for about five seconds.
+/// Source: Conversations protocol notes, section 4 "Typing", `typing_timeout`.
+const TYPING_EVERY: Duration = Duration::from_secs(4);
+
+/// How long a turn waits that the agent had no room for and named no time.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// The word for a conversation that looks like a loop between two bots, in causes and in the journal.
+const LOOP: &str = "loop";
+
+/// The word for an answer that is larger than what is read, or than what the outbox takes.
+const TOO_LARGE: &str = "agent_answer_too_large";
+
+/// Works on the inbox.
+pub struct Turns {
+    /// What thinks.
+    pub agent: Arc<dyn Agent>,
+    /// Where messages came from and replies go.
+    pub channels: Channels,
+    /// Which threads a person has.
+    pub handoff: Arc<Handoff>,
+    /// Where messages wait.
+    pub inbox: Queue,
+    /// Which messages get a turn.
+    pub admission: Arc<Admission>,
+    /// What becomes of messages while a person has the thread.
+    pub paused: Paused,
+    /// Makes the replies' ids.
+    pub ids: ReplyIds,
+    /// Which messages make a turn together.
+    pub strategy: Strategy,
+    /// When the agent was busy with whom.
+    pub busy: BusyTimes,
+    /// When a failed turn is tried again.
+    pub schedule: Schedule,
+    /// Whether Twilio can be asked.
+    pub status: Arc<Status>,
+    /// Whether the agent is there.
+    pub agent_health: Arc<Dependency>,
+    /// How many turns the agent has room for at once.
+    pub agent_room: Limiter,
+    /// Where the stages are noted.
+    pub recorder: Recorder,
+}
+
+impl Work for Turns {
+    const QUEUE: QueueName = QueueName::Inbox;
+
+    async fn wait(&self) {
+        self.agent_health.wait(&self.recorder.clock).await;
+    }
+
+    async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
+        let Inbound::V1 { thread, message, at: _ } =
+            match serde_json::from_slice(delivery.payload()) {
+                Ok(record) => record,
+                Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
+            };
+        TraceContext::of_message(thread.id(), message.sid, message.index).record();
+        let Some((delivery, held_until)) = self.before(delivery, thread.id(), &message).await
+        else {
+            return;
+        };
+        let own = message.sid;
+        let message = BatchMessage::own(message, delivery.appended_at(), delivery.redelivered());
+        let mut batch = TurnBatch::new(message, held_until);
+        let Some(delivery) = self.gather(delivery, thread.id(), &mut batch).await else { return };
+        // A turn that comes again was admitted before.
+        let admitted = if delivery.redelivered() {
+            Admitted::Turn
+        } else {
+            self.admission.guard(thread.id(), self.recorder.clock.now())
+        };
+        match admitted {
+            Admitted::Turn => self.take(delivery, (&thread, own), batch, stop).await,
+            Admitted::Skip(reason) => {
+                self.skip_all(thread.id(), &mut batch, reason);
+                settle::report(Self::QUEUE, delivery.ack().await);
+            }
+            Admitted::Loop => {
+                delivery.leave(&batch.keep_own());
+                self.cut(delivery, thread.id(), own).await;
+            }
+        }
+    }
+}
+
+impl Turns {
+    async fn skip(
+        &self,
+        delivery: Delivery,
+        thread: ThreadId,
+        message: &TurnMessage,
+        reason: SkipReason,
+    ) {
+        self.busy.end(thread, message.sid, self.recorder.clock.wall());
+        self.note_skipped(thread, message, reason);
+        settle::report(Self::QUEUE, delivery.ack().await);
+    }
+
+    fn skip_all(&self, thread: ThreadId, batch: &mut TurnBatch, reason: SkipReason) {
+        for member in batch.iter_mut() {
+            self.note_skipped(thread, &member.message, reason);
+        }
+    }
+
+    fn note_skipped(&self, thread: ThreadId, message: &TurnMessage, reason: SkipReason) {
+        self.recorder.stage(thread, Some(message.sid), Stage::Skipped { reason });
+        let is_stale = reason == SkipReason::Stale;
+        self.recorder.metrics.turn(if is_stale {
+            TurnOutcome::Stale
+        } else {
+            TurnOutcome::Skipped
+        });
+        tracing::info!(message_sid = %message.sid, conversation_sid = %thread,
+            reason = reason.as_str(), "message gets no turn");
+    }
+
+    /// Gives the set to the agent, with what comes meanwhile if that supersedes it.
+    async fn take(
+        &self,
+        delivery: Delivery,
+        (place, own): (&Thread, MessageId),
+        mut batch: TurnBatch,
+        stop: &CancellationToken,
+    ) {
+        let thread = place.id();
+        loop {
+            self.leave_out(thread, &mut batch);
+            let messages = batch.messages();
+            let Some(id) = messages.last().map(|message| message.sid) else {
+                self.busy.end(thread, own, self.recorder.clock.wall());
+                return settle::report(Self::QUEUE, delivery.ack().await);
+            };
+            if let Err(pause) = self.agent_health.pass(&self.recorder.clock) {
+                self.busy.end(thread, own, self.recorder.clock.wall());
+                return settle::report(Self::QUEUE, delivery.park(pause).await);
+            }
+            let (speaker, attempt) = (self.speaker_in(thread), delivery.attempt());
+            let turn = Turn { id, thread: place.clone(), speaker, messages, attempt };
+            for message in &turn.messages {
+                self.recorder.stage(thread, Some(message.sid), Stage::TurnStarted);
+            }
+            let start = self.recorder.clock.now();
+            self.busy.begin(thread, id, self.recorder.clock.wall());
+            match self.think(&delivery, &turn, &mut batch, stop).await {
+                Thought::Answer(answer) => {
+                    self.agent_health.succeeded(&self.recorder.clock);
+                    self.agent_room.succeeded();
+                    if self.is_taken_over(thread, &answer).await {
+                        return self.keep_silent(delivery, thread, &turn.messages).await;
+                    }
+                    return self.finish(delivery, (&turn, own), answer, start).await;
+                }
+                Thought::Failure(error) => {
+                    return self.fail(delivery, (&turn, own), &error, start).await;
+                }
+                Thought::Stopped => return,
+                Thought::Lost(lost) => {
+                    self.busy.end(thread, id, self.recorder.clock.wall());
+                    return settle::lost(Self::QUEUE, &lost);
+                }
+                Thought::Superseded => {
+                    self.recorder.metrics.turn(TurnOutcome::Superseded);
+                    tracing::debug!(message_sid = %id, conversation_sid = %thread,
+                        "a new message ends the thinking; another turn has both");
+                }
+            }
+        }
+    }
+
+    /// Marks the messages of a set that get no answer.
+    fn leave_out(&self, thread: ThreadId, batch: &mut TurnBatch) {
+        let (wall, held_until) = (self.recorder.clock.wall(), batch.held_until);
+        for member in batch.iter_mut().filter(|member| !member.is_skipped) {
+            if let Some(reason) = self.admission.skips(&member.message, held_until, wall) {
+                member.is_skipped = true;
+                // A keyword was noted the first time; one grows stale at any time.
+                if !member.redelivered || reason == SkipReason::Stale {
+                    self.note_skipped(thread, &member.message, reason);
+                }
+            }
+        }
+    }
+
+    async fn think(
+        &self,
+        delivery: &Delivery,
+        turn: &Turn,
+        batch: &mut TurnBatch,
+        stop: &CancellationToken,
+    ) -> Thought {
+        let mut answer = self.agent.take(turn);
+        let (mut lost, mut typing) =
+            (pin!(delivery.keep_alive()), pin!(self.show_typing(turn.thread.id())));
+        let messages_max = match self.strategy {
+            Strategy::Supersede { messages_max } => messages_max,
+            Strategy::Queue | Strategy::Burst(_) | Strategy::Drop => 0,
+        };
+        let mut may_grow = true;
+        loop {
+            let has_room = may_grow && batch.len() < messages_max;
+            let grew = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Thought::Stopped,
+                lost = &mut lost => return Thought::Lost(lost),
+                answer = &mut answer => return answer.map_or_else(Thought::Failure, Thought::Answer),
+                never = &mut typing => match never {},
+                grew = delivery.lane_grew(), if has_room => grew,
+            };
+            let came = match grew {
+                Ok(()) => self.take_along(delivery, turn.thread.id(), batch, messages_max).await,
+                Err(error) => Err(error),
+            };
+            match came {
+                Ok(true) => {
+                    self.leave_out(turn.thread.id(), batch);
+                    if batch.messages().len() > turn.messages.len() {
+                        return Thought::Superseded;
+                    }
+                }
+                // It has to wait for a turn of its own; nobody is to spin on it.
+                Ok(false) => may_grow = false,
+                Err(error) => return Thought::Lost(error),
+            }
+        }
+    }
+
+    async fn cut(&self, delivery: Delivery, thread: ThreadId, own: MessageId) {
+        tracing::error!(message_sid = %own, conversation_sid = %thread,
+            "conversation looks like a loop between two bots; it gets no turns until it slows down");
+        let cause = Cause::new(LOOP).with_detail(
+            "more turns in a minute than guard.turns_per_minute; redrive it if a person wrote it",
+        );
+        self.bury(delivery, (thread, own), LOOP, cause).await;
+    }
+
+    fn speaker_in(&self, thread: ThreadId) -> Speaker {
+        let channel = self.channels.of(thread);
+        channel.map_or_else(|| Speaker::Identity(String::new()), |channel| channel.speaker(thread))
+    }
+
+    /// Shows the bot typing until dropped.
+    async fn show_typing(&self, thread: ThreadId) -> Infallible {
+        loop {
+            if let Some(channel) = self.channels.of(thread) {
+                channel.show_typing(thread).await;
+            }
+            tokio::time::sleep(TYPING_EVERY).await;
+        }
+    }
+
+    /// How long a turn is parked that the agent gave no answer to; nothing if it is the turn's own
+    /// failure.
+    fn parks(&self, turn: &Turn, error: &Error, start: Moment) -> Option<Duration> {
+        let (health, clock) = (&self.agent_health, &self.recorder.clock);
+        let subject = Some(*turn.thread.id().as_bytes());
+        let took = clock.now().since(start);
+        match error.sign() {
+            Sign::Alive => {
+                health.succeeded(clock);
+                None
+            }
+            Sign::Busy => {
+                health.succeeded(clock);
+                self.agent_room.refused(clock.now());
+                let pause = match error.retry() {
+                    Retry::After(after) => after,
+                    Retry::No | Retry::Backoff => BUSY_PAUSE,
+                };
+                Some(settle::spread(pause))
+            }
+            Sign::Doubtful => {
+                health.failed(subject, took, reason(error), clock);
+                // It may have cost a lot of thinking, so one turn alone is not asked without end.
+                health.is_away().then(|| health.parks(clock)).flatten()
+            }
+            Sign::Away => {
+                self.agent_room.refused(clock.now());
+                health.failed(subject, took, reason(error), clock);
+                health.parks(clock)
+            }
+        }
+    }
+
+    async fn fail(
+        &self,
+        delivery: Delivery,
+        (turn, own): (&Turn, MessageId),
+        error: &Error,
+        start: Moment,
+    ) {
+        if let Some(pause) = self.parks(turn, error, start) {
+            tracing::debug!(message_sid = %turn.id, conversation_sid = %turn.thread,
+                retry_in_ms = settle::millis(pause), error = %Chain(error),
+                "agent is away or busy; the turn waits");
+            self.recorder.metrics.turn(TurnOutcome::Retried);
+            return settle::report(Self::QUEUE, delivery.park(pause).await);
+        }
+        let asked = match error.retry() {
+            Retry::No => None,
+            Retry::Backoff => Some(None),
+            Retry::After(after) => Some(Some(after)),
+        };
+        let attempt = delivery.attempt();
+        let delay =
+            asked.and_then(|asked| self.schedule.delay_after(attempt, asked, settle::jitter()));
+        let cause = Cause::new(reason(error)).with_detail(error.to_string());
+        if let Some(delay) = delay {
+            tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
+                retry_in_ms = settle::millis(delay), error = %Chain(error),
+                "agent gave no answer; trying again");
+            self.recorder.metrics.turn(TurnOutcome::Retried);
+            settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+        } else {
+            tracing::error!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
+                error = %Chain(error),
+                "agent gave no answer; the message is a dead letter");
+            self.bury(delivery, (turn.thread.id(), own), reason(error), cause).await;
+        }
+    }
+
+    async fn bury(
+        &self,
+        delivery: Delivery,
+        (thread, message): (ThreadId, MessageId),
+        reason: &'static str,
+        cause: Cause,
+    ) {
+        self.busy.end(thread, message, self.recorder.clock.wall());
+        let settled = delivery.dead(cause).await;
+        if settled.is_ok() {
+            // Noted once it is stored: whoever sees the note may redrive it.
+            let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason, code: None };
+            self.recorder.stage(thread, Some(message), stage);
+            self.recorder.metrics.turn(TurnOutcome::Dead);
+        }
+        settle::report(Self::QUEUE, settled);
+    }
+}
+
+/// How the thinking about a turn ended.
+enum Thought {
+    /// With an answer.
+    Answer(Answer),
+    /// Without one.
+    Failure(Error),
+    /// The set has grown; another turn is due.
+    Superseded,
+    /// The service stops.
+    Stopped,
+    /// The delivery is somebody else's.
+    Lost(queue::Error),
+}
+
+/// The word for an agent's failure in causes and in the journal.
+pub(in crate::pipeline) const fn reason(error: &Error) -> &'static str {
+    match error {
+        Error::Timeout { .. } => "agent_timeout",
+        Error::Unreachable { .. } => "agent_unreachable",
+        Error::Bus { .. } => "agent_bus",
+        Error::Status { .. } => "agent_status",
+        Error::TooLarge { .. } => TOO_LARGE,
+        Error::Malformed { .. } => "agent_answer_malformed",
+    }
+}

@@ -1,0 +1,45 @@
+//! Why a message gets no turn, or a reply is not sent.
+
+use serde::{Serialize, Serializer};
+
+/// Why nobody answers a message, or why a reply is not sent: a closed set, the same in the journal, the
+/// log and the metrics.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum SkipReason {
+    /// It is too old.
+    Stale,
+    /// The carrier answers its word itself.
+    Keyword,
+    /// The agent was busy with an earlier one, and the strategy is to drop what comes then.
+    Busy,
+    /// The thread looks like a loop between two bots.
+    Loop,
+    /// A person has the thread.
+    Paused,
+    /// The bot is not to be in the thread, by the operator's wish.
+    NotChosen,
+    /// Somebody has removed the bot from the thread.
+    Removed,
+}
+
+impl SkipReason {
+    /// Its word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stale => "stale",
+            Self::Keyword => "keyword",
+            Self::Busy => "busy",
+            Self::Loop => "loop",
+            Self::Paused => "paused",
+            Self::NotChosen => "not_chosen",
+            Self::Removed => "removed",
+        }
+    }
+}
+
+impl Serialize for SkipReason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
