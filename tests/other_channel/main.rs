@@ -1,0 +1,234 @@
+//! The pipeline with a channel and an agent that it has never seen, each in one file, by the public
+//! traits alone: the same promises hold.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it cannot")]
+
+mod agent;
+mod channel;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chimein::agent::Agent;
+use chimein::channels::{Channels, Inlet, Markings, Seen};
+use chimein::clock::Clock;
+use chimein::concurrency::Limiter;
+use chimein::jobs::dependency::Dependency;
+use chimein::jobs::recorder::Recorder;
+use chimein::jobs::schedule::Schedule;
+use chimein::jobs::status::Status;
+use chimein::jobs::worker::{self, Station, Work};
+use chimein::pipeline::handoff::{Handoff, Memory, Paused};
+use chimein::pipeline::ingest::Ingest;
+use chimein::pipeline::ingest::admission::Admission;
+use chimein::pipeline::policy::strategy::Strategy;
+use chimein::pipeline::send::Sends;
+use chimein::pipeline::send::reply_ids::ReplyIds;
+use chimein::pipeline::turn::Turns;
+use chimein::pipeline::turn::busy::BusyTimes;
+use chimein::queue::{QueueName, Store, embedded};
+use chimein::telemetry::journal::{Door, Journal, Stage};
+use chimein::telemetry::metrics::Metrics;
+use chimein::thread::{Medium, Pair, SkipReason, Thread, ThreadId, ThreadKind, TurnMessage};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::agent::Loud;
+use crate::channel::{Mishap, PostOffice};
+
+/// How long something may take before the test has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_message_is_answered_once_and_in_order() {
+    let house = House::start().await;
+    for n in 0..5 {
+        house.write(1, n, &format!("a{n}")).await;
+        house.write(2, n, &format!("b{n}")).await;
+        // Another door tells of it too.
+        house.write(1, n, &format!("a{n}")).await;
+    }
+    house.expect(1, &["A0", "A1", "A2", "A3", "A4"]).await;
+    house.expect(2, &["B0", "B1", "B2", "B3", "B4"]).await;
+    assert_eq!(house.agent.asked().len(), 10);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_with_an_unknown_outcome_is_looked_for_and_sent_once() {
+    let house = House::start().await;
+    house.office.expect(&[Mishap::LostAnswer]);
+    house.write(1, 0, "one").await;
+    house.write(1, 1, "two").await;
+    house.expect(1, &["ONE", "TWO"]).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_is_tried_again_and_keeps_its_place() {
+    let house = House::start().await;
+    house.office.expect(&[Mishap::Refused, Mishap::Refused]);
+    house.agent.fail(2);
+    house.write(1, 0, "one").await;
+    house.write(1, 1, "two").await;
+    house.expect(1, &["ONE", "TWO"]).await;
+    assert_eq!(house.agent.asked().len(), 4, "the first turn three times");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_is_unwelcome_or_replaced_by_a_person_keeps_silent() {
+    let house = House::start().await;
+    house.office.shut(thread(1).id());
+    house.handoff.set(thread(2).id(), true).await.unwrap();
+    house.write(1, 0, "to nobody").await;
+    house.write(2, 0, "to a person").await;
+    house.skipped(1, SkipReason::Removed).await;
+    house.skipped(2, SkipReason::Paused).await;
+    house.handoff.set(thread(2).id(), false).await.unwrap();
+    house.write(2, 1, "to the bot").await;
+    house.expect(2, &["TO THE BOT"]).await;
+    assert_eq!(house.office.letters(thread(1).id()), [""; 0]);
+    house.stop().await;
+}
+
+/// The pipeline around the post office.
+struct House {
+    office: Arc<PostOffice>,
+    agent: Arc<Loud>,
+    handoff: Arc<Handoff>,
+    ingest: Ingest,
+    recorder: Recorder,
+    store: Store,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(embedded::Options::new(folder.path().join("queue.db"))).unwrap();
+        let (office, agent) = (Arc::new(PostOffice::default()), Arc::new(Loud::default()));
+        let clock = Clock::start();
+        let recorder = Recorder {
+            journal: Journal::new(1024),
+            metrics: Metrics::new(),
+            clock,
+            tally: Arc::default(),
+        };
+        let handoff = Arc::new(Handoff {
+            markings: Markings::default()
+                .with(ThreadKind::Direct, Arc::<PostOffice>::clone(&office)),
+            inbox: store.queue(QueueName::Inbox),
+            outbox: store.queue(QueueName::Outbox),
+            marks: store.marks(),
+            admission: Arc::new(Admission::new(Duration::from_secs(3600), 100)),
+            clock,
+            memory: Memory::default(),
+        });
+        let ingest = Ingest {
+            inbox: store.queue(QueueName::Inbox),
+            webhook_grace: Duration::ZERO,
+            handoff: Arc::clone(&handoff),
+            repeated: Arc::default(),
+            recorder: recorder.clone(),
+        };
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let house =
+            Self { office, agent, handoff, ingest, recorder, store, tasks, stop, _folder: folder };
+        house.work();
+        house
+    }
+
+    fn work(&self) {
+        let channels =
+            Channels::default().with(ThreadKind::Direct, Arc::<PostOffice>::clone(&self.office));
+        let status = Arc::new(Status::default());
+        let schedule = || Schedule::new(vec![Duration::from_millis(10); 5]);
+        let agent: Arc<dyn Agent> = Arc::<Loud>::clone(&self.agent);
+        self.run(Turns {
+            agent,
+            channels: channels.clone(),
+            handoff: Arc::clone(&self.handoff),
+            inbox: self.store.queue(QueueName::Inbox),
+            admission: Arc::clone(&self.handoff.admission),
+            paused: Paused::Skip,
+            ids: ReplyIds::of(&"secret".into()),
+            strategy: Strategy::Queue,
+            busy: BusyTimes::default(),
+            schedule: schedule(),
+            status: Arc::clone(&status),
+            agent_health: Arc::new(Dependency::new("agent")),
+            agent_room: Limiter::fixed(8),
+            recorder: self.recorder.clone(),
+        });
+        self.run(Sends {
+            channels,
+            handoff: Arc::clone(&self.handoff),
+            paused: Paused::Skip,
+            schedule: schedule(),
+            reports: self.store.queue(QueueName::Reports),
+            status,
+            recorder: self.recorder.clone(),
+        });
+    }
+
+    fn run<W: Work>(&self, work: W) {
+        let queue = self.store.queue(W::QUEUE);
+        let station = Station { queue, places: Limiter::fixed(8), recorder: self.recorder.clone() };
+        self.tasks.spawn(worker::run(station, Arc::new(work), self.stop.clone()));
+    }
+
+    /// Somebody writes.
+    async fn write(&self, who: u8, n: u8, body: &str) {
+        let message = TurnMessage {
+            sid: format!("SM{who:016x}{n:016x}").parse().unwrap(),
+            index: None,
+            author: "+15555550123".into(),
+            body: Some(body.into()),
+            attributes: serde_json::Map::new(),
+            media: Vec::new(),
+            participant: None,
+            created: Some(self.recorder.clock.wall()),
+        };
+        let seen = Seen { thread: thread(who), message, door: Door::Webhook };
+        let _new = self.ingest.messages(vec![seen]).await.unwrap();
+    }
+
+    async fn expect(&self, who: u8, letters: &[&str]) {
+        let id = thread(who).id();
+        self.eventually(|| self.office.letters(id).len() >= letters.len()).await;
+        assert_eq!(self.office.letters(id), letters);
+    }
+
+    async fn skipped(&self, who: u8, reason: SkipReason) {
+        self.eventually(|| self.stages(thread(who).id()).contains(&Stage::Skipped { reason }))
+            .await;
+    }
+
+    fn stages(&self, thread: ThreadId) -> Vec<Stage> {
+        self.recorder.journal.recent(thread).iter().map(|record| record.stage).collect()
+    }
+
+    async fn eventually(&self, holds: impl Fn() -> bool) {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        waited.await.unwrap();
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.store.close().await;
+    }
+}
+
+fn thread(who: u8) -> Thread {
+    let theirs = format!("+155555501{who:02}").as_str().into();
+    Thread::Direct(Box::new(Pair { medium: Medium::Sms, ours: "+15555550100".into(), theirs }))
+}
