@@ -11,3 +11,4 @@ mod repeats;
 mod rig;
 mod send;
 mod traces;
+mod upgrade;
