@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![doc = include_str!("manual/rooms.md")]
 
 // A room may use only the rooms listed below it; `tests/house.rs` holds the code against this order.
 #[cfg(feature = "service")]

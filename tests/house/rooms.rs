@@ -101,6 +101,20 @@ fn the_levels_are_the_order_of_the_library() {
 }
 
 #[test]
+fn every_room_is_on_the_page_of_rooms() {
+    let page = super::read("src/manual/rooms.md");
+    let table = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('|').next());
+    let named: Vec<&str> = table.flat_map(|cell| cell.split('`')).collect();
+    let missing: Vec<String> = LEVELS
+        .concat()
+        .into_iter()
+        .filter(|room| !named.contains(room))
+        .map(str::to_owned)
+        .collect();
+    assert_none("a room is not on src/manual/rooms.md", &missing);
+}
+
+#[test]
 fn a_room_uses_only_rooms_below_it() {
     let mut findings = Vec::new();
     for source in sources("src") {
