@@ -1,7 +1,7 @@
 //! Bodies of requests: how large they may be, how long they may take, how much of all of them is held
 //! before anybody knows who sent them.
 //!
-//! A handler reads its body by [`read`], which counts against the listener's [`Unverified`] bytes until
+//! A handler reads its body by [`read`], which counts against the listener's `Unverified` bytes until
 //! the sender is known. Handlers that leave reading to axum have the listener's time for bodies all the
 //! same, and whatever they say then, the answer is 408. Time enters through tokio's timers.
 

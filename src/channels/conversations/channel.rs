@@ -1,5 +1,5 @@
 //! Conversations as the pipeline uses them: who is welcome there, what is known, and what the bot shows.
-//! How it speaks is in [`send`](super::send).
+//! How it speaks is in `send`.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Chooses the conversations that the bot is to be in: what the doors, the joiner, the turns and the
 //! sweep ask, and what they remember of the answer.
 //!
-//! The wishes and the verdict are pure and in [`policy::which`](crate::pipeline::policy::which). Here they meet
+//! The wishes and the verdict are pure and in [`policy::join_policy`](crate::channels::conversations::policy::join_policy). Here they meet
 //! the facts: those that a webhook or a listing tells cost nothing; for the others Twilio is asked,
 //! once for each conversation, since the answer is remembered. A refusal is remembered for a minute only
 //! where a message or a turn depends on it, for another instance may have heard that it no longer

@@ -1,7 +1,7 @@
 //! The channel of Twilio Conversations.
 //!
 //! Everything here is of conversations alone: [joins](join) and the [rules](join_rules) for them, the
-//! [seats] of the identity pool, what [webhooks](webhook_events) and the [socket](listener) tell, the
+//! [seats] of the identity pool, what webhooks and the [socket](listener) tell, the
 //! [catch-up](catch_up) read, the [sweep](reconcile), [leaving](leave) and being [removed](removals).
 //! What comes in goes through [`arrivals`]; what the pipeline asks and says goes through [`channel`].
 

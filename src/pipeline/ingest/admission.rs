@@ -1,7 +1,7 @@
 //! Which messages get a turn, and which are only remembered.
 //!
 //! A message that is too old, that the carrier answers itself, or that is one too many in a minute
-//! gets none. The rules are pure and in [`policy`](super::policy); here they meet the memory of what
+//! gets none. The rules are pure and in [`policy`](crate::pipeline::policy); here they meet the memory of what
 //! each conversation did of late, which many turns share.
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Turns: gives each inbound message to the agent and its answer to the outbox.
 //!
 //! The queue delivers one turn of a thread at a time, so a slow agent holds up its own thread and no
-//! other. What has to be known before is gathered in [`before`], and what follows from it is decided in
+//! other. What has to be known before is gathered in `before`, and what follows from it is decided in
 //! [`policy::before_turn`](crate::pipeline::policy::before_turn). While the agent thinks, the others see
 //! the bot typing. The answer's replies and the end of the turn become durable together; a turn that died
 //! half-way is asked again under the same id, and its replies keep their ids, so nothing is said twice.

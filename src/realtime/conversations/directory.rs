@@ -4,7 +4,7 @@
 //! pages and event ids come in, what is to be read comes out.
 //!
 //! Pages are read when the map is opened, and again when an event of it is missing for
-//! [`HOLD`](super::stream::HOLD). There is one reading at a time: pages of two that are mixed up would
+//! [`HOLD`]. There is one reading at a time: pages of two that are mixed up would
 //! make seats look gone.
 
 use std::collections::HashSet;
