@@ -20,6 +20,7 @@ mod health;
 mod instances;
 mod intake;
 mod join_settings;
+mod parts;
 mod replies;
 mod resume_store;
 mod sockets;
@@ -64,7 +65,7 @@ pub struct App {
     health: Arc<Health>,
     stops: Stops,
     tasks: TaskTracker,
-    sockets: build::Group,
+    sockets: parts::Group,
     opened: Option<Opened>,
     grace: std::time::Duration,
 }
@@ -156,10 +157,10 @@ impl App {
         let mut router = admin::public(Arc::clone(&pages));
         let mut admin_router =
             admin_address.map_or_else(Router::new, |listen| admin::private(pages, listen));
-        let (sockets, mut opened) = (build::Group::default(), None);
+        let (sockets, mut opened) = (parts::Group::default(), None);
         if let Some(twilio) = &settings.twilio {
             let queues = open(settings, &instance).await?;
-            let parts = build::Parts {
+            let parts = parts::Parts {
                 settings,
                 twilio,
                 recorder: &recorder,

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::build::Parts;
 #[cfg(feature = "nats")]
 use super::dial;
+use super::parts::Parts;
 use crate::agent::Agent;
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::{self, BitBrat, envelope, names, snapshot};

@@ -17,9 +17,10 @@ use super::counted::Counted;
 use super::handover::Hands;
 use super::health::Health;
 #[cfg(feature = "nats")]
-use super::instances::{self, Cluster};
+use super::instances;
 use super::intake::StoreFirst;
 use super::join_settings::{join_policy, leaving, rejoin};
+use super::parts::{Group, Parts};
 use super::replies::Asked;
 use super::resume_store::ResumeStore;
 use super::sockets::Sockets;
@@ -50,7 +51,7 @@ use crate::channels::{Channels, Inlet, Markings};
 use crate::concurrency::Limiter;
 use crate::config::Settings;
 use crate::config::kinds::{Listen, QueueEngine, TurnStrategy, WhilePaused};
-use crate::config::settings::{self, Twilio};
+use crate::config::settings;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::schedule::Schedule;
 use crate::jobs::worker::{self, Station, Work};
@@ -77,34 +78,6 @@ pub struct Service {
     pub router: Router,
     /// The routes of the operator, for the admin listener.
     pub operate: Router,
-}
-
-/// What everything is built from.
-pub struct Parts<'a> {
-    /// All settings.
-    pub settings: &'a Settings,
-    /// Twilio's part of them.
-    pub twilio: &'a Twilio,
-    /// Where notes go.
-    pub recorder: &'a Recorder,
-    /// What the health pages say.
-    pub health: &'a Arc<Health>,
-    /// The queues.
-    pub store: &'a Store,
-    /// What outlives the workers: the sockets.
-    pub sockets: &'a Group,
-    /// The other instances, if there may be some.
-    #[cfg(feature = "nats")]
-    pub cluster: Option<&'a Cluster>,
-}
-
-/// Tasks that end together.
-#[derive(Clone, Debug, Default)]
-pub struct Group {
-    /// The tasks.
-    pub tasks: TaskTracker,
-    /// Ends them.
-    pub stop: CancellationToken,
 }
 
 /// Opens the embedded store.

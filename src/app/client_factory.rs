@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use url::Url;
 
-use super::build::Parts;
+use super::parts::Parts;
 use super::resume_store::ResumeStore;
 use crate::clock::Clock;
 use crate::config::Settings;

@@ -7,8 +7,8 @@
 use crate::channels::Error;
 use crate::channels::Seen;
 use crate::channels::conversations::arrivals::Arrivals;
+use crate::channels::conversations::attributes::attributes;
 use crate::channels::conversations::sweep_pace::SweepPace;
-use crate::channels::conversations::webhook_events::attributes;
 use crate::fault_points::{self, Point};
 use crate::queue::Marks;
 use crate::telemetry::journal::Door;

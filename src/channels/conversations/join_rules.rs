@@ -12,9 +12,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::channels::conversations::attributes::attributes;
 use crate::channels::conversations::policy::join_policy::{Facts, JoinPolicy, Reason, Verdict};
 use crate::channels::conversations::seats::Seats;
-use crate::channels::conversations::webhook_events::attributes;
 use crate::clock::Moment;
 use crate::jobs::recorder::Recorder;
 use crate::pii::Pii;

@@ -12,9 +12,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::channels::Error;
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::policy::leaving::{Absence, Facts, Newest, Reason, Seat};
-use crate::channels::conversations::reconcile::Error;
 use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::sweep_pace::SweepPace;
 use crate::clock::Timestamp;

@@ -6,6 +6,7 @@
 //! What comes in goes through [`arrivals`]; what the pipeline asks and says goes through [`channel`].
 
 pub mod arrivals;
+mod attributes;
 pub mod catch_up;
 pub mod channel;
 pub mod contiguous;

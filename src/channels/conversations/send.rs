@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::channels::conversations::attributes::attributes as read_attributes;
 use crate::channels::conversations::channel::Conversations;
 use crate::channels::conversations::number_limits::Departure;
 use crate::channels::conversations::policy::authors::Authors;
@@ -19,7 +20,6 @@ use crate::channels::conversations::policy::search::{self, Candidate, Search, St
 use crate::channels::conversations::record::attributes_with_key;
 use crate::channels::conversations::seats::PoolMember;
 use crate::channels::conversations::service_check;
-use crate::channels::conversations::webhook_events;
 use crate::channels::{Failed, Outgoing, Sending, Sent};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
@@ -272,7 +272,7 @@ fn content_variables(reply: &Reply) -> Option<Pii> {
 
 fn candidate(authors: &Authors, message: &rest::Message) -> Candidate {
     let author = message.author.as_ref().map_or("", |author| author.reveal());
-    let key = authors.reply(author, &webhook_events::attributes(message.attributes.as_ref()));
+    let key = authors.reply(author, &read_attributes(message.attributes.as_ref()));
     Candidate { sid: message.sid, key, created: message.created }
 }
 

@@ -5,16 +5,14 @@
 //! Everything that has to happen because of the event is on disk when [`Arrivals::event_heard`] returns,
 //! so the request may be acknowledged. Events that ask for nothing are done at once.
 
-use serde_json::Map;
-
 use crate::channels::Seen;
 use crate::channels::Source;
 use crate::channels::conversations::arrivals::Arrivals;
+use crate::channels::conversations::attributes::attributes;
 use crate::channels::conversations::policy::join_policy::{Facts, Verdict};
 use crate::channels::conversations::policy::removal::Word;
 use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
-use crate::json;
 use crate::pii::Pii;
 use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
@@ -191,10 +189,4 @@ fn seen(message: Message) -> Seen {
         },
         door: Door::Webhook,
     }
-}
-
-/// Reads attributes, which travel as JSON text, as far as they can be read; anything but an object
-/// counts as none.
-pub(crate) fn attributes(text: Option<&Pii>) -> Map<String, serde_json::Value> {
-    text.and_then(|text| json::object(text.reveal().as_bytes()).ok()).unwrap_or_default()
 }

@@ -77,7 +77,7 @@ impl Ingest {
         for (came, appended) in noted.into_iter().zip(appended) {
             let Came { thread, message, index, door, .. } = came;
             if appended == Appended::Duplicate {
-                self.came_again(came).await;
+                self.repeated.came_again(came, &self.inbox).await;
                 continue;
             }
             added += 1;

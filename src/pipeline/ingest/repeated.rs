@@ -7,9 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::jobs::lane;
-use crate::pipeline::ingest::Ingest;
 use crate::pipeline::policy::repeats::{Remembered, Repeat, Repeats, judge};
 use crate::pipeline::record;
+use crate::queue::Queue;
 use crate::telemetry::journal::Door;
 use crate::telemetry::trace::{self, TraceContext};
 use crate::thread::{MessageId, Thread, ThreadId, TurnMessage};
@@ -57,16 +57,16 @@ impl Came {
     }
 }
 
-impl Ingest {
-    /// Says that a message was known, and since when.
-    pub(in crate::pipeline) async fn came_again(&self, came: Came) {
+impl Repeated {
+    /// Says that a message was known, and since when; asks the inbox where that is not remembered.
+    pub(in crate::pipeline) async fn came_again(&self, came: Came, inbox: &Queue) {
         let Came { thread, message, index, created, door } = came;
-        let remembered = self.repeated.memory().again(message, door);
+        let remembered = self.memory().again(message, door);
         let (since, is_new_door) = match remembered {
             Some(Remembered { since, is_new_door }) => (Some(since), is_new_door),
-            None if self.repeated.is_shared => (None, true),
+            None if self.is_shared => (None, true),
             None => {
-                let found = self.inbox.find(record::turn_id(message), &lane(thread)).await;
+                let found = inbox.find(record::turn_id(message), &lane(thread)).await;
                 // Without it the line says less.
                 (found.ok().flatten().map(|status| status.appended_at), false)
             }

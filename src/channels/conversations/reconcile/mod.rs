@@ -18,17 +18,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::channels;
 use crate::channels::conversations::arrivals::Arrivals;
+use crate::channels::conversations::attributes::attributes;
 use crate::channels::conversations::catch_up::CatchUp;
 use crate::channels::conversations::dead_joins::DeadJoins;
 use crate::channels::conversations::leave::{Leaver, Taken};
 use crate::channels::conversations::policy::join_policy::{Facts, Verdict};
 use crate::channels::conversations::policy::leaving::Absence;
 use crate::channels::conversations::policy::removal::Rejoin;
-use crate::channels::conversations::reconcile::reads::Readable;
+use crate::channels::conversations::reconcile::readable::Readable;
 use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::service_check;
 use crate::channels::conversations::sweep_pace::SweepPace;
-use crate::channels::conversations::webhook_events::attributes;
 use crate::clock::Timestamp;
 use crate::jobs::refusal::{PAUSE_MAX, Scope};
 use crate::jobs::settle;
@@ -40,6 +40,7 @@ use crate::twilio::events::ConversationState;
 use crate::twilio::rest::{self, ConversationFilter, Entry, Op, Pages};
 use crate::twilio::sid::ConversationSid;
 
+mod readable;
 mod reads;
 
 /// How long to wait after a sweep that ended early: it may have been the one after a start, which
@@ -92,7 +93,10 @@ pub enum Error {
     Store(#[from] queue::Error),
     /// A conversation could not be read.
     #[error("a conversation could not be read")]
-    CatchUp(#[from] channels::Error),
+    CatchUp(#[source] channels::Error),
+    /// What is to be left could not be found out, or not be left.
+    #[error("a conversation could not be left")]
+    Leave(#[source] channels::Error),
 }
 
 /// What a sweep found.
@@ -187,7 +191,10 @@ impl Reconciler {
     /// would, else briefly, or as long as it asks.
     fn rest_after(&self, error: &Error, rest: &mut Rest) -> Duration {
         let pause = rest.next(self.interval);
-        let (Error::Rest(error) | Error::CatchUp(channels::Error::Rest(error))) = error else {
+        let (Error::Rest(error)
+        | Error::CatchUp(channels::Error::Rest(error))
+        | Error::Leave(channels::Error::Rest(error))) = error
+        else {
             return pause;
         };
         // There is nothing in the path that could be gone but the service.
@@ -220,9 +227,9 @@ impl Reconciler {
         let unread = self.read_all(readable, since.before(SKEW_MAX)).await?;
         found.missing = missing?;
         if self.duty != Duty::Find {
-            found.left = self.leaver.leave(leavable).await?;
+            found.left = self.leaver.leave(leavable).await.map_err(Error::Leave)?;
         }
-        unread.error.map_or(Ok(found), |error| Err(channels::Error::Rest(error).into()))
+        unread.error.map_or(Ok(found), |error| Err(Error::CatchUp(channels::Error::Rest(error))))
     }
 
     /// Hands those of the conversations without us to the doors in which we should be. Says how many
@@ -243,7 +250,7 @@ impl Reconciler {
             if is_removed && arrivals.removals.rejoin == Rejoin::Never {
                 continue;
             }
-            let absence = self.leaver.absence(sid, updated).await?;
+            let absence = self.leaver.absence(sid, updated).await.map_err(Error::Leave)?;
             if matches!(absence, Some(Absence::Stay | Absence::Look)) {
                 continue;
             }

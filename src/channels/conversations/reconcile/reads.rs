@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::readable::Readable;
 use super::{Duty, Error, Reconciler};
 use crate::channels;
 use crate::channels::conversations::policy::reading::{Facts, Reading, THAT_SECOND_MAX, judge};
@@ -14,7 +15,6 @@ use crate::clock::Timestamp;
 use crate::telemetry::chain::Chain;
 use crate::twilio::SKEW_MAX;
 use crate::twilio::rest;
-use crate::twilio::sid::ConversationSid;
 
 /// How many reads may fail before a sweep reads no more: Twilio is down or has enough of us.
 const READS_FAILED_MAX: u32 = 5;
@@ -23,15 +23,6 @@ const READ_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long sockets that are just being opened are waited for, and how often they are looked at.
 const OPENING_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// An open conversation in which an identity of ours sits.
-pub(crate) struct Readable {
-    pub conversation: ConversationSid,
-    /// When it was changed last.
-    pub updated: Option<Timestamp>,
-    /// The place of the identity in the pool.
-    pub line: usize,
-}
 
 /// What came of the reads that failed.
 #[derive(Debug, Default)]
@@ -138,7 +129,7 @@ impl Reconciler {
                     "conversation could not be read; the sweep goes on with the others");
                 tokio::time::sleep(unread.note(error)).await;
             }
-            Err(error @ channels::Error::Store(_)) => return Err(error.into()),
+            Err(error @ channels::Error::Store(_)) => return Err(Error::CatchUp(error)),
         }
         Ok(())
     }

@@ -1,0 +1,42 @@
+//! What everything is built from. Plain values.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::health::Health;
+#[cfg(feature = "nats")]
+use super::instances::Cluster;
+use crate::config::Settings;
+use crate::config::settings::Twilio;
+use crate::jobs::recorder::Recorder;
+use crate::queue::Store;
+
+/// What everything is built from.
+pub struct Parts<'a> {
+    /// All settings.
+    pub settings: &'a Settings,
+    /// Twilio's part of them.
+    pub twilio: &'a Twilio,
+    /// Where notes go.
+    pub recorder: &'a Recorder,
+    /// What the health pages say.
+    pub health: &'a Arc<Health>,
+    /// The queues.
+    pub store: &'a Store,
+    /// What outlives the workers: the sockets.
+    pub sockets: &'a Group,
+    /// The other instances, if there may be some.
+    #[cfg(feature = "nats")]
+    pub cluster: Option<&'a Cluster>,
+}
+
+/// Tasks that end together.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// The tasks.
+    pub tasks: TaskTracker,
+    /// Ends them.
+    pub stop: CancellationToken,
+}
