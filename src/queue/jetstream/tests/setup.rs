@@ -46,14 +46,25 @@ async fn a_stream_that_would_break_a_promise_is_refused_by_name() {
         ),
     ];
     for (wanted, config) in cases {
-        context.create_stream(config).await.unwrap();
+        create_again(&context, config).await;
         let told = open_error(&server, client.clone()).await;
         assert!(told.contains("stream chimein-jobs") && told.contains(wanted), "{told}");
         context.delete_stream("chimein-jobs").await.unwrap();
     }
-    context.create_stream(good()).await.unwrap();
+    create_again(&context, good()).await;
     let options = Options { partitions: PARTITIONS, ..Options::new(client) };
     Store::open_jetstream(options, Everything::of(PARTITIONS)).await.unwrap();
+}
+
+/// Makes a stream of a name that has just become free: the server may still be clearing its folder.
+async fn create_again(context: &async_nats::jetstream::Context, config: Config) {
+    let made = async {
+        while let Err(error) = context.create_stream(config.clone()).await {
+            assert!(error.to_string().contains("creating store"), "{error}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), made).await.unwrap();
 }
 
 #[tokio::test]
