@@ -37,8 +37,8 @@ pub async fn read(metrics: &Metrics, seats: &Seats, store: &Store) {
 
 /// Shows where each identity's socket stands now.
 fn sockets(metrics: &Metrics, seats: &Seats) {
-    for line in seats.lines() {
-        let state = match line.ear() {
+    for line in seats.members() {
+        let state = match line.listening() {
             Listening::Off => SocketState::Off,
             Listening::Elsewhere => SocketState::Elsewhere,
             Listening::Here(client) => state_of(*client.state().borrow()),

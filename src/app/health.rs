@@ -117,8 +117,8 @@ impl Health {
     /// How the sockets are that are to be here.
     fn sockets(&self) -> Sockets {
         let mut sockets = Sockets::default();
-        let lines = self.parts.get().map(|(seats, _)| seats.lines()).unwrap_or_default();
-        for ear in lines.iter().map(PoolMember::ear) {
+        let lines = self.parts.get().map(|(seats, _)| seats.members()).unwrap_or_default();
+        for ear in lines.iter().map(PoolMember::listening) {
             let Listening::Here(client) = ear else { continue };
             sockets.note(*client.state().borrow());
         }
@@ -230,7 +230,7 @@ impl Insight for Health {
         let held = seats.held(SEATS_SHOWN).into_iter();
         Some(Connector {
             state,
-            identity: seats.lines()[0].identity.clone(),
+            identity: seats.members()[0].identity.clone(),
             last_message_at: tallied.last_message_at,
             last_error: refusal,
             counters: Counters {

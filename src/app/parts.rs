@@ -19,7 +19,7 @@ pub struct Parts<'a> {
     pub settings: &'a Settings,
     /// Twilio's part of them.
     pub twilio: &'a Twilio,
-    /// Where notes go.
+    /// Where what happens is written down.
     pub recorder: &'a Recorder,
     /// What the health pages say.
     pub health: &'a Arc<Health>,

@@ -1,6 +1,6 @@
 //! Listens for one identity while it is this instance's.
 //!
-//! Decides the order: the line says that the socket is here before anything is heard, and that it is
+//! Decides the order: the pool says that the socket is here before anything is heard, and that it is
 //! elsewhere before the socket is closed, so that nobody sends on one that is about to go.
 
 use std::sync::Arc;
@@ -49,8 +49,8 @@ impl Sockets {
         tracing::info!(identity = %identity, "this instance listens for the identity no longer");
     }
 
-    fn note(&self, identity: &str, ear: &Listening) {
-        let lines = self.seats.lines().iter().filter(|line| line.identity == identity);
-        lines.for_each(|line| line.set_ear(ear.clone()));
+    fn note(&self, identity: &str, listening: &Listening) {
+        let members = self.seats.members().iter().filter(|member| member.identity == identity);
+        members.for_each(|member| member.set_listening(listening.clone()));
     }
 }

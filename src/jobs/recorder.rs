@@ -1,4 +1,4 @@
-//! What doors and workers write down for people: the journal's stages, the metrics beside them, and
+//! What those at work write down for people: the journal's stages, the metrics beside them, and
 //! the few numbers that the debug page shows.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::telemetry::journal::{Journal, Record, Stage};
 use crate::telemetry::metrics::Metrics;
 use crate::thread::{MessageId, ThreadId};
 
-/// Where notes go, and the clock that dates them.
+/// Where it is written down, and the clock that dates it.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     /// The stages of each message.

@@ -78,8 +78,8 @@ impl Channel for Conversations {
 
     fn speaker(&self, thread: ThreadId) -> Speaker {
         let line = match thread.conversation() {
-            Some(conversation) => self.seats.line_of(conversation),
-            None => &self.seats.lines()[0],
+            Some(conversation) => self.seats.member_of(conversation),
+            None => &self.seats.members()[0],
         };
         Speaker::Identity(line.identity.clone())
     }
@@ -87,7 +87,7 @@ impl Channel for Conversations {
     fn show_typing(&self, thread: ThreadId) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             if let Some(conversation) = thread.conversation()
-                && let Some(client) = self.seats.line_of(conversation).connected()
+                && let Some(client) = self.seats.member_of(conversation).connected()
             {
                 let _shown = client.typing(conversation).await;
             }
@@ -106,7 +106,7 @@ impl Channel for Conversations {
     fn wait(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             // A socket that is up brings replies whatever REST does, and says itself when it is away.
-            if self.seats.lines().iter().all(|line| line.connected().is_none()) {
+            if self.seats.members().iter().all(|line| line.connected().is_none()) {
                 self.status.needed_for(Op::CreateMessage).wait(&self.recorder.clock).await;
             }
         })

@@ -14,7 +14,7 @@ use crate::twilio::sid::ConversationSid;
 /// How many conversations are remembered at most.
 const CONVERSATIONS_MAX: usize = 200_000;
 
-/// The memory, shared by doors, turns, senders and the sweep.
+/// The memory, shared by arrivals, turns, sends and the sweep.
 #[derive(Debug)]
 pub struct ContiguousWatermarks(Recent<ConversationSid, Reach>);
 

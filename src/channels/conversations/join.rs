@@ -82,7 +82,7 @@ impl Work for Joins {
         };
         TraceContext::of_thread(conversation).record();
         // Which identity an earlier delivery was adding is known once that has arrived.
-        if self.seats.lines().len() > 1
+        if self.seats.members().len() > 1
             && let Some(early) = settle::too_early(&delivery)
         {
             return settle::report(Self::QUEUE, delivery.put_off(early).await);
@@ -135,7 +135,7 @@ impl Joins {
         // An identity that is alone and has room learns by its add that it sits there; else Twilio says
         // who does, for a seat that is remembered may be lost.
         let now = self.recorder.clock.now();
-        if self.seats.lines().len() > 1 || self.seats.candidates(conversation, now).is_empty() {
+        if self.seats.members().len() > 1 || self.seats.candidates(conversation, now).is_empty() {
             match self.seats.look(&self.rest, conversation).await {
                 Ok(Some(line)) => return Added::Done(line, How::Already),
                 Ok(None) => {}

@@ -1,4 +1,4 @@
-//! Chooses the conversations that the bot is to be in: what the doors, the joiner, the turns and the
+//! Chooses the conversations that the bot is to be in: what arrivals, the joiner, the turns and the
 //! sweep ask, and what they remember of the answer.
 //!
 //! The wishes and the verdict are pure and in [`policy::join_policy`](crate::channels::conversations::policy::join_policy). Here they meet
@@ -171,7 +171,7 @@ impl JoinRules {
 
     fn is_ours(&self, participant: &rest::Participant) -> bool {
         participant.identity.as_ref().is_some_and(|identity| {
-            self.seats.lines().iter().any(|line| line.identity == identity.reveal())
+            self.seats.members().iter().any(|line| line.identity == identity.reveal())
         })
     }
 

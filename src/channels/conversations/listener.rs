@@ -1,4 +1,4 @@
-//! Listens to one identity's realtime client and brings what it says to the doors.
+//! Listens to one identity's realtime client and brings in what it says.
 //!
 //! Events that are there together are stored together, in their order. The watermark of a
 //! conversation is raised only after its messages are on disk, so a crash in between costs a second
@@ -137,7 +137,7 @@ impl Listener {
     }
 
     fn set_live(&self, is_live: bool) {
-        let lines = self.seats.lines().iter().filter(|line| line.identity == self.identity);
+        let lines = self.seats.members().iter().filter(|line| line.identity == self.identity);
         lines.for_each(|line| line.set_live(is_live));
     }
 

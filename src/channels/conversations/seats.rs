@@ -44,7 +44,7 @@ pub enum Listening {
 pub struct PoolMember {
     /// The bot's identity.
     pub identity: String,
-    ear: RwLock<Listening>,
+    listening: RwLock<Listening>,
     /// Whether all that the socket had to tell when it was opened has been heard.
     is_live: AtomicBool,
     seats: AtomicUsize,
@@ -55,26 +55,32 @@ pub struct PoolMember {
 impl PoolMember {
     /// Starts without a seat.
     #[must_use]
-    pub const fn new(identity: String, ear: Listening) -> Self {
+    pub const fn new(identity: String, listening: Listening) -> Self {
         let (is_live, seats) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Self { identity, ear: RwLock::new(ear), is_live, seats, full_until: RwLock::new(None) }
+        Self {
+            identity,
+            listening: RwLock::new(listening),
+            is_live,
+            seats,
+            full_until: RwLock::new(None),
+        }
     }
 
     /// Who listens now.
     #[must_use]
-    pub fn ear(&self) -> Listening {
-        self.ear.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn listening(&self) -> Listening {
+        self.listening.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes that another one listens from now on.
-    pub fn set_ear(&self, ear: Listening) {
-        *self.ear.write().unwrap_or_else(PoisonError::into_inner) = ear;
+    pub fn set_listening(&self, listening: Listening) {
+        *self.listening.write().unwrap_or_else(PoisonError::into_inner) = listening;
     }
 
     /// Its realtime client, if the socket is up.
     #[must_use]
     pub fn connected(&self) -> Option<Client> {
-        let Listening::Here(client) = self.ear() else { return None };
+        let Listening::Here(client) = self.listening() else { return None };
         let state = *client.state().borrow();
         matches!(state, State::Connected | State::Live).then_some(client)
     }
@@ -84,7 +90,7 @@ impl PoolMember {
     /// there.
     #[must_use]
     pub fn is_deaf(&self) -> bool {
-        match self.ear() {
+        match self.listening() {
             Listening::Off => true,
             Listening::Elsewhere => false,
             Listening::Here(client) => {
@@ -103,14 +109,14 @@ impl PoolMember {
     /// before has been heard.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        let Listening::Here(client) = self.ear() else { return false };
+        let Listening::Here(client) = self.listening() else { return false };
         self.is_live.load(Ordering::Relaxed) && *client.state().borrow() == State::Live
     }
 
     /// Whether its socket is just being opened here.
     #[must_use]
     pub fn is_opening(&self) -> bool {
-        matches!(self.ear(), Listening::Here(_)) && !self.is_live() && !self.is_deaf()
+        matches!(self.listening(), Listening::Here(_)) && !self.is_live() && !self.is_deaf()
     }
 
     fn came(&self) {
@@ -158,7 +164,7 @@ pub struct Listing(u64);
 /// The directory of seats.
 #[derive(Debug)]
 pub struct Seats {
-    lines: Vec<PoolMember>,
+    members: Vec<PoolMember>,
     held: DashMap<ConversationSid, Held>,
     listings: AtomicU64,
 }
@@ -170,24 +176,24 @@ impl Seats {
     ///
     /// If the pool is empty, which the configuration refuses.
     #[must_use]
-    pub fn new(lines: Vec<PoolMember>) -> Self {
-        assert!(!lines.is_empty(), "the configuration refuses an empty identity pool");
-        Self { lines, held: DashMap::new(), listings: AtomicU64::new(0) }
+    pub fn new(members: Vec<PoolMember>) -> Self {
+        assert!(!members.is_empty(), "the configuration refuses an empty identity pool");
+        Self { members, held: DashMap::new(), listings: AtomicU64::new(0) }
     }
 
     /// All identities with their clients.
     #[must_use]
-    pub fn lines(&self) -> &[PoolMember] {
-        &self.lines
+    pub fn members(&self) -> &[PoolMember] {
+        &self.members
     }
 
-    /// The line that holds the seat of a conversation, else the first.
+    /// The member that holds the seat of a conversation, else the first.
     #[must_use]
-    pub fn line_of(&self, conversation: ConversationSid) -> &PoolMember {
-        self.remembered(conversation).unwrap_or(&self.lines[0])
+    pub fn member_of(&self, conversation: ConversationSid) -> &PoolMember {
+        self.remembered(conversation).unwrap_or(&self.members[0])
     }
 
-    /// Finds the line that holds the seat of a conversation, by memory, else by asking Twilio.
+    /// Finds the member that holds the seat of a conversation, by memory, else by asking Twilio.
     ///
     /// After a start the memory is empty until socket and sweep have filled it, and a reply that was
     /// left on disk must not go out under an identity that sits elsewhere. A pool of one asks nobody.
@@ -200,16 +206,16 @@ impl Seats {
         rest: &rest::Client,
         conversation: ConversationSid,
     ) -> Result<Option<&PoolMember>, rest::Error> {
-        if self.lines.len() == 1 {
-            return Ok(self.lines.first());
+        if self.members.len() == 1 {
+            return Ok(self.members.first());
         }
         match self.remembered(conversation) {
-            Some(line) => Ok(Some(line)),
+            Some(member) => Ok(Some(member)),
             None => self.look(rest, conversation).await,
         }
     }
 
-    /// Asks Twilio which line holds the seat of a conversation, whatever is remembered, and remembers
+    /// Asks Twilio which member holds the seat of a conversation, whatever is remembered, and remembers
     /// the answer.
     ///
     /// # Errors
@@ -222,12 +228,12 @@ impl Seats {
     ) -> Result<Option<&PoolMember>, rest::Error> {
         let first = self.remembered(conversation);
         let is_first =
-            |line: &&PoolMember| first.is_some_and(|first| first.identity == line.identity);
-        let others = self.lines.iter().filter(|line| !is_first(line));
-        for line in first.into_iter().chain(others) {
-            if sits(rest, conversation, line).await? {
-                self.take(conversation, &line.identity);
-                return Ok(Some(line));
+            |member: &&PoolMember| first.is_some_and(|first| first.identity == member.identity);
+        let others = self.members.iter().filter(|member| !is_first(member));
+        for member in first.into_iter().chain(others) {
+            if sits(rest, conversation, member).await? {
+                self.take(conversation, &member.identity);
+                return Ok(Some(member));
             }
         }
         self.forget(conversation);
@@ -237,35 +243,36 @@ impl Seats {
     /// Forgets who holds the seat of a conversation: Twilio says that it is otherwise.
     pub fn forget(&self, conversation: ConversationSid) {
         let removed = self.held.remove(&conversation);
-        if let Some(line) = removed.and_then(|(_, held)| self.line(held)) {
-            line.went();
+        if let Some(member) = removed.and_then(|(_, held)| self.member(held)) {
+            member.went();
         }
     }
 
-    /// The lines that may take a seat in a conversation, the best one first: the one that sits there
+    /// The members that may take a seat in a conversation, the best one first: the one that sits there
     /// already, else those with room, the emptiest first.
     #[must_use]
     pub fn candidates(&self, conversation: ConversationSid, now: Moment) -> Vec<&PoolMember> {
-        if let Some(line) = self.remembered(conversation) {
-            return vec![line];
+        if let Some(member) = self.remembered(conversation) {
+            return vec![member];
         }
-        let mut lines: Vec<_> = self.lines.iter().filter(|line| line.has_room(now)).collect();
-        lines.sort_by_key(|line| line.count());
-        lines
+        let mut members: Vec<_> =
+            self.members.iter().filter(|member| member.has_room(now)).collect();
+        members.sort_by_key(|member| member.count());
+        members
     }
 
     /// How many more conversations the pool has room for, as far as is known.
     #[must_use]
     pub fn room(&self, now: Moment) -> usize {
-        let with_room = self.lines.iter().filter(|line| line.has_room(now));
-        with_room.map(|line| SEATS_MAX.saturating_sub(line.count())).sum()
+        let with_room = self.members.iter().filter(|member| member.has_room(now));
+        with_room.map(|member| SEATS_MAX.saturating_sub(member.count())).sum()
     }
 
     /// Notes that Twilio gives an identity no more seats (50214), until it leaves one, a listing
     /// shows room or [`FULL_FOR`] is over.
-    pub fn note_full(&self, line: &PoolMember, now: Moment) {
-        if line.set_full(Some(now + FULL_FOR)).is_none() {
-            tracing::error!(identity = %line.identity,
+    pub fn note_full(&self, member: &PoolMember, now: Moment) {
+        if member.set_full(Some(now + FULL_FOR)).is_none() {
+            tracing::error!(identity = %member.identity,
                 "identity is in as many conversations as twilio allows; others of the pool are taken");
         }
     }
@@ -281,7 +288,9 @@ impl Seats {
     }
 
     fn note(&self, conversation: ConversationSid, identity: &str, heard: Option<Timestamp>) {
-        let Some(at) = self.lines.iter().position(|line| line.identity == identity) else { return };
+        let Some(at) = self.members.iter().position(|member| member.identity == identity) else {
+            return;
+        };
         let noted = Listing(self.listings.load(Ordering::Relaxed));
         let mut held = Held { at: u16::try_from(at).unwrap_or(0), heard, noted };
         let before = match self.held.entry(conversation) {
@@ -298,10 +307,10 @@ impl Seats {
             }
         };
         if before.map(|before| before.at) != Some(held.at) {
-            if let Some(line) = before.and_then(|before| self.line(before)) {
-                line.went();
+            if let Some(member) = before.and_then(|before| self.member(before)) {
+                member.went();
             }
-            self.lines[at].came();
+            self.members[at].came();
         }
     }
 
@@ -314,34 +323,36 @@ impl Seats {
 
     /// Notes that a listing has come to its end: seats of the identity that it did not show, and that
     /// nobody took meanwhile, are free.
-    pub fn listed(&self, listing: Listing, line: &PoolMember) {
+    pub fn listed(&self, listing: Listing, member: &PoolMember) {
         self.held.retain(|_, held| {
-            let is_theirs = self.line(*held).is_some_and(|one| one.identity == line.identity);
+            let is_theirs = self.member(*held).is_some_and(|one| one.identity == member.identity);
             let stays = !is_theirs || held.noted >= listing;
             if !stays {
-                line.went();
+                member.went();
             }
             stays
         });
-        if line.count() < SEATS_MAX {
-            line.set_full(None);
+        if member.count() < SEATS_MAX {
+            member.set_full(None);
         }
     }
 
     /// Notes that an identity sits in a conversation no longer.
     pub fn leave(&self, conversation: ConversationSid, identity: &str) {
         let is_theirs =
-            |held: &Held| self.line(*held).is_some_and(|line| line.identity == identity);
+            |held: &Held| self.member(*held).is_some_and(|member| member.identity == identity);
         let removed = self.held.remove_if(&conversation, |_, held| is_theirs(held));
-        if let Some(line) = removed.and_then(|(_, held)| self.line(held)) {
-            line.went();
+        if let Some(member) = removed.and_then(|(_, held)| self.member(held)) {
+            member.went();
         }
     }
 
     /// Notes that the socket of an identity has nothing yet.
     pub fn deafen(&self, identity: &str) {
-        let Some(at) = self.lines.iter().position(|line| line.identity == identity) else { return };
-        self.lines[at].set_live(false);
+        let Some(at) = self.members.iter().position(|member| member.identity == identity) else {
+            return;
+        };
+        self.members[at].set_live(false);
         for mut held in self.held.iter_mut().filter(|held| usize::from(held.at) == at) {
             held.heard = None;
         }
@@ -353,7 +364,7 @@ impl Seats {
     pub fn hears(&self, conversation: ConversationSid) -> bool {
         let held =
             self.held.get(&conversation).map(|held| *held).filter(|held| held.heard.is_some());
-        held.and_then(|held| self.line(held)).is_some_and(PoolMember::is_live)
+        held.and_then(|held| self.member(held)).is_some_and(PoolMember::is_live)
     }
 
     /// Since when the socket has a conversation, if it does.
@@ -376,16 +387,16 @@ impl Seats {
 
     /// How many conversations are known to be held by each identity, in the pool's order.
     pub fn counts(&self) -> impl Iterator<Item = (&str, usize)> {
-        self.lines.iter().map(|line| (line.identity.as_str(), line.count()))
+        self.members.iter().map(|member| (member.identity.as_str(), member.count()))
     }
 
-    fn line(&self, held: Held) -> Option<&PoolMember> {
-        self.lines.get(usize::from(held.at))
+    fn member(&self, held: Held) -> Option<&PoolMember> {
+        self.members.get(usize::from(held.at))
     }
 
     fn remembered(&self, conversation: ConversationSid) -> Option<&PoolMember> {
         let held = self.held.get(&conversation).map(|held| *held);
-        held.and_then(|held| self.line(held))
+        held.and_then(|held| self.member(held))
     }
 }
 
@@ -393,9 +404,9 @@ impl Seats {
 async fn sits(
     rest: &rest::Client,
     conversation: ConversationSid,
-    line: &PoolMember,
+    member: &PoolMember,
 ) -> Result<bool, rest::Error> {
-    rest.fetch_participant(conversation, &line.identity).await.map(|found| found.is_some())
+    rest.fetch_participant(conversation, &member.identity).await.map(|found| found.is_some())
 }
 
 #[cfg(test)]
@@ -410,8 +421,8 @@ mod tests {
         assert_eq!(names(&seats, sid(2)), ["bot-2", "bot"]);
         seats.take(sid(2), "bot-2");
         assert_eq!(names(&seats, sid(2)), ["bot-2"], "who sits there is asked first and alone");
-        assert_eq!(seats.line_of(sid(2)).identity, "bot-2");
-        assert_eq!(seats.line_of(sid(9)).identity, "bot", "unknown ones belong to the first");
+        assert_eq!(seats.member_of(sid(2)).identity, "bot-2");
+        assert_eq!(seats.member_of(sid(9)).identity, "bot", "unknown ones belong to the first");
     }
 
     #[test]
@@ -419,7 +430,7 @@ mod tests {
         let seats = pool();
         seats.take(sid(1), "bot");
         let now = Clock::start().now();
-        seats.note_full(&seats.lines()[0], now);
+        seats.note_full(&seats.members()[0], now);
         assert_eq!(names_at(&seats, sid(2), now), ["bot-2"]);
         seats.leave(sid(1), "bot");
         assert_eq!(names_at(&seats, sid(2), now), ["bot", "bot-2"]);
@@ -428,8 +439,8 @@ mod tests {
     #[test]
     fn twilio_is_asked_again_whether_a_line_is_still_full() {
         let (seats, now) = (pool(), Clock::start().now());
-        for line in seats.lines() {
-            seats.note_full(line, now);
+        for member in seats.members() {
+            seats.note_full(member, now);
         }
         assert!(names_at(&seats, sid(1), now).is_empty());
         assert_eq!(seats.room(now), 0);
@@ -443,11 +454,11 @@ mod tests {
         seats.take(sid(1), "bot");
         seats.take(sid(2), "bot");
         seats.take(sid(3), "bot-2");
-        seats.note_full(&seats.lines()[0], now);
+        seats.note_full(&seats.members()[0], now);
         let listing = seats.listing();
         seats.take(sid(2), "bot");
         seats.take(sid(4), "bot");
-        seats.listed(listing, &seats.lines()[0]);
+        seats.listed(listing, &seats.members()[0]);
         assert!(!seats.is_held(sid(1)), "it was not shown");
         assert!([2, 3, 4].into_iter().all(|n| seats.is_held(sid(n))));
         assert_eq!(seats.counts().collect::<Vec<_>>(), [("bot", 2), ("bot-2", 1)]);
@@ -457,7 +468,7 @@ mod tests {
     #[test]
     fn a_listing_that_shows_no_room_leaves_a_line_full() {
         let (seats, now) = (pool(), Clock::start().now());
-        let full = &seats.lines()[0];
+        let full = &seats.members()[0];
         let listing = seats.listing();
         for n in 0..SEATS_MAX {
             let mut bytes = [0; 16];
@@ -494,8 +505,8 @@ mod tests {
     }
 
     fn names_at(seats: &Seats, conversation: ConversationSid, now: Moment) -> Vec<&str> {
-        let lines = seats.candidates(conversation, now).into_iter();
-        lines.map(|line| line.identity.as_str()).collect()
+        let members = seats.candidates(conversation, now).into_iter();
+        members.map(|member| member.identity.as_str()).collect()
     }
 
     fn sid(n: u8) -> ConversationSid {

@@ -115,14 +115,14 @@ impl Conversations {
         self.by_rest(reply, conversation, line).await
     }
 
-    /// The line that sits in the conversation; the first one where none does yet.
+    /// The member that sits in the conversation; the first one where none does yet.
     async fn line(&self, conversation: ConversationSid) -> Result<&PoolMember, Failed> {
         if !self.seats.is_held(conversation) {
             self.may_ask(Op::ListParticipants)?;
         }
         let found = self.seats.find(&self.rest, conversation).await;
         let found = found.map_err(|error| self.did_nothing(&error))?;
-        Ok(found.unwrap_or_else(|| self.seats.line_of(conversation)))
+        Ok(found.unwrap_or_else(|| self.seats.member_of(conversation)))
     }
 
     async fn by_rest(

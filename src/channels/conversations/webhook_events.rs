@@ -1,4 +1,4 @@
-//! What a webhook event means for the doors: which conversation to join, which message to answer.
+//! What a webhook event means: which conversation to join, which message to answer.
 //!
 //! What is known to be none of ours is answered and not stored.
 //!
@@ -88,7 +88,7 @@ impl Arrivals {
     /// The identity of a participant that is one of ours.
     fn is_ours<'a>(&self, participant: &'a Participant) -> Option<&'a str> {
         let identity = participant.identity.as_ref()?.reveal();
-        let mut lines = self.join_rules.seats.lines().iter();
+        let mut lines = self.join_rules.seats.members().iter();
         lines.any(|line| line.identity == identity).then_some(identity)
     }
 

@@ -1,7 +1,7 @@
 //! What becomes of an agent's answer: its replies and the end of the turn are stored together.
 //!
 //! Decides nothing about cutting or ids, which is `outbound`'s; asks Twilio who reads along where a
-//! reply is long and the turn does not tell. Time enters through the notes' clock.
+//! reply is long and the turn does not tell. Time enters through the recorder's clock.
 
 use std::time::Duration;
 

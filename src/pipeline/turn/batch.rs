@@ -17,7 +17,7 @@ pub struct TurnBatch {
     pub held_until: Option<Timestamp>,
 }
 
-/// One message of a set.
+/// One message of a batch.
 #[derive(Debug)]
 pub struct BatchMessage {
     /// What was said.

@@ -43,7 +43,7 @@ impl Turns {
         }
     }
 
-    /// Takes the next messages along until the set is full; says whether any came.
+    /// Takes the next messages along until the batch is full; says whether any came.
     pub(super) async fn take_along(
         &self,
         delivery: &Delivery,

@@ -162,7 +162,7 @@ impl Turns {
             reason = reason.as_str(), "message gets no turn");
     }
 
-    /// Gives the set to the agent, with what comes meanwhile if that supersedes it.
+    /// Gives the batch to the agent, with what comes meanwhile if that supersedes it.
     async fn take(
         &self,
         delivery: Delivery,
@@ -215,7 +215,7 @@ impl Turns {
         }
     }
 
-    /// Marks the messages of a set that get no answer.
+    /// Marks the messages of a batch that get no answer.
     fn leave_out(&self, thread: ThreadId, batch: &mut TurnBatch) {
         let (wall, held_until) = (self.recorder.clock.wall(), batch.held_until);
         for member in batch.iter_mut().filter(|member| !member.is_skipped) {
@@ -391,7 +391,7 @@ enum Thought {
     Answer(Answer),
     /// Without one.
     Failure(Error),
-    /// The set has grown; another turn is due.
+    /// The batch has grown; another turn is due.
     Superseded,
     /// The service stops.
     Stopped,

@@ -3,7 +3,7 @@
 //! A webhook that never came, an outage longer than Twilio's patience, a seat that somebody took
 //! away: all end in the same state, a conversation that is open and in which no identity of ours
 //! sits. The sweep compares the service's open conversations with the seats of each identity, page by
-//! page and gently, and hands what is missing to the doors. It also tells the directory of seats what
+//! page and gently, and hands over what is missing. It also tells the directory of seats what
 //! Twilio knows, and reads the conversations in which something has changed that nobody told of: a
 //! message whose webhook was lost, and that no socket told of, would otherwise be seen only with the
 //! next one of its conversation. Which ones is decided in
@@ -232,7 +232,7 @@ impl Reconciler {
         unread.error.map_or(Ok(found), |error| Err(Error::CatchUp(channels::Error::Rest(error))))
     }
 
-    /// Hands those of the conversations without us to the doors in which we should be. Says how many
+    /// Has the bot join those of the conversations without it in which it should be. Says how many
     /// there are.
     async fn find(&self, missing: Vec<Open>) -> Result<usize, Error> {
         let mut count = 0;
@@ -271,7 +271,7 @@ impl Reconciler {
     /// How many requests a join makes at most where Twilio takes it: to see whether the bot is to be
     /// there, who of the pool sits there, the add, and the messages where no socket reads them.
     fn requests_of_a_join(&self) -> usize {
-        let lines = self.seats.lines();
+        let lines = self.seats.members();
         let choosing = if self.arrivals.join_rules.is_all() { 0 } else { 2 };
         let looking = if lines.len() > 1 { lines.len() } else { 0 };
         let reading = lines.iter().any(|line| line.connected().is_none());
@@ -311,7 +311,7 @@ impl Reconciler {
     /// and the open conversations that may have to be read.
     async fn seated(&self) -> Result<Seated, Error> {
         let mut all = Seated::default();
-        for (at, line) in self.seats.lines().iter().enumerate() {
+        for (at, line) in self.seats.members().iter().enumerate() {
             let listing = self.seats.listing();
             let mut pages = self.rest.participant_conversations(&line.identity);
             while let Some(page) = self.paced(&mut pages).await? {

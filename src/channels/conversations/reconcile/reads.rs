@@ -93,14 +93,14 @@ impl Reconciler {
     async fn sockets_opened(&self) {
         let clock = self.arrivals.recorder.clock;
         let until = clock.now() + OPENING_MAX;
-        while clock.now() < until && self.seats.lines().iter().any(PoolMember::is_opening) {
+        while clock.now() < until && self.seats.members().iter().any(PoolMember::is_opening) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
     fn judge(&self, of: &Readable, since: Timestamp) -> Reading {
         let &Readable { conversation, updated, line } = of;
-        let line = self.seats.lines().get(line);
+        let line = self.seats.members().get(line);
         let is_heard = self.seats.hears(conversation);
         let told = updated.filter(|_| is_heard);
         judge(&Facts {
