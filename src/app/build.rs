@@ -35,7 +35,7 @@ use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::catch_up::CatchUp;
 use crate::channels::conversations::channel::{ConversationMarks, Conversations};
 use crate::channels::conversations::departures::Departures;
-use crate::channels::conversations::join::Joins;
+use crate::channels::conversations::join::{INITIALIZING_MAX, Joins};
 use crate::channels::conversations::join_rules::JoinRules;
 use crate::channels::conversations::leave::Leaver;
 use crate::channels::conversations::number_limits::NumberLimits;
@@ -68,6 +68,7 @@ use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::turn::busy::BusyTimes;
 use crate::queue::{self, QueueName, Store};
+use crate::recent::Recent;
 use crate::thread::ThreadKind;
 use crate::twilio::{rest, signature};
 use crate::webhook::{self, Nameable, PublicBase};
@@ -259,6 +260,7 @@ impl Parts<'_> {
             schedule: Schedule::new(self.settings.join.schedule.0.clone()),
             status: self.health.status(),
             service,
+            initializing: Recent::new(INITIALIZING_MAX),
             recorder: self.recorder.clone(),
         }
     }

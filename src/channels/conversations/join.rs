@@ -25,6 +25,7 @@ use crate::jobs::settle;
 use crate::jobs::status::{self, Status};
 use crate::jobs::worker::Work;
 use crate::queue::{self, Cause, Delivery, Queue, QueueName};
+use crate::recent::Recent;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::{How, Stage};
 use crate::telemetry::metrics::labels::JoinOutcome;
@@ -45,6 +46,9 @@ const INITIALIZING_TRIES_MAX: u32 = 600;
 /// first of them is assumed.
 const CONFLICT: u16 = 409;
 
+/// How many conversations that are being set up are remembered at most.
+pub const INITIALIZING_MAX: usize = 10_000;
+
 /// The identity is in as many conversations as Twilio allows.
 pub(crate) const TOO_MANY_CONVERSATIONS: u32 = 50214;
 
@@ -64,6 +68,8 @@ pub struct Joins {
     pub status: Arc<Status>,
     /// Tells a conversation that is gone from a wrong service.
     pub service: Arc<ServiceCheck>,
+    /// Which conversations were still being set up when they were looked at last.
+    pub initializing: Recent<ConversationSid, ()>,
     /// Where the stages are noted.
     pub recorder: Recorder,
 }
@@ -217,7 +223,7 @@ impl Joins {
         let may_be_initializing = error.status() == Some(CONFLICT) || class == Class::Dead;
         if may_be_initializing
             && delivery.attempt() < INITIALIZING_TRIES_MAX
-            && self.is_initializing(conversation).await
+            && self.was_initializing(conversation).await
             && !stop.is_cancelled()
         {
             tracing::debug!(conversation_sid = %conversation, "conversation is still initializing");
@@ -290,6 +296,17 @@ impl Joins {
             self.recorder.metrics.join(JoinOutcome::Dead);
         }
         settle::report(Self::QUEUE, settled);
+    }
+
+    /// Whether a refusal may be for a conversation that was still being set up. One that was so at the
+    /// refusal before may have been set up between this one and the look.
+    async fn was_initializing(&self, conversation: ConversationSid) -> bool {
+        let is_so = self.is_initializing(conversation).await;
+        let was_so = self.initializing.remove(&conversation).is_some();
+        if is_so {
+            let _before = self.initializing.insert(conversation, ());
+        }
+        is_so || was_so
     }
 
     async fn is_initializing(&self, conversation: ConversationSid) -> bool {
