@@ -121,8 +121,11 @@ fn knock(twilio: &Twilio, pid: u32, every: Duration) -> (Vec<Option<Duration>>, 
         }
         (took, most)
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    std::thread::scope(|scope| scope.spawn(|| runtime.block_on(knocking)).join().unwrap())
+    let apart = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(knocking)
+    };
+    std::thread::scope(|scope| scope.spawn(apart).join().unwrap())
 }
 
 fn share(took: &[Option<Duration>]) -> String {
