@@ -2,11 +2,6 @@
 
 use std::process::ExitCode;
 
-/// Gives memory back to the system once it is free, unlike the system's own: after an attack the
-/// program is as small as before.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     chimein::cli::main()
 }
