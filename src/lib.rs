@@ -55,6 +55,7 @@ pub mod net;
 #[cfg(feature = "service")]
 pub mod standard_webhooks;
 
+pub mod bytes16;
 pub mod clock;
 #[cfg(feature = "service")]
 pub mod fault_points;

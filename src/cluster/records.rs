@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::InstanceId;
+use crate::bytes16;
 
 /// One life of one process: its instance's name, and a part that no other life has.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -143,13 +144,7 @@ impl Record {
 
 /// Tells sets of names apart.
 pub(super) fn digest<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    use sha2::{Digest as _, Sha256};
-    let mut hash = Sha256::new();
-    for name in names {
-        hash.update(name.len().to_be_bytes());
-        hash.update(name);
-    }
-    URL_SAFE_NO_PAD.encode(&hash.finalize()[..9])
+    URL_SAFE_NO_PAD.encode(&bytes16::digest(names.map(str::as_bytes))[..9])
 }
 
 const fn is_key_byte(byte: u8) -> bool {

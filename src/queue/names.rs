@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::{Digest as _, Sha256};
+use crate::bytes16;
 
 /// Names a job: 16 bytes, unique within its queue.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -29,21 +29,15 @@ impl JobId {
     /// Every part is preceded by its length, so no two lists of parts meet by concatenation.
     #[must_use]
     pub fn digest(domain: &str, parts: &[&[u8]]) -> Self {
-        let mut hash = Sha256::new();
-        for part in std::iter::once(domain.as_bytes()).chain(parts.iter().copied()) {
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(part);
-        }
-        let mut id = [0; 16];
-        id.copy_from_slice(&hash.finalize()[..16]);
-        Self(id)
+        let domain = std::iter::once(domain.as_bytes());
+        Self(bytes16::digest(domain.chain(parts.iter().copied())))
     }
 }
 
 impl fmt::Display for JobId {
     /// 32 hexadecimal digits in lower case.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        bytes16::write(f, &self.0)
     }
 }
 
@@ -62,15 +56,7 @@ impl FromStr for JobId {
     type Err = ParseJobIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseJobIdError> {
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(ParseJobIdError);
-        }
-        let mut id = [0; 16];
-        for (at, byte) in id.iter_mut().enumerate() {
-            *byte =
-                u8::from_str_radix(&text[2 * at..2 * at + 2], 16).map_err(|_| ParseJobIdError)?;
-        }
-        Ok(Self(id))
+        bytes16::parse(text).map(Self).ok_or(ParseJobIdError)
     }
 }
 

@@ -17,6 +17,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::journal::Door;
+use crate::bytes16;
 use crate::thread::{MessageId, ThreadId};
 
 /// The name of the spans that are stages.
@@ -37,7 +38,7 @@ impl TraceId {
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        bytes16::write(f, &self.0)
     }
 }
 
@@ -50,11 +51,7 @@ impl FromStr for TraceId {
     type Err = ParseTraceIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseTraceIdError> {
-        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(ParseTraceIdError);
-        }
-        let number = u128::from_str_radix(text, 16).map_err(|_| ParseTraceIdError)?;
-        Ok(Self(number.to_be_bytes()))
+        bytes16::parse(text).map(Self).ok_or(ParseTraceIdError)
     }
 }
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::twilio::sid::MessageSid;
+use crate::twilio::sid::{self, MessageSid};
 
 /// Names a message: of a conversation (`IM…`), an SMS or WhatsApp message (`SM…`), or one with files
 /// (`MM…`).
@@ -56,10 +56,7 @@ impl From<MessageSid> for MessageId {
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind.prefix())?;
-        // One writer of the digits for all sids.
-        let as_sid = MessageSid::from_bytes(self.bytes).to_string();
-        f.write_str(&as_sid[MessageSid::PREFIX.len()..])
+        sid::write_sid(f, self.kind.prefix(), &self.bytes)
     }
 }
 
@@ -73,12 +70,10 @@ impl FromStr for MessageId {
     type Err = ParseMessageIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseMessageIdError> {
-        let found =
-            Kind::ALL.iter().find_map(|kind| Some((*kind, text.strip_prefix(kind.prefix())?)));
-        let (kind, digits) = found.ok_or(ParseMessageIdError)?;
-        let sid: MessageSid =
-            format!("{}{digits}", MessageSid::PREFIX).parse().map_err(|_| ParseMessageIdError)?;
-        Ok(Self { kind, bytes: *sid.as_bytes() })
+        Kind::ALL
+            .into_iter()
+            .find_map(|kind| Some(Self { kind, bytes: sid::parse(kind.prefix(), text)? }))
+            .ok_or(ParseMessageIdError)
     }
 }
 

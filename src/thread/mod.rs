@@ -13,14 +13,14 @@ use std::str::FromStr;
 
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest as _, Sha256};
 
 pub use self::message::{Media, Reply, TurnMessage};
 pub use self::message_id::{MessageId, ParseMessageIdError};
 pub use self::skip::SkipReason;
 pub use self::speaker::Speaker;
+use crate::bytes16;
 use crate::pii::Pii;
-use crate::twilio::sid::ConversationSid;
+use crate::twilio::sid::{self, ConversationSid};
 
 /// Where a turn comes from and its replies go: what keeps order.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -82,6 +82,16 @@ pub enum ThreadKind {
     Direct,
 }
 
+impl ThreadKind {
+    /// What the ids of such threads begin with.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Conversation => CONVERSATION,
+            Self::Direct => DIRECT,
+        }
+    }
+}
+
 /// Says why a text names no thread. Never holds the text itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a thread: wanted {CONVERSATION} or {DIRECT} followed by 32 hexadecimal digits")]
@@ -106,14 +116,8 @@ impl Thread {
 impl Pair {
     /// The first bytes of a digest of the pair, however its addresses are written.
     fn digest(&self) -> [u8; 16] {
-        let mut hash = Sha256::new();
-        for part in [self.medium.as_str(), &plain(&self.ours), &plain(&self.theirs)] {
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash.finalize()[..16]);
-        bytes
+        let parts = [self.medium.as_str(), &plain(&self.ours), &plain(&self.theirs)];
+        bytes16::digest(parts.map(str::as_bytes))
     }
 }
 
@@ -174,13 +178,7 @@ impl From<ConversationSid> for Thread {
 
 impl fmt::Display for ThreadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            ThreadKind::Conversation => ConversationSid::from_bytes(self.bytes).fmt(f),
-            ThreadKind::Direct => {
-                f.write_str(DIRECT)?;
-                self.bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
+        sid::write_sid(f, self.kind.prefix(), &self.bytes)
     }
 }
 
@@ -216,16 +214,10 @@ impl FromStr for ThreadId {
     type Err = ParseThreadIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseThreadIdError> {
-        let (kind, digits) = match text.strip_prefix(DIRECT) {
-            Some(digits) => (ThreadKind::Direct, digits),
-            None => {
-                let digits = text.strip_prefix(CONVERSATION).ok_or(ParseThreadIdError)?;
-                (ThreadKind::Conversation, digits)
-            }
-        };
-        let sid: ConversationSid =
-            format!("{CONVERSATION}{digits}").parse().map_err(|_| ParseThreadIdError)?;
-        Ok(Self { kind, bytes: *sid.as_bytes() })
+        let mut kinds = [ThreadKind::Conversation, ThreadKind::Direct].into_iter();
+        kinds
+            .find_map(|kind| Some(Self { kind, bytes: sid::parse(kind.prefix(), text)? }))
+            .ok_or(ParseThreadIdError)
     }
 }
 

@@ -11,6 +11,8 @@ use std::str::FromStr;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::bytes16;
+
 /// Says why a text is no sid of the wanted kind. Never holds the text itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a {kind} sid: wanted {prefix} followed by 32 hexadecimal digits")]
@@ -124,37 +126,15 @@ impl<T: FromStr<Err = ParseSidError>> Visitor<'_> for Text<T> {
     }
 }
 
-fn parse(prefix: &str, text: &str) -> Option<[u8; 16]> {
-    let digits = text.strip_prefix(prefix)?.as_bytes();
-    if digits.len() != 32 {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-    }
-    Some(bytes)
+/// Reads the digits after a prefix.
+pub(crate) fn parse(prefix: &str, text: &str) -> Option<[u8; 16]> {
+    bytes16::parse(text.strip_prefix(prefix)?)
 }
 
-const fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
-}
-
-/// Writes the digits in one piece: sids are written several times for each message.
-fn write_sid(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    let mut text = [0; 32];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
+/// Writes a prefix and the digits.
+pub(crate) fn write_sid(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: &[u8; 16]) -> fmt::Result {
     f.write_str(prefix)?;
-    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    bytes16::write(f, bytes)
 }
 
 #[cfg(test)]

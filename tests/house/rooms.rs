@@ -19,7 +19,7 @@ const LEVELS: &[&[&str]] = &[
     &["thread"],
     &["twilio"],
     &["concurrency", "net", "standard_webhooks"],
-    &["clock", "fault_points", "files", "json", "manual", "pii", "recent", "text"],
+    &["bytes16", "clock", "fault_points", "files", "json", "manual", "pii", "recent", "text"],
 ];
 
 /// Uses that the design allows beside the order: the user, and the start of what is used.
