@@ -139,18 +139,13 @@ async fn a_word_of_a_removal_that_comes_late_mutes_nobody() {
 async fn a_rule_that_wishes_for_the_conversation_again_brings_the_bot_back() {
     let rig = Rig::start(&[("CHIMEIN_JOIN_ATTRIBUTE", "bot=on")]).await;
     let conversation = rig.sms(PHONE, "zero").await;
-    let path = format!("Conversations/{conversation}");
-    let wish = async |bot: &str| {
-        let attributes = json!({"bot": bot}).to_string();
-        rig.rest_post_told(&path, &[("Attributes", &attributes)]).await;
-    };
-    wish("on").await;
+    wish(&rig, conversation, "on").await;
     rig.eventually("the bot is added", |rig| sits(rig, conversation)).await;
     rig.settled().await;
     remove(&rig, conversation, true).await;
     rig.eventually("it is noted", |rig| stages(rig, conversation, GONE) == 1).await;
-    wish("off").await;
-    wish("on").await;
+    wish(&rig, conversation, "off").await;
+    wish(&rig, conversation, "on").await;
     rig.eventually("the bot is back", |rig| sits(rig, conversation)).await;
     rig.end().await;
 }
@@ -180,25 +175,20 @@ async fn the_socket_telling_late_of_a_removal_that_is_over_keeps_nobody_out() {
 async fn the_socket_telling_late_of_a_seat_that_is_gone_stops_no_join() {
     let rig = Rig::start(&[("CHIMEIN_JOIN_ATTRIBUTE", "bot=on")]).await;
     let conversation = rig.sms(PHONE, "zero").await;
-    let path = format!("Conversations/{conversation}");
-    let wish = async |bot: &str| {
-        let attributes = json!({"bot": bot}).to_string();
-        rig.rest_post_told(&path, &[("Attributes", &attributes)]).await;
-    };
     assert_eq!(rig.control.sockets(None, &SocketOrder::Freeze), 1);
-    wish("on").await;
+    wish(&rig, conversation, "on").await;
     rig.eventually("the bot is added", |rig| sits(rig, conversation)).await;
     rig.settled().await;
     remove(&rig, conversation, true).await;
     rig.eventually("it is noted", |rig| stages(rig, conversation, GONE) == 1).await;
-    wish("off").await;
+    wish(&rig, conversation, "off").await;
     // The socket tells of the seat and of its loss while the bot is on its way back.
     let place = Place::Rest {
         method: Some("POST".to_owned()),
         path: Some(format!("{conversation}/Participants")),
     };
     rig.fault(place, Action::Answer { status: 503, code: None, retry_after: None }, 4);
-    wish("on").await;
+    wish(&rig, conversation, "on").await;
     rig.eventually("it was tried", |rig| {
         rig.rest_requests("POST", &format!("{conversation}/Participants")) >= 2
     })
@@ -215,6 +205,13 @@ async fn answered(rig: &Rig) -> ConversationSid {
     let conversation = rig.sms(PHONE, "one").await;
     rig.expect(conversation, &["one"]).await;
     conversation
+}
+
+/// Marks a conversation as one that the bot is to be in, or not.
+async fn wish(rig: &Rig, conversation: ConversationSid, bot: &str) {
+    let attributes = json!({"bot": bot}).to_string();
+    let path = format!("Conversations/{conversation}");
+    rig.rest_post_told(&path, &[("Attributes", &attributes)]).await;
 }
 
 /// Removes the bot as a person does, of which a webhook tells, or else the socket.
