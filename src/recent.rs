@@ -67,7 +67,10 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         V: Default,
     {
         let mut halves = self.lock();
-        let mut value = halves.take(&key).unwrap_or_default();
+        if let Some(value) = halves.young.get_mut(&key) {
+            return change(value);
+        }
+        let mut value = halves.old.remove(&key).unwrap_or_default();
         let given = change(&mut value);
         halves.put(key, value, self.max);
         given
