@@ -233,6 +233,12 @@ impl Failed {
     }
 }
 
+/// Why a job is a dead letter whose thread no channel here serves.
+#[must_use]
+pub fn not_served() -> Cause {
+    Cause::new("unreadable").with_detail("the thread is of a channel that is not served here")
+}
+
 /// Why something could not be found out.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -272,6 +278,18 @@ impl Channels {
     #[must_use]
     pub fn of(&self, thread: ThreadId) -> Option<&dyn Channel> {
         self.0.get(&thread.kind()).map(Arc::as_ref)
+    }
+
+    /// Whether somebody reads a thread on a phone; taken to be so where the thread is not served here.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio did not say.
+    pub async fn has_phone(&self, thread: ThreadId) -> Result<bool, rest::Error> {
+        match self.of(thread) {
+            Some(channel) => channel.has_phone(thread).await,
+            None => Ok(true),
+        }
     }
 
     /// Waits until it makes sense to take up another reply: until one of the channels does.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Error, Report, Retry, Sign};
+use crate::agent::{Agent, Error, Report, Sign};
 use crate::clock::Moment;
 use crate::jobs::dependency::Dependency;
 use crate::jobs::recorder::Recorder;
@@ -17,9 +17,9 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::jobs::worker::Work;
 use crate::jobs::{encode, lane};
+use crate::pipeline::failure::{self, reason};
 use crate::pipeline::record::{self, Settled};
-use crate::pipeline::turn::reason;
-use crate::queue::{Append, Cause, Delivery, QueueName};
+use crate::queue::{Append, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::trace::{TraceContext, TraceId};
@@ -105,15 +105,9 @@ impl Reports {
     }
 
     async fn fail(&self, delivery: Delivery, report: &Report, error: &Error) {
-        let asked = match error.retry() {
-            Retry::No => None,
-            Retry::Backoff => Some(None),
-            Retry::After(after) => Some(Some(after)),
-        };
         let attempt = delivery.attempt();
-        let delay =
-            asked.and_then(|asked| self.schedule.delay_after(attempt, asked, settle::jitter()));
-        let cause = Cause::new(reason(error)).with_detail(error.to_string());
+        let delay = failure::delay(error, attempt, &self.schedule);
+        let cause = failure::cause(error);
         if let Some(delay) = delay {
             tracing::warn!(conversation_sid = %report.thread, attempt,
                 retry_in_ms = settle::millis(delay), error = %Chain(error),

@@ -91,7 +91,13 @@ impl Arrivals {
 
     /// Whether the bot's join is under way, or has just ended while a listing without it was read.
     fn comes(&self, conversation: ConversationSid) -> bool {
-        self.joins.may_be_open(&lane(conversation)) || self.join_rules.seats.is_held(conversation)
+        self.is_joining(conversation.into()) || self.join_rules.seats.is_held(conversation)
+    }
+
+    /// Whether the bot's join may be waiting or under way.
+    #[must_use]
+    pub fn is_joining(&self, thread: ThreadId) -> bool {
+        self.joins.may_be_open(&lane(thread))
     }
 
     /// Takes note of a conversation that the bot should be in again, or now after all, although it

@@ -14,7 +14,6 @@ use crate::channels::conversations::send_limits::SendLimits;
 use crate::channels::conversations::service_check::ServiceCheck;
 use crate::channels::{Channel, Error, Failed, Marking, Marks, Outgoing, Sending, Sent, Speaking};
 use crate::clock::Timestamp;
-use crate::jobs::lane;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::queue::Delivery;
@@ -133,7 +132,7 @@ impl Channel for Conversations {
     }
 
     fn is_joining(&self, thread: ThreadId) -> bool {
-        self.catch_up.arrivals.joins.may_be_open(&lane(thread))
+        self.catch_up.arrivals.is_joining(thread)
     }
 }
 

@@ -25,7 +25,7 @@ use crate::clock::Moment;
 use crate::fault_points::{self, Point};
 use crate::jobs::outage::Pass;
 use crate::jobs::outcome::{Class, Failure, NOT_PARTICIPANT, Operation, classify};
-use crate::jobs::{lane, status};
+use crate::jobs::status;
 use crate::pii::Pii;
 use crate::queue::{Cause, Delivery};
 use crate::realtime::{Outcome, SendMessage};
@@ -65,15 +65,14 @@ impl Conversations {
         };
         match self.attempt(reply, conversation, (delivery, look)).await {
             Ok(sent) => Ok(Sending::Sent(sent)),
-            Err(failed) if failed.is_not_participant() && self.is_on_its_way(conversation) => {
+            Err(failed)
+                if failed.is_not_participant()
+                    && self.catch_up.arrivals.is_joining(conversation.into()) =>
+            {
                 Ok(Sending::NotThereYet)
             }
             Err(failed) => Err(self.judged(failed).await),
         }
-    }
-
-    fn is_on_its_way(&self, conversation: ConversationSid) -> bool {
-        self.catch_up.arrivals.joins.may_be_open(&lane(conversation))
     }
 
     async fn attempt(

@@ -8,7 +8,6 @@ use crate::clock::Clock;
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::queue::{Appended, Queue};
-use crate::thread::ThreadId;
 
 /// The outbox as the door for late replies sees it.
 #[derive(Clone)]
@@ -28,7 +27,11 @@ impl Outbox for Late {
         Box::pin(async move {
             let cut = batch.cut
                 || outbound::is_long(&batch.replies)
-                    && self.has_phone(batch.thread.id()).await.map_err(OutboxError::Undecided)?;
+                    && self
+                        .channels
+                        .has_phone(batch.thread.id())
+                        .await
+                        .map_err(|error| OutboxError::Undecided(Box::new(error)))?;
             let stamp = Stamp { ids: &self.ids, at: self.clock.wall() };
             let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
                 .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
@@ -40,17 +43,5 @@ impl Outbox for Late {
             let said = appended.into_iter().zip(jobs.speaks).filter(|(_, speaks)| *speaks);
             Ok(said.filter(|(appended, _)| *appended == Appended::Added).count())
         })
-    }
-}
-
-impl Late {
-    async fn has_phone(
-        &self,
-        thread: ThreadId,
-    ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-        match self.channels.of(thread) {
-            Some(channel) => Ok(channel.has_phone(thread).await?),
-            None => Ok(true),
-        }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Fate, Origin, Report};
-use crate::channels::{Channel, Channels, Error, Failed, Outgoing, Sending, Sent, Speaking};
+use crate::channels::{self, Channel, Channels, Error, Failed, Outgoing, Sending, Sent, Speaking};
 use crate::fault_points::{self, Point};
 use crate::jobs::outcome::Class;
 use crate::jobs::recorder::Recorder;
@@ -105,9 +105,7 @@ impl Work for Sends {
             return settle::report(Self::QUEUE, delivery.put_off(early).await);
         }
         let Some(channel) = self.channels.of(name) else {
-            let cause = Cause::new("unreadable")
-                .with_detail("the thread is of a channel that is not served here");
-            let failed = Failed::of(Class::Dead, Via::Rest, cause);
+            let failed = Failed::of(Class::Dead, Via::Rest, channels::not_served());
             return self.bury(delivery, &pending, failed).await;
         };
         let sent = tokio::select! {

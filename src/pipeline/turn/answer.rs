@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
-use super::{TOO_LARGE, Turns, Work};
+use super::{Turns, Work};
 use crate::agent::{Answer, Turn};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
 use crate::jobs::settle;
+use crate::pipeline::failure::TOO_LARGE;
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::queue::{Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
@@ -79,11 +80,7 @@ impl Turns {
         if outbound::shows_phone(turn) || !outbound::is_long(replies) {
             return Ok(true);
         }
-        let thread = turn.thread.id();
-        match self.channels.of(thread) {
-            Some(channel) => channel.has_phone(thread).await,
-            None => Ok(true),
-        }
+        self.channels.has_phone(turn.thread.id()).await
     }
 
     /// Buries a turn whose answer the outbox would never take: the agent would be asked for ever.

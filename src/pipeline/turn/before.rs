@@ -15,9 +15,9 @@ use crate::pipeline::policy::before_turn::{
 };
 use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::turn::Turns;
-use crate::queue::{Cause, Delivery};
+use crate::queue::{self, Cause, Delivery};
 use crate::telemetry::chain::Chain;
-use crate::thread::{ThreadId, TurnMessage};
+use crate::thread::{SkipReason, ThreadId, TurnMessage};
 
 /// How soon Twilio is asked again that did not say who has a conversation; a message that has waited
 /// longer waits as long again, up to [`POLL_EVERY`].
@@ -44,9 +44,7 @@ impl Turns {
         message: &TurnMessage,
     ) -> Option<(Delivery, Option<Timestamp>)> {
         let Some(channel) = self.channels.of(thread) else {
-            let cause = Cause::new("unreadable")
-                .with_detail("the thread is of a channel that is not served here");
-            settle::report(Self::QUEUE, delivery.dead(cause).await);
+            settle::report(Self::QUEUE, delivery.dead(channels::not_served()).await);
             return None;
         };
         let facts = Facts::default();
@@ -79,7 +77,7 @@ impl Turns {
         question: Question,
         delivery: &Delivery,
         of: &mut Gathering<'_>,
-    ) -> Result<(), crate::queue::Error> {
+    ) -> Result<(), queue::Error> {
         match question {
             Question::Welcome => of.facts.welcome = Some(self.welcome(delivery, of).await),
             Question::Known => of.facts.known = Some(self.known(delivery, of).await),
@@ -182,7 +180,7 @@ impl Turns {
             && self.busy.covers(of.thread, of.message.sid, delivery.appended_at());
         let wall = self.recorder.clock.wall();
         let skipped = if is_late {
-            Some(crate::thread::SkipReason::Busy)
+            Some(SkipReason::Busy)
         } else {
             self.admission.skips(of.message, of.held_until, wall)
         };

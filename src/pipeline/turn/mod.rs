@@ -23,6 +23,7 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
+use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::ingest::admission::{Admission, Admitted};
 use crate::pipeline::policy::strategy::Strategy;
@@ -53,9 +54,6 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The word for a conversation that looks like a loop between two bots, in causes and in the journal.
 const LOOP: &str = "loop";
-
-/// The word for an answer that is larger than what is read, or than what the outbox takes.
-const TOO_LARGE: &str = "agent_answer_too_large";
 
 /// Works on the inbox.
 pub struct Turns {
@@ -343,15 +341,9 @@ impl Turns {
             self.recorder.metrics.turn(TurnOutcome::Retried);
             return settle::report(Self::QUEUE, delivery.park(pause).await);
         }
-        let asked = match error.retry() {
-            Retry::No => None,
-            Retry::Backoff => Some(None),
-            Retry::After(after) => Some(Some(after)),
-        };
         let attempt = delivery.attempt();
-        let delay =
-            asked.and_then(|asked| self.schedule.delay_after(attempt, asked, settle::jitter()));
-        let cause = Cause::new(reason(error)).with_detail(error.to_string());
+        let delay = failure::delay(error, attempt, &self.schedule);
+        let cause = failure::cause(error);
         if let Some(delay) = delay {
             tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
                 retry_in_ms = settle::millis(delay), error = %Chain(error),
@@ -397,16 +389,4 @@ enum Thought {
     Stopped,
     /// The delivery is somebody else's.
     Lost(queue::Error),
-}
-
-/// The word for an agent's failure in causes and in the journal.
-pub(in crate::pipeline) const fn reason(error: &Error) -> &'static str {
-    match error {
-        Error::Timeout { .. } => "agent_timeout",
-        Error::Unreachable { .. } => "agent_unreachable",
-        Error::Bus { .. } => "agent_bus",
-        Error::Status { .. } => "agent_status",
-        Error::TooLarge { .. } => TOO_LARGE,
-        Error::Malformed { .. } => "agent_answer_malformed",
-    }
 }
