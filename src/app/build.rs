@@ -39,7 +39,6 @@ use crate::channels::conversations::join::{INITIALIZING_MAX, Joins};
 use crate::channels::conversations::join_rules::JoinRules;
 use crate::channels::conversations::leave::Leaver;
 use crate::channels::conversations::number_limits::NumberLimits;
-use crate::channels::conversations::phones::Phones;
 use crate::channels::conversations::policy::authors::Authors;
 use crate::channels::conversations::reconcile::{Duty, Reconciler};
 use crate::channels::conversations::removals::Removals;
@@ -329,7 +328,6 @@ impl Parts<'_> {
             rest: rest.clone(),
             seats: Arc::clone(seats),
             catch_up: catch_up.clone(),
-            phones: Phones { rest: rest.clone() },
             number_limits: send
                 .sender_rate
                 .map(|rate| NumberLimits::new(rate, self.instances(), rest.clone(), clock)),

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 
 use crate::channels::conversations::catch_up::CatchUp;
 use crate::channels::conversations::number_limits::NumberLimits;
-use crate::channels::conversations::phones::Phones;
+use crate::channels::conversations::phones;
 use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::send_limits::SendLimits;
 use crate::channels::conversations::service_check::ServiceCheck;
@@ -29,8 +29,6 @@ pub struct Conversations {
     pub seats: Arc<Seats>,
     /// Reads what a turn must not be taken before, and knows the rules of what comes in.
     pub catch_up: CatchUp,
-    /// Says who reads along, where a reply is long.
-    pub phones: Phones,
     /// How fast replies may follow each other.
     pub send_limits: SendLimits,
     /// How fast each of our numbers may send, if that is limited here.
@@ -96,7 +94,7 @@ impl Channel for Conversations {
     fn has_phone(&self, thread: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>> {
         Box::pin(async move {
             match thread.conversation() {
-                Some(conversation) => self.phones.read_along(conversation).await,
+                Some(conversation) => phones::read_along(&self.rest, conversation).await,
                 None => Ok(true),
             }
         })

@@ -18,7 +18,7 @@ pub mod leave;
 pub mod listener;
 mod media;
 pub mod number_limits;
-pub mod phones;
+mod phones;
 pub mod policy;
 pub mod reconcile;
 pub mod record;

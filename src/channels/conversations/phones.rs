@@ -8,31 +8,25 @@
 use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
 
-/// Who asks.
-#[derive(Clone, Debug)]
-pub struct Phones {
-    /// Twilio's REST API.
-    pub rest: rest::Client,
-}
-
-impl Phones {
-    /// Whether any participant reads the thread over SMS, WhatsApp or the like.
-    ///
-    /// In a conversation that Twilio does not know nobody does; the send says so, and better.
-    ///
-    /// # Errors
-    ///
-    /// If Twilio did not say.
-    pub async fn read_along(&self, conversation: ConversationSid) -> Result<bool, rest::Error> {
-        let mut pages = self.rest.list_participants(conversation);
-        loop {
-            match pages.next().await {
-                Ok(Some(page)) if page.iter().any(has_phone) => return Ok(true),
-                Ok(Some(_)) => {}
-                Ok(None) => return Ok(false),
-                Err(error) if error.status() == Some(404) => return Ok(false),
-                Err(error) => return Err(error),
-            }
+/// Whether any participant reads the thread over SMS, WhatsApp or the like.
+///
+/// In a conversation that Twilio does not know nobody does; the send says so, and better.
+///
+/// # Errors
+///
+/// If Twilio did not say.
+pub(super) async fn read_along(
+    rest: &rest::Client,
+    conversation: ConversationSid,
+) -> Result<bool, rest::Error> {
+    let mut pages = rest.list_participants(conversation);
+    loop {
+        match pages.next().await {
+            Ok(Some(page)) if page.iter().any(has_phone) => return Ok(true),
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(false),
+            Err(error) if error.status() == Some(404) => return Ok(false),
+            Err(error) => return Err(error),
         }
     }
 }
