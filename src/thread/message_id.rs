@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::twilio::sid::{self, MessageSid};
+use crate::twilio::sid::{self, MessageSid, TextSid};
 
 /// Names a message: of a conversation (`IM…`), an SMS or WhatsApp message (`SM…`), or one with files
 /// (`MM…`).
@@ -51,6 +51,15 @@ impl MessageId {
 impl From<MessageSid> for MessageId {
     fn from(sid: MessageSid) -> Self {
         Self { kind: Kind::Conversations, bytes: *sid.as_bytes() }
+    }
+}
+
+impl From<TextSid> for MessageId {
+    fn from(sid: TextSid) -> Self {
+        match sid {
+            TextSid::Sms(sid) => Self { kind: Kind::Messaging, bytes: *sid.as_bytes() },
+            TextSid::Mms(sid) => Self { kind: Kind::MessagingWithMedia, bytes: *sid.as_bytes() },
+        }
     }
 }
 
@@ -102,6 +111,8 @@ mod tests {
             assert_eq!(id.to_string(), format!("{prefix}{digits}"));
             assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{prefix}{digits}\""));
         }
+        let sid: TextSid = format!("MM{digits}").parse().unwrap();
+        assert_eq!(MessageId::from(sid).to_string(), sid.to_string());
         let sid: MessageSid = format!("IM{digits}").parse().unwrap();
         assert_eq!(MessageId::from(sid).to_string(), sid.to_string());
     }

@@ -10,6 +10,7 @@ pub mod catalogue;
 pub mod events;
 pub mod form;
 pub mod keywords;
+pub mod messaging;
 pub mod rest;
 pub mod sid;
 pub mod signature;

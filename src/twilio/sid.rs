@@ -93,6 +93,10 @@ sids! {
     ParticipantSid = "MB", "participant";
     /// A message of one conversation.
     MessageSid = "IM", "message";
+    /// An SMS, WhatsApp or RCS message of Programmable Messaging.
+    SmsSid = "SM", "SMS";
+    /// A message of Programmable Messaging with files, or of a group.
+    MmsSid = "MM", "MMS";
     /// A user of a chat service.
     UserSid = "US", "user";
     /// A role.
@@ -109,6 +113,54 @@ sids! {
     WebhookSid = "WH", "webhook";
     /// An address configuration.
     AddressSid = "IG", "address configuration";
+}
+
+/// Names a message of Programmable Messaging, with files or without.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum TextSid {
+    /// `SM…`.
+    Sms(SmsSid),
+    /// `MM…`.
+    Mms(MmsSid),
+}
+
+impl FromStr for TextSid {
+    type Err = ParseSidError;
+
+    fn from_str(text: &str) -> Result<Self, ParseSidError> {
+        let mms = || text.parse().map(Self::Mms);
+        text.parse().map(Self::Sms).or_else(|_| mms()).map_err(|_| ParseSidError {
+            kind: "message",
+            prefix: "SM or MM",
+        })
+    }
+}
+
+impl fmt::Display for TextSid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sms(sid) => sid.fmt(f),
+            Self::Mms(sid) => sid.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for TextSid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for TextSid {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TextSid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Text(PhantomData))
+    }
 }
 
 /// Reads a sid from a JSON string without a copy of its text.
@@ -150,6 +202,20 @@ mod tests {
         assert_eq!(serde_json::to_string(&sid).unwrap(), format!("\"{text}\""));
         assert_eq!(serde_json::from_str::<ConversationSid>(&format!("\"{text}\"")).unwrap(), sid);
         assert_eq!("CH0123456789ABCDEF0123456789ABCDEF".parse(), Ok(sid));
+    }
+
+    #[test]
+    fn a_text_has_files_or_none() {
+        let digits = "0123456789abcdef0123456789abcdef";
+        for prefix in ["SM", "MM"] {
+            let text = format!("{prefix}{digits}");
+            assert_eq!(text.parse::<TextSid>().unwrap().to_string(), text);
+        }
+        let error = format!("IM{digits}").parse::<TextSid>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "not a message sid: wanted SM or MM followed by 32 hexadecimal digits"
+        );
     }
 
     #[test]

@@ -65,28 +65,33 @@ impl<'a> Fields<'a> {
         self.form.first(name).filter(|text| !text.is_empty())
     }
 
-    pub(super) fn pii(&self, name: &str) -> Option<Pii> {
+    pub(in crate::twilio) fn pii(&self, name: &str) -> Option<Pii> {
         self.text(name).map(Pii::new)
     }
 
-    pub(super) fn all_pii(&self, name: &str) -> Vec<Pii> {
+    pub(in crate::twilio) fn all_pii(&self, name: &str) -> Vec<Pii> {
         self.form.all(name).filter(|text| !text.is_empty()).map(Pii::new).collect()
     }
 
-    pub(super) fn number(&self, name: &str) -> Option<u64> {
+    pub(in crate::twilio) fn number(&self, name: &str) -> Option<u64> {
         self.text(name)?.trim().parse().ok()
     }
 
-    pub(super) fn truth(&self, name: &str) -> Option<bool> {
+    pub(in crate::twilio) fn truth(&self, name: &str) -> Option<bool> {
         self.text(name)?.trim().to_ascii_lowercase().parse().ok()
     }
 
-    pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
+    pub(in crate::twilio) fn time(&self, name: &str) -> Option<Timestamp> {
         Timestamp::parse_rfc3339(self.text(name)?)
     }
 
+    /// The names of all fields, in the order they came.
+    pub(in crate::twilio) fn names(&self) -> impl Iterator<Item = &str> {
+        self.form.pairs().map(|(name, _)| name)
+    }
+
     /// A sid that the event cannot do without.
-    pub(super) fn sid<S: FromStr<Err = ParseSidError>>(
+    pub(in crate::twilio) fn sid<S: FromStr<Err = ParseSidError>>(
         &self,
         field: &'static str,
     ) -> Result<S, Error> {
@@ -95,7 +100,7 @@ impl<'a> Fields<'a> {
     }
 
     /// A sid that may be missing; one that cannot be read counts as missing.
-    pub(super) fn sid_if_any<S: FromStr<Err = ParseSidError>>(&self, name: &str) -> Option<S> {
+    pub(in crate::twilio) fn sid_if_any<S: FromStr<Err = ParseSidError>>(&self, name: &str) -> Option<S> {
         self.text(name)?.parse().ok()
     }
 }
