@@ -210,6 +210,7 @@ fn turn() -> Turn {
             media: vec![],
             participant: None,
             created: Timestamp::parse_rfc3339("2026-11-21T03:48:05.120Z"),
+            extras: None,
         }],
         attempt: 3,
     }

@@ -5,12 +5,13 @@
 //! reply that could not be sent whatever its values: an agent that writes `text` for `body` is to hear
 //! of it, instead of a silence that nobody can explain.
 //!
-//! `conversation` says for which conversation an answer is. A later reply must have it, since the path
+//! `conversation`, or `thread`, says for which thread an answer is. A later reply must have it, since the path
 //! that it is posted to is not signed; in the answer to a turn it may stand, and then it must be the turn's.
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::{Answer, Error};
 use crate::json::{self, Members};
@@ -24,7 +25,7 @@ pub const REPLIES_MAX: usize = 20;
 
 /// What an answer is made of.
 const ANSWER: Form = Form {
-    names: &["replies", "conversation"],
+    names: &["replies", "conversation", "thread"],
     meant: &[
         ("answer", "replies"),
         ("answers", "replies"),
@@ -37,17 +38,24 @@ const ANSWER: Form = Form {
         ("response", "replies"),
         ("responses", "replies"),
         ("text", "replies"),
-        ("thread", "conversation"),
     ],
 };
 
 /// What a reply is made of.
 const REPLY: Form = Form {
-    names: &["body", "attributes", "media_sids", "content_sid", "content_variables"],
+    names: &[
+        "body",
+        "attributes",
+        "media_sids",
+        "media_urls",
+        "content_sid",
+        "content_variables",
+    ],
     meant: &[
         ("answer", "body"),
         ("content", "body"),
         ("media", "media_sids"),
+        ("media_url", "media_urls"),
         ("message", "body"),
         ("msg", "body"),
         ("output", "body"),
@@ -60,7 +68,9 @@ const REPLY: Form = Form {
 };
 
 /// What there must be one of in a reply.
-const SENDABLE: [&str; 3] = ["body", "media_sids", "content_sid"];
+const SENDABLE: [&str; 4] = ["body", "media_sids", "media_urls", "content_sid"];
+/// How many files a reply may have by their places. Source: Messages, `MediaUrl`, read 2026-11-21.
+const MEDIA_URLS_MAX: usize = 10;
 
 /// What an answer is to.
 #[derive(Clone, Copy, Debug)]
@@ -117,7 +127,8 @@ fn replies(body: &[u8], asked: Asked<'_>) -> Result<Vec<Reply>, String> {
 /// Checks that what was signed for one conversation is not posted to another.
 fn check_conversation(answer: &Members<'_>, asked: Asked<'_>) -> Result<(), String> {
     let Asked { thread, must_name, .. } = asked;
-    let named = answer.raw("conversation").map(|raw| json::from_str::<ThreadId>(raw.get()).ok());
+    let raw = answer.raw("conversation").or_else(|| answer.raw("thread"));
+    let named = raw.map(|raw| json::from_str::<ThreadId>(raw.get()).ok());
     match named {
         Some(named) if named == Some(thread) => Ok(()),
         None if !must_name => Ok(()),
@@ -147,7 +158,7 @@ fn reply(raw: &RawValue, place: &str) -> Result<Option<Reply>, String> {
 fn whole(members: &Members<'_>, place: &str) -> Result<Reply, String> {
     REPLY.check(members).map_err(|stranger| format!("`{place}`: {stranger}"))?;
     if !SENDABLE.iter().any(|name| members.has(name)) {
-        let wanted = "`body`, `media_sids` and `content_sid`";
+        let wanted = "`body`, `media_sids`, `media_urls` and `content_sid`";
         return Err(format!("`{place}` has none of {wanted}, so there is nothing to send"));
     }
     let at = |name: &str| format!("{place}.{name}");
@@ -168,6 +179,7 @@ fn whole(members: &Members<'_>, place: &str) -> Result<Reply, String> {
     Ok(Reply {
         body: body.map(Pii::from),
         attributes: object("attributes")?,
+        media_urls: media_urls(members, place)?,
         media_sids: optional(members, "media_sids", place, sids)?.unwrap_or_default(),
         content_sid: match members.raw("content_sid") {
             Some(raw) if raw.get() == "\"\"" => None,
@@ -175,6 +187,22 @@ fn whole(members: &Members<'_>, place: &str) -> Result<Reply, String> {
         },
         content_variables: object("content_variables")?,
     })
+}
+
+/// Reads files by their places, which Twilio fetches, so that they must be whole URLs.
+fn media_urls(members: &Members<'_>, place: &str) -> Result<Vec<Pii>, String> {
+    let wanted = "a list of at most 10 URLs that begin with https:// or http://";
+    let urls: Vec<Pii> =
+        optional(members, "media_urls", place, wanted)?.unwrap_or_default();
+    let is_url = |url: &Pii| {
+        Url::parse(url.reveal()).is_ok_and(|url| {
+            matches!(url.scheme(), "https" | "http") && url.host_str().is_some()
+        })
+    };
+    if urls.len() > MEDIA_URLS_MAX || !urls.iter().all(is_url) {
+        return Err(format!("`{place}.media_urls` is not {wanted}"));
+    }
+    Ok(urls)
 }
 
 fn optional<T: DeserializeOwned>(

@@ -216,13 +216,15 @@ mod tests {
             body: Some("hello".into()),
             attributes: Map::new(),
             media: vec![Media {
-                sid: crate::twilio::sid::MediaSid::from_bytes([9; 16]),
+                sid: Some(crate::twilio::sid::MediaSid::from_bytes([9; 16])),
+                url: None,
                 content_type: Some("image/png".into()),
                 filename: None,
                 size: Some(12),
             }],
             participant: None,
             created: Some(Timestamp::from_millis(1_795_000_000_000)),
+            extras: None,
         };
         Inbound::V1 { thread: thread(), message, at: Timestamp::from_millis(1_795_000_000_001) }
     }

@@ -1,5 +1,7 @@
 //! What is said: messages in, replies out.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -7,6 +9,7 @@ use super::MessageId;
 use crate::clock::Timestamp;
 use crate::json;
 use crate::pii::Pii;
+use crate::twilio::messaging::{Choice, Location, OptOut, Quoted, Referral};
 use crate::twilio::sid::{ContentSid, MediaSid, ParticipantSid};
 
 /// One message of a user, as an agent sees it.
@@ -30,13 +33,51 @@ pub struct TurnMessage {
     pub participant: Option<ParticipantSid>,
     /// When Twilio stored it.
     pub created: Option<Timestamp>,
+    /// What only some channels say of a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extras: Option<Box<Extras>>,
+}
+
+/// What only some channels say of a message.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Extras {
+    /// The name that the writer gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_name: Option<Pii>,
+    /// The writer's WhatsApp number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wa_id: Option<Pii>,
+    /// The writer's WhatsApp id of the business, which stays when the number is hidden.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_user_id: Option<Pii>,
+    /// A place that was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<Location>,
+    /// A button that was pressed, or an entry of a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
+    /// The message that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quoted: Option<Quoted>,
+    /// The advertisement that it came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referral: Option<Referral>,
+    /// What Twilio's own handling of opt-outs made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opt_out: Option<OptOut>,
+    /// What else Twilio said, by its own names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub other: BTreeMap<String, Pii>,
 }
 
 /// A file attached to a message.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Media {
-    /// The file's sid at Twilio's media service.
-    pub sid: MediaSid,
+    /// The file's sid at Twilio, where it is known.
+    pub sid: Option<MediaSid>,
+    /// Where Twilio has it, for a message that belongs to no conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Pii>,
     /// Its MIME type.
     pub content_type: Option<String>,
     /// Its name, as the sender gave it.
@@ -58,6 +99,13 @@ pub struct Reply {
         skip_serializing_if = "Map::is_empty"
     )]
     pub attributes: Map<String, Value>,
+    /// Files by their public places, for channels that fetch them there.
+    #[serde(
+        default,
+        deserialize_with = "json::null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub media_urls: Vec<Pii>,
     /// Files already uploaded to Twilio's media service.
     #[serde(
         default,
@@ -89,6 +137,7 @@ impl Reply {
     pub fn is_empty(&self) -> bool {
         self.body.as_ref().is_none_or(|body| body.reveal().trim().is_empty())
             && self.media_sids.is_empty()
+            && self.media_urls.is_empty()
             && self.content_sid.is_none()
     }
 }

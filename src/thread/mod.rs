@@ -14,7 +14,7 @@ use std::str::FromStr;
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use self::message::{Media, Reply, TurnMessage};
+pub use self::message::{Extras, Media, Reply, TurnMessage};
 pub use self::message_id::{MessageId, ParseMessageIdError};
 pub use self::skip::SkipReason;
 pub use self::speaker::Speaker;

@@ -171,7 +171,8 @@ fn messages_are_what_the_platform_reads_whatever_channel_they_came_by() {
 #[test]
 fn a_picture_without_a_word_has_an_empty_text_and_its_media() {
     let media = Media {
-        sid: MediaSid::from_bytes([9; 16]),
+        sid: Some(MediaSid::from_bytes([9; 16])),
+        url: None,
         content_type: Some("image/png".into()),
         filename: Some("cat.png".into()),
         size: Some(1024),
@@ -336,6 +337,7 @@ fn turn(author: &str, body: Option<&str>, media: Vec<Media>) -> Turn {
             media,
             participant: Some(ParticipantSid::from_bytes([0xbb; 16])),
             created: Some(Timestamp::from_millis(1_795_000_002_900)),
+            extras: None,
         }],
         attempt: 1,
     }

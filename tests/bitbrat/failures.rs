@@ -198,6 +198,7 @@ fn turn() -> Turn {
             media: vec![],
             participant: None,
             created: None,
+            extras: None,
         }],
         attempt: 1,
     }

@@ -191,6 +191,7 @@ impl House {
             media: Vec::new(),
             participant: None,
             created: Some(self.recorder.clock.wall()),
+            extras: None,
         };
         let seen = Seen { thread: thread(who), message, door: Door::Webhook };
         let _new = self.ingest.messages(vec![seen]).await.unwrap();

@@ -114,6 +114,7 @@ fn seen(conversation: ConversationSid, message: rest::Message) -> Seen {
         media: message.media.into_iter().map(Into::into).collect(),
         participant: message.participant_sid,
         created: message.created,
+        extras: None,
     };
     Seen { thread: Thread::Conversation(conversation), message, door: Door::CatchUp }
 }

@@ -265,6 +265,7 @@ fn of_socket(message: realtime::Message) -> Seen {
         media: message.media.into_iter().map(Into::into).collect(),
         participant: message.participant,
         created: Some(message.created),
+        extras: None,
     };
     Seen { thread, message, door }
 }

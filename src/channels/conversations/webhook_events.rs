@@ -186,6 +186,7 @@ fn seen(message: Message) -> Seen {
             media: message.media.into_iter().map(Into::into).collect(),
             participant: message.participant_sid,
             created: message.created,
+            extras: None,
         },
         door: Door::Webhook,
     }

@@ -206,6 +206,7 @@ mod tests {
             media: Vec::new(),
             participant: None,
             created: Some(created),
+            extras: None,
         }
     }
 }

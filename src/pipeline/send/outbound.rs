@@ -396,6 +396,7 @@ mod tests {
                 media: Vec::new(),
                 participant: None,
                 created: None,
+                extras: None,
             }],
             attempt,
         }

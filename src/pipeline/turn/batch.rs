@@ -151,6 +151,7 @@ mod tests {
             media: Vec::new(),
             participant: None,
             created: None,
+            extras: None,
         };
         BatchMessage::own(message, Timestamp::from_millis(0), false)
     }
