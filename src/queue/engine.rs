@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
+use super::documents::Document;
 use super::{
     Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
     QueueName, Stats,
@@ -65,6 +66,17 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// Raises a mark, never lowers it.
     fn raise_mark(&self, name: String, value: u64) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Reads a document.
+    fn document(&self, name: String) -> BoxFuture<'_, Result<Option<Document>, Error>>;
+
+    /// Writes a document by its name and value if its revision is still this one, or if there is none
+    /// where none is given; durable when it answers. Says whether it did.
+    fn put_document(
+        &self,
+        document: (String, Vec<u8>),
+        revision: Option<u64>,
+    ) -> BoxFuture<'_, Result<bool, Error>>;
 
     /// Waits until whatever anybody stored under a key before is in its lane, if that is here. Cancel
     /// safe.

@@ -37,6 +37,9 @@ pub enum Error {
         /// The id that was asked for.
         id: JobId,
     },
+    /// Others change the same document all the time; nothing was changed.
+    #[error("a document is changed by others all the time: try again")]
+    Contended,
     /// The disk or the configured size is used up.
     #[error("no room left for {path}: free disk space or raise the queue's size limit")]
     Full {
@@ -145,6 +148,7 @@ impl Error {
     pub const fn retry(&self) -> Retry {
         match self {
             Self::Away { .. }
+            | Self::Contended
             | Self::Full { .. }
             | Self::Locked { .. }
             | Self::NotWritable { .. }

@@ -74,10 +74,14 @@
 //!
 //! **Marks** are numbers by name that only rise. [`Marks::raise`] is on disk at most about a second
 //! later and at [`Store::close`]; a crash may bring back a lower number.
+//!
+//! **Documents** are small values by name. [`Documents::update`] changes one as it is at that moment,
+//! whoever else does, and the change is on disk when it returns.
 
 #[cfg(test)]
 mod contract;
 mod delivery;
+mod documents;
 pub mod embedded;
 mod engine;
 mod error;
@@ -90,6 +94,7 @@ mod names;
 mod store;
 
 pub use self::delivery::{Delivery, Ended, Ending};
+pub use self::documents::Documents;
 pub use self::engine::Absorbed;
 pub use self::error::{Error, Retry};
 pub use self::inspect::{

@@ -9,7 +9,7 @@ use super::embedded::{self, Embedded};
 use super::engine::{Engine, Trouble};
 use super::job;
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, Delivery, Error, Filter, JobId, JobStatus, Key,
+    Append, Appended, DeadLetter, DeadLetters, Delivery, Documents, Error, Filter, JobId, JobStatus, Key,
     Page, QueueName, Stats,
 };
 
@@ -67,6 +67,12 @@ impl Store {
     #[must_use]
     pub fn marks(&self) -> Marks {
         Marks { engine: Arc::clone(&self.engine) }
+    }
+
+    /// Gives the documents.
+    #[must_use]
+    pub fn documents(&self) -> Documents {
+        Documents::new(Arc::clone(&self.engine))
     }
 
     /// Whether the last write failed, for want of room on the disk or otherwise. Ends by itself with
@@ -314,6 +320,7 @@ mod tests {
     assert_impl_all!(Store: Clone, Debug, Send, Sync);
     assert_impl_all!(Queue: Clone, Debug, Send, Sync);
     assert_impl_all!(Marks: Clone, Debug, Send, Sync);
+    assert_impl_all!(Documents: Clone, Debug, Send, Sync);
     assert_impl_all!(Delivery: Debug, Send, Sync);
     assert_impl_all!(Error: Clone, Debug, Send, Sync);
 }

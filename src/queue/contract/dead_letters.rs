@@ -1,4 +1,4 @@
-//! Dead letters, counts and marks.
+//! Dead letters, counts, marks and documents.
 
 use super::*;
 use crate::queue::{Cursor, Filter, JobState, JobStatus, Page};
@@ -221,4 +221,46 @@ pub(super) async fn marks_have_bounds(harness: impl Harness) {
         let answer = store.marks().raise(name, value).await;
         assert!(matches!(answer, Err(Error::Invalid { .. })));
     }
+}
+
+pub(super) async fn documents_are_replaced_whole_and_survive_reopen(harness: impl Harness) {
+    let store = harness.open().await;
+    let documents = store.documents();
+    assert_eq!(documents.read("a name of any kind*>").await.unwrap(), None);
+    let replace = |value: &'static [u8]| move |_: Option<&[u8]>| Some(value.to_vec());
+    for value in [&b"first"[..], b"second", b""] {
+        let after = documents.update("a name of any kind*>", replace(value)).await.unwrap();
+        assert_eq!(after.as_deref(), Some(value));
+    }
+    documents.update("other", replace(b"kept")).await.unwrap();
+    let unchanged = documents.update("other", |_| None).await.unwrap();
+    assert_eq!(unchanged.as_deref(), Some(&b"kept"[..]));
+    for (name, value) in [("", 1), ("n".repeat(256).as_str(), 1), ("long", (64 << 10) + 1)] {
+        let answer = documents.update(name, |_| Some(vec![0; value])).await;
+        assert!(matches!(answer, Err(Error::Invalid { .. })));
+    }
+    store.close().await;
+    let documents = harness.open().await.documents();
+    assert_eq!(documents.read("other").await.unwrap().as_deref(), Some(&b"kept"[..]));
+}
+
+pub(super) async fn a_document_that_many_change_loses_no_change(harness: impl Harness) {
+    let store = harness.open().await;
+    let add = |before: Option<&[u8]>| {
+        let count = before.map_or(0, |value| value[0]);
+        Some(vec![count + 1])
+    };
+    let writers = (0..8).map(|_| {
+        let documents = store.documents();
+        async move {
+            for _ in 0..4 {
+                // Whoever is always too late comes again.
+                while let Err(error) = documents.update("count", add).await {
+                    assert!(matches!(error, Error::Contended), "{error}");
+                }
+            }
+        }
+    });
+    soon(futures::future::join_all(writers)).await;
+    assert_eq!(store.documents().read("count").await.unwrap().as_deref(), Some(&[32][..]));
 }

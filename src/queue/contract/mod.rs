@@ -97,6 +97,8 @@ macro_rules! contract {
                 a_key_is_open_from_its_append_until_its_last_job_is_settled,
                 marks_only_rise_and_survive_reopen,
                 marks_have_bounds,
+                documents_are_replaced_whole_and_survive_reopen,
+                a_document_that_many_change_loses_no_change,
             },
             model::{random_walks_agree_with_a_list},
         }

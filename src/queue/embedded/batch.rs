@@ -6,6 +6,7 @@
 
 use rusqlite::Connection;
 
+use super::documents::{self, NewDocument};
 use super::rows::{self, Loaded};
 use crate::clock::{Moment, Timestamp};
 use crate::queue::lanes::{Begun, BegunJob, Entry, LeaseId};
@@ -17,6 +18,8 @@ pub(super) enum Write {
     Settle(Settle),
     Redrive(Letter),
     Discard(Letter),
+    /// Answers that it was added, or that another one was faster.
+    Document(NewDocument),
 }
 
 /// A job to append, with the caller's times.
@@ -117,6 +120,7 @@ impl<'a> Batch<'a> {
             Write::Settle(settle) => self.settle(settle),
             Write::Redrive(letter) => self.redrive(letter),
             Write::Discard(letter) => self.discard(letter),
+            Write::Document(document) => self.put_document(document),
         }
     }
 
@@ -182,6 +186,12 @@ impl<'a> Batch<'a> {
         };
         rows::finish(self.db, seq, at, true)?;
         Ok(Ok(Vec::new()))
+    }
+
+    /// Writes a document as far as nobody else has.
+    fn put_document(&self, document: &NewDocument) -> rusqlite::Result<WriteAnswer> {
+        let is_written = documents::write(self.db, document)?;
+        Ok(Ok(vec![if is_written { Appended::Added } else { Appended::Duplicate }]))
     }
 
     fn append_one(&mut self, new: &mut NewJob) -> rusqlite::Result<Appended> {

@@ -21,6 +21,7 @@
 mod batch;
 mod checkpoint;
 mod dispatch;
+mod documents;
 mod fault;
 mod fresh;
 mod lease;
@@ -57,6 +58,7 @@ use self::shared::Shared;
 use self::sweep::{Retention, Sweep};
 use self::tidy::Tidy;
 use self::writer::{Op, Submit, Threads, Writer};
+use super::documents::Document;
 use super::engine::{Engine, Leased, Trouble};
 use super::lanes::{Entry, Taken};
 use super::{
@@ -321,6 +323,20 @@ impl Engine for Embedded {
             Ok(())
         }
         .boxed()
+    }
+
+    fn document(&self, name: String) -> BoxFuture<'_, Result<Option<Document>, Error>> {
+        self.reader.read(&self.shared.fault, move |db| documents::read(db, &name)).boxed()
+    }
+
+    fn put_document(
+        &self,
+        (name, value): (String, Vec<u8>),
+        revision: Option<u64>,
+    ) -> BoxFuture<'_, Result<bool, Error>> {
+        let new = NewDocument { name, value, revision, at: self.clock.wall() };
+        let written = self.write(Write::Document(new));
+        written.map(|answer| answer.map(|all| all == [Appended::Added])).boxed()
     }
 
     fn sync(&self, _key: &Key) -> BoxFuture<'_, Result<(), Error>> {

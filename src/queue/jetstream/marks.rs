@@ -1,4 +1,5 @@
-//! Marks in their bucket, and the floors of partitions beside them: numbers that only rise.
+//! Marks in their bucket, and the floors of partitions beside them: numbers that only rise. Documents
+//! are there too.
 //!
 //! A raised mark is visible in this process at once and written with the next tick. Writing is a
 //! compare-and-set, so that an instance that comes late lowers nothing. I/O; reads no clock.
@@ -6,12 +7,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use async_nats::jetstream::kv::{CreateErrorKind, Store, UpdateErrorKind};
+use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store, UpdateErrorKind};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::log::{RACES_MAX, away};
 use super::names;
 use crate::queue::Error;
+use crate::queue::documents::Document;
 
 /// How many marks wait for the next tick; past it, whoever raises one more waits for a flush.
 pub(super) const DIRTY_MAX: usize = 20_000;
@@ -61,6 +63,36 @@ impl MarkBucket {
             .buffer_unordered(WRITES_AT_ONCE)
             .try_collect()
             .await
+    }
+
+    /// Reads a document.
+    pub(super) async fn document(&self, name: &str) -> Result<Option<Document>, Error> {
+        let entry = self.bucket.entry(names::document(name)).await;
+        let entry = entry.map_err(|error| self.away("read", error))?;
+        let kept = entry.filter(|entry| entry.operation == Operation::Put);
+        Ok(kept.map(|entry| Document { value: entry.value.into(), revision: entry.revision }))
+    }
+
+    /// Writes a document if its revision is still this one; says whether it did.
+    pub(super) async fn put_document(
+        &self,
+        name: &str,
+        value: Vec<u8>,
+        revision: Option<u64>,
+    ) -> Result<bool, Error> {
+        let (key, value) = (names::document(name), value.into());
+        match revision {
+            Some(revision) => match self.bucket.update(key, value, revision).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(false),
+                Err(error) => Err(self.away("write to", error)),
+            },
+            None => match self.bucket.create(key, value).await {
+                Ok(_) => Ok(true),
+                Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(self.away("write to", error)),
+            },
+        }
     }
 
     /// Reads the floor of a partition.

@@ -80,6 +80,7 @@ use self::marks::MarkBucket;
 use self::names::Names;
 use self::setup::Wanted;
 use self::shared::Shared;
+use super::documents::Document;
 use super::engine::{Engine, Leased, Trouble};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
@@ -341,6 +342,26 @@ impl Engine for JetStream {
                 self.shared.marks.flush().await?;
             }
             Ok(())
+        }
+        .boxed()
+    }
+
+    fn document(&self, name: String) -> BoxFuture<'_, Result<Option<Document>, Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.marks.document(&name).await
+        }
+        .boxed()
+    }
+
+    fn put_document(
+        &self,
+        (name, value): (String, Vec<u8>),
+        revision: Option<u64>,
+    ) -> BoxFuture<'_, Result<bool, Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.marks.put_document(&name, value, revision).await
         }
         .boxed()
     }

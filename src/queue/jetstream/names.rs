@@ -7,7 +7,7 @@
 //! | stream `<prefix>-jobs`, subject `<prefix>.job.<queue>.<partition>.<id>` | one job, its newest record only |
 //! | the same stream, subject `<prefix>.job.gain.<partition>.at` | a holder's note that marks the end of what came before it |
 //! | stream `<prefix>-dead`, subject `<prefix>.dead.<queue>.<id>` | where a dead letter lies |
-//! | bucket `<prefix>-marks`, keys `m.<name>` and `f.<stream>.<partition>` | marks, and where reading a partition starts |
+//! | bucket `<prefix>-marks`, keys `m.<name>`, `d.<name>` and `f.<stream>.<partition>` | marks, documents, and where reading a partition starts |
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -98,6 +98,11 @@ pub fn jobs_stream(prefix: &str) -> String {
 /// The bucket's key of a mark. Names may hold what keys may not.
 pub(super) fn mark(name: &str) -> String {
     format!("m.{}", URL_SAFE_NO_PAD.encode(name))
+}
+
+/// The bucket's key of a document.
+pub(super) fn document(name: &str) -> String {
+    format!("d.{}", URL_SAFE_NO_PAD.encode(name))
 }
 
 /// The bucket's key of a partition's floor. It names the stream's birth: the numbers of another stream

@@ -1,0 +1,89 @@
+//! Small values by name that are replaced whole: what has to be remembered longer than any job.
+//!
+//! Checks arguments and passes on to the engine; keeps no state, reads no time and does no I/O.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Error;
+use super::engine::Engine;
+
+/// How often a change is tried again that others were faster with.
+const RACES_MAX: usize = 16;
+
+/// What a name stands for, and how often it was written.
+#[derive(Clone, Eq, PartialEq)]
+pub(super) struct Document {
+    pub(super) value: Vec<u8>,
+    /// Grows with every write.
+    pub(super) revision: u64,
+}
+
+/// Small values by name, such as what is known of somebody's wishes.
+#[derive(Clone)]
+pub struct Documents {
+    engine: Arc<dyn Engine>,
+}
+
+impl Documents {
+    /// The longest name in bytes.
+    pub const NAME_BYTES_MAX: usize = 255;
+    /// The longest value in bytes.
+    pub const VALUE_BYTES_MAX: usize = 64 * 1024;
+
+    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// Reads a value; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], or a storage error.
+    pub async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.engine.document(name.to_owned()).await?.map(|found| found.value))
+    }
+
+    /// Replaces a value by what `change` makes of it, unless that is nothing new; on disk when this
+    /// returns. Gives what stands there then.
+    ///
+    /// `change` may be called several times: somebody else may be faster.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a name of no or more than 255 bytes or a value above 64 KiB,
+    /// [`Error::Contended`] if others change it all the time, [`Error::Closed`], or a storage error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the change may be stored or not.
+    pub async fn update(
+        &self,
+        name: &str,
+        change: impl Fn(Option<&[u8]>) -> Option<Vec<u8>> + Send,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if name.is_empty() || name.len() > Self::NAME_BYTES_MAX {
+            return Err(Error::Invalid { what: "the name of a document has 1 to 255 bytes" });
+        }
+        for _ in 0..RACES_MAX {
+            let found = self.engine.document(name.to_owned()).await?;
+            let before = found.as_ref().map(|found| found.value.as_slice());
+            let Some(value) = change(before) else { return Ok(found.map(|found| found.value)) };
+            if value.len() > Self::VALUE_BYTES_MAX {
+                return Err(Error::Invalid { what: "a document has at most 64 KiB" });
+            }
+            let revision = found.map(|found| found.revision);
+            let written = (name.to_owned(), value.clone());
+            if self.engine.put_document(written, revision).await? {
+                return Ok(Some(value));
+            }
+        }
+        Err(Error::Contended)
+    }
+}
+
+impl fmt::Debug for Documents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Documents").finish_non_exhaustive()
+    }
+}

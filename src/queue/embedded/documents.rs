@@ -1,0 +1,46 @@
+//! Documents in their table.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::clock::Timestamp;
+use crate::queue::documents::Document;
+
+/// A document to write.
+pub(super) struct NewDocument {
+    pub(super) name: String,
+    pub(super) value: Vec<u8>,
+    /// What it must have been written as last; none if there must be none.
+    pub(super) revision: Option<u64>,
+    pub(super) at: Timestamp,
+}
+
+/// Reads a document.
+pub(super) fn read(db: &Connection, name: &str) -> rusqlite::Result<Option<Document>> {
+    db.prepare_cached("SELECT value, revision FROM documents WHERE name = ?1")?
+        .query_row([name], |row| {
+            let revision: i64 = row.get(1)?;
+            Ok(Document { value: row.get(0)?, revision: revision.unsigned_abs() })
+        })
+        .optional()
+}
+
+/// Writes a document, unless another was written in between; says whether it did.
+pub(super) fn write(db: &Connection, new: &NewDocument) -> rusqlite::Result<bool> {
+    let NewDocument { name, value, revision, at } = new;
+    let at = at.as_millis();
+    let changed = match revision {
+        None => db
+            .prepare_cached(
+                "INSERT INTO documents (name, value, revision, changed_at) VALUES (?1, ?2, 1, ?3)
+                 ON CONFLICT (name) DO NOTHING",
+            )?
+            .execute(params![name, value, at])?,
+        Some(revision) => db
+            .prepare_cached(
+                "UPDATE documents SET value = ?2, revision = revision + 1, changed_at = ?3
+                 WHERE name = ?1 AND revision = ?4",
+            )?
+            .execute(params![name, value, at, i64::try_from(*revision).unwrap_or(i64::MAX)])?,
+    };
+    Ok(changed == 1)
+}
