@@ -40,13 +40,9 @@ impl Turns {
     pub(super) async fn before(
         &self,
         delivery: Delivery,
-        thread: ThreadId,
+        (channel, thread): (&dyn Channel, ThreadId),
         message: &TurnMessage,
     ) -> Option<(Delivery, Option<Timestamp>)> {
-        let Some(channel) = self.channels.of(thread) else {
-            settle::report(Self::QUEUE, delivery.dead(channels::not_served()).await);
-            return None;
-        };
         let facts = Facts::default();
         let mut gathering =
             Gathering { channel, thread, message, facts, held_until: None, detail: String::new() };

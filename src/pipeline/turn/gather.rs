@@ -3,6 +3,7 @@
 //! Which ones belong together is [`Strategy`]'s to say; here its word meets the queue. What is taken
 //! along is known without a gap, as the delivery's own is; what is not goes back unseen.
 
+use crate::channels::Channel;
 use crate::fault_points::{self, Point};
 use crate::jobs::settle;
 use crate::pipeline::policy::strategy::{Look, Strategy};
@@ -17,7 +18,7 @@ impl Turns {
     pub(super) async fn gather(
         &self,
         delivery: Delivery,
-        thread: ThreadId,
+        (channel, thread): (&dyn Channel, ThreadId),
         batch: &mut TurnBatch,
     ) -> Option<Delivery> {
         let messages_max = match self.strategy {
@@ -26,7 +27,8 @@ impl Turns {
             Strategy::Burst(burst) => burst.messages_max + 1,
             Strategy::Supersede { messages_max } => messages_max,
         };
-        if let Err(error) = self.take_along(&delivery, thread, batch, messages_max).await {
+        if let Err(error) = self.take_along(&delivery, (channel, thread), batch, messages_max).await
+        {
             settle::lost(QueueName::Inbox, &error);
             return None;
         }
@@ -47,7 +49,7 @@ impl Turns {
     pub(super) async fn take_along(
         &self,
         delivery: &Delivery,
-        thread: ThreadId,
+        (channel, thread): (&dyn Channel, ThreadId),
         batch: &mut TurnBatch,
         messages_max: usize,
     ) -> Result<bool, queue::Error> {
@@ -61,7 +63,7 @@ impl Turns {
             let mut left = Vec::new();
             for job in jobs {
                 match BatchMessage::along(job, thread) {
-                    Ok(member) if left.is_empty() && self.is_known(thread, &member).await => {
+                    Ok(member) if left.is_empty() && is_known(channel, thread, &member).await => {
                         batch.insert(member);
                     }
                     Ok(member) => left.extend(member.into_along()),
@@ -78,21 +80,20 @@ impl Turns {
         }
         Ok(batch.len() > before)
     }
+}
 
-    /// Whether every message before this one is known.
-    async fn is_known(&self, thread: ThreadId, member: &BatchMessage) -> bool {
-        let Some(index) = member.message.index else { return true };
-        let Some(channel) = self.channels.of(thread) else { return false };
-        match channel.fill(thread, index).await {
-            Ok(()) => {
-                channel.follow(thread, index);
-                true
-            }
-            Err(error) => {
-                tracing::debug!(message_sid = %member.message.sid, conversation_sid = %thread,
-                    error = %Chain(&error), "message is left for a turn of its own");
-                false
-            }
+/// Whether every message before this one is known.
+async fn is_known(channel: &dyn Channel, thread: ThreadId, member: &BatchMessage) -> bool {
+    let Some(index) = member.message.index else { return true };
+    match channel.fill(thread, index).await {
+        Ok(()) => {
+            channel.follow(thread, index);
+            true
+        }
+        Err(error) => {
+            tracing::debug!(message_sid = %member.message.sid, conversation_sid = %thread,
+                error = %Chain(&error), "message is left for a turn of its own");
+            false
         }
     }
 }

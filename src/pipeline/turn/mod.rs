@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Answer, Error, Retry, Sign, Turn};
-use crate::channels::Channels;
+use crate::channels::{self, Channel, Channels};
 use crate::clock::Moment;
 use crate::concurrency::Limiter;
 use crate::jobs::dependency::Dependency;
@@ -36,7 +36,7 @@ use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
 use crate::telemetry::trace::TraceContext;
-use crate::thread::{MessageId, SkipReason, Speaker, Thread, ThreadId, TurnMessage};
+use crate::thread::{MessageId, SkipReason, Thread, ThreadId, TurnMessage};
 
 mod answer;
 mod batch;
@@ -101,14 +101,17 @@ impl Work for Turns {
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
             };
         TraceContext::of_message(thread.id(), message.sid, message.index).record();
-        let Some((delivery, held_until)) = self.before(delivery, thread.id(), &message).await
-        else {
-            return;
+        let Some(channel) = self.channels.of(thread.id()) else {
+            return settle::report(Self::QUEUE, delivery.dead(channels::not_served()).await);
         };
+        let asked = self.before(delivery, (channel, thread.id()), &message).await;
+        let Some((delivery, held_until)) = asked else { return };
         let own = message.sid;
         let message = BatchMessage::own(message, delivery.appended_at(), delivery.redelivered());
         let mut batch = TurnBatch::new(message, held_until);
-        let Some(delivery) = self.gather(delivery, thread.id(), &mut batch).await else { return };
+        let Some(delivery) = self.gather(delivery, (channel, thread.id()), &mut batch).await else {
+            return;
+        };
         // A turn that comes again was admitted before.
         let admitted = if delivery.redelivered() {
             Admitted::Turn
@@ -116,7 +119,10 @@ impl Work for Turns {
             self.admission.guard(thread.id(), self.recorder.clock.now())
         };
         match admitted {
-            Admitted::Turn => self.take(delivery, (&thread, own), batch, stop).await,
+            Admitted::Turn => {
+                let own = Own { channel, thread: &thread, message: own };
+                self.take(delivery, own, batch, stop).await;
+            }
             Admitted::Skip(reason) => {
                 self.skip_all(thread.id(), &mut batch, reason);
                 settle::report(Self::QUEUE, delivery.ack().await);
@@ -164,11 +170,11 @@ impl Turns {
     async fn take(
         &self,
         delivery: Delivery,
-        (place, own): (&Thread, MessageId),
+        of: Own<'_>,
         mut batch: TurnBatch,
         stop: &CancellationToken,
     ) {
-        let thread = place.id();
+        let (thread, own) = (of.thread.id(), of.message);
         loop {
             self.leave_out(thread, &mut batch);
             let messages = batch.messages();
@@ -180,14 +186,14 @@ impl Turns {
                 self.busy.end(thread, own, self.recorder.clock.wall());
                 return settle::report(Self::QUEUE, delivery.park(pause).await);
             }
-            let (speaker, attempt) = (self.speaker_in(thread), delivery.attempt());
-            let turn = Turn { id, thread: place.clone(), speaker, messages, attempt };
+            let (speaker, attempt) = (of.channel.speaker(thread), delivery.attempt());
+            let turn = Turn { id, thread: of.thread.clone(), speaker, messages, attempt };
             for message in &turn.messages {
                 self.recorder.stage(thread, Some(message.sid), Stage::TurnStarted);
             }
             let start = self.recorder.clock.now();
             self.busy.begin(thread, id, self.recorder.clock.wall());
-            match self.think(&delivery, &turn, &mut batch, stop).await {
+            match self.think(&delivery, (of.channel, &turn), &mut batch, stop).await {
                 Thought::Answer(answer) => {
                     self.agent_health.succeeded(&self.recorder.clock);
                     self.agent_room.succeeded();
@@ -230,13 +236,13 @@ impl Turns {
     async fn think(
         &self,
         delivery: &Delivery,
-        turn: &Turn,
+        (channel, turn): (&dyn Channel, &Turn),
         batch: &mut TurnBatch,
         stop: &CancellationToken,
     ) -> Thought {
         let mut answer = self.agent.take(turn);
         let (mut lost, mut typing) =
-            (pin!(delivery.keep_alive()), pin!(self.show_typing(turn.thread.id())));
+            (pin!(delivery.keep_alive()), pin!(show_typing(channel, turn.thread.id())));
         let messages_max = match self.strategy {
             Strategy::Supersede { messages_max } => messages_max,
             Strategy::Queue | Strategy::Burst(_) | Strategy::Drop => 0,
@@ -253,7 +259,10 @@ impl Turns {
                 grew = delivery.lane_grew(), if has_room => grew,
             };
             let came = match grew {
-                Ok(()) => self.take_along(delivery, turn.thread.id(), batch, messages_max).await,
+                Ok(()) => {
+                    self.take_along(delivery, (channel, turn.thread.id()), batch, messages_max)
+                        .await
+                }
                 Err(error) => Err(error),
             };
             match came {
@@ -277,21 +286,6 @@ impl Turns {
             "more turns in a minute than guard.turns_per_minute; redrive it if a person wrote it",
         );
         self.bury(delivery, (thread, own), LOOP, cause).await;
-    }
-
-    fn speaker_in(&self, thread: ThreadId) -> Speaker {
-        let channel = self.channels.of(thread);
-        channel.map_or_else(|| Speaker::Identity(String::new()), |channel| channel.speaker(thread))
-    }
-
-    /// Shows the bot typing until dropped.
-    async fn show_typing(&self, thread: ThreadId) -> Infallible {
-        loop {
-            if let Some(channel) = self.channels.of(thread) {
-                channel.show_typing(thread).await;
-            }
-            tokio::time::sleep(TYPING_EVERY).await;
-        }
     }
 
     /// How long a turn is parked that the agent gave no answer to; nothing if it is the turn's own
@@ -375,6 +369,22 @@ impl Turns {
         }
         settle::report(Self::QUEUE, settled);
     }
+}
+
+/// Shows the bot typing until dropped.
+async fn show_typing(channel: &dyn Channel, thread: ThreadId) -> Infallible {
+    loop {
+        channel.show_typing(thread).await;
+        tokio::time::sleep(TYPING_EVERY).await;
+    }
+}
+
+/// The message that a delivery is about, and where it was said.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    channel: &'a dyn Channel,
+    thread: &'a Thread,
+    message: MessageId,
 }
 
 /// How the thinking about a turn ended.
