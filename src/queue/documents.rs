@@ -28,6 +28,9 @@ pub struct Documents {
 impl Documents {
     /// The longest name in bytes.
     pub const NAME_BYTES_MAX: usize = 255;
+    /// What the names of documents begin with that are forgotten once they have not been written for as
+    /// long as the ids of jobs are remembered.
+    pub const SHORT_LIVED: &str = "~";
     /// The longest value in bytes.
     pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 

@@ -76,7 +76,8 @@
 //! later and at [`Store::close`]; a crash may bring back a lower number.
 //!
 //! **Documents** are small values by name. [`Documents::update`] changes one as it is at that moment,
-//! whoever else does, and the change is on disk when it returns.
+//! whoever else does, and the change is on disk when it returns. One whose name begins with
+//! [`Documents::SHORT_LIVED`] is forgotten once it has not been written for the retention time.
 
 #[cfg(test)]
 mod contract;

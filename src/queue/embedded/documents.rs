@@ -3,7 +3,11 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::clock::Timestamp;
+use crate::queue::Documents;
 use crate::queue::documents::Document;
+
+/// How many documents are forgotten at once at most.
+const FORGOTTEN_MAX: i64 = 256;
 
 /// A document to write.
 pub(super) struct NewDocument {
@@ -43,4 +47,16 @@ pub(super) fn write(db: &Connection, new: &NewDocument) -> rusqlite::Result<bool
             .execute(params![name, value, at, i64::try_from(*revision).unwrap_or(i64::MAX)])?,
     };
     Ok(changed == 1)
+}
+
+/// Forgets some of those whose time is over.
+pub(super) fn forget(db: &Connection, before: Timestamp) -> rusqlite::Result<()> {
+    // As wide as what begins with it: the next character ends it.
+    let (from, to) = (Documents::SHORT_LIVED, "\u{7f}");
+    db.prepare_cached(
+        "DELETE FROM documents WHERE name IN
+         (SELECT name FROM documents WHERE name >= ?1 AND name < ?2 AND changed_at < ?3 LIMIT ?4)",
+    )?
+    .execute(params![from, to, before.as_millis(), FORGOTTEN_MAX])
+    .map(drop)
 }

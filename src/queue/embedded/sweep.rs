@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::documents;
 use crate::clock::Timestamp;
 
 /// How many jobs one step looks at; it deletes as many at most.
@@ -63,6 +64,9 @@ impl Sweep {
     /// Starts a walk when it is time to, or when room gets short.
     pub(super) fn tick(&mut self, db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         let State::Resting { ticks_left } = self.state else { return Ok(()) };
+        if ticks_left == 0 {
+            documents::forget(db, now.before(self.retention.done))?;
+        }
         let is_short = pages_in_use(db)? > self.retention.pages_max;
         if !is_short {
             self.pressure = Pressure::Nothing;

@@ -12,7 +12,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::log::{RACES_MAX, away};
 use super::names;
-use crate::queue::Error;
+use crate::queue::{Documents, Error};
 use crate::queue::documents::Document;
 
 /// How many marks wait for the next tick; past it, whoever raises one more waits for a flush.
@@ -24,12 +24,14 @@ const WRITES_AT_ONCE: usize = 32;
 /// The bucket, and what is not in it yet.
 pub(super) struct MarkBucket {
     bucket: Store,
+    /// Documents that are forgotten after a time.
+    recent: Store,
     dirty: Mutex<HashMap<String, u64>>,
 }
 
 impl MarkBucket {
-    pub(super) fn new(bucket: Store) -> Self {
-        Self { bucket, dirty: Mutex::default() }
+    pub(super) fn new(bucket: Store, recent: Store) -> Self {
+        Self { bucket, recent, dirty: Mutex::default() }
     }
 
     /// Raises a mark and says how many wait.
@@ -67,7 +69,7 @@ impl MarkBucket {
 
     /// Reads a document.
     pub(super) async fn document(&self, name: &str) -> Result<Option<Document>, Error> {
-        let entry = self.bucket.entry(names::document(name)).await;
+        let entry = self.of(name).entry(names::document(name)).await;
         let entry = entry.map_err(|error| self.away("read", error))?;
         let kept = entry.filter(|entry| entry.operation == Operation::Put);
         Ok(kept.map(|entry| Document { value: entry.value.into(), revision: entry.revision }))
@@ -81,18 +83,24 @@ impl MarkBucket {
         revision: Option<u64>,
     ) -> Result<bool, Error> {
         let (key, value) = (names::document(name), value.into());
+        let bucket = self.of(name);
         match revision {
-            Some(revision) => match self.bucket.update(key, value, revision).await {
+            Some(revision) => match bucket.update(key, value, revision).await {
                 Ok(_) => Ok(true),
                 Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Ok(false),
                 Err(error) => Err(self.away("write to", error)),
             },
-            None => match self.bucket.create(key, value).await {
+            None => match bucket.create(key, value).await {
                 Ok(_) => Ok(true),
                 Err(error) if error.kind() == CreateErrorKind::AlreadyExists => Ok(false),
                 Err(error) => Err(self.away("write to", error)),
             },
         }
+    }
+
+    /// The bucket of a document.
+    fn of(&self, name: &str) -> &Store {
+        if name.starts_with(Documents::SHORT_LIVED) { &self.recent } else { &self.bucket }
     }
 
     /// Reads the floor of a partition.

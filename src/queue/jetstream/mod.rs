@@ -164,9 +164,10 @@ impl JetStream {
             .max_ack_inflight(IN_FLIGHT_MAX)
             .build(client);
         let Options { partitions, replicas, .. } = options;
-        let wanted = Wanted { names: &names, partitions, replicas };
+        let wanted = Wanted { names: &names, partitions, replicas, retention: options.retention };
         let created = setup::prepare(&patient, &wanted).await?;
-        let bucket = setup::made_bucket(&context, &names).await?;
+        let bucket = setup::made_bucket(&context, names.marks_bucket()).await?;
+        let recent = setup::made_bucket(&context, names.recent_bucket()).await?;
         let shared = Arc::new(Shared {
             clock: Clock::start(),
             lease_time: options.lease,
@@ -176,7 +177,7 @@ impl JetStream {
             bytes_in_memory: options.bytes_in_memory,
             log: Log::new(context.clone(), names.clone()).await?,
             dead: DeadIndex::new(context, names).await?,
-            marks: MarkBucket::new(bucket),
+            marks: MarkBucket::new(bucket, recent),
             dispatch: Default::default(),
             holdings: Default::default(),
             closed: CancellationToken::new(),

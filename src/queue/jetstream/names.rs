@@ -50,6 +50,11 @@ impl Names {
         format!("{}.dead.*.*", self.prefix)
     }
 
+    /// The bucket of documents that are forgotten.
+    pub(super) fn recent_bucket(&self) -> String {
+        format!("{}-recent", self.prefix)
+    }
+
     pub(super) fn marks_bucket(&self) -> String {
         format!("{}-marks", self.prefix)
     }

@@ -31,12 +31,14 @@ pub(super) struct Wanted<'a> {
     pub(super) names: &'a Names,
     pub(super) partitions: u16,
     pub(super) replicas: usize,
+    /// How long short-lived documents are kept.
+    pub(super) retention: Duration,
 }
 
 /// Checks the server, makes or checks streams and bucket; gives when the stream of jobs was made.
 pub(super) async fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<i64, Error> {
     check_server(context)?;
-    let Wanted { names, partitions, replicas } = wanted;
+    let Wanted { names, partitions, replicas, retention } = wanted;
     let metadata = HashMap::from([(PARTITIONS.to_owned(), partitions.to_string())]);
     let jobs = Config {
         name: names.jobs_stream(),
@@ -51,13 +53,13 @@ pub(super) async fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<i6
     };
     let info = make_or_check(context, jobs).await?;
     make_or_check(context, dead).await?;
-    make_or_check_bucket(context, names.marks_bucket(), *replicas).await?;
+    make_or_check_bucket(context, (names.marks_bucket(), Duration::ZERO), *replicas).await?;
+    make_or_check_bucket(context, (names.recent_bucket(), *retention), *replicas).await?;
     Ok(i64::try_from(info.created.unix_timestamp_nanos()).unwrap_or(0))
 }
 
-/// Uses the bucket that was made.
-pub(super) async fn made_bucket(context: &Context, names: &Names) -> Result<kv::Store, Error> {
-    let name = names.marks_bucket();
+/// Uses a bucket that was made.
+pub(super) async fn made_bucket(context: &Context, name: String) -> Result<kv::Store, Error> {
     context.get_key_value(&name).await.map_err(|error| away("use", &name, error))
 }
 
@@ -174,12 +176,13 @@ fn check(found: &Config, wanted: &Config) -> Result<(), Error> {
 
 async fn make_or_check_bucket(
     context: &Context,
-    name: String,
+    (name, kept): (String, Duration),
     replicas: usize,
 ) -> Result<(), Error> {
     let config = kv::Config {
         bucket: name.clone(),
         history: 1,
+        max_age: kept,
         storage: StorageType::File,
         num_replicas: replicas,
         ..kv::Config::default()
@@ -193,7 +196,8 @@ async fn make_or_check_bucket(
     };
     let info = bucket.status().await.map_err(|error| away("read", &name, error))?.info;
     let age = info.config.max_age;
-    if age > Duration::ZERO {
+    // However long what is forgotten is kept was said when the bucket was made.
+    if age > Duration::ZERO && kept.is_zero() {
         return Err(Error::Unfit {
             what: format!("bucket {name}"),
             setting: "max_age",
