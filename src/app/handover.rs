@@ -22,7 +22,7 @@ impl Handover for Hands {
             self.0.set(conversation.into(), is_paused).await.map_err(|error| match error {
                 Error::Unknown(_) => Refusal::Unknown,
                 Error::Attributes(_) => Refusal::Attributes,
-                Error::Rest(_) | Error::Store(_) => Refusal::Failed(Box::new(error)),
+                Error::Channel(_) | Error::Store(_) => Refusal::Failed(Box::new(error)),
             })
         })
     }

@@ -6,6 +6,7 @@
 //! knows whose it is.
 
 pub mod conversations;
+pub mod search;
 pub mod segments;
 
 use std::collections::HashMap;
@@ -31,11 +32,11 @@ use crate::twilio::rest::{self, Op};
 /// The side on which the bot speaks.
 pub trait Channel: Send + Sync {
     /// Why the bot is not to speak in a thread, if it is not. Asks Twilio where that is not known.
-    fn excludes(
-        &self,
-        thread: ThreadId,
+    fn excludes<'a>(
+        &'a self,
+        thread: &'a Thread,
         to: Speaking,
-    ) -> BoxFuture<'_, Result<Option<SkipReason>, Error>>;
+    ) -> BoxFuture<'a, Result<Option<SkipReason>, Error>>;
 
     /// Sees to it that every message before a place in a thread is known and stored.
     fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>>;
@@ -44,7 +45,7 @@ pub trait Channel: Send + Sync {
     fn follow(&self, thread: ThreadId, index: u64);
 
     /// As whom the bot speaks in a thread, as far as is known.
-    fn speaker(&self, thread: ThreadId) -> Speaker;
+    fn speaker(&self, thread: &Thread) -> Speaker;
 
     /// Shows the others for some seconds that the bot is at work; a sign that cannot be shown is no
     /// failure.
@@ -52,6 +53,9 @@ pub trait Channel: Send + Sync {
 
     /// Whether somebody reads a thread on a phone, so that long texts are cut to what phones take.
     fn has_phone(&self, thread: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>>;
+
+    /// What is asked of Twilio to send over REST, for what is known of whether it does.
+    fn sending(&self) -> Op;
 
     /// Waits until it makes sense to take up another reply.
     fn wait(&self) -> BoxFuture<'_, ()>;
@@ -81,14 +85,14 @@ pub trait Channel: Send + Sync {
 /// The side on which a thread is marked as a person's, by its attributes.
 pub trait Marking: Send + Sync + std::fmt::Debug {
     /// Reads a thread's attributes; nothing if there is no such thread.
-    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, rest::Error>>;
+    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, Error>>;
 
     /// Writes them; gives when that was.
     fn set_marks<'a>(
         &'a self,
         thread: ThreadId,
         attributes: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, rest::Error>>;
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, Error>>;
 
     /// Whether a change of them would be told at once.
     fn tells(&self, thread: ThreadId) -> bool;
@@ -197,6 +201,8 @@ pub struct Failed {
     pub parked: Option<Duration>,
     /// By which road it was tried.
     pub via: Via,
+    /// What was asked of Twilio, if something was.
+    pub op: Op,
     /// The cause that is kept with the job.
     pub cause: Box<Cause>,
 }
@@ -205,7 +211,8 @@ impl Failed {
     /// One that no request failed for.
     #[must_use]
     pub fn of(class: Class, via: Via, cause: Cause) -> Self {
-        Self { class, failure: None, parked: None, via, cause: Box::new(cause) }
+        let op = Op::CreateMessage;
+        Self { class, failure: None, parked: None, via, op, cause: Box::new(cause) }
     }
 
     /// A question that was not answered: it proves nothing and did nothing, and is simply asked again.
@@ -219,7 +226,32 @@ impl Failed {
         };
         let parked = status.parks(error, clock);
         let cause = status::cause(class, error);
-        Self { failure: Some(failure), parked, ..Self::of(class, Via::Rest, cause) }
+        let (failure, op) = (Some(failure), error.op());
+        Self { failure, parked, op, ..Self::of(class, Via::Rest, cause) }
+    }
+
+    /// A reply that its channel cannot bring as it is, whatever Twilio would say.
+    #[must_use]
+    pub fn unsendable(why: impl Into<String>) -> Self {
+        let cause = Cause::new("unsendable").with_detail(why);
+        Self::of(Class::Dead, Via::Rest, cause)
+    }
+
+    /// An attempt that the store has kept from being made.
+    #[must_use]
+    pub fn not_stored(error: &queue::Error) -> Self {
+        let class = Class::Retry(None);
+        let cause = Cause::new(class.as_str()).with_detail(error.to_string());
+        Self::of(class, Via::Rest, cause)
+    }
+
+    /// An attempt that was not made for something that could not be found out.
+    #[must_use]
+    pub fn unsaid(error: &Error, status: &Status, clock: &Clock) -> Self {
+        match error {
+            Error::Rest(error) => Self::did_nothing(error, status, clock),
+            Error::Store(error) => Self::not_stored(error),
+        }
     }
 
     /// What is refused, where only a change of configuration helps.
@@ -227,7 +259,7 @@ impl Failed {
     pub const fn scope(&self) -> Option<Scope> {
         match (self.failure, self.via) {
             (Some(Failure::Refused { status: 401 | 404, .. }), Via::Rest) => Some(Scope::Rest),
-            (Some(_), _) => Some(Scope::Operation(Op::CreateMessage)),
+            (Some(_), _) => Some(Scope::Operation(self.op)),
             (None, _) => None,
         }
     }

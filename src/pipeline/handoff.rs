@@ -11,7 +11,7 @@ use std::time::Duration;
 use dashmap::mapref::entry::Entry;
 use dashmap::{DashMap, DashSet};
 
-use crate::channels::{Markings, Source};
+use crate::channels::{self, Markings, Source};
 use crate::clock::{Clock, Timestamp};
 use crate::jobs::lane;
 use crate::pipeline::ingest::admission::Admission;
@@ -19,7 +19,6 @@ use crate::pipeline::policy::pause::{self, Known, Mark};
 use crate::queue::{self, Filter, Marks, Page, Queue};
 use crate::telemetry::chain::Chain;
 use crate::thread::ThreadId;
-use crate::twilio::rest;
 
 /// How many conversations are remembered before those that are not paused are forgotten.
 const CONVERSATIONS_MAX: usize = 100_000;
@@ -76,9 +75,9 @@ pub enum Error {
         "the attributes of {0} are no json object, so the mark cannot be put among them; make them one"
     )]
     Attributes(ThreadId),
-    /// Twilio did not do it.
-    #[error("twilio did not change the conversation")]
-    Rest(#[from] rest::Error),
+    /// It could not be read or written where it is marked.
+    #[error("the conversation was not changed")]
+    Channel(#[from] channels::Error),
     /// The store could not be read or written.
     #[error("the dead letters of the conversation could not be redriven")]
     Store(#[from] queue::Error),
@@ -156,8 +155,8 @@ impl Handoff {
     ///
     /// # Errors
     ///
-    /// If Twilio did not say.
-    pub async fn is_paused(&self, thread: ThreadId) -> Result<bool, rest::Error> {
+    /// If it was not to be found out.
+    pub async fn is_paused(&self, thread: ThreadId) -> Result<bool, channels::Error> {
         let known = self.known(thread);
         let fresh = known.filter(|known| known.is_fresh(self.clock.now(), self.has_socket(thread)));
         if let Some(known) = fresh {

@@ -13,8 +13,8 @@ use chimein::jobs::outcome::{Class, Failure};
 use chimein::queue::{Cause, Delivery};
 use chimein::telemetry::journal::Via;
 use chimein::telemetry::metrics::labels::ReplyOutcome;
-use chimein::thread::{MessageId, SkipReason, Speaker, ThreadId};
-use chimein::twilio::rest;
+use chimein::thread::{MessageId, SkipReason, Speaker, Thread, ThreadId};
+use chimein::twilio::rest::{self, Op};
 use futures::future::{BoxFuture, ready};
 use uuid::Uuid;
 
@@ -78,12 +78,12 @@ fn failed(class: Class, failure: Failure) -> Failed {
 }
 
 impl Channel for PostOffice {
-    fn excludes(
-        &self,
-        thread: ThreadId,
+    fn excludes<'a>(
+        &'a self,
+        thread: &'a Thread,
         _: Speaking,
-    ) -> BoxFuture<'_, Result<Option<SkipReason>, Error>> {
-        let is_shut = self.unwelcome.lock().unwrap().contains(&thread);
+    ) -> BoxFuture<'a, Result<Option<SkipReason>, Error>> {
+        let is_shut = self.unwelcome.lock().unwrap().contains(&thread.id());
         Box::pin(ready(Ok(is_shut.then_some(SkipReason::Removed))))
     }
 
@@ -93,7 +93,7 @@ impl Channel for PostOffice {
 
     fn follow(&self, _: ThreadId, _: u64) {}
 
-    fn speaker(&self, _: ThreadId) -> Speaker {
+    fn speaker(&self, _: &Thread) -> Speaker {
         Speaker::Address("+15555550100".into())
     }
 
@@ -103,6 +103,10 @@ impl Channel for PostOffice {
 
     fn has_phone(&self, _: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>> {
         Box::pin(ready(Ok(true)))
+    }
+
+    fn sending(&self) -> Op {
+        Op::CreateMessage
     }
 
     fn wait(&self) -> BoxFuture<'_, ()> {
@@ -148,7 +152,7 @@ impl Channel for PostOffice {
 }
 
 impl Marking for PostOffice {
-    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, rest::Error>> {
+    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, Error>> {
         let attributes = self.marks.lock().unwrap().get(&thread).map(|text| text.as_str().into());
         Box::pin(ready(Ok(Some(Marks { attributes, updated: None }))))
     }
@@ -157,7 +161,7 @@ impl Marking for PostOffice {
         &'a self,
         thread: ThreadId,
         attributes: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, rest::Error>> {
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, Error>> {
         let _before = self.marks.lock().unwrap().insert(thread, attributes.to_owned());
         Box::pin(ready(Ok(None)))
     }

@@ -17,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::queue::Delivery;
-use crate::thread::{SkipReason, Speaker, ThreadId};
+use crate::thread::{SkipReason, Speaker, Thread, ThreadId};
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::ConversationSid;
 
@@ -42,13 +42,13 @@ pub struct Conversations {
 }
 
 impl Channel for Conversations {
-    fn excludes(
-        &self,
-        thread: ThreadId,
+    fn excludes<'a>(
+        &'a self,
+        thread: &'a Thread,
         to: Speaking,
-    ) -> BoxFuture<'_, Result<Option<SkipReason>, Error>> {
+    ) -> BoxFuture<'a, Result<Option<SkipReason>, Error>> {
         Box::pin(async move {
-            let Some(conversation) = thread.conversation() else { return Ok(None) };
+            let Some(conversation) = thread.id().conversation() else { return Ok(None) };
             let arrivals = &self.catch_up.arrivals;
             if to == Speaking::Answer && !arrivals.join_rules.wants(conversation).await? {
                 return Ok(Some(SkipReason::NotChosen));
@@ -73,8 +73,8 @@ impl Channel for Conversations {
         }
     }
 
-    fn speaker(&self, thread: ThreadId) -> Speaker {
-        let line = match thread.conversation() {
+    fn speaker(&self, thread: &Thread) -> Speaker {
+        let line = match thread.id().conversation() {
             Some(conversation) => self.seats.member_of(conversation),
             None => &self.seats.members()[0],
         };
@@ -98,6 +98,10 @@ impl Channel for Conversations {
                 None => Ok(true),
             }
         })
+    }
+
+    fn sending(&self) -> Op {
+        Op::CreateMessage
     }
 
     fn wait(&self) -> BoxFuture<'_, ()> {
@@ -151,10 +155,10 @@ impl ConversationMarks {
 }
 
 impl Marking for ConversationMarks {
-    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, rest::Error>> {
+    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, Error>> {
         Box::pin(async move {
             match thread.conversation() {
-                Some(conversation) => self.read(conversation).await,
+                Some(conversation) => Ok(self.read(conversation).await?),
                 None => Ok(None),
             }
         })
@@ -164,7 +168,7 @@ impl Marking for ConversationMarks {
         &'a self,
         thread: ThreadId,
         attributes: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Timestamp>, rest::Error>> {
+    ) -> BoxFuture<'a, Result<Option<Timestamp>, Error>> {
         Box::pin(async move {
             let Some(conversation) = thread.conversation() else { return Ok(None) };
             let after = self.rest.update_conversation_attributes(conversation, attributes).await?;

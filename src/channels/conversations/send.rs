@@ -10,16 +10,17 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::channels::conversations::attributes::attributes as read_attributes;
 use crate::channels::conversations::channel::Conversations;
 use crate::channels::conversations::number_limits::Departure;
 use crate::channels::conversations::policy::authors::Authors;
 use crate::channels::conversations::policy::removal::{Rejoin, Word};
-use crate::channels::conversations::policy::search::{self, Candidate, Search, Step};
 use crate::channels::conversations::record::attributes_with_key;
 use crate::channels::conversations::seats::PoolMember;
 use crate::channels::conversations::service_check;
+use crate::channels::search::{self, Candidate, Search, Step};
 use crate::channels::{Failed, Outgoing, Sending, Sent};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
@@ -35,7 +36,7 @@ use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::thread::Reply;
 use crate::twilio::catalogue;
 use crate::twilio::rest::{self, NewMessage, Op};
-use crate::twilio::sid::ConversationSid;
+use crate::twilio::sid::{ConversationSid, MessageSid};
 
 impl Conversations {
     /// Waits for its place in the row of its sender; gives how long it is to be put off if that is far.
@@ -63,6 +64,12 @@ impl Conversations {
         let Some(conversation) = reply.thread.id().conversation() else {
             return Err(no_conversation());
         };
+        if !reply.reply.media_urls.is_empty() {
+            return Err(Failed::unsendable(
+                "a conversation takes files that are uploaded at twilio, by `media_sids`, and none by \
+                 `media_urls`",
+            ));
+        }
         match self.attempt(reply, conversation, (delivery, look)).await {
             Ok(sent) => Ok(Sending::Sent(sent)),
             Err(failed)
@@ -182,14 +189,14 @@ impl Conversations {
         conversation: ConversationSid,
     ) -> Result<Option<Sent>, Failed> {
         self.may_ask(Op::ListMessages)?;
-        let mut search = Search::new(reply.id, reply.accepted);
+        let mut search = Search::new(reply.accepted);
         let mut pages = self.rest.newest_messages(conversation);
         loop {
             let page = pages.next().await.map_err(|error| self.did_nothing(&error))?;
             search.unread(pages.skipped());
             let page = page.unwrap_or_default();
             let authors = &self.catch_up.arrivals.authors;
-            match search.page(page.iter().map(|one| candidate(authors, one))) {
+            match search.page(page.iter().map(|one| candidate(authors, reply.id, one))) {
                 Step::Found(message) => {
                     tracing::info!(conversation_sid = %conversation, message_sid = %message,
                         "reply is in the conversation already; not sent again");
@@ -269,10 +276,10 @@ fn content_variables(reply: &Reply) -> Option<Pii> {
     (!variables.is_empty()).then(|| Value::Object(variables.clone()).to_string().into())
 }
 
-fn candidate(authors: &Authors, message: &rest::Message) -> Candidate {
+fn candidate(authors: &Authors, reply: Uuid, message: &rest::Message) -> Candidate<MessageSid> {
     let author = message.author.as_ref().map_or("", |author| author.reveal());
     let key = authors.reply(author, &read_attributes(message.attributes.as_ref()));
-    Candidate { sid: message.sid, key, created: message.created }
+    Candidate { sid: message.sid, is_it: key == Some(reply), created: message.created }
 }
 
 impl Failed {

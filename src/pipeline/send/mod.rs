@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Fate, Origin, Report};
-use crate::channels::{self, Channel, Channels, Error, Failed, Outgoing, Sending, Sent, Speaking};
+use crate::channels::{self, Channel, Channels, Failed, Outgoing, Sending, Sent, Speaking};
 use crate::fault_points::{self, Point};
 use crate::jobs::outcome::Class;
 use crate::jobs::recorder::Recorder;
@@ -25,7 +25,6 @@ use crate::telemetry::journal::{Stage, Via};
 use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::telemetry::trace::{TraceContext, TraceId};
 use crate::thread::{MessageId, SkipReason, ThreadId};
-use crate::twilio::rest::Op;
 
 pub mod late;
 pub mod outbound;
@@ -117,8 +116,8 @@ impl Work for Sends {
             Ok(End::Unwanted(reason)) => self.leave_unsent(delivery, &pending, reason).await,
             Ok(End::AwaitsJoin) => self.await_join(channel, delivery, &pending).await,
             Ok(End::NotYet(wait)) => settle::report(Self::QUEUE, delivery.put_off(wait).await),
-            Ok(End::Sent(sent)) => self.brought(delivery, &pending, sent).await,
-            Err(failed) => self.fail(delivery, &pending, failed).await,
+            Ok(End::Sent(sent)) => self.brought(channel, delivery, (&pending, sent)).await,
+            Err(failed) => self.fail(channel, delivery, (&pending, failed)).await,
         }
     }
 }
@@ -152,17 +151,10 @@ impl Sends {
         channel: &dyn Channel,
         pending: &PendingReply,
     ) -> Result<Option<SkipReason>, Failed> {
-        match channel.excludes(pending.thread, Speaking::Reply).await {
-            Ok(None) => {}
-            Ok(Some(reason)) => return Ok(Some(reason)),
-            Err(Error::Rest(error)) => {
-                return Err(Failed::did_nothing(&error, &self.status, &self.recorder.clock));
-            }
-            Err(Error::Store(error)) => {
-                let class = Class::Retry(None);
-                let cause = Cause::new(class.as_str()).with_detail(error.to_string());
-                return Err(Failed::of(class, Via::Rest, cause));
-            }
+        let excluded = channel.excludes(&pending.out.thread, Speaking::Reply).await;
+        let unsaid = |error| Failed::unsaid(&error, &self.status, &self.recorder.clock);
+        if let Some(reason) = excluded.map_err(unsaid)? {
+            return Ok(Some(reason));
         }
         Ok(self.is_silenced(pending).await?.then_some(SkipReason::Paused))
     }
@@ -178,9 +170,14 @@ impl Sends {
         }
     }
 
-    async fn brought(&self, delivery: Delivery, pending: &PendingReply, sent: Sent) {
+    async fn brought(
+        &self,
+        channel: &dyn Channel,
+        delivery: Delivery,
+        (pending, sent): (&PendingReply, Sent),
+    ) {
         let Sent { how, via, message } = sent;
-        self.status.succeeded(Op::CreateMessage, &self.recorder.clock);
+        self.status.succeeded(channel.sending(), &self.recorder.clock);
         self.note(pending, Stage::ReplySent { via, reply: Some(message) });
         self.recorder.metrics.reply(how, via);
         if how == ReplyOutcome::Sent {
@@ -197,7 +194,12 @@ impl Sends {
         fault_points::hit(Point::SendSettled);
     }
 
-    async fn fail(&self, delivery: Delivery, pending: &PendingReply, failed: Failed) {
+    async fn fail(
+        &self,
+        channel: &dyn Channel,
+        delivery: Delivery,
+        (pending, failed): (&PendingReply, Failed),
+    ) {
         let attempt = delivery.attempt();
         if let Some(pause) = failed.parked {
             tracing::debug!(conversation_sid = %pending.thread, reason = %failed.cause.detail,
@@ -218,7 +220,7 @@ impl Sends {
             Class::Done | Class::Dead => return self.bury(delivery, pending, failed).await,
         };
         let Some(delay) = self.schedule.delay_after(attempt, asked, settle::jitter()) else {
-            return self.give_up(delivery, pending, failed).await;
+            return self.give_up(channel, delivery, (pending, failed)).await;
         };
         let Failed { via, cause, .. } = failed;
         tracing::warn!(conversation_sid = %pending.thread, attempt, code = cause.code,
@@ -240,16 +242,18 @@ impl Sends {
     }
 
     /// After the last attempt: looks a last time if that one may have succeeded.
-    async fn give_up(&self, delivery: Delivery, pending: &PendingReply, failed: Failed) {
+    async fn give_up(
+        &self,
+        channel: &dyn Channel,
+        delivery: Delivery,
+        (pending, failed): (&PendingReply, Failed),
+    ) {
         let Class::Look(_) = failed.class else {
             return self.bury(delivery, pending, failed).await;
         };
         let look = async {
             tokio::time::sleep(LAST_LOOK_AFTER).await;
-            match self.channels.of(pending.thread) {
-                Some(channel) => channel.find(&pending.out).await,
-                None => Ok(None),
-            }
+            channel.find(&pending.out).await
         };
         let looked = tokio::select! {
             biased;
@@ -257,7 +261,7 @@ impl Sends {
             looked = look => looked,
         };
         match looked {
-            Ok(Some(found)) => self.brought(delivery, pending, found).await,
+            Ok(Some(found)) => self.brought(channel, delivery, (pending, found)).await,
             Ok(None) => self.bury(delivery, pending, failed).await,
             Err(_) => {
                 let cause = Cause { detail: nobody_knows(&failed.cause.detail), ..*failed.cause };

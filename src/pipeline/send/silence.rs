@@ -30,7 +30,7 @@ impl Sends {
             return Ok(false);
         }
         let asked = self.handoff.is_paused(pending.thread).await;
-        asked.map_err(|error| Failed::did_nothing(&error, &self.status, &self.recorder.clock))
+        asked.map_err(|error| Failed::unsaid(&error, &self.status, &self.recorder.clock))
     }
 
     /// Skips, holds or buries a reply that nobody is to hear.

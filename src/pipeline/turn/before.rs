@@ -17,7 +17,7 @@ use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::turn::Turns;
 use crate::queue::{self, Cause, Delivery};
 use crate::telemetry::chain::Chain;
-use crate::thread::{SkipReason, ThreadId, TurnMessage};
+use crate::thread::{SkipReason, Thread, ThreadId, TurnMessage};
 
 /// How soon Twilio is asked again that did not say who has a conversation; a message that has waited
 /// longer waits as long again, up to [`POLL_EVERY`].
@@ -26,6 +26,7 @@ const ASK_AGAIN_MIN: Duration = Duration::from_secs(1);
 /// What is gathered of one message.
 struct Gathering<'a> {
     channel: &'a dyn Channel,
+    place: &'a Thread,
     thread: ThreadId,
     message: &'a TurnMessage,
     facts: Facts,
@@ -40,12 +41,13 @@ impl Turns {
     pub(super) async fn before(
         &self,
         delivery: Delivery,
-        (channel, thread): (&dyn Channel, ThreadId),
+        (channel, place): (&dyn Channel, &Thread),
         message: &TurnMessage,
     ) -> Option<(Delivery, Option<Timestamp>)> {
         let facts = Facts::default();
+        let (thread, detail) = (place.id(), String::new());
         let mut gathering =
-            Gathering { channel, thread, message, facts, held_until: None, detail: String::new() };
+            Gathering { channel, place, thread, message, facts, held_until: None, detail };
         loop {
             match step(&gathering.facts) {
                 Step::Ask(question) => {
@@ -91,7 +93,7 @@ impl Turns {
     }
 
     async fn welcome(&self, delivery: &Delivery, of: &mut Gathering<'_>) -> Welcome {
-        match of.channel.excludes(of.thread, Speaking::Answer).await {
+        match of.channel.excludes(of.place, Speaking::Answer).await {
             Ok(None) => Welcome::Yes,
             Ok(Some(reason)) => Welcome::No(reason),
             Err(error) => {
@@ -153,7 +155,7 @@ impl Turns {
                 return Hands::Bot;
             }
             Ok(true) => return Hands::Person,
-            Err(error) => channels::Error::Rest(error),
+            Err(error) => error,
         };
         let unsaid = self.unsaid(&error, delivery, of);
         let age = self.recorder.clock.wall().since(delivery.appended_at());

@@ -104,7 +104,7 @@ impl Work for Turns {
         let Some(channel) = self.channels.of(thread.id()) else {
             return settle::report(Self::QUEUE, delivery.dead(channels::not_served()).await);
         };
-        let asked = self.before(delivery, (channel, thread.id()), &message).await;
+        let asked = self.before(delivery, (channel, &thread), &message).await;
         let Some((delivery, held_until)) = asked else { return };
         let own = message.sid;
         let message = BatchMessage::own(message, delivery.appended_at(), delivery.redelivered());
@@ -186,7 +186,7 @@ impl Turns {
                 self.busy.end(thread, own, self.recorder.clock.wall());
                 return settle::report(Self::QUEUE, delivery.park(pause).await);
             }
-            let (speaker, attempt) = (of.channel.speaker(thread), delivery.attempt());
+            let (speaker, attempt) = (of.channel.speaker(of.thread), delivery.attempt());
             let turn = Turn { id, thread: of.thread.clone(), speaker, messages, attempt };
             for message in &turn.messages {
                 self.recorder.stage(thread, Some(message.sid), Stage::TurnStarted);

@@ -1,9 +1,8 @@
 //! The decisions about conversations, all pure: in which the bot is to be and which it leaves, who took it
-//! out, whose message one is, what the sweep reads, and how far back a reply is searched for.
+//! out, whose message one is, and what the sweep reads.
 
 pub mod authors;
 pub mod join_policy;
 pub mod leaving;
 pub mod reading;
 pub mod removal;
-pub mod search;

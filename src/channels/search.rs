@@ -5,31 +5,28 @@
 //! nobody knows, and what nobody knows is not sent again. Nor does anybody know what stands in a
 //! message that could not be read.
 
-use uuid::Uuid;
-
 use crate::clock::Timestamp;
 use crate::twilio::SKEW_MAX;
-use crate::twilio::sid::MessageSid;
 
 /// The most messages that one search looks at: ten pages of the API.
 pub const MESSAGES_MAX: usize = 1000;
 
 /// What the search needs to know of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Candidate {
+pub struct Candidate<S> {
     /// Its sid.
-    pub sid: MessageSid,
-    /// The reply's key in its attributes, if it is the bot's own and has one.
-    pub key: Option<Uuid>,
+    pub sid: S,
+    /// Whether it is the reply.
+    pub is_it: bool,
     /// When Twilio stored it.
     pub created: Option<Timestamp>,
 }
 
 /// What is known after another page.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Step {
+pub enum Step<S> {
     /// The reply is there.
-    Found(MessageSid),
+    Found(S),
     /// It is not there.
     Absent,
     /// It may be further back.
@@ -43,7 +40,6 @@ pub enum Step {
 /// One search, page after page.
 #[derive(Clone, Copy, Debug)]
 pub struct Search {
-    key: Uuid,
     oldest: Timestamp,
     looked_at: usize,
     unread: usize,
@@ -52,8 +48,8 @@ pub struct Search {
 impl Search {
     /// Starts a search for a reply that was accepted at a time, so that no attempt was before it.
     #[must_use]
-    pub fn new(key: Uuid, accepted: Timestamp) -> Self {
-        Self { key, oldest: accepted.before(SKEW_MAX), looked_at: 0, unread: 0 }
+    pub fn new(accepted: Timestamp) -> Self {
+        Self { oldest: accepted.before(SKEW_MAX), looked_at: 0, unread: 0 }
     }
 
     /// Hears how many messages of all pages, the next one's among them, could not be read.
@@ -62,11 +58,11 @@ impl Search {
     }
 
     /// Takes the next page, newest first; an empty one ends the listing, unless all of it was unread.
-    pub fn page(&mut self, page: impl IntoIterator<Item = Candidate>) -> Step {
+    pub fn page<S>(&mut self, page: impl IntoIterator<Item = Candidate<S>>) -> Step<S> {
         let before = self.looked_at;
         let mut is_over = false;
         for message in page {
-            if message.key == Some(self.key) {
+            if message.is_it {
                 return Step::Found(message.sid);
             }
             self.looked_at += 1;
@@ -100,16 +96,16 @@ mod tests {
             (vec![other(Some(late))], Step::GoOn),
             (vec![other(Some(early))], Step::Absent),
             (vec![other(None)], Step::GoOn),
-            (vec![other(Some(ACCEPTED)), reply(ACCEPTED)], Step::Found(sid(1))),
-            (vec![other(Some(early)), reply(early)], Step::Found(sid(1))),
+            (vec![other(Some(ACCEPTED)), reply(ACCEPTED)], Step::Found(1)),
+            (vec![other(Some(early)), reply(early)], Step::Found(1)),
         ] {
-            assert_eq!(Search::new(key(1), ACCEPTED).page(page.clone()), step, "{page:?}");
+            assert_eq!(Search::new(ACCEPTED).page(page.clone()), step, "{page:?}");
         }
     }
 
     #[test]
     fn every_page_counts_until_nobody_looks_further() {
-        let mut search = Search::new(key(1), ACCEPTED);
+        let mut search = Search::new(ACCEPTED);
         let page = || vec![other(Some(ACCEPTED)); 100];
         for _ in 1..MESSAGES_MAX / 100 {
             assert_eq!(search.page(page()), Step::GoOn);
@@ -120,9 +116,9 @@ mod tests {
     #[test]
     fn the_last_page_may_hold_the_reply_or_end_the_search() {
         for (last, step) in
-            [(reply(ACCEPTED), Step::Found(sid(1))), (other(Some(epoch())), Step::Absent)]
+            [(reply(ACCEPTED), Step::Found(1)), (other(Some(epoch())), Step::Absent)]
         {
-            let mut search = Search::new(key(1), ACCEPTED);
+            let mut search = Search::new(ACCEPTED);
             assert_eq!(search.page(vec![other(None); MESSAGES_MAX - 1]), Step::GoOn);
             assert_eq!(search.page([last]), step);
         }
@@ -135,9 +131,9 @@ mod tests {
             (vec![], Step::Unread),
             (vec![old], Step::Unread),
             (vec![other(Some(ACCEPTED))], Step::GoOn),
-            (vec![old, reply(ACCEPTED)], Step::Found(sid(1))),
+            (vec![old, reply(ACCEPTED)], Step::Found(1)),
         ] {
-            let mut search = Search::new(key(1), ACCEPTED);
+            let mut search = Search::new(ACCEPTED);
             search.unread(1);
             assert_eq!(search.page(page.clone()), step, "{page:?}");
         }
@@ -147,19 +143,11 @@ mod tests {
         Timestamp::from_millis(0)
     }
 
-    fn reply(created: Timestamp) -> Candidate {
-        Candidate { sid: sid(1), key: Some(key(1)), created: Some(created) }
+    fn reply(created: Timestamp) -> Candidate<u8> {
+        Candidate { sid: 1, is_it: true, created: Some(created) }
     }
 
-    fn other(created: Option<Timestamp>) -> Candidate {
-        Candidate { sid: sid(2), key: Some(key(2)), created }
-    }
-
-    const fn key(n: u128) -> Uuid {
-        Uuid::from_u128(n)
-    }
-
-    const fn sid(n: u8) -> MessageSid {
-        MessageSid::from_bytes([n; 16])
+    fn other(created: Option<Timestamp>) -> Candidate<u8> {
+        Candidate { sid: 2, is_it: false, created }
     }
 }
