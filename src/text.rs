@@ -62,6 +62,13 @@ fn is_half_nul(bytes: &[u8]) -> bool {
         && (all(|pair| pair[0] == 0 && pair[1] != 0) || all(|pair| pair[0] != 0 && pair[1] == 0))
 }
 
+/// Whether a text has more than so many UTF-16 units.
+#[must_use]
+pub fn is_longer_than(text: &str, units_max: usize) -> bool {
+    // No character has more units than bytes.
+    text.len() > units_max && text.encode_utf16().count() > units_max
+}
+
 /// Gives the known name that a mistyped one most likely meant: the one with the smallest edit distance, if
 /// that is at most a third of the name.
 #[must_use]

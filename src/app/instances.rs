@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Error, dial};
 use crate::admin;
-use crate::channels::conversations::send_limits::Instances;
+use crate::channels::instances::Instances;
 use crate::clock::{Clock, Moment};
 use crate::cluster::{self, Change, Claim, Claims, InstanceId, Membership};
 use crate::config::Settings;

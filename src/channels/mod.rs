@@ -6,6 +6,8 @@
 //! knows whose it is.
 
 pub mod conversations;
+pub mod direct;
+pub mod instances;
 pub mod search;
 pub mod segments;
 

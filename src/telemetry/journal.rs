@@ -142,6 +142,8 @@ pub enum How {
 pub enum Door {
     /// A signed webhook carried it.
     Webhook,
+    /// A signed webhook of a number carried it, without a conversation.
+    MessagingWebhook,
     /// The socket reported it as it happened.
     Socket,
     /// The socket replayed it after a reconnect.
@@ -150,6 +152,14 @@ pub enum Door {
     CatchUp,
     /// The sweep over all conversations found it.
     Reconcile,
+}
+
+impl Door {
+    /// Whether it is within a webhook's request, which has a span of its own.
+    #[must_use]
+    pub const fn is_webhook(self) -> bool {
+        matches!(self, Self::Webhook | Self::MessagingWebhook)
+    }
 }
 
 /// The road a reply went by.

@@ -145,6 +145,7 @@ pub fn stage_span(stage: &'static str) -> Span {
 pub const fn of_door(door: Door) -> &'static str {
     match door {
         Door::Webhook => "webhook",
+        Door::MessagingWebhook => "messaging_webhook",
         Door::Socket => "socket",
         Door::Replay => "replay",
         Door::CatchUp => "catch_up",

@@ -20,6 +20,8 @@ pub enum SkipReason {
     NotChosen,
     /// Somebody has removed the bot from the thread.
     Removed,
+    /// The person wants to hear nothing more.
+    OptedOut,
 }
 
 impl SkipReason {
@@ -34,6 +36,7 @@ impl SkipReason {
             Self::Paused => "paused",
             Self::NotChosen => "not_chosen",
             Self::Removed => "removed",
+            Self::OptedOut => "opted_out",
         }
     }
 }

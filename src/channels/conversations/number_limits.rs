@@ -15,7 +15,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use uuid::Uuid;
 
-use crate::channels::conversations::send_limits::Instances;
+use crate::channels::instances::Instances;
 use crate::channels::segments;
 use crate::clock::{Clock, Moment};
 use crate::jobs::pace::{Pace, Rate};

@@ -3,40 +3,17 @@
 //! The rule is pure and in [`policy::pace`](crate::jobs::pace); here it meets the many senders that
 //! share it, and the clock that they wait by.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use dashmap::DashMap;
 
+use crate::channels::instances::Instances;
 use crate::clock::{Clock, Moment};
 use crate::jobs::pace::{Pace, Rate};
 use crate::twilio::sid::ConversationSid;
 
 /// How many conversations are remembered before those that rest are forgotten.
 const CONVERSATIONS_MAX: usize = 10_000;
-
-/// How many instances share the limits of the service: one, unless told otherwise.
-#[derive(Clone, Debug, Default)]
-pub struct Instances(Arc<AtomicUsize>);
-
-impl Instances {
-    /// Takes note of how many there are.
-    pub fn set(&self, count: usize) {
-        self.0.store(count, Ordering::Relaxed);
-    }
-
-    /// How many there are, one at least.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed).max(1)
-    }
-
-    /// This instance's part of a limit, one at least.
-    pub(crate) fn part_of(&self, limit: u32) -> u32 {
-        let count = u32::try_from(self.count()).unwrap_or(u32::MAX);
-        (limit / count).max(1)
-    }
-}
 
 /// Everybody's pace.
 #[derive(Debug)]

@@ -179,6 +179,7 @@ fn shown(text: &str) -> String {
 const fn door_name(door: Door) -> &'static str {
     match door {
         Door::Webhook => "through the webhook",
+        Door::MessagingWebhook => "through the number's webhook",
         Door::Socket => "through the socket",
         Door::Replay => "through the socket's replay",
         Door::CatchUp => "through the catch-up read",

@@ -85,7 +85,7 @@ impl Ingest {
             self.recorder.metrics.message(door);
             // A webhook's event is within its own stage already.
             let way = TraceContext::of_message(thread, message, index);
-            let _within = (door != Door::Webhook).then(|| way.span(trace::of_door(door)).entered());
+            let _within = (!door.is_webhook()).then(|| way.span(trace::of_door(door)).entered());
             self.recorder.stage(thread, Some(message), Stage::MessageSeen { door });
         }
         Ok(added)
@@ -95,7 +95,12 @@ impl Ingest {
         let Seen { thread, message, door } = seen;
         let not_before = match door {
             Door::Webhook if !self.webhook_grace.is_zero() => Some(at + self.webhook_grace),
-            Door::Webhook | Door::Socket | Door::Replay | Door::CatchUp | Door::Reconcile => None,
+            Door::Webhook
+            | Door::MessagingWebhook
+            | Door::Socket
+            | Door::Replay
+            | Door::CatchUp
+            | Door::Reconcile => None,
         };
         Append {
             id: record::turn_id(message.sid),

@@ -74,7 +74,7 @@ impl Repeated {
         let source = trace::of_door(door);
         let repeat = judge(door, is_new_door, since, created);
         // A webhook's event is within its own stage already; what nobody reads needs none.
-        let is_bare = door != Door::Webhook
+        let is_bare = !door.is_webhook()
             && (repeat != Repeat::Expected || tracing::enabled!(tracing::Level::DEBUG));
         let way = TraceContext::of_message(thread, message, index);
         let _within = is_bare.then(|| way.span(source).entered());

@@ -87,7 +87,7 @@ pub fn judge(
     }
     match (since, created, door) {
         (Some(since), Some(created), _) if created.since(since) > SKEW_MAX => Repeat::Reused,
-        (_, _, Door::Webhook | Door::Socket) => Repeat::Known,
+        (_, _, Door::Webhook | Door::MessagingWebhook | Door::Socket) => Repeat::Known,
         (_, _, Door::Replay | Door::CatchUp | Door::Reconcile) => Repeat::Expected,
     }
 }
@@ -99,6 +99,7 @@ const fn bit(door: Door) -> u8 {
         Door::Replay => 4,
         Door::CatchUp => 8,
         Door::Reconcile => 16,
+        Door::MessagingWebhook => 32,
     }
 }
 
@@ -109,8 +110,14 @@ mod tests {
     use super::*;
     use crate::twilio::sid::MessageSid;
 
-    const DOORS: [Door; 5] =
-        [Door::Webhook, Door::Socket, Door::Replay, Door::CatchUp, Door::Reconcile];
+    const DOORS: [Door; 6] = [
+        Door::Webhook,
+        Door::MessagingWebhook,
+        Door::Socket,
+        Door::Replay,
+        Door::CatchUp,
+        Door::Reconcile,
+    ];
     const NOW: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
     #[test]
@@ -152,7 +159,8 @@ mod tests {
         let (known, soon, late) =
             (Some(NOW), Some(NOW + SKEW_MAX), Some(NOW + SKEW_MAX + Duration::from_millis(1)));
         for door in DOORS {
-            let does_read = !matches!(door, Door::Webhook | Door::Socket);
+            let does_read =
+                !matches!(door, Door::Webhook | Door::MessagingWebhook | Door::Socket);
             let twice = if does_read { Repeat::Expected } else { Repeat::Known };
             for (is_new_door, since, created, expected) in [
                 (true, known, soon, Repeat::Expected),

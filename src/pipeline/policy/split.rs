@@ -28,13 +28,6 @@ pub fn split(text: &str, units_max: usize) -> Vec<&str> {
     parts
 }
 
-/// Whether a text has more than so many UTF-16 units.
-#[must_use]
-pub fn is_long(text: &str, units_max: usize) -> bool {
-    // No character has more units than bytes.
-    text.len() > units_max && text.encode_utf16().count() > units_max
-}
-
 /// The byte at which the first part ends; at least one character is always taken.
 fn cut(text: &str, units_max: usize) -> usize {
     let fits = fitting(text, units_max);

@@ -19,6 +19,7 @@ use crate::pipeline::policy::split;
 use crate::pipeline::record::{self, Outbound};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::queue::{Append, JobId, Queue};
+use crate::text::is_longer_than;
 use crate::thread::Reply;
 
 /// The most jobs that one answer or batch takes: what one append takes.
@@ -209,7 +210,7 @@ fn parts_of(reply: &Reply) -> Option<Vec<&str>> {
 }
 
 fn is_long_body(body: &Pii) -> bool {
-    split::is_long(body.reveal(), split::CHANNEL_UNITS_MAX)
+    is_longer_than(body.reveal(), split::CHANNEL_UNITS_MAX)
 }
 
 #[cfg(test)]

@@ -47,9 +47,7 @@ impl Sends {
         if is_a_persons || pending.late || pending.turn.is_some() {
             return self.skip(delivery, pending, reason).await;
         }
-        let cause = Cause::new(reason.as_str()).with_detail(
-            "somebody has removed the bot from the conversation; add it again, then redrive this",
-        );
+        let cause = Cause::new(reason.as_str()).with_detail(what_to_do(reason));
         self.bury(delivery, pending, Failed::of(Class::Dead, Via::Rest, cause)).await;
     }
 
@@ -58,7 +56,7 @@ impl Sends {
         self.note(pending, Stage::Skipped { reason });
         self.recorder.metrics.reply(ReplyOutcome::Skipped, Via::Rest);
         tracing::info!(conversation_sid = %pending.thread, reason = reason.as_str(),
-            "reply is not sent: the conversation is somebody else's");
+            "reply is not sent: nobody is to hear it");
         let settled = match self.report_on(pending, Fate::Silenced) {
             Some(job) => delivery.ack_and_append(vec![job]).await.map(drop),
             None => delivery.ack().await,
@@ -74,5 +72,15 @@ impl Sends {
         if !self.handoff.is_known_paused(pending.thread) {
             self.handoff.outbox.wake(&lane(pending.thread));
         }
+    }
+}
+
+/// What the operator can do about a reply that somebody waits for.
+const fn what_to_do(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::OptedOut => {
+            "the person has opted out (STOP); once the person has written START, redrive this"
+        }
+        _ => "somebody has removed the bot from the conversation; add it again, then redrive this",
     }
 }

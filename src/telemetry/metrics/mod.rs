@@ -42,6 +42,7 @@ struct Inner {
     turns: Family<TurnLabels, Counter>,
     agent_seconds: Histogram,
     replies: Family<ReplyLabels, Counter>,
+    text_statuses: Family<StatusLabels, Counter>,
     rest_requests: Family<RestLabels, Counter>,
     rest_seconds: Family<OpLabels, Histogram, fn() -> Histogram>,
     stage_seconds: Family<StageLabels, Histogram, fn() -> Histogram>,
@@ -75,6 +76,7 @@ impl Metrics {
             turns: register(r, table::TURNS, Family::default()),
             agent_seconds: register(r, table::AGENT_SECONDS, Histogram::new(AGENT_BUCKETS_SECONDS)),
             replies: register(r, table::REPLIES, Family::default()),
+            text_statuses: register(r, table::TEXT_STATUSES, Family::default()),
             rest_requests: register(r, table::REST_REQUESTS, Family::default()),
             rest_seconds: register(
                 r,
@@ -115,6 +117,7 @@ impl Metrics {
     pub fn message(&self, door: Door) {
         let door = Known(match door {
             Door::Webhook => "webhook",
+            Door::MessagingWebhook => "messaging_webhook",
             Door::Socket => "socket",
             Door::Replay => "replay",
             Door::CatchUp => "catch_up",
@@ -137,6 +140,11 @@ impl Metrics {
     pub fn reply(&self, outcome: ReplyOutcome, via: Via) {
         let via = Known(via.as_str());
         self.inner.replies.get_or_create(&ReplyLabels { outcome, via }).inc();
+    }
+
+    /// Counts how a message that was sent by a number fares.
+    pub fn text_status(&self, status: Known) {
+        self.inner.text_statuses.get_or_create(&StatusLabels { status }).inc();
     }
 
     /// Counts a request to Twilio's REST API and the time that it took.
@@ -255,6 +263,7 @@ label_sets! {
     MessageLabels { door: Known }
     TurnLabels { outcome: TurnOutcome }
     ReplyLabels { outcome: ReplyOutcome, via: Known }
+    StatusLabels { status: Known }
     RestLabels { op: Known, outcome: RestOutcome }
     OpLabels { op: Known }
     StageLabels { stage: Stage }
@@ -355,6 +364,7 @@ mod tests {
         metrics.turn(TurnOutcome::Answered);
         metrics.agent(brief);
         metrics.reply(ReplyOutcome::Sent, Via::Socket);
+        metrics.text_status(Known("delivered"));
         metrics.rest(Known("add_participant"), RestOutcome::Done, brief);
         metrics.stage(Stage::Turn, brief);
         metrics.socket("bot", SocketState::Off);

@@ -1,0 +1,151 @@
+//! Plain numbers as the pipeline uses them: whether somebody wants to hear from us, as whom we speak, how
+//! fast. How the bot speaks is in `send`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, ready};
+
+use super::contacts::Contacts;
+use super::policy::prepare::{Limits, Prepared};
+use super::send::pair_of;
+use super::sender_pace::SenderPace;
+use super::senders::Senders;
+use super::states::States;
+use crate::channels::{Channel, Error, Failed, Outgoing, Sending, Sent, Speaking};
+use crate::clock::Moment;
+use crate::jobs::recorder::Recorder;
+use crate::jobs::status::Status;
+use crate::queue::Delivery;
+use crate::recent::Recent;
+use crate::thread::{Medium, SkipReason, Speaker, Thread, ThreadId};
+use crate::twilio::rest::{self, Op};
+use crate::twilio::sid::TextSid;
+
+/// How long WhatsApp shows that somebody types: 25 s, less what asking takes. Source: Typing indicators
+/// resource, read 2026-11-29.
+const TYPING_LASTS: Duration = Duration::from_secs(20);
+/// How many threads are remembered in which the bot is shown typing; to forget one costs a request.
+pub const TYPING_MAX: usize = 10_000;
+
+/// The channel.
+pub struct Direct {
+    /// Twilio's REST API.
+    pub rest: rest::Client,
+    /// Our addresses.
+    pub senders: Arc<Senders>,
+    /// What is known of people.
+    pub contacts: Arc<Contacts>,
+    /// How our replies fare.
+    pub states: Arc<States>,
+    /// How fast each address sends.
+    pub pace: SenderPace,
+    /// In which threads the bot is shown typing, for which message, and since when.
+    pub typing: Recent<ThreadId, (TextSid, Moment)>,
+    /// What may be sent.
+    pub limits: Limits,
+    /// Where Twilio tells how a message fares, if it is known how it reaches us.
+    pub callback: Option<String>,
+    /// What the operator should know.
+    pub status: Arc<Status>,
+    /// Where the stages are noted.
+    pub recorder: Recorder,
+}
+
+impl Channel for Direct {
+    fn excludes<'a>(
+        &'a self,
+        thread: &'a Thread,
+        _: Speaking,
+    ) -> BoxFuture<'a, Result<Option<SkipReason>, Error>> {
+        Box::pin(async move {
+            let Thread::Direct(pair) = thread else { return Ok(None) };
+            let contact = self.contacts.of(pair, thread.id()).await?;
+            Ok(contact.is_opted_out.then_some(SkipReason::OptedOut))
+        })
+    }
+
+    /// A number's messages have no places: each is known as it comes.
+    fn fill(&self, _: ThreadId, _: u64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn follow(&self, _: ThreadId, _: u64) {}
+
+    fn speaker(&self, thread: &Thread) -> Speaker {
+        let ours = match thread {
+            Thread::Direct(pair) => Some(pair.ours.clone()),
+            Thread::Conversation(_) => None,
+        };
+        Speaker::Address(ours.unwrap_or_default())
+    }
+
+    /// Only WhatsApp shows it, by the message that is being answered.
+    fn show_typing(&self, thread: ThreadId) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let Some(message) = self.contacts.last_on_whatsapp(thread) else { return };
+            let now = self.recorder.clock.now();
+            let is_shown = |shown: &(TextSid, Moment)| {
+                shown.0 == message && now.since(shown.1) < TYPING_LASTS
+            };
+            if self.typing.get(&thread).as_ref().is_some_and(is_shown) {
+                return;
+            }
+            let _before = self.typing.insert(thread, (message, now));
+            if let Err(error) = self.rest.show_text_typing(message).await {
+                tracing::debug!(conversation_sid = %thread, rest_op = error.op().as_str(),
+                    "twilio does not show that the bot is at work");
+            }
+        })
+    }
+
+    fn has_phone(&self, _: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>> {
+        Box::pin(ready(Ok(true)))
+    }
+
+    fn sending(&self) -> Op {
+        Op::CreateText
+    }
+
+    fn wait(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.status.wait_for_rest(Op::CreateText, &self.recorder.clock))
+    }
+
+    fn departure<'a>(
+        &'a self,
+        out: &'a Outgoing,
+    ) -> BoxFuture<'a, Result<Option<Duration>, Failed>> {
+        Box::pin(async move {
+            let pair = pair_of(out)?;
+            let segments = match self.prepared(out, (out.thread.id(), pair)).await {
+                Ok(Prepared::AsItIs(segments)) => segments,
+                Ok(Prepared::Template(_)) => 1,
+                // It may have been sent before it could not be any more: whoever sends looks first.
+                Err(_) => return Ok(None),
+            };
+            let weight = if pair.medium == Medium::Sms { segments } else { 1 };
+            let rate = self.senders.rate(&pair.ours);
+            Ok(self.pace.wait_for(out.id, (&pair.ours, rate), weight).await)
+        })
+    }
+
+    fn send<'a>(
+        &'a self,
+        out: &'a Outgoing,
+        delivery: &'a Delivery,
+        look: bool,
+    ) -> BoxFuture<'a, Result<Sending, Failed>> {
+        Box::pin(self.bring(out, delivery, look))
+    }
+
+    fn find<'a>(&'a self, out: &'a Outgoing) -> BoxFuture<'a, Result<Option<Sent>, Failed>> {
+        Box::pin(async move {
+            let pair = pair_of(out)?;
+            self.search(out, (out.thread.id(), pair)).await
+        })
+    }
+
+    fn is_joining(&self, _: ThreadId) -> bool {
+        false
+    }
+}

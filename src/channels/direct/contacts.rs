@@ -1,0 +1,218 @@
+//! What is known of people and threads, kept in the store for all instances.
+//!
+//! What is heard means what [`policy::contact`](super::policy::contact) says; here it meets the store.
+//! Every change is made to what stands there at that moment, so that of two instances none undoes the
+//! other's.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::policy::contact::{self, Contact, ThreadRecord};
+use super::policy::wish::Wish;
+use crate::clock::Timestamp;
+use crate::jobs::encode;
+use crate::pii::Pii;
+use crate::queue::{Documents, Error};
+use crate::recent::Recent;
+use crate::thread::{Medium, Pair, Thread, ThreadId};
+use crate::twilio::sid::TextSid;
+
+/// How many threads are remembered at most; one that is forgotten costs a read.
+const THREADS_MAX: usize = 100_000;
+
+/// What is known of people and threads.
+#[derive(Debug)]
+pub struct Contacts {
+    documents: Documents,
+    /// Threads that are known to be stored, with what was heard there last.
+    known: Recent<ThreadId, Heard>,
+}
+
+/// The last message of somebody in a thread.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    message: TextSid,
+    at: Timestamp,
+    medium: Medium,
+}
+
+/// A message of somebody, as far as it says something of its writer.
+#[derive(Clone, Copy, Debug)]
+pub struct Word<'a> {
+    /// Its sid.
+    pub message: TextSid,
+    /// The address that it came from, where that is not the thread's.
+    pub reach: Option<&'a Pii>,
+    /// When it came.
+    pub at: Timestamp,
+    /// What it says of whether its writer wants to hear from us.
+    pub wish: Option<Wish>,
+}
+
+impl Contacts {
+    /// Starts with what is stored.
+    #[must_use]
+    pub fn new(documents: Documents) -> Self {
+        Self { documents, known: Recent::new(THREADS_MAX) }
+    }
+
+    /// Hears a message of somebody; on disk when it returns, but for what is not worth a note.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read or written.
+    pub async fn heard(&self, pair: &Pair, word: Word<'_>) -> Result<(), Error> {
+        let thread = Thread::Direct(Box::new(pair.clone())).id();
+        let has_window = pair.medium == Medium::Whatsapp;
+        if self.known.get(&thread).is_none() || word.reach.is_some() {
+            self.note_thread(thread, pair, word.reach).await?;
+        }
+        let heard = Heard { message: word.message, at: word.at, medium: pair.medium };
+        let _before = self.known.insert(thread, heard);
+        // Most messages say nothing that is to be written down.
+        if word.wish.is_none() && !has_window {
+            return Ok(());
+        }
+        let hear = |known: Option<Contact>| {
+            known.unwrap_or_default().heard(word.at, word.wish, has_window)
+        };
+        update(&self.documents, &contact::name(pair), hear).await.map(drop)
+    }
+
+    async fn note_thread(
+        &self,
+        thread: ThreadId,
+        pair: &Pair,
+        reach: Option<&Pii>,
+    ) -> Result<(), Error> {
+        let note = |known: Option<ThreadRecord>| match known {
+            Some(known) if known.reach.as_ref() == reach => None,
+            known => {
+                let record = known.unwrap_or_else(|| ThreadRecord::new(pair.clone()));
+                Some(ThreadRecord { reach: reach.cloned(), ..record })
+            }
+        };
+        update(&self.documents, &thread_name(thread), note).await.map(drop)
+    }
+
+    /// Notes that somebody wants to hear from us or not, by what Twilio says.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read or written.
+    pub async fn wishes(&self, pair: &Pair, wish: Wish, at: Timestamp) -> Result<(), Error> {
+        let change = |known: Option<Contact>| known.unwrap_or_default().wishes(wish, at);
+        update(&self.documents, &contact::name(pair), change).await.map(drop)
+    }
+
+    /// What is known of the other one of a pair.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    pub async fn of(&self, pair: &Pair, thread: ThreadId) -> Result<Contact, Error> {
+        let stored: Option<Contact> = read(&self.documents, &contact::name(pair)).await?;
+        let contact = stored.unwrap_or_default();
+        // What was not worth a note is known here.
+        let wrote = self.known.get(&thread).map(|heard| heard.at);
+        Ok(Contact { wrote: contact.wrote.max(wrote), ..contact })
+    }
+
+    /// The last message that this process has heard in a thread of WhatsApp.
+    #[must_use]
+    pub fn last_on_whatsapp(&self, thread: ThreadId) -> Option<TextSid> {
+        let heard = self.known.get(&thread)?;
+        (heard.medium == Medium::Whatsapp).then_some(heard.message)
+    }
+
+    /// What is known of a thread.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    pub async fn thread(&self, thread: ThreadId) -> Result<Option<ThreadRecord>, Error> {
+        read(&self.documents, &thread_name(thread)).await
+    }
+
+    /// Notes one of our messages in a thread.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read or written.
+    pub async fn sent(
+        &self,
+        (thread, pair): (ThreadId, &Pair),
+        sid: TextSid,
+        (segments, at): (u32, Timestamp),
+    ) -> Result<(), Error> {
+        let note = |known: Option<ThreadRecord>| {
+            let record = known.unwrap_or_else(|| ThreadRecord::new(pair.clone()));
+            Some(record.with_sent(sid, segments, at))
+        };
+        update(&self.documents, &thread_name(thread), note).await.map(drop)
+    }
+
+    /// The address that a WhatsApp id's thread was begun with; the id itself if it is known by no other.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    pub async fn address_of(&self, ours: &Pii, user_id: &Pii) -> Result<Pii, Error> {
+        let name = contact::alias_name(ours, plain_id(user_id));
+        let known: Option<Pii> = read(&self.documents, &name).await?;
+        Ok(known.unwrap_or_else(|| user_id.clone()))
+    }
+
+    /// Notes that a WhatsApp id and an address are one person.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read or written.
+    pub async fn same(&self, ours: &Pii, user_id: &Pii, address: &Pii) -> Result<(), Error> {
+        let name = contact::alias_name(ours, plain_id(user_id));
+        // Whoever was first keeps the thread.
+        let note = |known: Option<Pii>| known.is_none().then(|| address.clone());
+        update(&self.documents, &name, note).await.map(drop)
+    }
+}
+
+/// An id without the word of its channel.
+fn plain_id(user_id: &Pii) -> &str {
+    let text = user_id.reveal();
+    text.strip_prefix("whatsapp:").unwrap_or(text)
+}
+
+fn thread_name(thread: ThreadId) -> String {
+    format!("thread/{thread}")
+}
+
+/// Reads a document; one that this release cannot read counts as missing, and says so.
+pub(super) async fn read<T: DeserializeOwned>(
+    documents: &Documents,
+    name: &str,
+) -> Result<Option<T>, Error> {
+    Ok(documents.read(name).await?.and_then(|bytes| decode(&bytes)))
+}
+
+/// Changes a document; gives what stands there then.
+pub(super) async fn update<T: DeserializeOwned + Serialize>(
+    documents: &Documents,
+    name: &str,
+    change: impl Fn(Option<T>) -> Option<T> + Send,
+) -> Result<Option<T>, Error> {
+    let change = |before: Option<&[u8]>| {
+        change(before.and_then(decode)).map(|after| encode(&after))
+    };
+    Ok(documents.update(name, change).await?.and_then(|bytes| decode(&bytes)))
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let decoded = serde_json::from_slice(bytes);
+    if decoded.is_err() {
+        // The error's own text can quote a number.
+        tracing::error!(
+            "what is known of a contact was written by another release and cannot be read"
+        );
+    }
+    decoded.ok()
+}

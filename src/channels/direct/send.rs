@@ -1,0 +1,216 @@
+//! How the bot speaks by a plain number: one request of the Messages resource for each reply.
+//!
+//! Twilio has no idempotency key here. The reply's id rides in the address of its status callback, its
+//! sid is noted as soon as it is known, and after an outcome that nobody knows it is
+//! [looked for](super::find) before it is sent again.
+
+use super::channel::Direct;
+use super::intake::service_of;
+use super::policy::prepare::{Facts, Prepared, prepare};
+use super::policy::reply_state::ReplyState;
+use super::policy::wish::Wish;
+use crate::channels::{Failed, Outgoing, Sending, Sent};
+use crate::fault_points::{self, Point};
+use crate::jobs::outage::Pass;
+use crate::jobs::outcome::{Class, Failure, Operation, classify};
+use crate::jobs::status;
+use crate::queue::{Cause, Delivery};
+use crate::telemetry::chain::Chain;
+use crate::telemetry::journal::Via;
+use crate::telemetry::metrics::labels::ReplyOutcome;
+use crate::thread::{Medium, Pair, ThreadId};
+use crate::twilio::messaging::MessageStatus;
+use crate::twilio::rest::{self, NewText, Op, Text, TextSender};
+
+/// The person has opted out. Source: error dictionary 21610, read 2026-11-21.
+const OPTED_OUT: u32 = 21610;
+/// Whether it is too fast for its sender. Source: error dictionary 21611 and 30001, read 2026-11-29.
+const TOO_FAST: [u32; 2] = [21611, 30001];
+/// WhatsApp's window is closed. Source: error dictionary 63016, read 2026-11-29.
+const WINDOW_CLOSED: u32 = 63016;
+
+impl Direct {
+    /// Brings a reply to its address; looks first if it may be there already.
+    pub(super) async fn bring(
+        &self,
+        out: &Outgoing,
+        delivery: &Delivery,
+        look: bool,
+    ) -> Result<Sending, Failed> {
+        let pair = pair_of(out)?;
+        let thread = out.thread.id();
+        if look && let Some(found) = self.search(out, (thread, pair)).await? {
+            fault_points::hit(Point::ReplyFound);
+            return Ok(Sending::Sent(found));
+        }
+        let (text, segments) = self.text(out, (thread, pair)).await?;
+        if !delivery.is_held() {
+            return Err(not_ours());
+        }
+        self.may_ask(Op::CreateText)?;
+        match self.rest.create_text(&text).await {
+            Ok(sent) => {
+                fault_points::hit(Point::SentByRest);
+                self.note(out, (thread, pair), (&sent, segments)).await;
+                let (how, via) = (ReplyOutcome::Sent, Via::Rest);
+                Ok(Sending::Sent(Sent { how, via, message: sent.sid.into() }))
+            }
+            Err(error) => Err(self.refused(pair, &error).await),
+        }
+    }
+
+    /// How many segments a reply takes, or why it cannot be sent; with what is sent of it.
+    pub(super) async fn prepared(
+        &self,
+        out: &Outgoing,
+        (thread, pair): (ThreadId, &Pair),
+    ) -> Result<Prepared, Failed> {
+        let now = self.recorder.clock.wall();
+        let stored = |error| Failed::not_stored(&error);
+        let is_window_open = match pair.medium {
+            Medium::Whatsapp => {
+                self.contacts.of(pair, thread).await.map_err(stored)?.is_window_open(now)
+            }
+            Medium::Sms | Medium::Rcs => true,
+        };
+        let segments_today = match self.limits.segments_a_day {
+            Some(_) => {
+                let record = self.contacts.thread(thread).await.map_err(stored)?;
+                record.map_or(0, |record| record.segments_today(now))
+            }
+            None => 0,
+        };
+        let facts = Facts { medium: pair.medium, is_window_open, segments_today };
+        prepare(&out.reply, facts, &self.limits).map_err(|why| {
+            let cause = Cause::new(why.as_str()).with_detail(why.to_string());
+            Failed { op: Op::CreateText, ..Failed::of(Class::Dead, Via::Rest, cause) }
+        })
+    }
+
+    async fn text(
+        &self,
+        out: &Outgoing,
+        (thread, pair): (ThreadId, &Pair),
+    ) -> Result<(NewText, u32), Failed> {
+        let prepared = self.prepared(out, (thread, pair)).await?;
+        let record = self.contacts.thread(thread).await;
+        let record = record.map_err(|error| Failed::not_stored(&error))?;
+        let to = record.and_then(|record| record.reach).unwrap_or_else(|| pair.theirs.clone());
+        let from = match service_of(&pair.ours) {
+            Some(service) => TextSender::Service(service),
+            None => TextSender::Address(pair.ours.clone()),
+        };
+        let callback = self.callback.as_ref();
+        let text = NewText {
+            from,
+            to,
+            body: None,
+            media_urls: Vec::new(),
+            content_sid: None,
+            content_variables: None,
+            status_callback: callback.map(|base| format!("{base}?reply={}", out.id)),
+        };
+        let reply = &out.reply;
+        Ok(match prepared {
+            Prepared::Template(template) => {
+                let (content_sid, content_variables) = (Some(template.sid), template.variables);
+                (NewText { content_sid, content_variables, ..text }, 1)
+            }
+            Prepared::AsItIs(segments) => {
+                let variables = &reply.content_variables;
+                let content_variables = (!variables.is_empty())
+                    .then(|| serde_json::Value::Object(variables.clone()).to_string().into());
+                let text = NewText {
+                    body: reply.body.clone(),
+                    media_urls: reply.media_urls.clone(),
+                    content_sid: reply.content_sid,
+                    content_variables,
+                    ..text
+                };
+                (text, segments)
+            }
+        })
+    }
+
+    /// Notes a message that Twilio took. Where that fails it is still sent, and is found by what it says.
+    async fn note(
+        &self,
+        out: &Outgoing,
+        (thread, pair): (ThreadId, &Pair),
+        (sent, segments): (&Text, u32),
+    ) {
+        let at = self.recorder.clock.wall();
+        let status = sent.status.unwrap_or(MessageStatus::Queued);
+        let state = ReplyState { sid: sent.sid, status, code: sent.error_code, at };
+        let noted = futures::try_join!(
+            self.contacts.sent((thread, pair), sent.sid, (segments, at)),
+            self.states.hear(out.id, state),
+        );
+        if let Err(error) = noted {
+            tracing::warn!(conversation_sid = %thread, message_sid = %sent.sid,
+                error = %Chain(&error), "a message that was sent could not be noted");
+        }
+    }
+
+    /// What a failed request means, and what it tells of the sender and the person.
+    async fn refused(&self, pair: &Pair, error: &rest::Error) -> Failed {
+        let failure = status::failure(error);
+        let code = status::code(error);
+        if let Failure::Refused { status: 429, .. } = failure {
+            self.pace.refused(&pair.ours);
+        }
+        if code.is_some_and(|code| TOO_FAST.contains(&code)) {
+            self.pace.refused(&pair.ours);
+        }
+        if code == Some(OPTED_OUT) {
+            let at = self.recorder.clock.wall();
+            if let Err(error) = self.contacts.wishes(pair, Wish::Stop, at).await {
+                tracing::warn!(error = %Chain(&error), "an opt-out could not be noted");
+            }
+        }
+        let class = classify(Operation::Send, failure);
+        let parked = self.status.parks(error, &self.recorder.clock);
+        let mut cause = status::cause(class, error);
+        match code {
+            Some(OPTED_OUT) => cause.class = "opted_out".into(),
+            Some(WINDOW_CLOSED) => cause.class = "window_closed".into(),
+            _ => {}
+        }
+        let (failure, op) = (Some(failure), Op::CreateText);
+        Failed { failure, parked, op, ..Failed::of(class, Via::Rest, cause) }
+    }
+
+    /// Keeps back what Twilio refuses anyhow until it is time to see whether it still does.
+    pub(super) fn may_ask(&self, op: Op) -> Result<(), Failed> {
+        match self.status.pass(op, &self.recorder.clock) {
+            Pass::Go => Ok(()),
+            Pass::Wait(_) => {
+                let class = Class::Reconfigure;
+                let cause = Cause::new(class.as_str());
+                Err(Failed { op, ..Failed::of(class, Via::Rest, cause) })
+            }
+        }
+    }
+
+    pub(super) fn did_nothing(&self, error: &rest::Error) -> Failed {
+        Failed::did_nothing(error, &self.status, &self.recorder.clock)
+    }
+}
+
+/// The pair of a direct thread.
+pub(super) fn pair_of(out: &Outgoing) -> Result<&Pair, Failed> {
+    match &out.thread {
+        crate::thread::Thread::Direct(pair) => Ok(pair),
+        crate::thread::Thread::Conversation(_) => {
+            let cause = Cause::new("unreadable").with_detail("the reply is for no direct thread");
+            Err(Failed::of(Class::Dead, Via::Rest, cause))
+        }
+    }
+}
+
+/// Another process may have taken over: what is not begun is that one's.
+fn not_ours() -> Failed {
+    let class = Class::Retry(None);
+    let cause = Cause::new(class.as_str()).with_detail("the reply is another process's by now");
+    Failed::of(class, Via::Rest, cause)
+}

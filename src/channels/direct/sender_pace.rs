@@ -1,0 +1,78 @@
+//! How fast each of our addresses sends.
+//!
+//! The rule is [`policy::row`](super::policy::row)'s; here it meets the clock and the replies that wait.
+//! One whose time is far goes back to the queue and keeps its place, so that a slow number holds up
+//! nobody else's replies.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use uuid::Uuid;
+
+use super::policy::row::Row;
+use crate::channels::instances::Instances;
+use crate::clock::{Clock, Moment};
+use crate::pii::Pii;
+use crate::recent::Recent;
+
+/// How long a reply waits with the sender; one whose time is further off goes back to the queue.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+/// How many places in a row are remembered; to forget one costs a place.
+const PLACES_MAX: usize = 100_000;
+/// How many of our addresses have a row; configuration names fewer.
+const ROWS_MAX: usize = 10_000;
+
+/// The rows of all our addresses.
+#[derive(Debug)]
+pub struct SenderPace {
+    clock: Clock,
+    instances: Instances,
+    rows: DashMap<Pii, Row>,
+    places: Recent<Uuid, Moment>,
+}
+
+impl SenderPace {
+    /// Starts with empty rows, shared by all instances.
+    #[must_use]
+    pub fn new(clock: Clock, instances: Instances) -> Self {
+        Self { clock, instances, rows: DashMap::new(), places: Recent::new(PLACES_MAX) }
+    }
+
+    /// Waits for a reply's place in the row of an address; gives how long it is to be put off if that is
+    /// far.
+    pub async fn wait_for(
+        &self,
+        reply: Uuid,
+        (ours, rate): (&Pii, NonZeroU32),
+        segments: u32,
+    ) -> Option<Duration> {
+        let now = self.clock.now();
+        let due = self.places.get(&reply).unwrap_or_else(|| {
+            let part = NonZeroU32::new(self.instances.part_of(rate.get()));
+            self.row(ours, |row| row.reserve(part.unwrap_or(NonZeroU32::MIN), segments, now))
+        });
+        let wait = due.since(now);
+        if wait > WAIT_MAX {
+            let _before = self.places.insert(reply, due);
+            return Some(wait);
+        }
+        let _place = self.places.remove(&reply);
+        self.clock.sleep_until(due).await;
+        None
+    }
+
+    /// Hears that an address was too fast.
+    pub fn refused(&self, ours: &Pii) {
+        let now = self.clock.now();
+        self.row(ours, |row| row.refused(now));
+        tracing::warn!(address = ours.masked(), "an address sends too fast for twilio; it slows down");
+    }
+
+    fn row<T>(&self, ours: &Pii, change: impl FnOnce(&mut Row) -> T) -> T {
+        if self.rows.len() >= ROWS_MAX {
+            self.rows.clear();
+        }
+        change(&mut self.rows.entry(ours.clone()).or_default())
+    }
+}
