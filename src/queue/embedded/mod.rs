@@ -47,6 +47,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch::{Letter, Write};
 use self::checkpoint::Checkpoints;
+use self::documents::NewDocument;
 use self::fault::Fault;
 use self::fresh::Fresh;
 use self::lease::{EmbeddedLease, HOLD_AFTER_UNREADABLE, new_jobs};
