@@ -43,14 +43,7 @@ const ANSWER: Form = Form {
 
 /// What a reply is made of.
 const REPLY: Form = Form {
-    names: &[
-        "body",
-        "attributes",
-        "media_sids",
-        "media_urls",
-        "content_sid",
-        "content_variables",
-    ],
+    names: &["body", "attributes", "media_sids", "media_urls", "content_sid", "content_variables"],
     meant: &[
         ("answer", "body"),
         ("content", "body"),
@@ -192,12 +185,10 @@ fn whole(members: &Members<'_>, place: &str) -> Result<Reply, String> {
 /// Reads files by their places, which Twilio fetches, so that they must be whole URLs.
 fn media_urls(members: &Members<'_>, place: &str) -> Result<Vec<Pii>, String> {
     let wanted = "a list of at most 10 URLs that begin with https:// or http://";
-    let urls: Vec<Pii> =
-        optional(members, "media_urls", place, wanted)?.unwrap_or_default();
+    let urls: Vec<Pii> = optional(members, "media_urls", place, wanted)?.unwrap_or_default();
     let is_url = |url: &Pii| {
-        Url::parse(url.reveal()).is_ok_and(|url| {
-            matches!(url.scheme(), "https" | "http") && url.host_str().is_some()
-        })
+        Url::parse(url.reveal())
+            .is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.host_str().is_some())
     };
     if urls.len() > MEDIA_URLS_MAX || !urls.iter().all(is_url) {
         return Err(format!("`{place}.media_urls` is not {wanted}"));

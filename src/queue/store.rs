@@ -9,8 +9,8 @@ use super::embedded::{self, Embedded};
 use super::engine::{Engine, Trouble};
 use super::job;
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, Delivery, Documents, Error, Filter, JobId, JobStatus, Key,
-    Page, QueueName, Stats,
+    Append, Appended, DeadLetter, DeadLetters, Delivery, Documents, Error, Filter, JobId,
+    JobStatus, Key, Page, QueueName, Stats,
 };
 
 /// One opened engine with all its queues.

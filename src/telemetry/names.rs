@@ -21,7 +21,10 @@ pub const FIELDS: &[Field] = &[
     field("code", "Twilio's error code"),
     field("conn_id", "our number of a connection, counted from 1"),
     field("connections", "a number of connections"),
-    field("conversation_sid", "the thread it is about: a conversation (CH…) or a pair of addresses (TH…)"),
+    field(
+        "conversation_sid",
+        "the thread it is about: a conversation (CH…) or a pair of addresses (TH…)",
+    ),
     field("count", "a number of things that the sentence names"),
     field("dependency", "what jobs need and what is away: a part of Twilio's API, or the agent"),
     field("elapsed_ms", "how long it took, in milliseconds"),
@@ -50,7 +53,10 @@ pub const FIELDS: &[Field] = &[
     field("sid", "the sid of a thing of any kind, where it has one that can be read"),
     field("signal", "the signal that ended the process"),
     field("since", "since when it is so, RFC 3339"),
-    field("source", "the door it came by: webhook, messaging_webhook, socket, replay, catch_up or reconcile"),
+    field(
+        "source",
+        "the door it came by: webhook, messaging_webhook, socket, replay, catch_up or reconcile",
+    ),
     field(
         "stage",
         "the part of the service: a door (webhook, messaging_webhook, socket, catch_up, reconcile) or a queue",

@@ -129,10 +129,10 @@ impl FromStr for TextSid {
 
     fn from_str(text: &str) -> Result<Self, ParseSidError> {
         let mms = || text.parse().map(Self::Mms);
-        text.parse().map(Self::Sms).or_else(|_| mms()).map_err(|_| ParseSidError {
-            kind: "message",
-            prefix: "SM or MM",
-        })
+        text.parse()
+            .map(Self::Sms)
+            .or_else(|_| mms())
+            .map_err(|_| ParseSidError { kind: "message", prefix: "SM or MM" })
     }
 }
 

@@ -85,9 +85,8 @@ impl Channel for Direct {
         Box::pin(async move {
             let Some(message) = self.contacts.last_on_whatsapp(thread) else { return };
             let now = self.recorder.clock.now();
-            let is_shown = |shown: &(TextSid, Moment)| {
-                shown.0 == message && now.since(shown.1) < TYPING_LASTS
-            };
+            let is_shown =
+                |shown: &(TextSid, Moment)| shown.0 == message && now.since(shown.1) < TYPING_LASTS;
             if self.typing.get(&thread).as_ref().is_some_and(is_shown) {
                 return;
             }

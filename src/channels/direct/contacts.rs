@@ -200,9 +200,8 @@ pub(super) async fn update<T: DeserializeOwned + Serialize>(
     name: &str,
     change: impl Fn(Option<T>) -> Option<T> + Send,
 ) -> Result<Option<T>, Error> {
-    let change = move |before: Option<&[u8]>| {
-        change(before.and_then(decode)).map(|after| encode(&after))
-    };
+    let change =
+        move |before: Option<&[u8]>| change(before.and_then(decode)).map(|after| encode(&after));
     Ok(documents.update(name, change).await?.and_then(|bytes| decode(&bytes)))
 }
 

@@ -58,7 +58,9 @@ impl Direct {
                 Step::Absent => return Ok(None),
                 Step::GoOn => {}
                 Step::TooFar => return Err(nobody_knows("it is not among the newest ones")),
-                Step::Unread => return Err(nobody_knows("a listed message cannot be read, see the log")),
+                Step::Unread => {
+                    return Err(nobody_knows("a listed message cannot be read, see the log"));
+                }
             }
         }
     }

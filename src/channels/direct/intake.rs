@@ -159,12 +159,16 @@ fn told(state: ReplyState) {
     let meaning = code.and_then(crate::twilio::catalogue::lookup);
     let reason = meaning.map_or("no meaning known", |entry| entry.meaning.as_str());
     match status {
-        _ if status.is_failure() => tracing::warn!(message_sid = %sid, state = status.as_str(), code,
-            reason, "a message that twilio took did not arrive"),
+        _ if status.is_failure() => {
+            tracing::warn!(message_sid = %sid, state = status.as_str(), code,
+            reason, "a message that twilio took did not arrive")
+        }
         MessageStatus::Delivered | MessageStatus::Read => {
             tracing::debug!(message_sid = %sid, state = status.as_str(), "a message has arrived");
         }
-        _ => tracing::trace!(message_sid = %sid, state = status.as_str(), "a message is on its way"),
+        _ => {
+            tracing::trace!(message_sid = %sid, state = status.as_str(), "a message is on its way")
+        }
     }
 }
 

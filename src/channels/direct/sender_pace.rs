@@ -66,7 +66,10 @@ impl SenderPace {
     pub fn refused(&self, ours: &Pii) {
         let now = self.clock.now();
         self.row(ours, |row| row.refused(now));
-        tracing::warn!(address = ours.masked(), "an address sends too fast for twilio; it slows down");
+        tracing::warn!(
+            address = ours.masked(),
+            "an address sends too fast for twilio; it slows down"
+        );
     }
 
     fn row<T>(&self, ours: &Pii, change: impl FnOnce(&mut Row) -> T) -> T {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::policy::reply_state::ReplyState;
 use super::contacts::{read, update};
+use super::policy::reply_state::ReplyState;
 use crate::clock::Clock;
 use crate::queue::{Documents, Error};
 
@@ -51,7 +51,8 @@ impl States {
             return Ok(false);
         }
         let after =
-            update(&self.documents, &name(reply), |before| ReplyState::after(before, heard)).await?;
+            update(&self.documents, &name(reply), |before| ReplyState::after(before, heard))
+                .await?;
         self.heard.notify_waiters();
         Ok(after == Some(heard))
     }

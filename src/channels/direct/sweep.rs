@@ -110,8 +110,10 @@ impl TextSweep {
         let (mut found, mut newest) = (Vec::new(), None);
         for page in 0.. {
             if page == PAGES_MAX {
-                tracing::warn!(count = found.len(),
-                    "sweep reads no further back; older messages that no webhook brought are left");
+                tracing::warn!(
+                    count = found.len(),
+                    "sweep reads no further back; older messages that no webhook brought are left"
+                );
                 break;
             }
             let Some(texts) = pages.next().await? else { break };

@@ -159,8 +159,7 @@ mod tests {
         let (known, soon, late) =
             (Some(NOW), Some(NOW + SKEW_MAX), Some(NOW + SKEW_MAX + Duration::from_millis(1)));
         for door in DOORS {
-            let does_read =
-                !matches!(door, Door::Webhook | Door::MessagingWebhook | Door::Socket);
+            let does_read = !matches!(door, Door::Webhook | Door::MessagingWebhook | Door::Socket);
             let twice = if does_read { Repeat::Expected } else { Repeat::Known };
             for (is_new_door, since, created, expected) in [
                 (true, known, soon, Repeat::Expected),

@@ -12,8 +12,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::log::{RACES_MAX, away};
 use super::names;
-use crate::queue::{Documents, Error};
 use crate::queue::documents::Document;
+use crate::queue::{Documents, Error};
 
 /// How many marks wait for the next tick; past it, whoever raises one more waits for a flush.
 pub(super) const DIRTY_MAX: usize = 20_000;

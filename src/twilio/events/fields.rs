@@ -100,7 +100,10 @@ impl<'a> Fields<'a> {
     }
 
     /// A sid that may be missing; one that cannot be read counts as missing.
-    pub(in crate::twilio) fn sid_if_any<S: FromStr<Err = ParseSidError>>(&self, name: &str) -> Option<S> {
+    pub(in crate::twilio) fn sid_if_any<S: FromStr<Err = ParseSidError>>(
+        &self,
+        name: &str,
+    ) -> Option<S> {
         self.text(name)?.parse().ok()
     }
 }

@@ -175,9 +175,7 @@ impl Inbound {
 pub(super) fn sid(fields: &Fields<'_>) -> Result<TextSid, Error> {
     let others = ["SmsSid", "SmsMessageSid"];
     match fields.sid("MessageSid") {
-        Err(error) => {
-            others.iter().find_map(|name| fields.sid_if_any(name)).ok_or(error)
-        }
+        Err(error) => others.iter().find_map(|name| fields.sid_if_any(name)).ok_or(error),
         found => found,
     }
 }
@@ -333,9 +331,12 @@ mod tests {
 
     #[test]
     fn what_nobody_can_do_without_is_named() {
-        for (without, field) in
-            [("MessageSid", "MessageSid"), ("From", "From"), ("To", "To"), ("AccountSid", "AccountSid")]
-        {
+        for (without, field) in [
+            ("MessageSid", "MessageSid"),
+            ("From", "From"),
+            ("To", "To"),
+            ("AccountSid", "AccountSid"),
+        ] {
             let pairs: Vec<_> = base().into_iter().filter(|(name, _)| *name != without).collect();
             let error = Inbound::decode(&fields(&pairs)).unwrap_err();
             assert_eq!(error.field(), Some(field));

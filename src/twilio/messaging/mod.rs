@@ -11,6 +11,6 @@ mod inbound;
 mod status;
 
 pub use self::inbound::{
-    Choice, Inbound, Link, Location, OptOut, Quoted, Referral, OTHER_BYTES_MAX, OTHER_MAX,
+    Choice, Inbound, Link, Location, OTHER_BYTES_MAX, OTHER_MAX, OptOut, Quoted, Referral,
 };
 pub use self::status::{MessageStatus, StatusUpdate};

@@ -178,11 +178,8 @@ mod tests {
 
     #[test]
     fn one_opt_out_holds_for_what_one_number_sends_but_whatsapp() {
-        let pair = |medium| Pair {
-            medium,
-            ours: "+15555550100".into(),
-            theirs: "+15555550123".into(),
-        };
+        let pair =
+            |medium| Pair { medium, ours: "+15555550100".into(), theirs: "+15555550123".into() };
         assert_eq!(name(&pair(Medium::Sms)), name(&pair(Medium::Rcs)));
         assert_ne!(name(&pair(Medium::Sms)), name(&pair(Medium::Whatsapp)));
         assert!(!name(&pair(Medium::Sms)).contains("5555"));

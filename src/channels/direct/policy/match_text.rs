@@ -24,7 +24,8 @@ fn is_same(text: &Text, reply: &Reply) -> bool {
         return true;
     }
     // Twilio trims what stands around a text (assumed, as many carriers do).
-    let plain = |body: Option<&crate::pii::Pii>| body.map_or("", |body| body.reveal().trim()).to_owned();
+    let plain =
+        |body: Option<&crate::pii::Pii>| body.map_or("", |body| body.reveal().trim()).to_owned();
     let files = usize::try_from(text.media).unwrap_or(usize::MAX);
     plain(text.body.as_ref()) == plain(reply.body.as_ref()) && files == reply.media_urls.len()
 }
