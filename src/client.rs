@@ -91,12 +91,13 @@ impl Account {
             let host = rest::host(product, region, None)?;
             Url::parse(&format!("https://{host}")).ok()
         };
-        let (conversations, api) = base("conversations")
-            .zip(base("api"))
-            .ok_or_else(|| RegionError(self.region.clone().unwrap_or_default()))?;
+        let known = |product| {
+            base(product).ok_or_else(|| RegionError(self.region.clone().unwrap_or_default()))
+        };
         Ok(rest::Options {
-            conversations_base_url: conversations,
-            api_base_url: api,
+            conversations_base_url: known("conversations")?,
+            api_base_url: known("api")?,
+            messaging_base_url: known("messaging")?,
             chat_service_sid: Some(self.chat_service_sid),
             ..rest::Options::new(self.account_sid, credentials)
         })

@@ -118,6 +118,13 @@ impl Timestamp {
         text.parse::<jiff::Timestamp>().ok().map(|at| Self(at.as_millisecond()))
     }
 
+    /// Reads RFC 2822, as Twilio's older APIs write it: `Thu, 24 Aug 2023 05:01:45 +0000`.
+    #[must_use]
+    pub fn parse_rfc2822(text: &str) -> Option<Self> {
+        let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Some(Self(at.as_millisecond()))
+    }
+
     /// The time from `earlier` to `self`, zero if it is the other way round.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -166,6 +173,15 @@ mod tests {
             "2015-12-16T22:18:37.000Z"
         );
         assert_eq!(Timestamp::parse_rfc3339("yesterday"), None);
+    }
+
+    #[test]
+    fn an_older_form_says_the_same_time() {
+        for text in ["Thu, 24 Aug 2023 05:01:45 +0000", "Thu, 24 Aug 2023 07:01:45 +0200"] {
+            let at = Timestamp::parse_rfc2822(text).unwrap();
+            assert_eq!(at.to_string(), "2023-08-24T05:01:45.000Z", "{text}");
+        }
+        assert_eq!(Timestamp::parse_rfc2822("2023-08-24T05:01:45Z"), None);
     }
 
     #[test]

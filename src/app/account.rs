@@ -16,13 +16,17 @@ pub fn rest_options(account: &Account, proxies: Proxies) -> rest::Options {
             rest::Credentials::ApiKey { sid: account.api_key, secret: account.api_secret.clone() }
         }
     };
+    let known = |place: Option<Url>| {
+        place.expect("settings refuse a region without an edge where its own is not known")
+    };
+    let conversations = account.conversations_base_url.as_ref();
+    let api = known(place(account, account.api_base_url.as_ref(), "api"));
+    // Whoever names the other two of an unknown region has them from one place: assumed.
+    let messaging = place(account, account.messaging_base_url.as_ref(), "messaging");
     rest::Options {
-        conversations_base_url: place(
-            account,
-            account.conversations_base_url.as_ref(),
-            "conversations",
-        ),
-        api_base_url: place(account, account.api_base_url.as_ref(), "api"),
+        conversations_base_url: known(place(account, conversations, "conversations")),
+        messaging_base_url: messaging.unwrap_or_else(|| api.clone()),
+        api_base_url: api,
         chat_service_sid: Some(account.chat_service_sid),
         connect_timeout: account.connect_timeout,
         request_timeout: account.request_timeout,
@@ -33,18 +37,16 @@ pub fn rest_options(account: &Account, proxies: Proxies) -> rest::Options {
     }
 }
 
-fn place(account: &Account, given: Option<&BaseUrl>, product: &str) -> Url {
+/// Where a product is: the given place, else the one that region and edge have, if it is known.
+fn place(account: &Account, given: Option<&BaseUrl>, product: &str) -> Option<Url> {
+    if let Some(base) = given {
+        return Some(base.url().clone());
+    }
     let region = account.region.as_ref().map(|name| name.as_str());
     let edge = account.edge.as_ref().map(|name| name.as_str());
-    given.map_or_else(
-        || {
-            let host = rest::host(product, region, edge)
-                .expect("settings refuse a region without an edge where its own is not known");
-            Url::parse(&format!("https://{host}"))
-                .expect("settings take only names that can be part of a host")
-        },
-        |base| base.url().clone(),
-    )
+    let host = rest::host(product, region, edge)?;
+    let url = Url::parse(&format!("https://{host}"));
+    Some(url.expect("settings take only names that can be part of a host"))
 }
 
 #[cfg(test)]
@@ -82,6 +84,8 @@ mod tests {
             let options = rest_options(&settings.twilio.unwrap().account, proxies);
             assert_eq!(options.conversations_base_url.as_str(), conversations, "{region} {edge}");
             assert_eq!(options.api_base_url.as_str(), api, "{region} {edge}");
+            let messaging = api.replacen("api", "messaging", 1);
+            assert_eq!(options.messaging_base_url.as_str(), messaging, "{region} {edge}");
         }
     }
 }

@@ -92,6 +92,8 @@ sections! {
         conversations_base_url: Option<BaseUrl> = "TWILIO_CONVERSATIONS_BASE_URL";
         /// The account API's place, instead of what region and edge give.
         api_base_url: Option<BaseUrl> = "TWILIO_API_BASE_URL";
+        /// The messaging API's place, instead of what region and edge give.
+        messaging_base_url: Option<BaseUrl> = "TWILIO_MESSAGING_BASE_URL";
         /// The socket's place, instead of what the region gives.
         twilsock_url: Option<SocketUrl> = "TWILIO_TWILSOCK_URL";
         /// How long an access token is valid.

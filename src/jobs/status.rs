@@ -30,6 +30,9 @@ pub struct Status {
     sending: Dependency,
     reading: Dependency,
     changing: Dependency,
+    texting: Dependency,
+    reading_texts: Dependency,
+    typing: Dependency,
 }
 
 impl Default for Status {
@@ -40,6 +43,9 @@ impl Default for Status {
             sending: Dependency::new("twilio_sending_messages"),
             reading: Dependency::new("twilio_reading"),
             changing: Dependency::new("twilio_changing"),
+            texting: Dependency::new("twilio_sending_texts"),
+            reading_texts: Dependency::new("twilio_reading_texts"),
+            typing: Dependency::new("twilio_typing"),
         }
     }
 }
@@ -61,6 +67,9 @@ impl Status {
             | Op::FetchAccount
             | Op::FetchWebhooks
             | Op::ListAddresses => &self.reading,
+            Op::CreateText => &self.texting,
+            Op::ListTexts | Op::FetchText => &self.reading_texts,
+            Op::ShowTyping => &self.typing,
         }
     }
 
@@ -180,10 +189,11 @@ impl Status {
         self.refusal_now().as_ref().map(|refusal| refusal.reason.clone())
     }
 
-    /// Whether something of Twilio is away, so that jobs wait for it.
+    /// Whether something of Twilio is away, so that jobs wait for it. No job waits to show typing.
     #[must_use]
     pub fn is_down(&self) -> bool {
-        [&self.adding, &self.sending, &self.reading, &self.changing]
+        let Self { adding, sending, reading, changing, texting, reading_texts, .. } = self;
+        [adding, sending, reading, changing, texting, reading_texts]
             .into_iter()
             .any(Dependency::is_away)
     }

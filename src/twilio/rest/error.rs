@@ -36,6 +36,14 @@ pub enum Op {
     FetchWebhooks,
     /// Lists the account's address configurations.
     ListAddresses,
+    /// Sends an SMS, WhatsApp or RCS message.
+    CreateText,
+    /// Lists such messages.
+    ListTexts,
+    /// Fetches such a message.
+    FetchText,
+    /// Shows that an answer is being written.
+    ShowTyping,
 }
 
 impl Op {
@@ -54,6 +62,10 @@ impl Op {
         Self::FetchAccount,
         Self::FetchWebhooks,
         Self::ListAddresses,
+        Self::CreateText,
+        Self::ListTexts,
+        Self::FetchText,
+        Self::ShowTyping,
     ];
 
     /// Names the operation for a log field or a label.
@@ -73,6 +85,10 @@ impl Op {
             Self::FetchAccount => "fetch_account",
             Self::FetchWebhooks => "fetch_webhooks",
             Self::ListAddresses => "list_addresses",
+            Self::CreateText => "create_text",
+            Self::ListTexts => "list_texts",
+            Self::FetchText => "fetch_text",
+            Self::ShowTyping => "show_typing",
         }
     }
 }

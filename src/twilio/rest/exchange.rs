@@ -67,10 +67,16 @@ impl Client {
         result
     }
 
-    /// Sends a request whose answer has no body.
-    pub(super) async fn call_empty(&self, op: Op, method: Method, url: Url) -> Result<(), Error> {
+    /// Sends a request once whose answer has no body, or none that says more than its status.
+    pub(super) async fn call_empty(
+        &self,
+        op: Op,
+        method: Method,
+        url: Url,
+        form: Option<String>,
+    ) -> Result<(), Error> {
         let (started, subject) = (self.inner.clock.now(), subject(&url));
-        let result = self.exchange(op, method, url, None).await.map(|_| ());
+        let result = self.exchange(op, method, url, form).await.map(|_| ());
         self.observed(op, subject, &result, self.inner.clock.now().since(started));
         result
     }

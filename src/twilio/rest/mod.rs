@@ -1,4 +1,4 @@
-//! The REST client for Conversations v1: adds the bot, reads, writes.
+//! The REST client for Conversations v1 and Programmable Messaging: adds the bot, reads, writes.
 //!
 //! One pooled HTTP client; every operation is one request (a listing one for each page). A write is
 //! never repeated in here, because only the caller knows whether that is safe; a read is, a few times
@@ -19,6 +19,7 @@ mod host;
 mod model;
 mod operations;
 mod pages;
+mod texts;
 mod walk;
 
 use std::fmt;
@@ -43,6 +44,7 @@ pub use self::model::{
     Message, MessagesAfter, NewMessage, Participant, ParticipantConversation, Webhooks,
 };
 pub use self::pages::Pages;
+pub use self::texts::{NewText, Text, TextFilter, TextPages, TextSender};
 pub use self::walk::WalkBack;
 pub use crate::twilio::events::ConversationState;
 
@@ -68,6 +70,8 @@ pub struct Options {
     pub conversations_base_url: Url,
     /// The core API, without the version: `https://api.twilio.com`.
     pub api_base_url: Url,
+    /// The Messaging API, without the version: `https://messaging.twilio.com`.
+    pub messaging_base_url: Url,
     /// The account.
     pub account_sid: AccountSid,
     /// The chat service that all conversations are of; the account's default one if there is none.
@@ -100,6 +104,7 @@ impl Options {
         Self {
             conversations_base_url: url("https://conversations.twilio.com/v1"),
             api_base_url: url("https://api.twilio.com"),
+            messaging_base_url: url("https://messaging.twilio.com"),
             account_sid,
             chat_service_sid: None,
             credentials,
@@ -127,6 +132,9 @@ pub trait Observer: Send + Sync {
     fn finished(&self, op: Op, subject: Option<ConversationSid>, outcome: Outcome, took: Duration);
 }
 
+/// The version of the core API, which has had no other for years.
+const CORE_VERSION: &str = "2010-04-01";
+
 /// How many requests may be under way before Twilio has answered any; more once it has. The official
 /// helper's sockets are 20 for each client, of which a service runs several.
 const IN_FLIGHT_FIRST: usize = 64;
@@ -152,7 +160,9 @@ pub struct Client {
 struct Inner {
     http: reqwest::Client,
     base: Url,
-    api_base: Url,
+    /// With its version.
+    core_base: Url,
+    messaging_base: Url,
     account_sid: AccountSid,
     chat_service_sid: Option<ChatServiceSid>,
     clock: Clock,
@@ -176,6 +186,7 @@ impl Client {
     ) -> Result<Self, BuildError> {
         let base = base(options.conversations_base_url, "conversations", "/v1")?;
         let api_base = base_without_slash(options.api_base_url, "api")?;
+        let messaging_base = base_without_slash(options.messaging_base_url, "messaging")?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let authorization = authorization(options.account_sid, &options.credentials);
@@ -191,7 +202,8 @@ impl Client {
             inner: Arc::new(Inner {
                 http: http.build().map_err(BuildError::Http)?,
                 base,
-                api_base,
+                core_base: below(&api_base, &[CORE_VERSION]),
+                messaging_base,
                 account_sid: options.account_sid,
                 chat_service_sid: options.chat_service_sid,
                 clock,
@@ -242,6 +254,13 @@ fn base_without_slash(mut url: Url, name: &'static str) -> Result<Url, BuildErro
     let path = url.path().trim_end_matches('/').to_owned();
     url.set_path(&path);
     Ok(url)
+}
+
+/// Puts a path below a base, each part percent-encoded.
+fn below(base: &Url, parts: &[&str]) -> Url {
+    let mut url = base.clone();
+    url.path_segments_mut().expect("an http url has a path").pop_if_empty().extend(parts);
+    url
 }
 
 #[cfg(feature = "service")]

@@ -330,6 +330,8 @@ macro_rules! read_by_members {
     )*};
 }
 
+pub(super) use read_by_members;
+
 read_by_members! {
     AddressConfiguration AutoCreation Binding Conversation Media Message Participant
     ParticipantConversation Webhooks

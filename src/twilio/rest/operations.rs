@@ -8,7 +8,7 @@ use super::model::{
     AddressConfiguration, Conversation, ConversationFilter, Message, MessagesAfter, NewMessage,
     Participant, ParticipantConversation, Webhooks,
 };
-use super::{Client, Error, Op, Pages, WalkBack};
+use super::{Client, Error, Op, Pages, WalkBack, below};
 use crate::twilio::events::ConversationState;
 use crate::twilio::form::Form;
 use crate::twilio::sid::{ConversationSid, ParticipantSid};
@@ -89,7 +89,7 @@ impl Client {
         let participant = participant.to_string();
         let url =
             self.url(&["Conversations", &conversation.to_string(), "Participants", &participant]);
-        let result = self.call_empty(Op::RemoveParticipant, Method::DELETE, url).await;
+        let result = self.call_empty(Op::RemoveParticipant, Method::DELETE, url, None).await;
         none_if_absent(result).map(|_| ())
     }
 
@@ -236,13 +236,8 @@ impl Client {
     ///
     /// Refused with status 401 where they are wrong.
     pub async fn check_credentials(&self) -> Result<(), Error> {
-        let mut url = self.inner.api_base.clone();
         let account = format!("{}.json", self.inner.account_sid);
-        url.path_segments_mut().expect("an http url has a path").pop_if_empty().extend([
-            "2010-04-01",
-            "Accounts",
-            &account,
-        ]);
+        let url = below(&self.inner.core_base, &["Accounts", &account]);
         self.get::<IgnoredAny>(Op::FetchAccount, url).await.map(|_| ())
     }
 
@@ -260,10 +255,7 @@ impl Client {
     /// account, not to a service.
     #[must_use]
     pub fn list_addresses(&self) -> Pages<AddressConfiguration> {
-        let mut url = self.inner.base.clone();
-        let mut path = url.path_segments_mut().expect("an http url has a path");
-        path.pop_if_empty().extend(["Configuration", "Addresses"]);
-        drop(path);
+        let mut url = below(&self.inner.base, &["Configuration", "Addresses"]);
         url.query_pairs_mut().append_pair("PageSize", &PAGE_MAX.to_string());
         Pages::new(self.clone(), Op::ListAddresses, url)
     }
@@ -282,19 +274,15 @@ impl Client {
 
     /// Puts a path below the service, each part percent-encoded.
     fn url(&self, parts: &[&str]) -> Url {
-        let mut url = self.inner.base.clone();
-        let mut path = url.path_segments_mut().expect("an http url has a path");
-        path.pop_if_empty();
-        if let Some(service) = self.inner.chat_service_sid {
-            path.extend(["Services", &service.to_string()]);
+        let base = &self.inner.base;
+        match self.inner.chat_service_sid {
+            Some(service) => below(&below(base, &["Services", &service.to_string()]), parts),
+            None => below(base, parts),
         }
-        path.extend(parts);
-        drop(path);
-        url
     }
 }
 
-fn none_if_absent<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+pub(super) fn none_if_absent<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.status() == Some(404) => Ok(None),

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::model::Entry;
-use super::{Cause, Client, Error, Op};
+use super::{CORE_VERSION, Cause, Client, Error, Op};
 use crate::json::{self, Members, Unreadable};
 
 /// How many pages one listing may have: a million conversations at a hundred a page.
@@ -21,11 +21,23 @@ const PAGES_MAX: usize = 10_000;
 pub struct Pages<T> {
     client: Client,
     op: Op,
+    api: Api,
     glance: Option<Url>,
     next: Option<Url>,
     seen: HashSet<Url>,
     skipped: usize,
     items: PhantomData<fn() -> T>,
+}
+
+/// Whose pages they are: the two APIs write them differently.
+#[derive(Clone, Copy, Debug)]
+enum Api {
+    /// The entries under a key that `meta` names, beside the next page's whole URL.
+    /// Source: Conversations, vendor definition of April 2026.
+    Conversations,
+    /// The entries under this key, and the path of the next page.
+    /// Source: Messages resource, list, vendor definition of April 2026.
+    Core(&'static str),
 }
 
 /// A page as it comes, its members unread.
@@ -40,9 +52,19 @@ struct Page<T> {
 
 impl<T: Entry> Pages<T> {
     pub(super) fn new(client: Client, op: Op, first: Url) -> Self {
+        Self::of(Api::Conversations, client, op, first)
+    }
+
+    /// Walks a listing of the core API, whose entries are under `key`.
+    pub(super) fn of_core(key: &'static str, client: Client, op: Op, first: Url) -> Self {
+        Self::of(Api::Core(key), client, op, first)
+    }
+
+    fn of(api: Api, client: Client, op: Op, first: Url) -> Self {
         Self {
             client,
             op,
+            api,
             glance: None,
             next: Some(first),
             seen: HashSet::new(),
@@ -96,10 +118,13 @@ impl<T: Entry> Pages<T> {
         let op = self.op;
         let answer = self.client.get(op, url).await?;
         let unknown = |source| Error::Unknown { op, source };
-        let (entries, following) = take(&answer).ok_or_else(|| unknown(UNREADABLE))?;
+        let (entries, following) = take(&answer, self.api).ok_or_else(|| unknown(UNREADABLE))?;
         let following = match following {
             Some(text) => {
-                let next = on_base(&self.client.inner.base, &text);
+                let next = match self.api {
+                    Api::Conversations => on_base(&self.client.inner.base, "v1", &text),
+                    Api::Core(_) => on_base(&self.client.inner.core_base, CORE_VERSION, &text),
+                };
                 Some(next.ok_or_else(|| unknown(Cause::Page))?)
             }
             None => None,
@@ -147,12 +172,22 @@ impl<T: Entry> Pages<T> {
 /// What is said of a page that is no page.
 const UNREADABLE: Cause = Cause::Unreadable { line: 0, column: 0 };
 
-/// Takes the entries, under the key that `meta` names, and the next page's URL out of a page.
-fn take(page: &Answer) -> Option<(Vec<&RawValue>, Option<String>)> {
+/// Takes the entries and where the next page is out of a page.
+fn take(page: &Answer, api: Api) -> Option<(Vec<&RawValue>, Option<String>)> {
     let mut room = Vec::new();
-    let meta: Members<'_> = json::lend(page.get("meta")?.get().as_bytes(), &mut room).ok()?;
-    let entries = serde_json::from_str(page.get(&meta.get::<String>("key")?)?.get()).ok()?;
-    let following = match meta.raw("next_page_url") {
+    let (entries, next) = match api {
+        Api::Conversations => {
+            let meta: Members<'_> =
+                json::lend(page.get("meta")?.get().as_bytes(), &mut room).ok()?;
+            (page.get(&meta.get::<String>("key")?)?, meta.raw("next_page_url"))
+        }
+        Api::Core(key) => {
+            let next = page.get("next_page_uri").map(|raw| &**raw);
+            (page.get(key)?, next.filter(|raw| raw.get() != "null"))
+        }
+    };
+    let entries = serde_json::from_str(entries.get()).ok()?;
+    let following = match next {
         // A listing that ends too early looks like one without the rest.
         Some(raw) => Some(json::from_str(raw.get()).ok()?),
         None => None,
@@ -188,13 +223,14 @@ fn is_sid(text: &str) -> bool {
         && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Puts a next page's path and query on the configured base, whatever host it names.
+/// Puts a next page's path and query on the configured base, which ends in the API's version, whatever
+/// host it names.
 ///
 /// Source: `next_page_url` is absolute and names the default host, also behind an edge; node helper
-/// 6.2.0 puts its own host in again.
-fn on_base(base: &Url, next: &str) -> Option<Url> {
+/// 6.2.0 puts its own host in again. `next_page_uri` is a path.
+fn on_base(base: &Url, version: &str, next: &str) -> Option<Url> {
     let next = base.join(next).ok()?;
-    let (_, below) = next.path().split_once("/v1/")?;
+    let (_, below) = next.path().split_once(&format!("/{version}/"))?;
     let mut url = base.clone();
     url.set_path(&format!("{}/{below}", base.path().trim_end_matches('/')));
     url.set_query(next.query());
@@ -247,8 +283,35 @@ mod tests {
             ("https://h/v1", "ftp://[", None),
         ] {
             let base = Url::parse(base).unwrap();
-            let got = on_base(&base, next);
+            let got = on_base(&base, "v1", next);
             assert_eq!(got.as_ref().map(Url::as_str), wanted, "{next}");
+        }
+    }
+
+    #[test]
+    fn a_next_page_may_be_told_by_its_path() {
+        let uri = "/2010-04-01/Accounts/AC1/Messages.json?Page=1&PageToken=PASM1";
+        for (base, next, wanted) in [
+            (
+                "https://api.twilio.com/2010-04-01",
+                uri,
+                Some(format!("https://api.twilio.com{uri}")),
+            ),
+            (
+                "http://127.0.0.1:99/twilio/2010-04-01",
+                uri,
+                Some(format!("http://127.0.0.1:99/twilio{uri}")),
+            ),
+            (
+                "https://h/2010-04-01",
+                "//evil.example/2010-04-01/x",
+                Some("https://h/2010-04-01/x".to_owned()),
+            ),
+            ("https://h/2010-04-01", "/2008-08-01/Accounts", None),
+        ] {
+            let base = Url::parse(base).unwrap();
+            let got = on_base(&base, CORE_VERSION, next);
+            assert_eq!(got.map(String::from), wanted, "{next}");
         }
     }
 }

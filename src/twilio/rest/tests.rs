@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 
 mod odd;
 mod scripted;
+mod texts;
 
 use self::scripted::*;
 use super::*;
@@ -520,6 +521,7 @@ fn options(url: &str) -> Options {
         Options::new(format!("AC{H}").parse().unwrap(), Credentials::AuthToken(token));
     options.conversations_base_url = Url::parse(url).unwrap();
     options.api_base_url = Url::parse(url).unwrap();
+    options.messaging_base_url = Url::parse(url).unwrap();
     options.chat_service_sid = Some(format!("IS{H}").parse().unwrap());
     options
 }
