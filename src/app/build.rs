@@ -71,7 +71,7 @@ use crate::queue::{self, QueueName, Store};
 use crate::recent::Recent;
 use crate::thread::ThreadKind;
 use crate::twilio::{rest, signature};
-use crate::webhook::{self, Nameable, PublicBase};
+use crate::webhook::{self, Intakes, Nameable, PublicBase};
 
 /// What the running service offers to the outside.
 pub struct Service {
@@ -466,8 +466,8 @@ impl Parts<'_> {
 
     fn router(&self, arrivals: Arrivals, outbox: Arc<dyn later::Outbox>) -> Result<Router, Error> {
         let Recorder { metrics, clock, .. } = self.recorder;
-        let intake = Arc::new(StoreFirst(arrivals));
-        let mut router = webhook::router(self.webhook_options(), intake, metrics.clone(), *clock);
+        let intakes = Intakes { conversations: Some(Arc::new(StoreFirst(arrivals))), texts: None };
+        let mut router = webhook::router(self.webhook_options(), intakes, metrics.clone(), *clock);
         if let Some(secret) = agents::secret(&self.settings.agent)? {
             let door = later::Door { outbox, secret, clock: *clock };
             router = router.merge(later::router(door));

@@ -13,6 +13,8 @@ use crate::telemetry::metrics::labels::WebhookOutcome;
 pub(super) enum Answer {
     /// Stored.
     Accepted,
+    /// Stored, and answered by TwiML that says nothing: any other text would be sent to the writer.
+    Silent,
     /// Signed and readable, but of no interest.
     Ignored,
     /// A pre-action event, let through.
@@ -29,6 +31,8 @@ pub(super) enum Answer {
     TooSlow,
     /// Neither GET nor POST.
     WrongMethod,
+    /// Signed, but nobody takes it without this setting.
+    NotConfigured { needs: &'static str },
     /// Not stored.
     Unavailable,
 }
@@ -37,7 +41,7 @@ impl Answer {
     /// The answer's place in the counters.
     pub(super) const fn outcome(self) -> WebhookOutcome {
         match self {
-            Self::Accepted => WebhookOutcome::Accepted,
+            Self::Accepted | Self::Silent => WebhookOutcome::Accepted,
             Self::Ignored => WebhookOutcome::Ignored,
             Self::Passed => WebhookOutcome::Passed,
             Self::InvalidSignature => WebhookOutcome::BadSignature,
@@ -46,18 +50,20 @@ impl Answer {
             Self::TooLarge => WebhookOutcome::TooLarge,
             Self::TooSlow => WebhookOutcome::TooSlow,
             Self::WrongMethod => WebhookOutcome::WrongMethod,
+            Self::NotConfigured { .. } => WebhookOutcome::NotConfigured,
             Self::Unavailable => WebhookOutcome::Unavailable,
         }
     }
 
     const fn status(self) -> StatusCode {
         match self {
-            Self::Accepted | Self::Ignored | Self::Passed => StatusCode::OK,
+            Self::Accepted | Self::Silent | Self::Ignored | Self::Passed => StatusCode::OK,
             Self::InvalidSignature | Self::WrongAccount => StatusCode::FORBIDDEN,
             Self::Malformed { .. } => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotConfigured { .. } => StatusCode::NOT_FOUND,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -65,6 +71,7 @@ impl Answer {
     fn body(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Accepted | Self::Ignored => r#"{"ok":true}"#,
+            Self::Silent => TWIML,
             Self::Passed => "{}",
             Self::InvalidSignature => r#"{"error":"invalid_signature"}"#,
             Self::WrongAccount => r#"{"error":"wrong_account"}"#,
@@ -75,15 +82,23 @@ impl Answer {
             Self::TooLarge => r#"{"error":"too_large"}"#,
             Self::TooSlow => r#"{"error":"too_slow"}"#,
             Self::WrongMethod => r#"{"error":"method_not_allowed"}"#,
+            Self::NotConfigured { needs } => {
+                return json!({ "error": "not_configured", "needs": needs }).to_string().into();
+            }
             Self::Unavailable => r#"{"error":"unavailable"}"#,
         })
     }
 }
 
+/// Says nothing to the writer. Source: TwiML for messaging, "Response", read 2026-11-21.
+const TWIML: &str = r#"<?xml version="1.0" encoding="UTF-8"?><Response></Response>"#;
+
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let json = [(header::CONTENT_TYPE, "application/json")];
-        let mut response = (self.status(), json, self.body()).into_response();
+        let kind =
+            if self == Self::Silent { "text/xml; charset=utf-8" } else { "application/json" };
+        let mut response =
+            (self.status(), [(header::CONTENT_TYPE, kind)], self.body()).into_response();
         if self == Self::WrongMethod {
             let allowed = HeaderValue::from_static("GET, POST");
             response.headers_mut().insert(header::ALLOW, allowed);
@@ -102,6 +117,7 @@ mod tests {
         for (answer, status, body) in [
             (Answer::Accepted, 200, r#"{"ok":true}"#),
             (Answer::Ignored, 200, r#"{"ok":true}"#),
+            (Answer::Silent, 200, TWIML),
             (Answer::Passed, 200, "{}"),
             (Answer::InvalidSignature, 403, r#"{"error":"invalid_signature"}"#),
             (Answer::WrongAccount, 403, r#"{"error":"wrong_account"}"#),
@@ -114,6 +130,11 @@ mod tests {
             (Answer::TooLarge, 413, r#"{"error":"too_large"}"#),
             (Answer::TooSlow, 408, r#"{"error":"too_slow"}"#),
             (Answer::WrongMethod, 405, r#"{"error":"method_not_allowed"}"#),
+            (
+                Answer::NotConfigured { needs: "TWILIO_X" },
+                404,
+                r#"{"error":"not_configured","needs":"TWILIO_X"}"#,
+            ),
             (Answer::Unavailable, 503, r#"{"error":"unavailable"}"#),
         ] {
             assert_eq!((answer.status().as_u16(), &*answer.body()), (status, body), "{answer:?}");

@@ -1,9 +1,13 @@
 //! Where a request's event goes once it is verified, decoded and ours.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::twilio::events::Envelope;
+use crate::twilio::messaging::{Inbound, StatusUpdate};
 
 /// What is known of a request besides its event.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,6 +32,48 @@ pub trait Intake: Send + Sync {
     ///
     /// It is dropped where storing takes too long; it may then have stored the event all the same.
     fn take(&self, event: Envelope, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>>;
+}
+
+/// Takes messages that belong to no conversation, and how those fare that were sent.
+pub trait TextIntake: Send + Sync {
+    /// Stores a message that came in; `Ok` promises that it outlives this process.
+    ///
+    /// It may have come to an address that is none of ours. The same one may come again.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] where it could not be stored; the sender is told so.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is dropped where storing takes too long; it may then have stored the message all the same.
+    fn text(&self, inbound: Inbound, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>>;
+
+    /// Stores how a message fares that was sent, and which reply it is if the callback says so. What is
+    /// told of one message comes in any order, and may come again.
+    ///
+    /// # Errors
+    ///
+    /// [`Unavailable`] where it could not be stored; the sender is told so.
+    ///
+    /// # Cancel safety
+    ///
+    /// It is dropped where storing takes too long; it may then have stored the state all the same.
+    fn status(
+        &self,
+        update: StatusUpdate,
+        reply: Option<Uuid>,
+        meta: Meta,
+    ) -> BoxFuture<'_, Result<(), Unavailable>>;
+}
+
+/// Who takes what comes. What nobody takes is answered 404.
+#[derive(Clone, Default)]
+pub struct Intakes {
+    /// Takes events of Conversations.
+    pub conversations: Option<Arc<dyn Intake>>,
+    /// Takes messages that belong to no conversation.
+    pub texts: Option<Arc<dyn TextIntake>>,
 }
 
 /// Says that an event was not stored.

@@ -14,6 +14,9 @@ pub struct Options {
     pub account_sid: AccountSid,
     /// The chat service whose events are taken; every one if there is none.
     pub chat_service_sid: Option<ChatServiceSid>,
+    /// Further paths that messages arrive at, beside [`TEXT_ROUTES`](super::TEXT_ROUTES); none that is
+    /// served otherwise.
+    pub text_paths: Vec<String>,
     /// The secrets that may have signed.
     pub keys: Keys,
     /// How Twilio reaches this service; nothing of the request is trusted for it.
@@ -41,6 +44,7 @@ impl Options {
         Self {
             account_sid,
             chat_service_sid: None,
+            text_paths: Vec::new(),
             keys,
             public_base: None,
             nameable: Nameable::Listed(Hosts::default()),

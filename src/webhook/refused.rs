@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::http::caller;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::refusals::{self, Refusals};
-use crate::twilio::events::{self, EventType};
+use crate::twilio::events;
 use crate::twilio::signature;
 
 /// How many of the URLs that were tried a line shows.
@@ -37,8 +37,8 @@ impl Who {
         Self { peer: caller::peer(extensions), event_type: None }
     }
 
-    pub(super) const fn with(self, event_type: EventType) -> Self {
-        Self { event_type: Some(event_type.as_str()), ..self }
+    pub(super) const fn with(self, event_type: &'static str) -> Self {
+        Self { event_type: Some(event_type), ..self }
     }
 }
 
@@ -91,6 +91,18 @@ impl Refused {
             error = refusals::cut(&text),
             left_out,
             "a signed webhook request could not be read"
+        );
+    }
+
+    /// A request that nobody here is set up for.
+    pub(super) fn not_configured(&self, who: Who, needs: &'static str) {
+        let Some(left_out) = self.unusable.admit(who.peer) else { return };
+        tracing::warn!(
+            event_type = who.event_type,
+            reason = needs,
+            left_out,
+            "a signed webhook request is for what is not set up; set what is named or let Twilio call \
+             another place"
         );
     }
 

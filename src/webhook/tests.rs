@@ -11,6 +11,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+mod texts;
+
 use super::*;
 use crate::net::authority::Hosts;
 use crate::twilio::events::{Envelope, Event, EventType, Phase};
@@ -394,12 +396,9 @@ impl Rig {
     }
 
     async fn ask_raw(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
-        let router = router(
-            self.options.clone(),
-            Arc::<Recorder>::clone(&self.intake),
-            self.metrics.clone(),
-            Clock::start(),
-        );
+        let intakes =
+            Intakes { conversations: Some(Arc::<Recorder>::clone(&self.intake)), texts: None };
+        let router = router(self.options.clone(), intakes, self.metrics.clone(), Clock::start());
         let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
         let bytes = axum::body::to_bytes(body, 4096).await.unwrap();
         (parts.status, parts.headers, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
@@ -410,12 +409,16 @@ impl Rig {
     }
 
     fn counted(&self, outcome: &str, event_type: &str) -> bool {
-        self.metrics.page().lines().any(|line| {
-            line.starts_with("chimein_webhook_requests_total{")
-                && line.contains(&format!("outcome=\"{outcome}\""))
-                && line.contains(&format!("event_type=\"{event_type}\""))
-        })
+        counted(&self.metrics, outcome, event_type)
     }
+}
+
+fn counted(metrics: &Metrics, outcome: &str, event_type: &str) -> bool {
+    metrics.page().lines().any(|line| {
+        line.starts_with("chimein_webhook_requests_total{")
+            && line.contains(&format!("outcome=\"{outcome}\""))
+            && line.contains(&format!("event_type=\"{event_type}\""))
+    })
 }
 
 /// What was logged.
@@ -437,6 +440,16 @@ enum Mood {
     Storing,
     Failing,
     Hanging,
+}
+
+impl Mood {
+    async fn show(&self) -> Result<(), Unavailable> {
+        match self {
+            Self::Storing => Ok(()),
+            Self::Failing => Err(Unavailable::new(std::io::Error::other("disk full"))),
+            Self::Hanging => std::future::pending().await,
+        }
+    }
 }
 
 struct Recorder {
@@ -461,14 +474,9 @@ impl Recorder {
 impl Intake for Recorder {
     fn take(&self, event: Envelope, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async {
-            match self.mood {
-                Mood::Storing => {
-                    self.taken.lock().unwrap().push((event, meta));
-                    Ok(())
-                }
-                Mood::Failing => Err(Unavailable::new(std::io::Error::other("disk full"))),
-                Mood::Hanging => std::future::pending().await,
-            }
+            self.mood.show().await?;
+            self.taken.lock().unwrap().push((event, meta));
+            Ok(())
         })
     }
 }

@@ -6,11 +6,22 @@
 //! stands between the URL and the fields in the text that is signed, so a host like
 //! `vendor.example/hookAccountSidAC…` would make any text out of a request signed for another service.
 
+use uuid::Uuid;
+
 use crate::net::authority::{Authority, Hosts};
 use crate::twilio::signature::signed_url;
 
-/// Where Twilio's requests arrive.
+/// Where events of Conversations arrive.
 pub const ROUTE: &str = "/webhooks/twilio";
+
+/// Where messages arrive that belong to no conversation.
+pub const TEXT_ROUTES: [&str; 2] = ["/webhooks/twilio/sms", "/webhooks/twilio/whatsapp"];
+
+/// Where Twilio says how such messages fare that we have sent; the reply's id is in the query.
+pub const TEXT_STATUS_ROUTE: &str = "/webhooks/twilio/status";
+
+/// The name that the reply's id has in the query.
+pub(super) const REPLY: &str = "reply";
 
 /// A listener's scheme.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,13 +49,21 @@ impl PublicBase {
     /// Takes the base as it is configured.
     ///
     /// User info, query and fragment are never part of what is signed before the path, so they are
-    /// dropped; so is [`ROUTE`] at its end, for those who configure the whole webhook URL.
+    /// dropped; so is a route at its end, for those who configure the whole webhook URL.
     #[must_use]
     pub fn new(configured: &str) -> Self {
         let signed = signed_url(configured);
         let base = signed.split_once('?').map_or(signed.as_str(), |(base, _)| base);
         let base = base.trim_end_matches('/');
-        Self(base.strip_suffix(ROUTE).unwrap_or(base).to_owned())
+        let mut routes = TEXT_ROUTES.into_iter().chain([TEXT_STATUS_ROUTE, ROUTE]);
+        let stem = routes.find_map(|route| base.strip_suffix(route));
+        Self(stem.unwrap_or(base).to_owned())
+    }
+
+    /// Gives the URL by which Twilio says how a reply fares.
+    #[must_use]
+    pub fn status_callback(&self, reply: Uuid) -> String {
+        self.called(&format!("{TEXT_STATUS_ROUTE}?{REPLY}={reply}"))
     }
 
     /// Gives the URL that was called below the base; `path_and_query` is the request line's.
@@ -159,11 +178,24 @@ mod tests {
             ("https://u:p@h#rc=2", "https://h/webhooks/twilio?a=%2F"),
             ("https://h/p/webhooks/twilio", "https://h/p/webhooks/twilio?a=%2F"),
             ("https://h/webhooks/twilio?x=1", "https://h/webhooks/twilio?a=%2F"),
+            ("https://h/p/webhooks/twilio/sms", "https://h/p/webhooks/twilio?a=%2F"),
+            ("https://h/webhooks/twilio/whatsapp/", "https://h/webhooks/twilio?a=%2F"),
+            ("https://h/webhooks/twilio/status", "https://h/webhooks/twilio?a=%2F"),
+            ("https://h/sms", "https://h/sms/webhooks/twilio?a=%2F"),
         ] {
             let base = PublicBase::new(base);
             let called = called(Some(&base), &none(), hints, "/webhooks/twilio?a=%2F");
             assert_eq!(called.as_deref(), Ok(url));
         }
+    }
+
+    #[test]
+    fn a_reply_is_told_of_below_the_base() {
+        let base = PublicBase::new("https://h/p/webhooks/twilio/sms");
+        assert_eq!(
+            base.status_callback(Uuid::from_u128(7)),
+            "https://h/p/webhooks/twilio/status?reply=00000000-0000-0000-0000-000000000007"
+        );
     }
 
     #[test]

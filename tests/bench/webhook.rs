@@ -43,7 +43,7 @@ use chimein::thread::ThreadKind;
 use chimein::twilio::events::Envelope;
 use chimein::twilio::rest::{self, Credentials};
 use chimein::twilio::signature::{self, Algorithm, Body, Keys};
-use chimein::webhook::{Intake, Meta, Options, PublicBase, ROUTE, Unavailable, router};
+use chimein::webhook::{Intake, Intakes, Meta, Options, PublicBase, ROUTE, Unavailable, router};
 use comfy_table::Table;
 use futures::future::BoxFuture;
 use secrecy::SecretString;
@@ -299,7 +299,9 @@ fn serve(durable: bool) -> Result<(), Failure> {
             options.public_base = Some(PublicBase::new(BASE));
             let clock = Clock::start();
             let arrivals = arrivals(&store, clock)?;
-            router(options, Arc::new(Pipeline(arrivals)), Metrics::new(), clock)
+            let intakes =
+                Intakes { conversations: Some(Arc::new(Pipeline(arrivals))), texts: None };
+            router(options, intakes, Metrics::new(), clock)
         } else {
             bare(Arc::new(keys))
         };

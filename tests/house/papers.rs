@@ -100,7 +100,8 @@ fn the_architecture_names_the_paths_of_the_code() {
     named.sort();
     let mut served: Vec<String> =
         admin::PUBLIC_PATHS.iter().chain(admin::DEBUG_PATHS).map(|&path| path.to_owned()).collect();
-    served.push(webhook::ROUTE.to_owned());
+    served.extend([webhook::ROUTE, webhook::TEXT_STATUS_ROUTE].map(str::to_owned));
+    served.extend(webhook::TEXT_ROUTES.map(str::to_owned));
     let late = "/v1/conversations/{conversation}/replies";
     assert!(read("src/agent/later.rs").contains(late), "late replies come in elsewhere");
     served.push(late.to_owned());

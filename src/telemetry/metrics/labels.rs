@@ -54,6 +54,8 @@ words! {
         TooSlow = "too_slow",
         /// Neither GET nor POST.
         WrongMethod = "wrong_method",
+        /// Signed, but for what is not set up.
+        NotConfigured = "not_configured",
         /// The store did not take it.
         Unavailable = "unavailable",
     }
