@@ -120,6 +120,12 @@ pub enum Error {
     /// The TLS configuration could not be made.
     #[error("the TLS configuration could not be made")]
     Tls(#[from] crate::net::tls::Error),
+    /// The bot has numbers and no conversations.
+    #[error(
+        "the bot cannot run on numbers alone yet: set TWILIO_API_KEY, TWILIO_API_SECRET, \
+         TWILIO_CHAT_SERVICE_SID and TWILIO_IDENTITY too"
+    )]
+    NumbersAlone,
     /// The agent could not be made.
     #[error("the agent could not be made")]
     Agent(#[from] agents::AgentError),
@@ -159,10 +165,12 @@ impl App {
             admin_address.map_or_else(Router::new, |listen| admin::private(pages, listen));
         let (sockets, mut opened) = (parts::Group::default(), None);
         if let Some(twilio) = &settings.twilio {
+            let conversations = twilio.conversations.as_ref().ok_or(Error::NumbersAlone)?;
             let queues = open(settings, &instance).await?;
             let parts = parts::Parts {
                 settings,
                 twilio,
+                conversations,
                 recorder: &recorder,
                 health: &health,
                 store: &queues.store,

@@ -3,31 +3,35 @@
 use url::Url;
 
 use crate::config::kinds::{BaseUrl, RestAuth};
-use crate::config::settings::Account;
+use crate::config::settings::{Account, Twilio};
 use crate::net::proxies::Proxies;
 use crate::twilio::rest;
 
 /// Says where to ask and as whom.
 #[must_use]
-pub fn rest_options(account: &Account, proxies: Proxies) -> rest::Options {
-    let credentials = match account.rest_auth {
-        RestAuth::Token => rest::Credentials::AuthToken(account.auth_token.clone()),
-        RestAuth::Key => {
-            rest::Credentials::ApiKey { sid: account.api_key, secret: account.api_secret.clone() }
+pub fn rest_options(twilio: &Twilio, proxies: Proxies) -> rest::Options {
+    let Twilio { account, conversations } = twilio;
+    let credentials = match (account.rest_auth, conversations) {
+        (RestAuth::Key, Some(key)) => {
+            rest::Credentials::ApiKey { sid: key.api_key, secret: key.api_secret.clone() }
+        }
+        // The settings refuse a key that is not there.
+        (RestAuth::Token, _) | (RestAuth::Key, None) => {
+            rest::Credentials::AuthToken(account.auth_token.clone())
         }
     };
     let known = |place: Option<Url>| {
         place.expect("settings refuse a region without an edge where its own is not known")
     };
-    let conversations = account.conversations_base_url.as_ref();
+    let own = account.conversations_base_url.as_ref();
     let api = known(place(account, account.api_base_url.as_ref(), "api"));
     // Whoever names the other two of an unknown region has them from one place: assumed.
     let messaging = place(account, account.messaging_base_url.as_ref(), "messaging");
     rest::Options {
-        conversations_base_url: known(place(account, conversations, "conversations")),
+        conversations_base_url: known(place(account, own, "conversations")),
         messaging_base_url: messaging.unwrap_or_else(|| api.clone()),
         api_base_url: api,
-        chat_service_sid: Some(account.chat_service_sid),
+        chat_service_sid: conversations.as_ref().map(|service| service.chat_service_sid),
         connect_timeout: account.connect_timeout,
         request_timeout: account.request_timeout,
         response_bytes_max: account.response_bytes_max.0,
@@ -81,7 +85,7 @@ mod tests {
             ];
             let settings = load(None, &Environment::from_pairs(pairs)).into_settings().unwrap();
             let proxies = settings.proxy.proxies();
-            let options = rest_options(&settings.twilio.unwrap().account, proxies);
+            let options = rest_options(&settings.twilio.unwrap(), proxies);
             assert_eq!(options.conversations_base_url.as_str(), conversations, "{region} {edge}");
             assert_eq!(options.api_base_url.as_str(), api, "{region} {edge}");
             let messaging = api.replacen("api", "messaging", 1);

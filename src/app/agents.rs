@@ -122,7 +122,7 @@ async fn platform(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Result<Think
         includes_raw: settings.include_raw_payloads,
         bytes_max: settings.snapshot_bytes_max.map(std::num::NonZeroUsize::get),
     };
-    let chat_service = parts.twilio.account.chat_service_sid;
+    let chat_service = parts.conversations.chat_service_sid;
     let options = bitbrat::Options {
         sender: envelope::Sender { names, chat_service },
         policy,

@@ -110,7 +110,7 @@ impl Parts<'_> {
         let (tls, roots) = tls::client_config()?;
         tracing::debug!(reason = ?roots, "trusted roots are loaded");
         let clock = self.recorder.clock;
-        let options = rest_options(&self.twilio.account, self.settings.proxy.proxies());
+        let options = rest_options(self.twilio, self.settings.proxy.proxies());
         let (metrics, status) = (self.recorder.metrics.clone(), self.health.status());
         let counted: Arc<dyn rest::Observer> = Arc::new(Counted { metrics, status, clock });
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
@@ -144,7 +144,7 @@ impl Parts<'_> {
         match self.settings.queue.engine {
             QueueEngine::Embedded => {
                 let queue = self.settings.queue.path.clone();
-                Some(ResumeStore::beside(queue, self.twilio.account.chat_service_sid))
+                Some(ResumeStore::beside(queue, self.conversations.chat_service_sid))
             }
             // Whoever listens next may be another instance.
             QueueEngine::Nats => None,
@@ -153,7 +153,7 @@ impl Parts<'_> {
 
     /// All identities of the pool, each once, the default one first.
     pub fn identities(&self) -> Vec<String> {
-        let bot = &self.twilio.bot;
+        let bot = &self.conversations.bot;
         let mut identities: Vec<String> = Vec::new();
         for identity in std::iter::once(&bot.name).chain(&bot.pool.0) {
             if identities.iter().all(|known| known != identity.as_str()) {
@@ -341,7 +341,7 @@ impl Parts<'_> {
     }
 
     fn reply_ids(&self) -> ReplyIds {
-        ReplyIds::of(&self.twilio.account.api_secret)
+        ReplyIds::of(&self.conversations.api_secret)
     }
 
     const fn paused(&self) -> Paused {
@@ -450,7 +450,8 @@ impl Parts<'_> {
             Nameable::Listed(settings.hosts.clone())
         };
         webhook::Options {
-            chat_service_sid: Some(account.chat_service_sid),
+            chat_service_sid: Some(self.conversations.chat_service_sid),
+            text_paths: self.settings.messaging.paths.0.clone(),
             public_base: public_url.map(|base| PublicBase::new(base.as_typed())),
             nameable,
             trust_forwarded: settings.trust_forwarded,

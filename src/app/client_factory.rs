@@ -10,7 +10,7 @@ use super::parts::Parts;
 use super::resume_store::ResumeStore;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::config::settings::Account;
+use crate::config::settings::{Account, ConversationsAccount};
 use crate::queue::Marks;
 use crate::realtime::{Client, Config, Events, Minter, REGION_DEFAULT, WatermarkError, Watermarks};
 use crate::twilio::access_token::{self, Request};
@@ -29,6 +29,7 @@ pub struct OpenClient {
 /// Opens realtime clients, one for an identity at a time.
 pub struct ClientFactory {
     account: Account,
+    conversations: ConversationsAccount,
     config: Config,
     marks: Arc<dyn Watermarks>,
     clock: Clock,
@@ -49,6 +50,7 @@ impl ClientFactory {
         access_token::install_crypto();
         Some(Self {
             account: parts.twilio.account.clone(),
+            conversations: parts.conversations.clone(),
             config: realtime_config(parts.settings, &parts.twilio.account, tls),
             marks: Arc::new(Stored(parts.store.marks())),
             clock: parts.recorder.clock,
@@ -58,19 +60,20 @@ impl ClientFactory {
 
     /// Opens an identity's client, which connects by itself.
     pub fn open(&self, identity: String) -> OpenClient {
-        let account = &self.account;
+        let (account, conversations) = (&self.account, &self.conversations);
         let mut config = self.config.clone();
         config.resume = self.resume_store.as_ref().and_then(|store| store.read(&identity));
         config.clock = self.clock;
         let request = Request {
             account_sid: account.account_sid,
-            key_sid: account.api_key,
-            service_sid: account.chat_service_sid,
+            key_sid: conversations.api_key,
+            service_sid: conversations.chat_service_sid,
             identity: identity.clone(),
             lifetime: account.token_ttl,
             region: account.region.as_ref().map(|region| region.as_str().to_owned()),
         };
-        let tokens = Arc::new(Minter::new(request, account.api_secret.clone(), self.clock));
+        let secret = conversations.api_secret.clone();
+        let tokens = Arc::new(Minter::new(request, secret, self.clock));
         let (client, events) = Client::connect(config, tokens, Arc::clone(&self.marks));
         OpenClient { identity, client, events }
     }

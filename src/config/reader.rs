@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 use super::environment::Environment;
 use super::key::{FILE_VARIABLE, Key};
-use super::kinds::{Setting, without_query};
+use super::kinds::Setting;
 use super::kubernetes::{is_link, is_service_link};
 use super::problem::{Origin, Problem, Reason};
 use crate::text::nearest;
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
         let value = T::parse(text.trim());
         // What is not well-formed may be a secret in the wrong place.
         let is_fit_to_see = value.is_some() && !key.secret;
-        let shown = if is_fit_to_see { without_query(&text) } else { MASK.to_owned() };
+        let shown = if is_fit_to_see { T::shown(&text) } else { MASK.to_owned() };
         self.show(key, Some(shown), origin.clone());
         if value.is_none() {
             self.note(key, origin, Reason::Malformed { wanted: T::WANTED });
@@ -92,6 +92,14 @@ impl<'a> Reader<'a> {
     pub(super) fn value<T: Setting>(&self, name: &'static str) -> Option<T> {
         let (text, _) = self.find(self.key(name)).ok()?;
         T::parse(text?.trim())
+    }
+
+    /// Whether a key has any value, be it well-formed or not.
+    pub(super) fn is_set(&self, name: &'static str) -> bool {
+        match self.find(self.key(name)) {
+            Ok((text, _)) => text.is_some_and(|text| !text.trim().is_empty()),
+            Err(_) => true,
+        }
     }
 
     /// Notes that a value breaks a rule; `None` says that the rule cannot be judged.

@@ -13,11 +13,12 @@ use secrecy::SecretString;
 
 use super::kinds::{
     AgentKind, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity, Listen, Name,
-    QueueEngine, Size, Timeout,
+    QueueEngine, RestAuth, SenderRates, Senders, Size, Sources, TemplateVariables, Timeout,
 };
 use super::reader::Reader;
 use crate::net::authority::Hosts;
 use crate::net::proxies::Proxy;
+use crate::pii::Pii;
 use crate::standard_webhooks::Secret;
 use crate::telemetry::otlp;
 use crate::twilio::rest;
@@ -30,6 +31,7 @@ pub(super) fn check(reader: &mut Reader<'_>, is_twilio_on: bool) {
     if is_twilio_on {
         check_twilio(reader);
     }
+    check_messaging(reader);
     check_listeners(reader);
     check_work(reader);
     check_nats(reader);
@@ -68,6 +70,7 @@ fn check_twilio(reader: &mut Reader<'_>) {
         ["queue.lease", "twilio.request_timeout"],
         "is not longer than twilio.request_timeout, so a job would come again during its request",
     );
+    check_conversations(reader);
     let name = reader.value::<Identity>("identity.name");
     check_region(reader);
     check_place(reader);
@@ -77,6 +80,92 @@ fn check_twilio(reader: &mut Reader<'_>) {
         identities.iter().enumerate().all(|(at, one)| !identities[..at].contains(one))
     });
     reader.rule("identity.pool", is_unique, "names an identity twice, or identity.name again");
+}
+
+/// What conversations need, all of it or nothing.
+const OF_CONVERSATIONS: [&str; 4] =
+    ["twilio.api_key", "twilio.api_secret", "twilio.chat_service_sid", "identity.name"];
+
+/// Whether there are numbers, which alone are enough to start.
+pub(super) fn has_numbers(reader: &Reader<'_>) -> bool {
+    ["messaging.phone_numbers", "messaging.whatsapp_numbers"].iter().any(|name| reader.is_set(name))
+}
+
+/// Whether the bot is to be in conversations: nothing else is there, or something of them is set.
+pub(super) fn needs_conversations(reader: &Reader<'_>) -> bool {
+    !has_numbers(reader) || OF_CONVERSATIONS.iter().any(|name| reader.is_set(name))
+}
+
+/// Without numbers each of them is required by itself.
+fn check_conversations(reader: &mut Reader<'_>) {
+    let (has_numbers, needs) = (has_numbers(reader), needs_conversations(reader));
+    for name in OF_CONVERSATIONS.into_iter().filter(|_| has_numbers && needs) {
+        let is_set = reader.is_set(name);
+        reader.rule(
+            name,
+            Some(is_set),
+            "is required with the others that conversations need: set all of TWILIO_API_KEY, \
+             TWILIO_API_SECRET, TWILIO_CHAT_SERVICE_SID and TWILIO_IDENTITY, or for numbers alone none",
+        );
+    }
+    let auth = reader.value::<RestAuth>("twilio.rest_auth");
+    reader.rule(
+        "twilio.rest_auth",
+        auth.map(|auth| needs || auth == RestAuth::Token),
+        "is key, and numbers alone have none: let it be token",
+    );
+}
+
+/// Numbers, their limits, and files.
+fn check_messaging(reader: &mut Reader<'_>) {
+    let interval = reader.value("messaging.sweep_interval");
+    let is_kept = interval.map(|interval: Duration| {
+        interval.is_zero() || (seconds(1)..=minutes(24 * 60)).contains(&interval)
+    });
+    reader.rule("messaging.sweep_interval", is_kept, "is neither 0s nor between 1s and 1d");
+    at_most(reader, "messaging.max_segments", 1_000, "is over 1000");
+    at_most(reader, "messaging.daily_segments", 1_000_000, "is over 1000000");
+    let segments = |name| reader.value::<NonZeroU32>(name);
+    let pair = segments("messaging.daily_segments").zip(segments("messaging.max_segments"));
+    reader.rule(
+        "messaging.daily_segments",
+        pair.map(|(daily, one)| daily >= one),
+        "is under messaging.max_segments, so one reply could be too much for a day",
+    );
+    check_numbers(reader);
+    let has_template = reader.is_set("whatsapp.template");
+    let variables = reader.value::<TemplateVariables>("whatsapp.template_variables");
+    let is_kept = variables.map(|_| has_template);
+    reader.rule("whatsapp.template_variables", is_kept, "goes with whatsapp.template only");
+    let largest = reader.value("media.max_bytes").map(|size: Size| size.0);
+    let range = 1 << 10..=256 << 20;
+    let is_kept = largest.map(|largest| range.contains(&largest));
+    reader.rule("media.max_bytes", is_kept, "is not between 1KiB and 256MiB");
+    let inline = reader.value("media.inline_bytes").map(|size: Size| size.0);
+    let is_kept = inline.map(|inline| inline <= 8 << 20);
+    reader.rule("media.inline_bytes", is_kept, "is over 8MiB, more than a turn should be");
+}
+
+/// What is set for a number is set for one of ours; a messaging service may have further ones.
+fn check_numbers(reader: &mut Reader<'_>) {
+    let list = |name| reader.value::<Senders>(name).map_or_else(Vec::new, |Senders(list)| list);
+    let [phone, whatsapp] = ["messaging.phone_numbers", "messaging.whatsapp_numbers"].map(list);
+    let has_service = reader.is_set("messaging.service_sid");
+    let is_ours = |address: &Pii| {
+        let bare = address.reveal().strip_prefix("whatsapp:").map(Pii::new);
+        let is_whatsapps = |number: &Pii| Some(number) == bare.as_ref() || number == address;
+        has_service || phone.contains(address) || whatsapp.iter().any(is_whatsapps)
+    };
+    let rates = reader.value::<SenderRates>("messaging.sender_rates");
+    let are_ours = rates.as_ref().map(|rates| rates.addresses().all(is_ours));
+    let sources = reader.value::<Sources>("messaging.sources");
+    let sources = sources.map(|sources| sources.addresses().all(is_ours));
+    let broken = "names a number that is in neither messaging.phone_numbers nor \
+         messaging.whatsapp_numbers";
+    reader.rule("messaging.sender_rates", are_ours, broken);
+    reader.rule("messaging.sources", sources, broken);
+    let most = rates.map(|rates| rates.fastest().is_none_or(|rate| rate.get() <= 1_000));
+    reader.rule("messaging.sender_rates", most, "has a rate over 1000");
 }
 
 /// A region is entered by an edge; which one, is known of some regions only.

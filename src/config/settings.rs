@@ -13,15 +13,17 @@ use secrecy::SecretString;
 use super::key::Key;
 use super::kinds::{
     Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
-    Listen, Name, NatsUrls, Networks, Prefix, QueueEngine, Ratio, Rejoin, RestAuth, Schedule,
-    Setting, Since, Size, SnapshotMode, SocketUrl, Timeout, TopicPrefix, TurnStrategy, WhilePaused,
+    Keywords, Listen, Name, NatsUrls, Networks, Paths, Prefix, QueueEngine, Ratio, Rejoin,
+    RestAuth, Schedule, SenderRates, Senders, Setting, Since, Size, SnapshotMode, SocketUrl,
+    Sources, TemplateVariables, Timeout, TopicPrefix, TurnStrategy, WhilePaused,
 };
 use super::reader::Reader;
 use super::rules;
 use crate::net::authority::Hosts;
 use crate::net::proxies::{Direct, Proxies, Proxy};
+use crate::pii::Pii;
 use crate::telemetry::log::{Format, Level};
-use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
+use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ContentSid, MessagingServiceSid};
 
 macro_rules! sections {
     ($(
@@ -76,12 +78,6 @@ sections! {
         auth_token: SecretString = "TWILIO_AUTH_TOKEN";
         /// A second auth token that signatures may carry.
         auth_token_next: Option<SecretString> = "TWILIO_AUTH_TOKEN_NEXT";
-        /// The key that access tokens are issued under.
-        api_key: ApiKeySid = "TWILIO_API_KEY";
-        /// Signs access tokens.
-        api_secret: SecretString = "TWILIO_API_SECRET";
-        /// The chat service that the conversations belong to.
-        chat_service_sid: ChatServiceSid = "TWILIO_CHAT_SERVICE_SID";
         /// What signs in to the REST API.
         rest_auth: RestAuth;
         /// The region that the data lives in.
@@ -107,12 +103,58 @@ sections! {
         /// How many REST requests may be under way.
         requests_max: NonZeroUsize;
     }
+    /// What conversations need of the account.
+    ChatService = "twilio" {
+        /// The key that access tokens are issued under.
+        api_key: ApiKeySid = "TWILIO_API_KEY";
+        /// Signs access tokens.
+        api_secret: SecretString = "TWILIO_API_SECRET";
+        /// The chat service that the conversations belong to.
+        chat_service_sid: ChatServiceSid = "TWILIO_CHAT_SERVICE_SID";
+    }
     /// Who the bot is.
     Bot = "identity" {
         /// The bot's identity.
         name: Identity = "TWILIO_IDENTITY";
         /// Further identities of the same bot.
         pool: Identities;
+    }
+    /// Messages that belong to no conversation.
+    Messaging = "messaging" {
+        /// Our numbers for SMS, and for RCS.
+        phone_numbers: Senders = "TWILIO_PHONE_NUMBER";
+        /// Our numbers for WhatsApp, with or without `whatsapp:`.
+        whatsapp_numbers: Senders = "TWILIO_WHATSAPP_NUMBER";
+        /// The messaging service that sends for them.
+        service_sid: Option<MessagingServiceSid> = "TWILIO_MESSAGING_SERVICE_SID";
+        /// Further paths that messages arrive at.
+        paths: Paths;
+        /// Time between two looks for messages that no webhook brought; none if it is zero.
+        sweep_interval: Duration;
+        /// Segments that one reply may have.
+        max_segments: NonZeroU32;
+        /// Segments that one thread may get in a day.
+        daily_segments: NonZeroU32;
+        /// Further words that end all messages to whoever sends them.
+        opt_out_keywords: Keywords;
+        /// Segments a second, for some numbers.
+        sender_rates: SenderRates;
+        /// Which road counts, for some numbers.
+        sources: Sources;
+    }
+    /// What WhatsApp asks for besides.
+    Whatsapp = "whatsapp" {
+        /// The template that is sent once free text may be no more.
+        template: Option<ContentSid>;
+        /// Its variables.
+        template_variables: Option<TemplateVariables>;
+    }
+    /// Files.
+    Media = "media" {
+        /// The largest file that is passed on.
+        max_bytes: Size;
+        /// The largest file that a turn holds itself.
+        inline_bytes: Size;
     }
     /// The public listener and the process.
     Server = "server" {
@@ -355,8 +397,61 @@ impl ProxyServers {
 pub struct Twilio {
     /// The account and how it is reached.
     pub account: Account,
+    /// What conversations need; none where the bot has numbers alone.
+    pub conversations: Option<ConversationsAccount>,
+}
+
+/// What conversations need: these four together.
+#[derive(Clone, Debug)]
+pub struct ConversationsAccount {
+    /// The key that access tokens are issued under.
+    pub api_key: ApiKeySid,
+    /// Signs access tokens.
+    pub api_secret: SecretString,
+    /// The chat service that the conversations belong to.
+    pub chat_service_sid: ChatServiceSid,
     /// Who the bot is.
     pub bot: Bot,
+}
+
+impl Twilio {
+    /// Reads the account, and what conversations need unless numbers do without.
+    fn read(reader: &mut Reader<'_>, is_on: bool) -> Option<Self> {
+        reader.needs_required(is_on);
+        let account = Account::read(reader);
+        let needs = rules::needs_conversations(reader);
+        // Where numbers alone would do, what is missing is told by a rule.
+        reader.needs_required(is_on && !rules::has_numbers(reader));
+        let (service, bot) = (ChatService::read(reader), Bot::read(reader));
+        reader.needs_required(true);
+        let conversations = if needs {
+            let ChatService { api_key, api_secret, chat_service_sid } = service?;
+            Some(ConversationsAccount { api_key, api_secret, chat_service_sid, bot: bot? })
+        } else {
+            None
+        };
+        Some(Self { account: account?, conversations })
+    }
+}
+
+impl Messaging {
+    /// All addresses of ours, each once, behind the word of its channel if that is not SMS.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Pii> {
+        let mut addresses = self.phone_numbers.0.clone();
+        let prefixed = |number: &Pii| {
+            let text = number.reveal();
+            if text.contains(':') { number.clone() } else { format!("whatsapp:{text}").into() }
+        };
+        addresses.extend(self.whatsapp_numbers.0.iter().map(prefixed));
+        let mut unique: Vec<Pii> = Vec::new();
+        for address in addresses {
+            if !unique.contains(&address) {
+                unique.push(address);
+            }
+        }
+        unique
+    }
 }
 
 /// All settings, checked.
@@ -364,6 +459,12 @@ pub struct Twilio {
 pub struct Settings {
     /// Twilio, unless it is switched off.
     pub twilio: Option<Twilio>,
+    /// Messages that belong to no conversation.
+    pub messaging: Messaging,
+    /// What WhatsApp asks for besides.
+    pub whatsapp: Whatsapp,
+    /// Files.
+    pub media: Media,
     /// The public listener and the process.
     pub server: Server,
     /// The webhook.
@@ -405,9 +506,10 @@ impl Settings {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let switch = Switch::read(reader);
         let is_on = switch.as_ref().is_some_and(|switch| switch.enabled);
-        reader.needs_required(is_on);
-        let (account, bot) = (Account::read(reader), Bot::read(reader));
-        reader.needs_required(true);
+        let twilio = Twilio::read(reader, is_on);
+        let messaging = Messaging::read(reader);
+        let whatsapp = Whatsapp::read(reader);
+        let media = Media::read(reader);
         let server = Server::read(reader);
         let webhook = Webhook::read(reader);
         let queue = Queue::read(reader);
@@ -426,12 +528,11 @@ impl Settings {
         let telemetry = Telemetry::read(reader);
         let proxy = ProxyServers::read(reader);
         rules::check(reader, is_on);
-        let twilio = match (switch?.enabled, account, bot) {
-            (true, account, bot) => Some(Twilio { account: account?, bot: bot? }),
-            (false, _, _) => None,
-        };
         Some(Self {
-            twilio,
+            twilio: if switch?.enabled { Some(twilio?) } else { None },
+            messaging: messaging?,
+            whatsapp: whatsapp?,
+            media: media?,
             server: server?,
             webhook: webhook?,
             queue: queue?,

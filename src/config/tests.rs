@@ -12,7 +12,7 @@ fn the_environment_alone_is_enough() {
     let settings = load(None, &environment([])).into_settings().unwrap();
     let twilio = settings.twilio.unwrap();
     assert_eq!(twilio.account.auth_token.expose_secret(), "planted-auth-token");
-    assert_eq!(twilio.bot.name.as_str(), "bot");
+    assert_eq!(twilio.conversations.unwrap().bot.name.as_str(), "bot");
     assert_eq!(settings.server.port.get(), 3_000);
     assert_eq!(settings.agent.kind, AgentKind::Echo);
 }
@@ -332,6 +332,15 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_SEND_SERVICE_RATE", "10001", "send.service_rate"),
         ("CHIMEIN_REALTIME_CONNECT_TIMEOUT", "6m", "realtime.connect_timeout"),
         ("CHIMEIN_RECONCILE_INTERVAL", "1s", "reconcile.interval"),
+        ("CHIMEIN_MESSAGING_SWEEP_INTERVAL", "10ms", "messaging.sweep_interval"),
+        ("CHIMEIN_MESSAGING_MAX_SEGMENTS", "1001", "messaging.max_segments"),
+        ("CHIMEIN_MESSAGING_DAILY_SEGMENTS", "1000001", "messaging.daily_segments"),
+        ("CHIMEIN_MESSAGING_DAILY_SEGMENTS", "9", "messaging.daily_segments"),
+        ("CHIMEIN_MESSAGING_SENDER_RATES", "+15555550100=1", "messaging.sender_rates"),
+        ("CHIMEIN_MESSAGING_SOURCES", "+15555550100=direct", "messaging.sources"),
+        ("CHIMEIN_WHATSAPP_TEMPLATE_VARIABLES", "{}", "whatsapp.template_variables"),
+        ("CHIMEIN_MEDIA_MAX_BYTES", "512B", "media.max_bytes"),
+        ("CHIMEIN_MEDIA_INLINE_BYTES", "9MiB", "media.inline_bytes"),
         ("CHIMEIN_SEATS_LEAVE_IDLE_AFTER", "59m", "seats.leave_idle_after"),
     ] {
         let report = load(None, &environment([(variable, value)]));
@@ -341,6 +350,70 @@ fn every_rule_can_be_broken() {
             .any(|problem| problem.key == key && matches!(problem.reason, Reason::Rule(_)));
         assert!(broken, "{variable}={value}: {:?}", report.problems());
     }
+}
+
+#[test]
+fn a_number_alone_is_enough_and_conversations_are_whole_or_not_there() {
+    let without = |left_out: &[&str], more: &[(&'static str, &'static str)]| {
+        let kept = COMPLETE.into_iter().filter(|(name, _)| !left_out.contains(name));
+        load(None, &Environment::from_pairs(kept.chain(more.iter().copied())))
+    };
+    let four =
+        ["TWILIO_API_KEY", "TWILIO_API_SECRET", "TWILIO_CHAT_SERVICE_SID", "TWILIO_IDENTITY"];
+    for number in
+        [("TWILIO_PHONE_NUMBER", "+15555550100"), ("TWILIO_WHATSAPP_NUMBER", "+15555550100")]
+    {
+        let settings = without(&four, &[number]).into_settings().unwrap();
+        assert!(settings.twilio.unwrap().conversations.is_none(), "{number:?}");
+        assert_eq!(settings.messaging.addresses().len(), 1);
+        let both = without(&[], &[number]).into_settings().unwrap();
+        assert!(both.twilio.unwrap().conversations.is_some());
+    }
+    let number = ("TWILIO_PHONE_NUMBER", "+15555550100");
+    let report = without(&four[..2], &[number]);
+    let told: Vec<_> = report.problems().iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(told, ["twilio.api_key", "twilio.api_secret"]);
+    for problem in report.problems() {
+        let told = problem.to_string();
+        assert!(four.iter().all(|name| told.contains(name)), "{told}");
+    }
+    // Without a number they are required as ever.
+    assert_eq!(without(&four, &[]).problems().len(), 4);
+    let key = without(&four, &[number, ("CHIMEIN_TWILIO_REST_AUTH", "key")]);
+    assert_eq!(key.problems()[0].key, "twilio.rest_auth");
+}
+
+#[test]
+fn numbers_are_shown_masked_and_what_is_set_for_them_is_found() {
+    let report = load(
+        None,
+        &environment([
+            ("TWILIO_PHONE_NUMBER", "+1 (555) 555-0100,whatsapp:+15555550101"),
+            ("TWILIO_WHATSAPP_NUMBER", "whatsapp:+15555550101, +15555550102"),
+            ("CHIMEIN_MESSAGING_SENDER_RATES", "+15555550100=3,whatsapp:+15555550102=80"),
+            ("CHIMEIN_MESSAGING_SOURCES", "+15555550100=direct"),
+        ]),
+    );
+    let shown = |key: &str| {
+        let found = report.effective.iter().find(|effective| effective.key == key).unwrap();
+        found.shown.clone().unwrap()
+    };
+    assert_eq!(shown("messaging.phone_numbers"), "+…00,whatsapp:+…01");
+    assert_eq!(shown("messaging.sender_rates"), "+…00=3,whatsapp:+…02=80");
+    assert_eq!(shown("messaging.sources"), "+…00=direct");
+    let views = format!("{report:?}");
+    let settings = report.into_settings().unwrap();
+    assert!(!format!("{views} {settings:#?}").contains("55555501"));
+    let addresses = settings.messaging.addresses();
+    let addresses: Vec<_> = addresses.iter().map(|address| address.reveal()).collect();
+    assert_eq!(addresses, ["+15555550100", "whatsapp:+15555550101", "whatsapp:+15555550102"]);
+    assert_eq!(settings.messaging.sweep_interval, std::time::Duration::from_secs(60));
+    // Those of a messaging service are not all named.
+    let service = [
+        ("TWILIO_MESSAGING_SERVICE_SID", "MG00112233445566778899aabbccddeeff"),
+        ("CHIMEIN_MESSAGING_SENDER_RATES", "+15555550100=3"),
+    ];
+    assert!(load(None, &environment(service)).into_settings().is_ok());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::fs;
 
 use chimein::admin;
+use chimein::config::kinds::{Paths, Setting};
 use chimein::config::{KEYS, manual};
 use chimein::telemetry::metrics::table;
 use chimein::webhook;
@@ -107,6 +108,14 @@ fn the_architecture_names_the_paths_of_the_code() {
     served.push(late.to_owned());
     served.sort();
     assert_eq!(named, served);
+}
+
+#[test]
+fn no_further_path_takes_the_place_of_what_is_served() {
+    let paths = admin::PUBLIC_PATHS.iter().chain(admin::DEBUG_PATHS);
+    for path in paths.chain(&["/v1/conversations/CH/replies"]) {
+        assert!(<Paths as Setting>::parse(path).is_none(), "{path}");
+    }
 }
 
 #[test]

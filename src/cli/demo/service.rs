@@ -162,5 +162,6 @@ pub(super) fn is_bot(author: &str) -> bool {
 fn is_replaced(name: &str) -> bool {
     name.starts_with("TWILIO_")
         || name.starts_with("CHIMEIN_WEBHOOK_")
+        || name.starts_with("CHIMEIN_MESSAGING_")
         || name == "CHIMEIN_IDENTITY_POOL"
 }

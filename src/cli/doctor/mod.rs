@@ -92,7 +92,9 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
                     findings.extend(agent::examine(&settings).await?);
                     let examined = remote::examine(&settings, twilio, Clock::start());
                     findings.extend(examined.await?);
-                    findings.push(socket::examine(&settings, twilio).await?);
+                    if twilio.conversations.is_some() {
+                        findings.push(socket::examine(&settings, twilio).await?);
+                    }
                 }
             }
             None => findings.push(Finding::warn(

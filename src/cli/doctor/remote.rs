@@ -15,7 +15,7 @@ use crate::app;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::config::kinds::RestAuth;
-use crate::config::settings::{Account, Twilio, Webhook};
+use crate::config::settings::{ConversationsAccount, Twilio, Webhook};
 use crate::net::{self, proxies::Proxies, tls};
 use crate::pii::Pii;
 use crate::telemetry::chain::Chain;
@@ -45,7 +45,7 @@ pub(super) async fn examine(
     clock: Clock,
 ) -> Result<Vec<Finding>, Error> {
     let proxies = all.proxy.proxies();
-    let options = app::rest_options(&twilio.account, proxies.clone());
+    let options = app::rest_options(twilio, proxies.clone());
     let base = options.conversations_base_url.clone();
     let (tls, _) = tls::client_config()?;
     let rest = rest::Client::new(options, tls.clone(), clock, None)?;
@@ -60,24 +60,30 @@ pub(super) async fn examine(
             return Ok(findings);
         }
     }
-    let key = rest::Client::new(with_key(&twilio.account, &proxies), tls.clone(), clock, None)?;
-    let key = api_key(key.fetch_webhooks().await.map(drop));
-    let are_right = match twilio.account.rest_auth {
-        RestAuth::Token => {
+    let key = match &twilio.conversations {
+        Some(conversations) => {
+            let options = with_key(twilio, conversations, &proxies);
+            let client = rest::Client::new(options, tls.clone(), clock, None)?;
+            Some(api_key(client.fetch_webhooks().await.map(drop)))
+        }
+        None => None,
+    };
+    let are_right = match (twilio.account.rest_auth, &key) {
+        // A standard key may not ask for the account.
+        // Source: API keys overview, "Standard API keys", read 2026-11-21.
+        (RestAuth::Key, Some(key)) => key.verdict == Verdict::Ok,
+        (RestAuth::Token, _) | (RestAuth::Key, None) => {
             let credentials = credentials(rest.check_credentials().await);
             let are_right = credentials.verdict == Verdict::Ok;
             findings.push(credentials);
             are_right
         }
-        // A standard key may not ask for the account.
-        // Source: API keys overview, "Standard API keys", read 2026-11-21.
-        RestAuth::Key => key.verdict == Verdict::Ok,
     };
-    findings.push(key);
-    if are_right {
+    findings.extend(key);
+    if let Some(conversations) = twilio.conversations.as_ref().filter(|_| are_right) {
         findings.extend(webhooks(rest.fetch_webhooks().await, &all.webhook));
         let configured = rest.list_addresses().all(ADDRESSES_MAX).await;
-        findings.extend(addresses::judge(configured, twilio.account.chat_service_sid));
+        findings.extend(addresses::judge(configured, conversations.chat_service_sid));
     }
     Ok(findings)
 }
@@ -129,10 +135,10 @@ fn skew(theirs: Option<Timestamp>, ours: Timestamp) -> Finding {
 }
 
 /// The settings of the account, but that the API key signs in.
-fn with_key(account: &Account, proxies: &Proxies) -> rest::Options {
+fn with_key(twilio: &Twilio, key: &ConversationsAccount, proxies: &Proxies) -> rest::Options {
     let credentials =
-        rest::Credentials::ApiKey { sid: account.api_key, secret: account.api_secret.clone() };
-    rest::Options { credentials, ..app::rest_options(account, proxies.clone()) }
+        rest::Credentials::ApiKey { sid: key.api_key, secret: key.api_secret.clone() };
+    rest::Options { credentials, ..app::rest_options(twilio, proxies.clone()) }
 }
 
 /// Judges the answer to the question for the account.

@@ -4,6 +4,7 @@
 //! the kind's own words, never by repeating the value, which may be a misplaced secret.
 
 mod join_rules;
+mod messaging;
 mod places;
 
 use std::net::IpAddr;
@@ -14,12 +15,14 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 pub use self::join_rules::{Addresses, Attribute, Since};
-pub(super) use self::places::without_query;
+pub use self::messaging::{
+    Keywords, Paths, SenderRates, Senders, Source, Sources, TemplateVariables,
+};
 pub use self::places::{
     BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, Networks, SocketUrl,
 };
 use crate::telemetry::log::{Format, Level};
-use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
+use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ContentSid, MessagingServiceSid};
 
 /// A value that can be read from a setting's text.
 pub trait Setting: Sized {
@@ -37,6 +40,11 @@ pub trait Setting: Sized {
     fn absent() -> Option<Self> {
         None
     }
+
+    /// Writes a well-formed text, which is no secret, as people may see it.
+    fn shown(text: &str) -> String {
+        without_query(text)
+    }
 }
 
 impl<T: Setting> Setting for Option<T> {
@@ -50,6 +58,10 @@ impl<T: Setting> Setting for Option<T> {
 
     fn absent() -> Option<Self> {
         Some(None)
+    }
+
+    fn shown(text: &str) -> String {
+        T::shown(text)
     }
 }
 
@@ -69,8 +81,10 @@ from_str! {
     AccountSid, "AC and 32 hexadecimal digits";
     ApiKeySid, "SK and 32 hexadecimal digits";
     ChatServiceSid, "IS and 32 hexadecimal digits";
+    ContentSid, "HX and 32 hexadecimal digits";
     IpAddr, "an IP address such as 0.0.0.0 or ::";
     Level, "off, error, warn, info, debug, trace or filter directives such as info,wire=trace";
+    MessagingServiceSid, "MG and 32 hexadecimal digits";
     NonZeroU16, "a whole number from 1 to 65535";
     NonZeroU32, "a whole number of at least 1";
     NonZeroUsize, "a whole number of at least 1";
@@ -334,6 +348,14 @@ impl Setting for Identities {
 
     fn parse(text: &str) -> Option<Self> {
         items(text).map(Identity::parse).collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
+/// A text as it is, or a URL's up to its query.
+fn without_query(text: &str) -> String {
+    match text.split_once('?') {
+        Some((start, _)) if start.contains("://") => format!("{start}?…"),
+        _ => text.to_owned(),
     }
 }
 

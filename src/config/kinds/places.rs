@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use url::Url;
 
-use super::{Setting, items};
+use super::{Setting, items, without_query};
 use crate::net::authority::Hosts;
 use crate::net::network::Network;
 use crate::net::proxies::{Direct, Proxy};
@@ -78,14 +78,6 @@ impl<const WEBSOCKET: bool> Endpoint<WEBSOCKET> {
 impl<const WEBSOCKET: bool> fmt::Debug for Endpoint<WEBSOCKET> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&without_query(self.0.as_str()))
-    }
-}
-
-/// A text as it is, or a URL's up to its query.
-pub(in crate::config) fn without_query(text: &str) -> String {
-    match text.split_once('?') {
-        Some((start, _)) if start.contains("://") => format!("{start}?…"),
-        _ => text.to_owned(),
     }
 }
 
