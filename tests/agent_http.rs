@@ -40,8 +40,11 @@ async fn the_request_is_signed_and_says_what_was_said() {
         body,
         json!({
             "type": "turn",
+            "version": 1,
             "id": "IM000000000000000000000000000000aa",
             "attempt": 3,
+            "thread": "CH000000000000000000000000000000bb",
+            "channel": "conversation",
             "conversation": "CH000000000000000000000000000000bb",
             "identity": "bot",
             "messages": [{

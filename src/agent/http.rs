@@ -1,8 +1,7 @@
 //! The agent behind a URL: one signed POST a turn, JSON both ways.
 //!
-//! The request is `{"type":"turn","id":…,"attempt":…,"conversation":…,"identity":…,"messages":[…]}`,
-//! signed by the Standard Webhooks scheme with the turn's id as `webhook-id`. The answer is
-//! `{"replies":[…]}` with 200, nothing to say with 204, or 202 and the replies later (see
+//! The request is the turn as [`super::document`] writes it, signed by the Standard Webhooks scheme with
+//! the turn's id as `webhook-id`. The answer is `{"replies":[…]}` with 200, nothing to say with 204, or 202 and the replies later (see
 //! [`super::later`]). What is read of it is [`super::answer`]'s.
 //!
 //! Redirects are not followed: a turn goes where the configuration says and nowhere else.
@@ -12,17 +11,14 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use serde::Serialize;
-use serde_json::{Map, Value};
 use url::Url;
 
 use super::answer::{self, Asked};
+use super::document::Document;
 use super::{Agent, Answer, Error, Turn};
 use crate::clock::Clock;
 use crate::net::http::retry_after;
-use crate::pii::Pii;
 use crate::standard_webhooks::{self, Secret};
-use crate::thread::{Media, TurnMessage};
 
 /// What an [`HttpAgent`] needs to know.
 #[derive(Clone, Debug)]
@@ -73,7 +69,7 @@ impl HttpAgent {
     }
 
     fn request(&self, turn: &Turn, id: &str) -> reqwest::RequestBuilder {
-        let body = serde_json::to_vec(&Request::of(turn)).expect("a turn is always JSON");
+        let body = serde_json::to_vec(&Document::of(turn)).expect("a turn is always JSON");
         let mut request = self
             .client
             .post(self.options.url.clone())
@@ -120,57 +116,6 @@ impl Agent for HttpAgent {
 
     fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>> {
         Box::pin(self.ask(turn))
-    }
-}
-
-#[derive(Serialize)]
-struct Request<'a> {
-    r#type: &'static str,
-    id: String,
-    attempt: u32,
-    conversation: String,
-    identity: &'a str,
-    messages: Vec<RequestMessage<'a>>,
-}
-
-impl<'a> Request<'a> {
-    fn of(turn: &'a Turn) -> Self {
-        Self {
-            r#type: "turn",
-            id: turn.id.to_string(),
-            attempt: turn.attempt,
-            conversation: turn.thread.to_string(),
-            identity: turn.speaker.reveal(),
-            messages: turn.messages.iter().map(RequestMessage::of).collect(),
-        }
-    }
-}
-
-/// A message with the names that Twilio's own JSON has.
-#[derive(Serialize)]
-struct RequestMessage<'a> {
-    sid: String,
-    index: Option<u64>,
-    author: &'a str,
-    participant_sid: Option<String>,
-    body: Option<&'a str>,
-    attributes: &'a Map<String, Value>,
-    media: &'a [Media],
-    date_created: Option<String>,
-}
-
-impl<'a> RequestMessage<'a> {
-    fn of(message: &'a TurnMessage) -> Self {
-        Self {
-            sid: message.sid.to_string(),
-            index: message.index,
-            author: message.author.reveal(),
-            participant_sid: message.participant.map(|sid| sid.to_string()),
-            body: message.body.as_ref().map(Pii::reveal),
-            attributes: &message.attributes,
-            media: &message.media,
-            date_created: message.created.map(|at| at.to_string()),
-        }
     }
 }
 

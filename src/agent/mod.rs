@@ -8,6 +8,7 @@
 pub mod answer;
 #[cfg(feature = "nats")]
 pub mod bitbrat;
+pub mod document;
 pub mod echo;
 pub mod http;
 pub mod later;

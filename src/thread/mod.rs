@@ -111,6 +111,21 @@ impl Thread {
             Self::Direct(pair) => ThreadId { kind: ThreadKind::Direct, bytes: pair.digest() },
         }
     }
+
+    /// By what it goes, in a word for who is outside: `conversation`, or a medium's.
+    #[must_use]
+    pub fn channel(&self) -> &'static str {
+        self.pair().map_or("conversation", |pair| pair.medium.as_str())
+    }
+
+    /// The two addresses, where it is of two that write to each other directly.
+    #[must_use]
+    pub fn pair(&self) -> Option<&Pair> {
+        match self {
+            Self::Conversation(_) => None,
+            Self::Direct(pair) => Some(pair),
+        }
+    }
 }
 
 impl Pair {
