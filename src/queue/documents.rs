@@ -11,14 +11,6 @@ use super::engine::Engine;
 /// How often a change is tried again that others were faster with.
 const RACES_MAX: usize = 16;
 
-/// What a name stands for, and how often it was written.
-#[derive(Clone, Eq, PartialEq)]
-pub(super) struct Document {
-    pub(super) value: Vec<u8>,
-    /// Grows with every write.
-    pub(super) revision: u64,
-}
-
 /// Small values by name, such as what is known of somebody's wishes.
 #[derive(Clone)]
 pub struct Documents {

@@ -8,12 +8,19 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::documents::Document;
 use super::{
     Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
     QueueName, Stats,
 };
 use crate::clock::Timestamp;
+
+/// What a name stands for, and how often it was written.
+#[derive(Clone, Eq, PartialEq)]
+pub(super) struct Document {
+    pub(super) value: Vec<u8>,
+    /// Grows with every write.
+    pub(super) revision: u64,
+}
 
 /// Stores and hands out jobs for all queues of one store.
 pub(super) trait Engine: Send + Sync + 'static {

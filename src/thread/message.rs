@@ -66,7 +66,11 @@ pub struct Extras {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opt_out: Option<OptOut>,
     /// What else Twilio said, by its own names.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "json::null_as_default",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub other: BTreeMap<String, Pii>,
 }
 

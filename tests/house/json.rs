@@ -36,6 +36,7 @@ const OWN_READERS: &[(&str, &str)] = &[
 /// Where what is read is only what we wrote, which is never null.
 const OWN_RECORDS: &[&str] = &[
     "src/channels/conversations/record.rs",
+    "src/channels/direct/policy/contact.rs",
     "src/cluster/records.rs",
     "src/emulator/state/mod.rs",
     "src/pipeline/record.rs",

@@ -8,17 +8,18 @@ use futures::future::{BoxFuture, ready};
 
 use super::contacts::Contacts;
 use super::policy::prepare::{Limits, Prepared};
-use super::send::pair_of;
 use super::sender_pace::SenderPace;
 use super::senders::Senders;
 use super::states::States;
 use crate::channels::{Channel, Error, Failed, Outgoing, Sending, Sent, Speaking};
 use crate::clock::Moment;
+use crate::jobs::outcome::Class;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
-use crate::queue::Delivery;
+use crate::queue::{Cause, Delivery};
 use crate::recent::Recent;
-use crate::thread::{Medium, SkipReason, Speaker, Thread, ThreadId};
+use crate::telemetry::journal::Via;
+use crate::thread::{Medium, Pair, SkipReason, Speaker, Thread, ThreadId};
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::TextSid;
 
@@ -146,5 +147,16 @@ impl Channel for Direct {
 
     fn is_joining(&self, _: ThreadId) -> bool {
         false
+    }
+}
+
+/// The pair of a direct thread.
+pub(super) fn pair_of(out: &Outgoing) -> Result<&Pair, Failed> {
+    match &out.thread {
+        Thread::Direct(pair) => Ok(pair),
+        Thread::Conversation(_) => {
+            let cause = Cause::new("unreadable").with_detail("the reply is for no direct thread");
+            Err(Failed::of(Class::Dead, Via::Rest, cause))
+        }
     }
 }

@@ -11,6 +11,7 @@ use super::policy::contact::{self, Contact, ThreadRecord};
 use super::policy::wish::Wish;
 use crate::clock::Timestamp;
 use crate::jobs::encode;
+use crate::json;
 use crate::pii::Pii;
 use crate::queue::{Documents, Error};
 use crate::recent::Recent;
@@ -206,7 +207,7 @@ pub(super) async fn update<T: DeserializeOwned + Serialize>(
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let decoded = serde_json::from_slice(bytes);
+    let decoded = json::from_slice(bytes);
     if decoded.is_err() {
         // The error's own text can quote a number.
         tracing::error!(

@@ -4,7 +4,7 @@
 //! sid is noted as soon as it is known, and after an outcome that nobody knows it is
 //! [looked for](super::find) before it is sent again.
 
-use super::channel::Direct;
+use super::channel::{Direct, pair_of};
 use super::intake::service_of;
 use super::policy::prepare::{Facts, Prepared, prepare};
 use super::policy::reply_state::ReplyState;
@@ -194,17 +194,6 @@ impl Direct {
 
     pub(super) fn did_nothing(&self, error: &rest::Error) -> Failed {
         Failed::did_nothing(error, &self.status, &self.recorder.clock)
-    }
-}
-
-/// The pair of a direct thread.
-pub(super) fn pair_of(out: &Outgoing) -> Result<&Pair, Failed> {
-    match &out.thread {
-        crate::thread::Thread::Direct(pair) => Ok(pair),
-        crate::thread::Thread::Conversation(_) => {
-            let cause = Cause::new("unreadable").with_detail("the reply is for no direct thread");
-            Err(Failed::of(Class::Dead, Via::Rest, cause))
-        }
     }
 }
 

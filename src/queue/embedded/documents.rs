@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::clock::Timestamp;
 use crate::queue::Documents;
-use crate::queue::documents::Document;
+use crate::queue::engine::Document;
 
 /// How many documents are forgotten at once at most.
 const FORGOTTEN_MAX: i64 = 256;

@@ -59,8 +59,7 @@ use self::shared::Shared;
 use self::sweep::{Retention, Sweep};
 use self::tidy::Tidy;
 use self::writer::{Op, Submit, Threads, Writer};
-use super::documents::Document;
-use super::engine::{Engine, Leased, Trouble};
+use super::engine::{Document, Engine, Leased, Trouble};
 use super::lanes::{Entry, Taken};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,

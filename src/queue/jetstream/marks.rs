@@ -12,7 +12,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::log::{RACES_MAX, away};
 use super::names;
-use crate::queue::documents::Document;
+use crate::queue::engine::Document;
 use crate::queue::{Documents, Error};
 
 /// How many marks wait for the next tick; past it, whoever raises one more waits for a flush.

@@ -80,8 +80,7 @@ use self::marks::MarkBucket;
 use self::names::Names;
 use self::setup::Wanted;
 use self::shared::Shared;
-use super::documents::Document;
-use super::engine::{Engine, Leased, Trouble};
+use super::engine::{Document, Engine, Leased, Trouble};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
     QueueName, Stats,
