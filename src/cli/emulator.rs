@@ -11,8 +11,11 @@ use std::process::ExitCode;
 
 use url::Url;
 
+use crate::emulator::state::messaging::Number;
+use crate::emulator::state::model::Channel;
 use crate::emulator::{self, Defect, Emulator, Options};
 use crate::net::authority::{Authority, Hosts};
+use crate::pii::Pii;
 
 /// Options of `chimein emulator`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +36,10 @@ pub(super) struct Args {
     /// Where the service's post-action webhooks go.
     #[arg(long, value_name = "URL")]
     webhook_url: Option<Url>,
+    /// A number of the account, with the URL that is told of texts to it; may be given several times.
+    /// Without any, every number is the account's.
+    #[arg(long = "number", value_name = "ADDRESS[=URL]", value_parser = number)]
+    numbers: Vec<Number>,
     /// Refuses form fields and filters that a resource does not have.
     #[arg(long)]
     strict: bool,
@@ -66,6 +73,20 @@ struct NoHost;
 
 fn host(text: &str) -> Result<String, NoHost> {
     Authority::parse(text).map(|host| host.as_str().to_owned()).ok_or(NoHost)
+}
+
+/// Says why a number cannot be the account's.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "this is no number; write +15555550100, whatsapp:+15555550100 or rcs:agent, then perhaps =URL"
+)]
+struct NoNumber;
+
+fn number(text: &str) -> Result<Number, NoNumber> {
+    let (address, url) = text.split_once('=').map_or((text, None), |(a, url)| (a, Some(url)));
+    Channel::of(address).ok_or(NoNumber)?;
+    let url = url.map(str::to_owned);
+    Ok(Number { address: Pii::new(address), url, ..Number::default() })
 }
 
 fn defect(name: &str) -> Result<Defect, NoSuchDefect> {
@@ -129,6 +150,7 @@ fn options(args: &Args) -> Options {
         public_url: args.public_url.clone(),
         hosts: Hosts::new(args.allowed_hosts.iter().map(String::as_str)).unwrap_or_default(),
         webhook_url: args.webhook_url.clone(),
+        numbers: args.numbers.clone(),
         strict: args.strict,
         seed: args.seed,
         repeat_sids: args.repeat_sids,

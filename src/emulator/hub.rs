@@ -5,8 +5,8 @@
 //! lock is held. The time enters here, read from the emulator's clock.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, watch};
@@ -21,6 +21,7 @@ use super::record::{Happening, Record, Records};
 use super::sockets::Sockets;
 use super::state::command::{Actor, Amendment, Command, Outcome};
 use super::state::event::Occurrence;
+use super::state::model::Media;
 use super::state::refusal::Refusal;
 use super::state::{Effect, Target, World};
 use super::visitors::Visitors;
@@ -46,12 +47,18 @@ pub(super) struct Core {
     pub(super) sockets: Sockets,
     /// Webhooks held back until the next one has gone, a fault.
     swapped: Vec<Outgoing>,
-    /// Where incoming messages ring besides, the number's own webhook.
-    pub(super) messaging_url: Option<String>,
     /// Contents of media files.
     pub(super) files: HashMap<crate::twilio::sid::MediaSid, bytes::Bytes>,
-    /// Messages of the plain messaging API, newest last.
-    pub(super) plain: std::collections::VecDeque<serde_json::Value>,
+}
+
+impl Core {
+    /// Keeps a file; the oldest goes where there are too many.
+    pub(super) fn keep_file(&mut self, media: Media, bytes: bytes::Bytes) {
+        self.files.insert(media.sid, bytes);
+        if let Some(forgotten) = self.world.add_media(media) {
+            self.files.remove(&forgotten);
+        }
+    }
 }
 
 /// The meeting place.
@@ -73,9 +80,10 @@ pub(super) struct Hub {
     deadline: watch::Sender<Option<Timestamp>>,
     pub(super) pairs: Pairs,
     trailing_crlf: AtomicBool,
+    /// How far its time is ahead, in milliseconds.
+    ahead_ms: AtomicU64,
     pub(super) stop: CancellationToken,
     pub(super) tasks: TaskTracker,
-    this: Weak<Self>,
 }
 
 /// What a hub is made of.
@@ -102,7 +110,8 @@ pub(super) struct Work {
 impl Hub {
     /// Builds the hub, and what is to be done for it.
     pub(super) fn new(parts: Parts) -> (Arc<Self>, Work) {
-        let Parts { world, options, credentials, urls, caller, clock, seed } = parts;
+        let Parts { mut world, options, credentials, urls, caller, clock, seed } = parts;
+        world.set_messaging(options.delivery_delay, urls.api.as_str());
         let (outgoing, to_send) = mpsc::channel(webhooks::WAITING_MAX);
         let (deliveries, to_deliver) = mpsc::channel(DELIVERIES_MAX);
         let (deadline, due) = watch::channel(world.deadline());
@@ -112,14 +121,13 @@ impl Hub {
             faults: Faults::new(seed),
             sockets: Sockets::default(),
             swapped: Vec::new(),
-            messaging_url: None,
             files: HashMap::new(),
-            plain: std::collections::VecDeque::new(),
         };
         let trailing_crlf = AtomicBool::new(options.trailing_crlf);
         let visitors = Visitors::new(options.listen, options.public_url.as_ref(), &options.hosts);
-        let hub = Arc::new_cyclic(|this| Self {
+        let hub = Arc::new(Self {
             trailing_crlf,
+            ahead_ms: AtomicU64::new(0),
             core: Mutex::new(core),
             clock,
             options,
@@ -135,19 +143,27 @@ impl Hub {
             pairs: Pairs::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            this: Weak::clone(this),
         });
         (hub, Work { outgoing: to_send, deliveries: to_deliver, deadline: due })
-    }
-
-    /// Itself, for tasks that must not keep it alive.
-    pub(super) const fn this(&self) -> &Weak<Self> {
-        &self.this
     }
 
     /// The clock.
     pub(super) const fn clock(&self) -> Clock {
         self.clock
+    }
+
+    /// The emulated Twilio's time: the clock's, and as far ahead as it was made to jump.
+    pub(super) fn wall(&self) -> Timestamp {
+        self.clock.wall() + Duration::from_millis(self.ahead_ms.load(Ordering::Acquire))
+    }
+
+    /// Lets time jump, and everything happen that is due by then.
+    pub(super) fn jump(&self, by: Duration) {
+        let ms = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        // Beyond all time there is nothing: it stays at its end.
+        let ahead = |now: u64| Some(now.saturating_add(ms));
+        let _ = self.ahead_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, ahead);
+        self.with(|core, at| core.world.tick(at));
     }
 
     /// Whether a CRLF follows a frame's payload.
@@ -181,7 +197,7 @@ impl Hub {
     /// Reads or changes the world, and hands the effects on.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Core, Timestamp) -> T) -> T {
         let mut core = self.lock();
-        let at = self.clock.wall();
+        let at = self.wall();
         let result = act(&mut core, at);
         self.settle(&mut core, at);
         result
@@ -190,7 +206,7 @@ impl Hub {
     /// Keeps a record and tells the watchers.
     pub(super) fn record(&self, what: Happening) {
         let mut core = self.lock();
-        self.note(&mut core, self.clock.wall(), what);
+        self.note(&mut core, self.wall(), what);
     }
 
     /// Gives the fault that is due on this occasion.
@@ -211,7 +227,7 @@ impl Hub {
     ) -> Result<Outcome, Refusal> {
         let asked = self.with(|core, at| {
             let asked = core.world.ask(at, actor, &command)?;
-            Ok(asked.and_then(|asked| self.pre_action(core, asked)))
+            Ok::<_, Refusal>(asked.and_then(|asked| self.pre_action(core, asked)))
         })?;
         if let Some(question) = asked {
             command.amend(self.ask(&question).await?);
@@ -278,6 +294,7 @@ impl Hub {
                 Effect::HookLate(occurrence, target) => {
                     self.post_action(core, at, &occurrence, target);
                 }
+                Effect::Ring(ring) => self.ring(core, at, ring),
                 Effect::Deliver { .. } if self.has(Defect::NoReceipts) => {}
                 Effect::Deliver { conversation, message, participant } => {
                     let due = self.clock.now() + self.options.delivery_delay;
@@ -373,13 +390,15 @@ impl Hub {
             delivery_id: core.world.ids_mut().uuid().to_string(),
             delay: None,
             mis_sign: self.has(Defect::WrongSignature),
+            about: None,
+            fallback: None,
         }
     }
 
     pub(super) fn fault_in(&self, core: &mut Core, occasion: Occasion<'_>) -> Option<Action> {
         let (fault_id, action) = core.faults.take(occasion)?;
         let applied = Happening::FaultApplied { fault_id, action: action.name() };
-        self.note(core, self.clock.wall(), applied);
+        self.note(core, self.wall(), applied);
         Some(action)
     }
 

@@ -9,7 +9,7 @@ use super::state::command::{Actor, Amendment, Command, Outcome};
 use super::state::model::Autocreation;
 use super::state::refusal::Refusal;
 use super::state::{Inbound, Route, World};
-use crate::twilio::sid::{ChatServiceSid, ConversationSid, MessageSid};
+use crate::twilio::sid::{ChatServiceSid, ConversationSid, MessageSid, TextSid};
 
 /// What became of a phone's message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,32 +27,43 @@ pub enum Received {
     Dropped,
 }
 
+/// What became of a phone's text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Texted {
+    /// Its sid at the messaging API.
+    pub sid: TextSid,
+    /// Whether it is in a conversation besides.
+    pub received: Received,
+}
+
 impl Hub {
     /// Takes a phone's message in.
     ///
     /// # Errors
     ///
     /// If Twilio would not take it: a closed service, an over-long text.
-    pub(super) async fn receive(&self, inbound: &Inbound) -> Result<Received, Refusal> {
+    pub(super) async fn receive(&self, inbound: &Inbound) -> Result<Texted, Refusal> {
         let pair = self.pairs.of(inbound);
         let _turn = pair.lock().await;
-        let route = self.with(|core, at| {
+        let ((sid, is_told), route) = self.with(|core, at| {
             core.world.hear(at, inbound);
-            self.ring(core, at, inbound);
-            core.world.route(inbound)
+            (core.world.take_text(at, inbound), core.world.route(inbound))
         });
-        match route {
-            Route::Existing(conversation) => self.receive_into(inbound, conversation).await,
+        let received = match route {
+            Route::Existing(conversation) => self.receive_into(inbound, conversation).await?,
             Route::Autocreate { service, settings } => {
-                self.autocreate(inbound, service, settings).await
+                self.autocreate(inbound, service, settings).await?
             }
             Route::Nobody => {
-                self.record(Happening::InboundDropped {
-                    reason: "no conversation and no autocreation",
-                });
-                Ok(Received::Dropped)
+                if !is_told {
+                    self.record(Happening::InboundDropped {
+                        reason: "no conversation and no autocreation",
+                    });
+                }
+                Received::Dropped
             }
-        }
+        };
+        Ok(Texted { sid, received })
     }
 
     async fn receive_into(
@@ -81,7 +92,7 @@ impl Hub {
     ) -> Result<Received, Refusal> {
         let question = self.with(|core, at| {
             let asked = core.world.ask_autocreate(at, inbound, service)?;
-            Ok(self.pre_action(core, asked))
+            Ok::<_, Refusal>(self.pre_action(core, asked))
         })?;
         let amendment = match question {
             None => Amendment::default(),

@@ -25,10 +25,14 @@ use crate::twilio::sid::MediaSid;
 /// Bytes of one file; the real limit of 150 MB is not needed on one machine.
 const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Where files of texts lie open for who knows their sid, as Twilio's own store has them.
+pub(super) const STORE: &str = "/media-store";
+
 /// Whether a path is the media service's.
 pub(super) fn is_media(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    matches!(parts.as_slice(), ["v1", "Services", _, "Media" | "MediaSet", ..])
+    let is_service = matches!(parts.as_slice(), ["v1", "Services", _, "Media" | "MediaSet", ..]);
+    is_service || path.starts_with(STORE)
 }
 
 /// Answers a request of the media service.
@@ -37,7 +41,8 @@ pub(super) async fn serve(hub: &Hub, request: Request<Body>) -> Response<Body> {
     if parts.method == Method::OPTIONS {
         return allow(answer(200, &json!({})));
     }
-    let is_content = parts.uri.path().ends_with("/Content");
+    let path = parts.uri.path();
+    let is_content = path.ends_with("/Content") || path.starts_with(STORE);
     let author = match author(hub, &parts.headers) {
         Ok(author) => author,
         // The content's URL is temporary and needs no token.
@@ -55,7 +60,9 @@ pub(super) async fn serve(hub: &Hub, request: Request<Body>) -> Response<Body> {
             upload(hub, &query, kind, (author, bytes))
         }
         ([_, _, _, "Media", sid], &Method::GET) => record(hub, sid),
-        ([_, _, _, "Media", sid, "Content"], &Method::GET) => content(hub, sid),
+        ([_, _, _, "Media", sid, "Content"] | ["media-store", sid], &Method::GET) => {
+            content(hub, sid)
+        }
         ([_, _, _, "MediaSet"], &Method::POST) => records(hub, &bytes),
         _ => answer(404, &json!({"status": 404, "code": 20404})),
     };
@@ -119,10 +126,7 @@ fn upload(
             content_type: kind,
             size: bytes.len(),
         };
-        core.files.insert(media.sid, bytes);
-        if let Some(forgotten) = core.world.add_media(media.clone()) {
-            core.files.remove(&forgotten);
-        }
+        core.keep_file(media.clone(), bytes);
         media
     });
     let mut shown = shape(hub, &stored);

@@ -1,5 +1,5 @@
-//! A Twilio for one machine: Conversations over REST, webhooks and the realtime socket, for tests,
-//! demonstrations and development without an account.
+//! A Twilio for one machine: Conversations over REST, webhooks and the realtime socket, and plain SMS,
+//! WhatsApp and RCS, for tests, demonstrations and development without an account.
 //!
 //! Decides everything that Twilio would decide, in [`state`], which is pure; the rest of the room
 //! carries it to the outside: [`Emulator::start`] binds one port where REST, the socket, media, the
@@ -7,7 +7,7 @@
 //! Its secrets are made up for the run and open nothing else.
 //!
 //! ```text
-//!   REST ──┐                        ┌──▶ webhooks (one dispatcher)
+//!   REST ──┐                        ┌──▶ webhooks (one dispatcher) ──▶ answers in TwiML
 //!   socket ┼──▶ hub: one lock, ──▶ effects ──▶ sockets (one driver each)
 //!   phones ┤    one World           └──▶ deliveries, records
 //!   control┘
@@ -46,7 +46,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::Url;
 
-pub use self::control::{Control, Received};
+pub use self::control::{Attachment, Control, Incoming, Received, Texted};
 pub use self::defects::Defect;
 pub use self::options::{Credentials, Options, Urls};
 pub use self::snapshot::Error as SnapshotError;
@@ -56,6 +56,7 @@ pub use self::twilsock::wire;
 
 use self::hub::{Hub, Parts};
 use self::state::ids::Ids;
+use self::state::refusal::Refusal;
 use self::state::{Settings, World};
 use self::webhooks::caller::Caller;
 use crate::clock::{Clock, Moment};
@@ -80,6 +81,9 @@ pub enum Error {
     /// The snapshot cannot be used.
     #[error("cannot use the snapshot")]
     Snapshot(#[from] SnapshotError),
+    /// A number is none.
+    #[error("a number cannot be the account's")]
+    Number(#[source] Refusal),
     /// The public URL cannot be the base of others.
     #[error("the public url cannot be a base")]
     PublicUrl(#[source] url::ParseError),
@@ -193,9 +197,12 @@ impl Emulator {
 fn hub(
     options: Options,
     credentials: Credentials,
-    world: World,
+    mut world: World,
     clock: Clock,
 ) -> Result<Arc<Hub>, Error> {
+    for number in &options.numbers {
+        world.set_number(number.clone()).map_err(Error::Number)?;
+    }
     let urls = urls(options.public_url.as_ref(), options.listen).map_err(Error::PublicUrl)?;
     let caller = Caller::new(clock, credentials.auth_token.clone(), options.webhook_timeout)
         .map_err(Error::Client)?;

@@ -13,6 +13,7 @@ use super::defects::Defect;
 use super::state::ScopeRule;
 use super::state::ids::Ids;
 use super::state::limits::Limits;
+use super::state::messaging::Number;
 use crate::net::authority::Hosts;
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub strict: bool,
     /// Where the service's post-action webhooks go from the start.
     pub webhook_url: Option<Url>,
+    /// The account's numbers for texts; every number is the account's if there are none.
+    pub numbers: Vec<Number>,
     /// The limits, as Twilio has them.
     pub limits: Limits,
     /// Which of the wide webhook scopes fires when both are set.
@@ -74,6 +77,7 @@ impl Default for Options {
             credentials: None,
             strict: false,
             webhook_url: None,
+            numbers: Vec::new(),
             limits: Limits::default(),
             scope_rule: ScopeRule::Documented,
             autocreate_all: true,

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::clock::Timestamp;
 use crate::pii::Pii;
-use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
+use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid, TextSid};
 
 /// One happening with its place in the order of all of them.
 #[derive(Clone, Debug, Serialize)]
@@ -178,16 +178,43 @@ pub enum Happening {
         /// How long it took.
         elapsed_ms: u64,
     },
-    /// A plain message was accepted by the messaging API.
-    PlainMessage {
+    /// A text was accepted by the messaging API.
+    TextSent {
         /// Its sid.
-        sid: String,
+        sid: TextSid,
+        /// From which number, if that is known yet.
+        from: Option<Pii>,
+        /// To which number.
+        to: Pii,
+        /// What it says.
+        body: Pii,
+    },
+    /// A phone's text was kept by the messaging API.
+    TextReceived {
+        /// Its sid.
+        sid: TextSid,
         /// From which number.
         from: Pii,
         /// To which number.
         to: Pii,
         /// What it says.
         body: Pii,
+    },
+    /// A text made its way to, or failed to reach, a phone.
+    TextUpdated {
+        /// Its sid.
+        sid: TextSid,
+        /// Twilio's word for the state.
+        status: &'static str,
+        /// Why it failed.
+        error_code: Option<u32>,
+    },
+    /// Twilio complains of something in its debugger.
+    Complaint {
+        /// The text that it is about.
+        sid: TextSid,
+        /// Twilio's error code.
+        code: u32,
     },
     /// A WebSocket was opened.
     SocketOpened {

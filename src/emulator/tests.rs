@@ -4,6 +4,7 @@ mod groups;
 mod media;
 mod rest;
 mod socket;
+mod texts;
 mod webhooks;
 
 use std::collections::BTreeMap;

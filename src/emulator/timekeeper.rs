@@ -20,7 +20,8 @@ pub(super) async fn keep_time(
 ) {
     loop {
         let due = *deadline.borrow_and_update();
-        let due = due.map(|due| clock.now() + due.since(clock.wall()));
+        let Some(wall) = hub.upgrade().map(|hub| hub.wall()) else { return };
+        let due = due.map(|due| clock.now() + due.since(wall));
         tokio::select! {
             () = stop.cancelled() => return,
             changed = deadline.changed() => if changed.is_err() { return },

@@ -203,6 +203,16 @@ async fn messaging(twilio: &mut Twilio) -> Vec<String> {
     twilio.ask("GET", &path(&one), &[]).await;
     twilio.ask("POST", &path(&one), &[("Body", "")]).await;
     twilio.ask("DELETE", &path(&gone), &[]).await;
+    let picture = [
+        ("To", "+15550005555"),
+        ("From", "+15550006666"),
+        ("MediaUrl", "https://media.example.com/a.png"),
+    ];
+    let media = path(&sid(&twilio.ask("POST", &all, &picture).await)).replace(".json", "/Media");
+    let listed = twilio.ask("GET", &format!("{media}.json"), &[]).await;
+    let file = format!("{media}/{}.json", sid(&listed["media_list"][0]));
+    twilio.ask("GET", &file, &[]).await;
+    twilio.ask("DELETE", &file, &[]).await;
     vec![all, path(&one)]
 }
 

@@ -57,10 +57,10 @@ enum What {
 
 #[derive(Debug, clap::Args)]
 struct Add {
-    /// Where: rest, `socket_open`, `socket_init`, `socket_request`, `socket_event`, replay, webhook.
+    /// Where: rest, `socket_open`, `socket_init`, `socket_request`, `socket_event`, replay, webhook, text.
     place: String,
-    /// What: answer, `answer_after`, delay, close, `break_before`, `break_after`, silence, lose, duplicate,
-    /// swap, `mis_sign`, interrupt, overtake.
+    /// What: answer, `answer_after`, `cut_off`, delay, close, `break_before`, `break_after`, silence, lose,
+    /// duplicate, swap, `mis_sign`, interrupt, overtake; of texts fail, stray.
     action: String,
     /// Only requests of this method.
     #[arg(long)]
@@ -68,13 +68,16 @@ struct Add {
     /// Only requests with this in their path.
     #[arg(long)]
     path: Option<String>,
-    /// Only this event.
+    /// Only this event, such as onMessageAdded, inboundMessage, messageStatus.
     #[arg(long)]
     event_type: Option<String>,
+    /// Only texts to an address with this in it.
+    #[arg(long)]
+    to: Option<String>,
     /// The status to answer with.
     #[arg(long)]
     status: Option<u16>,
-    /// The error code to answer with; the code of the frame, with close.
+    /// The error code to answer with; the code of the frame, with close; the reason, with fail and stray.
     #[arg(long)]
     code: Option<u32>,
     /// The `Retry-After` to answer with.
@@ -154,6 +157,7 @@ fn fault(add: &Add) -> Value {
     put(&mut place, "method", add.method.as_ref());
     put(&mut place, "path", add.path.as_ref());
     put(&mut place, "event_type", add.event_type.as_ref());
+    put(&mut place, "to", add.to.as_ref());
     let mut action = json!({"action": add.action});
     put(&mut action, "status", add.status.as_ref());
     put(&mut action, "code", add.code.as_ref());
@@ -201,6 +205,10 @@ mod tests {
         let (_, _, body) = read("add webhook lose --event-type onMessageAdded --times 0");
         let fault: Fault = serde_json::from_value(body.unwrap()).unwrap();
         assert_eq!((fault.times, fault.action), (None, Action::Lose));
+        let (_, _, body) = read("add text stray --to 0123 --code 30003");
+        let fault: Fault = serde_json::from_value(body.unwrap()).unwrap();
+        assert_eq!(fault.place, Place::Text { to: Some("0123".into()) });
+        assert_eq!(fault.action, Action::Stray { code: 30003 });
     }
 
     #[test]

@@ -5,6 +5,13 @@
 //! | --- | --- |
 //! | `GET /info` | URLs, credentials and service, as printed at the start |
 //! | `POST /inbound` | a phone writes: `{"from","to","body"}`; with `"others":[…]` a group MMS |
+//! | `POST /texts` | somebody texts: `{"from","to","body"}`, with `media` and `extras` |
+//! | `GET /texts?to=&from=` | texts that came in and were sent |
+//! | `POST /text-status` | moves a text on: `{"sid","status","error_code"}` |
+//! | `GET`/`POST /numbers`, `DELETE /numbers/{address}` | the account's numbers with their webhooks |
+//! | `GET`/`POST /messaging-services` | messaging services |
+//! | `POST /templates` | a template's text: `{"sid","text"}` |
+//! | `POST /jump` | lets time jump: `{"seconds"}` |
 //! | `GET /conversations`, `/conversations/{CH}` | what Twilio holds |
 //! | `GET /records?after=N` | what happened; `GET /events` the same as it happens (SSE) |
 //! | `GET`/`POST`/`DELETE /faults`, `DELETE /faults/{id}` | faults |
@@ -31,12 +38,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{BASE, Control, Received, SocketOrder, Webhook};
+use super::{BASE, Control, Received, SocketOrder, Webhook, text_api};
 use crate::emulator::answer::json as answered;
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Record;
 use crate::emulator::rest::fields::Fields;
 use crate::emulator::rest::json::{View, time};
+use crate::emulator::rest::path::decode;
 use crate::emulator::state::model::{Conversation, DeliveryStatus};
 use crate::emulator::state::refusal::Refusal;
 use crate::emulator::state::{Inbound, World};
@@ -146,6 +154,9 @@ fn read(control: &Control, segments: &[&str], query: &Fields) -> Result<Value, E
             let after = query.parsed("after")?.unwrap_or(0);
             Ok(json!({"records": control.records(after)}))
         }
+        ["texts"] => Ok(text_api::texts(control, query)),
+        ["numbers"] => Ok(json!({"numbers": control.numbers()})),
+        ["messaging-services"] => Ok(json!({"messaging_services": control.messaging_services()})),
         ["faults"] => Ok(json!({"faults": control.faults()})),
         ["sockets"] => Ok(sockets(control)),
         ["limits"] => Ok(json!(control.limits())),
@@ -157,6 +168,19 @@ fn read(control: &Control, segments: &[&str], query: &Fields) -> Result<Value, E
 async fn write(control: &Control, segments: &[&str], bytes: &[u8]) -> Result<Value, Error> {
     match segments {
         ["inbound"] => inbound(control, parse(bytes)?).await,
+        ["texts"] => Ok(text_api::text(control, parse(bytes)?).await?),
+        ["text-status"] => Ok(text_api::move_on(control, &parse(bytes)?)?),
+        ["numbers"] => {
+            control.set_number(parse(bytes)?)?;
+            Ok(json!({"numbers": control.numbers()}))
+        }
+        ["messaging-services"] => Ok(json!({"sid": control.set_messaging_service(parse(bytes)?)?})),
+        ["templates"] => Ok(text_api::template(control, &parse(bytes)?)?),
+        ["jump"] => {
+            let jump: text_api::Jump = parse(bytes)?;
+            control.jump(Duration::from_secs(jump.seconds.into()));
+            Ok(json!({"seconds": jump.seconds}))
+        }
         ["faults"] => Ok(json!({"id": control.add_fault(parse(bytes)?)?})),
         ["sockets"] => {
             let identity = parse::<Value>(bytes)?["identity"].as_str().map(str::to_owned);
@@ -203,6 +227,10 @@ fn remove(control: &Control, segments: &[&str]) -> Result<Value, Error> {
         ["faults", id] => {
             let id = id.parse().map_err(|_| Error::NotFound)?;
             control.remove_fault(id).then(|| json!({})).ok_or(Error::NotFound)
+        }
+        ["numbers", address] => {
+            let address = decode(address)?;
+            control.remove_number(&address).then(|| json!({})).ok_or(Error::NotFound)
         }
         _ => Err(Error::NotFound),
     }
@@ -305,13 +333,13 @@ fn whole(control: &Control, of: &Conversation) -> Value {
 }
 
 fn dump(control: &Control) -> Value {
-    let (conversations, plain) = control.hub.with(|core, _| {
-        let all: Vec<Value> = core.world.all_conversations().map(|of| whole(control, of)).collect();
-        (all, core.plain.iter().cloned().collect::<Vec<_>>())
-    });
+    let conversations: Vec<Value> = control
+        .hub
+        .with(|core, _| core.world.all_conversations().map(|of| whole(control, of)).collect());
+    let texts = text_api::texts(control, &Fields::default());
     json!({
         "conversations": conversations,
-        "plain_messages": plain,
+        "texts": texts["texts"],
         "faults": control.faults(),
         "records": control.records(0),
     })

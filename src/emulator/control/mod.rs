@@ -4,6 +4,8 @@
 //! machine. Neither is part of what Twilio has.
 
 pub(super) mod http;
+mod text_api;
+mod texts;
 
 use std::sync::Arc;
 
@@ -11,9 +13,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
+pub use self::texts::{Attachment, Incoming};
 use super::faults::{self, Fault};
 use super::hub::Hub;
-pub use super::inbound::Received;
+pub use super::inbound::{Received, Texted};
 use super::record::Record;
 use super::snapshot::{self, Error as SnapshotError};
 use super::sockets::{Order, close_name};
@@ -104,7 +107,7 @@ impl Control {
     ///
     /// Dropping it may leave the message stored or not.
     pub async fn receive(&self, inbound: Inbound) -> Result<Received, Refusal> {
-        self.hub.receive(&inbound).await
+        self.hub.receive(&inbound).await.map(|texted| texted.received)
     }
 
     /// The messages of a conversation, oldest first; none if there is no such conversation.
@@ -147,7 +150,7 @@ impl Control {
 
     /// Sets the number's own webhook, which every incoming message rings besides.
     pub fn set_messaging_webhook(&self, url: Option<String>) {
-        self.hub.with(|core, _| core.messaging_url = url);
+        self.hub.with(|core, _| core.world.set_messaging_url(url));
     }
 
     /// Configures an address, as the REST API does.
@@ -267,7 +270,6 @@ impl Control {
             core.faults.clear();
             core.records.clear();
             core.files.clear();
-            core.plain.clear();
         });
     }
 }

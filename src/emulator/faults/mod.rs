@@ -72,9 +72,15 @@ pub enum Place {
     },
     /// The replay of one object's events after a subscription.
     Replay,
+    /// A text of ours on its way to a phone.
+    Text {
+        /// To an address with this in it.
+        #[serde(default)]
+        to: Option<String>,
+    },
     /// A webhook.
     Webhook {
-        /// Of this event, such as `onMessageAdded`.
+        /// Of this event, such as `onMessageAdded`, `inboundMessage` or `messageStatus`.
         #[serde(default)]
         event_type: Option<String>,
     },
@@ -108,6 +114,18 @@ pub enum Action {
         /// The HTTP status.
         status: u16,
     },
+    /// The work is done, the answer stops half-way and the connection breaks.
+    CutOff,
+    /// The text never leaves, for this reason, such as 30008.
+    Fail {
+        /// Twilio's error code.
+        code: u32,
+    },
+    /// The text leaves and does not arrive, for this reason, such as 30003.
+    Stray {
+        /// Twilio's error code.
+        code: u32,
+    },
     /// Everything waits this long first.
     Delay {
         /// Milliseconds.
@@ -122,9 +140,9 @@ pub enum Action {
     BreakBefore,
     /// The work is done, then the connection breaks without an answer.
     BreakAfter,
-    /// The answer never comes; the connection stays.
+    /// The answer never comes, the connection stays; a text stays in its queue.
     Silence,
-    /// The event or webhook is lost.
+    /// The event or webhook is lost; of a text nothing more is heard after it has left.
     Lose,
     /// The event or webhook goes out twice.
     Duplicate,
@@ -146,6 +164,9 @@ impl Action {
             Self::Answer { .. } => "answer",
             Self::AnswerAfter { .. } => "answer_after",
             Self::Intercept { .. } => "intercept",
+            Self::CutOff => "cut_off",
+            Self::Fail { .. } => "fail",
+            Self::Stray { .. } => "stray",
             Self::Delay { .. } => "delay",
             Self::Close { .. } => "close",
             Self::BreakBefore => "break_before",
@@ -178,6 +199,8 @@ pub enum Occasion<'a> {
     Replay,
     /// A webhook's event.
     Webhook(&'a str),
+    /// A text, by the address that it goes to.
+    Text(&'a str),
 }
 
 /// Says why a fault cannot be.
@@ -276,18 +299,23 @@ impl Faults {
 
 fn fits(place: &Place, action: &Action) -> bool {
     let is_request = matches!(place, Place::Rest { .. } | Place::SocketRequest { .. });
+    let is_text = matches!(place, Place::Text { .. });
     let is_message = matches!(place, Place::SocketEvent { .. } | Place::Webhook { .. });
     match action {
         Action::Answer { .. } => {
             is_request || matches!(place, Place::SocketOpen | Place::SocketInit)
         }
         Action::AnswerAfter { .. } | Action::BreakAfter => is_request,
-        Action::Intercept { .. } => matches!(place, Place::Rest { .. }),
+        Action::Intercept { .. } | Action::CutOff => matches!(place, Place::Rest { .. }),
+        Action::Fail { .. } | Action::Stray { .. } => is_text,
         Action::Delay { .. } => !matches!(place, Place::Replay),
-        Action::BreakBefore => !is_message && !matches!(place, Place::Replay),
+        Action::BreakBefore => !is_message && !is_text && !matches!(place, Place::Replay),
         Action::Close { .. } => matches!(place, Place::SocketInit),
-        Action::Silence => is_request || matches!(place, Place::SocketOpen | Place::SocketInit),
-        Action::Lose | Action::Duplicate | Action::Swap => is_message,
+        Action::Silence => {
+            is_request || is_text || matches!(place, Place::SocketOpen | Place::SocketInit)
+        }
+        Action::Lose => is_message || is_text,
+        Action::Duplicate | Action::Swap => is_message,
         Action::MisSign => matches!(place, Place::Webhook { .. }),
         Action::Interrupt | Action::Overtake => matches!(place, Place::Replay),
     }
@@ -310,6 +338,7 @@ fn matches(place: &Place, occasion: Occasion<'_>) -> bool {
         | (Place::Replay, Occasion::Replay) => true,
         (Place::SocketEvent { event_type }, Occasion::SocketEvent(kind))
         | (Place::Webhook { event_type }, Occasion::Webhook(kind)) => same(event_type, kind),
+        (Place::Text { to }, Occasion::Text(address)) => part(to, address),
         (
             Place::Rest { .. }
             | Place::SocketOpen
@@ -317,6 +346,7 @@ fn matches(place: &Place, occasion: Occasion<'_>) -> bool {
             | Place::SocketRequest { .. }
             | Place::SocketEvent { .. }
             | Place::Replay
+            | Place::Text { .. }
             | Place::Webhook { .. },
             _,
         ) => false,
@@ -357,6 +387,8 @@ mod tests {
             (Place::Webhook { event_type: None }, Action::BreakAfter),
             (Place::SocketInit, Action::Interrupt),
             (Place::SocketOpen, Action::Close { code: 406 }),
+            (Place::Text { to: None }, Action::Duplicate),
+            (Place::Webhook { event_type: None }, Action::Fail { code: 30003 }),
         ] {
             assert_eq!(faults.add(fault(place, action)), Err(Error::Misplaced));
         }

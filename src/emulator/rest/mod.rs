@@ -1,4 +1,4 @@
-//! Twilio's REST APIs: Conversations v1 and a little of the messaging API of 2010-04-01.
+//! Twilio's REST APIs: Conversations v1 and the messages of the API of 2010-04-01.
 //!
 //! One entry, [`serve`]: authenticate, bound and read the body, let a fault have its way, answer,
 //! record. What a request means is pure ([`path`], [`fields`], [`page`], [`json`]); what it does goes
@@ -10,11 +10,11 @@ pub mod fields;
 pub mod json;
 mod messages;
 mod messaging;
-pub(super) use messaging::segments_of;
 pub mod page;
 mod participants;
 pub mod path;
 mod settings;
+pub mod text_json;
 mod users;
 mod webhooks;
 
@@ -50,6 +50,8 @@ pub(super) enum Reply {
     Json(u16, Value),
     /// Nothing, after a removal.
     Empty,
+    /// What is asked for is elsewhere.
+    Redirect(String),
 }
 
 type Answered = Result<Reply, Refusal>;
@@ -119,36 +121,64 @@ pub(super) async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Respo
     response.map(|(response, _)| response)
 }
 
+/// What a request is answered with once faults have had their way.
+#[derive(Default)]
+struct Written {
+    status: u16,
+    code: Option<u32>,
+    body: Option<Value>,
+    retry_after: Option<u64>,
+    location: Option<String>,
+    /// A fault breaks the answer in its middle.
+    is_cut: bool,
+}
+
 /// Turns what was answered, or a fault, into a response and its error code.
 async fn respond(
     hub: &Hub,
     answered: Option<Answered>,
     fault: Option<Action>,
 ) -> Result<(Response<Body>, Option<u32>), Broken> {
-    if let Some(Action::Intercept { status }) = fault {
-        return Ok((intercepted(status), None));
-    }
-    let (mut status, code, mut body, retry_after) = match (fault, answered) {
+    let is_cut = matches!(fault, Some(Action::CutOff));
+    let mut outcome = match (fault, answered) {
+        (Some(Action::Intercept { status }), _) => return Ok((intercepted(status), None)),
         (Some(Action::BreakBefore | Action::BreakAfter), _) => return Err(Broken),
         (Some(Action::Silence), _) => {
             hub.stop.cancelled().await;
             return Err(Broken);
         }
         (Some(Action::Answer { status, code, retry_after }), _) => {
-            (status, code, Some(fault_body(status, code)), retry_after)
+            let body = Some(fault_body(status, code));
+            Written { status, code, body, retry_after, ..Written::default() }
         }
         (Some(Action::AnswerAfter { status, code }), _) => {
-            (status, code, Some(fault_body(status, code)), None)
+            let body = Some(fault_body(status, code));
+            Written { status, code, body, ..Written::default() }
         }
-        (_, Some(Ok(Reply::Json(status, body)))) => (status, None, Some(body), None),
-        (_, Some(Ok(Reply::Empty)) | None) => (204, None, None, None),
-        (_, Some(Err(refusal))) => {
-            (refusal.status(), Some(refusal.code()), Some(refusal_body(&refusal)), None)
+        (_, Some(Ok(Reply::Json(status, body)))) => {
+            Written { status, body: Some(body), ..Written::default() }
         }
+        (_, Some(Ok(Reply::Empty)) | None) => Written { status: 204, ..Written::default() },
+        (_, Some(Ok(Reply::Redirect(url)))) => {
+            Written { status: 307, location: Some(url), ..Written::default() }
+        }
+        (_, Some(Err(refusal))) => Written {
+            status: refusal.status(),
+            code: Some(refusal.code()),
+            body: Some(refusal_body(&refusal)),
+            ..Written::default()
+        },
     };
-    if let Some(body) = &mut body {
-        defects::spoil_answer(hub.options.defect, &mut status, body);
+    if let Some(body) = &mut outcome.body {
+        defects::spoil_answer(hub.options.defect, &mut outcome.status, body);
     }
+    outcome.is_cut = is_cut;
+    let code = outcome.code;
+    write(hub, outcome).map(|response| (response, code))
+}
+
+fn write(hub: &Hub, outcome: Written) -> Result<Response<Body>, Broken> {
+    let status = outcome.status;
     let request_id = hub.with(|core, _| core.world.ids_mut().raw("RQ"));
     let mut response = Response::builder()
         .status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR))
@@ -156,21 +186,33 @@ async fn respond(
         .header("twilio-request-id", request_id)
         .header("twilio-concurrent-requests", "1")
         .header("x-home-region", "us1");
-    if let Some(seconds) = retry_after {
+    if let Some(seconds) = outcome.retry_after {
         response = response.header(header::RETRY_AFTER, seconds.to_string());
+    }
+    if let Some(location) = outcome.location {
+        response = response.header(header::LOCATION, location);
     }
     if status == 401 {
         response = response.header(header::WWW_AUTHENTICATE, "Basic realm=\"Twilio API\"");
     }
-    let body = match body {
+    let body = match outcome.body.map(|body| body.to_string()) {
         None => Body::empty(),
         Some(body) => {
-            response = response.header(header::CONTENT_TYPE, "application/json;charset=utf-8");
-            Body::from(body.to_string())
+            response = response
+                .header(header::CONTENT_TYPE, "application/json;charset=utf-8")
+                .header(header::CONTENT_LENGTH, body.len());
+            if outcome.is_cut { half(&body) } else { Body::from(body) }
         }
     };
-    let response = response.body(body).expect("statuses and header values are well formed");
-    Ok((response, code))
+    // Only a redirect's place is not ours to choose; where no header can hold it there is no answer.
+    response.body(body).map_err(|_| Broken)
+}
+
+/// A body that breaks in its middle.
+fn half(body: &str) -> Body {
+    let half = body.as_bytes().get(..body.len() / 2).unwrap_or_default().to_vec();
+    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    Body::from_stream(futures::stream::iter([Ok(bytes::Bytes::from(half)), Err(broken)]))
 }
 
 /// What a proxy answers, without a header or a word of Twilio's.

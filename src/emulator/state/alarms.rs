@@ -75,12 +75,18 @@ impl World {
     /// When [`World::tick`] has something to look at.
     #[must_use]
     pub fn deadline(&self) -> Option<Timestamp> {
+        self.next_look().into_iter().chain(self.messaging.due()).min()
+    }
+
+    /// When a conversation is to be looked at.
+    fn next_look(&self) -> Option<Timestamp> {
         self.alarms.first().map(|(at, _)| *at)
     }
 
     /// Lets everything happen that is due by `at`.
     pub fn tick(&mut self, at: Timestamp) {
-        while self.deadline().is_some_and(|due| due <= at) {
+        self.tick_texts(at);
+        while self.next_look().is_some_and(|due| due <= at) {
             let Some((_, sid)) = self.alarms.pop_first() else { return };
             let setup = self.group_setup();
             let next = self.conversation(sid).and_then(|one| one.next_move(setup));

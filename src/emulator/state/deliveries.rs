@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::{Effect, World, about, pair};
 use crate::clock::Timestamp;
 use crate::emulator::record::Happening;
+use crate::pii::Pii;
 use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
 
 /// Recipient has opted out.
@@ -133,8 +134,8 @@ impl World {
     ) -> Option<u32> {
         let binding = recipient.binding.as_ref()?;
         let ours = binding.proxy.as_ref().or_else(|| conversation.group_number())?;
-        let pair = pair(binding.address.as_ref()?, ours);
-        if self.opted_out.contains_key(&pair) {
+        let phone = binding.address.as_ref()?;
+        if self.has_opted_out(phone, ours) {
             return Some(OPTED_OUT);
         }
         let limits = &self.settings.limits;
@@ -142,12 +143,17 @@ impl World {
         if chars > limits.channel_body_chars {
             return Some(BODY_TOO_LONG);
         }
-        let window = std::time::Duration::from_secs(limits.whatsapp_window_hours * 3600);
-        let heard = self.last_heard.get(&pair);
-        let is_outside = heard.is_none_or(|heard| at.since(*heard) > window);
         let is_free_text = message.content_sid.is_none();
-        (binding.channel == Channel::Whatsapp && is_free_text && is_outside)
+        (binding.channel == Channel::Whatsapp && is_free_text && self.is_silent(at, phone, ours))
             .then_some(OUTSIDE_WINDOW)
+    }
+
+    /// Whether WhatsApp's window is closed between a person and a number.
+    pub(super) fn is_silent(&self, at: Timestamp, phone: &Pii, ours: &Pii) -> bool {
+        let hours = self.settings.limits.whatsapp_window_hours;
+        let window = std::time::Duration::from_secs(hours.saturating_mul(3600));
+        let heard = self.last_heard.get(&pair(phone, ours));
+        heard.is_none_or(|heard| at.since(*heard) > window)
     }
 }
 

@@ -98,7 +98,7 @@ impl World {
         let wanted = wanted.ok_or(Refusal::NoIdentityNoAddress)?;
         match Channel::of(wanted.reveal()) {
             Some(Channel::Sms) => {}
-            Some(Channel::Whatsapp) => return Err(Refusal::ProxyInvalid),
+            Some(Channel::Whatsapp | Channel::Rcs) => return Err(Refusal::ProxyInvalid),
             None if new.address.is_some() => return Err(Refusal::AddressInvalid),
             None => return Err(Refusal::ProjectedInvalid),
         }

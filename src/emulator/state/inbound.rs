@@ -8,6 +8,7 @@ use super::command::{Actor, Amendment, NewConversation, NewMessage, NewParticipa
 use super::event::{EventKind, Fields, Occurrence, conversation_fields};
 use super::groups::Addresses;
 use super::hooks::HookFields;
+use super::messaging::Extras;
 use super::model::{Autocreation, AutocreationKind, Channel, HookTarget, State};
 use super::refusal::Refusal;
 use super::{World, about, pair, stamp};
@@ -31,6 +32,8 @@ pub struct Inbound {
     pub body: Option<Pii>,
     /// Pictures and the like.
     pub media: Vec<MediaSid>,
+    /// What else comes with it, on some channels.
+    pub extras: Extras,
 }
 
 /// Where a phone's message goes.
@@ -60,7 +63,15 @@ impl Inbound {
         match Channel::of(to.reveal()) {
             None => Err(Refusal::ProxyInvalid),
             Some(other) if other != channel => Err(Refusal::ChannelMismatch),
-            Some(_) => Ok(Self { channel, from, to, others: Vec::new(), body, media: Vec::new() }),
+            Some(_) => Ok(Self {
+                channel,
+                from,
+                to,
+                others: Vec::new(),
+                body,
+                media: Vec::new(),
+                extras: Extras::default(),
+            }),
         }
     }
 
@@ -73,7 +84,9 @@ impl Inbound {
         for other in others {
             match Channel::of(other.reveal()).ok_or(Refusal::AddressInvalid)? {
                 Channel::Sms if self.channel == Channel::Sms => {}
-                Channel::Sms | Channel::Whatsapp => return Err(Refusal::ChannelMismatch),
+                Channel::Sms | Channel::Whatsapp | Channel::Rcs => {
+                    return Err(Refusal::ChannelMismatch);
+                }
             }
             let address = other.reveal();
             if !self.addresses().contains(address) {
@@ -89,10 +102,22 @@ impl Inbound {
         !self.others.is_empty()
     }
 
-    /// The keyword that the text is, where Twilio acts on them.
-    fn keyword(&self) -> Option<Keyword> {
-        let body = self.body.as_ref().filter(|_| self.channel == Channel::Sms)?;
-        Keyword::of(body.reveal())
+    /// The keyword that the text is, where Twilio acts on them: of WhatsApp it does so for who has
+    /// Advanced Opt-Out.
+    fn keyword(&self, is_advanced: bool) -> Option<Keyword> {
+        let is_read = self.channel != Channel::Whatsapp || is_advanced;
+        self.body.as_ref().filter(|_| is_read).and_then(|body| Keyword::of(body.reveal()))
+    }
+
+    /// Every address of the person who writes: on WhatsApp a number and an id may be the same one's.
+    fn contact(&self) -> Vec<Pii> {
+        let mut contact = vec![self.from.clone()];
+        if self.channel == Channel::Whatsapp {
+            let number = self.extras.wa_id.iter().map(|id| format!("whatsapp:+{}", id.reveal()));
+            let user_id = self.extras.user_id.iter().map(|id| format!("whatsapp:{}", id.reveal()));
+            contact.extend(number.chain(user_id).map(Pii::new));
+        }
+        contact
     }
 
     /// Everybody's address, in their order: the same for every member of a group who writes.
@@ -110,7 +135,7 @@ impl World {
                 let service = address.autocreation.service.unwrap_or(self.default_service);
                 (service, Some(Some(address.autocreation.clone())))
             }
-            Ok(_) | Err(_) if self.settings.autocreate_all => (self.default_service, Some(None)),
+            Ok(_) | Err(_) if self.autocreates(&inbound.to) => (self.default_service, Some(None)),
             Ok(_) | Err(_) => (self.default_service, None),
         };
         let holder = match inbound.is_group() {
@@ -126,23 +151,31 @@ impl World {
 
     /// Takes note of a phone's message, whatever becomes of it: opt-out words, WhatsApp's window.
     pub fn hear(&mut self, at: Timestamp, inbound: &Inbound) {
-        let pair = pair(&inbound.from, &inbound.to);
-        match inbound.keyword().map(|keyword| keyword.effect) {
-            Some(Effect::Stop) => {
-                self.opted_out.insert(pair.clone(), at);
+        let contact = inbound.contact();
+        let is_advanced = self.has_advanced_opt_out(&inbound.to);
+        let effect = inbound.keyword(is_advanced).map(|keyword| keyword.effect);
+        for ours in self.siblings(&inbound.to) {
+            for phone in &contact {
+                match effect {
+                    Some(Effect::Stop) => {
+                        self.opted_out.insert(consent(phone, &ours), at);
+                    }
+                    Some(Effect::Start) => {
+                        self.opted_out.remove(&consent(phone, &ours));
+                    }
+                    Some(Effect::Help) | None => {}
+                }
             }
-            Some(Effect::Start) => {
-                self.opted_out.remove(&pair);
-            }
-            Some(Effect::Help) | None => {}
         }
-        self.last_heard.insert(pair, at);
+        for phone in contact {
+            self.last_heard.insert(pair(&phone, &inbound.to), at);
+        }
     }
 
     /// Whether a phone has opted out of what a number sends.
     #[must_use]
     pub fn has_opted_out(&self, phone: &Pii, number: &Pii) -> bool {
-        self.opted_out.contains_key(&pair(phone, number))
+        self.opted_out.contains_key(&consent(phone, number))
     }
 
     /// A phone's message as a write into an existing conversation.
@@ -258,6 +291,13 @@ fn participants_of(inbound: &Inbound) -> Vec<NewParticipant> {
         .map(|address| NewParticipant { address, ..NewParticipant::default() })
         .chain([NewParticipant { projected: to, ..NewParticipant::default() }])
         .collect()
+}
+
+/// The key of an opt-out: one for SMS, MMS and RCS of a phone. Source: channel notes 3, "Opt-outs", read
+/// 2026-11-29.
+fn consent(phone: &Pii, ours: &Pii) -> String {
+    let phone = phone.reveal();
+    pair(&Pii::new(phone.strip_prefix("rcs:").unwrap_or(phone)), ours)
 }
 
 fn autocreated(inbound: &Inbound, friendly_name: Option<String>) -> NewConversation {

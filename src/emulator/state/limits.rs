@@ -48,6 +48,20 @@ pub struct Limits {
     pub media_files: usize,
     /// Messages of the plain messaging API kept, oldest forgotten first.
     pub plain_messages: usize,
+    /// Segments a second from a long code.
+    pub long_code_rate: u32,
+    /// Segments a second from a toll-free number.
+    pub toll_free_rate: u32,
+    /// Segments a second from a short code.
+    pub short_code_rate: u32,
+    /// Messages a second from a WhatsApp sender.
+    pub whatsapp_rate: u32,
+    /// Messages a second from an RCS sender.
+    pub rcs_rate: u32,
+    /// Hours that a text may have to wait for its sender's turn.
+    pub sender_queue_hours: u64,
+    /// Whether people of WhatsApp and RCS read what arrives.
+    pub read_receipts: bool,
 }
 
 impl Default for Limits {
@@ -71,6 +85,14 @@ impl Default for Limits {
             whatsapp_window_hours: 24,
             media_files: 1000,
             plain_messages: 10_000,
+            // Source: channel notes 2, "Rate", read 2026-11-29; toll-free and RCS are assumed.
+            long_code_rate: 1,
+            toll_free_rate: 3,
+            short_code_rate: 100,
+            whatsapp_rate: 80,
+            rcs_rate: 80,
+            sender_queue_hours: 10,
+            read_receipts: true,
         }
     }
 }

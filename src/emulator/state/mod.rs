@@ -18,6 +18,7 @@ pub mod ids;
 mod inbound;
 pub mod limits;
 mod messages;
+pub mod messaging;
 pub mod model;
 mod participants;
 mod projection;
@@ -38,6 +39,7 @@ use self::command::{Actor, Command, Outcome};
 use self::event::{EventKind, Fields, Occurrence};
 use self::ids::Ids;
 use self::limits::{Limits, Window};
+use self::messaging::{Messaging, Ring};
 use self::model::{Address, Conversation, HookSettings, Media, Message, Service, User};
 use self::refusal::Refusal;
 use self::sync::{Emitted, SyncStore};
@@ -64,6 +66,8 @@ pub enum Effect {
     Hook(Occurrence),
     /// Tell one webhook of something that happened before it was set.
     HookLate(Occurrence, Target),
+    /// Tell a webhook of the messaging API.
+    Ring(Ring),
     /// Take a message to a phone.
     Deliver {
         /// The conversation.
@@ -131,6 +135,9 @@ pub struct World {
     /// When conversations are to be looked at, see [`alarms`].
     #[serde(default)]
     alarms: BTreeSet<(Timestamp, ConversationSid)>,
+    /// Texts without a conversation.
+    #[serde(default)]
+    messaging: Messaging,
     sync: SyncStore,
     #[serde(skip)]
     effects: VecDeque<Effect>,
@@ -150,8 +157,10 @@ impl World {
         let services = (self.default_service, self.default_messaging_service);
         let hooks = self.services.get(&self.default_service).map(|service| service.hooks.clone());
         let account_hooks = std::mem::take(&mut self.account_hooks);
+        let messaging = std::mem::take(&mut self.messaging).settings();
         *self = Self::with_services(self.settings.clone(), self.ids.clone(), at, services);
         self.account_hooks = account_hooks;
+        self.messaging = messaging;
         if let Some(service) = self.services.get_mut(&self.default_service) {
             service.hooks = hooks.unwrap_or_default();
         }
@@ -185,6 +194,7 @@ impl World {
             opted_out: BTreeMap::new(),
             last_heard: BTreeMap::new(),
             alarms: BTreeSet::new(),
+            messaging: Messaging::default(),
             sync,
             effects: VecDeque::new(),
         };

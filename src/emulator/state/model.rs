@@ -38,6 +38,8 @@ words! {
         Sms = "sms",
         /// WhatsApp.
         Whatsapp = "whatsapp",
+        /// Rich Communication Services.
+        Rcs = "rcs",
     }
 }
 
@@ -45,15 +47,13 @@ impl Channel {
     /// The channel that an address belongs to, if it is one.
     #[must_use]
     pub fn of(address: &str) -> Option<Self> {
-        let (channel, number) = match address.split_once(':') {
-            Some(("whatsapp", number)) => (Self::Whatsapp, number),
+        let (channel, is_address) = match address.split_once(':') {
+            Some(("whatsapp", name)) => (Self::Whatsapp, is_number(name) || is_user_id(name)),
+            Some(("rcs", name)) => (Self::Rcs, is_number(name) || is_agent(name)),
             Some(_) => return None,
-            None => (Self::Sms, address),
+            None => (Self::Sms, is_number(address) || is_short_code(address)),
         };
-        let digits = number.strip_prefix('+')?;
-        let is_number =
-            (2..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
-        is_number.then_some(channel)
+        is_address.then_some(channel)
     }
 
     /// The word in the `Source` field of webhooks.
@@ -62,8 +62,38 @@ impl Channel {
         match self {
             Self::Sms => "SMS",
             Self::Whatsapp => "WHATSAPP",
+            Self::Rcs => "RCS",
         }
     }
+}
+
+/// A number with its plus and country.
+fn is_number(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| {
+        (2..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+    })
+}
+
+/// A number that only a country knows.
+fn is_short_code(text: &str) -> bool {
+    (3..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// A business's own id of a person: two letters, a dot, up to 128 letters and digits, perhaps with `ENT.`
+/// before them. Source: channel notes 3, read 2026-11-29.
+fn is_user_id(text: &str) -> bool {
+    let Some((country, id)) = text.split_once('.') else { return false };
+    let id = id.strip_prefix("ENT.").unwrap_or(id);
+    country.len() == 2
+        && country.bytes().all(|byte| byte.is_ascii_uppercase())
+        && (1..=128).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// The name of a brand's agent (its form is assumed).
+fn is_agent(text: &str) -> bool {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    !text.is_empty() && text.bytes().all(is_letter)
 }
 
 words! {
@@ -414,6 +444,14 @@ mod tests {
         for (address, channel) in [
             ("+15555550123", Some(Channel::Sms)),
             ("whatsapp:+15555550123", Some(Channel::Whatsapp)),
+            ("whatsapp:US.13491208655302741918", Some(Channel::Whatsapp)),
+            ("whatsapp:US.ENT.1349", Some(Channel::Whatsapp)),
+            ("whatsapp:us.1349", None),
+            ("whatsapp:12345", None),
+            ("rcs:+15555550123", Some(Channel::Rcs)),
+            ("rcs:brand_agent", Some(Channel::Rcs)),
+            ("rcs:", None),
+            ("12345", Some(Channel::Sms)),
             ("messenger:123", None),
             ("15555550123", None),
             ("+1555abc", None),

@@ -4,6 +4,7 @@
 //! recorded answers, collected in the REST notes, section 6, read 2026-11-21. A status that no text
 //! confirms is marked "assumed" in [`Refusal::status`].
 
+use super::messaging::refusal::TextRefusal;
 use crate::twilio::sid::ConversationSid;
 
 /// A refusal as the caller of an API sees it.
@@ -168,6 +169,9 @@ pub enum Refusal {
     /// A plain message says too much.
     #[error("The concatenated message body exceeds the 1600 character limit")]
     PlainBodyTooLong,
+    /// A text is refused.
+    #[error(transparent)]
+    Text(#[from] TextRefusal),
     /// The address configuration exists.
     #[error("Address configuration already exists")]
     AddressExists,
@@ -252,6 +256,7 @@ impl Refusal {
             Self::PlainSenderMissing => (21603, 400),
             Self::PlainBodyMissing => (21602, 400),
             Self::PlainBodyTooLong => (21617, 400),
+            Self::Text(refusal) => (refusal.code(), 400),
             Self::AddressExists => (20409, 409),
             Self::Unauthenticated => (20003, 401),
             Self::MethodNotAllowed => (20004, 405),

@@ -1,8 +1,8 @@
 //! Sends one webhook and reads the answer, within Twilio's time limit.
 //!
 //! The only place where the emulator opens a connection of its own. Redirects are not followed and
-//! nothing is sent twice: Conversations webhooks are not retried.
-//! Source: webhook notes 1.4, read 2026-11-21.
+//! nothing is sent twice here: Conversations webhooks are not retried, those of the messaging product by
+//! whoever calls. Source: webhook notes 1.4, read 2026-11-21.
 
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ const ANSWER_BYTES_MAX: usize = 128 * 1024;
 pub struct Answer {
     /// The status and the body, or what went wrong.
     pub result: Result<(u16, Pii), Failure>,
+    /// The type of the body.
+    pub content_type: Option<String>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -34,8 +36,10 @@ pub struct Answer {
 pub enum Failure {
     /// Not in time.
     Timeout,
-    /// No connection, or it broke.
+    /// The connection broke.
     Connection,
+    /// No connection was made at all.
+    Unreachable,
 }
 
 impl Failure {
@@ -44,7 +48,7 @@ impl Failure {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
-            Self::Connection => "connection",
+            Self::Connection | Self::Unreachable => "connection",
         }
     }
 }
@@ -61,6 +65,17 @@ pub enum Verdict {
 }
 
 impl Answer {
+    /// What Twilio's debugger says of a webhook of the messaging product that failed: 11200, or 11205
+    /// where there was no connection.
+    #[must_use]
+    pub const fn complaint(&self) -> Option<u32> {
+        match &self.result {
+            Ok((200..=299, _)) => None,
+            Ok(_) | Err(Failure::Timeout | Failure::Connection) => Some(11200),
+            Err(Failure::Unreachable) => Some(11205),
+        }
+    }
+
     /// Reads the answer of a pre-action webhook.
     ///
     /// No answer in time lets the change through as it is. That a broken connection does so too, and
@@ -71,7 +86,7 @@ impl Answer {
             Ok((200..=299, body)) => Verdict::Go(json::from_str(body.reveal()).unwrap_or_default()),
             Ok((500.., _)) => Verdict::Failed,
             Ok((400..=499, _)) => Verdict::Refused,
-            Ok(_) | Err(Failure::Timeout | Failure::Connection) => {
+            Ok(_) | Err(Failure::Timeout | Failure::Connection | Failure::Unreachable) => {
                 Verdict::Go(Amendment::default())
             }
         }
@@ -101,7 +116,13 @@ impl Caller {
         Ok(Self { client, clock, auth_token })
     }
 
-    /// Sends a webhook; `mis_sign` signs it with a wrong key.
+    /// The clock that its calls are timed by.
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Sends a webhook; `mis_sign` signs it with a wrong key. It may take as long as `timeout` says, else
+    /// as long as the client's.
     ///
     /// # Cancel safety
     ///
@@ -111,16 +132,24 @@ impl Caller {
         target: &Target,
         content: (Product, &[(String, Pii)]),
         delivery_id: &str,
-        mis_sign: bool,
+        (mis_sign, timeout): (bool, Option<Duration>),
     ) -> Answer {
         let wrong = SecretString::from("not the auth token".to_owned());
         let key = if mis_sign { &wrong } else { &self.auth_token };
         let started = self.clock.now();
-        let result = self.send(request(target, content, key, delivery_id)).await;
-        Answer { result, elapsed: self.clock.now().since(started) }
+        let sent = self.send(request(target, content, key, delivery_id), timeout).await;
+        let (result, content_type) = match sent {
+            Ok((status, content_type, body)) => (Ok((status, body)), content_type),
+            Err(failure) => (Err(failure), None),
+        };
+        Answer { result, content_type, elapsed: self.clock.now().since(started) }
     }
 
-    async fn send(&self, request: Request) -> Result<(u16, Pii), Failure> {
+    async fn send(
+        &self,
+        request: Request,
+        timeout: Option<Duration>,
+    ) -> Result<(u16, Option<String>, Pii), Failure> {
         let method = match request.method {
             HookMethod::Get => reqwest::Method::GET,
             HookMethod::Post => reqwest::Method::POST,
@@ -129,20 +158,31 @@ impl Caller {
         for (name, value) in request.headers {
             builder = builder.header(name, value);
         }
+        if let Some(timeout) = timeout {
+            builder = builder.timeout(timeout);
+        }
         let mut response =
             builder.body(request.body.into_revealed()).send().await.map_err(|error| why(&error))?;
         let status = response.status().as_u16();
+        let content_type = response.headers().get(reqwest::header::CONTENT_TYPE);
+        let content_type = content_type.and_then(|kind| kind.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(|error| why(&error))? {
             let room = ANSWER_BYTES_MAX.saturating_sub(body.len());
             body.extend_from_slice(&piece[..piece.len().min(room)]);
         }
-        Ok((status, Pii::new(String::from_utf8_lossy(&body))))
+        Ok((status, content_type, Pii::new(String::from_utf8_lossy(&body))))
     }
 }
 
 fn why(error: &reqwest::Error) -> Failure {
-    if error.is_timeout() { Failure::Timeout } else { Failure::Connection }
+    if error.is_connect() {
+        Failure::Unreachable
+    } else if error.is_timeout() {
+        Failure::Timeout
+    } else {
+        Failure::Connection
+    }
 }
 
 #[cfg(test)]
@@ -153,6 +193,7 @@ mod tests {
     fn only_an_error_status_refuses_a_change() {
         let answer = |result: Result<(u16, &str), Failure>| Answer {
             result: result.map(|(status, body)| (status, Pii::new(body))),
+            content_type: None,
             elapsed: Duration::ZERO,
         };
         let unchanged = Verdict::Go(Amendment::default());
@@ -169,6 +210,7 @@ mod tests {
             (Ok((500, "")), Verdict::Failed),
             (Err(Failure::Timeout), unchanged.clone()),
             (Err(Failure::Connection), unchanged.clone()),
+            (Err(Failure::Unreachable), unchanged.clone()),
         ] {
             assert_eq!(answer(result).verdict(), verdict);
         }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
 use super::lanes::Lanes;
-use super::{Outgoing, WAITING_MAX, call};
+use super::{Outgoing, Product, WAITING_MAX, call, call_patiently};
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Happening;
 use crate::twilio::sid::ConversationSid;
@@ -66,7 +66,9 @@ fn line_up(hub: &Weak<Hub>, lanes: &mut Lanes<String, Lane, Outgoing>, item: Out
         (Some(conversation), None) => Lane::Conversation(conversation),
         (None, _) | (_, Some(_)) => Lane::Alone(item.delivery_id.clone()),
     };
-    if let Err(lost) = lanes.push(item.target.url.clone(), lane, item)
+    // A status callback's query names its reply; all of them are one place to the receiver.
+    let place = item.target.url.split(['?', '#']).next().unwrap_or_default().to_owned();
+    if let Err(lost) = lanes.push(place, lane, item)
         && let Some(hub) = hub.upgrade()
     {
         hub.hook_ended();
@@ -86,5 +88,15 @@ async fn send(hub: Weak<Hub>, caller: Caller, item: Outgoing) {
             hub.record(what);
         }
     };
-    call(&caller, &item, record).await;
+    match item.product {
+        Product::Conversations => {
+            call(&caller, &item, record).await;
+        }
+        Product::Messaging => {
+            let answer = call_patiently(&caller, &item, record).await;
+            if let Some(hub) = hub.upgrade() {
+                hub.hear_answer(&item, &answer);
+            }
+        }
+    }
 }

@@ -7,16 +7,19 @@
 pub mod caller;
 pub mod dispatcher;
 pub mod lanes;
+mod overrides;
 pub mod request;
 
 use std::time::Duration;
 
 use self::caller::{Answer, Caller};
+use self::overrides::Overrides;
 pub use self::request::Product;
 use super::record::Happening;
 use super::state::Target;
 use crate::pii::Pii;
-use crate::twilio::sid::ConversationSid;
+use crate::twilio::sid::{ConversationSid, TextSid};
+use crate::twilio::signature::signed_url;
 
 /// Webhooks that may wait; one more is lost, as Twilio's own are when they fail.
 pub const WAITING_MAX: usize = 50_000;
@@ -40,10 +43,54 @@ pub struct Outgoing {
     pub delay: Option<Duration>,
     /// A fault: sign with a wrong key.
     pub mis_sign: bool,
+    /// The text that one of the messaging product is about.
+    pub about: Option<TextSid>,
+    /// Where one of the messaging product goes if its own place fails.
+    pub fallback: Option<String>,
 }
 
 /// Sends one webhook and records it with its answer.
 pub(super) async fn call(caller: &Caller, item: &Outgoing, record: impl Fn(Happening)) -> Answer {
+    call_within(caller, item, None, &record).await
+}
+
+/// Sends a webhook of the messaging product, as often as the overrides in its URL say, and then to its
+/// fallback. Source: webhook notes 2.2 and 2.4, read 2026-11-21; that the fallback is told why by
+/// `ErrorCode` and `ErrorUrl` is assumed.
+async fn call_patiently(caller: &Caller, item: &Outgoing, record: impl Fn(Happening)) -> Answer {
+    let answer = call_again(caller, item, &record).await;
+    let (Some(code), Some(url)) = (answer.complaint(), item.fallback.clone()) else {
+        return answer;
+    };
+    let mut second = Outgoing { fallback: None, ..item.clone() };
+    second.fields.push(("ErrorCode".to_owned(), Pii::new(code.to_string())));
+    second.fields.push(("ErrorUrl".to_owned(), Pii::new(signed_url(&item.target.url))));
+    second.target.url = url;
+    call_again(caller, &second, &record).await
+}
+
+async fn call_again(caller: &Caller, item: &Outgoing, record: &impl Fn(Happening)) -> Answer {
+    let rules = Overrides::of(&item.target.url);
+    let started = caller.clock().now();
+    let mut left = rules.total;
+    let mut retries = 0;
+    loop {
+        let answer = call_within(caller, item, Some(rules.read.min(left)), record).await;
+        left = rules.total.saturating_sub(caller.clock().now().since(started));
+        let result = answer.result.as_ref().map(|(status, _)| *status).map_err(|failure| *failure);
+        if retries >= rules.retries || left.is_zero() || !rules.covers(result) {
+            return answer;
+        }
+        retries += 1;
+    }
+}
+
+async fn call_within(
+    caller: &Caller,
+    item: &Outgoing,
+    timeout: Option<Duration>,
+    record: &impl Fn(Happening),
+) -> Answer {
     record(Happening::WebhookSent {
         delivery_id: item.delivery_id.clone(),
         scope: item.target.scope.as_str(),
@@ -53,7 +100,12 @@ pub(super) async fn call(caller: &Caller, item: &Outgoing, record: impl Fn(Happe
         fields: item.fields.clone(),
     });
     let answer = caller
-        .call(&item.target, (item.product, &item.fields), &item.delivery_id, item.mis_sign)
+        .call(
+            &item.target,
+            (item.product, &item.fields),
+            &item.delivery_id,
+            (item.mis_sign, timeout),
+        )
         .await;
     let (status, error) = match &answer.result {
         Ok((status, _)) => (Some(*status), None),

@@ -1,0 +1,88 @@
+//! The control API's part about texts: what [`super::Control`] does with them, as JSON.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Control, Incoming, Received, Texted};
+use crate::emulator::rest::fields::Fields;
+use crate::emulator::rest::text_json;
+use crate::emulator::state::messaging::Text;
+use crate::emulator::state::refusal::Refusal;
+use crate::pii::Pii;
+use crate::twilio::messaging::MessageStatus;
+use crate::twilio::sid::TextSid;
+
+/// How far a text is to be moved on.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Move {
+    sid: TextSid,
+    status: String,
+    #[serde(default)]
+    error_code: Option<u32>,
+}
+
+/// A template's text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Template {
+    sid: String,
+    text: String,
+}
+
+/// How far the time is to jump.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Jump {
+    pub(super) seconds: u32,
+}
+
+/// Somebody texts.
+pub(super) async fn text(control: &Control, incoming: Incoming) -> Result<Value, Refusal> {
+    let Texted { sid, received } = control.text(incoming).await?;
+    let mut answer = json!({"sid": sid});
+    if let Received::Stored { conversation, message, created } = received {
+        answer["conversation_sid"] = json!(conversation);
+        answer["message_sid"] = json!(message);
+        answer["created"] = json!(created);
+    }
+    Ok(answer)
+}
+
+/// The texts, oldest first; only those to or from an address, if one is named.
+pub(super) fn texts(control: &Control, query: &Fields) -> Value {
+    let of = |name: &str| query.filled(name).map(Pii::new);
+    let (to, from) = (of("to"), of("from"));
+    let is_wanted = |text: &Text| {
+        to.as_ref().is_none_or(|to| *to == text.to)
+            && from.as_ref().is_none_or(|from| text.from.as_ref() == Some(from))
+    };
+    let texts = control.texts().into_iter().filter(is_wanted);
+    json!({"texts": texts.map(|text| shown(control, &text)).collect::<Vec<_>>()})
+}
+
+/// A text as the messaging API shows it, with what the phone sees besides.
+fn shown(control: &Control, text: &Text) -> Value {
+    let mut shown = text_json::text(control.hub.credentials.account_sid, text);
+    shown["media"] = text
+        .media
+        .iter()
+        .map(|file| json!({"sid": file.sid, "content_type": file.content_type, "url": file.url}))
+        .collect();
+    shown["content"] = json!(text.content);
+    shown["persistent_actions"] = json!(text.actions);
+    shown
+}
+
+/// Moves a text on.
+pub(super) fn move_on(control: &Control, order: &Move) -> Result<Value, Refusal> {
+    let status = MessageStatus::parse(&order.status).ok_or(Refusal::ParameterInvalid("status"))?;
+    let moved = control.move_text(order.sid, status, order.error_code)?;
+    Ok(json!({"changed": moved}))
+}
+
+/// Gives a template its text.
+pub(super) fn template(control: &Control, template: &Template) -> Result<Value, Refusal> {
+    control.set_template(&template.sid, &template.text)?;
+    Ok(json!({"sid": template.sid}))
+}

@@ -1,0 +1,114 @@
+//! A phone writes: the text is kept as received, and the number's own webhook is told.
+//!
+//! Pure. That it makes a conversation besides is decided elsewhere: both roads are open where both are
+//! set, so one text may come to a service twice. Source: webhook notes 1.8 and 2.1, read 2026-11-21.
+
+use super::fields::{Inbound as Fields, inbound_fields};
+use super::ring::{INBOUND, Ring};
+use super::text::{Direction, Fate, File, Text};
+use crate::channels::segments;
+use crate::clock::Timestamp;
+use crate::emulator::record::Happening;
+use crate::emulator::state::inbound::Inbound;
+use crate::emulator::state::model::HookMethod;
+use crate::emulator::state::target::Scope;
+use crate::emulator::state::{Effect, World};
+use crate::pii::Pii;
+use crate::twilio::keywords::Keyword;
+use crate::twilio::messaging::MessageStatus;
+use crate::twilio::sid::{MessagingServiceSid, TextSid};
+
+/// Where an inbound text is told.
+struct Told {
+    url: Option<String>,
+    fallback: Option<String>,
+    method: HookMethod,
+}
+
+impl World {
+    /// Keeps a phone's text and tells the number's webhook; gives its sid, and whether anybody is told.
+    pub fn take_text(&mut self, at: Timestamp, inbound: &Inbound) -> (TextSid, bool) {
+        let body = inbound.body.clone().unwrap_or_default();
+        let media: Vec<File> = inbound.media.iter().map(|sid| self.file(*sid)).collect();
+        let service = self.service_of(&inbound.to);
+        let text = Text {
+            // A group's text has an MM sid and no files. Source: webhook notes 2.1.
+            sid: self.text_sid(inbound.is_group() || !media.is_empty()),
+            seq: self.messaging.seq(),
+            direction: Direction::Inbound,
+            from: Some(inbound.from.clone()),
+            to: inbound.to.clone(),
+            segments: segments::count(body.reveal()),
+            body,
+            media,
+            content: None,
+            service,
+            status: MessageStatus::Received,
+            error_code: None,
+            created: at,
+            updated: at,
+            sent: Some(at),
+            callback: None,
+            actions: Vec::new(),
+            expires: None,
+            fate: Fate::Arrives,
+        };
+        self.messaging.keep(text.clone(), self.settings.limits.plain_messages);
+        self.happened(Happening::TextReceived {
+            sid: text.sid,
+            from: inbound.from.clone(),
+            to: inbound.to.clone(),
+            body: text.body.clone(),
+        });
+        let told = self.told(&inbound.to, service);
+        let Some(url) = told.url else { return (text.sid, false) };
+        let opt_out =
+            self.has_advanced_opt_out(&inbound.to).then(|| Keyword::of(text.body.reveal()));
+        let fields = inbound_fields(&Fields {
+            account: self.settings.account,
+            text: &text,
+            extras: &inbound.extras,
+            others: &inbound.others,
+            opt_out: opt_out.flatten().map(|keyword| keyword.effect),
+            root: &self.messaging.root,
+        });
+        self.effects.push_back(Effect::Ring(Ring {
+            event: INBOUND,
+            scope: Scope::Number,
+            url,
+            method: told.method,
+            fallback: told.fallback,
+            text: text.sid,
+            fields,
+        }));
+        (text.sid, true)
+    }
+
+    fn file(&self, sid: crate::twilio::sid::MediaSid) -> File {
+        let content_type = self.media(sid).map(|media| media.content_type.clone());
+        File { sid, content_type: content_type.unwrap_or_default(), url: None }
+    }
+
+    /// The messaging service's webhook goes before the number's. Source: PhoneNumber resource of
+    /// messaging services, read 2026-11-29.
+    fn told(&self, ours: &Pii, service: Option<MessagingServiceSid>) -> Told {
+        let number = self.messaging.number(ours);
+        if let Some(service) = self.settings_of(service).filter(|one| one.url.is_some()) {
+            return Told {
+                url: service.url.clone(),
+                fallback: service.fallback_url.clone(),
+                method: HookMethod::Post,
+            };
+        }
+        match number {
+            Some(number) => Told {
+                url: number.url.clone(),
+                fallback: number.fallback_url.clone(),
+                method: number.method.unwrap_or(HookMethod::Post),
+            },
+            None => {
+                Told { url: self.messaging.url.clone(), fallback: None, method: HookMethod::Post }
+            }
+        }
+    }
+}
