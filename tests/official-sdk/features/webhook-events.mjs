@@ -29,6 +29,30 @@ export function webhookEvents(features) {
   scopes(features);
   autocreation(features);
   faults(features);
+  texts(features);
+}
+
+function texts(features) {
+  features.add("a text's webhook and its status callbacks are signed", async (world) => {
+    const receiver = await Receiver.open(world.emulator.credentials.auth_token);
+    const [phone, number] = [world.phone(), world.phone()];
+    await world.emulator.order("POST", "messaging-webhook", { url: `${receiver.url}/sms?tenant=a%20b#rc=3&rp=5xx` });
+    try {
+      const { sid } = await world.emulator.order("POST", "texts", { from: phone, to: number, body: "héllo 👋" });
+      const heard = await receiver.first("the text", (each) => each.fields.MessageSid === sid);
+      assert.equal(heard.valid, true, "the official validator says so");
+      assert.equal(heard.headers["content-type"], "application/x-www-form-urlencoded");
+      assert.equal(heard.fields.Body, "héllo 👋");
+    } finally {
+      await world.emulator.order("POST", "messaging-webhook", { url: null });
+    }
+    const statusCallback = `${receiver.url}/status?reply=r%2F1`;
+    const made = await world.twilio.messages.create({ from: number, to: phone, body: "back", statusCallback });
+    const isDone = (each) => each.fields.MessageSid === made.sid && each.fields.MessageStatus === "delivered";
+    assert.equal((await receiver.first("delivered", isDone)).valid, true);
+    assert.equal((await world.twilio.messages(made.sid).fetch()).status, "delivered");
+    receiver.close();
+  });
 }
 
 function requests(features) {
