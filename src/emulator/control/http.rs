@@ -6,7 +6,7 @@
 //! | `GET /info` | URLs, credentials and service, as printed at the start |
 //! | `POST /inbound` | a phone writes: `{"from","to","body"}`; with `"others":[…]` a group MMS |
 //! | `POST /texts` | somebody texts: `{"from","to","body"}`, with `media` and `extras` |
-//! | `GET /texts?to=&from=` | texts that came in and were sent |
+//! | `GET /texts?to=&from=&limit=` | texts that came in and were sent |
 //! | `POST /text-status` | moves a text on: `{"sid","status","error_code"}` |
 //! | `GET`/`POST /numbers`, `DELETE /numbers/{address}` | the account's numbers with their webhooks |
 //! | `GET`/`POST /messaging-services` | messaging services |
@@ -154,13 +154,13 @@ fn read(control: &Control, segments: &[&str], query: &Fields) -> Result<Value, E
             let after = query.parsed("after")?.unwrap_or(0);
             Ok(json!({"records": control.records(after)}))
         }
-        ["texts"] => Ok(text_api::texts(control, query)),
+        ["texts"] => Ok(text_api::texts(control, query)?),
         ["numbers"] => Ok(json!({"numbers": control.numbers()})),
         ["messaging-services"] => Ok(json!({"messaging_services": control.messaging_services()})),
         ["faults"] => Ok(json!({"faults": control.faults()})),
         ["sockets"] => Ok(sockets(control)),
         ["limits"] => Ok(json!(control.limits())),
-        ["dump"] => Ok(dump(control)),
+        ["dump"] => dump(control),
         _ => Err(Error::NotFound),
     }
 }
@@ -332,17 +332,17 @@ fn whole(control: &Control, of: &Conversation) -> Value {
     shown
 }
 
-fn dump(control: &Control) -> Value {
+fn dump(control: &Control) -> Result<Value, Error> {
     let conversations: Vec<Value> = control
         .hub
         .with(|core, _| core.world.all_conversations().map(|of| whole(control, of)).collect());
-    let texts = text_api::texts(control, &Fields::default());
-    json!({
+    let texts = text_api::texts(control, &Fields::default())?;
+    Ok(json!({
         "conversations": conversations,
         "texts": texts["texts"],
         "faults": control.faults(),
         "records": control.records(0),
-    })
+    }))
 }
 
 /// What happens, as server-sent events; the id of each is its number.

@@ -49,16 +49,20 @@ pub(super) async fn text(control: &Control, incoming: Incoming) -> Result<Value,
     Ok(answer)
 }
 
-/// The texts, oldest first; only those to or from an address, if one is named.
-pub(super) fn texts(control: &Control, query: &Fields) -> Value {
+/// The texts, oldest first; only those to or from an address, and only so many of the newest, if that
+/// is asked for.
+pub(super) fn texts(control: &Control, query: &Fields) -> Result<Value, Refusal> {
     let of = |name: &str| query.filled(name).map(Pii::new);
     let (to, from) = (of("to"), of("from"));
+    let limit = query.parsed::<usize>("limit")?.unwrap_or(usize::MAX);
     let is_wanted = |text: &Text| {
         to.as_ref().is_none_or(|to| *to == text.to)
             && from.as_ref().is_none_or(|from| text.from.as_ref() == Some(from))
     };
-    let texts = control.texts().into_iter().filter(is_wanted);
-    json!({"texts": texts.map(|text| shown(control, &text)).collect::<Vec<_>>()})
+    let newest = control.texts().into_iter().rev().filter(is_wanted).take(limit);
+    let mut texts: Vec<Value> = newest.map(|text| shown(control, &text)).collect();
+    texts.reverse();
+    Ok(json!({"texts": texts}))
 }
 
 /// A text as the messaging API shows it, with what the phone sees besides.

@@ -78,6 +78,20 @@ export function phonePage(features) {
     await page.locator("#webhooks").getByText(/^200 in /).first().waitFor();
   });
 
+  features.add("a file is sent, and a text without a conversation shows its ticks", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    const file = { name: "dot.png", mimeType: "image/png", buffer: Buffer.from("89504e47", "hex") };
+    await page.getByLabel(`File of ${phone.name}`).setInputFiles(file);
+    await phone.write("look");
+    const texts = page.getByRole("list", { name: "Texts without a conversation" });
+    await texts.getByText("look (image/png)").waitFor();
+    const to = phone.name.split(" ")[1];
+    await browser.text(page, { From: "+15555550100", To: to, Body: "seen it" });
+    await texts.getByText("seen it").getByText("✓✓ delivered").waitFor();
+    await until("it is on the phone", async () => (await phone.shown()).includes("bot: seen it"));
+  });
+
   features.add("the page fits a phone's width", async (browser) => {
     const page = await browser.page({ width: 360 });
     const phone = await browser.addPhone(page);

@@ -63,6 +63,18 @@ export class Browser {
     return new Phone(page, `${channel} ${number}`);
   }
 
+  /** Sends a text without a conversation, as a bot does. */
+  async text(page, fields) {
+    const info = await (await page.request.get(new URL("_emulator/info", this.address).href)).json();
+    const path = `2010-04-01/Accounts/${info.account_sid}/Messages.json`;
+    const basic = Buffer.from(`${info.account_sid}:${info.auth_token}`).toString("base64");
+    const answer = await page.request.post(new URL(path, info.api_url).href, {
+      form: fields,
+      headers: { authorization: `Basic ${basic}` },
+    });
+    if (!answer.ok()) throw new Error(`the text was refused: ${await answer.text()}`);
+  }
+
   async leaveAll() {
     await Promise.allSettled(this.#pages.map((page) => page.close()));
   }
