@@ -28,6 +28,7 @@ use chimein::realtime::twilsock::session::{self, ConnId, Token};
 use chimein::standard_webhooks::{self, Secret};
 use chimein::twilio::events::{self, EventType, Fields};
 use chimein::twilio::form::{self, Form};
+use chimein::twilio::messaging::{Inbound, OTHER_BYTES_MAX, OTHER_MAX, StatusUpdate};
 use chimein::twilio::signature::{self, Keys};
 use futures::future::BoxFuture;
 use tower::ServiceExt as _;
@@ -45,6 +46,7 @@ pub const TARGETS: &[(&str, Target, &[&[u8]])] = &[
     ("sync_payload", sync_payload, &[SYNC_EVENT, SYNC_MAP, TYPING]),
     ("webhook_form", webhook_form, &[FORM, b"a=%", b"&&==&%zz=+"]),
     ("webhook_json", webhook_json, &[EVENT_JSON, b"[]", b"\xef\xbb\xbf{}"]),
+    ("webhook_text", webhook_text, &[TEXT, STATE, b"MessageSid=&NumMedia=99999999999999999999"]),
     ("signed_request", signed_request, &[SIGNED, b"https://h/w\0AAAA\0\0a=b"]),
     ("late_replies", late_replies, &[REPLIES, b"{\"replies\":[\"a\\ud83d\"]}", b"null"]),
     ("late_request", late_request, &[b"CH0123456789abcdef0123456789abcdef\0id\x001\0v1,AAAA\0{}"]),
@@ -128,6 +130,23 @@ fn event(fields: &Fields<'_>) {
     };
     if let Some(text) = fields.text("Body").filter(|text| text.len() > 40) {
         assert!(!said.contains(text), "a text is shown");
+    }
+}
+
+/// Bytes as a message of no conversation and as the state of one: what is kept of either is bounded.
+pub fn webhook_text(bytes: &[u8]) {
+    let fields = Fields::from_form(bytes);
+    if let Ok(inbound) = Inbound::decode(&fields) {
+        let others = inbound.other.iter().map(|(name, text)| name.len() + text.reveal().len());
+        assert!(inbound.other.len() <= OTHER_MAX && others.sum::<usize>() <= OTHER_BYTES_MAX);
+        assert!(inbound.media.len() <= 10, "more files than a message has");
+        assert!(
+            !format!("{:?}", inbound.from).contains(inbound.from.reveal()),
+            "a number is shown"
+        );
+    }
+    if let Ok(update) = StatusUpdate::decode(&fields) {
+        assert_ne!(update.error_code, Some(0));
     }
 }
 
@@ -279,6 +298,12 @@ const SYNC_EVENT: &[u8] = br#"{"event_type":"list_item_updated","correlation_id"
 const SYNC_MAP: &[u8] = br#"{"event_type":"map_item_added","event":{"id":1,"map_sid":"MP1","item_key":"CH00000000000000000000000000000000","item_data":{"status":"joined","lastConsumedMessageIndex":4}}}"#;
 const TYPING: &[u8] =
     br#"{"channel_sid":"CH00000000000000000000000000000000","identity":"x","typing_timeout":6}"#;
+const TEXT: &[u8] = b"MessageSid=SM0123456789abcdef0123456789abcdef&AccountSid=AC0123456789abcdef0123456789abcdef\
+    &From=whatsapp%3A%2B15555550123&To=whatsapp%3A%2B15555550100&Body=hi&NumMedia=1&MediaUrl0=https%3A%2F%2Fh%2F0\
+    &Latitude=1&Longitude=2&ButtonText=Yes&OptOutType=STOP&FromCity=";
+const STATE: &[u8] =
+    b"MessageSid=MM0123456789abcdef0123456789abcdef&MessageStatus=failed&ErrorCode=30003\
+    &AccountSid=AC0123456789abcdef0123456789abcdef";
 const FORM: &[u8] = b"EventType=onMessageAdded&AccountSid=AC0123456789abcdef0123456789abcdef&ConversationSid=CH0123456789abcdef0123456789abcdef&MessageSid=IM0123456789abcdef0123456789abcdef&Index=0&Author=%2B15555550123&Body=hello&Attributes=%7B%7D&DateCreated=2026-11-21T03%3A48%3A05.120Z&Source=SMS";
 const EVENT_JSON: &[u8] = br#"{"EventType":"onConversationAdded","AccountSid":"AC0123456789abcdef0123456789abcdef","ConversationSid":"CH0123456789abcdef0123456789abcdef","MessageBody":"hello","State":"active"}"#;
 const SIGNED: &[u8] = b"https://bot.example.com:8443/webhooks/twilio?bodySHA256=00&a='%27\0AAAAAAAAAAAAAAAAAAAAAAAAAAA=\0alg=HMAC-SHA256;kid=webhooks_sharedkey_1\0a=bc&ab=c";
