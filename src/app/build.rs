@@ -19,7 +19,7 @@ use super::health::Health;
 #[cfg(feature = "nats")]
 use super::instances;
 use super::intake::StoreFirst;
-use super::join_settings::{join_policy, leaving, rejoin};
+use super::join_settings::{begin, join_policy, leaving, rejoin};
 use super::parts::{Group, Parts};
 use super::replies::Asked;
 use super::resume_store::ResumeStore;
@@ -32,6 +32,7 @@ use crate::admin::{handoff, replies};
 use crate::agent::bitbrat::Watched;
 use crate::agent::{Agent, later};
 use crate::channels::conversations::arrivals::Arrivals;
+use crate::channels::conversations::beginnings::{Beginnings, Kept};
 use crate::channels::conversations::catch_up::CatchUp;
 use crate::channels::conversations::channel::{ConversationMarks, Conversations};
 use crate::channels::conversations::departures::Departures;
@@ -119,7 +120,8 @@ impl Parts<'_> {
         let clients = ClientFactory::new(self, &tls);
         let seats = Arc::new(Seats::new(self.pool(clients.is_some())));
         let handoff = self.handoff(&rest, &seats);
-        let arrivals = self.arrivals(&rest, &seats, Arc::new(self.ingest(&handoff)));
+        let inlet: Arc<dyn Inlet> = Arc::new(self.ingest(&handoff));
+        let arrivals = self.arrivals(&rest, &seats, inlet).await;
         let catch_up =
             CatchUp { rest: rest.clone(), arrivals: arrivals.clone(), marks: self.store.marks() };
         let service = Arc::new(ServiceCheck::new(rest.clone(), clock));
@@ -409,8 +411,17 @@ impl Parts<'_> {
     }
 
     /// The channel of conversations, on the side on which messages come.
-    fn arrivals(&self, rest: &rest::Client, seats: &Arc<Seats>, inlet: Arc<dyn Inlet>) -> Arrivals {
+    async fn arrivals(
+        &self,
+        rest: &rest::Client,
+        seats: &Arc<Seats>,
+        inlet: Arc<dyn Inlet>,
+    ) -> Arrivals {
         let (store, recorder) = (self.store, self.recorder.clone());
+        let (begin, authors) = (begin(&self.settings.turns), Authors::new(self.identities()));
+        let now = recorder.clock.wall();
+        let kept = Kept { marks: store.marks(), documents: store.documents() };
+        let beginnings = Beginnings::open(begin, now, authors.clone(), kept).await;
         let (policy, rejoin) = (join_policy(&self.settings.join), rejoin(&self.settings.join));
         let rules = JoinRules::new(policy, rest.clone(), Arc::clone(seats), recorder.clone());
         let departures = Arc::new(Departures::new(leaving(&self.settings.seats), store.marks()));
@@ -418,10 +429,11 @@ impl Parts<'_> {
         Arrivals {
             joins: store.queue(QueueName::Joins),
             inlet,
-            authors: Authors::new(self.identities()),
+            authors,
             join_rules: Arc::new(rules),
             removals: Arc::new(Removals::new(rejoin, store.marks(), rest.clone(), known)),
             departures,
+            beginnings: Arc::new(beginnings),
             watermarks: Arc::default(),
             recorder,
         }

@@ -1,10 +1,11 @@
-//! The settings of `join` and `seats` as the pipeline wants them. Pure.
+//! The settings of `join`, `seats` and the beginning of `turns` as the channel wants them. Pure.
 
+use crate::channels::conversations::policy::beginning::Begin;
 use crate::channels::conversations::policy::join_policy::{JoinPolicy, Since};
 use crate::channels::conversations::policy::leaving::Leaving;
 use crate::channels::conversations::policy::removal::Rejoin;
 use crate::config::kinds;
-use crate::config::settings::{Join, Seats};
+use crate::config::settings::{Join, Seats, Turns};
 
 /// Says which conversations the operator wishes the bot to be in.
 #[must_use]
@@ -25,6 +26,16 @@ pub const fn rejoin(join: &Join) -> Rejoin {
     match join.rejoin {
         kinds::Rejoin::Never => Rejoin::Never,
         kinds::Rejoin::Always => Rejoin::Always,
+    }
+}
+
+/// Says from where on the operator wishes messages to be answered.
+#[must_use]
+pub const fn begin(turns: &Turns) -> Begin {
+    match turns.begin {
+        kinds::TurnsBegin::Unanswered => Begin::Unanswered,
+        kinds::TurnsBegin::Now => Begin::Now,
+        kinds::TurnsBegin::All => Begin::All,
     }
 }
 

@@ -43,6 +43,18 @@ pub trait Channel: Send + Sync {
     /// Sees to it that every message before a place in a thread is known and stored.
     fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>>;
 
+    /// Whether who spoke as the bot before this service was there has answered a message, which was
+    /// taken in at a time. Where threads have no history nobody has.
+    fn answered_before<'a>(
+        &'a self,
+        thread: ThreadId,
+        message: &'a TurnMessage,
+        stored: Timestamp,
+    ) -> BoxFuture<'a, Result<AnsweredBefore, Error>> {
+        let _any = (thread, message, stored);
+        Box::pin(std::future::ready(Ok(AnsweredBefore::No)))
+    }
+
     /// Notes that the message at a place is known, which says something only if it is the next one.
     fn follow(&self, thread: ThreadId, index: u64);
 
@@ -148,6 +160,17 @@ pub struct Seen {
     pub message: TurnMessage,
     /// The door.
     pub door: Door,
+}
+
+/// Whether a message was answered before this service was there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AnsweredBefore {
+    /// It was not: it is this service's to answer.
+    No,
+    /// It was, or is not to be answered for when it was written.
+    Yes(SkipReason),
+    /// That will be known in a moment.
+    Unknown,
 }
 
 /// For what the bot would speak.

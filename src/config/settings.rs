@@ -15,7 +15,7 @@ use super::kinds::{
     Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
     Keywords, Listen, Name, NatsUrls, Networks, Paths, Prefix, QueueEngine, Ratio, Rejoin,
     RestAuth, Schedule, SenderRates, Senders, Setting, Since, Size, SnapshotMode, SocketUrl,
-    Sources, TemplateVariables, Timeout, TopicPrefix, TurnStrategy, WhilePaused,
+    Sources, TemplateVariables, Timeout, TopicPrefix, TurnStrategy, TurnsBegin, WhilePaused,
 };
 use super::reader::Reader;
 use super::rules;
@@ -263,6 +263,8 @@ sections! {
         burst_max: NonZeroU32;
         /// What becomes of messages while a person has the conversation.
         paused: WhilePaused;
+        /// From where on messages are answered.
+        begin: TurnsBegin;
         /// How old a message may be.
         stale_after: Duration;
         /// Whether words that the carrier answers get a turn.

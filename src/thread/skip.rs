@@ -22,6 +22,10 @@ pub enum SkipReason {
     Removed,
     /// The person wants to hear nothing more.
     OptedOut,
+    /// Who spoke as the bot before this service was there has answered it.
+    Answered,
+    /// It was written before this service was there, by the operator's wish.
+    BeforeBegin,
 }
 
 impl SkipReason {
@@ -37,6 +41,8 @@ impl SkipReason {
             Self::NotChosen => "not_chosen",
             Self::Removed => "removed",
             Self::OptedOut => "opted_out",
+            Self::Answered => "answered",
+            Self::BeforeBegin => "before_begin",
         }
     }
 }

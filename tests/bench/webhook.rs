@@ -20,10 +20,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use chimein::channels::Markings;
 use chimein::channels::conversations::arrivals::Arrivals;
+use chimein::channels::conversations::beginnings::{Beginnings, Kept};
 use chimein::channels::conversations::channel::ConversationMarks;
 use chimein::channels::conversations::departures::Departures;
 use chimein::channels::conversations::join_rules::JoinRules;
 use chimein::channels::conversations::policy::authors::Authors;
+use chimein::channels::conversations::policy::beginning::{Begin, Start};
 use chimein::channels::conversations::policy::join_policy::JoinPolicy;
 use chimein::channels::conversations::policy::leaving::Leaving;
 use chimein::channels::conversations::policy::removal::Rejoin;
@@ -358,13 +360,18 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
     let known = (Arc::clone(&seats), Arc::clone(&departures), recorder.clone());
     let removals = Removals::new(Rejoin::Never, store.marks(), rest.clone(), known);
     let rules = JoinRules::new(JoinPolicy::default(), rest, seats, recorder.clone());
+    let authors = Authors::new(vec!["bot".to_owned()]);
+    let start = Start { process: clock.wall(), store: clock.wall() };
+    let kept = Kept { marks: store.marks(), documents: store.documents() };
+    let beginnings = Beginnings::new(Begin::Unanswered, start, authors.clone(), kept);
     Ok(Arrivals {
         joins: store.queue(QueueName::Joins),
         inlet: Arc::new(ingest),
-        authors: Authors::new(vec!["bot".to_owned()]),
+        authors,
         join_rules: Arc::new(rules),
         departures,
         removals: Arc::new(removals),
+        beginnings: Arc::new(beginnings),
         watermarks: Arc::default(),
         recorder,
     })

@@ -39,6 +39,8 @@ pub const INGRESS: &str = "internal.ingress.v1";
 #[derive(Clone, Debug)]
 pub struct Passed {
     pub topic: String,
+    /// Its number in the stream.
+    pub sequence: u64,
     pub headers: Vec<(String, String)>,
     pub body: Value,
 }
@@ -104,6 +106,11 @@ impl Platform {
     pub fn passed(&self, topic: &str) -> Vec<Passed> {
         let passed = self.passed.lock().unwrap();
         passed.iter().filter(|one| one.topic == topic).cloned().collect()
+    }
+
+    /// Everything that passed, oldest first.
+    pub fn all(&self) -> Vec<Passed> {
+        self.passed.lock().unwrap().clone()
     }
 
     /// Waits until so many messages have passed on a topic.
@@ -173,7 +180,7 @@ async fn watch(stream: Stream, passed: Arc<Mutex<Vec<Passed>>>) {
         let topic = message.subject.strip_prefix(PREFIX).unwrap().to_owned();
         let Ok(body) = serde_json::from_slice(&message.payload) else { continue };
         let headers = pairs(&message.headers);
-        passed.lock().unwrap().push(Passed { topic, headers, body });
+        passed.lock().unwrap().push(Passed { topic, sequence, headers, body });
     }
 }
 

@@ -20,5 +20,6 @@ mod rig;
 mod sending;
 mod strategies;
 mod sweeping;
+mod taking_over;
 mod turns;
 mod waiting;

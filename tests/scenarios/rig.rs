@@ -110,6 +110,13 @@ impl Rig {
         self.app.as_ref().expect("the service runs")
     }
 
+    /// Takes the store away, as a volume is lost.
+    pub fn lose_store(&self) {
+        for file in std::fs::read_dir(self.folder.path()).unwrap() {
+            std::fs::remove_file(file.unwrap().path()).unwrap();
+        }
+    }
+
     /// The queue's file.
     pub fn queue_path(&self) -> PathBuf {
         self.folder.path().join("chimein.db")

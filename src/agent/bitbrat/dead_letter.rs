@@ -1,14 +1,14 @@
 //! The event that says that a reply could not be delivered: `router.deadletter.v1`. Pure.
 //!
-//! It keeps what identifies the original and a short look at its payload.
+//! It keeps what identifies the original and a short look at its payload. Its key is that of one
+//! settlement, as the snapshot's beside it: without one persistence would take both for the same.
 //! Source: `BitBrat` 0.33.3, `src/services/routing/dlq.ts`, `buildDlqEvent`, read 2026-11-21.
 
 use serde_json::{Map, Value, json};
 
 use super::envelope::SOURCE;
 use super::event::Event;
-use super::snapshot::Failure;
-use crate::clock::Timestamp;
+use super::snapshot::{Delivered, Failure};
 
 /// The type of a dead letter.
 pub const TYPE: &str = "router.deadletter.v1";
@@ -17,7 +17,8 @@ pub const REASON: &str = "egress_delivery_failed";
 
 /// Makes the dead letter of an event.
 #[must_use]
-pub fn of(event: &Event, failure: &Failure, at: Timestamp) -> Event {
+pub fn of(delivered: Delivered<'_>, failure: &Failure) -> Event {
+    let Delivered { service, topic, event, at, settlement } = delivered;
     let kept = |name: &str, otherwise: Value| event.find(&[name]).cloned().unwrap_or(otherwise);
     let mut letter = Map::new();
     let mut put = |name: &str, value: Value| {
@@ -27,7 +28,9 @@ pub fn of(event: &Event, failure: &Failure, at: Timestamp) -> Event {
     };
     put("v", json!("2"));
     put("type", json!(TYPE));
-    put("correlationId", json!(event.correlation_id()));
+    let correlation_id = event.correlation_id();
+    put("correlationId", json!(correlation_id));
+    put("idempotencyKey", json!(format!("{correlation_id}:deadletter:{service}:{topic}:{settlement}")));
     put("traceId", kept("traceId", Value::Null));
     put("ingress", kept("ingress", json!({"ingressAt": at.to_string(), "source": SOURCE})));
     let nobody = json!({"external": {"id": "unknown", "platform": "system"}});
@@ -38,14 +41,21 @@ pub fn of(event: &Event, failure: &Failure, at: Timestamp) -> Event {
     Event::new(letter)
 }
 
-/// The attributes that go with a dead letter.
+/// The attributes that go with a dead letter; see [`super::envelope::attributes`].
 #[must_use]
 pub fn attributes(letter: &Event, service: &str) -> Vec<(&'static str, String)> {
     vec![
         ("type", TYPE.to_owned()),
         ("correlationId", letter.correlation_id().to_owned()),
+        ("idempotencyKey", key(letter).to_owned()),
         ("source", service.to_owned()),
     ]
+}
+
+/// What a dead letter is known by.
+#[must_use]
+pub fn key(letter: &Event) -> &str {
+    letter.text(&["idempotencyKey"]).unwrap_or_default()
 }
 
 fn payload(event: &Event, failure: &Failure) -> Value {
@@ -105,12 +115,15 @@ fn slip_summary(slip: &[Value]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
 
     const AT: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
     fn letter(event: Value) -> Value {
         let failure = Failure { code: "send_error".into(), message: "twilio refused".into() };
-        json!(of(&serde_json::from_value(event).unwrap(), &failure, AT))
+        let event: Event = serde_json::from_value(event).unwrap();
+        let (service, topic, settlement) = ("s", "t", "r:7");
+        json!(of(Delivered { service, topic, event: &event, at: AT, settlement }, &failure))
     }
 
     #[test]
@@ -119,6 +132,7 @@ mod tests {
         assert_eq!(letter["identity"]["external"]["platform"], "system");
         assert_eq!(letter["egress"]["destination"], "deadletter");
         assert_eq!(letter["payload"]["slipSummary"], "[]");
+        assert_eq!(letter["idempotencyKey"], "c-1:deadletter:s:t:r:7");
         assert!(letter.get("routing").is_none() && letter.get("traceId").is_none());
     }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::channels::conversations::beginnings::Beginnings;
 use crate::channels::conversations::contiguous::ContiguousWatermarks;
 use crate::channels::conversations::departures::Departures;
 use crate::channels::conversations::join_rules::JoinRules;
@@ -42,6 +43,8 @@ pub struct Arrivals {
     pub departures: Arc<Departures>,
     /// From which conversations somebody has removed it.
     pub removals: Arc<Removals>,
+    /// What was answered before this service was there.
+    pub beginnings: Arc<Beginnings>,
     /// How far each conversation is known.
     pub watermarks: Arc<ContiguousWatermarks>,
     /// Where the stages are noted.
@@ -170,6 +173,27 @@ impl Arrivals {
     ///
     /// If the queue could not store them; then nothing may be acknowledged.
     pub async fn messages_seen(&self, seen: Vec<Seen>) -> Result<usize, Error> {
+        self.caught_up(seen, &[]).await
+    }
+
+    /// As [`Arrivals::messages_seen`], where with these messages some conversations are known to their
+    /// end.
+    ///
+    /// # Errors
+    ///
+    /// As [`Arrivals::messages_seen`].
+    pub async fn caught_up(
+        &self,
+        seen: Vec<Seen>,
+        whole: &[ConversationSid],
+    ) -> Result<usize, Error> {
+        // What was answered before is known before anybody can take a turn.
+        self.beginnings.notice(&seen).await?;
+        for conversation in whole {
+            if self.watermarks.complete(*conversation) {
+                self.inlet.wake((*conversation).into());
+            }
+        }
         let theirs: Vec<_> = seen.into_iter().filter_map(|seen| self.sift(seen)).collect();
         if theirs.is_empty() { Ok(0) } else { self.inlet.messages(theirs).await }
     }

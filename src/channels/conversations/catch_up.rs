@@ -4,13 +4,17 @@
 //! door: with the socket down or switched off, the message that created a conversation is still found
 //! after the join.
 
-use crate::channels::Error;
-use crate::channels::Seen;
+use std::time::Duration;
+
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::attributes::attributes;
+use crate::channels::conversations::beginnings::Waiting;
+use crate::channels::conversations::policy::beginning::Standing;
 use crate::channels::conversations::sweep_pace::SweepPace;
+use crate::channels::{AnsweredBefore, Error, Seen};
+use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
-use crate::queue::Marks;
+use crate::queue::{self, Marks};
 use crate::telemetry::journal::Door;
 use crate::thread::{Thread, TurnMessage};
 use crate::twilio::rest::{self, MessagesAfter, WalkBack};
@@ -19,6 +23,9 @@ use crate::twilio::sid::ConversationSid;
 /// The most messages that one read takes; older ones are left to history. Chosen so that a busy
 /// conversation that was missed for an hour fits.
 pub const MESSAGES_MAX: usize = 1000;
+
+/// How long a message waits for the socket to read its conversation before that is done here.
+const SOCKET_READS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Reads conversations over REST.
 #[derive(Clone)]
@@ -76,13 +83,57 @@ impl CatchUp {
         let found = found.messages;
         let last = found.iter().map(|message| message.index).max();
         let seen = found.into_iter().map(|message| seen(conversation, message)).collect();
-        let added = self.arrivals.messages_seen(seen).await?;
+        let added = self.arrivals.caught_up(seen, &[conversation]).await?;
         fault_points::hit(Point::CatchUpStored);
         if let Some(last) = last {
             self.marks.raise(&name, last).await?;
             self.arrivals.watermarks.raise(conversation, last);
         }
         Ok(added)
+    }
+
+    /// Whether who spoke as the bot before this service has answered a message; reads the conversation
+    /// where only that can tell.
+    ///
+    /// # Errors
+    ///
+    /// As [`CatchUp::read`].
+    pub async fn answered_before(
+        &self,
+        conversation: ConversationSid,
+        message: &TurnMessage,
+        stored: Timestamp,
+    ) -> Result<AnsweredBefore, Error> {
+        let mut standing = self.standing(conversation, message, stored).await?;
+        if standing == Standing::Unread {
+            if self.is_being_read(conversation, stored) {
+                self.arrivals.watermarks.await_whole(conversation);
+                return Ok(AnsweredBefore::Unknown);
+            }
+            self.read(conversation, None).await?;
+            standing = self.standing(conversation, message, stored).await?;
+        }
+        Ok(match standing {
+            Standing::Open | Standing::Unread => AnsweredBefore::No,
+            Standing::Over(reason) => AnsweredBefore::Yes(reason),
+        })
+    }
+
+    async fn standing(
+        &self,
+        conversation: ConversationSid,
+        message: &TurnMessage,
+        stored: Timestamp,
+    ) -> Result<Standing, queue::Error> {
+        let is_whole = self.arrivals.watermarks.is_whole(conversation);
+        let waiting = Waiting { message, stored, is_whole };
+        self.arrivals.beginnings.standing(conversation, waiting).await
+    }
+
+    /// Whether the socket has the conversation and is about to tell all of it.
+    fn is_being_read(&self, conversation: ConversationSid, stored: Timestamp) -> bool {
+        let waited = self.arrivals.recorder.clock.wall().since(stored);
+        waited < SOCKET_READS_WITHIN && self.arrivals.join_rules.seats.hears(conversation)
     }
 
     async fn found(

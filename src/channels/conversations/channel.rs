@@ -12,12 +12,14 @@ use crate::channels::conversations::phones;
 use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::send_limits::SendLimits;
 use crate::channels::conversations::service_check::ServiceCheck;
-use crate::channels::{Channel, Error, Failed, Marking, Marks, Outgoing, Sending, Sent, Speaking};
+use crate::channels::{
+    AnsweredBefore, Channel, Error, Failed, Marking, Marks, Outgoing, Sending, Sent, Speaking,
+};
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::queue::Delivery;
-use crate::thread::{SkipReason, Speaker, Thread, ThreadId};
+use crate::thread::{SkipReason, Speaker, Thread, ThreadId, TurnMessage};
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::ConversationSid;
 
@@ -63,6 +65,22 @@ impl Channel for Conversations {
             match thread.conversation() {
                 Some(conversation) => self.catch_up.fill(conversation, index).await,
                 None => Ok(()),
+            }
+        })
+    }
+
+    fn answered_before<'a>(
+        &'a self,
+        thread: ThreadId,
+        message: &'a TurnMessage,
+        stored: Timestamp,
+    ) -> BoxFuture<'a, Result<AnsweredBefore, Error>> {
+        Box::pin(async move {
+            match thread.conversation() {
+                Some(conversation) => {
+                    self.catch_up.answered_before(conversation, message, stored).await
+                }
+                None => Ok(AnsweredBefore::No),
             }
         })
     }

@@ -33,6 +33,10 @@ struct Reach {
     told: Option<Timestamp>,
     /// After which change it was read.
     read: Option<Timestamp>,
+    /// Whether all is known that was there when this process began.
+    is_whole: bool,
+    /// Whether a turn waits until it is.
+    is_awaited: bool,
 }
 
 impl ContiguousWatermarks {
@@ -63,6 +67,25 @@ impl ContiguousWatermarks {
     /// Notes that a conversation was read over REST when a change was long over.
     pub fn read(&self, conversation: ConversationSid, changed: Timestamp) {
         self.note(conversation, |reach| reach.read = reach.read.max(Some(changed)));
+    }
+
+    /// Notes that all is known that was there when this process began; says whether a turn waits for it.
+    pub fn complete(&self, conversation: ConversationSid) -> bool {
+        self.0.change(conversation, |reach| {
+            reach.is_whole = true;
+            std::mem::take(&mut reach.is_awaited)
+        })
+    }
+
+    /// Whether all is known that was there when this process began.
+    #[must_use]
+    pub fn is_whole(&self, conversation: ConversationSid) -> bool {
+        self.0.get(&conversation).is_some_and(|reach| reach.is_whole)
+    }
+
+    /// Notes that a turn waits until all is known.
+    pub fn await_whole(&self, conversation: ConversationSid) {
+        self.note(conversation, |reach| reach.is_awaited = true);
     }
 
     /// Whether a change, which a listing dates to the second, is one that is known.
@@ -101,6 +124,17 @@ mod tests {
         watermarks.raise(sid, 7);
         watermarks.raise(sid, 4);
         assert!(watermarks.reaches(sid, 8) && !watermarks.reaches(sid, 9));
+    }
+
+    #[test]
+    fn who_waits_for_the_rest_is_told_once() {
+        let (watermarks, sid) =
+            (ContiguousWatermarks::default(), ConversationSid::from_bytes([1; 16]));
+        assert!(!watermarks.is_whole(sid) && !watermarks.complete(sid));
+        watermarks.await_whole(sid);
+        assert!(watermarks.is_whole(sid) && watermarks.complete(sid));
+        assert!(!watermarks.complete(sid));
+        assert!(!watermarks.reaches(sid, 1), "which messages that were is not said");
     }
 
     #[test]

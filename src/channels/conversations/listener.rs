@@ -66,8 +66,8 @@ impl Listener {
             for event in chunk {
                 self.hear(event, &mut heard);
             }
-            let Heard { seen, watermarks, told, seats } = heard;
-            if !self.store(seen, &stop).await {
+            let Heard { seen, whole, watermarks, told, seats } = heard;
+            if !self.store(seen, &whole, &stop).await {
                 return;
             }
             self.note_seats(seats).await;
@@ -94,6 +94,7 @@ impl Listener {
             }
             Event::CaughtUp { conversation, through, updated } => {
                 heard.reach(conversation, through, updated);
+                heard.whole.push(conversation);
             }
             Event::Joined { conversation, details } => {
                 self.seats.hear(conversation, &self.identity, recorder.clock.wall());
@@ -148,9 +149,14 @@ impl Listener {
     }
 
     /// Stores messages, however long it takes; false if told to stop before.
-    async fn store(&self, seen: Vec<Seen>, stop: &CancellationToken) -> bool {
+    async fn store(
+        &self,
+        seen: Vec<Seen>,
+        whole: &[ConversationSid],
+        stop: &CancellationToken,
+    ) -> bool {
         let mut failing = false;
-        while let Err(error) = self.arrivals.messages_seen(seen.clone()).await {
+        while let Err(error) = self.arrivals.caught_up(seen.clone(), whole).await {
             if !failing {
                 tracing::error!(
                     error = %Chain(&error),
@@ -202,6 +208,8 @@ impl Listener {
 struct Heard {
     /// Messages to store.
     seen: Vec<Seen>,
+    /// Which conversations are known to their end with them.
+    whole: Vec<ConversationSid>,
     /// Up to which message each conversation is known once they are.
     watermarks: BTreeMap<ConversationSid, u64>,
     /// Up to which change.

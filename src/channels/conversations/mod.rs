@@ -7,6 +7,7 @@
 
 pub mod arrivals;
 mod attributes;
+pub mod beginnings;
 pub mod catch_up;
 pub mod channel;
 pub mod contiguous;

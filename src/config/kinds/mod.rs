@@ -171,6 +171,17 @@ pub enum WhilePaused {
     Hold,
 }
 
+/// From where on messages are answered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TurnsBegin {
+    /// Those that nobody has answered as the bot.
+    Unanswered,
+    /// Of those the ones written since the service was first started.
+    Now,
+    /// All.
+    All,
+}
+
 /// Whether the bot comes back where somebody has removed it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Rejoin {
@@ -208,6 +219,9 @@ words! {
         "supersede" => Self::Supersede, "drop" => Self::Drop,
     }
     WhilePaused, "skip or hold", { "skip" => Self::Skip, "hold" => Self::Hold }
+    TurnsBegin, "unanswered, now or all", {
+        "unanswered" => Self::Unanswered, "now" => Self::Now, "all" => Self::All,
+    }
     Rejoin, "never or always", { "never" => Self::Never, "always" => Self::Always }
     QueueEngine, "embedded or nats", { "embedded" => Self::Embedded, "nats" => Self::Nats }
     Format, "auto, text, json or bitbrat", {

@@ -25,6 +25,8 @@ pub enum Question {
     Hands,
     /// Whether the message itself is one that nobody answers.
     Message,
+    /// Whether it was answered before the service was there.
+    Before,
 }
 
 /// An answer that did not come, and what the job could do about it.
@@ -86,6 +88,19 @@ pub enum Hands {
     },
 }
 
+/// Whether a message was answered before the service was there.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Before {
+    /// It was not.
+    Open,
+    /// It was.
+    Over(SkipReason),
+    /// That is told in a moment.
+    Unknown,
+    /// Nobody said.
+    Unsaid(Unsaid),
+}
+
 /// What is known so far.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Facts {
@@ -101,6 +116,8 @@ pub struct Facts {
     pub hands: Option<Hands>,
     /// The answer to [`Question::Message`].
     pub message: Option<Answered>,
+    /// The answer to [`Question::Before`].
+    pub before: Option<Before>,
 }
 
 /// Whether a message is to be answered.
@@ -135,6 +152,8 @@ pub enum Step {
 
 /// How long a message waits of which it cannot be said whether an earlier one goes first.
 const ORDER_UNKNOWN: Duration = Duration::from_secs(1);
+/// How long one waits of which it cannot be said whether it was answered before; it is woken when it can.
+const BEFORE_UNKNOWN: Duration = Duration::from_secs(1);
 
 /// Says what follows from what is known.
 #[must_use]
@@ -146,9 +165,9 @@ pub fn step(facts: &Facts) -> Step {
     let Some(was_held) = facts.was_held else { return Step::Ask(Question::Held) };
     // What was held may be so still, however old it grew while the service was away.
     let rest = if was_held {
-        hands(facts).or_else(|| message(facts))
+        hands(facts).or_else(|| message(facts)).or_else(|| before(facts))
     } else {
-        message(facts).or_else(|| hands(facts))
+        message(facts).or_else(|| before(facts)).or_else(|| hands(facts))
     };
     rest.unwrap_or(Step::Go)
 }
@@ -207,6 +226,17 @@ const fn message(facts: &Facts) -> Option<Step> {
     }
 }
 
+fn before(facts: &Facts) -> Option<Step> {
+    match facts.before {
+        None => Some(Step::Ask(Question::Before)),
+        Some(Before::Open) => None,
+        Some(Before::Over(reason)) => Some(Step::Skip(reason)),
+        Some(Before::Unknown) => Some(Step::PutOff(BEFORE_UNKNOWN)),
+        // After the last try it is answered: twice is better than never.
+        Some(Before::Unsaid(unsaid)) => unsaid.step(Question::Before),
+    }
+}
+
 impl Unsaid {
     /// What the job does about it; nothing once no attempt is left.
     fn step(self, about: Question) -> Option<Step> {
@@ -232,6 +262,7 @@ mod tests {
         was_held: Some(false),
         hands: Some(Hands::Bot),
         message: Some(Answered::Yes),
+        before: Some(Before::Open),
     };
 
     const fn unsaid(unsaid: Unsaid, waits: Option<Duration>, was_person: bool) -> Option<Hands> {
@@ -251,11 +282,12 @@ mod tests {
                 Question::Held => facts.was_held = GOOD.was_held,
                 Question::Hands => facts.hands = GOOD.hands,
                 Question::Message => facts.message = GOOD.message,
+                Question::Before => facts.before = GOOD.before,
             }
         }
         let order = [Question::Welcome, Question::Known, Question::Order, Question::Held];
         assert_eq!(asked[..4], order);
-        assert_eq!(asked[4..], [Question::Message, Question::Hands]);
+        assert_eq!(asked[4..], [Question::Message, Question::Before, Question::Hands]);
         assert_eq!(step(&facts), Step::Go);
         let held = Facts { was_held: Some(true), hands: None, message: None, ..GOOD };
         assert_eq!(step(&held), Step::Ask(Question::Hands), "it may be held still");
@@ -287,6 +319,15 @@ mod tests {
             (Facts { order: Some(Order::Overtaken), ..GOOD }, Step::GivenBack),
             (Facts { order: Some(Order::Unknown), ..GOOD }, Step::PutOff(SECOND)),
             (Facts { message: no, ..GOOD }, Step::Skip(stale)),
+            (Facts { message: no, before: None, ..GOOD }, Step::Skip(stale)),
+            (Facts { before: Some(Before::Over(stale)), ..GOOD }, Step::Skip(stale)),
+            (Facts { before: Some(Before::Unknown), ..GOOD }, Step::PutOff(SECOND)),
+            (Facts { before: Some(Before::Unsaid(AWAY)), ..GOOD }, Step::Park(SECOND)),
+            (
+                Facts { before: Some(Before::Unsaid(AGAIN)), ..GOOD },
+                Step::Retry(SECOND, Question::Before),
+            ),
+            (Facts { before: Some(Before::Unsaid(SPENT)), ..GOOD }, Step::Go),
             (Facts { hands: Some(Hands::Person), ..GOOD }, Step::KeepSilent),
             (Facts { hands: Some(Hands::Person), message: no, ..GOOD }, Step::Skip(stale)),
             (

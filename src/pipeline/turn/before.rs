@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use crate::channels::{self, Channel, Speaking};
+use crate::channels::{self, AnsweredBefore, Channel, Speaking};
 use crate::clock::Timestamp;
 use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
 use crate::pipeline::handoff::{POLL_EVERY, Paused};
 use crate::pipeline::policy::before_turn::{
-    Answered, Facts, Hands, Known, Order, Question, Step, Unsaid, Welcome, step,
+    Answered, Before, Facts, Hands, Known, Order, Question, Step, Unsaid, Welcome, step,
 };
 use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::turn::Turns;
@@ -88,6 +88,7 @@ impl Turns {
             }
             Question::Hands => of.facts.hands = Some(self.hands(delivery, of).await),
             Question::Message => of.facts.message = Some(self.is_answered(delivery, of)),
+            Question::Before => of.facts.before = Some(self.before_us(delivery, of).await),
         }
         Ok(())
     }
@@ -115,17 +116,34 @@ impl Turns {
         let Some(index) = of.message.index else { return Known::Yes };
         match of.channel.fill(of.thread, index).await {
             Ok(()) => Known::Yes,
-            Err(error) => {
-                let unsaid = self.unsaid(&error, delivery, of);
-                if unsaid.parked.is_none() {
-                    tracing::warn!(message_sid = %of.message.sid, conversation_sid = %of.thread,
-                        attempt = delivery.attempt(),
-                        retry_in_ms = unsaid.retry.map(settle::millis), error = %Chain(&error),
-                        "messages before this one cannot be read");
-                }
-                Known::Unsaid(unsaid)
-            }
+            Err(error) => Known::Unsaid(self.unread(&error, delivery, of)),
         }
+    }
+
+    async fn before_us(&self, delivery: &Delivery, of: &mut Gathering<'_>) -> Before {
+        let stored = delivery.appended_at();
+        match of.channel.answered_before(of.thread, of.message, stored).await {
+            Ok(AnsweredBefore::No) => Before::Open,
+            Ok(AnsweredBefore::Yes(reason)) => Before::Over(reason),
+            Ok(AnsweredBefore::Unknown) => Before::Unknown,
+            Err(error) => Before::Unsaid(self.unread(&error, delivery, of)),
+        }
+    }
+
+    /// What follows where the thread cannot be read.
+    fn unread(
+        &self,
+        error: &channels::Error,
+        delivery: &Delivery,
+        of: &mut Gathering<'_>,
+    ) -> Unsaid {
+        let unsaid = self.unsaid(error, delivery, of);
+        if unsaid.parked.is_none() {
+            tracing::warn!(message_sid = %of.message.sid, conversation_sid = %of.thread,
+                attempt = delivery.attempt(), retry_in_ms = unsaid.retry.map(settle::millis),
+                error = %Chain(error), "messages around this one cannot be read");
+        }
+        unsaid
     }
 
     async fn order(&self, delivery: &Delivery, of: &Gathering<'_>) -> Order {
@@ -224,7 +242,7 @@ impl Turns {
 const fn word(question: Question) -> &'static str {
     match question {
         Question::Welcome => "choice",
-        Question::Known | Question::Order => "catch_up",
+        Question::Known | Question::Order | Question::Before => "catch_up",
         Question::Held | Question::Hands | Question::Message => "handoff",
     }
 }

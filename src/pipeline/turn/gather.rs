@@ -3,7 +3,7 @@
 //! Which ones belong together is [`Strategy`]'s to say; here its word meets the queue. What is taken
 //! along is known without a gap, as the delivery's own is; what is not goes back unseen.
 
-use crate::channels::Channel;
+use crate::channels::{self, AnsweredBefore, Channel};
 use crate::fault_points::{self, Point};
 use crate::jobs::settle;
 use crate::pipeline::policy::strategy::{Look, Strategy};
@@ -82,18 +82,23 @@ impl Turns {
     }
 }
 
-/// Whether every message before this one is known.
+/// Whether every message before this one is known, and that it is this service's to answer.
 async fn is_known(channel: &dyn Channel, thread: ThreadId, member: &BatchMessage) -> bool {
     let Some(index) = member.message.index else { return true };
     match channel.fill(thread, index).await {
-        Ok(()) => {
-            channel.follow(thread, index);
-            true
-        }
-        Err(error) => {
-            tracing::debug!(message_sid = %member.message.sid, conversation_sid = %thread,
-                error = %Chain(&error), "message is left for a turn of its own");
-            false
-        }
+        Ok(()) => channel.follow(thread, index),
+        Err(error) => return is_left(thread, member, &error),
     }
+    match channel.answered_before(thread, &member.message, member.stored).await {
+        // Another one has to be looked at by itself.
+        Ok(before) => before == AnsweredBefore::No,
+        Err(error) => is_left(thread, member, &error),
+    }
+}
+
+/// Leaves a message out of which not all is known.
+fn is_left(thread: ThreadId, member: &BatchMessage, error: &channels::Error) -> bool {
+    tracing::debug!(message_sid = %member.message.sid, conversation_sid = %thread,
+        error = %Chain(error), "message is left for a turn of its own");
+    false
 }
