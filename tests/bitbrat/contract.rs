@@ -115,6 +115,7 @@ const DEAD_LETTER: &[(&str, Must)] = &[
     ("/v", Be("2")),
     ("/type", Be("router.deadletter.v1")),
     ("/correlationId", BeUuid),
+    ("/idempotencyKey", Say),
     ("/traceId", Say),
     ("/ingress/source", Be("ingress.twilio")),
     ("/identity/external/platform", Be("twilio")),
@@ -219,12 +220,7 @@ fn a_message_is_the_same_request_whenever_it_is_published() {
 #[test]
 fn endings_are_recorded_as_persistence_reads_them() {
     let event = answered();
-    let delivered = Delivered {
-        service: "twilio-ingress",
-        topic: "internal.egress.v1.twilio-ingress",
-        event: &event,
-        at: AT,
-    };
+    let delivered = delivered(&event);
     let policy = Policy { is_on: true, includes_raw: true, bytes_max: None };
     let message = MessageSid::from_bytes([0xdd; 16]).into();
     let sent = snapshot::of(delivered, &Ending::Sent(message), policy).unwrap();
@@ -234,7 +230,7 @@ fn endings_are_recorded_as_persistence_reads_them() {
     let correlation_id = event.correlation_id();
     for (record, ending) in [(&sent, "SENT"), (&failed, "FAILED")] {
         let expected = format!(
-            "{correlation_id}:final:twilio-ingress:internal.egress.v1.twilio-ingress:{ending}"
+            "{correlation_id}:final:twilio-ingress:internal.egress.v1.twilio-ingress:{ending}:{SETTLEMENT}"
         );
         assert_eq!(record["idempotencyKey"], json!(expected));
         assert_eq!(record["event"], json!(event), "the whole event");
@@ -244,7 +240,7 @@ fn endings_are_recorded_as_persistence_reads_them() {
 #[test]
 fn a_dead_letter_keeps_what_identifies_the_original() {
     let event = answered();
-    let letter = json!(dead_letter::of(&event, &failure(), AT));
+    let letter = json!(dead_letter::of(delivered(&event), &failure()));
     check("dead_letter", &letter, &[DEAD_LETTER]);
     for name in ["correlationId", "traceId", "ingress", "identity", "egress", "routing"] {
         assert_eq!(letter[name], *event.find(&[name]).unwrap(), "{name}");
@@ -309,6 +305,18 @@ fn message(author: &str, body: Option<&str>, media: Vec<Media>) -> Value {
 fn answered() -> Event {
     let asked = message("+15555550123", Some("hello bot"), Vec::new());
     serde_json::from_value(platform::delivered(&asked, "cand-1", "Hi there!")).unwrap()
+}
+
+const SETTLEMENT: &str = "0d0c8a3e-2f0e-4b7c-9a51-6b0e3f4f7a10:1795000003120";
+
+fn delivered(event: &Event) -> Delivered<'_> {
+    Delivered {
+        service: "twilio-ingress",
+        topic: "internal.egress.v1.twilio-ingress",
+        event,
+        at: AT,
+        settlement: SETTLEMENT,
+    }
 }
 
 fn failure() -> Failure {

@@ -14,6 +14,7 @@ use chimein::thread::{Speaker, Thread, TurnMessage};
 use serde_json::{Value, json};
 
 use crate::nats_server::NatsServer;
+use crate::persistence;
 use crate::platform::{DEAD_LETTER, INGRESS, OWN, PREFIX, Platform, SNAPSHOT, delivered};
 use crate::rig::{PHONE, Rig};
 
@@ -41,6 +42,47 @@ async fn a_reply_that_twilio_refuses_is_recorded_and_told() {
     assert!(rig.replies(conversation).is_empty());
     rig.end().await;
     platform.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn persistence_knows_of_a_failure_its_dead_letter_and_the_reply_that_was_sent_at_last() {
+    let server = NatsServer::start();
+    let platform = Platform::start(&server, |_| Some("at last".into())).await;
+    let extra =
+        [("CHIMEIN_REALTIME_ENABLED", "false"), ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")];
+    let rig = start(&server, &extra).await;
+    let refusal = Action::Answer { status: 400, code: Some(50511), retry_after: None };
+    let method = Some("POST".to_owned());
+    rig.fault(Place::Rest { method, path: Some("/Messages".into()) }, refusal, 100);
+    let conversation = rig.sms(PHONE, "hello").await;
+    let letter = platform.await_passed(&rig, DEAD_LETTER, 1).await.remove(0).body;
+    let request = letter["correlationId"].as_str().unwrap().to_owned();
+    let failed = persistence::record(&platform.all(), &request);
+    assert_eq!(failed.status.as_deref(), Some("FAILED"));
+    assert_eq!((failed.snapshots, failed.dead_letters), (1, 1), "neither hides the other");
+
+    rig.settled().await;
+    rig.control.clear_faults();
+    redrive(&rig).await;
+    rig.eventually("the phone has it", |rig| rig.replies(conversation) == ["at last"]).await;
+    let sent = || persistence::record(&platform.all(), &request);
+    rig.eventually("it is recorded as sent", |_| sent().status.as_deref() == Some("SENT")).await;
+    // Nothing that passed was dropped.
+    let (passed, consumed) = (platform.all(), [INGRESS, SNAPSHOT, DEAD_LETTER]);
+    let consumed = passed.iter().filter(|one| consumed.contains(&&*one.topic)).count();
+    assert_eq!(persistence::kept(&passed).len(), consumed);
+    rig.end().await;
+    platform.end();
+}
+
+/// Has the replies that failed sent once more.
+async fn redrive(rig: &Rig) {
+    let url =
+        format!("http://{}/v1/dead-letters/redrive", rig.app().admin_address().unwrap());
+    let client = chimein::net::http::direct().unwrap().build().unwrap();
+    let request = client.post(url).header("content-type", "application/json");
+    let answer = request.body(r#"{"select":{"queue":"outbox"}}"#).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.status());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

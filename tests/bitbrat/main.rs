@@ -7,6 +7,7 @@ mod contract;
 mod failures;
 #[path = "../nats_server/mod.rs"]
 mod nats_server;
+mod persistence;
 mod platform;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/rig.rs"]

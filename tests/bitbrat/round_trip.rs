@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::nats_server::NatsServer;
+use crate::persistence;
 use crate::platform::{DEAD_LETTER, INGRESS, OWN, PREFIX, Platform, SHARED, SNAPSHOT, delivered};
 use crate::rig::{PHONE, Rig};
 
@@ -161,6 +162,8 @@ async fn the_state_of_the_connection_to_twilio_is_told_when_it_changes() {
     let told = states();
     let changed = told.windows(2).all(|pair| pair[0] != pair[1]);
     assert!(changed, "each state once: {told:?}");
+    let all = platform.passed(INGRESS);
+    assert_eq!(persistence::kept(&all).len(), all.len(), "each change is kept");
     rig.end().await;
     platform.end();
 }

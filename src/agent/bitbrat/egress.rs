@@ -102,9 +102,12 @@ async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn 
             AckKind::Ack
         }
         Wanted::Undeliverable(missing) => {
-            undeliverable(agent, topic, &event, missing.code(), &missing).await
+            let came = Came { topic, event, place };
+            undeliverable(agent, &came, missing.code(), &missing).await
         }
-        Wanted::Reply(reply) => store(agent, topic, event, reply, outbox).await,
+        Wanted::Reply(reply) => {
+            store(agent, Came { topic, event, place }, reply, outbox).await
+        }
     }
 }
 
@@ -115,10 +118,17 @@ fn attribute(headers: Option<&HeaderMap>, name: &str) -> Option<String> {
     values.first().map(|value| value.as_str().to_owned()).filter(|value| !value.is_empty())
 }
 
+/// An event as it came.
+struct Came<'a> {
+    topic: &'a Topic,
+    event: Event,
+    /// Its number in the stream.
+    place: u64,
+}
+
 async fn store(
     agent: &BitBrat,
-    topic: &Topic,
-    event: Event,
+    came: Came<'_>,
     reply: Reply,
     outbox: &dyn Outbox,
 ) -> AckKind {
@@ -127,7 +137,7 @@ async fn store(
         turn,
         late: turn.is_some(),
         cut: is_phone,
-        origin: Some(Note::origin(&topic.name, event.clone())),
+        origin: Some(Note::origin(&came.topic.name, came.event.clone())),
         ..Batch::new(thread.clone(), &key, vec![Said::text(chosen.text)])
     };
     match outbox.put(batch).await {
@@ -136,7 +146,7 @@ async fn store(
             AckKind::Ack
         }
         Err(OutboxError::TooLarge(why)) => {
-            undeliverable(agent, topic, &event, "reply_too_large", &*why).await
+            undeliverable(agent, &came, "reply_too_large", &*why).await
         }
         Err(error @ (OutboxError::Store(_) | OutboxError::Undecided(_))) => {
             tracing::error!(conversation_sid = %thread, error = %Chain(&error),
@@ -149,16 +159,23 @@ async fn store(
 /// Tells the bus why a reply cannot be sent, now or ever; the event is done once that is told.
 async fn undeliverable(
     agent: &BitBrat,
-    topic: &Topic,
-    event: &Event,
+    came: &Came<'_>,
     code: &str,
     why: &(dyn std::error::Error + Send + Sync),
 ) -> AckKind {
     let service = agent.options.sender.names.service.as_str();
-    let delivered = Delivered { service, topic: &topic.name, event, at: agent.clock.wall() };
+    let Came { topic, event, place } = came;
+    let settlement = format!("stream:{place}");
+    let delivered = Delivered {
+        service,
+        topic: &topic.name,
+        event,
+        at: agent.clock.wall(),
+        settlement: &settlement,
+    };
     let failure = Failure { code: code.to_owned(), message: why.to_string() };
     tracing::warn!(reason = code, "reply from the bus cannot be sent");
-    match agent.tell_failure(delivered, &failure, event.correlation_id()).await {
+    match agent.tell_failure(delivered, &failure).await {
         Ok(()) => AckKind::Ack,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), "undeliverable reply could not be told of");

@@ -76,6 +76,15 @@ pub fn of_turn(turn: &Turn, sender: &Sender, at: Timestamp) -> Event {
 }
 
 /// The attributes that go with a turn's event, by their documented names.
+///
+/// The platform's own publisher writes the names in lower case, where its consumers do not look for them:
+/// they then know an event by its number in the stream alone, and what is published twice is done twice.
+/// Under the documented names they drop the second of two events with one `idempotencyKey` within ten
+/// minutes, and take correlation id, step and attempt for that key where there is none. So the documented
+/// names are followed, and every event has a key of its own: one that is published again after an unknown
+/// outcome is done once, and two that belong to one request are two.
+/// Source: `BitBrat` 0.33.3, `src/services/message-bus/dedupe.ts`, `buildDedupeKey`, and `attributes.ts`,
+/// `normalizeAttributes`, read 2026-11-29.
 /// Source: `BitBrat` 0.33.3, `documentation/messaging-config.md`, attributes, read 2026-11-21.
 #[must_use]
 pub fn attributes(event: &Event) -> Vec<(&'static str, String)> {

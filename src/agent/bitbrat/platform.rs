@@ -80,12 +80,11 @@ impl BitBrat {
         &self,
         delivered: Delivered<'_>,
         failure: &Failure,
-        id: &str,
     ) -> Result<(), Error> {
         self.tell_ending(delivered, &Ending::Failed(failure)).await?;
-        let letter = dead_letter::of(delivered.event, failure, delivered.at);
+        let letter = dead_letter::of(delivered, failure);
         let attributes = dead_letter::attributes(&letter, delivered.service);
-        self.publish(DEAD_LETTER, attributes, &format!("{id}:deadletter"), &letter).await
+        self.publish(DEAD_LETTER, attributes, dead_letter::key(&letter), &letter).await
     }
 
     async fn tell_ending(
@@ -98,7 +97,7 @@ impl BitBrat {
             return Ok(());
         };
         let id = record["idempotencyKey"].as_str().unwrap_or_default().to_owned();
-        let attributes = snapshot::attributes(delivered.event);
+        let attributes = snapshot::attributes(&record);
         self.publish(SNAPSHOT, attributes, &id, &record).await
     }
 
@@ -150,7 +149,9 @@ impl BitBrat {
 
     async fn tell(&self, report: &Report, topic: &str, event: &Event) -> Result<(), Error> {
         let service = self.options.sender.names.service.as_str();
-        let delivered = Delivered { service, topic, event, at: report.at };
+        let settlement = format!("{}:{}", report.reply, report.at.as_millis());
+        let at = report.at;
+        let delivered = Delivered { service, topic, event, at, settlement: &settlement };
         match &report.fate {
             Fate::Sent { message } => self.tell_ending(delivered, &Ending::Sent(*message)).await,
             Fate::Silenced => {
@@ -162,7 +163,7 @@ impl BitBrat {
                 let code = code.map(|code| format!(" (twilio error {code})")).unwrap_or_default();
                 let message = format!("{class}: {detail}{code}");
                 let failure = Failure { code: "send_error".to_owned(), message };
-                self.tell_failure(delivered, &failure, &report.reply.to_string()).await
+                self.tell_failure(delivered, &failure).await
             }
         }
     }

@@ -1,7 +1,9 @@
 //! The record of a delivery's end that `BitBrat`'s persistence keeps. Pure.
 //!
 //! Decides whether one is written and every field of it. A record too long for the policy loses its
-//! least needed parts, and is not written if even the rest is too long.
+//! least needed parts, and is not written if even the rest is too long. Its key is that of one
+//! settlement: the same however often it is told, another one after a redrive, so that a reply that is
+//! sent at last is recorded as sent.
 //! Source: `BitBrat` 0.33.3, `src/common/events/persistence-snapshots.ts`, read 2026-11-21.
 
 use serde_json::{Map, Value, json};
@@ -51,6 +53,8 @@ pub struct Delivered<'a> {
     pub event: &'a Event,
     /// When it ended.
     pub at: Timestamp,
+    /// What names this ending: the same if it is told again, another one after a redrive.
+    pub settlement: &'a str,
 }
 
 /// Makes the record; none if the policy wants none or the event is too long for it.
@@ -59,7 +63,7 @@ pub fn of(delivered: Delivered<'_>, ending: &Ending<'_>, policy: Policy) -> Opti
     if !policy.is_on {
         return None;
     }
-    let Delivered { service, topic, event, at } = delivered;
+    let Delivered { service, topic, event, at, settlement } = delivered;
     let mut kept = event.clone();
     if !policy.includes_raw {
         kept.fields_mut().remove("payload");
@@ -79,7 +83,8 @@ pub fn of(delivered: Delivered<'_>, ending: &Ending<'_>, policy: Policy) -> Opti
     put("capturedAt", json!(at.to_string()));
     put("sourceService", json!(service));
     put("sourceTopic", json!(topic));
-    put("idempotencyKey", json!(format!("{correlation_id}:final:{service}:{topic}:{status}")));
+    let key = format!("{correlation_id}:final:{service}:{topic}:{status}:{settlement}");
+    put("idempotencyKey", json!(key));
     put("stage", event.find(&["routing", "stage"]).cloned().unwrap_or(json!("egress")));
     if let Some(step) = event.open_step() {
         put("stepId", step.clone());
@@ -90,10 +95,15 @@ pub fn of(delivered: Delivered<'_>, ending: &Ending<'_>, policy: Policy) -> Opti
     Some(Value::Object(record))
 }
 
-/// The attributes that go with a record.
+/// The attributes that go with a record; see [`super::envelope::attributes`].
 #[must_use]
-pub fn attributes(event: &Event) -> Vec<(&'static str, String)> {
-    vec![("type", SNAPSHOT.to_owned()), ("correlationId", event.correlation_id().to_owned())]
+pub fn attributes(record: &Value) -> Vec<(&'static str, String)> {
+    let text = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+    vec![
+        ("type", SNAPSHOT.to_owned()),
+        ("correlationId", text("correlationId")),
+        ("idempotencyKey", text("idempotencyKey")),
+    ]
 }
 
 fn delivery(topic: &str, status: &str, at: Timestamp, ending: &Ending<'_>) -> Value {
@@ -126,8 +136,12 @@ mod tests {
 
     fn record(policy: Policy) -> Option<Value> {
         let event = event();
-        let delivered = Delivered { service: "s", topic: "t", event: &event, at: AT };
-        of(delivered, &Ending::Sent(MessageSid::from_bytes([7; 16]).into()), policy)
+        let delivered = delivered(&event);
+        of(delivered, &Ending::Sent(sent()), policy)
+    }
+
+    const fn delivered(event: &Event) -> Delivered<'_> {
+        Delivered { service: "s", topic: "t", event, at: AT, settlement: "r:7" }
     }
 
     const ALL: Policy = Policy { is_on: true, includes_raw: true, bytes_max: None };
@@ -147,11 +161,15 @@ mod tests {
     #[test]
     fn the_key_tells_a_success_from_a_failure() {
         let event = event();
-        let delivered = Delivered { service: "s", topic: "t", event: &event, at: AT };
+        let delivered = delivered(&event);
         let failure = Failure { code: "send_error".into(), message: "twilio refused".into() };
         let failed = of(delivered, &Ending::Failed(&failure), ALL).unwrap();
-        assert_eq!(failed["idempotencyKey"], "c-1:final:s:t:FAILED");
+        assert_eq!(failed["idempotencyKey"], "c-1:final:s:t:FAILED:r:7");
         assert_eq!(failed["stepId"], "a");
-        assert_eq!(record(ALL).unwrap()["idempotencyKey"], "c-1:final:s:t:SENT");
+        assert_eq!(record(ALL).unwrap()["idempotencyKey"], "c-1:final:s:t:SENT:r:7");
+    }
+
+    fn sent() -> MessageId {
+        MessageSid::from_bytes([7; 16]).into()
     }
 }

@@ -92,6 +92,7 @@ pub fn attributes(event: &Event, service: &str) -> Vec<(&'static str, String)> {
         ("type", TYPE.to_owned()),
         ("source", service.to_owned()),
         ("correlationId", event.correlation_id().to_owned()),
+        ("idempotencyKey", event.correlation_id().to_owned()),
     ]
 }
 
