@@ -10,12 +10,12 @@ use super::dial;
 use super::parts::Parts;
 use crate::agent::Agent;
 #[cfg(feature = "nats")]
-use crate::agent::bitbrat::{self, BitBrat, envelope, names, snapshot};
+use crate::agent::bitbrat::{self, BitBrat, envelope, names, progress, snapshot};
 use crate::agent::echo::Echo;
 use crate::agent::http::{self, HttpAgent};
 use crate::config::kinds::AgentKind;
 #[cfg(feature = "nats")]
-use crate::config::kinds::SnapshotMode;
+use crate::config::kinds::{Progress, SnapshotMode};
 use crate::config::settings;
 #[cfg(feature = "nats")]
 use crate::nats;
@@ -126,6 +126,11 @@ async fn platform(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Result<Think
     let options = bitbrat::Options {
         sender: envelope::Sender { names, chat_service },
         policy,
+        progress: match settings.progress {
+            Progress::Never => progress::Wish::Never,
+            Progress::Chats => progress::Wish::Chats,
+            Progress::Always => progress::Wish::Always,
+        },
         ack_wait: std::time::Duration::from_secs(settings.ack_wait_seconds.get().into()),
     };
     let (connection, tls) = (parts.settings.nats.clone(), tls.clone());

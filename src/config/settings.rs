@@ -13,9 +13,10 @@ use secrecy::SecretString;
 use super::key::Key;
 use super::kinds::{
     Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
-    Keywords, Listen, Name, NatsUrls, Networks, Paths, Prefix, QueueEngine, Ratio, Rejoin,
-    RestAuth, Schedule, SenderRates, Senders, Setting, Since, Size, SnapshotMode, SocketUrl,
-    Sources, TemplateVariables, Timeout, TopicPrefix, TurnStrategy, TurnsBegin, WhilePaused,
+    Keywords, Listen, Name, NatsUrls, Networks, Paths, Prefix, Progress, QueueEngine, Ratio,
+    Rejoin, RestAuth, Schedule, SenderRates, Senders, Setting, Since, Size, SnapshotMode,
+    SocketUrl, Sources, TemplateVariables, Timeout, TopicPrefix, TurnStrategy, TurnsBegin,
+    WhilePaused,
 };
 use super::reader::Reader;
 use super::rules;
@@ -301,6 +302,8 @@ sections! {
         egress_instance: Name = "EGRESS_INSTANCE_ID", "SERVICE_INSTANCE_ID";
         /// How long the bus waits for word on an egress event.
         ack_wait_seconds: NonZeroU32 = "NATS_ACK_WAIT_SECONDS";
+        /// To whom words of progress are sent.
+        progress: Progress;
         /// Which snapshots are written.
         snapshot_mode: SnapshotMode = "PERSISTENCE_SNAPSHOT_MODE";
         /// Whether an event's payload is part of its snapshot.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chimein::agent::Agent as _;
-use chimein::agent::bitbrat::{self, BitBrat, envelope, names, snapshot};
+use chimein::agent::bitbrat::{self, BitBrat, envelope, names, progress, snapshot};
 use chimein::agent::{Error, Turn};
 use chimein::clock::Clock;
 use chimein::emulator::faults::{Action, Place};
@@ -213,6 +213,7 @@ async fn agent(server: &NatsServer, prefix: &str) -> BitBrat {
     let options = bitbrat::Options {
         sender: envelope::Sender { names, chat_service },
         policy: snapshot::Policy { is_on: true, includes_raw: true, bytes_max: None },
+        progress: progress::Wish::Never,
         ack_wait: Duration::from_secs(60),
     };
     let address = nats::Address::parse(&server.url()).unwrap();

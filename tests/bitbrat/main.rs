@@ -9,6 +9,7 @@ mod failures;
 mod nats_server;
 mod persistence;
 mod platform;
+mod progress;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/rig.rs"]
 mod rig;

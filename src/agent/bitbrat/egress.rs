@@ -18,6 +18,7 @@ use super::platform::{BitBrat, Note};
 use super::snapshot::{Delivered, Failure};
 use super::wanted::{self, Reply, Wanted};
 use crate::agent::later::{Batch, Outbox, OutboxError};
+use crate::clock::Timestamp;
 use crate::json;
 use crate::telemetry::chain::Chain;
 use crate::text;
@@ -84,6 +85,7 @@ async fn drain(agent: &BitBrat, topic: &Topic, outbox: &dyn Outbox) -> Result<()
 /// Does what an event asks for and says how it is to be acknowledged.
 async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn Outbox) -> AckKind {
     let place = message.info().map_or(0, |info| info.stream_sequence);
+    let published = message.info().ok().map(|info| info.published.unix_timestamp_nanos());
     let event = match json::object(text::without_mark(&message.payload)) {
         Ok(fields) => Event::new(fields),
         Err(_) => {
@@ -96,17 +98,17 @@ async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn 
     };
     let named = attribute(message.headers.as_ref(), "correlationId");
     let fallback = named.unwrap_or_else(|| format!("stream:{place}"));
-    match wanted::judge(&event, topic.is_own, &fallback) {
+    match wanted::judge(&event, topic.is_own, &fallback, agent.options.progress) {
         Wanted::Nothing(reason) => {
             tracing::debug!(seq = place, reason = reason.as_str(), "egress event asks for nothing");
             AckKind::Ack
         }
         Wanted::Undeliverable(missing) => {
-            let came = Came { topic, event, place };
+            let came = Came { topic, event, place, published };
             undeliverable(agent, &came, missing.code(), &missing).await
         }
         Wanted::Reply(reply) => {
-            store(agent, Came { topic, event, place }, reply, outbox).await
+            store(agent, Came { topic, event, place, published }, reply, outbox).await
         }
     }
 }
@@ -124,6 +126,16 @@ struct Came<'a> {
     event: Event,
     /// Its number in the stream.
     place: u64,
+    /// When the stream took it, in nanoseconds since the epoch, if that is known.
+    published: Option<i128>,
+}
+
+impl Came<'_> {
+    /// When the stream took it; now if that is not known.
+    fn published(&self, now: Timestamp) -> Timestamp {
+        let millis = self.published.and_then(|nanos| i64::try_from(nanos / 1_000_000).ok());
+        millis.map_or(now, Timestamp::from_millis)
+    }
 }
 
 async fn store(
@@ -132,7 +144,23 @@ async fn store(
     reply: Reply,
     outbox: &dyn Outbox,
 ) -> AckKind {
-    let Reply { thread, chosen, key, turn, is_phone } = reply;
+    let Reply { thread, chosen, key, turn, is_phone, progress } = reply;
+    let now = agent.clock.wall();
+    let age = now.since(came.published(now));
+    let _before_its_answer = match &progress {
+        Some(progress) => match agent.words.admit(progress.request.as_deref(), age).await {
+            Some(first) => Some(first),
+            None => {
+                tracing::debug!(conversation_sid = %thread, seq = came.place,
+                    "word of progress comes too late; it is not sent");
+                return AckKind::Ack;
+            }
+        },
+        None => {
+            agent.words.answer(came.event.correlation_id()).await;
+            None
+        }
+    };
     let batch = Batch {
         turn,
         late: turn.is_some(),
@@ -164,7 +192,7 @@ async fn undeliverable(
     why: &(dyn std::error::Error + Send + Sync),
 ) -> AckKind {
     let service = agent.options.sender.names.service.as_str();
-    let Came { topic, event, place } = came;
+    let Came { topic, event, place, .. } = came;
     let settlement = format!("stream:{place}");
     let delivered = Delivered {
         service,

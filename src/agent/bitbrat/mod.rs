@@ -5,8 +5,8 @@
 //! [`later`](super::later). An egress event is acknowledged once its reply is on disk, never before. When a
 //! reply is settled the bus is told: a final snapshot, and a dead letter if it failed.
 //!
-//! [`envelope`], [`selection`], [`target`], [`wanted`], [`snapshot`], [`dead_letter`] and [`status`]
-//! decide, and are pure; `bus` alone speaks NATS. Time enters through the clock. Text and addresses
+//! [`envelope`], [`selection`], [`target`], [`wanted`], [`progress`], [`snapshot`], [`dead_letter`] and
+//! [`status`] decide, and are pure; `bus` alone speaks NATS. Time enters through the clock. Text and addresses
 //! go onto the bus, that is what it is for, and never into the log. No secret enters: the connection
 //! is made by [`nats`](crate::nats).
 //!
@@ -21,12 +21,14 @@ mod error;
 pub mod event;
 pub mod names;
 mod platform;
+pub mod progress;
 mod run;
 pub mod selection;
 pub mod snapshot;
 pub mod status;
 pub mod target;
 pub mod wanted;
+mod words;
 
 pub use self::bus::Dial;
 pub use self::error::Error;

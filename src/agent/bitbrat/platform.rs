@@ -14,7 +14,8 @@ use super::bus::{Bus, Dial, Publication};
 use super::event::Event;
 use super::names::{DEAD_LETTER, EGRESS, INGRESS, SNAPSHOT};
 use super::snapshot::{Delivered, Ending, Failure};
-use super::{Error, dead_letter, envelope, snapshot};
+use super::words::Words;
+use super::{Error, dead_letter, envelope, progress, snapshot};
 use crate::agent::{Agent, Answer, Error as AgentError, Fate, Origin, Report, Turn};
 use crate::clock::Clock;
 use crate::nats;
@@ -31,6 +32,8 @@ pub struct Options {
     pub sender: envelope::Sender,
     /// Which snapshots are written.
     pub policy: snapshot::Policy,
+    /// To whom words of progress are sent.
+    pub progress: progress::Wish,
     /// How long the bus waits for our word on an egress event before it delivers it again.
     pub ack_wait: Duration,
 }
@@ -40,6 +43,8 @@ pub struct BitBrat {
     pub(super) options: Options,
     pub(super) bus: Bus,
     pub(super) clock: Clock,
+    /// Keeps words of progress before their answers.
+    pub(super) words: Words,
     /// Set once the bus keeps replies for us: nobody is asked before.
     listening: OnceCell<()>,
 }
@@ -66,7 +71,7 @@ impl BitBrat {
     /// [`nats::Error`] if the server refuses us, or what signs in is malformed.
     pub async fn connect(options: Options, dial: Dial, clock: Clock) -> Result<Self, nats::Error> {
         let bus = Bus::connect(options.sender.names.clone(), dial).await?;
-        Ok(Self { options, bus, clock, listening: OnceCell::new() })
+        Ok(Self { options, bus, clock, words: Words::new(), listening: OnceCell::new() })
     }
 
     /// Whether the bus can be reached now.

@@ -3,7 +3,8 @@
 //! The order is `BitBrat`'s, with three differences: a candidate that its producer marked `selected`
 //! wins, one marked `rejected` or `superseded` never does, and a tie is broken by age and place
 //! instead of by chance, so that a redelivered event gives the same reply. Progress messages of the
-//! feedback middleware, which carry no candidates, are sent too.
+//! feedback middleware, which carry no candidates, have a text too; whether they are sent is
+//! [`super::progress`]'s to say.
 
 use std::cmp::Ordering;
 

@@ -6,6 +6,7 @@
 //! request are two.
 
 use super::event::Event;
+use super::progress::{self, Progress, Wish};
 use super::selection::{self, Chosen};
 use super::target::{self, Missing};
 use crate::queue::JobId;
@@ -29,6 +30,8 @@ pub enum Ignored {
     OtherConnector,
     /// It has no text.
     NoText,
+    /// It is a word of progress that nobody wishes.
+    Progress,
 }
 
 impl Ignored {
@@ -38,6 +41,7 @@ impl Ignored {
         match self {
             Self::OtherConnector => "other_connector",
             Self::NoText => "no_text",
+            Self::Progress => "progress",
         }
     }
 }
@@ -55,15 +59,22 @@ pub struct Reply {
     pub turn: Option<MessageId>,
     /// Whether the text is for a phone's channel.
     pub is_phone: bool,
+    /// The word of progress that it is, if it is no answer.
+    pub progress: Option<Progress>,
 }
 
 /// Reads an event that came on our own topic, or on the one that all connectors share.
 ///
-/// `fallback` names the event where its body has no correlation id.
+/// `fallback` names the event where its body has no correlation id, and `wish` says to whom words of
+/// progress are sent.
 #[must_use]
-pub fn judge(event: &Event, is_own_topic: bool, fallback: &str) -> Wanted {
+pub fn judge(event: &Event, is_own_topic: bool, fallback: &str, wish: Wish) -> Wanted {
     if !target::is_ours(event, is_own_topic) {
         return Wanted::Nothing(Ignored::OtherConnector);
+    }
+    let (progress, is_phone) = (progress::of(event), target::is_phone(event));
+    if progress.is_some() && !wish.sends(is_phone) {
+        return Wanted::Nothing(Ignored::Progress);
     }
     let Some(chosen) = selection::choose(event) else {
         return Wanted::Nothing(Ignored::NoText);
@@ -74,7 +85,8 @@ pub fn judge(event: &Event, is_own_topic: bool, fallback: &str) -> Wanted {
             key: key(event, &chosen, fallback),
             chosen,
             turn: event.text(&["message", "id"]).and_then(|sid| sid.parse().ok()),
-            is_phone: target::is_phone(event),
+            is_phone,
+            progress,
         }),
         Err(missing) => Wanted::Undeliverable(missing),
     }
@@ -111,7 +123,7 @@ mod tests {
     }
 
     fn judged(event: Value) -> Wanted {
-        judge(&serde_json::from_value(event).unwrap(), false, "stream:7")
+        judge(&serde_json::from_value(event).unwrap(), false, "stream:7", Wish::Chats)
     }
 
     fn key_of(event: Value) -> String {
@@ -152,6 +164,12 @@ mod tests {
         other["egress"]["connector"] = json!("discord");
         assert_eq!(judged(other), Wanted::Nothing(Ignored::OtherConnector));
         assert_eq!(judged(delivered("c", "cand-1", " ")), Wanted::Nothing(Ignored::NoText));
+        let mut word = delivered("c", "cand-1", "Thinking");
+        word["annotations"] = json!([{"kind": "progress_feedback", "value": {}}]);
+        assert_eq!(judged(word.clone()), Wanted::Nothing(Ignored::Progress));
+        word["identity"]["external"]["metadata"]["channelType"] = json!("chat");
+        let Wanted::Reply(reply) = judged(word) else { panic!("a chat hears it") };
+        assert_eq!(reply.progress, Some(Progress { request: None }));
     }
 
     #[test]

@@ -149,6 +149,17 @@ pub enum SnapshotMode {
     All,
 }
 
+/// To whom BitBrat's words of progress are sent.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Progress {
+    /// To nobody.
+    Never,
+    /// Where no phone reads.
+    Chats,
+    /// To everybody.
+    Always,
+}
+
 /// How turns are made of messages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TurnStrategy {
@@ -213,6 +224,9 @@ words! {
     SnapshotMode, "off, final-only, significant or all", {
         "off" => Self::Off, "final-only" => Self::FinalOnly,
         "significant" => Self::Significant, "all" => Self::All,
+    }
+    Progress, "never, chats or always", {
+        "never" => Self::Never, "chats" => Self::Chats, "always" => Self::Always,
     }
     TurnStrategy, "queue, burst, supersede or drop", {
         "queue" => Self::Queue, "burst" => Self::Burst,
