@@ -142,6 +142,8 @@ const STATUS: &[(&str, Must)] = &[
     ("/identity/external/id", Be("bot")),
     ("/identity/external/platform", Be("twilio")),
     ("/egress/connector", Be("system")),
+    // In the initial stage the router would take it for somebody's first message, and make them a user.
+    ("/routing/stage", Be("meta")),
     ("/payload/platform", Be("twilio")),
     ("/payload/id", Be("bot")),
     ("/payload/status", Be("CONNECTED")),

@@ -74,6 +74,13 @@ pub fn dedupe_key(passed: &Passed) -> String {
     format!("id:{}", passed.sequence)
 }
 
+/// Whether the rule that is seeded with the platform takes an event for somebody's message, so that its
+/// auth makes a user of whoever the event names.
+/// Source: `BitBrat` 0.33.3, `tools/brat/src/cli/setup.ts`, `initial-contextualization`, read 2026-11-29.
+pub fn makes_a_user(event: &Value) -> bool {
+    event["routing"]["stage"] == "initial"
+}
+
 #[test]
 fn the_rule_is_the_platforms() {
     let passed = |headers: &[(&str, &str)]| Passed {

@@ -163,6 +163,8 @@ async fn the_state_of_the_connection_to_twilio_is_told_when_it_changes() {
     let changed = told.windows(2).all(|pair| pair[0] != pair[1]);
     assert!(changed, "each state once: {told:?}");
     let all = platform.passed(INGRESS);
+    let users = all.iter().filter(|one| persistence::makes_a_user(&one.body)).count();
+    assert_eq!(users, 0, "nobody has written");
     assert_eq!(persistence::kept(&all).len(), all.len(), "each change is kept");
     rig.end().await;
     platform.end();

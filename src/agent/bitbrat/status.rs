@@ -65,7 +65,8 @@ pub fn of(source: &Source, id: Uuid, at: Timestamp) -> Event {
         ("ingress", json!({"ingressAt": at, "source": SOURCE, "connector": "system"})),
         ("identity", json!({"external": {"id": identity, "platform": CONNECTOR}})),
         ("egress", json!({"destination": "", "connector": "system"})),
-        ("routing", json!({"stage": "initial", "slip": [], "history": []})),
+        // In its initial stage the router would take it for somebody's first message.
+        ("routing", json!({"stage": "meta", "slip": [], "history": []})),
         (
             "payload",
             json!({
