@@ -25,7 +25,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Json, Router, middleware};
 use serde_json::json;
 
@@ -49,7 +49,10 @@ pub const DEBUG_PATHS: &[&str] =
 pub fn public(options: Arc<Options>) -> Router {
     let mut routes = health_routes();
     if options.is_on_platform {
-        routes = routes.merge(debug_routes(Access::by_token(options.debug_token.clone())));
+        routes = routes
+            .merge(debug_routes(Access::by_token(options.debug_token.clone())))
+            // The webhook's own route goes before it, while Twilio is on.
+            .route("/webhooks/{platform}", any(debug::unknown_platform));
     }
     finished(routes, options)
 }

@@ -220,6 +220,18 @@ async fn the_public_listener_has_debug_pages_for_a_platform_with_a_token_only() 
 }
 
 #[tokio::test]
+async fn on_a_platform_a_webhook_that_is_off_is_answered_as_the_platform_does() {
+    let platform = Arc::new(Options { is_on_platform: true, ..fixed(None) });
+    let unknown = json!({ "error": "unknown_platform", "platform": "twilio" });
+    let alone = options(Readiness::Ready, None);
+    for (options, expected) in [(platform, unknown), (alone, json!({ "error": "not_found" }))] {
+        let request = Request::post("/webhooks/twilio").body(Body::empty()).unwrap();
+        let (status, body) = read(public(options).oneshot(request).await.unwrap()).await;
+        assert_eq!((status, body), (404, expected.to_string()));
+    }
+}
+
+#[tokio::test]
 async fn only_health_is_for_everybody() {
     let far = "0.0.0.0:9464".parse().unwrap();
     for (router, host, token, status) in [

@@ -66,6 +66,8 @@ const MESSAGE: &[(&str, Must)] = &[
     ("/message/role", Be("user")),
     ("/message/rawPlatformPayload/messageId", BeSid("IM")),
     ("/message/rawPlatformPayload/author", Say),
+    // The handle that the model is shown.
+    ("/message/rawPlatformPayload/username", Say),
     ("/message/rawPlatformPayload/conversationSid", BeSid("CH")),
     ("/message/rawPlatformPayload/timestamp", BeTime),
     ("/message/rawPlatformPayload/participant/sid", BeSid("MB")),

@@ -132,6 +132,9 @@ fn message(turn: &Turn, sender: &Sender, at: Timestamp) -> Value {
     put("text", json!(text));
     put("messageId", json!(turn.id));
     put("author", json!(last.author));
+    // The model's prompt takes it for the handle; without it that is the masked display name.
+    // Source: `BitBrat` 0.33.3, `src/services/llm-bot/processor.ts`, `handle`, read 2026-11-29.
+    put("username", json!(last.author));
     put("conversationSid", json!(turn.thread));
     put("timestamp", json!(last.created.unwrap_or(at).to_string()));
     if let Some(participant) = participant(last) {

@@ -85,7 +85,7 @@ pub fn of(delivered: Delivered<'_>, ending: &Ending<'_>, policy: Policy) -> Opti
     put("sourceTopic", json!(topic));
     let key = format!("{correlation_id}:final:{service}:{topic}:{status}:{settlement}");
     put("idempotencyKey", json!(key));
-    put("stage", event.find(&["routing", "stage"]).cloned().unwrap_or(json!("egress")));
+    put("stage", json!(stage(event)));
     if let Some(step) = event.open_step() {
         put("stepId", step.clone());
     }
@@ -94,6 +94,16 @@ pub fn of(delivered: Delivered<'_>, ending: &Ending<'_>, policy: Policy) -> Opti
     put("event", json!(kept));
     Some(Value::Object(record))
 }
+
+/// The event's stage, if it is one that the platform knows; else the one in which answers are.
+/// Source: `BitBrat` 0.33.3, `src/types/events.ts`, `RoutingStage`, read 2026-11-29.
+fn stage(event: &Event) -> &str {
+    let named = event.text(&["routing", "stage"]);
+    named.filter(|stage| STAGES.contains(stage)).unwrap_or("response")
+}
+
+const STAGES: [&str; 7] =
+    ["initial", "contextualization", "analysis", "reaction", "response", "error", "meta"];
 
 /// The attributes that go with a record; see [`super::envelope::attributes`].
 #[must_use]
@@ -167,6 +177,20 @@ mod tests {
         assert_eq!(failed["idempotencyKey"], "c-1:final:s:t:FAILED:r:7");
         assert_eq!(failed["stepId"], "a");
         assert_eq!(record(ALL).unwrap()["idempotencyKey"], "c-1:final:s:t:SENT:r:7");
+    }
+
+    #[test]
+    fn a_stage_is_one_that_the_platform_knows() {
+        for (given, expected) in [
+            (json!({"stage": "error"}), "error"),
+            (json!({"stage": "egress"}), "response"),
+            (json!({"stage": null}), "response"),
+            (json!({}), "response"),
+        ] {
+            let event: Event = serde_json::from_value(json!({"routing": given})).unwrap();
+            let record = of(delivered(&event), &Ending::Sent(sent()), ALL).unwrap();
+            assert_eq!(record["stage"], expected, "{given}");
+        }
     }
 
     fn sent() -> MessageId {
