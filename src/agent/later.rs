@@ -48,6 +48,17 @@ pub trait Outbox: Send + Sync {
     ///
     /// If they could not be stored; the caller is asked to come again.
     fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>>;
+
+    /// Hears that an agent has said something to a turn, if only that there is nothing to say; durable
+    /// when it returns, where anybody waits for it.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be stored.
+    fn heard(&self, turn: MessageId) -> BoxFuture<'_, Result<(), OutboxError>> {
+        let _nobody_waits = turn;
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// Replies that came together, after their turn.

@@ -42,6 +42,22 @@ pub trait Agent: Send + Sync {
     /// Dropping the future abandons the turn at the agent; it is asked again with the same id.
     fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>>;
 
+    /// Takes a turn once more that it has taken over and said nothing to: under a key that its own side
+    /// has not seen, since under the old one it may be known and passed over.
+    ///
+    /// # Errors
+    ///
+    /// As [`Agent::take`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Agent::take`].
+    fn take_anew<'a>(&'a self, turn: &'a Turn, asked: u32) -> BoxFuture<'a, Result<Answer, Error>> {
+        tracing::debug!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt = asked,
+            "agent knows turns by their id alone");
+        self.take(turn)
+    }
+
     /// Takes the word on what became of a reply that it gave an [`Origin`] with.
     ///
     /// At least once: the same report may come again. Agents that give no origin are never called.

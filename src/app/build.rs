@@ -51,12 +51,13 @@ use crate::channels::instances::Instances;
 use crate::channels::{Channels, Inlet, Markings};
 use crate::concurrency::Limiter;
 use crate::config::Settings;
-use crate::config::kinds::{Listen, QueueEngine, TurnStrategy, WhilePaused};
+use crate::config::kinds::{AgentKind, Listen, QueueEngine, TurnStrategy, WhilePaused};
 use crate::config::settings;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::schedule::Schedule;
 use crate::jobs::worker::{self, Station, Work};
 use crate::net::tls;
+use crate::pipeline::awaited::Patience;
 use crate::pipeline::handoff::{Handoff, Memory, Paused};
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::ingest::admission::Admission;
@@ -286,6 +287,8 @@ impl Parts<'_> {
             agent: Arc::clone(&agent),
             agent_health: self.health.agent(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
+            reports: self.store.queue(QueueName::Reports),
+            patience: patience(settings),
             recorder: recorder.clone(),
         };
         let turns = Turns {
@@ -301,6 +304,7 @@ impl Parts<'_> {
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             status: self.health.status(),
             agent_health: self.health.agent(),
+            patience: patience(settings),
             agent_room: agent_room.clone(),
             recorder: recorder.clone(),
         };
@@ -512,8 +516,17 @@ impl Parts<'_> {
     fn outbox(&self, channels: &Channels) -> Arc<dyn later::Outbox> {
         let outbox = self.store.queue(QueueName::Outbox);
         let channels = channels.clone();
-        Arc::new(Late { outbox, channels, ids: self.reply_ids(), clock: self.recorder.clock })
+        let reports = patience(self.settings).map(|_| self.store.queue(QueueName::Reports));
+        let (ids, clock) = (self.reply_ids(), self.recorder.clock);
+        Arc::new(Late { outbox, channels, ids, reports, clock })
     }
+}
+
+/// How long a platform may be silent about a turn, if that is watched.
+fn patience(settings: &Settings) -> Option<Patience> {
+    let asks_anew = settings.bitbrat.ask_again;
+    let within = settings.bitbrat.answer_within?;
+    (settings.agent.kind == AgentKind::BitBrat).then_some(Patience { within, asks_anew })
 }
 
 fn strategy(settings: &settings::Turns) -> Strategy {

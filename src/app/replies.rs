@@ -111,7 +111,13 @@ mod tests {
         let thread = Thread::Conversation(conversation);
         let said = vec![Reply::text("one"), Reply::text("two"), Reply::text("three")];
         let ids = ReplyIds::of(&SecretString::from("secret"));
-        let late = Late { outbox: outbox.clone(), channels: Channels::default(), ids, clock };
+        let late = Late {
+            outbox: outbox.clone(),
+            channels: Channels::default(),
+            ids,
+            reports: None,
+            clock,
+        };
         assert_eq!(late.put(Batch::new(thread, "k", said)).await.unwrap(), 3);
         let fate = async || asked.fate(conversation, "k").await.unwrap().unwrap();
 

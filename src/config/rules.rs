@@ -249,6 +249,8 @@ fn check_work(reader: &mut Reader<'_>) {
             reader.value("bitbrat.driver").map(|driver: BusDriver| driver == BusDriver::Nats);
         reader.rule("bitbrat.driver", driver, "is not nats, the only bus that chimein speaks");
     }
+    let silence = seconds(1)..=minutes(24 * 60);
+    within(reader, "bitbrat.answer_within", silence, "is not between 1s and 1d");
     let secret = reader.value::<SecretString>("agent.secret");
     let secret = secret.map(|secret| Secret::parse(&secret).is_ok());
     reader.rule("agent.secret", secret, "is not whsec_ and 24 to 64 bytes in base64");

@@ -304,6 +304,10 @@ sections! {
         ack_wait_seconds: NonZeroU32 = "NATS_ACK_WAIT_SECONDS";
         /// To whom words of progress are sent.
         progress: Progress;
+        /// How long the platform may be silent about a turn.
+        answer_within: Option<Duration>;
+        /// Whether it is asked once more then.
+        ask_again: bool;
         /// Which snapshots are written.
         snapshot_mode: SnapshotMode = "PERSISTENCE_SNAPSHOT_MODE";
         /// Whether an event's payload is part of its snapshot.

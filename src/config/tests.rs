@@ -315,6 +315,7 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_QUEUE_DEAD_RETENTION", "1h", "queue.dead_retention"),
         ("CHIMEIN_QUEUE_BYTES_MAX", "1MiB", "queue.bytes_max"),
         ("CHIMEIN_AGENT_KIND", "http", "agent.url"),
+        ("CHIMEIN_BITBRAT_ANSWER_WITHIN", "25h", "bitbrat.answer_within"),
         ("CHIMEIN_AGENT_SECRET", "short", "agent.secret"),
         ("CHIMEIN_AGENT_SECRET", "whsec_c2hvcnQ=", "agent.secret"),
         ("CHIMEIN_AGENT_TIMEOUT", "0s", "agent.timeout"),

@@ -13,6 +13,7 @@
 //! [`record`]; the rest is thin drivers. The pipeline reads time through its recorder's clock and knows
 //! its channels by [their trait](crate::channels::Channel) alone.
 
+pub mod awaited;
 mod failure;
 pub mod handoff;
 pub mod ingest;

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::agent::{Fate, Origin, Report};
 use crate::clock::Timestamp;
-use crate::queue::JobId;
+use crate::json;
+use crate::queue::{JobId, Key};
 use crate::telemetry::trace::TraceId;
 use crate::thread::{MessageId, Reply, Thread, ThreadId, TurnMessage};
 
@@ -72,6 +73,34 @@ pub enum Settled {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trace: Option<TraceId>,
     },
+    /// A turn that the agent answers later, to be looked at when its time is over; first form.
+    #[serde(rename = "awaited-1")]
+    Awaited(Awaited),
+    /// The agent has said something to a turn; first form.
+    #[serde(rename = "heard-1")]
+    Heard {
+        /// The turn.
+        turn: MessageId,
+    },
+}
+
+/// A turn that the agent answers later.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Awaited {
+    /// Where it came from.
+    pub thread: Thread,
+    /// The turn.
+    pub turn: MessageId,
+    /// How often it was asked anew.
+    #[serde(default)]
+    pub asked: u32,
+    /// What was said, where it may be asked anew.
+    #[serde(
+        default,
+        deserialize_with = "json::null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub messages: Vec<TurnMessage>,
 }
 
 /// The turn's job id: the message's own sid.
@@ -104,6 +133,24 @@ pub fn report_id(reply: Uuid, fate: &Fate) -> JobId {
         Fate::Silenced => b"silenced",
     };
     JobId::digest("report", &[reply.as_bytes(), fate])
+}
+
+/// The id of the look at a turn that the agent answers later: one for each time that it was asked.
+#[must_use]
+pub fn awaited_id(turn: MessageId, asked: u32) -> JobId {
+    JobId::digest("awaited", &[turn.as_bytes(), &asked.to_be_bytes()])
+}
+
+/// The id of the note that the agent has said something to a turn.
+#[must_use]
+pub fn heard_id(turn: MessageId) -> JobId {
+    JobId::digest("heard", &[turn.as_bytes()])
+}
+
+/// The lane of what is awaited of a turn: its own, since it holds up nothing else.
+#[must_use]
+pub fn turn_lane(turn: MessageId) -> Key {
+    Key::new(format!("turn.{turn}")).expect("a turn's name is short and not empty")
 }
 
 /// The bytes of a UUID of version 8 (free form) made of a digest: what older releases stored.
@@ -151,6 +198,13 @@ mod tests {
                 r#""at":1795000000003}}"#
             )
         );
+        assert_eq!(stored(&awaited()), AWAITED);
+        let heard = Settled::Heard { turn: message_id(7) };
+        assert_eq!(
+            stored(&heard),
+            r#"{"v":"heard-1","turn":"IM07070707070707070707070707070707"}"#
+        );
+        assert_eq!(serde_json::from_str::<Settled>(AWAITED).unwrap(), awaited());
         assert_eq!(serde_json::from_str::<Settled>(&stored(&settled())).unwrap(), settled());
         assert_eq!(serde_json::from_str::<Inbound>(&stored(&inbound())).unwrap(), inbound());
         assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound())).unwrap(), outbound());
@@ -191,6 +245,16 @@ mod tests {
         let origin = Some(crate::agent::Origin::new(note));
         let outbound = Outbound::V1 { id, thread, turn, trace, reply, at, late, origin };
         assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound)).unwrap(), outbound);
+    }
+
+    const AWAITED: &str = concat!(
+        r#"{"v":"awaited-1","thread":"CHcccccccccccccccccccccccccccccccc","#,
+        r#""turn":"IM07070707070707070707070707070707","asked":1}"#
+    );
+
+    fn awaited() -> Settled {
+        let (thread, turn) = (thread(), message_id(7));
+        Settled::Awaited(Awaited { thread, turn, asked: 1, messages: Vec::new() })
     }
 
     /// What an older release made of the message 07…

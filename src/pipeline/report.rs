@@ -17,12 +17,16 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::jobs::worker::Work;
 use crate::jobs::{encode, lane};
+use crate::pipeline::awaited::Patience;
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::record::{self, Settled};
-use crate::queue::{Append, Delivery, QueueName};
+use crate::queue::{Append, Delivery, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::trace::{TraceContext, TraceId};
+use crate::thread::ThreadId;
+
+mod silence;
 
 /// Works on the reports.
 pub struct Reports {
@@ -32,6 +36,10 @@ pub struct Reports {
     pub agent_health: Arc<Dependency>,
     /// When a report that was not taken is tried again.
     pub schedule: Schedule,
+    /// The queue itself, where it is noted which turns the agent has said something to.
+    pub reports: Queue,
+    /// How long the agent may be silent about a turn, if that is watched.
+    pub patience: Option<Patience>,
     /// Where the stages are noted.
     pub recorder: Recorder,
 }
@@ -56,8 +64,13 @@ impl Work for Reports {
     }
 
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
-        let Settled::V1 { report, trace } = match serde_json::from_slice(delivery.payload()) {
-            Ok(record) => record,
+        let (report, trace) = match serde_json::from_slice(delivery.payload()) {
+            Ok(Settled::V1 { report, trace }) => (report, trace),
+            Ok(Settled::Awaited(awaited)) => return self.look(delivery, awaited).await,
+            // It is there to be found.
+            Ok(Settled::Heard { .. }) => {
+                return settle::report(Self::QUEUE, delivery.ack().await);
+            }
             Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
         };
         let thread = report.thread.id();
@@ -79,7 +92,7 @@ impl Work for Reports {
                 self.agent_health.succeeded(clock);
                 settle::report(Self::QUEUE, delivery.ack().await);
             }
-            Err(error) => match self.parks(&report, &error, began) {
+            Err(error) => match self.parks(thread, &error, began) {
                 Some(pause) => settle::report(Self::QUEUE, delivery.park(pause).await),
                 None => self.fail(delivery, &report, &error).await,
             },
@@ -89,7 +102,7 @@ impl Work for Reports {
 
 impl Reports {
     /// How long a report is parked because the agent is away; nothing if it is its own failure.
-    fn parks(&self, report: &Report, error: &Error, began: Moment) -> Option<Duration> {
+    pub(super) fn parks(&self, thread: ThreadId, error: &Error, began: Moment) -> Option<Duration> {
         let (health, clock) = (&self.agent_health, &self.recorder.clock);
         match error.sign() {
             Sign::Alive | Sign::Busy => {
@@ -97,7 +110,7 @@ impl Reports {
                 None
             }
             Sign::Away | Sign::Doubtful => {
-                let subject = *report.thread.id().as_bytes();
+                let subject = *thread.as_bytes();
                 health.failed(Some(subject), clock.now().since(began), reason(error), clock);
                 health.parks(clock)
             }
@@ -136,7 +149,7 @@ mod tests {
     use super::*;
     use crate::agent::{Answer, Fate, Origin, Turn};
     use crate::clock::{Clock, Timestamp};
-    use crate::queue::{Filter, Page, Queue, Store, embedded};
+    use crate::queue::{Filter, Page, Store, embedded};
     use crate::telemetry::journal::Journal;
     use crate::telemetry::metrics::Metrics;
     use crate::thread::Thread;
@@ -146,7 +159,7 @@ mod tests {
     async fn a_report_is_told_until_the_agent_takes_it() {
         let place = tempfile::tempdir().unwrap();
         let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(2)));
-        let work = reports(&agent, 2);
+        let work = reports(&agent, &queue, 2);
         queue.append(vec![job(report(), None), job(report(), None)]).await.unwrap();
         for attempt in [1, 2, 2] {
             let delivery = queue.next().await.unwrap();
@@ -163,7 +176,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let bad = uuid::Uuid::from_u128(7);
         let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_report_on(bad)));
-        let work = reports(&agent, 1);
+        let work = reports(&agent, &queue, 1);
         for other in [8, 9] {
             let reply = uuid::Uuid::from_u128(other.into());
             let thread = Thread::Conversation(ConversationSid::from_bytes([other; 16]));
@@ -183,7 +196,7 @@ mod tests {
     async fn a_bus_that_is_away_makes_no_dead_letter() {
         let place = tempfile::tempdir().unwrap();
         let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(9)));
-        let work = reports(&agent, 1);
+        let work = reports(&agent, &queue, 1);
         queue.append(vec![job(report(), None)]).await.unwrap();
         for attempt in [1, 2, 2] {
             let delivery = queue.next().await.unwrap();
@@ -232,7 +245,7 @@ mod tests {
         store.queue(QueueName::Reports)
     }
 
-    fn reports(agent: &Arc<Deaf>, retries: usize) -> Reports {
+    fn reports(agent: &Arc<Deaf>, queue: &Queue, retries: usize) -> Reports {
         let recorder = Recorder {
             journal: Journal::new(16),
             metrics: Metrics::new(),
@@ -242,7 +255,8 @@ mod tests {
         let agent: Arc<dyn Agent> = Arc::<Deaf>::clone(agent);
         let delays = vec![Duration::from_millis(1); retries];
         let agent_health = Arc::new(Dependency::new("agent"));
-        Reports { agent, agent_health, schedule: Schedule::new(delays), recorder }
+        let (schedule, reports) = (Schedule::new(delays), queue.clone());
+        Reports { agent, agent_health, schedule, reports, patience: None, recorder }
     }
 
     fn report() -> Report {

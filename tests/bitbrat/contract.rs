@@ -214,7 +214,8 @@ fn a_message_is_the_same_request_whenever_it_is_published() {
     assert_eq!(one["correlationId"], two["correlationId"]);
     assert_eq!(one["traceId"], two["traceId"]);
     let event: Event = serde_json::from_value(one).unwrap();
-    let attributes: Vec<_> = envelope::attributes(&event).into_iter().collect();
+    let attributes: Vec<_> =
+        envelope::attributes(&event, &envelope::key(&event, 0)).into_iter().collect();
     let names: Vec<_> = attributes.iter().map(|(name, _)| *name).collect();
     let documented = ["type", "correlationId", "idempotencyKey", "source", "traceId", "channel"];
     assert_eq!(names, documented);

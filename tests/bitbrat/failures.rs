@@ -48,8 +48,7 @@ async fn a_reply_that_twilio_refuses_is_recorded_and_told() {
 async fn persistence_knows_of_a_failure_its_dead_letter_and_the_reply_that_was_sent_at_last() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| Some("at last".into())).await;
-    let extra =
-        [("CHIMEIN_REALTIME_ENABLED", "false"), ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")];
+    let extra = [("CHIMEIN_REALTIME_ENABLED", "false"), ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")];
     let rig = start(&server, &extra).await;
     let refusal = Action::Answer { status: 400, code: Some(50511), retry_after: None };
     let method = Some("POST".to_owned());
@@ -77,8 +76,7 @@ async fn persistence_knows_of_a_failure_its_dead_letter_and_the_reply_that_was_s
 
 /// Has the replies that failed sent once more.
 async fn redrive(rig: &Rig) {
-    let url =
-        format!("http://{}/v1/dead-letters/redrive", rig.app().admin_address().unwrap());
+    let url = format!("http://{}/v1/dead-letters/redrive", rig.app().admin_address().unwrap());
     let client = chimein::net::http::direct().unwrap().build().unwrap();
     let request = client.post(url).header("content-type", "application/json");
     let answer = request.body(r#"{"select":{"queue":"outbox"}}"#).send().await.unwrap();

@@ -14,3 +14,5 @@ mod progress;
 #[path = "../scenarios/rig.rs"]
 mod rig;
 mod round_trip;
+mod unanswered;
+mod walk;

@@ -160,6 +160,7 @@ impl House {
             schedule: schedule(),
             status: Arc::clone(&status),
             agent_health: Arc::new(Dependency::new("agent")),
+            patience: None,
             agent_room: Limiter::fixed(8),
             recorder: self.recorder.clone(),
         });

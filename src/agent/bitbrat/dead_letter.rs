@@ -30,7 +30,10 @@ pub fn of(delivered: Delivered<'_>, failure: &Failure) -> Event {
     put("type", json!(TYPE));
     let correlation_id = event.correlation_id();
     put("correlationId", json!(correlation_id));
-    put("idempotencyKey", json!(format!("{correlation_id}:deadletter:{service}:{topic}:{settlement}")));
+    put(
+        "idempotencyKey",
+        json!(format!("{correlation_id}:deadletter:{service}:{topic}:{settlement}")),
+    );
     put("traceId", kept("traceId", Value::Null));
     put("ingress", kept("ingress", json!({"ingressAt": at.to_string(), "source": SOURCE})));
     let nobody = json!({"external": {"id": "unknown", "platform": "system"}});

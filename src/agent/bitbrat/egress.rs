@@ -16,7 +16,7 @@ use super::event::Event;
 use super::names::EGRESS;
 use super::platform::{BitBrat, Note};
 use super::snapshot::{Delivered, Failure};
-use super::wanted::{self, Reply, Wanted};
+use super::wanted::{self, Ignored, Reply, Wanted};
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::clock::Timestamp;
 use crate::json;
@@ -101,7 +101,11 @@ async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn 
     match wanted::judge(&event, topic.is_own, &fallback, agent.options.progress) {
         Wanted::Nothing(reason) => {
             tracing::debug!(seq = place, reason = reason.as_str(), "egress event asks for nothing");
-            AckKind::Ack
+            // That there is nothing to say is a word too.
+            match wanted::turn(&event).filter(|_| reason == Ignored::NoText) {
+                Some(turn) => kept(outbox.heard(turn).await),
+                None => AckKind::Ack,
+            }
         }
         Wanted::Undeliverable(missing) => {
             let came = Came { topic, event, place, published };
@@ -138,12 +142,7 @@ impl Came<'_> {
     }
 }
 
-async fn store(
-    agent: &BitBrat,
-    came: Came<'_>,
-    reply: Reply,
-    outbox: &dyn Outbox,
-) -> AckKind {
+async fn store(agent: &BitBrat, came: Came<'_>, reply: Reply, outbox: &dyn Outbox) -> AckKind {
     let Reply { thread, chosen, key, turn, is_phone, progress } = reply;
     let now = agent.clock.wall();
     let age = now.since(came.published(now));
@@ -161,6 +160,11 @@ async fn store(
             None
         }
     };
+    if let Some(turn) = turn.filter(|_| progress.is_none())
+        && let Err(error) = outbox.heard(turn).await
+    {
+        return kept(Err(error));
+    }
     let batch = Batch {
         turn,
         late: turn.is_some(),
@@ -179,6 +183,18 @@ async fn store(
         Err(error @ (OutboxError::Store(_) | OutboxError::Undecided(_))) => {
             tracing::error!(conversation_sid = %thread, error = %Chain(&error),
                 "reply from the bus could not be stored; it is asked for again");
+            AckKind::Nak(Some(GIVEN_BACK_FOR))
+        }
+    }
+}
+
+/// How an event is acknowledged of which a note was to be kept.
+fn kept(noted: Result<(), OutboxError>) -> AckKind {
+    match noted {
+        Ok(()) => AckKind::Ack,
+        Err(error) => {
+            tracing::error!(error = %Chain(&error),
+                "word from the bus could not be noted; it is asked for again");
             AckKind::Nak(Some(GIVEN_BACK_FOR))
         }
     }

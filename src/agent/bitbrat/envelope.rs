@@ -75,6 +75,15 @@ pub fn of_turn(turn: &Turn, sender: &Sender, at: Timestamp) -> Event {
     Event::new(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
+/// What a turn's event is known by: its correlation id, or another one each time that it is asked anew.
+#[must_use]
+pub fn key(event: &Event, asked: u32) -> String {
+    match asked {
+        0 => event.correlation_id().to_owned(),
+        asked => format!("{}:{asked}", event.correlation_id()),
+    }
+}
+
 /// The attributes that go with a turn's event, by their documented names.
 ///
 /// The platform's own publisher writes the names in lower case, where its consumers do not look for them:
@@ -87,12 +96,12 @@ pub fn of_turn(turn: &Turn, sender: &Sender, at: Timestamp) -> Event {
 /// `normalizeAttributes`, read 2026-11-29.
 /// Source: `BitBrat` 0.33.3, `documentation/messaging-config.md`, attributes, read 2026-11-21.
 #[must_use]
-pub fn attributes(event: &Event) -> Vec<(&'static str, String)> {
+pub fn attributes(event: &Event, key: &str) -> Vec<(&'static str, String)> {
     let text = |path: &[&str]| event.text(path).unwrap_or_default().to_owned();
     vec![
         ("type", text(&["type"])),
         ("correlationId", event.correlation_id().to_owned()),
-        ("idempotencyKey", event.correlation_id().to_owned()),
+        ("idempotencyKey", key.to_owned()),
         ("source", text(&["ingress", "source"])),
         ("traceId", text(&["traceId"])),
         ("channel", text(&["ingress", "channel"])),

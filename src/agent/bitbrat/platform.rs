@@ -144,11 +144,13 @@ impl BitBrat {
         made.await.map(drop)
     }
 
-    async fn ask(&self, turn: &Turn) -> Result<(), Error> {
+    /// Asks a turn; `asked` counts how often that was done under another key.
+    async fn ask(&self, turn: &Turn, asked: u32) -> Result<(), Error> {
         self.in_time(EGRESS, self.listen()).await?;
         let event = envelope::of_turn(turn, &self.options.sender, self.clock.wall());
-        let attributes = envelope::attributes(&event);
-        let id = format!("{}:{INGRESS}", event.correlation_id());
+        let key = envelope::key(&event, asked);
+        let attributes = envelope::attributes(&event, &key);
+        let id = format!("{key}:{INGRESS}");
         self.publish(INGRESS, attributes, &id, &event).await
     }
 
@@ -186,10 +188,18 @@ impl Agent for BitBrat {
     }
 
     fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, AgentError>> {
+        Box::pin(async move { self.take_anew(turn, 0).await })
+    }
+
+    fn take_anew<'a>(
+        &'a self,
+        turn: &'a Turn,
+        asked: u32,
+    ) -> BoxFuture<'a, Result<Answer, AgentError>> {
         Box::pin(async move {
-            let asked = self.ask(turn).await;
+            let taken = self.ask(turn, asked).await;
             let about = || format!("turn {}", turn.id);
-            asked.map(|()| Answer::Later).map_err(|error| failed(about(), error))
+            taken.map(|()| Answer::Later).map_err(|error| failed(about(), error))
         })
     }
 

@@ -64,9 +64,7 @@ fn annotation<'a>(event: &'a Event, kind: &str) -> Option<&'a Value> {
 /// A name in an annotation's value, which is an object or the text of one.
 fn id_in(value: &Value, name: &str) -> Option<String> {
     let text = match value {
-        Value::String(text) => {
-            json::from_str::<Value>(text).ok()?.get(name)?.as_str()?.to_owned()
-        }
+        Value::String(text) => json::from_str::<Value>(text).ok()?.get(name)?.as_str()?.to_owned(),
         other => other.get(name)?.as_str()?.to_owned(),
     };
     (!text.is_empty()).then_some(text)

@@ -84,12 +84,18 @@ pub fn judge(event: &Event, is_own_topic: bool, fallback: &str, wish: Wish) -> W
             thread,
             key: key(event, &chosen, fallback),
             chosen,
-            turn: event.text(&["message", "id"]).and_then(|sid| sid.parse().ok()),
+            turn: turn(event),
             is_phone,
             progress,
         }),
         Err(missing) => Wanted::Undeliverable(missing),
     }
+}
+
+/// The message that an event is about, where it names it.
+#[must_use]
+pub fn turn(event: &Event) -> Option<MessageId> {
+    event.text(&["message", "id"]).and_then(|sid| sid.parse().ok())
 }
 
 /// The digest of request, candidate and text. The text is part of it because nothing promises that a

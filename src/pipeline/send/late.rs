@@ -5,9 +5,11 @@ use futures::future::BoxFuture;
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::channels::Channels;
 use crate::clock::Clock;
+use crate::pipeline::awaited;
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::queue::{Appended, Queue};
+use crate::thread::MessageId;
 
 /// The outbox as the door for late replies sees it.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub struct Late {
     pub channels: Channels,
     /// Makes the replies' ids.
     pub ids: ReplyIds,
+    /// Where it is noted that an agent has said something to a turn, if anybody waits for it.
+    pub reports: Option<Queue>,
     /// Reads the time.
     pub clock: Clock,
 }
@@ -42,6 +46,14 @@ impl Outbox for Late {
             let appended = appended.map_err(|error| OutboxError::Store(Box::new(error)))?;
             let said = appended.into_iter().zip(jobs.speaks).filter(|(_, speaks)| *speaks);
             Ok(said.filter(|(appended, _)| *appended == Appended::Added).count())
+        })
+    }
+
+    fn heard(&self, turn: MessageId) -> BoxFuture<'_, Result<(), OutboxError>> {
+        Box::pin(async move {
+            let Some(reports) = &self.reports else { return Ok(()) };
+            let noted = reports.append(vec![awaited::heard(turn)]).await;
+            noted.map(drop).map_err(|error| OutboxError::Store(Box::new(error)))
         })
     }
 }

@@ -10,6 +10,7 @@ use crate::agent::{Answer, Turn};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
 use crate::jobs::settle;
+use crate::pipeline::awaited;
 use crate::pipeline::failure::TOO_LARGE;
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::queue::{Cause, Delivery, QueueName};
@@ -34,7 +35,14 @@ impl Turns {
         let replies = match answer {
             Answer::Replies(replies) => replies,
             Answer::Later => {
-                let settled = delivery.ack().await;
+                let now = self.recorder.clock.wall();
+                let settled = match self.patience {
+                    Some(patience) => {
+                        let look = awaited::job(turn, 0, patience, now);
+                        delivery.ack_and_append(vec![(QueueName::Reports, look)]).await.map(drop)
+                    }
+                    None => delivery.ack().await,
+                };
                 if settled.is_ok() {
                     self.recorder.metrics.turn(TurnOutcome::Silent);
                     tell_finished(turn, "later", 0, took);

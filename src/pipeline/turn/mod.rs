@@ -23,6 +23,7 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
+use crate::pipeline::awaited::Patience;
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::ingest::admission::{Admission, Admitted};
@@ -81,6 +82,8 @@ pub struct Turns {
     pub status: Arc<Status>,
     /// Whether the agent is there.
     pub agent_health: Arc<Dependency>,
+    /// How long the agent may be silent about a turn that it has taken over, if that is watched.
+    pub patience: Option<Patience>,
     /// How many turns the agent has room for at once.
     pub agent_room: Limiter,
     /// Where the stages are noted.

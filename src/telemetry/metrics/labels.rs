@@ -92,6 +92,8 @@ words! {
         Retried = "retried",
         /// It failed for good.
         Dead = "dead",
+        /// The agent took it over and said nothing to it in its time.
+        Unanswered = "unanswered",
     }
     /// How an attempt to send a reply ended.
     ReplyOutcome {

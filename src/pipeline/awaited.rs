@@ -1,0 +1,57 @@
+//! Turns that the agent has taken over and answers later: looked at when their time is over.
+//!
+//! Where the operator sets a time, a turn that is left to the agent leaves a job behind that is due then,
+//! and whatever the agent says to the turn leaves a note. A job that finds no note tells of the silence,
+//! once, and has the turn asked anew if that is wished. Both are on disk, so that neither a restart nor
+//! another instance makes a silence of an answer. Here the jobs are made; who reports looks at them.
+
+use std::time::Duration;
+
+use crate::agent::Turn;
+use crate::clock::Timestamp;
+use crate::jobs::encode;
+use crate::pipeline::record::{self, Awaited, Settled};
+use crate::queue::Append;
+use crate::thread::MessageId;
+
+/// How much may be kept of a turn to ask it anew; a longer one is only told of.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+
+/// How long an agent may be silent about a turn that it has taken over, and what follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long.
+    pub within: Duration,
+    /// Whether it is asked once more then.
+    pub asks_anew: bool,
+}
+
+/// Makes the job that looks at a turn when its time is over; `asked` counts how often it was asked anew.
+#[must_use]
+pub fn job(turn: &Turn, asked: u32, patience: Patience, now: Timestamp) -> Append {
+    let of = |messages| {
+        let (thread, turn) = (turn.thread.clone(), turn.id);
+        encode(&Settled::Awaited(Awaited { thread, turn, asked, messages }))
+    };
+    let is_kept = patience.asks_anew && asked == 0;
+    let payload = of(if is_kept { turn.messages.clone() } else { Vec::new() });
+    Append {
+        id: record::awaited_id(turn.id, asked),
+        key: record::turn_lane(turn.id),
+        position: None,
+        not_before: Some(now + patience.within),
+        payload: if payload.len() > KEPT_BYTES_MAX { of(Vec::new()) } else { payload },
+    }
+}
+
+/// Makes the note that the agent has said something to a turn.
+#[must_use]
+pub fn heard(turn: MessageId) -> Append {
+    Append {
+        id: record::heard_id(turn),
+        key: record::turn_lane(turn),
+        position: None,
+        not_before: None,
+        payload: encode(&Settled::Heard { turn }),
+    }
+}

@@ -1,0 +1,79 @@
+//! Looks at turns that the agent has taken over and whose time is over: told of, and asked anew if that is
+//! wished, where the agent has said nothing.
+
+use super::Reports;
+use crate::agent::{Error, Turn};
+use crate::jobs::settle;
+use crate::jobs::worker::Work as _;
+use crate::pipeline::awaited::{self, Patience};
+use crate::pipeline::failure;
+use crate::pipeline::record::{self, Awaited};
+use crate::queue::{self, Delivery, QueueName};
+use crate::telemetry::chain::Chain;
+use crate::telemetry::metrics::labels::TurnOutcome;
+use crate::thread::Speaker;
+
+impl Reports {
+    /// Looks whether the agent has said something to a turn.
+    pub(super) async fn look(&self, delivery: Delivery, of: Awaited) {
+        let (turn, lane) = (of.turn, record::turn_lane(of.turn));
+        let is_heard = match self.reports.find(record::heard_id(turn), &lane).await {
+            Ok(found) => found.is_some(),
+            Err(error) => return settle::lost(Self::QUEUE, &error),
+        };
+        let Some(patience) = self.patience.filter(|_| !is_heard) else {
+            return settle::report(Self::QUEUE, delivery.ack().await);
+        };
+        if delivery.attempt() == 1 {
+            self.recorder.metrics.turn(TurnOutcome::Unanswered);
+            tracing::warn!(message_sid = %turn, conversation_sid = %of.thread,
+                elapsed_ms = settle::millis(patience.within), attempt = of.asked + 1,
+                "agent has said nothing to a turn that it took over");
+        }
+        if !patience.asks_anew || of.asked > 0 || of.messages.is_empty() {
+            return settle::report(Self::QUEUE, delivery.ack().await);
+        }
+        self.ask_anew(delivery, of, patience).await;
+    }
+
+    async fn ask_anew(&self, delivery: Delivery, of: Awaited, patience: Patience) {
+        let Awaited { thread, turn: id, asked, messages } = of;
+        // As whom the bot speaks there is the business of who sends the answer.
+        let speaker = Speaker::Identity(String::new());
+        let turn = Turn { id, thread, speaker, messages, attempt: delivery.attempt() };
+        let began = self.recorder.clock.now();
+        let taken = tokio::select! {
+            biased;
+            lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
+            taken = self.agent.take_anew(&turn, asked + 1) => taken,
+        };
+        let settled = match taken {
+            Ok(_) => {
+                self.agent_health.succeeded(&self.recorder.clock);
+                let next = awaited::job(&turn, asked + 1, patience, self.recorder.clock.wall());
+                delivery.ack_and_append(vec![(QueueName::Reports, next)]).await.map(drop)
+            }
+            Err(error) => match self.parks(turn.thread.id(), &error, began) {
+                Some(pause) => delivery.park(pause).await,
+                None => self.not_taken(delivery, &turn, &error).await,
+            },
+        };
+        settle::report(Self::QUEUE, settled);
+    }
+
+    async fn not_taken(
+        &self,
+        delivery: Delivery,
+        turn: &Turn,
+        error: &Error,
+    ) -> Result<(), queue::Error> {
+        let delay = failure::delay(error, delivery.attempt(), &self.schedule);
+        tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread,
+            attempt = delivery.attempt(), retry_in_ms = delay.map(settle::millis),
+            error = %Chain(error), "turn could not be asked anew");
+        match delay {
+            Some(delay) => delivery.retry_in(delay, failure::cause(error)).await,
+            None => delivery.dead(failure::cause(error)).await,
+        }
+    }
+}
