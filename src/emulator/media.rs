@@ -6,6 +6,7 @@
 //! Media Resource, "Authentication", read 2026-11-29, for basic authentication.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, header};
@@ -13,9 +14,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::answer::json as answer;
+use super::faults::{Action, Occasion};
 use super::hub::Hub;
 use super::rest::fields::Fields;
-use super::rest::{auth, header_text};
+use super::rest::{Broken, auth, header_text};
 use super::state::model::Media;
 use super::state::refusal::Refusal;
 use crate::json;
@@ -31,8 +33,35 @@ pub(super) const STORE: &str = "/media-store";
 /// Whether a path is the media service's.
 pub(super) fn is_media(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let is_service = matches!(parts.as_slice(), ["v1", "Services", _, "Media" | "MediaSet", ..]);
-    is_service || path.starts_with(STORE)
+    matches!(parts.as_slice(), ["v1", "Services", _, "Media" | "MediaSet", ..])
+}
+
+/// Answers a request for a file in the open store; faults on requests reach it too.
+///
+/// # Errors
+///
+/// If a fault wants the connection broken.
+pub(super) async fn stored(
+    hub: &Hub,
+    method: &Method,
+    path: &str,
+) -> Result<Response<Body>, Broken> {
+    match hub.fault(Occasion::Rest(method.as_str(), path)) {
+        Some(Action::Answer { status, .. } | Action::AnswerAfter { status, .. }) => {
+            return Ok(answer(status, &json!({})));
+        }
+        Some(Action::BreakBefore | Action::BreakAfter | Action::CutOff) => return Err(Broken),
+        Some(Action::Silence) => {
+            hub.stop.cancelled().await;
+            return Err(Broken);
+        }
+        Some(Action::Delay { ms }) => hub.sleep(Duration::from_millis(ms)).await,
+        Some(_) | None => {}
+    }
+    match (method, path.trim_start_matches(STORE).strip_prefix('/')) {
+        (&Method::GET, Some(sid)) => Ok(content(hub, sid)),
+        _ => Ok(answer(404, &json!({"status": 404, "code": 20404}))),
+    }
 }
 
 /// Answers a request of the media service.
@@ -41,8 +70,7 @@ pub(super) async fn serve(hub: &Hub, request: Request<Body>) -> Response<Body> {
     if parts.method == Method::OPTIONS {
         return allow(answer(200, &json!({})));
     }
-    let path = parts.uri.path();
-    let is_content = path.ends_with("/Content") || path.starts_with(STORE);
+    let is_content = parts.uri.path().ends_with("/Content");
     let author = match author(hub, &parts.headers) {
         Ok(author) => author,
         // The content's URL is temporary and needs no token.
@@ -60,9 +88,7 @@ pub(super) async fn serve(hub: &Hub, request: Request<Body>) -> Response<Body> {
             upload(hub, &query, kind, (author, bytes))
         }
         ([_, _, _, "Media", sid], &Method::GET) => record(hub, sid),
-        ([_, _, _, "Media", sid, "Content"] | ["media-store", sid], &Method::GET) => {
-            content(hub, sid)
-        }
+        ([_, _, _, "Media", sid, "Content"], &Method::GET) => content(hub, sid),
         ([_, _, _, "MediaSet"], &Method::POST) => records(hub, &bytes),
         _ => answer(404, &json!({"status": 404, "code": 20404})),
     };

@@ -245,6 +245,7 @@ fn info(urls: &Urls, credentials: &Credentials) -> Value {
     json!({
         "conversations_url": urls.conversations,
         "api_url": urls.api,
+        "messaging_url": urls.messaging,
         "twilsock_url": urls.twilsock,
         "phone_url": urls.phone,
         "control_url": urls.control,
@@ -268,6 +269,7 @@ fn urls(public: Option<&Url>, bound: SocketAddr) -> Result<Urls, url::ParseError
         phone: base.join("/")?,
         control: base.join("_emulator/")?,
         api: base.clone(),
+        messaging: base.clone(),
         conversations: base,
     })
 }

@@ -133,6 +133,8 @@ pub struct Urls {
     pub conversations: Url,
     /// What stands for `https://api.twilio.com`.
     pub api: Url,
+    /// What stands for `https://messaging.twilio.com`.
+    pub messaging: Url,
     /// What stands for `wss://tsock.us1.twilio.com/v3/wsconnect`.
     pub twilsock: Url,
     /// The page with the phones.

@@ -209,6 +209,11 @@ pub enum Happening {
         /// Why it failed.
         error_code: Option<u32>,
     },
+    /// The writer of a text is shown that an answer is being written.
+    TextTyping {
+        /// The text.
+        sid: TextSid,
+    },
     /// Twilio complains of something in its debugger.
     Complaint {
         /// The text that it is about.

@@ -95,10 +95,13 @@ async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Response<Body>, 
     if path == SOCKET {
         return twilsock::upgrade(hub, request).await;
     }
+    if path.starts_with(media::STORE) {
+        return media::stored(&hub, &request.method().clone(), &path).await;
+    }
     if media::is_media(&path) {
         return Ok(media::serve(&hub, request).await);
     }
-    if path.starts_with("/v1/") || path.starts_with("/2010-04-01/") {
+    if ["/v1/", "/v2/", "/2010-04-01/"].iter().any(|start| path.starts_with(start)) {
         return rest::serve(hub, request).await;
     }
     if path.starts_with(control::BASE) {

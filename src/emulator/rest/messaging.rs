@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use super::text_json::{self, Place};
 use super::{Answered, Call, Reply, path};
 use crate::emulator::media::STORE;
+use crate::emulator::record::Happening;
 use crate::emulator::state::messaging::list::{Filter, SIZE_DEFAULT, SIZE_MAX, Span, Start};
 use crate::emulator::state::messaging::{Draft, Text};
+use crate::emulator::state::model::Channel;
 use crate::emulator::state::refusal::Refusal;
 use crate::pii::Pii;
 use crate::twilio::messaging::MessageStatus;
@@ -45,6 +47,9 @@ const CREATE: [&str; 25] = [
     "ApplicationSid",
     "MaxPrice",
 ];
+
+/// Where somebody is shown typing.
+const TYPING: &str = "/v2/Indicators/Typing.json";
 
 /// The filters of the list.
 const FILTERS: [&str; 5] = ["To", "From", "DateSent", "DateSent<", "DateSent>"];
@@ -91,6 +96,31 @@ impl Call<'_> {
             ) => Err(Refusal::MethodNotAllowed),
             _ => Err(Refusal::NotFound),
         }
+    }
+
+    /// Shows the writer of a WhatsApp message that an answer is being written. Source: typing indicators
+    /// resource, public beta, read 2026-11-29; which codes its refusals have is assumed.
+    pub(super) fn typing(&self) -> Answered {
+        if self.path != TYPING {
+            return Err(Refusal::NotFound);
+        }
+        if self.method != Method::POST {
+            return Err(Refusal::MethodNotAllowed);
+        }
+        self.allow(&["channel", "messageId"])?;
+        if self.form.first("channel") != Some("whatsapp") {
+            return Err(Refusal::ParameterInvalid("channel"));
+        }
+        let sid = self.form.parsed::<TextSid>("messageId")?;
+        let sid = sid.ok_or(Refusal::ParameterMissing("messageId"))?;
+        let channel = self.of_text(sid, |text| {
+            Ok(text.from.as_ref().and_then(|from| Channel::of(from.reveal())))
+        })?;
+        if channel != Some(Channel::Whatsapp) {
+            return Err(Refusal::ParameterInvalid("messageId"));
+        }
+        self.hub.record(Happening::TextTyping { sid });
+        Ok(Reply::Json(200, json!({"success": true})))
     }
 
     /// The account as it sees itself. Source: REST API, Account resource (the fields are assumed); its auth

@@ -256,6 +256,9 @@ impl Call<'_> {
         if self.path.starts_with("/2010-04-01/") {
             return self.messaging().await;
         }
+        if self.path.starts_with("/v2/") {
+            return self.typing();
+        }
         match path::resource(self.path)? {
             Resource::AccountConfiguration => self.account_configuration(),
             Resource::AccountWebhooks => self.hook_settings(None),

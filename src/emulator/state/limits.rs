@@ -62,6 +62,9 @@ pub struct Limits {
     pub sender_queue_hours: u64,
     /// Whether people of WhatsApp and RCS read what arrives.
     pub read_receipts: bool,
+    /// Whether the words of opting out and in, and of help, are answered with a text, as Twilio does
+    /// it; off, so that a phone shows what the bot says and nothing else.
+    pub keyword_answers: bool,
 }
 
 impl Default for Limits {
@@ -93,6 +96,7 @@ impl Default for Limits {
             rcs_rate: 80,
             sender_queue_hours: 10,
             read_receipts: true,
+            keyword_answers: false,
         }
     }
 }

@@ -140,9 +140,43 @@ async fn files_are_fetched_with_the_accounts_credentials_from_where_twilio_point
     let file = twilio.client.get(&place).send().await.unwrap();
     assert_eq!(file.headers()["content-type"], "image/png");
     assert_eq!(file.bytes().await.unwrap(), &b"\x89PNG"[..]);
+    let fault = Fault {
+        id: 0,
+        place: Place::Rest { method: None, path: Some("/media-store/".into()) },
+        action: Action::Answer { status: 503, code: None, retry_after: None },
+        times: Some(1),
+        skip: 0,
+        percent: None,
+    };
+    control.add_fault(fault).unwrap();
+    assert_eq!(twilio.client.get(&place).send().await.unwrap().status().as_u16(), 503);
     let list = url.rsplit_once('/').unwrap().0.to_owned() + ".json";
     let (_, listed) = twilio.call("GET", &list, &[]).await;
     assert_eq!(listed["media_list"][0]["content_type"], "image/png");
+    twilio.emulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_writer_on_whatsapp_is_shown_that_an_answer_is_being_written() {
+    let twilio = Twilio::start().await;
+    let control = twilio.control();
+    let ours = "whatsapp:+15555550100";
+    let by_sms = control.text(Incoming::new(PHONE, OURS, "hi")).await.unwrap();
+    let by_whatsapp = control.text(Incoming::new("whatsapp:US.1349", ours, "hi")).await.unwrap();
+    let path = "/v2/Indicators/Typing.json";
+    for (sid, channel, status) in [
+        (by_whatsapp.sid, "whatsapp", 200),
+        (by_whatsapp.sid, "sms", 400),
+        (by_sms.sid, "whatsapp", 400),
+    ] {
+        let fields = [("channel", channel), ("messageId", &sid.to_string())];
+        assert_eq!(twilio.call("POST", path, &fields).await.0, status, "{channel}");
+    }
+    let shown = control.records(0).into_iter().filter_map(|record| match record.what {
+        Happening::TextTyping { sid } => Some(sid),
+        _ => None,
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), [by_whatsapp.sid]);
     twilio.emulator.shutdown().await;
 }
 

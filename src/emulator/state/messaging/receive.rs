@@ -5,16 +5,16 @@
 
 use super::fields::{Inbound as Fields, inbound_fields};
 use super::ring::{INBOUND, Ring};
-use super::text::{Direction, Fate, File, Text};
+use super::text::{Direction, Draft, Fate, File, Text};
 use crate::channels::segments;
 use crate::clock::Timestamp;
 use crate::emulator::record::Happening;
 use crate::emulator::state::inbound::Inbound;
-use crate::emulator::state::model::HookMethod;
+use crate::emulator::state::model::{Channel, HookMethod};
 use crate::emulator::state::target::Scope;
 use crate::emulator::state::{Effect, World};
 use crate::pii::Pii;
-use crate::twilio::keywords::Keyword;
+use crate::twilio::keywords::{Effect as Answered, Keyword};
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::sid::{MessagingServiceSid, TextSid};
 
@@ -60,6 +60,9 @@ impl World {
             to: inbound.to.clone(),
             body: text.body.clone(),
         });
+        if self.settings.limits.keyword_answers {
+            self.answer_keyword(at, &text);
+        }
         let told = self.told(&inbound.to, service);
         let Some(url) = told.url else { return (text.sid, false) };
         let opt_out =
@@ -82,6 +85,26 @@ impl World {
             fields,
         }));
         (text.sid, true)
+    }
+
+    /// Twilio's own answer to a word, which goes out although its receiver has opted out. Source: Twilio
+    /// support for opt-out keywords, read 2026-11-29; the words are ours.
+    fn answer_keyword(&mut self, at: Timestamp, text: &Text) {
+        let is_sms = Channel::of(text.to.reveal()) == Some(Channel::Sms);
+        let keyword = Keyword::of(text.body.reveal()).filter(|_| is_sms);
+        let (Some(keyword), Some(theirs)) = (keyword, text.from.clone()) else { return };
+        let body = match keyword.effect {
+            Answered::Stop => "You get no more messages from this number. Reply START to get them.",
+            Answered::Start => "You get messages from this number again. Reply STOP to end them.",
+            Answered::Help => "Reply STOP to get no more messages.",
+        };
+        let answer = Draft { is_reply: true, body: body.into(), ..Draft::default() };
+        let segments = segments::count(body);
+        let (from, status) = (Some(text.to.clone()), MessageStatus::Queued);
+        let answer = Draft { from, ..answer };
+        let said = (theirs, answer.body.clone(), segments);
+        let seq = self.keep_text(at, answer, said, (status, text.service)).seq;
+        self.messaging.wake(at, seq);
     }
 
     fn file(&self, sid: crate::twilio::sid::MediaSid) -> File {

@@ -57,16 +57,11 @@ impl World {
         };
         let text = self.keep_text(at, draft, (to, body, segments), (status, service));
         self.messaging.wake(due, text.seq);
-        self.happened(Happening::TextSent {
-            sid: text.sid,
-            from: text.from.clone(),
-            to: text.to.clone(),
-            body: text.body.clone(),
-        });
         Ok(text)
     }
 
-    fn keep_text(
+    /// Keeps a text that goes out.
+    pub(super) fn keep_text(
         &mut self,
         at: Timestamp,
         draft: Draft,
@@ -111,6 +106,12 @@ impl World {
             fate: draft.fate,
         };
         self.messaging.keep(text.clone(), self.settings.limits.plain_messages);
+        self.happened(Happening::TextSent {
+            sid: text.sid,
+            from: text.from.clone(),
+            to: text.to.clone(),
+            body: text.body.clone(),
+        });
         text
     }
 

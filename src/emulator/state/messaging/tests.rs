@@ -167,6 +167,20 @@ fn an_opt_out_counts_for_every_channel_of_a_phone_and_every_number_of_a_service(
 }
 
 #[test]
+fn a_word_is_answered_where_that_is_wanted() {
+    let mut world = world();
+    world.set_limits(Limits { keyword_answers: true, ..Limits::default() });
+    for (second, word) in [(0, "STOP"), (10, "help"), (20, "Start"), (30, "hello")] {
+        hear(&mut world, second, (PHONE, OURS), word);
+        world.tick(at(second + 5));
+    }
+    let answers = world.messaging().texts().filter(|text| !text.is_inbound());
+    let answers: Vec<_> =
+        answers.map(|text| (text.has_arrived(), text.direction.as_str())).collect();
+    assert_eq!(answers, [(true, "outbound-reply"); 3]);
+}
+
+#[test]
 fn free_text_reaches_whatsapp_for_a_day_by_number_and_by_id() {
     let id = "whatsapp:US.13491208655302741918";
     let template = format!("HX{}", "1".repeat(32));
