@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use super::{Setting, items};
 use crate::json;
 use crate::pii::Pii;
+use crate::twilio::sid::MessagingServiceSid;
 
 /// How many addresses one setting may name.
 const ADDRESSES_MAX: usize = 1_000;
@@ -58,11 +59,12 @@ impl SenderRates {
 }
 
 impl Setting for SenderRates {
-    const WANTED: &'static str =
-        "numbers and their segments a second, such as +15555550100=1,whatsapp:+15555550100=80";
+    const WANTED: &'static str = "numbers, or a messaging service, and their segments a second, such \
+         as +15555550100=1,whatsapp:+15555550100=80";
 
     fn parse(text: &str) -> Option<Self> {
-        pairs(text, |rate| rate.parse().ok()).map(Self)
+        let sender = |text: &str| service(text).or_else(|| address(text));
+        pairs(text, sender, |rate| rate.parse().ok()).map(Self)
     }
 
     fn shown(text: &str) -> String {
@@ -106,7 +108,7 @@ impl Setting for Sources {
             "conversations" => Some(Source::Conversations),
             _ => None,
         };
-        pairs(text, source).map(Self)
+        pairs(text, address, source).map(Self)
     }
 
     fn shown(text: &str) -> String {
@@ -211,12 +213,22 @@ fn is_name(text: &str) -> bool {
         && !text.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
-/// Reads `address=value`, each address once.
-fn pairs<T>(text: &str, value: impl Fn(&str) -> Option<T>) -> Option<Vec<(Pii, T)>> {
+/// Reads the sid of a messaging service, which stands for numbers that nobody has named.
+fn service(text: &str) -> Option<Pii> {
+    let sid: MessagingServiceSid = text.parse().ok()?;
+    Some(sid.to_string().into())
+}
+
+/// Reads `name=value`, each name once.
+fn pairs<T>(
+    text: &str,
+    name: impl Fn(&str) -> Option<Pii>,
+    value: impl Fn(&str) -> Option<T>,
+) -> Option<Vec<(Pii, T)>> {
     let mut pairs: Vec<(Pii, T)> = Vec::new();
     for item in items(text) {
-        let (name, given) = item.split_once('=')?;
-        let (address, given) = (address(name.trim())?, value(given.trim())?);
+        let (named, given) = item.split_once('=')?;
+        let (address, given) = (name(named.trim())?, value(given.trim())?);
         if pairs.len() == ADDRESSES_MAX || pairs.iter().any(|(known, _)| *known == address) {
             return None;
         }
@@ -230,7 +242,11 @@ fn value_of<T: Copy>(pairs: &[(Pii, T)], address: &Pii) -> Option<T> {
 }
 
 fn masked(item: &str) -> String {
-    address(item).unwrap_or_default().masked()
+    // A sid is nobody's number.
+    match service(item) {
+        Some(sid) => sid.into_revealed(),
+        None => address(item).unwrap_or_default().masked(),
+    }
 }
 
 fn masked_pairs(text: &str) -> String {
@@ -280,6 +296,10 @@ mod tests {
         assert_eq!(of("whatsapp:+15555550100"), Some(80));
         assert_eq!(of("+15555550199"), None);
         assert_eq!(SenderRates::shown("+15555550100=3"), "+…00=3");
+        let service = format!("MG{}=50", "0a".repeat(16));
+        let of_service = SenderRates::parse(&service).unwrap();
+        assert_eq!(of_service.fastest().map(NonZeroU32::get), Some(50));
+        assert_eq!(SenderRates::shown(&service), service);
         let sources = Sources::parse("+15555550100=Direct,12345=conversations").unwrap();
         assert_eq!(sources.of(&"+15555550100".into()), Some(Source::Direct));
         assert_eq!(sources.of(&"12345".into()), Some(Source::Conversations));
@@ -288,6 +308,7 @@ mod tests {
             assert_eq!(SenderRates::parse(text), None, "{text}");
         }
         assert_eq!(Sources::parse("+15555550100=both"), None);
+        assert_eq!(Sources::parse(&service.replace("50", "direct")), None);
         assert!(!format!("{rates:?} {sources:?}").contains("5555"));
     }
 
