@@ -1,10 +1,11 @@
 //! What an acknowledged, durable webhook costs, beside a handler that only checks the signature.
 //!
-//! `cargo bench --bench webhook`. Takes about a minute. The server is a child process with one worker
+//! `cargo bench --bench webhook`. Takes about a minute and a half. The server is a child process with one worker
 //! thread, pinned to one core where `taskset` is at hand, so its CPU time is its own (the queue's
 //! writer thread included); the load comes from this process, over keep-alive connections on loopback,
-//! each with one request at a time and a new conversation in every request. Each row is a fresh
-//! server and a fresh file.
+//! each with one request at a time. One server hears of a new conversation in every request, another of a
+//! text to a plain number, from a new person in every request. Each measurement is a fresh server and a
+//! fresh file.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -31,6 +32,11 @@ use chimein::channels::conversations::policy::leaving::Leaving;
 use chimein::channels::conversations::policy::removal::Rejoin;
 use chimein::channels::conversations::removals::Removals;
 use chimein::channels::conversations::seats::{Listening, PoolMember, Seats};
+use chimein::channels::direct::contacts::Contacts;
+use chimein::channels::direct::intake;
+use chimein::channels::direct::policy::wish::Words;
+use chimein::channels::direct::senders::{Sender, Senders, Source, default_rate};
+use chimein::channels::direct::states::States;
 use chimein::clock::{Clock, Moment};
 use chimein::http;
 use chimein::jobs::recorder::Recorder;
@@ -43,9 +49,12 @@ use chimein::telemetry::journal::Journal;
 use chimein::telemetry::metrics::Metrics;
 use chimein::thread::ThreadKind;
 use chimein::twilio::events::Envelope;
+use chimein::twilio::messaging::{Inbound, StatusUpdate};
 use chimein::twilio::rest::{self, Credentials};
 use chimein::twilio::signature::{self, Algorithm, Body, Keys};
-use chimein::webhook::{Intake, Intakes, Meta, Options, PublicBase, ROUTE, Unavailable, router};
+use chimein::webhook::{
+    Intake, Intakes, Meta, Options, PublicBase, ROUTE, TEXT_ROUTES, TextIntake, Unavailable, router,
+};
 use comfy_table::Table;
 use futures::future::BoxFuture;
 use secrecy::SecretString;
@@ -54,6 +63,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 const CONNECTIONS: [usize; 4] = [1, 8, 64, 256];
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -72,9 +82,35 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
     match std::env::var(SERVE).as_deref() {
-        Ok("bare") => serve(false),
-        Ok(_) => serve(true),
+        Ok("bare") => serve(None),
+        Ok("texts") => serve(Some(Heard::Texts)),
+        Ok(_) => serve(Some(Heard::Conversations)),
         Err(_) => measure(),
+    }
+}
+
+/// What webhooks tell of.
+#[derive(Clone, Copy)]
+enum Heard {
+    /// A new conversation.
+    Conversations,
+    /// A text to a plain number.
+    Texts,
+}
+
+impl Heard {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Conversations => "conversations",
+            Self::Texts => "texts",
+        }
+    }
+
+    const fn route(self) -> &'static str {
+        match self {
+            Self::Conversations => ROUTE,
+            Self::Texts => TEXT_ROUTES[0],
+        }
     }
 }
 
@@ -82,6 +118,7 @@ fn measure() -> Result<(), Failure> {
     let mut table = Table::new();
     let _ = table.set_header([
         "connections",
+        "door",
         "bare/s",
         "durable/s",
         "x bare",
@@ -93,30 +130,25 @@ fn measure() -> Result<(), Failure> {
         "aim",
     ]);
     for connections in CONNECTIONS {
-        let bare = row("bare", connections)?;
-        let durable = row("durable", connections)?;
-        let ratio = durable.cpu_each_us / bare.cpu_each_us;
-        let met = ratio <= CPU_RATIO_AIM && durable.p99 <= P99_AIM;
-        let aimed = connections >= 64;
-        let _ = table.add_row([
-            connections.to_string(),
-            format!("{:.0}", bare.rate),
-            format!("{:.0}", durable.rate),
-            format!("{:.2}", durable.rate / bare.rate),
-            format!("{:.1}", bare.cpu_each_us),
-            format!("{:.1}", durable.cpu_each_us),
-            format!("{ratio:.2}"),
-            bare.latencies(),
-            durable.latencies(),
-            if !aimed {
-                "-"
-            } else if met {
-                "met"
-            } else {
-                "missed"
-            }
-            .to_owned(),
-        ]);
+        let bare = row("bare", Heard::Conversations, connections)?;
+        for heard in [Heard::Conversations, Heard::Texts] {
+            let durable = row(heard.as_str(), heard, connections)?;
+            let ratio = durable.cpu_each_us / bare.cpu_each_us;
+            let met = ratio <= CPU_RATIO_AIM && durable.p99 <= P99_AIM;
+            let _ = table.add_row([
+                connections.to_string(),
+                heard.as_str().to_owned(),
+                format!("{:.0}", bare.rate),
+                format!("{:.0}", durable.rate),
+                format!("{:.2}", durable.rate / bare.rate),
+                format!("{:.1}", bare.cpu_each_us),
+                format!("{:.1}", durable.cpu_each_us),
+                format!("{ratio:.2}"),
+                bare.latencies(),
+                durable.latencies(),
+                verdict(connections, met).to_owned(),
+            ]);
+        }
     }
     println!(
         "server on {}\n{table}\naim from 64 connections on: at most {CPU_RATIO_AIM} times the bare \
@@ -125,6 +157,14 @@ fn measure() -> Result<(), Failure> {
         P99_AIM.as_millis()
     );
     Ok(())
+}
+
+fn verdict(connections: usize, met: bool) -> &'static str {
+    match (connections >= 64, met) {
+        (false, _) => "-",
+        (true, true) => "met",
+        (true, false) => "missed",
+    }
 }
 
 struct Row {
@@ -141,15 +181,15 @@ impl Row {
 }
 
 /// Runs one server under load.
-fn row(kind: &str, connections: usize) -> Result<Row, Failure> {
+fn row(kind: &str, heard: Heard, connections: usize) -> Result<Row, Failure> {
     let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR"))?;
     let (mut child, address) = start(kind, &dir.path().join("queue.db"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let pid = child.id();
     let row = runtime.block_on(async {
-        let _ = load(address, connections, 0, WARM_UP).await?;
+        let _ = load((address, heard), connections, 0, WARM_UP).await?;
         let (cpu, clock) = (cpu_time(pid)?, Clock::start());
-        let mut latencies = load(address, connections, 1, TIME_PER_ROW).await?;
+        let mut latencies = load((address, heard), connections, 1, TIME_PER_ROW).await?;
         let elapsed = clock.now().since(Moment::ORIGIN);
         let cpu = cpu_time(pid)?.saturating_sub(cpu);
         latencies.sort_unstable();
@@ -167,7 +207,7 @@ fn row(kind: &str, connections: usize) -> Result<Row, Failure> {
 }
 
 async fn load(
-    address: SocketAddr,
+    place: (SocketAddr, Heard),
     connections: usize,
     phase: usize,
     time: Duration,
@@ -175,7 +215,7 @@ async fn load(
     let mut tasks = JoinSet::new();
     let clock = Clock::start();
     for connection in 0..connections {
-        let _ = tasks.spawn(ask_until(address, phase * 1_000 + connection, clock, time));
+        let _ = tasks.spawn(ask_until(place, phase * 1_000 + connection, clock, time));
     }
     let mut latencies = Vec::new();
     while let Some(done) = tasks.join_next().await {
@@ -186,7 +226,7 @@ async fn load(
 
 /// One connection: a request, its answer, the next request.
 async fn ask_until(
-    address: SocketAddr,
+    (address, heard): (SocketAddr, Heard),
     connection: usize,
     clock: Clock,
     time: Duration,
@@ -198,7 +238,7 @@ async fn ask_until(
     let mut buffer = vec![0; 4096];
     let mut round = 0;
     while clock.now().since(Moment::ORIGIN) < time {
-        let request = request(&secret, connection, round);
+        let request = request(&secret, heard, connection, round);
         round += 1;
         let began = clock.now();
         stream.write_all(request.as_bytes()).await?;
@@ -231,20 +271,17 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<(), Fa
     }
 }
 
-/// A request as Twilio sends it when a text makes a conversation.
-fn request(secret: &SecretString, connection: usize, round: u64) -> String {
-    let body = format!(
-        "MessagingServiceSid=MGb2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2&RetryCount=0\
-         &EventType=onConversationAdded&Attributes=%7B%7D&DateCreated=2026-08-10T18%3A00%3A58.111Z\
-         &ChatServiceSid=IS29292929292929292929292929292929&AccountSid={ACCOUNT}&Source=SMS\
-         &MessagingBinding.ProxyAddress=%2B15005550006&MessagingBinding.Address=%2B15005550001\
-         &DateUpdated=2026-08-10T18%3A00%3A58.111Z&State=active&ClientIdentity=&FriendlyName=\
-         &ConversationSid=CH{connection:016x}{round:016x}"
-    );
-    let url = format!("{BASE}{ROUTE}");
+/// A request as Twilio sends it when a text makes a conversation, or comes to a plain number.
+fn request(secret: &SecretString, heard: Heard, connection: usize, round: u64) -> String {
+    let body = match heard {
+        Heard::Conversations => conversation(connection, round),
+        Heard::Texts => text(connection, round),
+    };
+    let route = heard.route();
+    let url = format!("{BASE}{route}");
     let signature = signature::sign(secret, Algorithm::HmacSha1, &url, Body::Form(body.as_bytes()));
     format!(
-        "POST {ROUTE} HTTP/1.1\r\nhost: bench.example\r\nuser-agent: TwilioProxy/1.1\r\naccept: */*\r\n\
+        "POST {route} HTTP/1.1\r\nhost: bench.example\r\nuser-agent: TwilioProxy/1.1\r\naccept: */*\r\n\
          content-type: application/x-www-form-urlencoded; charset=utf-8\r\n\
          x-twilio-signature: {signature}\r\n\
          i-twilio-idempotency-token: 2c1c3c1e-7f5e-4d8e-9f55-5d6f3a1b2c3d\r\n\
@@ -280,6 +317,28 @@ fn pins() -> bool {
     taskset.is_ok_and(|status| status.success())
 }
 
+fn conversation(connection: usize, round: u64) -> String {
+    format!(
+        "MessagingServiceSid=MGb2b2b2b2b2b2b2b2b2b2b2b2b2b2b2b2&RetryCount=0\
+         &EventType=onConversationAdded&Attributes=%7B%7D&DateCreated=2026-08-10T18%3A00%3A58.111Z\
+         &ChatServiceSid=IS29292929292929292929292929292929&AccountSid={ACCOUNT}&Source=SMS\
+         &MessagingBinding.ProxyAddress=%2B15005550006&MessagingBinding.Address=%2B15005550001\
+         &DateUpdated=2026-08-10T18%3A00%3A58.111Z&State=active&ClientIdentity=&FriendlyName=\
+         &ConversationSid=CH{connection:016x}{round:016x}"
+    )
+}
+
+/// The names and their order are those of captured requests.
+fn text(connection: usize, round: u64) -> String {
+    let sid = format!("SM{connection:016x}{round:016x}");
+    format!(
+        "ToCountry=US&ToState=&SmsMessageSid={sid}&NumMedia=0&ToCity=&FromZip=&SmsSid={sid}&FromState=\
+         &SmsStatus=received&FromCity=&Body=hello+there&FromCountry=US&To=%2B15005550006&ToZip=\
+         &NumSegments=1&MessageSid={sid}&AccountSid={ACCOUNT}&From=%2B1{connection:04}{round:09}\
+         &ApiVersion=2010-04-01"
+    )
+}
+
 /// User and system time of a process; the kernel counts it in hundredths of a second.
 fn cpu_time(pid: u32) -> Result<Duration, Failure> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
@@ -290,19 +349,26 @@ fn cpu_time(pid: u32) -> Result<Duration, Failure> {
 }
 
 /// The child: serves until its standard input ends.
-fn serve(durable: bool) -> Result<(), Failure> {
+fn serve(heard: Option<Heard>) -> Result<(), Failure> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let store = Store::open(embedded::Options::new(std::env::var(FILE)?))?;
         let keys = Keys { auth_tokens: vec![SecretString::from(TOKEN.to_owned())], shared: vec![] };
-        let router = if durable {
+        let router = if let Some(heard) = heard {
             let mut options = Options::new(ACCOUNT.parse()?, keys);
             options.public_base = Some(PublicBase::new(BASE));
             let clock = Clock::start();
             let arrivals = arrivals(&store, clock)?;
-            let intakes =
-                Intakes { conversations: Some(Arc::new(Pipeline(arrivals))), texts: None };
+            let intakes = match heard {
+                Heard::Conversations => {
+                    Intakes { conversations: Some(Arc::new(Pipeline(arrivals))), texts: None }
+                }
+                Heard::Texts => Intakes {
+                    conversations: None,
+                    texts: Some(Arc::new(Texts(texts(&store, &arrivals)))),
+                },
+            };
             router(options, intakes, Metrics::new(), clock)
         } else {
             bare(Arc::new(keys))
@@ -377,6 +443,21 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
     })
 }
 
+/// The service's own way in of texts to a number, ending as that of conversations does.
+fn texts(store: &Store, arrivals: &Arrivals) -> intake::TextIntake {
+    let address = "+15005550006".into();
+    let rate = default_rate(&address);
+    let sender = Sender { address, source: Source::Direct, rate };
+    intake::TextIntake {
+        senders: Arc::new(Senders { addresses: vec![sender], ..Senders::default() }),
+        contacts: Arc::new(Contacts::new(store.documents())),
+        states: Arc::new(States::new(store.documents(), arrivals.recorder.clock)),
+        words: Words::new(Vec::new()),
+        inlet: Arc::clone(&arrivals.inlet),
+        recorder: arrivals.recorder.clone(),
+    }
+}
+
 /// A handler that checks the signature and stores nothing.
 fn bare(keys: Arc<Keys>) -> Router {
     let check = move |headers: HeaderMap, body: Bytes| async move {
@@ -403,6 +484,29 @@ impl Intake for Pipeline {
     fn take(&self, event: Envelope, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>> {
         Box::pin(async move {
             self.0.event_heard(event, meta.received_at).await.map_err(Unavailable::new)
+        })
+    }
+}
+
+/// The same for texts.
+struct Texts(intake::TextIntake);
+
+impl TextIntake for Texts {
+    fn text(&self, inbound: Inbound, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            self.0.text_heard(inbound, meta.received_at).await.map_err(Unavailable::new)
+        })
+    }
+
+    fn status(
+        &self,
+        update: StatusUpdate,
+        reply: Option<Uuid>,
+        meta: Meta,
+    ) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let heard = self.0.status_heard(update, reply, meta.received_at).await;
+            heard.map_err(Unavailable::new)
         })
     }
 }
