@@ -46,12 +46,11 @@ async fn an_answer_in_twiml_or_plain_text_goes_to_the_phone() {
         ("text/xml", "<Response></Response>", vec![]),
         ("application/json", "{}", vec![]),
     ] {
-        let (url, asked) = answering(200, kind, body).await;
+        let url = answering(kind, body).await;
         twilio.control().set_number(Number::told_to(OURS, url)).unwrap();
         let mut records = twilio.control().watch();
         let before = twilio.control().texts_to(PHONE).len();
         let texted = twilio.control().text(Incoming::new(PHONE, OURS, "hi")).await.unwrap();
-        asked.await.unwrap();
         let is_end = |what: &Happening| match what {
             Happening::TextSent { body, .. } if Some(&body.reveal()) == wanted.last() => Some(()),
             Happening::Complaint { sid, code: 12300 } if *sid == texted.sid => Some(()),
@@ -99,9 +98,10 @@ async fn a_failed_webhook_is_tried_again_as_its_url_says_and_then_elsewhere() {
 #[tokio::test]
 async fn a_connection_that_fails_is_tried_again_once() {
     let twilio = Twilio::start().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/", listener.local_addr().unwrap());
-    drop(listener);
+    // Bound and not listening: nobody else gets the port, and nobody connects.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/", socket.local_addr().unwrap());
     let control = twilio.control();
     control.set_number(Number::told_to(OURS, url)).unwrap();
     let mut records = control.watch();
@@ -269,23 +269,12 @@ fn messages(twilio: &Twilio) -> String {
     format!("/2010-04-01/Accounts/{account}/Messages.json")
 }
 
-/// A webhook that answers one request so; gives its URL, and what ends when it was asked.
-async fn answering(
-    status: u16,
-    kind: &'static str,
-    body: &'static str,
-) -> (String, tokio::task::JoinHandle<()>) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+/// A webhook that answers every request so; gives its URL.
+async fn answering(kind: &'static str, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let asked = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = vec![0; 64 * 1024];
-        assert!(stream.read(&mut request).await.unwrap() > 0);
-        let head =
-            format!("HTTP/1.1 {status} Fine\r\ncontent-type: {kind}\r\nconnection: close\r\n");
-        let answer = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-        stream.write_all(answer.as_bytes()).await.unwrap();
-    });
-    (url, asked)
+    let router = axum::Router::new()
+        .fallback(move || async move { ([(axum::http::header::CONTENT_TYPE, kind)], body) });
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
 }

@@ -1,6 +1,9 @@
 //! Texts in a world: what is refused, what becomes of them and when, who is told.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use proptest::prelude::*;
 
 use super::list::{Filter, Span, Start};
 use super::{Draft, Extras, Fate, INBOUND, MessagingService, Number, Ring, STATUS, Text};
@@ -373,6 +376,78 @@ fn texts_are_bounded_and_survive_a_snapshot() {
     again.set_number(Number { address: OURS.into(), ..Number::default() }).unwrap();
     again.reset(at(61));
     assert_eq!((bodies(&again).len(), again.messaging().numbers().count()), (0, 1));
+}
+
+/// Something that happens to a world of texts.
+#[derive(Clone, Debug)]
+enum Step {
+    Send { whatsapp: bool, by_service: bool, fate: Fate, later: bool },
+    Hear { whatsapp: bool, body: &'static str },
+    Move { text: prop::sample::Index, status: MessageStatus },
+    Cancel { text: prop::sample::Index },
+    Pass { ms: i64 },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let fates = [Fate::Arrives, Fate::Fails(30008), Fate::Strays(30003), Fate::Fades, Fate::Waits];
+    let words = ["hello", "STOP", "START"];
+    prop_oneof![
+        4 => (any::<bool>(), any::<bool>(), prop::sample::select(fates.to_vec()), any::<bool>())
+            .prop_map(|(whatsapp, by_service, fate, later)| {
+                Step::Send { whatsapp, by_service, fate, later }
+            }),
+        1 => (any::<bool>(), prop::sample::select(words.to_vec()))
+            .prop_map(|(whatsapp, body)| Step::Hear { whatsapp, body }),
+        1 => (any::<prop::sample::Index>(), prop::sample::select(&MessageStatus::ALL[..]))
+            .prop_map(|(text, status)| Step::Move { text, status }),
+        1 => any::<prop::sample::Index>().prop_map(|text| Step::Cancel { text }),
+        4 => (0_i64..5000).prop_map(|ms| Step::Pass { ms }),
+    ]
+}
+
+proptest! {
+    /// Whatever happens, each text goes forward only, is told each status once, and all come to rest.
+    #[test]
+    fn no_text_goes_back_and_all_come_to_rest(steps in prop::collection::vec(step(), 1..60)) {
+        let mut world = world();
+        let service = world.default_messaging_service().to_string();
+        let (mut now, mut sids, mut told) = (0, Vec::new(), BTreeMap::<_, Vec<u8>>::new());
+        for step in steps.into_iter().chain([Step::Pass { ms: 48 * 3_600_000 }]) {
+            let at = Timestamp::from_millis(now);
+            let pair = |whatsapp| if whatsapp { (WHATSAPP, OUR_WHATSAPP) } else { (PHONE, OURS) };
+            match step {
+                Step::Send { whatsapp, by_service, fate, later } => {
+                    let service = (by_service || later).then(|| service.clone());
+                    let send_at = later.then(|| at + Duration::from_secs(3));
+                    let draft = Draft { service, send_at, fate, ..draft(pair(whatsapp), "x") };
+                    sids.extend(world.send_text(at, draft).map(|text| text.sid));
+                }
+                Step::Hear { whatsapp, body } => {
+                    let inbound = inbound(pair(whatsapp), body);
+                    world.hear(at, &inbound);
+                }
+                Step::Move { text, status } if !sids.is_empty() => {
+                    world.move_text(at, *text.get(&sids), (status, None)).unwrap();
+                }
+                Step::Cancel { text } if !sids.is_empty() => {
+                    let _ = world.cancel_text(at, *text.get(&sids));
+                }
+                Step::Move { .. } | Step::Cancel { .. } => {}
+                Step::Pass { ms } => {
+                    now += ms;
+                    world.tick(Timestamp::from_millis(now));
+                }
+            }
+            for ring in rings(&mut world) {
+                let status = MessageStatus::parse(field(&ring, "MessageStatus").unwrap());
+                told.entry(ring.text.to_string()).or_default().push(status.unwrap().rank());
+            }
+        }
+        for (sid, ranks) in told {
+            prop_assert!(ranks.is_sorted_by(|a, b| a < b), "{sid}: {ranks:?}");
+        }
+        prop_assert_eq!(world.deadline(), None);
+    }
 }
 
 fn world() -> World {
