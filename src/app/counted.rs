@@ -9,8 +9,7 @@ use crate::jobs::refusal::Scope;
 use crate::jobs::status::Status;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::{Known, RestOutcome};
-use crate::twilio::rest::{Observer, Op, Outcome};
-use crate::twilio::sid::ConversationSid;
+use crate::twilio::rest::{Observer, Op, Outcome, Subject};
 
 /// What Twilio answers to requests for which the credentials are wrong.
 const UNAUTHORIZED: u16 = 401;
@@ -30,9 +29,8 @@ impl Observer for Counted {
         self.status.needed_for(op).pass(&self.clock)
     }
 
-    fn finished(&self, op: Op, subject: Option<ConversationSid>, outcome: Outcome, took: Duration) {
-        let failed =
-            |failure| self.status.failed(op, subject.map(Into::into), failure, took, &self.clock);
+    fn finished(&self, op: Op, subject: Option<Subject>, outcome: Outcome, took: Duration) {
+        let failed = |failure| self.status.failed(op, subject, failure, took, &self.clock);
         match outcome {
             Outcome::Done => self.status.answered(op, &self.clock),
             Outcome::Refused { status: UNAUTHORIZED } => {

@@ -36,7 +36,7 @@ const RELEASE_SECS: u64 = 5;
 /// How long a probe must at least have lived to be taken for a sign of life.
 const ALIVE_AFTER_MIN: Duration = Duration::from_secs(1);
 
-/// What a request is about: the bytes of a conversation's sid.
+/// What a request is about: the bytes of a conversation's sid, or whatever stands for another thread.
 pub type Subject = [u8; 16];
 
 /// Whether requests may go.

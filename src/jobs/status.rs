@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::jobs::dependency::Dependency;
-use crate::jobs::outage::Pass;
+use crate::jobs::outage::{Pass, Subject};
 use crate::jobs::outcome::{Class, Failure};
 use crate::jobs::refusal::{Refusal, Scope};
 use crate::jobs::settle;
 use crate::queue::Cause;
-use crate::thread::ThreadId;
 use crate::twilio::catalogue;
 use crate::twilio::rest::{self, Op};
 
@@ -113,7 +112,7 @@ impl Status {
     pub fn failed(
         &self,
         op: Op,
-        subject: Option<ThreadId>,
+        subject: Option<Subject>,
         failure: Failure,
         took: Duration,
         clock: &Clock,
@@ -121,7 +120,7 @@ impl Status {
         let needed = self.needed_for(op);
         match reason(failure) {
             Some(reason) => {
-                needed.failed(subject.map(|thread| *thread.as_bytes()), took, reason, clock);
+                needed.failed(subject, took, reason, clock);
             }
             // Whoever refuses is there.
             None => needed.succeeded(clock),

@@ -226,7 +226,7 @@ impl Conversations {
         let Some(failure) = failed.failure else { return failed };
         let (clock, op) = (&self.recorder.clock, Op::CreateMessage);
         let took = clock.now().since(began);
-        self.status.failed(op, Some(conversation.into()), failure, took, clock);
+        self.status.failed(op, Some(*conversation.as_bytes()), failure, took, clock);
         Failed { parked: self.status.parks_after(op, failure, clock), ..failed }
     }
 

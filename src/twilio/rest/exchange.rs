@@ -8,10 +8,12 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use super::{Cause, Client, Error, Op, Outcome};
+use super::{Cause, Client, Error, Op, Outcome, Subject};
+use crate::bytes16;
 use crate::clock::Timestamp;
 use crate::json;
 use crate::net::http::retry_after;
+use crate::twilio::form::Form;
 use crate::twilio::sid::ConversationSid;
 
 /// How much of an error answer is read: Twilio's are some hundred bytes, a gateway's page may be long.
@@ -51,7 +53,7 @@ impl Client {
         url: Url,
         form: Option<String>,
     ) -> Result<T, Error> {
-        let (started, subject) = (self.inner.clock.now(), subject(&url));
+        let (started, subject) = (self.inner.clock.now(), subject(&url, form.as_deref()));
         let result = match self.exchange(op, method, url, form).await {
             Ok((status, bytes)) => json::from_slice(&bytes).map_err(|error| {
                 if is_page(&bytes) {
@@ -75,7 +77,7 @@ impl Client {
         url: Url,
         form: Option<String>,
     ) -> Result<(), Error> {
-        let (started, subject) = (self.inner.clock.now(), subject(&url));
+        let (started, subject) = (self.inner.clock.now(), subject(&url, form.as_deref()));
         let result = self.exchange(op, method, url, form).await.map(|_| ());
         self.observed(op, subject, &result, self.inner.clock.now().since(started));
         result
@@ -84,7 +86,7 @@ impl Client {
     fn observed<T>(
         &self,
         op: Op,
-        subject: Option<ConversationSid>,
+        subject: Option<Subject>,
         result: &Result<T, Error>,
         took: Duration,
     ) {
@@ -141,9 +143,20 @@ impl Client {
     }
 }
 
-/// The conversation that a request is about, if it is about one.
-fn subject(url: &Url) -> Option<ConversationSid> {
-    url.path_segments()?.find_map(|part| part.parse().ok())
+/// What a request is about, if it is about one thing.
+fn subject(url: &Url, form: Option<&str>) -> Option<Subject> {
+    let conversation: Option<ConversationSid> =
+        url.path_segments()?.find_map(|part| part.parse().ok());
+    match conversation {
+        Some(sid) => Some(*sid.as_bytes()),
+        None => addressee(form.or(url.query())?),
+    }
+}
+
+/// Whom a text goes to. Requests about conversations have no such field.
+fn addressee(fields: &str) -> Option<Subject> {
+    let fields = Form::parse(fields.as_bytes());
+    fields.first("To").map(|to| bytes16::digest([to.as_bytes()]))
 }
 
 /// Whether an answer is text for people, such as a captive portal's page, and no JSON that is broken.

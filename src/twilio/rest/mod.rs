@@ -35,7 +35,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::concurrency::{Limit, Limiter};
 use crate::net::{self, proxies::Proxies};
-use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ConversationSid};
+use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
 pub use self::error::{Cause, Error, Op, Outcome};
 pub use self::host::{host, own_edge};
@@ -117,6 +117,10 @@ impl Options {
     }
 }
 
+/// What a request is about: the bytes of a conversation's sid, or a digest of the address that a text goes
+/// to.
+pub type Subject = [u8; 16];
+
 /// Hears how each request ended, for counting, and holds requests back while Twilio is away.
 pub trait Observer: Send + Sync {
     /// Says whether a request may go, or in which time one may.
@@ -128,8 +132,8 @@ pub trait Observer: Send + Sync {
         Ok(())
     }
 
-    /// Is told once for each request, and which conversation it was about.
-    fn finished(&self, op: Op, subject: Option<ConversationSid>, outcome: Outcome, took: Duration);
+    /// Is told once for each request, and what it was about.
+    fn finished(&self, op: Op, subject: Option<Subject>, outcome: Outcome, took: Duration);
 }
 
 /// The version of the core API, which has had no other for years.

@@ -421,14 +421,8 @@ async fn each_request_is_observed_once_with_its_end() {
     #[derive(Default)]
     struct Ends(Mutex<Vec<(Op, Outcome)>>);
     impl Observer for Ends {
-        fn finished(
-            &self,
-            op: Op,
-            subject: Option<ConversationSid>,
-            outcome: Outcome,
-            _took: Duration,
-        ) {
-            assert_eq!(subject, Some(conversation()));
+        fn finished(&self, op: Op, subject: Option<Subject>, outcome: Outcome, _took: Duration) {
+            assert_eq!(subject, Some(*conversation().as_bytes()));
             self.0.lock().unwrap().push((op, outcome));
         }
     }

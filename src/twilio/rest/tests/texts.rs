@@ -161,7 +161,39 @@ async fn typing_is_shown_for_a_message_and_its_answer_is_not_read() {
 async fn a_text_whose_answer_was_lost_may_have_been_sent_and_is_asked_for_once() {
     let lost = Scripted { status: 201, headers: vec![], how: How::BrokenOff };
     let server = Server::start(vec![lost]).await;
-    let new = NewText {
+    let error = server.client().create_text(&plain()).await.unwrap_err();
+    assert!(error.may_have_happened(), "{error:?}");
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn requests_about_one_person_are_told_apart_from_those_about_others() {
+    #[derive(Default)]
+    struct Subjects(Mutex<Vec<Option<Subject>>>);
+    impl Observer for Subjects {
+        fn finished(&self, _: Op, subject: Option<Subject>, _: Outcome, _: Duration) {
+            self.0.lock().unwrap().push(subject);
+        }
+    }
+    let server = Server::start((0..4).map(|_| answer(429, "")).collect()).await;
+    let subjects = Arc::new(Subjects::default());
+    let (tls, _) = crate::net::tls::client_config().unwrap();
+    let observer: Arc<dyn Observer> = Arc::<Subjects>::clone(&subjects);
+    let client = Client::new(options(&server.url), tls, Clock::start(), Some(observer)).unwrap();
+    for to in ["+15555550123", "+15555550124"] {
+        let new = NewText { to: to.into(), ..plain() };
+        assert!(client.create_text(&new).await.is_err());
+    }
+    let filter = TextFilter { to: Some("+15555550123".into()), ..TextFilter::default() };
+    assert!(client.list_texts(filter).next().await.is_err());
+    assert!(client.list_texts(TextFilter::default()).next().await.is_err());
+    let subjects = subjects.0.lock().unwrap().clone();
+    let [first, other, listed, all] = subjects[..] else { panic!("{subjects:?}") };
+    assert!(first.is_some() && first != other && first == listed && all.is_none());
+}
+
+fn plain() -> NewText {
+    NewText {
         from: TextSender::Address("+15555550100".into()),
         to: "+15555550123".into(),
         body: Some("hi".into()),
@@ -169,10 +201,7 @@ async fn a_text_whose_answer_was_lost_may_have_been_sent_and_is_asked_for_once()
         content_sid: None,
         content_variables: None,
         status_callback: None,
-    };
-    let error = server.client().create_text(&new).await.unwrap_err();
-    assert!(error.may_have_happened(), "{error:?}");
-    assert_eq!(server.asked().len(), 1);
+    }
 }
 
 fn sid(prefix: &str) -> TextSid {
