@@ -124,15 +124,19 @@ pub fn late_reply_job(thread: ThreadId, key: &str, n: usize) -> JobId {
     as_uuid(JobId::digest("late-reply", &[thread.as_bytes(), key.as_bytes(), &n]))
 }
 
-/// The id of the report on a reply: one for each way to end, however often it is written.
+/// The id of the report on a reply: one for each way to end, however often it is written; and one for each
+/// death, since a reply that was redriven may die again.
 #[must_use]
-pub fn report_id(reply: Uuid, fate: &Fate) -> JobId {
-    let fate: &[u8] = match fate {
-        Fate::Sent { .. } => b"sent",
-        Fate::Dead { .. } => b"dead",
-        Fate::Silenced => b"silenced",
-    };
-    JobId::digest("report", &[reply.as_bytes(), fate])
+pub fn report_id(report: &Report) -> JobId {
+    let reply = report.reply.as_bytes();
+    match report.fate {
+        Fate::Sent { .. } => JobId::digest("report", &[reply, b"sent"]),
+        Fate::Dead { .. } => {
+            let at = report.at.as_millis().to_be_bytes();
+            JobId::digest("report", &[reply, b"dead", &at])
+        }
+        Fate::Silenced => JobId::digest("report", &[reply, b"silenced"]),
+    }
 }
 
 /// The id of the look at a turn that the agent answers later: one for each time that it was asked.
@@ -228,6 +232,21 @@ mod tests {
         assert_ne!(late_reply_job(thread().id(), "a", 0), late_reply_job(thread().id(), "b", 0));
         // The ids of replies under way must survive an upgrade.
         assert_eq!(reply_job(turn, 0).to_string(), "153f9eef1ad88f27a7ab15548b687228");
+    }
+
+    #[test]
+    fn each_death_of_a_reply_is_told_of_and_its_arrival_once() {
+        let Settled::V1 { report, .. } = settled() else { panic!("a report") };
+        let later = |report: &Report| Report {
+            at: Timestamp::from_millis(report.at.as_millis() + 1),
+            ..report.clone()
+        };
+        assert_eq!(report_id(&report), report_id(&later(&report)));
+        let fate = Fate::Dead { class: "dead".to_owned(), code: None, detail: String::new() };
+        let dead = Report { fate, ..report.clone() };
+        assert_eq!(report_id(&dead), report_id(&dead.clone()));
+        assert_ne!(report_id(&dead), report_id(&later(&dead)));
+        assert_ne!(report_id(&dead), report_id(&report));
     }
 
     #[test]

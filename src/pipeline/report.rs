@@ -48,7 +48,7 @@ pub struct Reports {
 #[must_use]
 pub fn job(report: Report, trace: Option<TraceId>) -> Append {
     Append {
-        id: record::report_id(report.reply, &report.fate),
+        id: record::report_id(&report),
         key: lane(&report.thread),
         position: None,
         not_before: None,

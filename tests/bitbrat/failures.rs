@@ -61,6 +61,12 @@ async fn persistence_knows_of_a_failure_its_dead_letter_and_the_reply_that_was_s
     assert_eq!((failed.snapshots, failed.dead_letters), (1, 1), "neither hides the other");
 
     rig.settled().await;
+    // Redriven it is refused once more, which is another ending.
+    redrive(&rig).await;
+    platform.await_passed(&rig, DEAD_LETTER, 2).await;
+    let failed = persistence::record(&platform.all(), &request);
+    assert_eq!((failed.snapshots, failed.dead_letters), (2, 2));
+    rig.settled().await;
     rig.control.clear_faults();
     redrive(&rig).await;
     rig.eventually("the phone has it", |rig| rig.replies(conversation) == ["at last"]).await;

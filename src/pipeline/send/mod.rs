@@ -291,7 +291,7 @@ impl Sends {
     }
 
     /// Stores the report on a reply that is about to be a dead letter. If the process dies before it
-    /// is one, the same report is stored again and is a duplicate.
+    /// is one, the reply is tried once more, and another report tells of that.
     async fn tell_of_death(
         &self,
         pending: &PendingReply,
