@@ -16,6 +16,7 @@
 //! assumed.
 
 mod account;
+mod chains;
 mod check;
 mod fields;
 mod line;

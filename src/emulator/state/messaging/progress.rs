@@ -61,7 +61,7 @@ impl World {
     ///
     /// # Errors
     ///
-    /// If there is no such text, or it came in.
+    /// If there is no such text, it came in, or such a status is only for one that did.
     pub fn move_text(
         &mut self,
         at: Timestamp,
@@ -71,6 +71,9 @@ impl World {
         let text = self.messaging.find(sid).ok_or(Refusal::NotFound)?;
         if text.is_inbound() {
             return Err(Refusal::ParameterInvalid("sid"));
+        }
+        if matches!(status, MessageStatus::Receiving | MessageStatus::Received) {
+            return Err(Refusal::ParameterInvalid("status"));
         }
         let is_over = text.status.is_failure() || status.rank() <= text.status.rank();
         if is_over {

@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::check;
 use super::pace::Load;
 use super::refusal::TextRefusal;
-use super::text::{Content, Direction, Draft, File, Text};
+use super::text::{Content, Direction, Draft, Fate, File, Text};
 use crate::channels::segments;
 use crate::clock::Timestamp;
 use crate::emulator::record::Happening;
-use crate::emulator::state::World;
 use crate::emulator::state::model::Channel;
 use crate::emulator::state::refusal::Refusal;
+use crate::emulator::state::{World, pair};
 use crate::json;
 use crate::pii::Pii;
 use crate::twilio::messaging::MessageStatus;
@@ -23,6 +23,9 @@ use crate::twilio::sid::{MessagingServiceSid, MmsSid, SmsSid, TextSid};
 
 /// How long a text may wait when nobody says. Source: API definition, `ValidityPeriod`.
 const VALIDITY_DEFAULT_S: u64 = 36_000;
+
+/// Over 15 replies in a chain, see [`super::chains`].
+const TOO_MANY_REPLIES: u32 = 14107;
 
 /// Texts that are looked through for the sender that a phone knows.
 const STICKY_MAX: usize = 1000;
@@ -33,7 +36,7 @@ impl World {
     /// # Errors
     ///
     /// The reason if it is refused at once; nothing is kept then.
-    pub fn send_text(&mut self, at: Timestamp, draft: Draft) -> Result<Text, Refusal> {
+    pub fn send_text(&mut self, at: Timestamp, mut draft: Draft) -> Result<Text, Refusal> {
         let to = draft.to.clone().filter(|to| !to.is_empty());
         let to = to.ok_or(Refusal::PlainRecipientMissing)?;
         let channel = recipient(&to).ok_or(TextRefusal::RecipientInvalid)?;
@@ -41,6 +44,12 @@ impl World {
         check::content(&draft)?;
         if let Some(from) = &draft.from {
             self.check_sender(from, (&to, channel))?;
+        }
+        if draft.is_reply {
+            let key = pair(&to, &draft.from.clone().unwrap_or_default());
+            if !self.messaging.chains.takes(at, key) {
+                draft.fate = Fate::Fails(TOO_MANY_REPLIES);
+            }
         }
         let body = self.body_of(&draft);
         let segments = segments::count(body.reveal());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::chains::Chains;
 use super::line::{MessagingService, Number};
 use super::pace::Queues;
 use super::text::Text;
@@ -23,6 +24,7 @@ pub struct Messaging {
     next_seq: u64,
     alarms: BTreeSet<(Timestamp, u64)>,
     pub(super) queues: Queues,
+    pub(super) chains: Chains,
     /// The account's numbers by their address.
     pub(super) numbers: BTreeMap<Pii, Number>,
     /// Its messaging services.
@@ -80,6 +82,7 @@ impl Messaging {
             seqs: HashMap::new(),
             alarms: BTreeSet::new(),
             queues: Queues::default(),
+            chains: Chains::default(),
             ..self
         }
     }

@@ -184,6 +184,21 @@ fn a_word_is_answered_where_that_is_wanted() {
 }
 
 #[test]
+fn webhooks_that_answer_each_other_are_cut() {
+    let mut world = world();
+    for second in 0..20 {
+        let reply = Draft { is_reply: true, ..draft((PHONE, OURS), "you too") };
+        world.send_text(at(second), reply).unwrap();
+    }
+    world.tick(at(100));
+    let codes = world.messaging().texts().map(|text| text.error_code);
+    assert_eq!(codes.filter(|code| *code == Some(14107)).count(), 5);
+    send(&mut world, 101, (PHONE, OURS), "by the API").unwrap();
+    world.tick(at(200));
+    assert!(world.messaging().texts().next_back().unwrap().has_arrived());
+}
+
+#[test]
 fn free_text_reaches_whatsapp_for_a_day_by_number_and_by_id() {
     let id = "whatsapp:US.13491208655302741918";
     let template = format!("HX{}", "1".repeat(32));
@@ -427,7 +442,9 @@ proptest! {
                     world.hear(at, &inbound);
                 }
                 Step::Move { text, status } if !sids.is_empty() => {
-                    world.move_text(at, *text.get(&sids), (status, None)).unwrap();
+                    let moved = world.move_text(at, *text.get(&sids), (status, None));
+                    let is_ours = !matches!(status, MessageStatus::Receiving | MessageStatus::Received);
+                    prop_assert_eq!(moved.is_ok(), is_ours);
                 }
                 Step::Cancel { text } if !sids.is_empty() => {
                     let _ = world.cancel_text(at, *text.get(&sids));
