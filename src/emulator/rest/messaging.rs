@@ -4,6 +4,8 @@
 //! Reads requests into what [`crate::emulator::state::messaging`] knows, which decides. Source: REST
 //! notes 1 and 2.4, read 2026-11-21.
 
+use std::time::Duration;
+
 use axum::http::Method;
 use serde_json::{Value, json};
 
@@ -185,8 +187,10 @@ impl Call<'_> {
             start: query.read("PageToken", Start::parse)?.unwrap_or_default(),
         };
         let account = self.hub.credentials.account_sid;
-        self.read(|world| {
-            let newest_first = world.messaging().texts().rev();
+        self.change(|core, at| {
+            let lag = Duration::from_millis(core.world.limits_mut().list_lag_ms);
+            let texts = core.world.messaging().texts().rev();
+            let newest_first = texts.filter(|text| at.since(text.created) >= lag);
             let page = filter.page(newest_first, place.start, place.size);
             Ok(Reply::Json(200, place.page(account, &page)))
         })
@@ -228,7 +232,8 @@ impl Call<'_> {
     }
 
     /// A file's description; without `.json` the file itself, which Twilio sends for elsewhere, to a
-    /// place that asks for no credentials (that it is a 307 is assumed).
+    /// place that asks for no credentials. Source: Protect Media Access with HTTP Basic Authentication,
+    /// read 2026-11-29; that the status is 307 is assumed.
     fn show_file(&self, of: TextSid, name: &str) -> Answered {
         let sid = media_sid(name)?;
         let account = self.hub.credentials.account_sid;

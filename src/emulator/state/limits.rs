@@ -60,6 +60,9 @@ pub struct Limits {
     pub rcs_rate: u32,
     /// Hours that a text may have to wait for its sender's turn.
     pub sender_queue_hours: u64,
+    /// Milliseconds until a text is in the list; it can be fetched at once. People have seen the real
+    /// list lag behind. Source: twilio-node issue 647 and twilio-java issue 442, read 2026-11-29.
+    pub list_lag_ms: u64,
     /// Whether people of WhatsApp and RCS read what arrives.
     pub read_receipts: bool,
     /// Whether the words of opting out and in, and of help, are answered with a text, as Twilio does
@@ -95,6 +98,7 @@ impl Default for Limits {
             whatsapp_rate: 80,
             rcs_rate: 80,
             sender_queue_hours: 10,
+            list_lag_ms: 0,
             read_receipts: true,
             keyword_answers: false,
         }

@@ -181,6 +181,22 @@ async fn the_writer_on_whatsapp_is_shown_that_an_answer_is_being_written() {
 }
 
 #[tokio::test]
+async fn the_list_may_lag_behind() {
+    let limits = Limits { list_lag_ms: 60_000, ..Limits::default() };
+    let twilio = Twilio::with(Options { limits, ..Options::default() }).await;
+    let path = messages(&twilio);
+    let fields = [("To", PHONE), ("From", OURS), ("Body", "x")];
+    let (_, sent) = twilio.call("POST", &path, &fields).await;
+    let listed =
+        async || twilio.call("GET", &path, &[]).await.1["messages"].as_array().unwrap().len();
+    assert_eq!(listed().await, 0);
+    assert_eq!(twilio.call("GET", sent["uri"].as_str().unwrap(), &[]).await.0, 200);
+    twilio.control().jump(Duration::from_secs(60));
+    assert_eq!(listed().await, 1);
+    twilio.emulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn faults_reach_texts_their_answers_and_their_callbacks() {
     let limits = Limits { long_code_rate: 1000, ..Limits::default() };
     let twilio = Twilio::with(Options { limits, ..Options::default() }).await;
