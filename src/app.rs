@@ -9,6 +9,7 @@ mod account;
 mod agents;
 mod build;
 mod client_factory;
+mod conversations;
 mod counted;
 mod descriptors;
 #[cfg(feature = "nats")]
@@ -20,6 +21,7 @@ mod health;
 mod instances;
 mod intake;
 mod join_settings;
+mod numbers;
 mod parts;
 mod replies;
 mod resume_store;
@@ -120,12 +122,6 @@ pub enum Error {
     /// The TLS configuration could not be made.
     #[error("the TLS configuration could not be made")]
     Tls(#[from] crate::net::tls::Error),
-    /// The bot has numbers and no conversations.
-    #[error(
-        "the bot cannot run on numbers alone yet: set TWILIO_API_KEY, TWILIO_API_SECRET, \
-         TWILIO_CHAT_SERVICE_SID and TWILIO_IDENTITY too"
-    )]
-    NumbersAlone,
     /// The agent could not be made.
     #[error("the agent could not be made")]
     Agent(#[from] agents::AgentError),
@@ -156,8 +152,7 @@ impl App {
         };
         let stops = Stops::default();
         let tasks = TaskTracker::new();
-        let is_on = settings.twilio.is_some();
-        let health = Arc::new(Health::new(recorder.clone(), is_on, settings.realtime.enabled));
+        let health = Arc::new(Health::new(recorder.clone(), wants(settings)));
         let instance = instance_name(settings);
         let pages = Arc::new(pages(settings, effective, &recorder, &health, &instance));
         let mut router = admin::public(Arc::clone(&pages));
@@ -165,12 +160,10 @@ impl App {
             admin_address.map_or_else(Router::new, |listen| admin::private(pages, listen));
         let (sockets, mut opened) = (parts::Group::default(), None);
         if let Some(twilio) = &settings.twilio {
-            let conversations = twilio.conversations.as_ref().ok_or(Error::NumbersAlone)?;
             let queues = open(settings, &instance).await?;
             let parts = parts::Parts {
                 settings,
                 twilio,
-                conversations,
                 recorder: &recorder,
                 health: &health,
                 store: &queues.store,
@@ -265,6 +258,17 @@ impl App {
                 cluster.leave().await;
             }
         }
+    }
+}
+
+/// What is to run, for whoever asks whether it does.
+fn wants(settings: &Settings) -> health::Wants {
+    let twilio = settings.twilio.as_ref();
+    match twilio.map(|twilio| (&twilio.conversations, settings.realtime.enabled)) {
+        None => health::Wants::Nothing,
+        Some((None, _)) => health::Wants::Numbers,
+        Some((Some(_), false)) => health::Wants::Conversations,
+        Some((Some(_), true)) => health::Wants::Socket,
     }
 }
 

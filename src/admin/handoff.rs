@@ -17,7 +17,6 @@ use serde_json::json;
 use super::problem::problem;
 use crate::telemetry::chain::Chain;
 use crate::thread::ThreadId;
-use crate::twilio::sid::ConversationSid;
 
 /// The most conversations that are listed.
 pub const LISTED_MAX: usize = 1000;
@@ -29,11 +28,7 @@ pub trait Handover: Send + Sync {
     /// # Errors
     ///
     /// If there is no such conversation, or Twilio or the store did not do it.
-    fn set(
-        &self,
-        conversation: ConversationSid,
-        is_paused: bool,
-    ) -> BoxFuture<'_, Result<(), Refusal>>;
+    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// Some conversations that this instance knows to be with a person, at most `count`.
     fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>>;
@@ -59,6 +54,8 @@ pub fn router(handover: Arc<dyn Handover>) -> Router {
         .route("/v1/handoff", get(list))
         .route("/v1/conversations/{conversation}/pause", post(pause))
         .route("/v1/conversations/{conversation}/resume", post(resume))
+        .route("/v1/threads/{thread}/pause", post(pause))
+        .route("/v1/threads/{thread}/resume", post(resume))
         .with_state(handover)
 }
 
@@ -78,17 +75,18 @@ async fn resume(state: State<Arc<dyn Handover>>, path: Path<String>) -> Response
 
 async fn set(
     State(handover): State<Arc<dyn Handover>>,
-    Path(conversation): Path<String>,
+    Path(thread): Path<String>,
     is_paused: bool,
 ) -> Response {
-    let Ok(conversation) = conversation.parse() else {
-        let detail = "the path must name a conversation: CH followed by 32 hexadecimal digits";
+    let Ok(thread) = thread.parse::<ThreadId>() else {
+        let detail = "the path must name a thread: CH or TH followed by 32 hexadecimal digits";
         return problem(StatusCode::NOT_FOUND, "unknown_conversation", detail);
     };
-    match handover.set(conversation, is_paused).await {
+    match handover.set(thread, is_paused).await {
         Ok(()) => {
-            let conversation = conversation.to_string();
-            Json(json!({ "conversation": conversation, "paused": is_paused })).into_response()
+            let thread = thread.to_string();
+            let body = json!({ "conversation": thread, "thread": thread, "paused": is_paused });
+            Json(body).into_response()
         }
         Err(error @ Refusal::Unknown) => {
             problem(StatusCode::NOT_FOUND, "unknown_conversation", &error.to_string())
@@ -97,7 +95,7 @@ async fn set(
             problem(StatusCode::CONFLICT, "attributes_not_an_object", &error.to_string())
         }
         Err(error @ Refusal::Failed(_)) => {
-            tracing::error!(conversation_sid = %conversation, error = %Chain(&error),
+            tracing::error!(conversation_sid = %thread, error = %Chain(&error),
                 "a conversation could not change hands");
             let detail = "twilio or the store did not do it; see the log, and ask again";
             problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
@@ -147,12 +145,12 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Hands(Mutex<Vec<ConversationSid>>, Mutex<Option<Refusal>>);
+    struct Hands(Mutex<Vec<ThreadId>>, Mutex<Option<Refusal>>);
 
     impl Handover for Hands {
         fn set(
             &self,
-            conversation: ConversationSid,
+            conversation: ThreadId,
             is_paused: bool,
         ) -> BoxFuture<'_, Result<(), Refusal>> {
             let mut paused = self.0.lock().unwrap();
@@ -163,8 +161,7 @@ mod tests {
         }
 
         fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>> {
-            let paused =
-                self.0.lock().unwrap().iter().copied().take(count).map(Into::into).collect();
+            let paused = self.0.lock().unwrap().iter().copied().take(count).collect();
             Box::pin(std::future::ready(paused))
         }
     }

@@ -14,12 +14,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures::future::BoxFuture;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::problem::problem;
+use crate::channels::Fares;
 use crate::queue::Cause;
 use crate::telemetry::chain::Chain;
-use crate::twilio::sid::ConversationSid;
+use crate::thread::ThreadId;
 
 /// How long Twilio may take to say whether there is a conversation; an operator waits.
 const ASK_LIMIT: Duration = Duration::from_secs(10);
@@ -31,10 +32,7 @@ pub trait Replies: Send + Sync {
     /// # Errors
     ///
     /// If Twilio did not say.
-    fn state(
-        &self,
-        conversation: ConversationSid,
-    ) -> BoxFuture<'_, Result<Option<&'static str>, Failed>>;
+    fn state(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Failed>>;
 
     /// Looks up what became of what was said under an idempotency key; `None` if nothing is known of it.
     ///
@@ -43,7 +41,7 @@ pub trait Replies: Send + Sync {
     /// If the store did not say.
     fn fate<'a>(
         &'a self,
-        conversation: ConversationSid,
+        thread: ThreadId,
         key: &'a str,
     ) -> BoxFuture<'a, Result<Option<Fate>, Failed>>;
 }
@@ -57,6 +55,8 @@ pub struct Fate {
     pub sent: usize,
     /// Why the first of those that failed for good did so, if any did.
     pub dead: Option<Cause>,
+    /// How those fare that are at Twilio, where somebody tells.
+    pub delivery: Vec<Fares>,
 }
 
 impl Fate {
@@ -81,26 +81,26 @@ pub struct Failed(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// Makes the routes.
 pub fn router(replies: Arc<dyn Replies>) -> Router {
     Router::new()
-        .route("/v1/conversations/{conversation}", get(conversation))
+        .route("/v1/conversations/{conversation}", get(thread))
         .route("/v1/conversations/{conversation}/replies/{key}", get(reply))
+        .route("/v1/threads/{thread}", get(thread))
+        .route("/v1/threads/{thread}/replies/{key}", get(reply))
         .with_state(replies)
 }
 
-async fn conversation(
-    State(replies): State<Arc<dyn Replies>>,
-    Path(conversation): Path<String>,
-) -> Response {
-    let Ok(conversation) = conversation.parse::<ConversationSid>() else { return malformed() };
+async fn thread(State(replies): State<Arc<dyn Replies>>, Path(thread): Path<String>) -> Response {
+    let Ok(thread) = thread.parse::<ThreadId>() else { return malformed() };
     let failed = |reason: &str| {
-        tracing::warn!(conversation_sid = %conversation, reason,
+        tracing::warn!(conversation_sid = %thread, reason,
             "twilio did not say whether there is a conversation");
         let detail = "twilio did not say whether there is such a conversation; ask again";
         problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     };
-    match tokio::time::timeout(ASK_LIMIT, replies.state(conversation)).await {
+    match tokio::time::timeout(ASK_LIMIT, replies.state(thread)).await {
         Ok(Ok(Some(state))) => {
-            let conversation = conversation.to_string();
-            Json(json!({ "conversation": conversation, "state": state })).into_response()
+            let thread = thread.to_string();
+            let body = json!({ "conversation": thread, "thread": thread, "state": state });
+            Json(body).into_response()
         }
         Ok(Ok(None)) => {
             let detail = "there is no such conversation in this chat service";
@@ -113,16 +113,18 @@ async fn conversation(
 
 async fn reply(
     State(replies): State<Arc<dyn Replies>>,
-    Path((conversation, key)): Path<(String, String)>,
+    Path((thread, key)): Path<(String, String)>,
 ) -> Response {
-    let Ok(conversation) = conversation.parse::<ConversationSid>() else { return malformed() };
-    match replies.fate(conversation, &key).await {
+    let Ok(thread) = thread.parse::<ThreadId>() else { return malformed() };
+    match replies.fate(thread, &key).await {
         Ok(Some(fate)) => {
-            let Fate { parts, sent, dead } = &fate;
+            let Fate { parts, sent, dead, delivery } = &fate;
+            let delivery: Vec<_> = delivery.iter().map(delivered).collect();
             Json(json!({
                 "state": fate.as_str(),
                 "parts": parts,
                 "sent": sent,
+                "delivery": delivery,
                 "cause": dead.as_ref().map(|cause| json!({
                     "class": cause.class,
                     "code": cause.code,
@@ -136,15 +138,19 @@ async fn reply(
             problem(StatusCode::NOT_FOUND, "unknown_reply", detail)
         }
         Err(error) => {
-            tracing::error!(conversation_sid = %conversation, error = %Chain(&error),
+            tracing::error!(conversation_sid = %thread, error = %Chain(&error),
                 "the store failed an operator's call");
             problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the store failed; see the log")
         }
     }
 }
 
+fn delivered(fares: &Fares) -> Value {
+    json!({ "state": fares.state, "code": fares.code, "is_over": fares.is_over })
+}
+
 fn malformed() -> Response {
-    let detail = "the path must name a conversation: CH followed by 32 hexadecimal digits";
+    let detail = "the path must name a thread: CH or TH followed by 32 hexadecimal digits";
     problem(StatusCode::NOT_FOUND, "unknown_conversation", detail)
 }
 
@@ -152,7 +158,6 @@ fn malformed() -> Response {
 mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
-    use serde_json::Value;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -186,9 +191,13 @@ mod tests {
     async fn a_reply_is_queued_sent_or_dead_with_its_cause() {
         let dead = Cause::new("dead").with_code(50_400).with_detail("refused");
         for (fate, status, said) in [
-            (Ok(Some(Fate { parts: 3, sent: 2, dead: None })), 200, "queued"),
-            (Ok(Some(Fate { parts: 3, sent: 3, dead: None })), 200, "sent"),
-            (Ok(Some(Fate { parts: 3, sent: 1, dead: Some(dead) })), 200, "dead"),
+            (Ok(Some(Fate { parts: 3, sent: 2, dead: None, delivery: Vec::new() })), 200, "queued"),
+            (Ok(Some(Fate { parts: 3, sent: 3, dead: None, delivery: Vec::new() })), 200, "sent"),
+            (
+                Ok(Some(Fate { parts: 3, sent: 1, dead: Some(dead), delivery: Vec::new() })),
+                200,
+                "dead",
+            ),
             (Ok(None), 404, "unknown_reply"),
             (Err(()), 503, "unavailable"),
         ] {
@@ -207,13 +216,13 @@ mod tests {
     }
 
     impl Replies for Known {
-        fn state(&self, _: ConversationSid) -> BoxFuture<'_, Result<Option<&'static str>, Failed>> {
+        fn state(&self, _: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Failed>> {
             Box::pin(std::future::ready(self.state.map_err(|()| Failed("planted".into()))))
         }
 
         fn fate<'a>(
             &'a self,
-            _: ConversationSid,
+            _: ThreadId,
             key: &'a str,
         ) -> BoxFuture<'a, Result<Option<Fate>, Failed>> {
             assert_eq!(key, "a/b");
@@ -225,13 +234,13 @@ mod tests {
     struct Silent;
 
     impl Replies for Silent {
-        fn state(&self, _: ConversationSid) -> BoxFuture<'_, Result<Option<&'static str>, Failed>> {
+        fn state(&self, _: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Failed>> {
             Box::pin(std::future::pending())
         }
 
         fn fate<'a>(
             &'a self,
-            _: ConversationSid,
+            _: ThreadId,
             _: &'a str,
         ) -> BoxFuture<'a, Result<Option<Fate>, Failed>> {
             Box::pin(std::future::pending())

@@ -60,6 +60,12 @@ const REPLY: Form = Form {
     ],
 };
 
+/// What a message is made of that nobody asked for.
+const MESSAGE: Form = Form {
+    names: &["to", "from", "body", "attributes", "media_urls", "content_sid", "content_variables"],
+    meant: REPLY.meant,
+};
+
 /// What there must be one of in a reply.
 const SENDABLE: [&str; 4] = ["body", "media_sids", "media_urls", "content_sid"];
 /// How many files a reply may have by their places. Source: Messages, `MediaUrl`, read 2026-11-21.
@@ -142,14 +148,47 @@ fn reply(raw: &RawValue, place: &str) -> Result<Option<Reply>, String> {
             let mut room = Vec::new();
             let members: Members<'_> = json::lend(raw.get().as_bytes(), &mut room)
                 .map_err(|_| format!("`{place}` is not an object"))?;
-            whole(&members, place).map(Some)
+            whole(&members, place, &REPLY).map(Some)
         }
         Some(_) | None => Err(format!("`{place}` is neither a text nor an object with a `body`")),
     }
 }
 
-fn whole(members: &Members<'_>, place: &str) -> Result<Reply, String> {
-    REPLY.check(members).map_err(|stranger| format!("`{place}`: {stranger}"))?;
+/// A message that nobody asked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Message {
+    /// Whom it is for.
+    pub(super) to: Pii,
+    /// By which address of ours, if it says so.
+    pub(super) from: Option<Pii>,
+    /// What it says.
+    pub(super) reply: Reply,
+}
+
+/// Reads a message that nobody asked for.
+///
+/// # Errors
+///
+/// What is wrong, without a word of the body but the names of its fields.
+pub(super) fn message(body: &[u8]) -> Result<Message, String> {
+    if let Some(encoding) = text::other_encoding(body) {
+        return Err(format!("wanted {{\"to\":…,\"body\":…}}, the body {encoding}"));
+    }
+    let mut room = Vec::new();
+    let members: Members<'_> =
+        json::lend(text::without_mark(body), &mut room).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            format!("wanted {{\"to\":…,\"body\":…}}, reading failed at line {line} column {column}")
+        })?;
+    let reply = whole(&members, "message", &MESSAGE)?;
+    let address = |name| optional::<Pii>(&members, name, "message", "an address");
+    let to = address("to")?.filter(|to| !to.reveal().trim().is_empty());
+    let to = to.ok_or_else(|| "there is no `to`, so nobody would get it".to_owned())?;
+    Ok(Message { to, from: address("from")?, reply })
+}
+
+fn whole(members: &Members<'_>, place: &str, form: &Form) -> Result<Reply, String> {
+    form.check(members).map_err(|stranger| format!("`{place}`: {stranger}"))?;
     if !SENDABLE.iter().any(|name| members.has(name)) {
         let wanted = "`body`, `media_sids`, `media_urls` and `content_sid`";
         return Err(format!("`{place}` has none of {wanted}, so there is nothing to send"));

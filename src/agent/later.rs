@@ -1,7 +1,8 @@
-//! The door for replies that come after the turn: `POST /v1/conversations/{CH}/replies`.
+//! The door for replies that come after the turn: `POST /v1/threads/{id}/replies`, and for conversations
+//! `POST /v1/conversations/{CH}/replies` as well.
 //!
 //! For agents that answered a turn with 202, and for replies nobody asked for. The body is that of an
-//! agent's answer and names the conversation, `{"conversation":"CH…","replies":[…]}`, signed by the
+//! agent's answer and names the thread, `{"thread":"TH…","replies":[…]}` (or `"conversation":"CH…"`), signed by the
 //! Standard Webhooks scheme with the agent's secret; `webhook-id` is the idempotency key, so a request
 //! sent twice makes its replies once. The scheme signs id, time and body and not the path, so it is the
 //! body that keeps replies from being posted to another conversation by whoever has seen them. Nothing
@@ -25,14 +26,17 @@ use super::{Answer, Origin};
 use crate::clock::Clock;
 use crate::http::body::{self, BodyError, Unproven};
 use crate::http::caller;
+use crate::pii::Pii;
 use crate::standard_webhooks::{self, Headers, Refusal, Secret};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::refusals::Refusals;
 use crate::telemetry::trace::TraceId;
-use crate::thread::{MessageId, Reply, Thread};
+use crate::thread::{MessageId, Reply, Thread, ThreadId};
 
-/// Where replies are posted to.
+/// Where replies in a conversation are posted to.
 pub const PATH: &str = "/v1/conversations/{conversation}/replies";
+/// Where replies in any thread are posted to.
+pub const THREADS_PATH: &str = "/v1/threads/{thread}/replies";
 /// The largest body that is read.
 pub const BODY_BYTES_MAX: usize = 256 * 1024;
 /// How long a body may take in all.
@@ -58,6 +62,26 @@ pub trait Outbox: Send + Sync {
     fn heard(&self, turn: MessageId) -> BoxFuture<'_, Result<(), OutboxError>> {
         let _nobody_waits = turn;
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// The thread that an id names; none if nothing is known of it.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not say.
+    fn thread(&self, id: ThreadId) -> BoxFuture<'_, Result<Option<Thread>, OutboxError>> {
+        Box::pin(std::future::ready(Ok(Thread::named(id))))
+    }
+
+    /// The thread of an address of ours, the only one of its kind if none is named, and one of somebody
+    /// else.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what to name instead.
+    fn between(&self, _ours: Option<&Pii>, _theirs: &Pii) -> Result<Thread, String> {
+        Err("there are no numbers to send from: set TWILIO_PHONE_NUMBER or TWILIO_WHATSAPP_NUMBER"
+            .to_owned())
     }
 }
 
@@ -130,7 +154,8 @@ pub struct Door {
 /// Makes the routes.
 pub fn router(door: Door) -> Router {
     let refused = Refusals::new(door.clock);
-    Router::new().route(PATH, post(take)).with_state(Room { door, refused })
+    let room = Room { door, refused };
+    Router::new().route(PATH, post(take)).route(THREADS_PATH, post(take)).with_state(room)
 }
 
 /// Makes the same route for callers that are trusted already: the operator, on the admin listener.
@@ -138,12 +163,13 @@ pub fn router(door: Door) -> Router {
 /// It checks no signature, so whoever mounts it checks who calls. `webhook-id` is asked for all the
 /// same, because it is what makes a request that is sent twice count once.
 pub fn trusted_router(outbox: Arc<dyn Outbox>) -> Router {
-    Router::new().route(PATH, post(take_trusted)).with_state(outbox)
+    let routes = Router::new().route(PATH, post(take_trusted));
+    routes.route(THREADS_PATH, post(take_trusted)).with_state(outbox)
 }
 
 async fn take_trusted(
     State(outbox): State<Arc<dyn Outbox>>,
-    Path(conversation): Path<String>,
+    Path(thread): Path<String>,
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
@@ -154,7 +180,7 @@ async fn take_trusted(
     match read(&head, body).await {
         Ok(unproven) => {
             let posted = Posted { key, body: &unproven.proven(), late: false };
-            store(&*outbox, &conversation, posted).await
+            store(&*outbox, &thread, posted).await
         }
         Err(error) => not_read(error),
     }
@@ -177,11 +203,7 @@ impl Room {
     }
 }
 
-async fn take(
-    State(room): State<Room>,
-    Path(conversation): Path<String>,
-    request: Request,
-) -> Response {
+async fn take(State(room): State<Room>, Path(thread): Path<String>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let given = Headers {
         id: text(&head.headers, standard_webhooks::ID),
@@ -201,16 +223,19 @@ async fn take(
     }
     let key = given.id.unwrap_or_default();
     let posted = Posted { key, body: &unproven.proven(), late: true };
-    store(&*room.door.outbox, &conversation, posted).await
+    store(&*room.door.outbox, &thread, posted).await
 }
 
-async fn read(head: &request::Parts, body: axum::body::Body) -> Result<Unproven, BodyError> {
+pub(super) async fn read(
+    head: &request::Parts,
+    body: axum::body::Body,
+) -> Result<Unproven, BodyError> {
     let limits = body::Limits { bytes_max: BODY_BYTES_MAX, within: BODY_WITHIN };
     body::read(head, body, limits).await
 }
 
 /// Says why a body was not read.
-fn not_read(error: BodyError) -> Response {
+pub(super) fn not_read(error: BodyError) -> Response {
     let (status, word, detail) = match error {
         BodyError::TooLarge => {
             let detail = format!("a body may have {BODY_BYTES_MAX} bytes at most; send several");
@@ -238,10 +263,10 @@ struct Posted<'a> {
 }
 
 /// Stores the replies of a caller who was let in.
-async fn store(outbox: &dyn Outbox, conversation: &str, posted: Posted<'_>) -> Response {
+async fn store(outbox: &dyn Outbox, named: &str, posted: Posted<'_>) -> Response {
     let Posted { key, body, late } = posted;
-    let Ok(thread) = conversation.parse::<Thread>() else {
-        let detail = "the path must name a conversation: CH followed by 32 hexadecimal digits";
+    let Ok(name) = named.parse::<ThreadId>() else {
+        let detail = "the path must name a thread: CH or TH followed by 32 hexadecimal digits";
         return problem(StatusCode::NOT_FOUND, "unknown_conversation", detail);
     };
     if key.len() > ID_BYTES_MAX {
@@ -249,13 +274,24 @@ async fn store(outbox: &dyn Outbox, conversation: &str, posted: Posted<'_>) -> R
         return problem(StatusCode::BAD_REQUEST, "invalid_id", &detail);
     }
     // The operator's own path is not one that others repeat.
-    let name = thread.id();
     let asked = Asked { id: key, thread: name, must_name: late };
     let replies = match answer::parse(body, asked) {
         Ok(Answer::Replies(replies)) => replies,
         Ok(Answer::Later) => Vec::new(),
         Err(error) => {
             return problem(StatusCode::BAD_REQUEST, "invalid_body", &error.to_string());
+        }
+    };
+    let thread = match outbox.thread(name).await {
+        Ok(Some(thread)) => thread,
+        Ok(None) => {
+            let detail = "nobody has written in this thread yet, or it is of a channel that is off";
+            return problem(StatusCode::NOT_FOUND, "unknown_thread", detail);
+        }
+        Err(error) => {
+            tracing::error!(conversation_sid = %name, error = %Chain(&error),
+                "a thread could not be looked up");
+            return not_stored(&error);
         }
     };
     match outbox.put(Batch { late, ..Batch::new(thread, key, replies) }).await {
@@ -271,7 +307,7 @@ async fn store(outbox: &dyn Outbox, conversation: &str, posted: Posted<'_>) -> R
 }
 
 /// Says whether the same request can do better another time.
-fn not_stored(error: &OutboxError) -> Response {
+pub(super) fn not_stored(error: &OutboxError) -> Response {
     let unavailable = |detail| problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
     match error {
         OutboxError::Store(_) => unavailable("the store failed; send it again"),
@@ -289,7 +325,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn problem(status: StatusCode, error: &str, detail: &str) -> Response {
+pub(super) fn problem(status: StatusCode, error: &str, detail: &str) -> Response {
     (status, axum::Json(json!({"error": error, "detail": detail}))).into_response()
 }
 

@@ -15,6 +15,7 @@ pub mod later;
 pub mod ping;
 mod report;
 mod turn;
+pub mod unasked;
 
 use std::time::Duration;
 

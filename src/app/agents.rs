@@ -28,6 +28,13 @@ pub enum AgentError {
     /// The secret is of the wrong form.
     #[error("agent.secret cannot be used: set it to whsec_ and 24 to 64 random bytes in base64")]
     Secret(#[from] SecretError),
+    /// The platform's events name a chat service.
+    #[cfg(feature = "nats")]
+    #[error(
+        "agent.kind bitbrat needs conversations: set TWILIO_CHAT_SERVICE_SID, TWILIO_API_KEY, \
+         TWILIO_API_SECRET and TWILIO_IDENTITY too"
+    )]
+    NumbersAlone,
     /// The bus does not let us in.
     #[cfg(feature = "nats")]
     #[error("the message bus cannot be used")]
@@ -122,7 +129,8 @@ async fn platform(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Result<Think
         includes_raw: settings.include_raw_payloads,
         bytes_max: settings.snapshot_bytes_max.map(std::num::NonZeroUsize::get),
     };
-    let chat_service = parts.conversations.chat_service_sid;
+    let conversations = parts.twilio.conversations.as_ref();
+    let chat_service = conversations.ok_or(AgentError::NumbersAlone)?.chat_service_sid;
     let options = bitbrat::Options {
         sender: envelope::Sender { names, chat_service },
         policy,

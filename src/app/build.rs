@@ -4,55 +4,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-#[cfg(feature = "nats")]
-use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Error;
 use super::account::rest_options;
 use super::agents::{self, Thinker};
-use super::client_factory::ClientFactory;
+use super::conversations::{OpenTalks, Talks};
 use super::counted::Counted;
 use super::handover::Hands;
-use super::health::Health;
 #[cfg(feature = "nats")]
-use super::instances;
-use super::intake::StoreFirst;
-use super::join_settings::{begin, join_policy, leaving, rejoin};
-use super::parts::{Group, Parts};
+use super::health::Health;
+use super::numbers::{Numbers, OpenNumbers};
+use super::parts::Parts;
 use super::replies::Asked;
-use super::resume_store::ResumeStore;
-use super::sockets::Sockets;
 use crate::admin::access::Access;
 use crate::admin::dead_letters::DeadLetters;
 use crate::admin::operate;
 use crate::admin::{handoff, replies};
 #[cfg(feature = "nats")]
 use crate::agent::bitbrat::Watched;
-use crate::agent::{Agent, later};
-use crate::channels::conversations::arrivals::Arrivals;
-use crate::channels::conversations::beginnings::{Beginnings, Kept};
-use crate::channels::conversations::catch_up::CatchUp;
-use crate::channels::conversations::channel::{ConversationMarks, Conversations};
-use crate::channels::conversations::departures::Departures;
-use crate::channels::conversations::join::{INITIALIZING_MAX, Joins};
-use crate::channels::conversations::join_rules::JoinRules;
-use crate::channels::conversations::leave::Leaver;
-use crate::channels::conversations::number_limits::NumberLimits;
-use crate::channels::conversations::policy::authors::Authors;
-use crate::channels::conversations::reconcile::{Duty, Reconciler};
-use crate::channels::conversations::removals::Removals;
-use crate::channels::conversations::seats::{Listening, PoolMember, Seats};
-use crate::channels::conversations::send_limits::SendLimits;
-use crate::channels::conversations::service_check::ServiceCheck;
-use crate::channels::conversations::sweep_pace::SweepPace;
+use crate::agent::{Agent, later, unasked};
+use crate::channels::direct::marks::DirectMarks;
 use crate::channels::instances::Instances;
 use crate::channels::{Channels, Inlet, Markings};
 use crate::concurrency::Limiter;
 use crate::config::Settings;
-use crate::config::kinds::{AgentKind, Listen, QueueEngine, TurnStrategy, WhilePaused};
-use crate::config::settings;
+use crate::config::kinds::{AgentKind, Listen, TurnStrategy, WhilePaused};
+use crate::config::settings::{self, Twilio};
 use crate::jobs::recorder::Recorder;
 use crate::jobs::schedule::Schedule;
 use crate::jobs::worker::{self, Station, Work};
@@ -70,7 +49,6 @@ use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::turn::busy::BusyTimes;
 use crate::queue::{self, QueueName, Store};
-use crate::recent::Recent;
 use crate::thread::ThreadKind;
 use crate::twilio::{rest, signature};
 use crate::webhook::{self, Intakes, Nameable, PublicBase};
@@ -118,158 +96,59 @@ impl Parts<'_> {
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
         let thinker = agents::make(self, &tls).await?;
         let agent = Arc::clone(&thinker.agent);
-        let clients = ClientFactory::new(self, &tls);
-        let seats = Arc::new(Seats::new(self.pool(clients.is_some())));
-        let handoff = self.handoff(&rest, &seats);
+        let talks = Talks::of(self, &rest, &tls);
+        let numbers = Numbers::of(self, &rest);
+        let handoff = self.handoff(talks.as_ref());
         let inlet: Arc<dyn Inlet> = Arc::new(self.ingest(&handoff));
-        let arrivals = self.arrivals(&rest, &seats, inlet).await;
-        let catch_up =
-            CatchUp { rest: rest.clone(), arrivals: arrivals.clone(), marks: self.store.marks() };
-        let service = Arc::new(ServiceCheck::new(rest.clone(), clock));
-        let conversations = self.conversations(&rest, &seats, &catch_up, &service);
-        let channels = Channels::default().with(ThreadKind::Conversation, Arc::new(conversations));
-        self.health.watch(Arc::clone(&seats), self.store.clone());
-        if let Some(clients) = clients {
-            self.listen(clients, &seats, &arrivals);
+        self.health.watch(talks.as_ref().map(Talks::seats), self.store.clone());
+        let talks = match talks {
+            Some(talks) => Some(talks.open(Arc::clone(&inlet)).await),
+            None => None,
+        };
+        let numbers = numbers.map(|numbers| numbers.open(inlet));
+        let mut channels = Channels::default();
+        if let Some(talks) = &talks {
+            channels = channels.with(ThreadKind::Conversation, Arc::new(talks.channel()));
         }
-        self.spawn(self.joins(&rest, &seats, &catch_up, service), self.join_room(), tasks, stop);
+        if let Some(numbers) = &numbers {
+            channels = channels.with(ThreadKind::Direct, Arc::new(numbers.channel()));
+        }
+        let intakes = Intakes {
+            conversations: talks.as_ref().map(OpenTalks::intake),
+            texts: numbers.as_ref().map(OpenNumbers::intake),
+        };
         self.work(agent, &channels, &handoff, tasks, stop);
         let outbox = self.outbox(&channels);
         self.think(thinker, &outbox, tasks, stop);
-        let operate = self.operate(&rest, &handoff, &outbox);
-        let router = self.router(arrivals, outbox)?;
-        self.sweep(self.reconciler(rest, seats, catch_up), tasks, stop);
+        let operate = self.operate(&channels, &handoff, &outbox);
+        let router = self.router(intakes, outbox)?;
+        if let Some(talks) = talks {
+            talks.start(tasks, stop);
+        }
+        if let Some(numbers) = numbers {
+            numbers.start(tasks, stop);
+        }
+        self.count_instances(tasks, stop);
         Ok(Service { router, operate })
     }
 
-    /// Where the realtime clients' places are kept: beside the queue's file, if there is one.
-    pub fn resume_store(&self) -> Option<ResumeStore> {
-        match self.settings.queue.engine {
-            QueueEngine::Embedded => {
-                let queue = self.settings.queue.path.clone();
-                Some(ResumeStore::beside(queue, self.conversations.chat_service_sid))
-            }
-            // Whoever listens next may be another instance.
-            QueueEngine::Nats => None,
-        }
-    }
-
-    /// All identities of the pool, each once, the default one first.
-    pub fn identities(&self) -> Vec<String> {
-        let bot = &self.conversations.bot;
-        let mut identities: Vec<String> = Vec::new();
-        for identity in std::iter::once(&bot.name).chain(&bot.pool.0) {
-            if identities.iter().all(|known| known != identity.as_str()) {
-                identities.push(identity.as_str().to_owned());
-            }
-        }
-        identities
-    }
-
-    fn pool(&self, has_sockets: bool) -> Vec<PoolMember> {
-        let ear = if has_sockets { Listening::Elsewhere } else { Listening::Off };
-        self.identities()
-            .into_iter()
-            .map(|identity| PoolMember::new(identity, ear.clone()))
-            .collect()
-    }
-
-    /// Listens for the identities: for all of them, or for those that are this instance's.
-    fn listen(&self, clients: ClientFactory, seats: &Arc<Seats>, arrivals: &Arrivals) {
-        let Group { tasks, stop } = self.sockets;
-        let (seats, arrivals, marks) = (Arc::clone(seats), arrivals.clone(), self.store.marks());
-        let sockets = Arc::new(Sockets { clients, seats, arrivals, marks });
+    /// Keeps count of those that share the account's limits.
+    fn count_instances(&self, tasks: &TaskTracker, stop: &CancellationToken) {
         #[cfg(feature = "nats")]
         if let Some(cluster) = self.cluster {
-            let listen = move |identity, stop| -> BoxFuture<'static, ()> {
-                let sockets = Arc::clone(&sockets);
-                Box::pin(async move { sockets.listen(identity, stop).await })
-            };
-            tasks.spawn(instances::hold(
-                cluster.identities(self.identities()),
-                listen,
-                stop.clone(),
-            ));
-            return;
-        }
-        for identity in self.identities() {
-            let (sockets, stop) = (Arc::clone(&sockets), stop.clone());
-            tasks.spawn(async move { sockets.listen(identity, stop).await });
-        }
-    }
-
-    /// Sweeps; finds what is missing on one instance of several.
-    fn sweep(&self, reconciler: Reconciler, tasks: &TaskTracker, stop: &CancellationToken) {
-        #[cfg(feature = "nats")]
-        if let Some(cluster) = self.cluster {
-            if !reconciler.arrivals.departures.policy.is_off() {
-                let leaving = Reconciler { duty: Duty::Leave, ..reconciler.clone() };
-                tasks.spawn(leaving.run(stop.clone()));
-            }
-            let reconciler = Reconciler { duty: Duty::Find, ..reconciler };
-            let sweep =
-                move |_, stop| -> BoxFuture<'static, ()> { Box::pin(reconciler.clone().run(stop)) };
-            tasks.spawn(instances::hold(cluster.sweep(), sweep, stop.clone()));
             tasks.spawn(cluster.count(self.recorder.clock, stop.clone()));
-            return;
         }
-        tasks.spawn(reconciler.run(stop.clone()));
+        #[cfg(not(feature = "nats"))]
+        let _alone = (tasks, stop);
     }
 
-    fn reconciler(&self, rest: rest::Client, seats: Arc<Seats>, catch_up: CatchUp) -> Reconciler {
-        let pace = Arc::new(SweepPace::new(self.recorder.clock));
-        let arrivals = catch_up.arrivals.clone();
-        let leaver = Leaver {
-            rest: rest.clone(),
-            seats: Arc::clone(&seats),
-            arrivals: arrivals.clone(),
-            pace: Arc::clone(&pace),
-            queues: QueueName::ALL.map(|name| self.store.queue(name)).to_vec(),
-        };
-        Reconciler {
-            rest,
-            seats,
-            arrivals,
-            catch_up,
-            leaver,
-            pace,
-            status: self.health.status(),
-            duty: Duty::Both,
-            interval: self.settings.reconcile.interval,
-        }
-    }
-
-    /// With whom this instance shares the limits of the chat service.
-    fn instances(&self) -> Instances {
+    /// With whom this instance shares the limits of the account.
+    pub(super) fn instances(&self) -> Instances {
         #[cfg(feature = "nats")]
         if let Some(cluster) = self.cluster {
             return cluster.instances.clone();
         }
         Instances::default()
-    }
-
-    fn joins(
-        &self,
-        rest: &rest::Client,
-        seats: &Arc<Seats>,
-        catch_up: &CatchUp,
-        service: Arc<ServiceCheck>,
-    ) -> Joins {
-        Joins {
-            rest: rest.clone(),
-            outbox: self.store.queue(QueueName::Outbox),
-            seats: Arc::clone(seats),
-            catch_up: catch_up.clone(),
-            schedule: Schedule::new(self.settings.join.schedule.0.clone()),
-            status: self.health.status(),
-            service,
-            initializing: Recent::new(INITIALIZING_MAX),
-            recorder: self.recorder.clone(),
-        }
-    }
-
-    fn join_room(&self) -> Limiter {
-        Limiter::fixed(self.settings.join.concurrency.get())
     }
 
     /// Starts what works on turns, replies and reports, of whatever channel they are.
@@ -322,32 +201,12 @@ impl Parts<'_> {
         self.spawn(reports, Limiter::fixed(settings.agent.concurrency.get()), tasks, stop);
     }
 
-    /// The channel of conversations, on the side on which the bot speaks.
-    fn conversations(
-        &self,
-        rest: &rest::Client,
-        seats: &Arc<Seats>,
-        catch_up: &CatchUp,
-        service: &Arc<ServiceCheck>,
-    ) -> Conversations {
-        let (send, clock) = (&self.settings.send, self.recorder.clock);
-        Conversations {
-            rest: rest.clone(),
-            seats: Arc::clone(seats),
-            catch_up: catch_up.clone(),
-            number_limits: send
-                .sender_rate
-                .map(|rate| NumberLimits::new(rate, self.instances(), rest.clone(), clock)),
-            send_limits: SendLimits::within(send.conversation_rate.get(), send.service_rate.get())
-                .shared_by(self.instances()),
-            status: self.health.status(),
-            service: Arc::clone(service),
-            recorder: self.recorder.clone(),
-        }
-    }
-
+    /// Whoever may sign access tokens may write as the bot; without them there are numbers alone, where the
+    /// auth token is what nobody else has.
     fn reply_ids(&self) -> ReplyIds {
-        ReplyIds::of(&self.conversations.api_secret)
+        let Twilio { account, conversations } = self.twilio;
+        let secret = conversations.as_ref().map(|of| &of.api_secret);
+        ReplyIds::of(secret.unwrap_or(&account.auth_token))
     }
 
     const fn paused(&self) -> Paused {
@@ -357,7 +216,7 @@ impl Parts<'_> {
         }
     }
 
-    fn spawn<W: Work>(
+    pub(super) fn spawn<W: Work>(
         &self,
         work: W,
         places: Limiter,
@@ -369,13 +228,18 @@ impl Parts<'_> {
         tasks.spawn(worker::run(station, Arc::new(work), stop.clone()));
     }
 
-    fn handoff(&self, rest: &rest::Client, seats: &Arc<Seats>) -> Arc<Handoff> {
+    fn handoff(&self, talks: Option<&Talks<'_>>) -> Arc<Handoff> {
         let turns_per_minute = self.settings.guard.turns_per_minute.get();
         let admission = Admission::new(self.settings.turns.stale_after, turns_per_minute)
             .answering_keywords(self.settings.turns.answer_keywords);
-        let marks = ConversationMarks { rest: rest.clone(), seats: Arc::clone(seats) };
+        let (documents, clock) = (self.store.documents(), self.recorder.clock);
+        let direct = Arc::new(DirectMarks { documents, clock });
+        let mut markings = Markings::default().with(ThreadKind::Direct, direct);
+        if let Some(talks) = talks {
+            markings = markings.with(ThreadKind::Conversation, Arc::new(talks.marks()));
+        }
         Arc::new(Handoff {
-            markings: Markings::default().with(ThreadKind::Conversation, Arc::new(marks)),
+            markings,
             inbox: self.store.queue(QueueName::Inbox),
             outbox: self.store.queue(QueueName::Outbox),
             marks: self.store.marks(),
@@ -414,35 +278,6 @@ impl Parts<'_> {
         }
     }
 
-    /// The channel of conversations, on the side on which messages come.
-    async fn arrivals(
-        &self,
-        rest: &rest::Client,
-        seats: &Arc<Seats>,
-        inlet: Arc<dyn Inlet>,
-    ) -> Arrivals {
-        let (store, recorder) = (self.store, self.recorder.clone());
-        let (begin, authors) = (begin(&self.settings.turns), Authors::new(self.identities()));
-        let now = recorder.clock.wall();
-        let kept = Kept { marks: store.marks(), documents: store.documents() };
-        let beginnings = Beginnings::open(begin, now, authors.clone(), kept).await;
-        let (policy, rejoin) = (join_policy(&self.settings.join), rejoin(&self.settings.join));
-        let rules = JoinRules::new(policy, rest.clone(), Arc::clone(seats), recorder.clone());
-        let departures = Arc::new(Departures::new(leaving(&self.settings.seats), store.marks()));
-        let known = (Arc::clone(seats), Arc::clone(&departures), recorder.clone());
-        Arrivals {
-            joins: store.queue(QueueName::Joins),
-            inlet,
-            authors,
-            join_rules: Arc::new(rules),
-            removals: Arc::new(Removals::new(rejoin, store.marks(), rest.clone(), known)),
-            departures,
-            beginnings: Arc::new(beginnings),
-            watermarks: Arc::default(),
-            recorder,
-        }
-    }
-
     /// Whether other instances may have known a message before this one.
     #[cfg(feature = "nats")]
     const fn is_one_of_several(&self) -> bool {
@@ -454,11 +289,17 @@ impl Parts<'_> {
         false
     }
 
+    /// How Twilio reaches this service, where that is known.
+    pub(super) fn public_base(&self) -> Option<PublicBase> {
+        let public_url = self.settings.webhook.public_url.as_ref();
+        public_url.map(|base| PublicBase::new(base.as_typed()))
+    }
+
     fn webhook_options(&self) -> webhook::Options {
-        let (account, settings) = (&self.twilio.account, &self.settings.webhook);
+        let Twilio { account, conversations } = self.twilio;
+        let settings = &self.settings.webhook;
         let next = account.auth_token_next.iter();
         let auth_tokens = std::iter::once(&account.auth_token).chain(next).cloned().collect();
-        let public_url = settings.public_url.as_ref();
         // A list is kept to, whatever else is allowed.
         let nameable = if settings.hosts.is_empty() && settings.allow_unknown_host {
             Nameable::Any
@@ -466,9 +307,9 @@ impl Parts<'_> {
             Nameable::Listed(settings.hosts.clone())
         };
         webhook::Options {
-            chat_service_sid: Some(self.conversations.chat_service_sid),
+            chat_service_sid: conversations.as_ref().map(|of| of.chat_service_sid),
             text_paths: self.settings.messaging.paths.0.clone(),
-            public_base: public_url.map(|base| PublicBase::new(base.as_typed())),
+            public_base: self.public_base(),
             nameable,
             trust_forwarded: settings.trust_forwarded,
             body_bytes_max: settings.body_bytes_max.0,
@@ -481,9 +322,8 @@ impl Parts<'_> {
         }
     }
 
-    fn router(&self, arrivals: Arrivals, outbox: Arc<dyn later::Outbox>) -> Result<Router, Error> {
+    fn router(&self, intakes: Intakes, outbox: Arc<dyn later::Outbox>) -> Result<Router, Error> {
         let Recorder { metrics, clock, .. } = self.recorder;
-        let intakes = Intakes { conversations: Some(Arc::new(StoreFirst(arrivals))), texts: None };
         let mut router = webhook::router(self.webhook_options(), intakes, metrics.clone(), *clock);
         if let Some(secret) = agents::secret(&self.settings.agent)? {
             let door = later::Door { outbox, secret, clock: *clock };
@@ -494,7 +334,7 @@ impl Parts<'_> {
 
     fn operate(
         &self,
-        rest: &rest::Client,
+        channels: &Channels,
         handoff: &Arc<Handoff>,
         outbox: &Arc<dyn later::Outbox>,
     ) -> Router {
@@ -506,8 +346,11 @@ impl Parts<'_> {
         };
         let dead_letters = DeadLetters::new(self.store.clone(), self.recorder.clock);
         let handover = Arc::new(Hands(Arc::clone(handoff)));
-        let asked = Asked { rest: rest.clone(), outbox: self.store.queue(QueueName::Outbox) };
+        let outbox_queue = self.store.queue(QueueName::Outbox);
+        let ids = self.reply_ids();
+        let asked = Asked { channels: channels.clone(), outbox: outbox_queue, ids };
         let others = later::trusted_router(Arc::clone(outbox))
+            .merge(unasked::trusted_router(Arc::clone(outbox)))
             .merge(handoff::router(handover))
             .merge(replies::router(Arc::new(asked)));
         operate::router(dead_letters, others, access)

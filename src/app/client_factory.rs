@@ -10,6 +10,7 @@ use super::parts::Parts;
 use super::resume_store::ResumeStore;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::config::kinds::QueueEngine;
 use crate::config::settings::{Account, ConversationsAccount};
 use crate::queue::Marks;
 use crate::realtime::{Client, Config, Events, Minter, REGION_DEFAULT, WatermarkError, Watermarks};
@@ -39,7 +40,11 @@ pub struct ClientFactory {
 
 impl ClientFactory {
     /// Takes what all clients have in common; `None` if the socket is switched off.
-    pub fn new(parts: &Parts<'_>, tls: &rustls::ClientConfig) -> Option<Self> {
+    pub fn new(
+        parts: &Parts<'_>,
+        conversations: &ConversationsAccount,
+        tls: &rustls::ClientConfig,
+    ) -> Option<Self> {
         let settings = &parts.settings.realtime;
         if !settings.enabled {
             tracing::warn!(
@@ -50,11 +55,11 @@ impl ClientFactory {
         access_token::install_crypto();
         Some(Self {
             account: parts.twilio.account.clone(),
-            conversations: parts.conversations.clone(),
+            conversations: conversations.clone(),
             config: realtime_config(parts.settings, &parts.twilio.account, tls),
             marks: Arc::new(Stored(parts.store.marks())),
             clock: parts.recorder.clock,
-            resume_store: parts.resume_store(),
+            resume_store: resume_store(parts.settings, conversations),
         })
     }
 
@@ -76,6 +81,18 @@ impl ClientFactory {
         let tokens = Arc::new(Minter::new(request, secret, self.clock));
         let (client, events) = Client::connect(config, tokens, Arc::clone(&self.marks));
         OpenClient { identity, client, events }
+    }
+}
+
+/// Where the realtime clients' places are kept: beside the queue's file, if there is one.
+fn resume_store(settings: &Settings, conversations: &ConversationsAccount) -> Option<ResumeStore> {
+    match settings.queue.engine {
+        QueueEngine::Embedded => {
+            let queue = settings.queue.path.clone();
+            Some(ResumeStore::beside(queue, conversations.chat_service_sid))
+        }
+        // Whoever listens next may be another instance.
+        QueueEngine::Nats => None,
     }
 }
 

@@ -18,11 +18,13 @@ pub fn among(metrics: &Metrics, cluster: &Cluster) {
 }
 
 /// Reads all gauges anew; a queue that cannot be read keeps its last numbers.
-pub async fn read(metrics: &Metrics, seats: &Seats, store: &Store) {
-    for (identity, count) in seats.counts() {
-        metrics.seats(identity, count);
+pub async fn read(metrics: &Metrics, seats: Option<&Seats>, store: &Store) {
+    if let Some(seats) = seats {
+        for (identity, count) in seats.counts() {
+            metrics.seats(identity, count);
+        }
+        sockets(metrics, seats);
     }
-    sockets(metrics, seats);
     for name in QueueName::ALL {
         match store.queue(name).stats().await {
             Ok(stats) => show(metrics, label(name), &stats),

@@ -7,19 +7,14 @@ use futures::future::BoxFuture;
 use crate::admin::handoff::{Handover, Refusal};
 use crate::pipeline::handoff::{Error, Handoff};
 use crate::thread::ThreadId;
-use crate::twilio::sid::ConversationSid;
 
 /// The pipeline's handoff as the operator's routes see it.
 pub struct Hands(pub Arc<Handoff>);
 
 impl Handover for Hands {
-    fn set(
-        &self,
-        conversation: ConversationSid,
-        is_paused: bool,
-    ) -> BoxFuture<'_, Result<(), Refusal>> {
+    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
-            self.0.set(conversation.into(), is_paused).await.map_err(|error| match error {
+            self.0.set(thread, is_paused).await.map_err(|error| match error {
                 Error::Unknown(_) => Refusal::Unknown,
                 Error::Attributes(_) => Refusal::Attributes,
                 Error::Channel(_) | Error::Store(_) => Refusal::Failed(Box::new(error)),

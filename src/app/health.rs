@@ -28,26 +28,37 @@ pub struct Health {
     recorder: Recorder,
     status: Arc<Status>,
     agent: Arc<Dependency>,
-    wants_socket: bool,
-    is_on: bool,
+    wants: Wants,
     is_stopping: AtomicBool,
-    parts: OnceLock<(Arc<Seats>, Store)>,
+    parts: OnceLock<(Option<Arc<Seats>>, Store)>,
     #[cfg(feature = "nats")]
     bus: OnceLock<Arc<BitBrat>>,
     #[cfg(feature = "nats")]
     cluster: OnceLock<Cluster>,
 }
 
+/// What is to run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wants {
+    /// Nothing: Twilio is switched off.
+    Nothing,
+    /// Plain numbers alone, which need no socket.
+    Numbers,
+    /// Conversations without a socket.
+    Conversations,
+    /// Conversations with a socket.
+    Socket,
+}
+
 impl Health {
     /// Starts not ready. Without Twilio there is nothing to wait for.
     #[must_use]
-    pub fn new(recorder: Recorder, is_on: bool, wants_socket: bool) -> Self {
+    pub fn new(recorder: Recorder, wants: Wants) -> Self {
         Self {
             recorder,
             status: Arc::default(),
             agent: Arc::new(Dependency::new("agent")),
-            wants_socket,
-            is_on,
+            wants,
             is_stopping: AtomicBool::new(false),
             parts: OnceLock::new(),
             #[cfg(feature = "nats")]
@@ -70,7 +81,7 @@ impl Health {
     }
 
     /// Is told what to look at, once.
-    pub fn watch(&self, seats: Arc<Seats>, store: Store) {
+    pub fn watch(&self, seats: Option<Arc<Seats>>, store: Store) {
         let _ = self.parts.set((seats, store));
     }
 
@@ -117,7 +128,8 @@ impl Health {
     /// How the sockets are that are to be here.
     fn sockets(&self) -> Sockets {
         let mut sockets = Sockets::default();
-        let lines = self.parts.get().map(|(seats, _)| seats.members()).unwrap_or_default();
+        let seats = self.parts.get().and_then(|(seats, _)| seats.as_ref());
+        let lines = seats.map(|seats| seats.members()).unwrap_or_default();
         for ear in lines.iter().map(PoolMember::listening) {
             let Listening::Here(client) = ear else { continue };
             sockets.note(*client.state().borrow());
@@ -189,7 +201,7 @@ impl Insight for Health {
         if self.is_stopping.load(Ordering::Relaxed) {
             return Readiness::NotReady(vec!["stopping"]);
         }
-        if !self.is_on {
+        if self.wants == Wants::Nothing {
             return Readiness::Ready;
         }
         if self.parts.get().is_some_and(|(_, store)| store.is_failing()) {
@@ -207,7 +219,10 @@ impl Insight for Health {
             (Some(_), _) if self.status.is_down() => Readiness::Degraded(vec!["twilio_down"]),
             (Some(_), _) if self.is_bus_down() => Readiness::Degraded(vec!["bus_down"]),
             (Some(_), _) if self.agent.is_away() => Readiness::Degraded(vec!["agent_down"]),
-            (Some(_), _) if !self.wants_socket => Readiness::Degraded(vec!["realtime_off"]),
+            (Some(_), _) if self.wants == Wants::Numbers => Readiness::Ready,
+            (Some(_), _) if self.wants == Wants::Conversations => {
+                Readiness::Degraded(vec!["realtime_off"])
+            }
             // Other instances listen for all identities.
             (Some(_), sockets) if sockets.all() == 0 && among.is_some() => Readiness::Ready,
             (Some(_), sockets) => sockets.readiness(),
@@ -222,15 +237,18 @@ impl Insight for Health {
             (true, _, _) => ConnectorState::Error,
             // Other instances listen for all identities.
             (false, _, 0) if self.among().is_some() => ConnectorState::Connected,
+            (false, _, 0) if self.wants == Wants::Numbers => ConnectorState::Connected,
             (false, _, 0) => ConnectorState::Disconnected,
             (false, 0, _) => ConnectorState::Connecting,
             (false, _, _) => ConnectorState::Connected,
         };
         let tallied = self.recorder.tally.read();
-        let held = seats.held(SEATS_SHOWN).into_iter();
+        let seats = seats.as_ref();
+        let held = seats.map(|seats| seats.held(SEATS_SHOWN)).unwrap_or_default().into_iter();
+        let identity = seats.map(|seats| seats.members()[0].identity.clone());
         Some(Connector {
             state,
-            identity: seats.members()[0].identity.clone(),
+            identity: identity.unwrap_or_default(),
             last_message_at: tallied.last_message_at,
             last_error: refusal,
             counters: Counters {
@@ -252,7 +270,7 @@ impl Insight for Health {
                 gauges::among(&self.recorder.metrics, &cluster);
             }
             if let Some((seats, store)) = self.parts.get() {
-                gauges::read(&self.recorder.metrics, seats, store).await;
+                gauges::read(&self.recorder.metrics, seats.as_deref(), store).await;
             }
         })
     }

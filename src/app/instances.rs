@@ -28,6 +28,8 @@ use crate::telemetry::chain::Chain;
 const PARTITION: &str = "partition";
 const IDENTITY: &str = "identity";
 const SWEEP: &str = "sweep";
+/// The kind of claim on the sweep of plain numbers.
+const TEXT_SWEEP: &str = "text_sweep";
 
 /// How long a start waits for NATS in all before it fails: a server that is restarted beside it is back
 /// by then, and whoever restarts what fails has not lost patience.
@@ -101,6 +103,11 @@ impl Cluster {
         self.membership.claim(SWEEP, vec![SWEEP.to_owned()])
     }
 
+    /// Takes part in sharing out the one sweep of plain numbers.
+    pub fn text_sweep(&self) -> Claims {
+        self.membership.claim(TEXT_SWEEP, vec![TEXT_SWEEP.to_owned()])
+    }
+
     /// Keeps count of those that share the service's limits, until `stop`. One more counts at once; one
     /// less only after a time in which it may still have been sending.
     pub fn count(&self, clock: Clock, stop: CancellationToken) -> BoxFuture<'static, ()> {
@@ -121,7 +128,7 @@ impl Cluster {
 
     /// What the debug pages show.
     pub fn view(&self) -> admin::Cluster {
-        let kinds = [PARTITION, IDENTITY, SWEEP];
+        let kinds = [PARTITION, IDENTITY, SWEEP, TEXT_SWEEP];
         let mut held: BTreeMap<_, Vec<_>> = kinds.map(|kind| (kind, Vec::new())).into();
         for (kind, claim) in self.membership.held() {
             if let Some(names) = held.get_mut(kind.as_str()) {

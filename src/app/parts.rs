@@ -9,7 +9,7 @@ use super::health::Health;
 #[cfg(feature = "nats")]
 use super::instances::Cluster;
 use crate::config::Settings;
-use crate::config::settings::{ConversationsAccount, Twilio};
+use crate::config::settings::Twilio;
 use crate::jobs::recorder::Recorder;
 use crate::queue::Store;
 
@@ -19,8 +19,6 @@ pub struct Parts<'a> {
     pub settings: &'a Settings,
     /// Twilio's part of them.
     pub twilio: &'a Twilio,
-    /// Of it, what conversations need.
-    pub conversations: &'a ConversationsAccount,
     /// Where what happens is written down.
     pub recorder: &'a Recorder,
     /// What the health pages say.

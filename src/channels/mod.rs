@@ -16,12 +16,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Timestamp};
 use crate::jobs::outcome::{Class, Failure, Operation, classify};
 use crate::jobs::refusal::Scope;
 use crate::jobs::status::{self, Status};
+use crate::json;
 use crate::pii::Pii;
 use crate::queue::{self, Cause, Delivery};
 use crate::telemetry::journal::{Door, Via};
@@ -39,6 +41,19 @@ pub trait Channel: Send + Sync {
         thread: &'a Thread,
         to: Speaking,
     ) -> BoxFuture<'a, Result<Option<SkipReason>, Error>>;
+
+    /// The thread that an id names; none if nothing is known of it.
+    fn thread(&self, id: ThreadId) -> BoxFuture<'_, Result<Option<Thread>, Error>>;
+
+    /// Where a thread stands, in one word; none if there is no such thread.
+    fn state(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Error>>;
+
+    /// The thread of an address of ours and one of somebody else, where such a pair is one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what to name instead.
+    fn between(&self, ours: Option<&Pii>, theirs: &Pii) -> Result<Thread, String>;
 
     /// Sees to it that every message before a place in a thread is known and stored.
     fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>>;
@@ -92,6 +107,11 @@ pub trait Channel: Send + Sync {
     /// Looks for a reply that may have been sent.
     fn find<'a>(&'a self, reply: &'a Outgoing) -> BoxFuture<'a, Result<Option<Sent>, Failed>>;
 
+    /// How a reply fares, if it is known; nothing where nobody tells.
+    fn fares(&self, _reply: Uuid) -> BoxFuture<'_, Result<Option<Fares>, Error>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Whether the bot's way into a thread may still be made, so that replies wait for it.
     fn is_joining(&self, thread: ThreadId) -> bool;
 }
@@ -137,6 +157,9 @@ pub trait Inlet: Send + Sync {
 
     /// Has what waits in a thread look again.
     fn wake(&self, thread: ThreadId);
+
+    /// Hears that a reply failed after Twilio had taken it; on disk when it returns.
+    fn fell(&self, fallen: Fallen) -> BoxFuture<'_, Result<(), queue::Error>>;
 }
 
 /// Where attributes were heard of, with the time that Twilio gives the change, where it does.
@@ -193,6 +216,53 @@ pub struct Outgoing {
     pub reply: Reply,
     /// When it was accepted; no attempt was before.
     pub accepted: Timestamp,
+    /// The turn that it answers, if one.
+    pub turn: Option<MessageId>,
+    /// Whether it is sent once more, after it failed when Twilio had taken it.
+    pub again: bool,
+}
+
+/// A reply as it is kept until it has arrived.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct SentReply {
+    /// Where it went.
+    pub thread: Thread,
+    /// What was sent.
+    pub reply: Reply,
+    /// The turn that it answers, if one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<MessageId>,
+    /// Whether that was once more already.
+    #[serde(
+        default,
+        deserialize_with = "json::null_as_default",
+        skip_serializing_if = "std::ops::Not::not"
+    )]
+    pub again: bool,
+}
+
+/// A reply that failed after Twilio had taken it.
+#[derive(Clone, Debug)]
+pub struct Fallen {
+    /// What it bore.
+    pub reply: Uuid,
+    /// What was sent.
+    pub sent: SentReply,
+    /// Whether it is to be sent once more.
+    pub again: bool,
+    /// Why it failed.
+    pub cause: Cause,
+}
+
+/// How a reply fares after Twilio took it, as far as is known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Fares {
+    /// Twilio's word.
+    pub state: &'static str,
+    /// Why it failed.
+    pub code: Option<u32>,
+    /// Whether nothing more will be heard.
+    pub is_over: bool,
 }
 
 /// How an attempt to send ended that did not fail.
@@ -335,6 +405,56 @@ impl Channels {
     #[must_use]
     pub fn of(&self, thread: ThreadId) -> Option<&dyn Channel> {
         self.0.get(&thread.kind()).map(Arc::as_ref)
+    }
+
+    /// The thread that an id names; none if nothing is known of it here.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not say.
+    pub async fn thread(&self, id: ThreadId) -> Result<Option<Thread>, Error> {
+        match self.of(id) {
+            Some(channel) => channel.thread(id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// How a reply of a thread fares, if it is known.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not say.
+    pub async fn fares(&self, thread: ThreadId, reply: Uuid) -> Result<Option<Fares>, Error> {
+        match self.of(thread) {
+            Some(channel) => channel.fares(reply).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Where a thread stands, in one word; none if there is no such thread.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio or the store did not say.
+    pub async fn state(&self, thread: ThreadId) -> Result<Option<&'static str>, Error> {
+        match self.of(thread) {
+            Some(channel) => channel.state(thread).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The thread of an address of ours and one of somebody else, by whichever channel knows ours.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what to name instead.
+    pub fn between(&self, ours: Option<&Pii>, theirs: &Pii) -> Result<Thread, String> {
+        let nobody = || {
+            "there are no numbers to send from: set TWILIO_PHONE_NUMBER or TWILIO_WHATSAPP_NUMBER"
+                .to_owned()
+        };
+        let channel = self.0.get(&ThreadKind::Direct).ok_or_else(nobody)?;
+        channel.between(ours, theirs)
     }
 
     /// Whether somebody reads a thread on a phone; taken to be so where the thread is not served here.

@@ -15,7 +15,7 @@ use url::Url;
 use super::admin_api::{self, AdminApi};
 use super::outcome::{self, Outcome};
 use crate::config::{self, Environment};
-use crate::twilio::sid::ConversationSid;
+use crate::thread::ThreadId;
 
 /// What `chimein handoff` is told.
 #[derive(Debug, clap::Args)]
@@ -42,9 +42,9 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct One {
-    /// The conversation, CH and 32 hexadecimal digits.
-    #[arg(value_name = "CH…")]
-    conversation: ConversationSid,
+    /// The thread: a conversation's CH, or a direct thread's TH, and 32 hexadecimal digits.
+    #[arg(value_name = "CH…|TH…")]
+    conversation: ThreadId,
 }
 
 /// Says why no conversation changed hands.
@@ -96,12 +96,8 @@ struct Listing {
     paused: Vec<String>,
 }
 
-async fn set(
-    api: &AdminApi,
-    conversation: ConversationSid,
-    verb: &str,
-) -> Result<(), admin_api::Error> {
-    let path = ["v1", "conversations", &conversation.to_string(), verb];
+async fn set(api: &AdminApi, conversation: ThreadId, verb: &str) -> Result<(), admin_api::Error> {
+    let path = ["v1", "threads", &conversation.to_string(), verb];
     api.post::<Value>(&path, &json!({})).await.map(drop)
 }
 

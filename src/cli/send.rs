@@ -1,27 +1,31 @@
-//! `chimein send`: says something in a conversation as the bot, by hand.
+//! `chimein send`: says something as the bot, by hand: in a thread, or to an address.
 //!
-//! Asks first whether there is such a conversation, then puts one reply into the running service's
+//! Asks first whether there is such a thread, then puts one reply into the running service's
 //! outbox, from where it takes the way of every reply: in order, once, surviving restarts. Exit code 0
 //! means that it is on disk; with `--wait`, that Twilio has it. The key makes it count once: after a
 //! lost answer the same command with the same `--key` is safe, and with `--wait` it waits on.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use url::Url;
 use uuid::Uuid;
 
 use super::admin_api::{self, AdminApi};
 use super::outcome::{self, Outcome};
 use crate::config::{self, Environment};
-use crate::twilio::sid::ConversationSid;
+use crate::thread::ThreadId;
+use crate::twilio::sid::ContentSid;
 
 /// The exit code for a reply that is still on its way when `--wait` ends.
 const NOT_YET: u8 = 3;
+
+/// How much of a text is read from standard input.
+const INPUT_BYTES_MAX: u64 = 128 * 1024;
 
 /// How often a reply is asked for.
 const ASK_EVERY: Duration = Duration::from_millis(250);
@@ -29,12 +33,29 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 /// What `chimein send` is told.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The conversation, CH and 32 hexadecimal digits.
-    #[arg(long, value_name = "CH…")]
-    conversation: ConversationSid,
-    /// What to say.
-    #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    body: String,
+    /// The thread: a conversation's CH, or a direct thread's TH, and 32 hexadecimal digits.
+    #[arg(long, alias = "thread", value_name = "CH…|TH…", required_unless_present = "to")]
+    conversation: Option<ThreadId>,
+    /// Whom to write to by a plain number, such as +15555550123 or whatsapp:+15555550123.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "conversation")]
+    to: Option<String>,
+    /// By which address of ours; needed only where several could send it.
+    #[arg(long, value_name = "ADDRESS", requires = "to")]
+    from: Option<String>,
+    /// What to say; `-` reads it from standard input.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        required_unless_present = "content",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
+    body: Option<String>,
+    /// A content template to send instead of a text.
+    #[arg(long, value_name = "HX…", conflicts_with = "body")]
+    content: Option<ContentSid>,
+    /// One of the template's variables, such as 1=Ann; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE", requires = "content", value_parser = variable)]
+    var: Vec<(String, String)>,
     /// Makes it count once however often it is sent; without it a new one.
     #[arg(long, value_parser = clap::builder::NonEmptyStringValueParser::new())]
     key: Option<String>,
@@ -61,11 +82,11 @@ pub struct Args {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The conversation was not found, or nobody could be asked for it.
+    /// The thread was not found, or nobody could be asked for it.
     #[error("nothing was queued for {conversation}")]
     Conversation {
-        /// The conversation.
-        conversation: ConversationSid,
+        /// The thread.
+        conversation: ThreadId,
         /// What the service said.
         #[source]
         source: admin_api::Error,
@@ -76,7 +97,7 @@ pub enum Error {
     )]
     Closed {
         /// The conversation.
-        conversation: ConversationSid,
+        conversation: ThreadId,
     },
     /// The service could not be asked, or refused.
     #[error("the reply was not taken; its key is {key}, the same key may be tried again")]
@@ -87,6 +108,9 @@ pub enum Error {
         #[source]
         source: admin_api::Error,
     },
+    /// Standard input could not be read.
+    #[error("nothing was queued: the text could not be read from standard input")]
+    Input(#[source] io::Error),
     /// The runtime could not be made.
     #[error("the runtime could not be started")]
     Runtime(#[source] io::Error),
@@ -106,29 +130,44 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
 }
 
 async fn send(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
-    #[derive(Deserialize)]
-    struct Taken {
-        added: usize,
-    }
     let key = args.key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
     let failed = |source| Error::Api { key: key.clone(), source };
     let report = config::load(args.config.as_deref(), environment);
     let api = AdminApi::new(&report, args.url.as_ref()).map_err(failed)?;
-    let is_known = ask_for(&api, args.conversation).await?;
-    let conversation = args.conversation.to_string();
-    let path = ["v1", "conversations", &conversation, "replies"];
-    let body = json!({ "replies": [args.body] });
-    let taken: Taken = api.post_once(&path, &key, &body).await.map_err(failed)?;
-    let word = if taken.added > 0 { "queued" } else { "was queued before" };
-    let mut outcome = Outcome::done(format!("{word} for {conversation}, key {key}\n"));
+    let is_known = match args.conversation {
+        Some(thread) => ask_for(&api, thread).await?,
+        None => true,
+    };
+    let reply = reply(args)?;
+    let Taken { thread, added } = match (args.conversation, &args.to) {
+        (Some(thread), _) => {
+            let thread = thread.to_string();
+            let path = ["v1", "threads", &thread, "replies"];
+            let body = json!({ "replies": [reply] });
+            let taken: Taken = api.post_once(&path, &key, &body).await.map_err(failed)?;
+            Taken { thread, ..taken }
+        }
+        (None, to) => {
+            let mut body = reply;
+            body["to"] = json!(to);
+            if let Some(from) = &args.from {
+                body["from"] = json!(from);
+            }
+            api.post_once(&["v1", "messages"], &key, &body).await.map_err(failed)?
+        }
+    };
+    let word = if added > 0 { "queued" } else { "was queued before" };
+    let mut outcome = Outcome::done(format!("{word} for {thread}, key {key}\n"));
     if !is_known {
         outcome = outcome.with_note("Twilio did not say whether there is such a conversation");
     }
     let Some(seconds) = args.wait else { return Ok(outcome) };
-    let path = ["v1", "conversations", &conversation, "replies", &key];
+    let path = ["v1", "threads", &thread, "replies", &key];
     let end = tokio::time::timeout(Duration::from_secs(seconds), settled(&api, &path)).await;
     Ok(match end {
-        Ok(Ok(End::Sent)) => Outcome { output: outcome.output + "sent\n", ..outcome },
+        Ok(Ok(End::Sent(fares))) => {
+            Outcome { output: format!("{}sent{fares}\n", outcome.output), ..outcome }
+        }
         Ok(Ok(End::Dead(cause))) => outcome
             .with_note(&format!(
                 "it failed for good: {cause}; `chimein dead-letters list --queue outbox` has it"
@@ -144,13 +183,51 @@ async fn send(args: &Args, environment: &Environment) -> Result<Outcome, Error> 
     })
 }
 
-/// Asks for a conversation; false if Twilio does not say whether there is one.
-async fn ask_for(api: &AdminApi, conversation: ConversationSid) -> Result<bool, Error> {
+/// What the service answers to what it has taken.
+#[derive(Deserialize)]
+struct Taken {
+    #[serde(default, deserialize_with = "crate::json::null_as_default")]
+    thread: String,
+    added: usize,
+}
+
+/// What is to be said, as agents write it.
+fn reply(args: &Args) -> Result<Value, Error> {
+    if let Some(content) = args.content {
+        let variables: serde_json::Map<_, _> =
+            args.var.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        return Ok(json!({ "content_sid": content, "content_variables": variables }));
+    }
+    let body = match args.body.as_deref() {
+        Some("-") => read_bounded(io::stdin()).map_err(Error::Input)?,
+        body => body.unwrap_or_default().to_owned(),
+    };
+    Ok(json!({ "body": body }))
+}
+
+/// Reads a text, and no more of it than a request may have.
+fn read_bounded(from: impl io::Read) -> io::Result<String> {
+    let mut text = String::new();
+    let read = io::Read::take(from, INPUT_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > INPUT_BYTES_MAX {
+        return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+    }
+    Ok(text)
+}
+
+/// Reads one of a template's variables.
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("wanted NAME=VALUE, such as 1=Ann")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Asks for a thread; false if Twilio does not say whether there is one.
+async fn ask_for(api: &AdminApi, conversation: ThreadId) -> Result<bool, Error> {
     #[derive(Deserialize)]
     struct Found {
         state: String,
     }
-    let path = ["v1", "conversations", &conversation.to_string()];
+    let path = ["v1", "threads", &conversation.to_string()];
     match api.get::<Found>(&path, &[]).await {
         Ok(found) if found.state == "closed" => Err(Error::Closed { conversation }),
         Ok(_) => Ok(true),
@@ -161,7 +238,8 @@ async fn ask_for(api: &AdminApi, conversation: ConversationSid) -> Result<bool, 
 
 /// How a reply ended.
 enum End {
-    Sent,
+    /// At Twilio, and how it fares.
+    Sent(String),
     Dead(String),
 }
 
@@ -171,6 +249,13 @@ async fn settled(api: &AdminApi, path: &[&str]) -> Result<End, admin_api::Error>
     struct Fate {
         state: String,
         cause: Option<Cause>,
+        #[serde(default, deserialize_with = "crate::json::null_as_default")]
+        delivery: Vec<Delivery>,
+    }
+    #[derive(Deserialize)]
+    struct Delivery {
+        state: String,
+        is_over: bool,
     }
     #[derive(Deserialize)]
     struct Cause {
@@ -180,7 +265,13 @@ async fn settled(api: &AdminApi, path: &[&str]) -> Result<End, admin_api::Error>
     }
     loop {
         match api.get::<Fate>(path, &[]).await {
-            Ok(Fate { state, .. }) if state == "sent" => return Ok(End::Sent),
+            Ok(Fate { state, delivery, .. })
+                if state == "sent" && delivery.iter().all(|one| one.is_over) =>
+            {
+                let states: Vec<_> = delivery.into_iter().map(|one| one.state).collect();
+                let fares = if states.is_empty() { String::new() } else { ", ".to_owned() };
+                return Ok(End::Sent(fares + &states.join(", ")));
+            }
             Ok(Fate { cause: Some(Cause { class, code, detail }), .. }) => {
                 let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
                 let words = if detail.is_empty() { class } else { detail };
@@ -286,7 +377,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_told_that_it_was_sent_or_why_it_was_not() {
-        let queued = Fate { parts: 2, sent: 1, dead: None };
+        let queued = Fate { parts: 2, sent: 1, dead: None, delivery: Vec::new() };
         let sent = Fate { sent: 2, ..queued.clone() };
         let cause = Cause::new("dead").with_code(50_377).with_detail("is closed");
         let dead = Fate { dead: Some(cause), ..queued.clone() };
@@ -362,13 +453,13 @@ mod tests {
     }
 
     impl Replies for Known {
-        fn state(&self, _: ConversationSid) -> BoxFuture<'_, Result<Option<&'static str>, Failed>> {
+        fn state(&self, _: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Failed>> {
             Box::pin(std::future::ready(self.state.map_err(|()| Failed("silent".into()))))
         }
 
         fn fate<'a>(
             &'a self,
-            _: ConversationSid,
+            _: ThreadId,
             _: &'a str,
         ) -> BoxFuture<'a, Result<Option<Fate>, Failed>> {
             let mut fates = self.fates.lock().unwrap();

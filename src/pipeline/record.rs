@@ -57,7 +57,25 @@ pub enum Outbound {
         /// What its agent wants back once it is settled.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<Origin>,
+        /// How it failed after Twilio had taken it, if it did; boxed, as it is rare.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<Box<After>>,
     },
+}
+
+/// How a reply failed after Twilio had taken it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct After {
+    /// Whether it is to be sent once more; else it is a dead letter as soon as it is taken up, and is sent
+    /// only once it is redriven.
+    pub again: bool,
+    /// The word for the cause.
+    pub class: String,
+    /// Twilio's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u32>,
+    /// A sentence for the operator.
+    pub detail: String,
 }
 
 /// What became of a reply, to be told to its agent.
@@ -122,6 +140,19 @@ pub fn late_reply_job(thread: ThreadId, key: &str, n: usize) -> JobId {
     let n = u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes();
     let thread = thread.to_string();
     as_uuid(JobId::digest("late-reply", &[thread.as_bytes(), key.as_bytes(), &n]))
+}
+
+/// The job id of a reply that failed after Twilio had taken it: the same however often that is told.
+#[must_use]
+pub fn failed_reply_job(reply: Uuid) -> JobId {
+    as_uuid(JobId::digest("failed-reply", &[reply.as_bytes()]))
+}
+
+/// What a reply bears that is sent once more: another id than before, so that what became of the first is
+/// not taken for it.
+#[must_use]
+pub fn again_id(reply: Uuid) -> Uuid {
+    Uuid::new_v8(*JobId::digest("again", &[reply.as_bytes()]).as_bytes())
 }
 
 /// The id of the report on a reply: one for each way to end, however often it is written; and one for each
@@ -259,10 +290,10 @@ mod tests {
         let inbound = Inbound::V1 { thread: thread.clone(), message, at };
         assert_eq!(serde_json::from_str::<Inbound>(&stored(&inbound)).unwrap(), inbound);
         let note = json!({"v": "1", "event": attributes});
-        let Outbound::V1 { id, turn, trace, reply, at, late, .. } = outbound();
+        let Outbound::V1 { id, turn, trace, reply, at, late, after, .. } = outbound();
         let reply = Reply { attributes, ..reply };
         let origin = Some(crate::agent::Origin::new(note));
-        let outbound = Outbound::V1 { id, thread, turn, trace, reply, at, late, origin };
+        let outbound = Outbound::V1 { id, thread, turn, trace, reply, at, late, origin, after };
         assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound)).unwrap(), outbound);
     }
 
@@ -323,6 +354,7 @@ mod tests {
             at: Timestamp::from_millis(1_795_000_000_002),
             late: false,
             origin: None,
+            after: None,
         }
     }
 

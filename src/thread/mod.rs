@@ -103,6 +103,12 @@ const CONVERSATION: &str = ConversationSid::PREFIX;
 const DIRECT: &str = "TH";
 
 impl Thread {
+    /// The thread that an id alone says all of.
+    #[must_use]
+    pub fn named(id: ThreadId) -> Option<Self> {
+        id.conversation().map(Self::Conversation)
+    }
+
     /// Its name.
     #[must_use]
     pub fn id(&self) -> ThreadId {

@@ -10,6 +10,7 @@ use chimein::channels::{
 };
 use chimein::clock::Timestamp;
 use chimein::jobs::outcome::{Class, Failure};
+use chimein::pii::Pii;
 use chimein::queue::{Cause, Delivery};
 use chimein::telemetry::journal::Via;
 use chimein::telemetry::metrics::labels::ReplyOutcome;
@@ -85,6 +86,18 @@ impl Channel for PostOffice {
     ) -> BoxFuture<'a, Result<Option<SkipReason>, Error>> {
         let is_shut = self.unwelcome.lock().unwrap().contains(&thread.id());
         Box::pin(ready(Ok(is_shut.then_some(SkipReason::Removed))))
+    }
+
+    fn thread(&self, _: ThreadId) -> BoxFuture<'_, Result<Option<Thread>, Error>> {
+        Box::pin(ready(Ok(None)))
+    }
+
+    fn state(&self, _: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Error>> {
+        Box::pin(ready(Ok(Some("open"))))
+    }
+
+    fn between(&self, _: Option<&Pii>, _: &Pii) -> Result<Thread, String> {
+        Err("letters are written in threads alone".to_owned())
     }
 
     fn fill(&self, _: ThreadId, _: u64) -> BoxFuture<'_, Result<(), Error>> {

@@ -12,6 +12,7 @@ mod groups;
 mod handoff;
 mod leaving;
 mod network;
+mod numbers;
 mod outages;
 mod phones;
 mod refusals;

@@ -16,7 +16,6 @@ use crate::admin::replies::{self, Replies};
 use crate::clock::Clock;
 use crate::queue::{Store, embedded};
 use crate::thread::ThreadId;
-use crate::twilio::sid::ConversationSid;
 
 const REPLIES: &str = "/v1/conversations/CHcccccccccccccccccccccccccccccccc/replies";
 
@@ -168,7 +167,7 @@ async fn a_closed_store_is_answered_503_and_tells_nothing() {
 struct NoHands;
 
 impl Handover for NoHands {
-    fn set(&self, _: ConversationSid, _: bool) -> BoxFuture<'_, Result<(), Refusal>> {
+    fn set(&self, _: ThreadId, _: bool) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(std::future::ready(Err(Refusal::Unknown)))
     }
 
@@ -181,16 +180,13 @@ impl Handover for NoHands {
 struct NoReplies;
 
 impl Replies for NoReplies {
-    fn state(
-        &self,
-        _: ConversationSid,
-    ) -> BoxFuture<'_, Result<Option<&'static str>, replies::Failed>> {
+    fn state(&self, _: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, replies::Failed>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 
     fn fate<'a>(
         &'a self,
-        _: ConversationSid,
+        _: ThreadId,
         _: &'a str,
     ) -> BoxFuture<'a, Result<Option<replies::Fate>, replies::Failed>> {
         Box::pin(std::future::ready(Ok(None)))
@@ -209,10 +205,11 @@ impl Bench {
         let place = TempDir::new().unwrap();
         let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
         super::super::dead_letters::tests::bury(&store).await;
-        let late = Router::new().route(
-            "/v1/conversations/{conversation}/replies",
-            post(|| async { StatusCode::ACCEPTED }),
-        );
+        let accepted = || post(|| async { StatusCode::ACCEPTED });
+        let late = Router::new()
+            .route("/v1/conversations/{conversation}/replies", accepted())
+            .route("/v1/threads/{thread}/replies", accepted())
+            .route("/v1/messages", accepted());
         let others = late
             .merge(handoff::router(Arc::new(NoHands)))
             .merge(replies::router(Arc::new(NoReplies)));
@@ -245,5 +242,6 @@ fn concrete(path: &str) -> String {
     path.replace("{queue}", "inbox")
         .replace("{id}", "01010101010101010101010101010101")
         .replace("{conversation}", "CHcccccccccccccccccccccccccccccccc")
+        .replace("{thread}", "THcccccccccccccccccccccccccccccccc")
         .replace("{key}", "k1")
 }

@@ -18,8 +18,10 @@ use crate::channels::{
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
+use crate::pii::Pii;
 use crate::queue::Delivery;
 use crate::thread::{SkipReason, Speaker, Thread, ThreadId, TurnMessage};
+use crate::twilio::events::ConversationState;
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::ConversationSid;
 
@@ -58,6 +60,24 @@ impl Channel for Conversations {
             let stays_away = arrivals.removals.stays_away(conversation).await?;
             Ok(stays_away.then_some(SkipReason::Removed))
         })
+    }
+
+    /// Its own sid says all of it.
+    fn thread(&self, id: ThreadId) -> BoxFuture<'_, Result<Option<Thread>, Error>> {
+        Box::pin(std::future::ready(Ok(Thread::named(id))))
+    }
+
+    fn state(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Error>> {
+        Box::pin(async move {
+            let Some(conversation) = thread.conversation() else { return Ok(None) };
+            let found = self.rest.fetch_conversation(conversation).await?;
+            Ok(found.map(|found| word(found.state)))
+        })
+    }
+
+    /// Who is in a conversation is Twilio's to know.
+    fn between(&self, _: Option<&Pii>, _: &Pii) -> Result<Thread, String> {
+        Err("a conversation is named by its sid".to_owned())
     }
 
     fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>> {
@@ -196,5 +216,16 @@ impl Marking for ConversationMarks {
 
     fn tells(&self, thread: ThreadId) -> bool {
         thread.conversation().is_some_and(|conversation| self.seats.hears(conversation))
+    }
+}
+
+/// Twilio's word for a state.
+const fn word(state: Option<ConversationState>) -> &'static str {
+    match state {
+        Some(ConversationState::Initializing) => "initializing",
+        Some(ConversationState::Active) => "active",
+        Some(ConversationState::Inactive) => "inactive",
+        Some(ConversationState::Closed) => "closed",
+        Some(ConversationState::Other) | None => "unknown",
     }
 }

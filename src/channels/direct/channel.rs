@@ -5,21 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, ready};
+use uuid::Uuid;
 
 use super::contacts::Contacts;
 use super::policy::prepare::{Limits, Prepared};
 use super::sender_pace::SenderPace;
-use super::senders::Senders;
+use super::senders::{self, Senders};
 use super::states::States;
-use crate::channels::{Channel, Error, Failed, Outgoing, Sending, Sent, Speaking};
+use crate::channels::{Channel, Error, Failed, Fares, Inlet, Outgoing, Sending, Sent, Speaking};
 use crate::clock::Moment;
 use crate::jobs::outcome::Class;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
+use crate::pii::Pii;
 use crate::queue::{Cause, Delivery};
 use crate::recent::Recent;
 use crate::telemetry::journal::Via;
 use crate::thread::{Medium, Pair, SkipReason, Speaker, Thread, ThreadId};
+use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::TextSid;
 
@@ -47,6 +50,8 @@ pub struct Direct {
     pub limits: Limits,
     /// Where Twilio tells how a message fares, if it is known how it reaches us.
     pub callback: Option<String>,
+    /// Where what failed goes.
+    pub inlet: Arc<dyn Inlet>,
     /// What the operator should know.
     pub status: Arc<Status>,
     /// Where the stages are noted.
@@ -64,6 +69,26 @@ impl Channel for Direct {
             let contact = self.contacts.of(pair, thread.id()).await?;
             Ok(contact.is_opted_out.then_some(SkipReason::OptedOut))
         })
+    }
+
+    fn thread(&self, id: ThreadId) -> BoxFuture<'_, Result<Option<Thread>, Error>> {
+        Box::pin(async move {
+            let record = self.contacts.thread(id).await?;
+            Ok(record.map(|record| Thread::Direct(Box::new(record.pair))))
+        })
+    }
+
+    fn state(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Error>> {
+        Box::pin(async move {
+            let Some(record) = self.contacts.thread(thread).await? else { return Ok(None) };
+            let contact = self.contacts.of(&record.pair, thread).await?;
+            Ok(Some(if contact.is_opted_out { "opted_out" } else { "active" }))
+        })
+    }
+
+    fn between(&self, ours: Option<&Pii>, theirs: &Pii) -> Result<Thread, String> {
+        let ours = self.senders.choose(ours, theirs)?;
+        Ok(Thread::Direct(Box::new(senders::pair(ours, theirs.clone()))))
     }
 
     /// A number's messages have no places: each is known as it comes.
@@ -142,6 +167,18 @@ impl Channel for Direct {
         Box::pin(async move {
             let pair = pair_of(out)?;
             self.search(out, (out.thread.id(), pair)).await
+        })
+    }
+
+    fn fares(&self, reply: Uuid) -> BoxFuture<'_, Result<Option<Fares>, Error>> {
+        Box::pin(async move {
+            let state = self.states.of(reply).await?;
+            Ok(state.map(|state| Fares {
+                state: state.status.as_str(),
+                code: state.code,
+                is_over: state.status.is_failure()
+                    || matches!(state.status, MessageStatus::Delivered | MessageStatus::Read),
+            }))
         })
     }
 

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::contacts::{Contacts, Word};
+use super::fallen;
 use super::policy::reply_state::ReplyState;
 use super::policy::wish::{self, Words};
 use super::senders::{Senders, Whose, pair};
-use super::states::States;
+use super::states::{Heard, States};
 use crate::channels::{Inlet, Seen};
 use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
@@ -56,9 +57,7 @@ impl TextIntake {
     /// If the store failed; then the request may not be acknowledged.
     pub async fn text_heard(&self, inbound: Inbound, received: Timestamp) -> Result<(), Error> {
         let arrived = Arrived { inbound, at: received, door: Door::MessagingWebhook };
-        let _new = self.arrived(arrived).await?;
-        fault_points::hit(Point::WebhookStored);
-        Ok(())
+        self.arrived(arrived).await.map(drop)
     }
 
     /// As [`TextIntake::text_heard`], for any door; says how many messages were new.
@@ -92,14 +91,23 @@ impl TextIntake {
             let (thread, message) = (thread.id(), Some(inbound.sid.into()));
             self.recorder.journal.record(Record { at, thread, message, stage });
         }
-        let message = message(&inbound, at);
-        let seen = vec![Seen { thread, message, door }];
+        let name = thread.id();
+        let seen = vec![Seen { thread, message: message(&inbound, at), door }];
+        let new = self.store(&pair, word, seen).await?;
+        if door == Door::MessagingWebhook {
+            fault_points::hit(Point::WebhookStored);
+            self.recorder.stage(name, Some(inbound.sid.into()), Stage::WebhookAcknowledged);
+        }
+        Ok(new)
+    }
+
+    async fn store(&self, pair: &Pair, word: Word<'_>, seen: Vec<Seen>) -> Result<usize, Error> {
+        let heard = self.contacts.heard(pair, word);
         if word.wish.is_some() {
             // A wish is known before its message can be answered.
-            self.contacts.heard(&pair, word).await?;
+            heard.await?;
             return self.inlet.messages(seen).await;
         }
-        let heard = self.contacts.heard(&pair, word);
         let ((), new) = futures::try_join!(heard, self.inlet.messages(seen))?;
         Ok(new)
     }
@@ -145,11 +153,18 @@ impl TextIntake {
         };
         let StatusUpdate { sid, error_code: code, .. } = update;
         let state = ReplyState { sid, status, code, at: received };
-        if self.states.hear(reply, state).await? {
+        let Heard { is_news, sent } = self.states.hear(reply, state).await?;
+        if is_news {
             self.recorder.metrics.text_status(Known(status.as_str()));
             told(state);
         }
-        Ok(())
+        match sent {
+            // What follows may not have been stored when it was news.
+            Some(sent) if status.is_failure() => {
+                fallen::fell((&self.contacts, &*self.inlet), reply, (state, sent)).await
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 pub mod channel;
 pub mod contacts;
+mod fallen;
 mod find;
 pub mod intake;
 pub mod marks;

@@ -5,16 +5,17 @@
 //! [looked for](super::find) before it is sent again.
 
 use super::channel::{Direct, pair_of};
+use super::fallen;
 use super::intake::service_of;
 use super::policy::prepare::{Facts, Prepared, prepare};
-use super::policy::reply_state::ReplyState;
+use super::policy::reply_state::{OPTED_OUT, ReplyState, WINDOW_CLOSED};
 use super::policy::wish::Wish;
-use crate::channels::{Failed, Outgoing, Sending, Sent};
+use crate::channels::{Failed, Outgoing, Sending, Sent, SentReply};
 use crate::fault_points::{self, Point};
 use crate::jobs::outage::Pass;
 use crate::jobs::outcome::{Class, Failure, Operation, classify};
 use crate::jobs::status;
-use crate::queue::{Cause, Delivery};
+use crate::queue::{self, Cause, Delivery};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Via;
 use crate::telemetry::metrics::labels::ReplyOutcome;
@@ -22,12 +23,8 @@ use crate::thread::{Medium, Pair, ThreadId};
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{self, NewText, Op, Text, TextSender};
 
-/// The person has opted out. Source: error dictionary 21610, read 2026-11-21.
-const OPTED_OUT: u32 = 21610;
 /// Whether it is too fast for its sender. Source: error dictionary 21611 and 30001, read 2026-11-29.
 const TOO_FAST: [u32; 2] = [21611, 30001];
-/// WhatsApp's window is closed. Source: error dictionary 63016, read 2026-11-29.
-const WINDOW_CLOSED: u32 = 63016;
 
 impl Direct {
     /// Brings a reply to its address; looks first if it may be there already.
@@ -142,10 +139,19 @@ impl Direct {
         let at = self.recorder.clock.wall();
         let status = sent.status.unwrap_or(MessageStatus::Queued);
         let state = ReplyState { sid: sent.sid, status, code: sent.error_code, at };
-        let noted = futures::try_join!(
-            self.contacts.sent((thread, pair), sent.sid, (segments, at)),
-            self.states.hear(out.id, state),
-        );
+        let Outgoing { thread: place, reply, turn, again, .. } = out.clone();
+        let kept = SentReply { thread: place, reply, turn, again };
+        let note = async {
+            let ((), state) = futures::try_join!(
+                self.contacts.sent((thread, pair), sent.sid, (segments, at)),
+                self.states.sent(out.id, state, kept.clone()),
+            )?;
+            if state.status.is_failure() {
+                fallen::fell((&self.contacts, &*self.inlet), out.id, (state, kept)).await?;
+            }
+            Ok::<(), queue::Error>(())
+        };
+        let noted = note.await;
         if let Err(error) = noted {
             tracing::warn!(conversation_sid = %thread, message_sid = %sent.sid,
                 error = %Chain(&error), "a message that was sent could not be noted");

@@ -70,6 +70,43 @@ impl Senders {
         }
     }
 
+    /// By which of our sides somebody is written to: the named one, else the only one by which the address
+    /// is reached.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what to name instead.
+    pub fn choose(&self, named: Option<&Pii>, theirs: &Pii) -> Result<Pii, String> {
+        let medium = medium(theirs);
+        if let Some(named) = named {
+            if let Some(sender) = self.find(named) {
+                return Ok(sender.address.clone());
+            }
+            let service = self.service.map(|service| Pii::new(service.to_string()));
+            return service.filter(|service| service == named).ok_or_else(|| {
+                "`from` is none of the addresses in TWILIO_PHONE_NUMBER and TWILIO_WHATSAPP_NUMBER, \
+                 nor TWILIO_MESSAGING_SERVICE_SID"
+                    .to_owned()
+            });
+        }
+        if let Some(service) = self.service {
+            return Ok(Pii::new(service.to_string()));
+        }
+        let mut fit =
+            self.addresses.iter().filter(|sender| self::medium(&sender.address) == medium);
+        match (fit.next(), fit.next()) {
+            (Some(only), None) => Ok(only.address.clone()),
+            (Some(_), Some(_)) => {
+                Err("several addresses of ours could send this: name one by `from`".to_owned())
+            }
+            (None, _) => Err(format!(
+                "no address of ours sends by {}: set one in TWILIO_PHONE_NUMBER or \
+                 TWILIO_WHATSAPP_NUMBER",
+                medium.as_str()
+            )),
+        }
+    }
+
     /// How many segments a second may leave by our side of a thread.
     #[must_use]
     pub fn rate(&self, ours: &Pii) -> NonZeroU32 {
@@ -154,6 +191,32 @@ mod tests {
             ("rcs:brand", None, Whose::Nobodys),
         ] {
             assert_eq!(senders.whose(&to.into(), by), expected, "{to}");
+        }
+    }
+
+    #[test]
+    fn who_sends_is_named_or_the_only_one_that_can() {
+        let two = Senders {
+            addresses: vec![
+                sender("+15555550100", Source::Direct),
+                sender("whatsapp:+15555550100", Source::Direct),
+                sender("whatsapp:+15555550101", Source::Direct),
+            ],
+            ..Senders::default()
+        };
+        let choose = |named: Option<&str>, theirs: &str| {
+            let chosen = two.choose(named.map(Pii::from).as_ref(), &theirs.into());
+            chosen.map(Pii::into_revealed)
+        };
+        assert_eq!(choose(None, "+15555550123"), Ok("+15555550100".to_owned()));
+        let named = choose(Some("whatsapp:+15555550101"), "whatsapp:+15555550123");
+        assert_eq!(named, Ok("whatsapp:+15555550101".to_owned()));
+        for (named, theirs, words) in [
+            (None, "whatsapp:+15555550123", "name one by `from`"),
+            (None, "rcs:ann", "no address of ours sends by rcs"),
+            (Some("+15555550199"), "+15555550123", "`from` is none of"),
+        ] {
+            assert!(choose(named, theirs).unwrap_err().contains(words), "{theirs}");
         }
     }
 

@@ -5,16 +5,28 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::contacts::{read, update};
 use super::policy::reply_state::ReplyState;
+use crate::channels::SentReply;
 use crate::clock::Clock;
 use crate::queue::{Documents, Error};
+use crate::twilio::messaging::MessageStatus;
 
 /// How often it is looked whether another instance has heard of a reply.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What became of a word about a reply.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Whether it says something new.
+    pub is_news: bool,
+    /// The reply itself, if it is kept.
+    pub sent: Option<SentReply>,
+}
 
 /// The states of replies.
 #[derive(Debug)]
@@ -22,6 +34,16 @@ pub struct States {
     documents: Documents,
     clock: Clock,
     heard: Notify,
+}
+
+/// What is kept of a reply.
+#[derive(Clone, Deserialize, Serialize)]
+struct Kept {
+    #[serde(flatten)]
+    state: ReplyState,
+    /// The reply itself, until it has arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sent: Option<SentReply>,
 }
 
 impl States {
@@ -37,24 +59,52 @@ impl States {
     ///
     /// If the store could not be read.
     pub async fn of(&self, reply: Uuid) -> Result<Option<ReplyState>, Error> {
+        Ok(self.kept(reply).await?.map(|kept| kept.state))
+    }
+
+    async fn kept(&self, reply: Uuid) -> Result<Option<Kept>, Error> {
         read(&self.documents, &name(reply)).await
     }
 
-    /// Hears of a reply; says whether it is news. On disk when it returns.
+    /// Notes a reply that Twilio took; gives what is known of it then, since a callback may have been
+    /// faster. On disk when it returns.
     ///
     /// # Errors
     ///
     /// If the store could not be read or written.
-    pub async fn hear(&self, reply: Uuid, heard: ReplyState) -> Result<bool, Error> {
-        let before = self.of(reply).await?;
-        if ReplyState::after(before, heard).is_none() {
-            return Ok(false);
-        }
-        let after =
-            update(&self.documents, &name(reply), |before| ReplyState::after(before, heard))
-                .await?;
+    pub async fn sent(
+        &self,
+        reply: Uuid,
+        state: ReplyState,
+        sent: SentReply,
+    ) -> Result<ReplyState, Error> {
+        let note = |before: Option<Kept>| {
+            let known = before.map(|kept| kept.state);
+            let state = ReplyState::after(known, state).or(known).unwrap_or(state);
+            let sent = (!is_over(state)).then(|| sent.clone());
+            Some(Kept { state, sent })
+        };
+        let after = update(&self.documents, &name(reply), note).await?;
+        Ok(after.map_or(state, |kept| kept.state))
+    }
+
+    /// Hears of a reply. On disk when it returns.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read or written.
+    pub async fn hear(&self, reply: Uuid, heard: ReplyState) -> Result<Heard, Error> {
+        let change = |before: Option<Kept>| {
+            let (known, sent) = before.map_or((None, None), |kept| (Some(kept.state), kept.sent));
+            let state = ReplyState::after(known, heard)?;
+            Some(Kept { state, sent: sent.filter(|_| !is_over(state)) })
+        };
+        let after = update(&self.documents, &name(reply), change).await?;
         self.heard.notify_waiters();
-        Ok(after == Some(heard))
+        // Of a second message under the same reply nothing follows.
+        let (known, sent) = after.map_or((None, None), |kept| (Some(kept.state), kept.sent));
+        let is_same = known.is_some_and(|known| known.sid == heard.sid);
+        Ok(Heard { is_news: known == Some(heard), sent: sent.filter(|_| is_same) })
     }
 
     /// Waits a while until something is heard of a reply.
@@ -89,6 +139,35 @@ impl States {
     }
 }
 
+/// Whether a reply need not be kept any more: it has arrived. One that failed is kept until what follows
+/// of that is stored elsewhere, which is told again if it was not.
+const fn is_over(state: ReplyState) -> bool {
+    matches!(state.status, MessageStatus::Delivered | MessageStatus::Read)
+}
+
 fn name(reply: Uuid) -> String {
     format!("{}reply/{}", Documents::SHORT_LIVED, reply.simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::json;
+    use crate::thread::{Medium, Pair, Reply, Thread};
+
+    #[test]
+    fn what_is_kept_is_read_again() {
+        let pair = Pair { medium: Medium::Sms, ours: "+1".into(), theirs: "+2".into() };
+        let sid = format!("SM{:032x}", 1).parse().unwrap();
+        let status = MessageStatus::Queued;
+        let state = ReplyState { sid, status, code: None, at: Timestamp::from_millis(7) };
+        let turn = format!("SM{:032x}", 2).parse().ok();
+        let thread = Thread::Direct(Box::new(pair));
+        let sent = SentReply { thread, reply: Reply::text("hi"), turn, again: false };
+        let kept = Kept { state, sent: Some(sent.clone()) };
+        let bytes = crate::jobs::encode(&kept);
+        let read: Kept = json::from_slice(&bytes).unwrap();
+        assert_eq!((read.state, read.sent), (state, Some(sent)));
+    }
 }

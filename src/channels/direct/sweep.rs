@@ -29,6 +29,7 @@ const LISTED_WITHIN: Duration = Duration::from_secs(120);
 const PAGES_MAX: usize = 20;
 
 /// What sweeps.
+#[derive(Clone)]
 pub struct TextSweep {
     /// Twilio's REST API.
     pub rest: rest::Client,

@@ -23,7 +23,7 @@ use super::outcome::{self, MISUSE, Outcome};
 use crate::admin::dead_letters::{Fate, LETTERS_MAX, Selection, Target};
 use crate::config::{self, Environment};
 use crate::queue;
-use crate::twilio::sid::ConversationSid;
+use crate::thread::ThreadId;
 
 /// What `chimein dead-letters` is told.
 #[derive(Debug, clap::Args)]
@@ -99,9 +99,9 @@ struct JoinRules {
     /// With a last cause of this class only.
     #[arg(long)]
     class: Option<String>,
-    /// Of this conversation only.
-    #[arg(long, value_name = "CH…")]
-    conversation: Option<ConversationSid>,
+    /// Of this thread only: a conversation (CH…) or a direct thread (TH…).
+    #[arg(long, alias = "thread", value_name = "CH…|TH…")]
+    conversation: Option<ThreadId>,
 }
 
 impl JoinRules {

@@ -10,11 +10,9 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Error;
 use super::service::{Demo, is_bot};
 use crate::clock::Clock;
+use crate::emulator::Incoming;
 use crate::emulator::record::Happening;
-use crate::twilio::sid::ConversationSid;
 
-/// The number that all phones write to.
-const TO: &str = "+15555550100";
 /// How many phones write at the very same time.
 const AT_ONCE: usize = 64;
 /// How long nothing new may happen before the count is final.
@@ -25,20 +23,21 @@ const PHONES_MAX: u32 = 1_000_000;
 /// Sends the messages, waits for the answers and prints the count; fails if it does not come out.
 pub async fn run(demo: &Demo, phones: u32) -> Result<ExitCode, Error> {
     let phones = phones.min(PHONES_MAX);
-    let control = demo.emulator.control();
+    let (control, channel) = (demo.emulator.control(), demo.channel);
     let mut twilio = control.watch();
     let clock = Clock::start();
     let sending = stream::iter(0..phones)
         .map(|phone| {
-            let from = format!("+1555{phone:07}");
+            let text = format!("hello from phone {phone}");
+            let text = Incoming::new(&channel.theirs(phone), channel.ours(), &text);
             let control = control.clone();
-            async move { control.receive_sms(&from, TO, &format!("hello from phone {phone}")).await }
+            async move { control.text(text).await }
         })
         .buffer_unordered(AT_ONCE)
         .filter_map(|sent| std::future::ready(sent.err()))
         .collect::<Vec<_>>();
     let counting = async {
-        let mut answers: HashMap<ConversationSid, u32> = HashMap::new();
+        let mut answers: HashMap<String, u32> = HashMap::new();
         let mut last = clock.now();
         let wanted = usize::try_from(phones).unwrap_or(usize::MAX);
         loop {
@@ -46,8 +45,8 @@ pub async fn run(demo: &Demo, phones: u32) -> Result<ExitCode, Error> {
             let quiet = if answers.len() < wanted { QUIET * 6 } else { QUIET / 5 };
             match tokio::time::timeout(quiet, twilio.recv()).await {
                 Ok(Ok(record)) => {
-                    if let Some(conversation) = answered(&record.what) {
-                        *answers.entry(conversation).or_default() += 1;
+                    if let Some(thread) = answered(&record.what) {
+                        *answers.entry(thread).or_default() += 1;
                         last = clock.now();
                     }
                 }
@@ -73,10 +72,12 @@ pub async fn run(demo: &Demo, phones: u32) -> Result<ExitCode, Error> {
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn answered(what: &Happening) -> Option<ConversationSid> {
+/// The thread that has an answer more.
+fn answered(what: &Happening) -> Option<String> {
     match what {
+        Happening::TextSent { to, .. } => Some(to.reveal().to_owned()),
         Happening::MessageAdded { conversation_sid, author, .. } if is_bot(author.reveal()) => {
-            Some(*conversation_sid)
+            Some(conversation_sid.to_string())
         }
         _ => None,
     }

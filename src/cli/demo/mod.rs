@@ -2,10 +2,11 @@
 //!
 //! Without options it runs until interrupted and says where to look. `--once TEXT` sends one SMS and
 //! prints what became of it, step by step; `--many N` sends one SMS from each of N phones at the same
-//! time and counts the answers. The service is the real one, built from settings as `serve` builds
+//! time and counts the answers. `--channel` says by which road they go. The service is the real one, built from settings as `serve` builds
 //! it; only the addresses and credentials are the emulator's. Its queue lives in a folder of its own
 //! that is removed at the end.
 
+mod channel;
 mod many;
 mod once;
 mod service;
@@ -15,6 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use self::channel::Channel;
 use self::service::{Demo, PATIENCE};
 use crate::config::{self, Environment};
 use crate::emulator::state::refusal::Refusal;
@@ -30,6 +32,9 @@ pub struct Args {
     /// Sends one SMS from each of this many phones at the same time, counts the answers and ends.
     #[arg(long, value_name = "PHONES")]
     many: Option<u32>,
+    /// Over which channel they are sent: a conversation, or plain SMS or WhatsApp without one.
+    #[arg(long, value_enum, default_value_t = Channel::Conversation)]
+    channel: Channel,
     /// Where the page with the phones is served; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -73,7 +78,8 @@ pub enum Error {
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Setup)?;
     runtime.block_on(async {
-        let demo = Demo::start(args.listen, args.many.unwrap_or(1), environment).await?;
+        let start = (args.listen, args.channel);
+        let demo = Demo::start(start, args.many.unwrap_or(1), environment).await?;
         let ended = match (&args.once, args.many) {
             (Some(text), _) => once::run(&demo, text).await,
             (None, Some(phones)) => many::run(&demo, phones).await,

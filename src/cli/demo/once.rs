@@ -5,16 +5,16 @@ use std::process::ExitCode;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Error;
+use super::channel::Channel;
 use super::service::{Demo, IDENTITY, PATIENCE, is_bot};
 use super::timeline::Timeline;
-use crate::emulator::Received;
 use crate::emulator::record::Happening;
+use crate::emulator::{Incoming, Received, Texted};
 use crate::pii::Pii;
 use crate::text::printable;
 
-/// The phone that writes, and the number that it writes to.
-const FROM: &str = "+15555550123";
-const TO: &str = "+15555550100";
+/// The digits of the phone that writes.
+const FROM: u32 = 5_550_123;
 
 /// Sends one SMS, prints its timeline and what the bot said; fails if a step is missing.
 pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
@@ -22,8 +22,13 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
     let control = demo.emulator.control();
     let mut twilio = control.watch();
     let start = crate::clock::Clock::start().wall();
-    let mut timeline = Timeline::starting_at(start);
-    let sent = control.receive_sms(FROM, TO, text).await.map_err(Error::Message)?;
+    let (theirs, ours) = (demo.channel.theirs(FROM), demo.channel.ours());
+    let mut timeline = match demo.channel {
+        Channel::Conversation => Timeline::of_conversation(start),
+        Channel::Sms | Channel::Whatsapp => Timeline::of_text(start),
+    };
+    let incoming = Incoming::new(&theirs, ours, text);
+    let Texted { sid, received } = control.text(incoming).await.map_err(Error::Message)?;
     let all_seen = tokio::time::timeout(PATIENCE, async {
         while !timeline.is_whole() && timeline.trouble().is_none() {
             tokio::select! {
@@ -53,16 +58,24 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
         println!("\nfailed at: {step} (not seen within {} s)", PATIENCE.as_secs());
         return Ok(ExitCode::FAILURE);
     }
-    if let Received::Stored { conversation, message, .. } = sent {
-        println!("\nanswered: message {message} in conversation {conversation}");
+    match received {
+        Received::Stored { conversation, message, .. } => {
+            println!("\nanswered: message {message} in conversation {conversation}");
+        }
+        Received::Dropped => {
+            println!("\nanswered: message {sid}; the reply is {}", timeline.state());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn see(timeline: &mut Timeline, at: crate::clock::Timestamp, what: &Happening) {
-    if let Happening::MessageAdded { author, body, .. } = what
-        && is_bot(author.reveal())
-    {
-        timeline.visible(at, body.as_ref().map(Pii::reveal));
+    match what {
+        Happening::MessageAdded { author, body, .. } if is_bot(author.reveal()) => {
+            timeline.visible(at, body.as_ref().map(Pii::reveal));
+        }
+        Happening::TextSent { body, .. } => timeline.visible(at, Some(body.reveal())),
+        Happening::TextUpdated { status, .. } => timeline.fares(at, status),
+        _ => {}
     }
 }

@@ -10,11 +10,13 @@ use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use super::Error;
+use super::channel::Channel;
 use crate::admin::{Insight as _, Readiness};
 use crate::app::{self, App};
 use crate::cli::signals;
 use crate::config::{self, Environment};
 use crate::emulator::control::Webhook;
+use crate::emulator::state::messaging::Number;
 use crate::emulator::{self, Emulator};
 use crate::telemetry::log;
 
@@ -29,13 +31,14 @@ const SEATS: u32 = 900;
 pub(super) struct Demo {
     pub(super) emulator: Emulator,
     pub(super) app: App,
+    pub(super) channel: Channel,
     folder: PathBuf,
 }
 
 impl Demo {
     /// Starts both for so many phones, the emulator on this address; returns once the service is ready.
     pub(super) async fn start(
-        listen: SocketAddr,
+        (listen, channel): (SocketAddr, Channel),
         phones: u32,
         environment: &Environment,
     ) -> Result<Self, Error> {
@@ -47,7 +50,17 @@ impl Demo {
         let public_url = ("CHIMEIN_WEBHOOK_PUBLIC_URL", public_url.map_err(Error::Setup)?);
         let queue = ("CHIMEIN_QUEUE_PATH", folder.join("chimein.db").display().to_string());
         let pool = ("CHIMEIN_IDENTITY_POOL", pool(phones).join(","));
-        let environment = overlay(environment, &emulator, [public_url, queue, pool]);
+        let mut own = vec![public_url, queue];
+        match channel {
+            Channel::Conversation => own.extend(conversations(&emulator).into_iter().chain([pool])),
+            Channel::Sms => own.push(("TWILIO_PHONE_NUMBER", channel.ours().to_owned())),
+            Channel::Whatsapp => own.push(("TWILIO_WHATSAPP_NUMBER", channel.ours().to_owned())),
+        }
+        if channel != Channel::Conversation {
+            // As fast as the emulator, whose senders are given no pace here.
+            own.push(("CHIMEIN_MESSAGING_SENDER_RATES", format!("{}=1000", channel.ours())));
+        }
+        let environment = overlay(environment, &emulator, own);
         let report = config::load(None, &environment);
         let effective = report.effective.clone();
         let settings = report.into_settings()?;
@@ -60,8 +73,15 @@ impl Demo {
         log::init(&options, None)?;
         let app = App::start(&settings, effective, listener).await?;
         let webhook = format!("http://{}{}", app.address(), crate::webhook::ROUTE);
-        emulator.control().set_webhook(Webhook { post_url: Some(webhook), ..Webhook::default() });
-        let demo = Self { emulator, app, folder };
+        let control = emulator.control();
+        if channel == Channel::Conversation {
+            control.set_webhook(Webhook { post_url: Some(webhook), ..Webhook::default() });
+        } else {
+            let url = format!("http://{}{}", app.address(), channel.route());
+            let number = Number { rate: Some(1000), ..Number::told_to(channel.ours(), url) };
+            control.set_number(number).map_err(Error::Message)?;
+        }
+        let demo = Self { emulator, app, channel, folder };
         demo.ready().await?;
         Ok(demo)
     }
@@ -121,17 +141,13 @@ fn remove(folder: &Path) {
 fn overlay(
     environment: &Environment,
     emulator: &Emulator,
-    own: [(&'static str, String); 3],
+    own: Vec<(&'static str, String)>,
 ) -> Environment {
     let (urls, credentials) = (emulator.urls(), emulator.credentials());
     let ours = [
         ("TWILIO_ENABLED", "true".to_owned()),
         ("TWILIO_ACCOUNT_SID", credentials.account_sid.to_string()),
         ("TWILIO_AUTH_TOKEN", credentials.auth_token.expose_secret().to_owned()),
-        ("TWILIO_API_KEY", credentials.api_key.to_string()),
-        ("TWILIO_API_SECRET", credentials.api_secret.expose_secret().to_owned()),
-        ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
-        ("TWILIO_IDENTITY", IDENTITY.to_owned()),
         ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
         ("TWILIO_API_BASE_URL", urls.api.to_string()),
         ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
@@ -146,6 +162,17 @@ fn overlay(
     let ours =
         ours.into_iter().chain(own).chain(quiet).map(|(name, value)| (name.to_owned(), value));
     Environment::from_pairs(theirs.chain(ours))
+}
+
+/// What conversations need.
+fn conversations(emulator: &Emulator) -> [(&'static str, String); 4] {
+    let credentials = emulator.credentials();
+    [
+        ("TWILIO_API_KEY", credentials.api_key.to_string()),
+        ("TWILIO_API_SECRET", credentials.api_secret.expose_secret().to_owned()),
+        ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
+        ("TWILIO_IDENTITY", IDENTITY.to_owned()),
+    ]
 }
 
 /// Further identities, where one has not enough seats.

@@ -24,11 +24,13 @@ pub enum Step {
     ReplySent,
     /// The reply is in the conversation at Twilio.
     ReplyVisible,
+    /// The phone has it.
+    Delivered,
 }
 
 impl Step {
-    /// All steps in order.
-    pub const ALL: [Self; 8] = [
+    /// The steps of a message in a conversation, in order.
+    pub const OF_CONVERSATION: [Self; 8] = [
         Self::WebhookReceived,
         Self::Acknowledged,
         Self::Joined,
@@ -37,6 +39,17 @@ impl Step {
         Self::AgentAnswered,
         Self::ReplySent,
         Self::ReplyVisible,
+    ];
+
+    /// The steps of one without.
+    pub const OF_TEXT: [Self; 7] = [
+        Self::WebhookReceived,
+        Self::Acknowledged,
+        Self::MessageSeen,
+        Self::AgentAnswered,
+        Self::ReplySent,
+        Self::ReplyVisible,
+        Self::Delivered,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -49,6 +62,7 @@ impl Step {
             Self::AgentAnswered => "agent answered",
             Self::ReplySent => "reply sent",
             Self::ReplyVisible => "reply visible at Twilio",
+            Self::Delivered => "reply delivered",
         }
     }
 }
@@ -63,11 +77,14 @@ impl fmt::Display for Step {
 #[derive(Debug)]
 pub struct Timeline {
     start: Timestamp,
+    wanted: &'static [Step],
     entries: Vec<Entry>,
     trouble: Option<String>,
     /// How many replies, or parts of them, the agent gave.
     replies: Option<usize>,
     said: Vec<String>,
+    /// How the last reply fares, in Twilio's word.
+    state: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -78,10 +95,28 @@ struct Entry {
 }
 
 impl Timeline {
-    /// Starts when the user sends the message.
+    /// Starts when the user sends a message of which Twilio makes a conversation.
     #[must_use]
-    pub const fn starting_at(start: Timestamp) -> Self {
-        Self { start, entries: Vec::new(), trouble: None, replies: None, said: Vec::new() }
+    pub const fn of_conversation(start: Timestamp) -> Self {
+        Self::wanting(&Step::OF_CONVERSATION, start)
+    }
+
+    /// Starts when the user sends a message to a plain number.
+    #[must_use]
+    pub const fn of_text(start: Timestamp) -> Self {
+        Self::wanting(&Step::OF_TEXT, start)
+    }
+
+    const fn wanting(wanted: &'static [Step], start: Timestamp) -> Self {
+        Self {
+            start,
+            wanted,
+            entries: Vec::new(),
+            trouble: None,
+            replies: None,
+            said: Vec::new(),
+            state: None,
+        }
     }
 
     /// Takes a stage of the service's journal; the first of each step counts.
@@ -121,6 +156,23 @@ impl Timeline {
         self.said.push(shown(text.unwrap_or("(no text)")));
     }
 
+    /// Takes Twilio's word of how a reply fares that went to a phone.
+    pub fn fares(&mut self, at: Timestamp, status: &'static str) {
+        if matches!(status, "delivered" | "read") {
+            self.put(Step::Delivered, at, "");
+        }
+        if matches!(status, "failed" | "undelivered") {
+            self.trouble = Some(format!("the reply is {status}"));
+        }
+        self.state = Some(status);
+    }
+
+    /// How the last reply fares.
+    #[must_use]
+    pub fn state(&self) -> &'static str {
+        self.state.unwrap_or("queued")
+    }
+
     /// Whether all that is to be seen has been: every step, and every reply that the agent gave.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -136,7 +188,8 @@ impl Timeline {
     /// The first step that has not been seen.
     #[must_use]
     pub fn missing(&self) -> Option<Step> {
-        Step::ALL.into_iter().find(|step| self.entries.iter().all(|entry| entry.step != *step))
+        let is_missing = |step: &Step| self.entries.iter().all(|entry| entry.step != *step);
+        self.wanted.iter().copied().find(is_missing)
     }
 
     /// What went wrong for good, if anything did.
@@ -197,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_whole_round_trip_misses_nothing_and_reads_in_order() {
-        let mut timeline = Timeline::starting_at(at(0));
+        let mut timeline = Timeline::of_conversation(at(0));
         for (millis, stage) in [
             (3, Stage::WebhookReceived { event: "onConversationAdded" }),
             (4, Stage::WebhookReceived { event: "onMessageAdded" }),
@@ -234,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_first_missing_step_is_named() {
-        let mut timeline = Timeline::starting_at(at(0));
+        let mut timeline = Timeline::of_conversation(at(0));
         assert_eq!(timeline.missing(), Some(Step::WebhookReceived));
         timeline.take(at(1), Stage::WebhookReceived { event: "onConversationAdded" });
         timeline.take(at(2), Stage::WebhookAcknowledged);

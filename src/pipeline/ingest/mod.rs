@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::channels::{Inlet, Seen, Source};
+use crate::channels::{Fallen, Inlet, Seen, Source};
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::{encode, lane};
 use crate::pipeline::handoff::Handoff;
 use crate::pipeline::ingest::repeated::{Came, Repeated};
 use crate::pipeline::record::{self, Inbound};
+use crate::pipeline::send::outbound;
 use crate::queue::{Append, Appended, Error, Queue};
 use crate::telemetry::journal::{Door, Stage};
 use crate::telemetry::trace::{self, TraceContext};
@@ -59,6 +60,11 @@ impl Inlet for Ingest {
         let lane = lane(thread);
         self.inbox.wake(&lane);
         self.handoff.outbox.wake(&lane);
+    }
+
+    fn fell(&self, fallen: Fallen) -> BoxFuture<'_, Result<(), Error>> {
+        let job = outbound::of_failure(fallen, self.recorder.clock.wall());
+        Box::pin(async move { self.handoff.outbox.append(vec![job]).await.map(drop) })
     }
 }
 

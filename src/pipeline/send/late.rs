@@ -5,11 +5,12 @@ use futures::future::BoxFuture;
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::channels::Channels;
 use crate::clock::Clock;
+use crate::pii::Pii;
 use crate::pipeline::awaited;
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::queue::{Appended, Queue};
-use crate::thread::MessageId;
+use crate::thread::{MessageId, Thread, ThreadId};
 
 /// The outbox as the door for late replies sees it.
 #[derive(Clone)]
@@ -27,6 +28,17 @@ pub struct Late {
 }
 
 impl Outbox for Late {
+    fn thread(&self, id: ThreadId) -> BoxFuture<'_, Result<Option<Thread>, OutboxError>> {
+        Box::pin(async move {
+            let found = self.channels.thread(id).await;
+            found.map_err(|error| OutboxError::Store(Box::new(error)))
+        })
+    }
+
+    fn between(&self, ours: Option<&Pii>, theirs: &Pii) -> Result<Thread, String> {
+        self.channels.between(ours, theirs)
+    }
+
     fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>> {
         Box::pin(async move {
             let cut = batch.cut

@@ -18,7 +18,7 @@ use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
 use crate::jobs::{lane, settle};
 use crate::pipeline::handoff::{Handoff, Paused};
-use crate::pipeline::record::Outbound;
+use crate::pipeline::record::{After, Outbound};
 use crate::pipeline::report;
 use crate::queue::{self, Append, Cause, Delivery, Queue, QueueName};
 use crate::telemetry::journal::{Stage, Via};
@@ -86,7 +86,7 @@ impl Work for Sends {
     }
 
     async fn work(&self, delivery: Delivery, _stop: &CancellationToken) {
-        let Outbound::V1 { id, thread, turn, trace, reply, at: accepted, late, origin } =
+        let Outbound::V1 { id, thread, turn, trace, reply, at: accepted, late, origin, after } =
             match serde_json::from_slice(delivery.payload()) {
                 Ok(record) => record,
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
@@ -98,8 +98,14 @@ impl Work for Sends {
         let name = thread.id();
         let trace = trace.unwrap_or_else(|| TraceContext::of_thread(name).trace());
         TraceContext::of_trace(trace, name, turn).record();
-        let out = Outgoing { id, thread, reply, accepted };
+        let again = after.as_ref().is_some_and(|after| after.again);
+        let out = Outgoing { id, thread, reply, accepted, turn, again };
         let pending = PendingReply { out, thread: name, turn, trace, late, origin };
+        if let Some(after) = after.filter(|after| !after.again && !delivery.redelivered()) {
+            let After { class, code, detail, .. } = *after;
+            let cause = Cause { class: class.into(), code, detail };
+            return self.bury(delivery, &pending, Failed::of(Class::Dead, Via::Rest, cause)).await;
+        }
         if let Some(early) = settle::too_early(&delivery) {
             return settle::report(Self::QUEUE, delivery.put_off(early).await);
         }

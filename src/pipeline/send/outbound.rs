@@ -12,13 +12,14 @@
 
 use crate::agent::later::Batch;
 use crate::agent::{Origin, Turn};
+use crate::channels::Fallen;
 use crate::clock::Timestamp;
 use crate::jobs::{encode, lane};
 use crate::pii::Pii;
 use crate::pipeline::policy::split;
-use crate::pipeline::record::{self, Outbound};
+use crate::pipeline::record::{self, After, Outbound};
 use crate::pipeline::send::reply_ids::ReplyIds;
-use crate::queue::{Append, JobId, Queue};
+use crate::queue::{Append, Cause, JobId, Queue};
 use crate::text::is_longer_than;
 use crate::thread::Reply;
 
@@ -143,6 +144,7 @@ pub fn of_turn(
             at,
             late: false,
             origin: None,
+            after: None,
         };
         job(id, &outbound)
     };
@@ -168,11 +170,30 @@ pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
         said += usize::from(!reply.is_empty());
         let origin = origin.clone().filter(|_| !reply.is_empty());
         let origin = origin.map(|origin| Origin { part: said, parts: count, ..origin });
-        let thread = thread.clone();
-        job(job_id, &Outbound::V1 { id, thread, turn, trace, reply, at, late, origin })
+        let (thread, after) = (thread.clone(), None);
+        job(job_id, &Outbound::V1 { id, thread, turn, trace, reply, at, late, origin, after })
     };
     let appends = parts.into_iter().enumerate().map(job).collect();
     Jobs { appends, speaks }.within(BATCH_BYTES_MAX)
+}
+
+/// Makes the job of a reply that failed after Twilio had taken it.
+#[must_use]
+pub fn of_failure(fallen: Fallen, at: Timestamp) -> Append {
+    let Fallen { reply: id, sent, again, cause } = fallen;
+    let Cause { class, code, detail } = cause;
+    let outbound = Outbound::V1 {
+        id: record::again_id(id),
+        thread: sent.thread,
+        turn: sent.turn,
+        trace: None,
+        reply: sent.reply,
+        at,
+        late: false,
+        origin: None,
+        after: Some(Box::new(After { again, class: class.into_owned(), code, detail })),
+    };
+    job(record::failed_reply_job(id), &outbound)
 }
 
 fn job(id: JobId, outbound: &Outbound) -> Append {

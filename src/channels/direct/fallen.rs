@@ -1,0 +1,39 @@
+//! What follows of a reply that failed after Twilio had taken it.
+
+use uuid::Uuid;
+
+use super::contacts::Contacts;
+use super::policy::reply_state::{OPTED_OUT, ReplyState, Verdict, judge};
+use super::policy::wish::Wish;
+use crate::channels::{Fallen, Inlet, SentReply};
+use crate::queue::{Cause, Error};
+use crate::thread::Thread;
+use crate::twilio::catalogue;
+
+/// Notes what the failure tells of the person, and has the reply sent once more or made a dead letter. The
+/// same again does nothing.
+///
+/// # Errors
+///
+/// If the store failed.
+pub(super) async fn fell(
+    (contacts, inlet): (&Contacts, &dyn Inlet),
+    reply: Uuid,
+    (state, sent): (ReplyState, SentReply),
+) -> Result<(), Error> {
+    let ReplyState { status, code, at, .. } = state;
+    if code == Some(OPTED_OUT)
+        && let Thread::Direct(pair) = &sent.thread
+    {
+        contacts.wishes(pair, Wish::Stop, at).await?;
+    }
+    let meaning = code.and_then(catalogue::lookup);
+    let meaning = meaning.map_or("no meaning known", |entry| entry.meaning.as_str());
+    let (again, class) = match judge(code, sent.again) {
+        Verdict::Again => (true, "retry"),
+        Verdict::Dead(class) => (false, class),
+    };
+    let detail = format!("twilio took the reply, and then it was {}: {meaning}", status.as_str());
+    let cause = Cause { code, ..Cause::new(class).with_detail(detail) };
+    inlet.fell(Fallen { reply, sent, again, cause }).await
+}
