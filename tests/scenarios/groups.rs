@@ -48,10 +48,10 @@ async fn a_group_that_is_long_in_the_making_is_waited_for_beyond_the_schedule() 
 async fn a_group_that_is_set_up_just_after_a_refusal_is_joined() {
     let rig = Rig::start(&[("CHIMEIN_JOIN_SCHEDULE", "50ms")]).await;
     let conversation = refused_group(&rig, 3).await;
-    // Refused a last time, and set up by the time anybody looks.
+    // Refused once or twice more, and set up by the time anybody looks.
     let path = Some(format!("{conversation}/Participants"));
     let place = Place::Rest { method: Some("POST".to_owned()), path };
-    rig.fault(place, Action::Answer { status: 409, code: Some(50_391), retry_after: None }, 1);
+    rig.fault(place, Action::Answer { status: 409, code: Some(50_391), retry_after: None }, 2);
     rig.expect(conversation, &["hello all"]).await;
     rig.end().await;
 }

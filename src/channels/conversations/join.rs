@@ -15,6 +15,7 @@ use crate::channels::conversations::catch_up::CatchUp;
 use crate::channels::conversations::record::Join;
 use crate::channels::conversations::seats::{PoolMember, Seats};
 use crate::channels::conversations::service_check::{self, ServiceCheck};
+use crate::clock::Moment;
 use crate::fault_points::{self, Point};
 use crate::jobs::lane;
 use crate::jobs::outcome::{Class, Operation, classify};
@@ -40,6 +41,10 @@ const INITIALIZING_EVERY: Duration = Duration::from_secs(1);
 
 /// How often at most: ten minutes. A group that has not been set up by then is tried by the schedule.
 const INITIALIZING_TRIES_MAX: u32 = 600;
+
+/// How long after it was last seen being set up a conversation that refuses the bot is still waited for:
+/// what it refused was asked before, or the refusal is the last word of its setting up.
+const INITIALIZING_LINGERS: Duration = Duration::from_secs(30);
 
 /// The status of whatever conflicts with the state that a conversation is in. Source: error
 /// dictionary 50391, 50419 and 50433, read 2026-11-21; that one still being set up answers with the
@@ -68,8 +73,8 @@ pub struct Joins {
     pub status: Arc<Status>,
     /// Tells a conversation that is gone from a wrong service.
     pub service: Arc<ServiceCheck>,
-    /// Which conversations were still being set up when they were looked at last.
-    pub initializing: Recent<ConversationSid, ()>,
+    /// When conversations were last seen being set up.
+    pub initializing: Recent<ConversationSid, Moment>,
     /// Where the stages are noted.
     pub recorder: Recorder,
 }
@@ -298,15 +303,17 @@ impl Joins {
         settle::report(Self::QUEUE, settled);
     }
 
-    /// Whether a refusal may be for a conversation that was still being set up. One that was so at the
-    /// refusal before may have been set up between this one and the look.
+    /// Whether a refusal may be for a conversation that was still being set up. One that was so a moment
+    /// ago may have been set up between this refusal and the look; its attempts are used up by waiting, so
+    /// the schedule has none left for it.
     async fn was_initializing(&self, conversation: ConversationSid) -> bool {
-        let is_so = self.is_initializing(conversation).await;
-        let was_so = self.initializing.remove(&conversation).is_some();
-        if is_so {
-            let _before = self.initializing.insert(conversation, ());
+        let now = self.recorder.clock.now();
+        if self.is_initializing(conversation).await {
+            let _before = self.initializing.insert(conversation, now);
+            return true;
         }
-        is_so || was_so
+        let last = self.initializing.get(&conversation);
+        last.is_some_and(|last| now.since(last) < INITIALIZING_LINGERS)
     }
 
     async fn is_initializing(&self, conversation: ConversationSid) -> bool {
