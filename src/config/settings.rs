@@ -150,13 +150,6 @@ sections! {
         /// Its variables.
         template_variables: Option<TemplateVariables>;
     }
-    /// Files.
-    Media = "media" {
-        /// The largest file that is passed on.
-        max_bytes: Size;
-        /// The largest file that a turn holds itself.
-        inline_bytes: Size;
-    }
     /// The public listener and the process.
     Server = "server" {
         /// The address listened on.
@@ -472,8 +465,6 @@ pub struct Settings {
     pub messaging: Messaging,
     /// What WhatsApp asks for besides.
     pub whatsapp: Whatsapp,
-    /// Files.
-    pub media: Media,
     /// The public listener and the process.
     pub server: Server,
     /// The webhook.
@@ -518,7 +509,6 @@ impl Settings {
         let twilio = Twilio::read(reader, is_on);
         let messaging = Messaging::read(reader);
         let whatsapp = Whatsapp::read(reader);
-        let media = Media::read(reader);
         let server = Server::read(reader);
         let webhook = Webhook::read(reader);
         let queue = Queue::read(reader);
@@ -541,7 +531,6 @@ impl Settings {
             twilio: if switch?.enabled { Some(twilio?) } else { None },
             messaging: messaging?,
             whatsapp: whatsapp?,
-            media: media?,
             server: server?,
             webhook: webhook?,
             queue: queue?,
