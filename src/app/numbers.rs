@@ -20,7 +20,7 @@ use crate::channels::direct::policy::wish::Words;
 use crate::channels::direct::sender_pace::SenderPace;
 use crate::channels::direct::senders::{Sender, Senders, Source, default_rate};
 use crate::channels::direct::states::States;
-use crate::channels::direct::sweep::TextSweep;
+use crate::channels::direct::sweep::{TAKEN_MAX, TextSweep};
 use crate::config::kinds;
 use crate::pii::Pii;
 use crate::recent::Recent;
@@ -114,6 +114,7 @@ impl OpenNumbers<'_> {
             marks: parts.store.marks(),
             status: parts.health.status(),
             interval,
+            taken: Arc::new(Recent::new(TAKEN_MAX)),
         };
         #[cfg(feature = "nats")]
         if let Some(cluster) = parts.cluster {

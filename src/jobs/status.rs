@@ -67,7 +67,7 @@ impl Status {
             | Op::FetchWebhooks
             | Op::ListAddresses => &self.reading,
             Op::CreateText => &self.texting,
-            Op::ListTexts | Op::FetchText => &self.reading_texts,
+            Op::ListTexts | Op::ListTextMedia | Op::FetchText => &self.reading_texts,
             Op::ShowTyping => &self.typing,
         }
     }

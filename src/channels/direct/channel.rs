@@ -166,7 +166,7 @@ impl Channel for Direct {
     fn find<'a>(&'a self, out: &'a Outgoing) -> BoxFuture<'a, Result<Option<Sent>, Failed>> {
         Box::pin(async move {
             let pair = pair_of(out)?;
-            self.search(out, (out.thread.id(), pair)).await
+            self.search(out, (out.thread.id(), pair), Duration::ZERO).await
         })
     }
 

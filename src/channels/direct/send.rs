@@ -36,7 +36,7 @@ impl Direct {
     ) -> Result<Sending, Failed> {
         let pair = pair_of(out)?;
         let thread = out.thread.id();
-        if look && let Some(found) = self.search(out, (thread, pair)).await? {
+        if look && let Some(found) = self.search(out, (thread, pair), delivery.rested()).await? {
             fault_points::hit(Point::ReplyFound);
             return Ok(Sending::Sent(found));
         }

@@ -16,17 +16,20 @@ use crate::jobs::settle;
 use crate::jobs::status::Status;
 use crate::pii::Pii;
 use crate::queue::{self, Marks};
+use crate::recent::Recent;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Door;
-use crate::twilio::messaging::Inbound;
-use crate::twilio::rest::{self, Op, Text, TextFilter};
-use crate::twilio::sid::AccountSid;
+use crate::twilio::messaging::{Inbound, Link};
+use crate::twilio::rest::{self, Op, Text, TextFilter, TextMedia};
+use crate::twilio::sid::{AccountSid, TextSid};
 
 /// How far back before the newest message that was seen the next sweep looks: what Twilio lists late.
 /// Assumed, as no page says how late that may be.
 const LISTED_WITHIN: Duration = Duration::from_secs(120);
 /// How many pages of an address one sweep reads; what is further back is told.
 const PAGES_MAX: usize = 20;
+/// How many messages are known to be taken in; one that is forgotten costs a look into the store.
+pub const TAKEN_MAX: usize = 10_000;
 
 /// What sweeps.
 #[derive(Clone)]
@@ -43,6 +46,8 @@ pub struct TextSweep {
     pub status: Arc<Status>,
     /// How long to wait between two sweeps.
     pub interval: Duration,
+    /// What was taken in already: it is listed again while it is among the newest.
+    pub taken: Arc<Recent<TextSid, ()>>,
 }
 
 /// Why a sweep ended early.
@@ -59,6 +64,9 @@ impl TextSweep {
     pub async fn run(self, stop: CancellationToken) {
         let clock = self.intake.recorder.clock;
         let begun = clock.wall();
+        if let Err(error) = self.begin(begun).await {
+            tracing::warn!(error = %Chain(&error), "where the sweep begins could not be noted");
+        }
         loop {
             tokio::select! {
                 biased;
@@ -83,17 +91,29 @@ impl TextSweep {
         }
     }
 
-    /// Looks at all addresses once; says how many messages were new.
-    async fn sweep(&self, begun: Timestamp) -> Result<usize, Error> {
+    /// Notes where the sweep begins that has not come anywhere yet.
+    async fn begin(&self, begun: Timestamp) -> Result<(), queue::Error> {
+        for ours in self.places() {
+            if self.marks.read(&mark(ours)).await?.is_none() {
+                self.marks.raise(&mark(ours), millis(begun)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is looked at: each address of ours, and all of the account if a service stands for some; what
+    /// is not the service's is left out.
+    fn places(&self) -> Vec<Option<&Pii>> {
         let senders = &self.intake.senders;
         let direct = senders.addresses.iter().filter(|sender| sender.source == Source::Direct);
-        let mut places: Vec<Option<&Pii>> = direct.map(|sender| Some(&sender.address)).collect();
-        if senders.service.is_some() {
-            // All that came to the account; what is not the service's is left out.
-            places.push(None);
-        }
+        let direct = direct.map(|sender| Some(&sender.address));
+        direct.chain(senders.service.map(|_| None)).collect()
+    }
+
+    /// Looks at all places once; says how many messages were new.
+    async fn sweep(&self, begun: Timestamp) -> Result<usize, Error> {
         let mut new = 0;
-        for ours in places {
+        for ours in self.places() {
             new += self.sweep_one(ours, begun).await?;
         }
         Ok(new)
@@ -132,22 +152,40 @@ impl TextSweep {
             new += self.take(text).await?;
         }
         if let Some(newest) = newest.max(reached.is_none().then_some(begun)) {
-            let millis = u64::try_from(newest.as_millis()).unwrap_or(0);
-            self.marks.raise(&mark, millis).await?;
+            self.marks.raise(&mark, millis(newest)).await?;
         }
         Ok(new)
     }
 
     /// Takes a listed message in; says how many were new.
     async fn take(&self, text: Text) -> Result<usize, Error> {
+        let sid = text.sid;
+        if self.taken.get(&sid).is_some() {
+            return Ok(0);
+        }
         let at = text.created.unwrap_or_else(|| self.intake.recorder.clock.wall());
-        let Some(inbound) = inbound(text, self.account_sid) else { return Ok(0) };
+        let media = if text.media > 0 { self.media(text.sid).await? } else { Vec::new() };
+        let Some(inbound) = inbound(text, media, self.account_sid) else { return Ok(0) };
         let arrived = Arrived { inbound, at, door: Door::Reconcile };
-        Ok(self.intake.arrived(arrived).await?)
+        let new = self.intake.arrived(arrived).await?;
+        let _before = self.taken.insert(sid, ());
+        Ok(new)
     }
 }
 
-fn inbound(text: Text, account_sid: AccountSid) -> Option<Inbound> {
+impl TextSweep {
+    /// Where the files of a message are, as a webhook would say.
+    async fn media(&self, message: TextSid) -> Result<Vec<Link>, Error> {
+        let files = self.rest.text_media(message).await?.into_iter();
+        let link = |file: TextMedia| Link {
+            url: Pii::new(self.rest.text_media_url(message, file.sid)),
+            content_type: file.content_type,
+        };
+        Ok(files.map(link).collect())
+    }
+}
+
+fn inbound(text: Text, media: Vec<Link>, account_sid: AccountSid) -> Option<Inbound> {
     Some(Inbound {
         sid: text.sid,
         account_sid,
@@ -155,7 +193,7 @@ fn inbound(text: Text, account_sid: AccountSid) -> Option<Inbound> {
         from: text.from?,
         to: text.to?,
         body: text.body,
-        media: Vec::new(),
+        media,
         wa_id: None,
         external_user_id: None,
         profile_name: None,
@@ -166,6 +204,10 @@ fn inbound(text: Text, account_sid: AccountSid) -> Option<Inbound> {
         opt_out: None,
         other: std::collections::BTreeMap::new(),
     })
+}
+
+fn millis(at: Timestamp) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(0)
 }
 
 /// The name of what is kept of an address.

@@ -40,6 +40,8 @@ pub enum Op {
     CreateText,
     /// Lists such messages.
     ListTexts,
+    /// Lists the files of a plain message.
+    ListTextMedia,
     /// Fetches such a message.
     FetchText,
     /// Shows that an answer is being written.
@@ -64,6 +66,7 @@ impl Op {
         Self::ListAddresses,
         Self::CreateText,
         Self::ListTexts,
+        Self::ListTextMedia,
         Self::FetchText,
         Self::ShowTyping,
     ];
@@ -87,6 +90,7 @@ impl Op {
             Self::ListAddresses => "list_addresses",
             Self::CreateText => "create_text",
             Self::ListTexts => "list_texts",
+            Self::ListTextMedia => "list_text_media",
             Self::FetchText => "fetch_text",
             Self::ShowTyping => "show_typing",
         }

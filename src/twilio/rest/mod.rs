@@ -44,7 +44,7 @@ pub use self::model::{
     Message, MessagesAfter, NewMessage, Participant, ParticipantConversation, Webhooks,
 };
 pub use self::pages::Pages;
-pub use self::texts::{NewText, Text, TextFilter, TextPages, TextSender};
+pub use self::texts::{NewText, Text, TextFilter, TextMedia, TextPages, TextSender};
 pub use self::walk::WalkBack;
 pub use crate::twilio::events::ConversationState;
 

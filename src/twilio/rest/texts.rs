@@ -17,11 +17,14 @@ use crate::json::{Members, Unreadable};
 use crate::pii::Pii;
 use crate::twilio::form::Form;
 use crate::twilio::messaging::MessageStatus;
-use crate::twilio::sid::{ContentSid, MessagingServiceSid, TextSid};
+use crate::twilio::sid::{ContentSid, MediaSid, MessagingServiceSid, TextSid};
 
 /// The largest page that is asked for. Twilio gives 1,000, whose texts could be more than an answer may
 /// have.
 const PAGE_MAX: usize = 100;
+
+/// How many files a message may have. Source: MMS, ten files, read 2026-11-21.
+const TEXT_MEDIA_MAX: usize = 10;
 
 /// The channel that shows typing. Source: typing indicators resource, version 2, read 2026-11-29.
 const TYPING_CHANNEL: &str = "whatsapp";
@@ -81,6 +84,21 @@ pub struct Text {
     pub sent: Option<Timestamp>,
 }
 
+/// A file of a message.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TextMedia {
+    /// Its sid.
+    pub sid: MediaSid,
+    /// Its type, as the sender said.
+    pub content_type: Option<String>,
+}
+
+impl Entry for TextMedia {
+    fn read(of: &Members<'_>) -> Result<Self, Unreadable> {
+        Ok(Self { sid: of.need("sid")?, content_type: of.get("content_type") })
+    }
+}
+
 /// Which messages to list.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TextFilter {
@@ -128,6 +146,23 @@ impl Client {
         query.append_pair("PageSize", &PAGE_MAX.to_string());
         drop(query);
         Pages::of_core("messages", self.clone(), Op::ListTexts, url)
+    }
+
+    /// Gives the files of a message, by their places.
+    ///
+    /// # Errors
+    ///
+    /// As any request.
+    pub async fn text_media(&self, sid: TextSid) -> Result<Vec<TextMedia>, Error> {
+        let url = below(&self.texts_url("Messages"), &[&sid.to_string(), "Media.json"]);
+        let files = Pages::of_core("media_list", self.clone(), Op::ListTextMedia, url);
+        files.all(TEXT_MEDIA_MAX).await
+    }
+
+    /// Where a file of a message is.
+    #[must_use]
+    pub fn text_media_url(&self, message: TextSid, file: MediaSid) -> Url {
+        below(&self.texts_url("Messages"), &[&message.to_string(), "Media", &file.to_string()])
     }
 
     /// Fetches a message; `None` where there is none in the account.
@@ -216,4 +251,4 @@ impl Entry for Text {
     }
 }
 
-read_by_members! { Text }
+read_by_members! { Text TextMedia }
