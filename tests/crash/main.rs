@@ -9,5 +9,6 @@
 
 #[path = "../child/mod.rs"]
 mod child;
+mod numbers;
 mod points;
 mod storm;

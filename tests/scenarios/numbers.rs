@@ -23,7 +23,7 @@ const WHATSAPP: &str = "whatsapp:+15555550100";
 const FRIEND: &str = "whatsapp:+15555550123";
 
 /// How long something may take before the test has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_text_is_answered_once_in_order_and_arrives() {
@@ -53,6 +53,18 @@ async fn a_reply_with_an_unknown_outcome_is_found_by_its_callback() {
 async fn a_reply_with_an_unknown_outcome_is_found_without_a_callback() {
     let lost = [Place::Webhook { event_type: Some("messageStatus".to_owned()) }];
     futures::future::join_all(mishaps().map(|action| answers_all(action, &lost))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_is_listed_late_is_not_sent_again() {
+    let desk = Desk::start(&[]).await;
+    desk.control.set_limits(Limits { list_lag_ms: 6_000, ..limits() });
+    let lost = Place::Webhook { event_type: Some("messageStatus".to_owned()) };
+    desk.fault(lost, Action::Lose, 100);
+    desk.fault(create(), Action::BreakAfter, 1);
+    desk.text(PHONE, NUMBER, "hello").await;
+    desk.expect(PHONE, &["hello"]).await;
+    desk.end().await;
 }
 
 /// What becomes of a request to send, or of its answer.
@@ -240,6 +252,11 @@ async fn what_fails_after_twilio_took_it_is_sent_once_more_or_a_dead_letter() {
     desk.end().await;
 }
 
+/// As fast as a test is.
+fn limits() -> Limits {
+    Limits { long_code_rate: 1000, whatsapp_rate: 1000, ..Limits::default() }
+}
+
 /// The request that sends.
 fn create() -> Place {
     Place::Rest { method: Some("POST".to_owned()), path: Some("/Messages.json".to_owned()) }
@@ -261,11 +278,7 @@ impl Desk {
         let emulator = Emulator::start(options).await.unwrap();
         let control = emulator.control();
         // As fast as a test is; the paces have their own.
-        control.set_limits(Limits {
-            long_code_rate: 1000,
-            whatsapp_rate: 1000,
-            ..Limits::default()
-        });
+        control.set_limits(limits());
         let folder = tempfile::tempdir().unwrap();
         let rates = format!("{NUMBER}=1000,{WHATSAPP}=1000");
         let mut all = vec![("CHIMEIN_MESSAGING_SENDER_RATES", rates)];
