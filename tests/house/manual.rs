@@ -1,4 +1,4 @@
-//! The manual's page on safety: each sentence has a test, and the test is there.
+//! The manual's pages on safety and on moving here: what they say has a test, and the test is there.
 
 use super::{assert_none, read, root};
 
@@ -15,6 +15,23 @@ fn every_sentence_about_safety_has_a_test_that_exists() {
         findings.extend(tests.into_iter().filter(|test| !is_there(test)).map(str::to_owned));
     }
     assert_none("a sentence about safety is not shown", &findings);
+}
+
+#[test]
+fn every_row_about_what_was_there_before_has_a_test_that_exists() {
+    let mut findings = Vec::new();
+    for page in ["temporal", "lambda", "celery"] {
+        let page = read(&format!("src/manual/{page}.md"));
+        let (_, rows) = page.split_once("| shown by |\n| --- | --- | --- |\n").unwrap();
+        for row in rows.lines().take_while(|line| line.starts_with('|')) {
+            let tests: Vec<&str> = cited(row).collect();
+            if tests.is_empty() {
+                findings.push(format!("no test: {row}"));
+            }
+            findings.extend(tests.into_iter().filter(|test| !is_there(test)).map(str::to_owned));
+        }
+    }
+    assert_none("what does a thing here is not shown", &findings);
 }
 
 /// The tests that a sentence cites: a file's path, `::`, the test's name.
