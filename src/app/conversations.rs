@@ -97,7 +97,8 @@ impl<'a> Talks<'a> {
         let kept = Kept { marks: store.marks(), documents: store.documents() };
         let (begin, now) = (begin(&settings.turns), recorder.clock.wall());
         let beginnings = Beginnings::open(begin, now, authors.clone(), kept).await;
-        let (policy, rejoin) = (join_policy(&settings.join), rejoin(&settings.join));
+        let (policy, rejoin) =
+            (join_policy(&settings.join, &settings.messaging), rejoin(&settings.join));
         let rules = JoinRules::new(policy, self.rest.clone(), self.seats(), recorder.clone());
         let departures = Arc::new(Departures::new(leaving(&settings.seats), store.marks()));
         let known = (self.seats(), Arc::clone(&departures), recorder.clone());

@@ -5,12 +5,15 @@ use crate::channels::conversations::policy::join_policy::{JoinPolicy, Since};
 use crate::channels::conversations::policy::leaving::Leaving;
 use crate::channels::conversations::policy::removal::Rejoin;
 use crate::config::kinds;
-use crate::config::settings::{Join, Seats, Turns};
+use crate::config::settings::{Join, Messaging, Seats, Turns};
+use crate::pii::Pii;
 
 /// Says which conversations the operator wishes the bot to be in.
 #[must_use]
-pub fn join_policy(join: &Join) -> JoinPolicy {
+pub fn join_policy(join: &Join, messaging: &Messaging) -> JoinPolicy {
+    let is_direct = |address: &Pii| messaging.sources.of(address) == Some(kinds::Source::Direct);
     JoinPolicy {
+        direct: messaging.addresses().into_iter().filter(is_direct).collect(),
         addresses: join.addresses.0.clone(),
         attribute: join.attribute.clone().map(|kinds::Attribute { name, value }| (name, value)),
         created: join.created_after.map(|since| match since {

@@ -17,6 +17,8 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::rig::Rig;
+
 const NUMBER: &str = "+15555550100";
 const PHONE: &str = "+15555550123";
 const WHATSAPP: &str = "whatsapp:+15555550100";
@@ -193,15 +195,27 @@ async fn a_person_whose_number_is_hidden_goes_on_in_the_same_thread() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_number_with_both_roads_is_answered_by_one() {
-    for (source, by_text) in [("direct", 1), ("conversations", 0)] {
-        let sources = format!("{NUMBER}={source}");
-        let desk = Desk::start(&[("CHIMEIN_MESSAGING_SOURCES", &sources)]).await;
-        let number = Number { conversations: true, ..desk.number(NUMBER, "sms") };
-        desk.control.set_number(number).unwrap();
-        desk.text(PHONE, NUMBER, "hello").await;
-        desk.settled().await;
-        assert_eq!(desk.control.texts_to(PHONE).len(), by_text, "{source}");
-        desk.end().await;
+    let direct = format!("{NUMBER}=direct");
+    for (sources, by_text) in [(direct.as_str(), 1), ("", 0)] {
+        let roads = [
+            ("TWILIO_PHONE_NUMBER", NUMBER),
+            ("CHIMEIN_MESSAGING_SOURCES", sources),
+            ("CHIMEIN_MESSAGING_SWEEP_INTERVAL", "1s"),
+        ];
+        let rig = Rig::start(&roads).await;
+        let url = format!("http://{}/webhooks/twilio/sms", rig.app().address());
+        let number = Number { conversations: true, ..Number::told_to(NUMBER, url) };
+        rig.control.set_number(number).unwrap();
+        let _texted = rig.control.text(Incoming::new(PHONE, NUMBER, "hello")).await.unwrap();
+        rig.eventually("the conversation is there", |rig| !rig.control.conversations().is_empty())
+            .await;
+        let conversation = rig.control.conversations()[0].sid;
+        let answers =
+            |rig: &Rig| (rig.control.texts_to(PHONE).len(), rig.replies(conversation).len());
+        rig.eventually("it is answered", |rig| answers(rig) != (0, 0)).await;
+        rig.settled().await;
+        assert_eq!(answers(&rig), (by_text, 1 - by_text), "{sources}");
+        rig.end().await;
     }
 }
 

@@ -83,7 +83,11 @@ pub(super) async fn examine(
     if let Some(conversations) = twilio.conversations.as_ref().filter(|_| are_right) {
         findings.extend(webhooks(rest.fetch_webhooks().await, &all.webhook));
         let configured = rest.list_addresses().all(ADDRESSES_MAX).await;
-        findings.extend(addresses::judge(configured, conversations.chat_service_sid));
+        findings.extend(addresses::judge(
+            configured,
+            conversations.chat_service_sid,
+            &addresses::plain(&all.messaging),
+        ));
     }
     Ok(findings)
 }

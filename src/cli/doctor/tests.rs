@@ -162,7 +162,7 @@ async fn addresses_and_agents_that_lead_nowhere_are_told() {
     let agent = Agent::start(StatusCode::MOVED_PERMANENTLY).await;
     for (url, is_configured, told, code) in [
         (nobody.as_str(), false, ["none is configured", "does not answer"], 1),
-        (agent.url.as_str(), true, ["all 1 autocreate", "a redirect"], 1),
+        (agent.url.as_str(), true, ["all 1 lead here", "a redirect"], 1),
     ] {
         if is_configured {
             bench.address(true);

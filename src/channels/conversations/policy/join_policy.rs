@@ -1,6 +1,7 @@
 //! Which conversations the bot is to be in. Pure: facts and the time in, a verdict out.
 //!
-//! Every wish that is set must be met: one of our addresses, an attribute, a time of creation. A fact
+//! Every wish that is set must be met: one of our addresses, and none that is served without conversations,
+//! an attribute, a time of creation. A fact
 //! that a door does not know leaves the verdict open, and whoever must know asks Twilio for it; a
 //! fact that refuses is enough, whatever else is not known.
 
@@ -17,6 +18,9 @@ pub struct JoinPolicy {
     /// Addresses of ours that the conversation runs over, any of them; empty for all. One that ends
     /// in `:` or `*` stands for all that begin with it.
     pub addresses: Vec<String>,
+    /// Addresses of ours that are served without conversations: a conversation over one of them would
+    /// answer its messages a second time.
+    pub direct: Vec<Pii>,
     /// A name of the conversation's attributes and the value that it must have.
     pub attribute: Option<(String, String)>,
     /// When it must have been made.
@@ -68,7 +72,7 @@ pub enum Verdict {
 /// Why the bot is not to be in a conversation.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Reason {
-    /// It runs over no address that is wished.
+    /// It runs over no address that is wished, or over one that is served without conversations.
     Address,
     /// It does not have the attribute.
     Attribute,
@@ -122,14 +126,17 @@ impl JoinPolicy {
     }
 
     fn has_address(&self, facts: &Facts) -> Option<bool> {
-        if self.addresses.is_empty() {
+        if self.addresses.is_empty() && self.direct.is_empty() {
             return Some(true);
         }
         let known = facts.addresses.as_ref()?;
+        if known.iter().any(|known| self.direct.contains(known)) {
+            return Some(false);
+        }
         let is_wished = |known: &Pii| {
             self.addresses.iter().any(|wished| matches_address(wished, known.reveal()))
         };
-        Some(known.iter().any(is_wished))
+        Some(self.addresses.is_empty() || known.iter().any(is_wished))
     }
 }
 
@@ -195,6 +202,25 @@ mod tests {
             (since(Since::Age(DAY)), Facts::default(), Verdict::Open),
         ] {
             assert_eq!(which.judge(&facts, NOW), verdict, "{which:?} {:?}", facts.attributes);
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_served_without_conversations_refuses_whatever_else_is_wished() {
+        let direct = |which: JoinPolicy| JoinPolicy { direct: vec!["+3".into()], ..which };
+        let address = Verdict::Refuse(Reason::Address);
+        for (which, facts, verdict) in [
+            (JoinPolicy::default(), of(&["+2", "+3"]), address),
+            (JoinPolicy::default(), of(&["+2", "+33"]), Verdict::Join),
+            (JoinPolicy::default(), of(&[]), Verdict::Join),
+            (JoinPolicy::default(), Facts::default(), Verdict::Open),
+            (over(&["+1", "+3"]), of(&["+1", "+3"]), address),
+            (over(&["+1"]), of(&["+1"]), Verdict::Join),
+            (over(&["+1"]), of(&["+2"]), address),
+        ] {
+            let which = direct(which);
+            assert!(!which.is_all());
+            assert_eq!(which.judge(&facts, NOW), verdict, "{which:?} {facts:?}");
         }
     }
 
