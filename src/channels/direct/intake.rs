@@ -70,6 +70,8 @@ impl TextIntake {
                     "ignored a direct message; its conversation is answered");
                 return Ok(0);
             }
+            // The list of a whole account has what came to others of its numbers.
+            Whose::Nobodys if door == Door::Reconcile => return Ok(0),
             Whose::Nobodys => {
                 tracing::warn!(message_sid = %inbound.sid, address = inbound.to.masked(),
                     "ignored a message to an address that is not configured; add it to \

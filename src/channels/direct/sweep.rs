@@ -1,8 +1,8 @@
 //! Finds what no webhook brought: asks Twilio now and then for what came to our addresses.
 //!
 //! What is found is taken in as a webhook's message would be, and what was taken in before is a
-//! duplicate. How far the sweep has come is a mark for each address; without one it begins at the start of
-//! the process, so that a new installation answers nothing old.
+//! duplicate. How far the sweep has come is a mark for each address; another one says when it began, and
+//! nothing from before is read, so that a new installation answers nothing old.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +26,9 @@ use crate::twilio::sid::{AccountSid, TextSid};
 /// How far back before the newest message that was seen the next sweep looks: what Twilio lists late.
 /// Assumed, as no page says how late that may be.
 const LISTED_WITHIN: Duration = Duration::from_secs(120);
-/// How many pages of an address one sweep reads; what is further back is told.
-const PAGES_MAX: usize = 20;
+/// How many pages of 100 messages of an address one sweep reads, which bounds its memory; what is further
+/// back is told.
+const PAGES_MAX: usize = 500;
 /// How many messages are known to be taken in; one that is forgotten costs a look into the store.
 pub const TAKEN_MAX: usize = 10_000;
 
@@ -94,8 +95,10 @@ impl TextSweep {
     /// Notes where the sweep begins that has not come anywhere yet.
     async fn begin(&self, begun: Timestamp) -> Result<(), queue::Error> {
         for ours in self.places() {
-            if self.marks.read(&mark(ours)).await?.is_none() {
-                self.marks.raise(&mark(ours), millis(begun)).await?;
+            if self.marks.read(&reached_mark(ours)).await?.is_none() {
+                // In this order, so that an end in between costs nothing.
+                self.marks.raise(&begun_mark(ours), millis(begun)).await?;
+                self.marks.raise(&reached_mark(ours), millis(begun)).await?;
             }
         }
         Ok(())
@@ -120,12 +123,10 @@ impl TextSweep {
     }
 
     async fn sweep_one(&self, ours: Option<&Pii>, begun: Timestamp) -> Result<usize, Error> {
-        let mark = mark(ours);
-        let reached = self.marks.read(&mark).await?.and_then(|millis| i64::try_from(millis).ok());
-        let from = match reached {
-            Some(millis) => Timestamp::from_millis(millis).before(LISTED_WITHIN),
-            None => begun,
-        };
+        let mark = reached_mark(ours);
+        let reached = self.marks.read(&mark).await?.map(timestamp);
+        let first = self.marks.read(&begun_mark(ours)).await?.map(timestamp);
+        let from = from(begun, first, reached);
         let mut pages =
             self.rest.list_texts(TextFilter { to: ours.cloned(), ..TextFilter::default() });
         let (mut found, mut newest) = (Vec::new(), None);
@@ -206,13 +207,60 @@ fn inbound(text: Text, media: Vec<Link>, account_sid: AccountSid) -> Option<Inbo
     })
 }
 
+/// From when on messages are new: what was listed late is read again, but nothing from before the second in
+/// which the first sweep of all began. Twilio tells no parts of seconds.
+fn from(begun: Timestamp, first: Option<Timestamp>, reached: Option<Timestamp>) -> Timestamp {
+    let Some(reached) = reached else { return second_of(begun) };
+    let again = reached.before(LISTED_WITHIN);
+    first.map_or(again, |first| again.max(second_of(first)))
+}
+
+const fn second_of(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millis().div_euclid(1000) * 1000)
+}
+
+fn timestamp(millis: u64) -> Timestamp {
+    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
 fn millis(at: Timestamp) -> u64 {
     u64::try_from(at.as_millis()).unwrap_or(0)
 }
 
-/// The name of what is kept of an address.
-fn mark(ours: Option<&Pii>) -> String {
+/// The name of how far the sweep of an address has come.
+fn reached_mark(ours: Option<&Pii>) -> String {
+    mark("texts", ours)
+}
+
+/// The name of when it began.
+fn begun_mark(ours: Option<&Pii>) -> String {
+    mark("texts-begun", ours)
+}
+
+fn mark(of: &str, ours: Option<&Pii>) -> String {
     let text = ours.map_or("", |ours| ours.reveal());
     let digest = crate::bytes16::digest([text.as_bytes()]);
-    format!("texts/{}", uuid::Uuid::from_bytes(digest).simple())
+    format!("{of}/{}", uuid::Uuid::from_bytes(digest).simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_listed_late_is_read_again_and_nothing_from_before_the_first_sweep() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let late = |seconds: i64| Timestamp::from_millis(seconds * 1000 + 700);
+        for (begun, first, reached, wanted) in [
+            (1000, None, None, 1000),
+            (1000, Some(1000), Some(1000), 1000),
+            (1000, Some(1000), Some(1060), 1000),
+            (1000, Some(1000), Some(1500), 1380),
+            (2000, Some(1000), Some(1500), 1380),
+            (2000, None, Some(1500), 1380),
+        ] {
+            let found = from(late(begun), first.map(late), reached.map(at));
+            assert_eq!(found, at(wanted), "{begun} {first:?} {reached:?}");
+        }
+    }
 }
