@@ -52,6 +52,12 @@ impl Search {
         Self { oldest: accepted.before(SKEW_MAX), looked_at: 0, unread: 0 }
     }
 
+    /// From when on the reply can have been sent.
+    #[must_use]
+    pub const fn since(&self) -> Timestamp {
+        self.oldest
+    }
+
     /// Hears how many messages of all pages, the next one's among them, could not be read.
     pub const fn unread(&mut self, count: usize) {
         self.unread = count;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chimein::admin::{Insight as _, Readiness};
 use chimein::app::{self, App};
+use chimein::clock::Clock;
 use chimein::config::{self, Environment};
 use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::record::Happening;
@@ -118,6 +119,29 @@ async fn what_comes_twice_or_by_no_webhook_is_answered_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_installation_answers_nothing_that_came_before_it() {
+    let mut desk = Desk::start(&[("CHIMEIN_MESSAGING_SWEEP_INTERVAL", "1s")]).await;
+    if let Some(app) = desk.app.take() {
+        app.stop().await;
+    }
+    for file in std::fs::read_dir(desk.folder.path()).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    desk.text(PHONE, NUMBER, "to the bot that was here before").await;
+    let clock = Clock::start();
+    let second = || clock.wall().as_millis() / 1000;
+    let written = second();
+    desk.eventually("the second is over, of which parts are not told", |_| second() > written)
+        .await;
+    let before = desk.sweeps();
+    desk.start_service().await;
+    desk.eventually("two sweeps", |desk| desk.sweeps() >= before + 2).await;
+    desk.text(PHONE, NUMBER, "hello").await;
+    desk.expect(PHONE, &["hello"]).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_says_stop_hears_nothing_more_until_start() {
     let mut desk = Desk::start(&[("CHIMEIN_MESSAGING_OPT_OUT_KEYWORDS", "halt")]).await;
     for (theirs, ours, stop) in [(PHONE, NUMBER, "STOP"), (FRIEND, WHATSAPP, "Halt")] {
@@ -176,6 +200,19 @@ async fn free_text_goes_to_whatsapp_within_a_day_only_else_the_template() {
     desk.expect(FRIEND, &["Write to us."]).await;
     desk.text(FRIEND, WHATSAPP, "here I am").await;
     desk.expect(FRIEND, &["Write to us.", "here I am"]).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_template_whose_outcome_nobody_knows_is_not_sent_again() {
+    let template = format!("HX{:032x}", 7);
+    let desk = Desk::start(&[("CHIMEIN_WHATSAPP_TEMPLATE", &template)]).await;
+    desk.control.set_template(&template, "Write to us.").unwrap();
+    let lost = Place::Webhook { event_type: Some("messageStatus".to_owned()) };
+    desk.fault(lost, Action::Lose, 100);
+    desk.fault(create(), Action::BreakAfter, 1);
+    desk.send("k1", &json!({"to": FRIEND, "from": WHATSAPP, "body": "It is time."})).await;
+    desk.expect(FRIEND, &["Write to us."]).await;
     desk.end().await;
 }
 
@@ -409,6 +446,15 @@ impl Desk {
         let is_one = |what: &Happening| {
             matches!(what, Happening::Rest { method, path, .. }
                 if method == "POST" && path.reveal().ends_with("/Messages.json"))
+        };
+        self.control.records(0).iter().filter(|record| is_one(&record.what)).count()
+    }
+
+    /// How often it was asked what came to the number.
+    fn sweeps(&self) -> usize {
+        let is_one = |what: &Happening| {
+            matches!(what, Happening::Rest { method, path, .. }
+                if method == "GET" && path.reveal().contains("/Messages.json"))
         };
         self.control.records(0).iter().filter(|record| is_one(&record.what)).count()
     }

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::channel::Direct;
 use super::intake::service_of;
-use super::policy::match_text::candidate;
+use super::policy::match_text::Sought;
+use super::policy::prepare::Prepared;
 use crate::channels::search::{self, Search, Step};
 use crate::channels::{Failed, Outgoing, Sent};
 use crate::jobs::outcome::Class;
+use crate::pii::Pii;
 use crate::queue::Cause;
 use crate::telemetry::journal::Via;
 use crate::telemetry::metrics::labels::ReplyOutcome;
@@ -37,22 +39,41 @@ impl Direct {
         }
         self.may_ask(Op::ListTexts)?;
         let record = self.contacts.thread(thread).await.map_err(stored)?;
-        let (ours, reach) = (&pair.ours, record.as_ref().and_then(|record| record.reach.clone()));
-        let sent = record.map(|record| record.sent).unwrap_or_default();
+        let reach = record.as_ref().and_then(|record| record.reach.clone());
+        let known = record.map(|record| record.sent).unwrap_or_default();
+        let prepared = self.prepared(out, (thread, pair)).await;
+        let may_be_template = matches!(prepared, Ok(Prepared::Template(_)));
+        let since = Search::new(out.accepted).since();
+        let sought = Sought { reply: &out.reply, may_be_template, known: &known, since };
+        // Somebody may have begun to hide the number since it was sent.
+        for theirs in reach.into_iter().chain([pair.theirs.clone()]) {
+            if let Some(sid) =
+                self.listed(Search::new(out.accepted), &sought, (&pair.ours, theirs)).await?
+            {
+                tracing::info!(conversation_sid = %thread, message_sid = %sid,
+                    "reply is at twilio already; not sent again");
+                return Ok(Some(found(sid)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks among what Twilio lists from our address to one of theirs.
+    async fn listed(
+        &self,
+        mut search: Search,
+        sought: &Sought<'_>,
+        (ours, theirs): (&Pii, Pii),
+    ) -> Result<Option<TextSid>, Failed> {
         let from = service_of(ours).is_none().then(|| ours.clone());
-        let to = Some(reach.unwrap_or_else(|| pair.theirs.clone()));
+        let to = Some(theirs);
         let mut pages = self.rest.list_texts(TextFilter { to, from, ..TextFilter::default() });
-        let mut search = Search::new(out.accepted);
         loop {
             let page = pages.next().await.map_err(|error| self.did_nothing(&error))?;
             search.unread(pages.skipped());
             let page = page.unwrap_or_default();
-            match search.page(page.iter().map(|text| candidate(text, &out.reply, &sent))) {
-                Step::Found(sid) => {
-                    tracing::info!(conversation_sid = %thread, message_sid = %sid,
-                        "reply is at twilio already; not sent again");
-                    return Ok(Some(found(sid)));
-                }
+            match search.page(page.iter().map(|text| sought.candidate(text))) {
+                Step::Found(sid) => return Ok(Some(sid)),
                 Step::Absent => return Ok(None),
                 Step::GoOn => {}
                 Step::TooFar => return Err(nobody_knows("it is not among the newest ones")),

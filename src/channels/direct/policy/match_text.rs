@@ -7,22 +7,38 @@
 use std::collections::VecDeque;
 
 use crate::channels::search::Candidate;
+use crate::clock::Timestamp;
 use crate::thread::Reply;
 use crate::twilio::rest::Text;
 use crate::twilio::sid::TextSid;
 
-/// Looks at one listed message.
-#[must_use]
-pub fn candidate(text: &Text, reply: &Reply, known: &VecDeque<TextSid>) -> Candidate<TextSid> {
-    let is_it = !text.is_inbound && !known.contains(&text.sid) && is_same(text, reply);
-    Candidate { sid: text.sid, is_it, created: text.created }
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought<'a> {
+    /// The reply.
+    pub reply: &'a Reply,
+    /// Whether the configured template may have gone out instead.
+    pub may_be_template: bool,
+    /// Messages that are known to be other replies of ours.
+    pub known: &'a VecDeque<TextSid>,
+    /// From when on it can have been sent: what is older only says the same.
+    pub since: Timestamp,
 }
 
-/// What a template makes of its variables is Twilio's to know, so that any text may be it.
-fn is_same(text: &Text, reply: &Reply) -> bool {
-    if reply.content_sid.is_some() {
-        return true;
+impl Sought<'_> {
+    /// Looks at one listed message.
+    #[must_use]
+    pub fn candidate(&self, text: &Text) -> Candidate<TextSid> {
+        let is_new = text.created.is_none_or(|created| created >= self.since);
+        let is_another = text.is_inbound || self.known.contains(&text.sid);
+        // What a template makes of its variables is Twilio's to know, so that any text may be it.
+        let is_template = self.may_be_template || self.reply.content_sid.is_some();
+        let is_it = is_new && !is_another && (is_template || is_same(text, self.reply));
+        Candidate { sid: text.sid, is_it, created: text.created }
     }
+}
+
+fn is_same(text: &Text, reply: &Reply) -> bool {
     // Twilio trims what stands around a text (assumed, as many carriers do).
     let plain =
         |body: Option<&crate::pii::Pii>| body.map_or("", |body| body.reveal().trim()).to_owned();
@@ -33,7 +49,8 @@ fn is_same(text: &Text, reply: &Reply) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Timestamp;
+
+    const SINCE: Timestamp = Timestamp::from_millis(1_000);
 
     #[test]
     fn the_same_text_is_it_unless_it_is_known_or_came_in() {
@@ -46,16 +63,35 @@ mod tests {
             (listed(1, "other", 0, false), false),
             (listed(1, "hello", 0, true), false),
             (listed(9, "hello", 0, false), false),
+            (Text { created: Some(SINCE), ..listed(1, "hello", 0, false) }, true),
+            (
+                Text { created: Some(Timestamp::from_millis(999)), ..listed(1, "hello", 0, false) },
+                false,
+            ),
+            (Text { created: None, ..listed(1, "hello", 0, false) }, true),
         ] {
-            assert_eq!(candidate(&text, &reply, &known).is_it, is_it, "{text:?}");
+            let sought =
+                Sought { reply: &reply, may_be_template: false, known: &known, since: SINCE };
+            assert_eq!(sought.candidate(&text).is_it, is_it, "{text:?}");
         }
     }
 
     #[test]
     fn what_a_template_says_is_not_known() {
         let content_sid = format!("HX{:032x}", 1).parse().ok();
-        let reply = Reply { content_sid, ..Reply::default() };
-        assert!(candidate(&listed(1, "Dear Ann", 0, false), &reply, &VecDeque::new()).is_it);
+        let known = VecDeque::new();
+        for (reply, may_be_template, is_it) in [
+            (Reply { content_sid, ..Reply::default() }, false, true),
+            (Reply::text("hello"), true, true),
+            (Reply::text("hello"), false, false),
+        ] {
+            let sought = Sought { reply: &reply, may_be_template, known: &known, since: SINCE };
+            assert_eq!(
+                sought.candidate(&listed(1, "Dear Ann", 0, false)).is_it,
+                is_it,
+                "{reply:?}"
+            );
+        }
     }
 
     fn listed(n: u8, body: &str, media: u32, is_inbound: bool) -> Text {
@@ -69,7 +105,7 @@ mod tests {
             is_inbound,
             media,
             messaging_service_sid: None,
-            created: Some(Timestamp::from_millis(1)),
+            created: Some(Timestamp::from_millis(2_000)),
             sent: None,
         }
     }
