@@ -70,6 +70,31 @@ async fn a_reply_that_is_listed_late_is_not_sent_again() {
     desk.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_found_is_not_taken_for_the_next_one_that_says_the_same() {
+    let desk = Desk::start(&[]).await;
+    let lost = Place::Webhook { event_type: Some("messageStatus".to_owned()) };
+    desk.fault(lost, Action::Lose, 100);
+    desk.fault(create(), Action::BreakAfter, 1);
+    desk.text(PHONE, NUMBER, "ok").await;
+    desk.expect(PHONE, &["ok"]).await;
+    desk.fault(create(), Action::BreakBefore, 1);
+    desk.text(PHONE, NUMBER, "ok").await;
+    desk.expect(PHONE, &["ok", "ok"]).await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_found_and_does_not_arrive_is_a_dead_letter_too() {
+    let desk = Desk::start(&[]).await;
+    desk.fault(create(), Action::BreakAfter, 1);
+    let to = Place::Text { to: Some(PHONE.to_owned()) };
+    desk.fault(to, Action::Fail { code: 30003 }, 1);
+    desk.text(PHONE, NUMBER, "nobody there").await;
+    assert_eq!(desk.dead_letter().await["cause"]["code"], 30003);
+    desk.end().await;
+}
+
 /// What becomes of a request to send, or of its answer.
 fn mishaps() -> impl Iterator<Item = Action> {
     let done = |status, code| Action::AnswerAfter { status, code };

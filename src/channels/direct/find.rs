@@ -17,6 +17,7 @@ use crate::queue::Cause;
 use crate::telemetry::journal::Via;
 use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::thread::{Pair, ThreadId};
+use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{Op, TextFilter};
 use crate::twilio::sid::TextSid;
 
@@ -35,7 +36,7 @@ impl Direct {
         let stored = |error| Failed::not_stored(&error);
         let known = self.states.await_word(out.id, LISTED_WITHIN.saturating_sub(rested)).await;
         if let Some(state) = known.map_err(stored)? {
-            return Ok(Some(found(state.sid)));
+            return Ok(Some(self.found(out, (thread, pair), state.sid).await));
         }
         self.may_ask(Op::ListTexts)?;
         let record = self.contacts.thread(thread).await.map_err(stored)?;
@@ -52,10 +53,23 @@ impl Direct {
             {
                 tracing::info!(conversation_sid = %thread, message_sid = %sid,
                     "reply is at twilio already; not sent again");
-                return Ok(Some(found(sid)));
+                return Ok(Some(self.found(out, (thread, pair), sid).await));
             }
         }
         Ok(None)
+    }
+
+    /// Notes what was found as what was sent is noted.
+    async fn found(&self, out: &Outgoing, (thread, pair): (ThreadId, &Pair), sid: TextSid) -> Sent {
+        let segments = match self.prepared(out, (thread, pair)).await {
+            Ok(Prepared::AsItIs(segments)) => segments,
+            Ok(Prepared::Template(_)) => 1,
+            // It could not be sent any more; how long it was is not known then.
+            Err(_) => 0,
+        };
+        let state = self.as_sent(sid, MessageStatus::Queued, None);
+        self.note(out, (thread, pair), (state, segments)).await;
+        Sent { how: ReplyOutcome::Found, via: Via::Rest, message: sid.into() }
     }
 
     /// Looks among what Twilio lists from our address to one of theirs.
@@ -83,10 +97,6 @@ impl Direct {
             }
         }
     }
-}
-
-fn found(sid: TextSid) -> Sent {
-    Sent { how: ReplyOutcome::Found, via: Via::Rest, message: sid.into() }
 }
 
 /// Whether it was sent will never be known, and it must not be sent twice.

@@ -21,7 +21,8 @@ use crate::telemetry::journal::Via;
 use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::thread::{Medium, Pair, ThreadId};
 use crate::twilio::messaging::MessageStatus;
-use crate::twilio::rest::{self, NewText, Op, Text, TextSender};
+use crate::twilio::rest::{self, NewText, Op, TextSender};
+use crate::twilio::sid::TextSid;
 
 /// Whether it is too fast for its sender. Source: error dictionary 21611 and 30001, read 2026-11-29.
 const TOO_FAST: [u32; 2] = [21611, 30001];
@@ -48,7 +49,9 @@ impl Direct {
         match self.rest.create_text(&text).await {
             Ok(sent) => {
                 fault_points::hit(Point::SentByRest);
-                self.note(out, (thread, pair), (&sent, segments)).await;
+                let status = sent.status.unwrap_or(MessageStatus::Queued);
+                let state = self.as_sent(sent.sid, status, sent.error_code);
+                self.note(out, (thread, pair), (state, segments)).await;
                 let (how, via) = (ReplyOutcome::Sent, Via::Rest);
                 Ok(Sending::Sent(Sent { how, via, message: sent.sid.into() }))
             }
@@ -129,21 +132,29 @@ impl Direct {
         })
     }
 
-    /// Notes a message that Twilio took. Where that fails it is still sent, and is found by what it says.
-    async fn note(
+    pub(super) fn as_sent(
+        &self,
+        sid: TextSid,
+        status: MessageStatus,
+        code: Option<u32>,
+    ) -> ReplyState {
+        ReplyState { sid, status, code, at: self.recorder.clock.wall() }
+    }
+
+    /// Notes a message that Twilio took, so that it is never taken for another one, and that what becomes of
+    /// it has its consequences. Where that fails it is still sent, and is found by what it says.
+    pub(super) async fn note(
         &self,
         out: &Outgoing,
         (thread, pair): (ThreadId, &Pair),
-        (sent, segments): (&Text, u32),
+        (state, segments): (ReplyState, u32),
     ) {
-        let at = self.recorder.clock.wall();
-        let status = sent.status.unwrap_or(MessageStatus::Queued);
-        let state = ReplyState { sid: sent.sid, status, code: sent.error_code, at };
+        let ReplyState { sid, at, .. } = state;
         let Outgoing { thread: place, reply, turn, again, .. } = out.clone();
         let kept = SentReply { thread: place, reply, turn, again };
         let note = async {
             let ((), state) = futures::try_join!(
-                self.contacts.sent((thread, pair), sent.sid, (segments, at)),
+                self.contacts.sent((thread, pair), sid, (segments, at)),
                 self.states.sent(out.id, state, kept.clone()),
             )?;
             if state.status.is_failure() {
@@ -153,7 +164,7 @@ impl Direct {
         };
         let noted = note.await;
         if let Err(error) = noted {
-            tracing::warn!(conversation_sid = %thread, message_sid = %sent.sid,
+            tracing::warn!(conversation_sid = %thread, message_sid = %sid,
                 error = %Chain(&error), "a message that was sent could not be noted");
         }
     }
