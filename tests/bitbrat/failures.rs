@@ -11,18 +11,18 @@ use chimein::nats;
 use chimein::telemetry::journal::Stage;
 use chimein::thread::SkipReason;
 use chimein::thread::{Speaker, Thread, TurnMessage};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::nats_server::NatsServer;
 use crate::persistence;
-use crate::platform::{DEAD_LETTER, INGRESS, OWN, PREFIX, Platform, SNAPSHOT, delivered};
+use crate::platform::{DEAD_LETTER, INGRESS, OWN, PREFIX, Platform, SNAPSHOT, delivered, service};
 use crate::rig::{PHONE, Rig};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_that_twilio_refuses_is_recorded_and_told() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| Some("never seen".into())).await;
-    let rig = start(&server, &[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
+    let rig = service(&server, &[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
     let refusal = Action::Answer { status: 400, code: Some(50511), retry_after: None };
     let method = Some("POST".to_owned());
     rig.fault(Place::Rest { method, path: Some("/Messages".into()) }, refusal, 100);
@@ -49,7 +49,7 @@ async fn persistence_knows_of_a_failure_its_dead_letter_and_the_reply_that_was_s
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| Some("at last".into())).await;
     let extra = [("CHIMEIN_REALTIME_ENABLED", "false"), ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")];
-    let rig = start(&server, &extra).await;
+    let rig = service(&server, &extra).await;
     let refusal = Action::Answer { status: 400, code: Some(50511), retry_after: None };
     let method = Some("POST".to_owned());
     rig.fault(Place::Rest { method, path: Some("/Messages".into()) }, refusal, 100);
@@ -93,7 +93,7 @@ async fn redrive(rig: &Rig) {
 async fn a_reply_without_a_place_to_go_is_recorded_and_told() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| None).await;
-    let rig = start(&server, &[]).await;
+    let rig = service(&server, &[]).await;
     let mut lost = delivered(&json!({"correlationId": "c-1", "egress": {}}), "cand-1", "hi");
     lost["ingress"] = json!({"channel": "unknown", "source": "tool-gateway"});
     let own = "local-internal-egress-v1-twilio-ingress-twilio-ingress-durable";
@@ -112,14 +112,10 @@ async fn a_reply_without_a_place_to_go_is_recorded_and_told() {
 async fn a_reply_that_comes_after_a_person_is_recorded_and_not_sent() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| None).await;
-    let rig = start(&server, &[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
+    let rig = service(&server, &[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
     let conversation = rig.sms(PHONE, "hello").await;
-    let is_turn = |event: &Value| event["message"]["id"].is_string();
-    rig.eventually("the platform has the turn", |_| {
-        platform.passed(INGRESS).iter().any(|passed| is_turn(&passed.body))
-    })
-    .await;
-    let turn = platform.passed(INGRESS).into_iter().find(|passed| is_turn(&passed.body)).unwrap();
+    rig.eventually("the platform has the turn", |_| !platform.asked().is_empty()).await;
+    let turn = platform.asked().remove(0);
     let attributes = json!({"chimein": {"paused": true}}).to_string();
     rig.rest_post_told(&format!("Conversations/{conversation}"), &[("Attributes", &attributes)])
         .await;
@@ -145,7 +141,7 @@ async fn a_bus_that_is_away_for_a_while_loses_nothing() {
     let mut server = NatsServer::start();
     let platform = Platform::start(&server, |text| Some(format!("re: {text}"))).await;
     let retries = [("CHIMEIN_AGENT_SCHEDULE", "200ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,1s")];
-    let rig = start(&server, &retries).await;
+    let rig = service(&server, &retries).await;
     let conversation = rig.sms(PHONE, "one").await;
     rig.expect(conversation, &["re: one"]).await;
     server.kill();
@@ -169,7 +165,7 @@ async fn the_service_starts_without_the_bus_and_finds_it_later() {
     let mut server = NatsServer::start();
     server.kill();
     let retries = [("CHIMEIN_AGENT_SCHEDULE", "200ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,1s")];
-    let rig = start(&server, &retries).await;
+    let rig = service(&server, &retries).await;
     let conversation = rig.sms(PHONE, "hello").await;
     server.begin();
     let platform = Platform::start(&server, |text| Some(format!("re: {text}"))).await;
@@ -186,7 +182,7 @@ async fn a_missing_stream_is_named_and_one_is_made_only_behind_a_prefix() {
     let told = source.to_string();
     assert!(told.contains(OWN) && told.contains("BUS_PREFIX"), "{told}");
 
-    let rig = start(&server, &[]).await;
+    let rig = service(&server, &[]).await;
     let client = async_nats::connect(server.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);
     for _ in 0..1000 {
@@ -198,15 +194,6 @@ async fn a_missing_stream_is_named_and_one_is_made_only_behind_a_prefix() {
     let stream = context.get_stream("BITBRAT").await.unwrap();
     assert_eq!(stream.cached_info().config.subjects, [format!("{PREFIX}>")]);
     rig.end().await;
-}
-
-/// The service with the platform as its agent.
-async fn start(server: &NatsServer, more: &[(&'static str, &str)]) -> Rig {
-    let url = server.url();
-    let mut extra =
-        vec![("CHIMEIN_AGENT_KIND", "bitbrat"), ("NATS_URL", url.as_str()), ("BUS_PREFIX", PREFIX)];
-    extra.extend_from_slice(more);
-    Rig::start(&extra).await
 }
 
 async fn agent(server: &NatsServer, prefix: &str) -> BitBrat {

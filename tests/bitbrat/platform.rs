@@ -52,6 +52,15 @@ pub struct Platform {
     tasks: Vec<JoinHandle<()>>,
 }
 
+/// Starts the service with the platform as its agent, and with more settings.
+pub async fn service(server: &NatsServer, more: &[(&'static str, &str)]) -> Rig {
+    let url = server.url();
+    let mut extra =
+        vec![("CHIMEIN_AGENT_KIND", "bitbrat"), ("NATS_URL", url.as_str()), ("BUS_PREFIX", PREFIX)];
+    extra.extend_from_slice(more);
+    Rig::start(&extra).await
+}
+
 /// What the platform answers to a text; none is silence.
 pub type Think = fn(&str) -> Option<String>;
 
@@ -106,6 +115,12 @@ impl Platform {
     pub fn passed(&self, topic: &str) -> Vec<Passed> {
         let passed = self.passed.lock().unwrap();
         passed.iter().filter(|one| one.topic == topic).cloned().collect()
+    }
+
+    /// The events of people's messages that passed, oldest first.
+    pub fn asked(&self) -> Vec<Passed> {
+        let is_one = |passed: &Passed| passed.body["type"] == "chat.message.v1";
+        self.passed(INGRESS).into_iter().filter(is_one).collect()
     }
 
     /// Everything that passed, oldest first.

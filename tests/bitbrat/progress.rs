@@ -4,7 +4,7 @@ use chimein::twilio::sid::ConversationSid;
 use serde_json::{Value, json};
 
 use crate::nats_server::NatsServer;
-use crate::platform::{INGRESS, OWN, PREFIX, Platform, SHARED, delivered};
+use crate::platform::{OWN, Platform, SHARED, delivered, service};
 use crate::rig::{PHONE, Rig};
 
 const SHARED_DURABLE: &str = "local-internal-egress-v1-twilio-ingress-durable";
@@ -14,7 +14,7 @@ const THINKING: &str = "Thinking about your request...";
 async fn a_slow_answer_brings_a_phone_no_other_text() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| None).await;
-    let rig = start(&server, &[]).await;
+    let rig = service(&server, &[]).await;
     let (conversation, asked) = ask(&platform, &rig).await;
     // As llm-bot does it: both when the thinking is over, on two topics.
     platform.publish(SHARED, &progress(&asked)).await;
@@ -29,7 +29,7 @@ async fn a_slow_answer_brings_a_phone_no_other_text() {
 async fn a_word_of_progress_that_is_asked_for_comes_before_its_answer_or_not_at_all() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| None).await;
-    let rig = start(&server, &[("CHIMEIN_BITBRAT_PROGRESS", "always")]).await;
+    let rig = service(&server, &[("CHIMEIN_BITBRAT_PROGRESS", "always")]).await;
     let (conversation, asked) = ask(&platform, &rig).await;
     platform.publish(SHARED, &progress(&asked)).await;
     rig.eventually("it is said", |rig| rig.replies(conversation) == [THINKING]).await;
@@ -47,7 +47,7 @@ async fn a_word_of_progress_that_is_asked_for_comes_before_its_answer_or_not_at_
 async fn what_the_agent_itself_says_on_the_way_is_sent() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| None).await;
-    let rig = start(&server, &[]).await;
+    let rig = service(&server, &[]).await;
     let (conversation, asked) = ask(&platform, &rig).await;
     let mut word = delivered(&asked, "cand-0", "I look that up");
     word["correlationId"] = json!("2c0c8a3e-2f0e-4b7c-9a51-6b0e3f4f7a10");
@@ -61,12 +61,8 @@ async fn what_the_agent_itself_says_on_the_way_is_sent() {
 /// A phone writes; gives the event that asks the platform.
 async fn ask(platform: &Platform, rig: &Rig) -> (ConversationSid, Value) {
     let conversation = rig.sms(PHONE, "hello").await;
-    let asked = || {
-        let mut passed = platform.passed(INGRESS).into_iter().map(|one| one.body);
-        passed.find(|event| event["type"] == "chat.message.v1")
-    };
-    rig.eventually("the platform is asked", |_| asked().is_some()).await;
-    (conversation, asked().unwrap())
+    rig.eventually("the platform is asked", |_| !platform.asked().is_empty()).await;
+    (conversation, platform.asked().remove(0).body)
 }
 
 /// What the feedback middleware says of a request.
@@ -88,12 +84,4 @@ fn progress(asked: &Value) -> Value {
             "kind": "progress_feedback", "value": of.to_string(), "source": "feedback-middleware",
         }],
     })
-}
-
-async fn start(server: &NatsServer, more: &[(&'static str, &str)]) -> Rig {
-    let url = server.url();
-    let mut extra =
-        vec![("CHIMEIN_AGENT_KIND", "bitbrat"), ("NATS_URL", url.as_str()), ("BUS_PREFIX", PREFIX)];
-    extra.extend_from_slice(more);
-    Rig::start(&extra).await
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::nats_server::NatsServer;
 use crate::persistence;
-use crate::platform::{DEAD_LETTER, INGRESS, OWN, PREFIX, Platform, SHARED, SNAPSHOT, delivered};
+use crate::platform::{DEAD_LETTER, INGRESS, OWN, Platform, SHARED, SNAPSHOT, delivered, service};
 use crate::rig::{PHONE, Rig};
 
 const OWN_DURABLE: &str = "local-internal-egress-v1-twilio-ingress-twilio-ingress-durable";
@@ -14,17 +14,17 @@ const SHARED_DURABLE: &str = "local-internal-egress-v1-twilio-ingress-durable";
 async fn a_text_is_answered_by_the_platform_and_its_delivery_recorded() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, answer).await;
-    let rig = start(&server).await;
+    let rig = service(&server, &[]).await;
     let conversation = rig.sms(PHONE, "hello").await;
     rig.expect(conversation, &["re: hello"]).await;
 
-    let asked = messages(&platform);
+    let asked = platform.asked();
     assert_eq!(asked.len(), 1, "one event");
     let record = platform.await_passed(&rig, SNAPSHOT, 1).await.remove(0);
     let reply = rig.control.messages(conversation).pop().unwrap().sid;
     assert_eq!(record.body["delivery"]["status"], "SENT");
     assert_eq!(record.body["delivery"]["providerMessageId"], json!(reply));
-    assert_eq!(record.body["correlationId"], asked[0]["correlationId"]);
+    assert_eq!(record.body["correlationId"], asked[0].body["correlationId"]);
     assert_eq!(record.body["event"]["candidates"][0]["text"], "\"re: hello\"");
     platform.await_acknowledged(OWN_DURABLE).await;
     assert!(platform.passed(DEAD_LETTER).is_empty());
@@ -36,9 +36,9 @@ async fn a_text_is_answered_by_the_platform_and_its_delivery_recorded() {
 async fn attributes_are_written_by_their_documented_names() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| None).await;
-    let rig = start(&server).await;
+    let rig = service(&server, &[]).await;
     let conversation = rig.sms(PHONE, "hello").await;
-    rig.eventually("the event is published", |_| !messages(&platform).is_empty()).await;
+    rig.eventually("the event is published", |_| !platform.asked().is_empty()).await;
     let passed = platform.passed(INGRESS);
     let asked = passed.iter().find(|one| one.body["type"] == "chat.message.v1").unwrap();
     let of = |name: &str| {
@@ -59,10 +59,10 @@ async fn attributes_are_written_by_their_documented_names() {
 async fn an_event_that_comes_twice_is_one_reply_and_another_candidate_another() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, answer).await;
-    let rig = start(&server).await;
+    let rig = service(&server, &[]).await;
     let conversation = rig.sms(PHONE, "hello").await;
     rig.expect(conversation, &["re: hello"]).await;
-    let asked = messages(&platform).remove(0);
+    let asked = platform.asked().remove(0).body;
     platform.publish(OWN, &delivered(&asked, "cand-1", "\"re: hello\"")).await;
     platform.publish(SHARED, &delivered(&asked, "cand-1", "\"re: hello\"")).await;
     platform.publish(OWN, &delivered(&asked, "cand-2", "and more")).await;
@@ -78,10 +78,10 @@ async fn an_event_that_comes_twice_is_one_reply_and_another_candidate_another() 
 async fn on_the_shared_topic_other_connectors_events_are_acknowledged_and_left_alone() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, answer).await;
-    let rig = start(&server).await;
+    let rig = service(&server, &[]).await;
     let conversation = rig.sms(PHONE, "hello").await;
     rig.expect(conversation, &["re: hello"]).await;
-    let asked = messages(&platform).remove(0);
+    let asked = platform.asked().remove(0).body;
     let mut other = delivered(&asked, "cand-7", "for another");
     other["egress"]["connector"] = json!("discord");
     platform.publish(SHARED, &other).await;
@@ -104,7 +104,7 @@ async fn a_first_deployment_does_not_answer_what_is_retained() {
     platform.publish(OWN, &old).await;
     rig.end().await;
 
-    let rig = start(&server).await;
+    let rig = service(&server, &[]).await;
     let conversation = rig.sms(PHONE, "hello").await;
     rig.expect(conversation, &["re: hello"]).await;
     for durable in [OWN_DURABLE, SHARED_DURABLE] {
@@ -119,11 +119,11 @@ async fn a_first_deployment_does_not_answer_what_is_retained() {
 async fn what_came_while_the_service_was_away_is_sent_when_it_is_back() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| None).await;
-    let mut rig = start(&server).await;
+    let mut rig = service(&server, &[]).await;
     let conversation = rig.sms(PHONE, "hello").await;
-    rig.eventually("the event is published", |_| !messages(&platform).is_empty()).await;
+    rig.eventually("the event is published", |_| !platform.asked().is_empty()).await;
     rig.settled().await;
-    let asked = messages(&platform).remove(0);
+    let asked = platform.asked().remove(0).body;
     platform.await_acknowledged(OWN_DURABLE).await;
     rig.stop_service().await;
     platform.publish(OWN, &delivered(&asked, "cand-1", "a little late")).await;
@@ -137,7 +137,7 @@ async fn what_came_while_the_service_was_away_is_sent_when_it_is_back() {
 async fn a_long_answer_is_cut_for_a_phone_and_recorded_once() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, |_| Some("A sentence. ".repeat(200))).await;
-    let rig = start(&server).await;
+    let rig = service(&server, &[]).await;
     let conversation = rig.sms(PHONE, "tell me").await;
     rig.eventually("two parts", |rig| rig.replies(conversation).len() == 2).await;
     rig.settled().await;
@@ -152,7 +152,7 @@ async fn a_long_answer_is_cut_for_a_phone_and_recorded_once() {
 async fn the_state_of_the_connection_to_twilio_is_told_when_it_changes() {
     let server = NatsServer::start();
     let platform = Platform::start(&server, answer).await;
-    let rig = start(&server).await;
+    let rig = service(&server, &[]).await;
     let states = || -> Vec<Value> {
         let passed = platform.passed(INGRESS).into_iter();
         let told = passed.filter(|one| one.body["type"] == "system.source.status");
@@ -172,22 +172,6 @@ async fn the_state_of_the_connection_to_twilio_is_told_when_it_changes() {
 
 fn answer(text: &str) -> Option<String> {
     Some(format!("\"re: {text}\""))
-}
-
-/// The service with the platform as its agent.
-async fn start(server: &NatsServer) -> Rig {
-    Rig::start(&[
-        ("CHIMEIN_AGENT_KIND", "bitbrat"),
-        ("NATS_URL", &server.url()),
-        ("BUS_PREFIX", PREFIX),
-    ])
-    .await
-}
-
-/// The events of people's messages that passed.
-fn messages(platform: &Platform) -> Vec<Value> {
-    let passed = platform.passed(INGRESS).into_iter().map(|one| one.body);
-    passed.filter(|event| event["type"] == "chat.message.v1").collect()
 }
 
 fn event_in(conversation: &str) -> Value {

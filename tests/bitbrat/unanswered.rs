@@ -1,10 +1,8 @@
 //! Turns that the platform takes over and says nothing to.
 
-use serde_json::{Value, json};
-
 use crate::nats_server::NatsServer;
 use crate::persistence;
-use crate::platform::{INGRESS, OWN, PREFIX, Passed, Platform, delivered};
+use crate::platform::{OWN, Platform, delivered, service};
 use crate::rig::{PHONE, Rig};
 
 const OWN_DURABLE: &str = "local-internal-egress-v1-twilio-ingress-twilio-ingress-durable";
@@ -16,7 +14,7 @@ async fn a_turn_that_nobody_says_a_word_to_is_told_of_once() {
     let rig = start(&server, &[]).await;
     rig.sms(PHONE, "hello").await;
     rig.settled().await;
-    assert_eq!((unanswered(&rig).await, asked(&platform).len()), (1, 1));
+    assert_eq!((unanswered(&rig).await, platform.asked().len()), (1, 1));
     rig.end().await;
     platform.end();
 }
@@ -29,12 +27,12 @@ async fn an_answer_or_the_word_that_there_is_none_is_no_silence() {
     let conversation = rig.sms(PHONE, "hello").await;
     rig.eventually("it is answered", |rig| rig.replies(conversation) == ["hi"]).await;
     rig.sms(PHONE, "nothing to say").await;
-    rig.eventually("both are asked", |_| asked(&platform).len() == 2).await;
-    let nothing = delivered(&asked(&platform)[1].body, "cand-1", "");
+    rig.eventually("both are asked", |_| platform.asked().len() == 2).await;
+    let nothing = delivered(&platform.asked()[1].body, "cand-1", "");
     platform.publish(OWN, &nothing).await;
     platform.await_acknowledged(OWN_DURABLE).await;
     rig.settled().await;
-    assert_eq!((unanswered(&rig).await, asked(&platform).len()), (0, 2));
+    assert_eq!((unanswered(&rig).await, platform.asked().len()), (0, 2));
     rig.end().await;
     platform.end();
 }
@@ -45,13 +43,13 @@ async fn a_turn_is_asked_anew_under_a_key_that_no_consumer_has_seen() {
     let platform = Platform::start(&server, |_| None).await;
     let rig = start(&server, &[("CHIMEIN_BITBRAT_ASK_AGAIN", "true")]).await;
     let conversation = rig.sms(PHONE, "hello").await;
-    rig.eventually("it is asked anew", |_| asked(&platform).len() == 2).await;
-    let both = asked(&platform);
+    rig.eventually("it is asked anew", |_| platform.asked().len() == 2).await;
+    let both = platform.asked();
     assert_eq!(both[0].body["correlationId"], both[1].body["correlationId"], "one request");
     assert_eq!(persistence::kept(&both).len(), 2, "and no duplicate to a consumer");
     platform.publish(OWN, &delivered(&both[1].body, "cand-1", "at last")).await;
     rig.expect(conversation, &["at last"]).await;
-    assert_eq!((unanswered(&rig).await, asked(&platform).len()), (1, 2), "once is enough");
+    assert_eq!((unanswered(&rig).await, platform.asked().len()), (1, 2), "once is enough");
     rig.end().await;
     platform.end();
 }
@@ -65,21 +63,9 @@ async fn unanswered(rig: &Rig) -> u64 {
     lines.next().map_or(0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
 }
 
-/// The events of people's messages that passed.
-fn asked(platform: &Platform) -> Vec<Passed> {
-    let is_one = |event: &Value| event["type"] == json!("chat.message.v1");
-    platform.passed(INGRESS).into_iter().filter(|one| is_one(&one.body)).collect()
-}
-
 async fn start(server: &NatsServer, more: &[(&'static str, &str)]) -> Rig {
-    let url = server.url();
-    let mut extra = vec![
-        ("CHIMEIN_AGENT_KIND", "bitbrat"),
-        ("NATS_URL", url.as_str()),
-        ("BUS_PREFIX", PREFIX),
-        ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0"),
-        ("CHIMEIN_BITBRAT_ANSWER_WITHIN", "1s"),
-    ];
+    let mut extra =
+        vec![("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0"), ("CHIMEIN_BITBRAT_ANSWER_WITHIN", "1s")];
     extra.extend_from_slice(more);
-    Rig::start(&extra).await
+    service(server, &extra).await
 }
