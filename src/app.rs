@@ -19,7 +19,7 @@ mod handover;
 mod health;
 #[cfg(feature = "nats")]
 mod instances;
-mod intake;
+pub mod intake;
 mod join_settings;
 mod numbers;
 mod parts;

@@ -19,6 +19,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use chimein::app::intake::{StoreFirst, TextsFirst};
 use chimein::channels::Markings;
 use chimein::channels::conversations::arrivals::Arrivals;
 use chimein::channels::conversations::beginnings::{Beginnings, Kept};
@@ -33,7 +34,7 @@ use chimein::channels::conversations::policy::removal::Rejoin;
 use chimein::channels::conversations::removals::Removals;
 use chimein::channels::conversations::seats::{Listening, PoolMember, Seats};
 use chimein::channels::direct::contacts::Contacts;
-use chimein::channels::direct::intake;
+use chimein::channels::direct::intake::TextIntake;
 use chimein::channels::direct::policy::wish::Words;
 use chimein::channels::direct::senders::{Sender, Senders, Source, default_rate};
 use chimein::channels::direct::states::States;
@@ -48,22 +49,16 @@ use chimein::queue::{QueueName, Store, embedded};
 use chimein::telemetry::journal::Journal;
 use chimein::telemetry::metrics::Metrics;
 use chimein::thread::ThreadKind;
-use chimein::twilio::events::Envelope;
-use chimein::twilio::messaging::{Inbound, StatusUpdate};
 use chimein::twilio::rest::{self, Credentials};
 use chimein::twilio::signature::{self, Algorithm, Body, Keys};
-use chimein::webhook::{
-    Intake, Intakes, Meta, Options, PublicBase, ROUTE, TEXT_ROUTES, TextIntake, Unavailable, router,
-};
+use chimein::webhook::{Intakes, Options, PublicBase, ROUTE, TEXT_ROUTES, router};
 use comfy_table::Table;
-use futures::future::BoxFuture;
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 const CONNECTIONS: [usize; 4] = [1, 8, 64, 256];
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -362,11 +357,11 @@ fn serve(heard: Option<Heard>) -> Result<(), Failure> {
             let arrivals = arrivals(&store, clock)?;
             let intakes = match heard {
                 Heard::Conversations => {
-                    Intakes { conversations: Some(Arc::new(Pipeline(arrivals))), texts: None }
+                    Intakes { conversations: Some(Arc::new(StoreFirst(arrivals))), texts: None }
                 }
                 Heard::Texts => Intakes {
                     conversations: None,
-                    texts: Some(Arc::new(Texts(texts(&store, &arrivals)))),
+                    texts: Some(Arc::new(TextsFirst(texts(&store, &arrivals)))),
                 },
             };
             router(options, intakes, Metrics::new(), clock)
@@ -444,11 +439,11 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
 }
 
 /// The service's own way in of texts to a number, ending as that of conversations does.
-fn texts(store: &Store, arrivals: &Arrivals) -> intake::TextIntake {
+fn texts(store: &Store, arrivals: &Arrivals) -> TextIntake {
     let address = "+15005550006".into();
     let rate = default_rate(&address);
     let sender = Sender { address, source: Source::Direct, rate };
-    intake::TextIntake {
+    TextIntake {
         senders: Arc::new(Senders { addresses: vec![sender], ..Senders::default() }),
         contacts: Arc::new(Contacts::new(store.documents())),
         states: Arc::new(States::new(store.documents(), arrivals.recorder.clock)),
@@ -475,38 +470,4 @@ fn bare(keys: Arc<Keys>) -> Router {
         }
     };
     Router::new().route(ROUTE, post(check))
-}
-
-/// The service's own way in; nobody joins what it stores.
-struct Pipeline(Arrivals);
-
-impl Intake for Pipeline {
-    fn take(&self, event: Envelope, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>> {
-        Box::pin(async move {
-            self.0.event_heard(event, meta.received_at).await.map_err(Unavailable::new)
-        })
-    }
-}
-
-/// The same for texts.
-struct Texts(intake::TextIntake);
-
-impl TextIntake for Texts {
-    fn text(&self, inbound: Inbound, meta: Meta) -> BoxFuture<'_, Result<(), Unavailable>> {
-        Box::pin(async move {
-            self.0.text_heard(inbound, meta.received_at).await.map_err(Unavailable::new)
-        })
-    }
-
-    fn status(
-        &self,
-        update: StatusUpdate,
-        reply: Option<Uuid>,
-        meta: Meta,
-    ) -> BoxFuture<'_, Result<(), Unavailable>> {
-        Box::pin(async move {
-            let heard = self.0.status_heard(update, reply, meta.received_at).await;
-            heard.map_err(Unavailable::new)
-        })
-    }
 }
