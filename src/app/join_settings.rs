@@ -11,7 +11,9 @@ use crate::pii::Pii;
 /// Says which conversations the operator wishes the bot to be in.
 #[must_use]
 pub fn join_policy(join: &Join, messaging: &Messaging) -> JoinPolicy {
-    let is_direct = |address: &Pii| messaging.sources.of(address) == Some(kinds::Source::Direct);
+    // Where there are no conversations nobody asks.
+    let usual = kinds::Source::Conversations;
+    let is_direct = |address: &Pii| messaging.source(address, usual) == kinds::Source::Direct;
     JoinPolicy {
         direct: messaging.addresses().into_iter().filter(is_direct).collect(),
         addresses: join.addresses.0.clone(),

@@ -131,14 +131,14 @@ fn senders(parts: &Parts<'_>) -> Senders {
     let messaging = &parts.settings.messaging;
     // Where there are conversations, Twilio makes one of what comes to a number, unless told otherwise.
     let usual = match parts.twilio.conversations {
-        Some(_) => Source::Conversations,
-        None => Source::Direct,
+        Some(_) => kinds::Source::Conversations,
+        None => kinds::Source::Direct,
     };
     let sender = |address: Pii| Sender {
-        source: messaging.sources.of(&address).map_or(usual, |source| match source {
+        source: match messaging.source(&address, usual) {
             kinds::Source::Direct => Source::Direct,
             kinds::Source::Conversations => Source::Conversations,
-        }),
+        },
         rate: messaging.sender_rates.of(&address).unwrap_or_else(|| default_rate(&address)),
         address,
     };

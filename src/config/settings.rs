@@ -15,7 +15,7 @@ use super::kinds::{
     Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
     Keywords, Listen, Name, NatsUrls, Networks, Paths, Prefix, Progress, QueueEngine, Ratio,
     Rejoin, RestAuth, Schedule, SenderRates, Senders, Setting, Since, Size, SnapshotMode,
-    SocketUrl, Sources, TemplateVariables, Timeout, TopicPrefix, TurnStrategy, TurnsBegin,
+    SocketUrl, Source, Sources, TemplateVariables, Timeout, TopicPrefix, TurnStrategy, TurnsBegin,
     WhilePaused,
 };
 use super::reader::Reader;
@@ -453,6 +453,12 @@ impl Messaging {
             }
         }
         unique
+    }
+
+    /// The road that counts for an address of ours, where one is usual that nobody has set another for.
+    #[must_use]
+    pub fn source(&self, address: &Pii, usual: Source) -> Source {
+        self.sources.of(address).unwrap_or(usual)
     }
 }
 

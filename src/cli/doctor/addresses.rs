@@ -20,7 +20,7 @@ const SHOWN_MAX: usize = 10;
 /// The numbers that the bot answers without conversations, each with the road that counts.
 pub(super) fn plain(messaging: &Messaging) -> Vec<(Pii, Source)> {
     let road = |address: Pii| {
-        let source = messaging.sources.of(&address).unwrap_or(Source::Conversations);
+        let source = messaging.source(&address, Source::Conversations);
         (address, source)
     };
     messaging.addresses().into_iter().map(road).collect()

@@ -35,22 +35,36 @@ impl Setting for Senders {
     }
 }
 
-/// How many message segments a second some addresses of ours may send.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct SenderRates(Vec<(Pii, NonZeroU32)>);
+/// Something that is set for some addresses of ours.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PerSender<T>(Vec<(Pii, T)>);
 
-impl SenderRates {
+/// How many message segments a second some addresses of ours may send.
+pub type SenderRates = PerSender<NonZeroU32>;
+
+/// Which road counts for some addresses of ours.
+pub type Sources = PerSender<Source>;
+
+impl<T> Default for PerSender<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Copy> PerSender<T> {
     /// Gives what is set for an address of ours.
     #[must_use]
-    pub fn of(&self, address: &Pii) -> Option<NonZeroU32> {
-        value_of(&self.0, address)
+    pub fn of(&self, address: &Pii) -> Option<T> {
+        self.0.iter().find(|(known, _)| known == address).map(|(_, value)| *value)
     }
 
     /// The addresses that something is set for.
     pub fn addresses(&self) -> impl Iterator<Item = &Pii> {
         self.0.iter().map(|(address, _)| address)
     }
+}
 
+impl SenderRates {
     /// The fastest of them, none if there are none.
     #[must_use]
     pub fn fastest(&self) -> Option<NonZeroU32> {
@@ -79,23 +93,6 @@ pub enum Source {
     Direct,
     /// The conversation that Twilio makes of it.
     Conversations,
-}
-
-/// Which road counts for some addresses of ours.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Sources(Vec<(Pii, Source)>);
-
-impl Sources {
-    /// Gives what is set for an address of ours.
-    #[must_use]
-    pub fn of(&self, address: &Pii) -> Option<Source> {
-        value_of(&self.0, address)
-    }
-
-    /// The addresses that something is set for.
-    pub fn addresses(&self) -> impl Iterator<Item = &Pii> {
-        self.0.iter().map(|(address, _)| address)
-    }
 }
 
 impl Setting for Sources {
@@ -235,10 +232,6 @@ fn pairs<T>(
         pairs.push((address, given));
     }
     Some(pairs)
-}
-
-fn value_of<T: Copy>(pairs: &[(Pii, T)], address: &Pii) -> Option<T> {
-    pairs.iter().find(|(known, _)| known == address).map(|(_, value)| *value)
 }
 
 fn masked(item: &str) -> String {

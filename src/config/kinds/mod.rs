@@ -16,7 +16,7 @@ use secrecy::SecretString;
 
 pub use self::join_rules::{Addresses, Attribute, Since};
 pub use self::messaging::{
-    Keywords, Paths, SenderRates, Senders, Source, Sources, TemplateVariables,
+    Keywords, Paths, PerSender, SenderRates, Senders, Source, Sources, TemplateVariables,
 };
 pub use self::places::{
     BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, Networks, SocketUrl,
