@@ -143,7 +143,8 @@ impl Pair {
 }
 
 /// An address as it is compared: without its medium's word and the marks that people put into numbers.
-fn plain(address: &Pii) -> String {
+#[must_use]
+pub(crate) fn plain(address: &Pii) -> String {
     let address = address.reveal().trim();
     let media = [Medium::Sms, Medium::Whatsapp, Medium::Rcs];
     let bare =

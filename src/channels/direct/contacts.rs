@@ -15,7 +15,7 @@ use crate::json;
 use crate::pii::Pii;
 use crate::queue::{Documents, Error};
 use crate::recent::Recent;
-use crate::thread::{Medium, Pair, Thread, ThreadId};
+use crate::thread::{Medium, Pair, Thread, ThreadId, plain};
 use crate::twilio::sid::TextSid;
 
 /// How many threads are remembered at most; one that is forgotten costs a read.
@@ -159,7 +159,7 @@ impl Contacts {
     ///
     /// If the store could not be read.
     pub async fn address_of(&self, ours: &Pii, user_id: &Pii) -> Result<Pii, Error> {
-        let name = contact::alias_name(ours, plain_id(user_id));
+        let name = contact::alias_name(ours, &plain(user_id));
         let known: Option<Pii> = read(&self.documents, &name).await?;
         Ok(known.unwrap_or_else(|| user_id.clone()))
     }
@@ -170,17 +170,11 @@ impl Contacts {
     ///
     /// If the store could not be read or written.
     pub async fn same(&self, ours: &Pii, user_id: &Pii, address: &Pii) -> Result<(), Error> {
-        let name = contact::alias_name(ours, plain_id(user_id));
+        let name = contact::alias_name(ours, &plain(user_id));
         // Whoever was first keeps the thread.
         let note = |known: Option<Pii>| known.is_none().then(|| address.clone());
         update(&self.documents, &name, note).await.map(drop)
     }
-}
-
-/// An id without the word of its channel.
-fn plain_id(user_id: &Pii) -> &str {
-    let text = user_id.reveal();
-    text.strip_prefix("whatsapp:").unwrap_or(text)
 }
 
 fn thread_name(thread: ThreadId) -> String {

@@ -21,7 +21,7 @@ use crate::pii::Pii;
 use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
 use crate::telemetry::metrics::labels::Known;
-use crate::thread::{Extras, Media, Medium, Pair, Thread, TurnMessage};
+use crate::thread::{Extras, Media, Medium, Pair, Thread, TurnMessage, plain};
 use crate::twilio::messaging::{Inbound, Link, MessageStatus, StatusUpdate};
 use crate::twilio::sid::MessagingServiceSid;
 
@@ -192,7 +192,7 @@ fn told(state: ReplyState) {
 /// Whether a WhatsApp address is an id and no number. Source: business-scoped user ids: two letters of a
 /// country, a dot, letters and digits, read 2026-11-29.
 fn is_id(address: &Pii) -> bool {
-    let bare = address.reveal().strip_prefix("whatsapp:").unwrap_or(address.reveal());
+    let bare = plain(address);
     bare.starts_with(|first: char| first.is_ascii_alphabetic()) && bare.contains('.')
 }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use crate::pii::Pii;
-use crate::thread::{Medium, Pair};
+use crate::thread::{Medium, Pair, plain};
 use crate::twilio::sid::MessagingServiceSid;
 
 /// By which road what comes to an address is answered, where one message may come by both.
@@ -156,9 +156,6 @@ pub fn default_rate(address: &Pii) -> NonZeroU32 {
 
 /// Whether two addresses are one, however they are written.
 fn is_same(one: &Pii, other: &Pii) -> bool {
-    let plain = |address: &Pii| -> String {
-        address.reveal().chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')')).collect()
-    };
     medium(one) == medium(other) && plain(one) == plain(other)
 }
 
