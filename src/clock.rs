@@ -147,6 +147,14 @@ impl Add<Duration> for Timestamp {
     }
 }
 
+impl Timestamp {
+    /// As RFC 3339 without parts of a second.
+    #[must_use]
+    pub fn in_whole_seconds(self) -> String {
+        Self::from_millis(self.as_secs().saturating_mul(1000)).to_string().replace(".000Z", "Z")
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds: `2026-11-21T03:48:05.120Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

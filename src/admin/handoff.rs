@@ -15,6 +15,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::problem::problem;
+use super::replies;
 use crate::telemetry::chain::Chain;
 use crate::thread::ThreadId;
 
@@ -78,10 +79,7 @@ async fn set(
     Path(thread): Path<String>,
     is_paused: bool,
 ) -> Response {
-    let Ok(thread) = thread.parse::<ThreadId>() else {
-        let detail = "the path must name a thread: CH or TH followed by 32 hexadecimal digits";
-        return problem(StatusCode::NOT_FOUND, "unknown_conversation", detail);
-    };
+    let Ok(thread) = thread.parse::<ThreadId>() else { return replies::malformed() };
     match handover.set(thread, is_paused).await {
         Ok(()) => {
             let thread = thread.to_string();

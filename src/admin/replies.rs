@@ -149,7 +149,8 @@ fn delivered(fares: &Fares) -> Value {
     json!({ "state": fares.state, "code": fares.code, "is_over": fares.is_over })
 }
 
-fn malformed() -> Response {
+/// The answer to a path that names no thread.
+pub(super) fn malformed() -> Response {
     let detail = "the path must name a thread: CH or TH followed by 32 hexadecimal digits";
     problem(StatusCode::NOT_FOUND, "unknown_conversation", detail)
 }

@@ -94,14 +94,8 @@ pub(super) fn parse(body: &[u8], asked: Asked<'_>) -> Result<Answer, Error> {
 }
 
 fn replies(body: &[u8], asked: Asked<'_>) -> Result<Vec<Reply>, String> {
-    if let Some(encoding) = text::other_encoding(body) {
-        return Err(format!("wanted {{\"replies\":[…]}}, the answer {encoding}"));
-    }
     let mut room = Vec::new();
-    let answer: Members<'_> = json::lend(text::without_mark(body), &mut room).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        format!("wanted {{\"replies\":[…]}}, reading failed at line {line} column {column}")
-    })?;
+    let answer = members(body, &mut room, ("the answer", "{\"replies\":[…]}"))?;
     ANSWER.check(&answer).map_err(|stranger| match stranger {
         // Whoever answers with one reply's fields has left the list out.
         Stranger { name, .. } if REPLY.names.contains(&&*name) => {
@@ -121,6 +115,21 @@ fn replies(body: &[u8], asked: Asked<'_>) -> Result<Vec<Reply>, String> {
     }
     let list = list.into_iter().enumerate();
     list.filter_map(|(at, raw)| reply(raw, &format!("replies[{at}]")).transpose()).collect()
+}
+
+/// Reads a body as an object, or says what was wanted of it.
+fn members<'a>(
+    body: &'a [u8],
+    room: &'a mut Vec<u8>,
+    (what, wanted): (&str, &str),
+) -> Result<Members<'a>, String> {
+    if let Some(encoding) = text::other_encoding(body) {
+        return Err(format!("wanted {wanted}, {what} {encoding}"));
+    }
+    json::lend(text::without_mark(body), room).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        format!("wanted {wanted}, reading failed at line {line} column {column}")
+    })
 }
 
 /// Checks that what was signed for one conversation is not posted to another.
@@ -171,15 +180,8 @@ pub(super) struct Message {
 ///
 /// What is wrong, without a word of the body but the names of its fields.
 pub(super) fn message(body: &[u8]) -> Result<Message, String> {
-    if let Some(encoding) = text::other_encoding(body) {
-        return Err(format!("wanted {{\"to\":…,\"body\":…}}, the body {encoding}"));
-    }
     let mut room = Vec::new();
-    let members: Members<'_> =
-        json::lend(text::without_mark(body), &mut room).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            format!("wanted {{\"to\":…,\"body\":…}}, reading failed at line {line} column {column}")
-        })?;
+    let members = members(body, &mut room, ("the body", "{\"to\":…,\"body\":…}"))?;
     let reply = whole(&members, "message", &MESSAGE)?;
     let address = |name| optional::<Pii>(&members, name, "message", "an address");
     let to = address("to")?.filter(|to| !to.reveal().trim().is_empty());

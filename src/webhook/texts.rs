@@ -47,10 +47,8 @@ impl Told {
 
     /// Reads it, if it is said.
     fn by(fields: &Fields<'_>) -> Option<Self> {
-        let word = fields.text("MessageStatus").or_else(|| fields.text("SmsStatus"))?;
-        let status = MessageStatus::parse(word)?;
-        let came_in = matches!(status, MessageStatus::Received | MessageStatus::Receiving);
-        Some(if came_in { Self::Text } else { Self::Status })
+        let status = MessageStatus::parse(MessageStatus::word(fields)?)?;
+        Some(if status.is_inbound() { Self::Text } else { Self::Status })
     }
 }
 

@@ -72,12 +72,11 @@ impl Demo {
         };
         log::init(&options, None)?;
         let app = App::start(&settings, effective, listener).await?;
-        let webhook = format!("http://{}{}", app.address(), crate::webhook::ROUTE);
+        let url = format!("http://{}{}", app.address(), channel.route());
         let control = emulator.control();
         if channel == Channel::Conversation {
-            control.set_webhook(Webhook { post_url: Some(webhook), ..Webhook::default() });
+            control.set_webhook(Webhook { post_url: Some(url), ..Webhook::default() });
         } else {
-            let url = format!("http://{}{}", app.address(), channel.route());
             let number = Number { rate: Some(1000), ..Number::told_to(channel.ours(), url) };
             control.set_number(number).map_err(Error::Message)?;
         }

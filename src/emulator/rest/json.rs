@@ -29,8 +29,7 @@ pub struct View {
 /// ISO 8601 in whole seconds. Source: REST notes 1, read 2026-11-21.
 #[must_use]
 pub fn time(at: Timestamp) -> String {
-    let seconds = Timestamp::from_millis(at.as_secs().saturating_mul(1000)).to_string();
-    seconds.replace(".000Z", "Z")
+    at.in_whole_seconds()
 }
 
 impl View {

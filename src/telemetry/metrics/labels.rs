@@ -181,11 +181,6 @@ words! {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Known(pub &'static str);
 
-impl Known {
-    /// What stands for every name that is not known.
-    pub const UNKNOWN: Self = Self("unknown");
-}
-
 impl EncodeLabelValue for Known {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
         self.0.encode(encoder)

@@ -100,12 +100,27 @@ impl MessageStatus {
         }
     }
 
+    /// The word that says where a message stands, by either of its names.
+    #[must_use]
+    pub fn word<'a>(fields: &'a Fields<'_>) -> Option<&'a str> {
+        fields.text(FIELD).or_else(|| fields.text("SmsStatus"))
+    }
+
+    /// Whether it is said of a message that came in.
+    #[must_use]
+    pub const fn is_inbound(self) -> bool {
+        matches!(self, Self::Received | Self::Receiving)
+    }
+
     /// Whether it did not arrive and will not.
     #[must_use]
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::Undelivered | Self::Failed | Self::Canceled)
     }
 }
+
+/// The field that says where a message stands.
+const FIELD: &str = "MessageStatus";
 
 /// What a status callback says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -127,9 +142,8 @@ impl StatusUpdate {
     ///
     /// Names the field without which it means nothing.
     pub fn decode(fields: &Fields<'_>) -> Result<Self, Error> {
-        let field = "MessageStatus";
-        let word = fields.text(field).or_else(|| fields.text("SmsStatus"));
-        let status = MessageStatus::parse(word.ok_or(Error::Missing { field })?);
+        let word = MessageStatus::word(fields).ok_or(Error::Missing { field: FIELD })?;
+        let status = MessageStatus::parse(word);
         let code = fields.number("ErrorCode").and_then(|code| u32::try_from(code).ok());
         Ok(Self {
             sid: sid(fields)?,

@@ -141,7 +141,7 @@ impl Client {
         if let Some(after) = filter.sent_after {
             // The sign is part of the name. Source: Messages resource, list, read 2026-11-21. The page
             // tells of days; node helper 6.2.0 writes times.
-            query.append_pair("DateSent>", &whole_seconds(after));
+            query.append_pair("DateSent>", &after.in_whole_seconds());
         }
         query.append_pair("PageSize", &PAGE_MAX.to_string());
         drop(query);
@@ -221,12 +221,6 @@ fn form(text: &NewText) -> Form<'_> {
         form.push("StatusCallback", callback.as_str());
     }
     form
-}
-
-/// A time without its fraction, as RFC 3339.
-fn whole_seconds(at: Timestamp) -> String {
-    let text = Timestamp::from_millis(at.as_secs().saturating_mul(1000)).to_string();
-    text.replace(".000Z", "Z")
 }
 
 impl Entry for Text {
