@@ -3,7 +3,6 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::clock::Timestamp;
-use crate::queue::Documents;
 use crate::queue::engine::Document;
 
 /// How many documents are forgotten at once at most.
@@ -51,12 +50,32 @@ pub(super) fn write(db: &Connection, new: &NewDocument) -> rusqlite::Result<bool
 
 /// Forgets some of those whose time is over.
 pub(super) fn forget(db: &Connection, before: Timestamp) -> rusqlite::Result<()> {
-    // As wide as what begins with it: the next character ends it.
-    let (from, to) = (Documents::SHORT_LIVED, "\u{7f}");
-    db.prepare_cached(
-        "DELETE FROM documents WHERE name IN
-         (SELECT name FROM documents WHERE name >= ?1 AND name < ?2 AND changed_at < ?3 LIMIT ?4)",
-    )?
-    .execute(params![from, to, before.as_millis(), FORGOTTEN_MAX])
-    .map(drop)
+    db.prepare_cached(FORGET)?.execute(params![before.as_millis(), FORGOTTEN_MAX]).map(drop)
+}
+
+/// Finds them by their index, whose condition has to stand here word for word.
+const FORGET: &str = "DELETE FROM documents WHERE name IN
+     (SELECT name FROM documents WHERE substr(name, 1, 1) = '~' AND changed_at < ?1
+      ORDER BY changed_at LIMIT ?2)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Documents;
+
+    #[test]
+    fn what_is_forgotten_is_found_by_its_age_and_not_by_looking_at_all() {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(include_str!("0002_documents.sql")).unwrap();
+        let plan: Vec<String> = db
+            .prepare(&format!("EXPLAIN QUERY PLAN {FORGET}"))
+            .unwrap()
+            .query_map([0, 1], |row| row.get(3))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        assert!(plan.iter().any(|step| step.contains("documents_short_lived")), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
+        assert!(FORGET.contains(&format!("= '{}'", Documents::SHORT_LIVED)));
+    }
 }

@@ -64,9 +64,6 @@ impl Sweep {
     /// Starts a walk when it is time to, or when room gets short.
     pub(super) fn tick(&mut self, db: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         let State::Resting { ticks_left } = self.state else { return Ok(()) };
-        if ticks_left == 0 {
-            documents::forget(db, now.before(self.retention.done))?;
-        }
         let is_short = pages_in_use(db)? > self.retention.pages_max;
         if !is_short {
             self.pressure = Pressure::Nothing;
@@ -91,6 +88,7 @@ impl Sweep {
             self.rest();
             return Ok(());
         }
+        documents::forget(db, now.before(self.retention.done))?;
         let found = self.look(db, after, now)?;
         if !found.expired.is_empty() {
             forget(db, &found.expired)?;
