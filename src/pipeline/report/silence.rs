@@ -24,7 +24,8 @@ impl Reports {
         let Some(patience) = self.patience.filter(|_| !is_heard) else {
             return settle::report(Self::QUEUE, delivery.ack().await);
         };
-        if delivery.attempt() == 1 {
+        // Told once: a look that was parked, or failed, has told already.
+        if !delivery.redelivered() {
             self.recorder.metrics.turn(TurnOutcome::Unanswered);
             tracing::warn!(message_sid = %turn, conversation_sid = %of.thread,
                 elapsed_ms = settle::millis(patience.within), attempt = of.asked + 1,
