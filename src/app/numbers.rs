@@ -155,8 +155,8 @@ fn limits(parts: &Parts<'_>) -> Limits {
     let (messaging, whatsapp) = (&parts.settings.messaging, &parts.settings.whatsapp);
     let variables = whatsapp.template_variables.as_ref().map(|variables| variables.0.clone());
     Limits {
-        segments_max: Some(messaging.max_segments.get()),
-        segments_a_day: Some(messaging.daily_segments.get()),
+        segments_max: messaging.max_segments.get(),
+        segments_a_day: messaging.daily_segments.get(),
         template: whatsapp.template.map(|sid| Template { sid, variables }),
     }
 }

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::{Clock, Timestamp};
+use crate::jobs::outage::Pass;
 use crate::jobs::outcome::{Class, Failure, Operation, classify};
 use crate::jobs::refusal::Scope;
 use crate::jobs::status::{self, Status};
@@ -323,6 +324,29 @@ impl Failed {
         let cause = status::cause(class, error);
         let (failure, op) = (Some(failure), error.op());
         Self { failure, parked, op, ..Self::of(class, Via::Rest, cause) }
+    }
+
+    /// Another process may have taken over: what is not begun is that one's.
+    #[must_use]
+    pub fn not_ours() -> Self {
+        let class = Class::Retry(None);
+        let cause = Cause::new(class.as_str()).with_detail("the reply is another process's by now");
+        Self::of(class, Via::Rest, cause)
+    }
+
+    /// Keeps back what Twilio refuses anyhow until it is time to see whether it still does.
+    ///
+    /// # Errors
+    ///
+    /// While it is not.
+    pub fn unless_asked(op: Op, status: &Status, clock: &Clock) -> Result<(), Self> {
+        match status.pass(op, clock) {
+            Pass::Go => Ok(()),
+            Pass::Wait(_) => {
+                let class = Class::Reconfigure;
+                Err(Self::of(class, Via::Rest, Cause::new(class.as_str())))
+            }
+        }
     }
 
     /// A reply that its channel cannot bring as it is, whatever Twilio would say.

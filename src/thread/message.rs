@@ -136,6 +136,13 @@ impl Reply {
         Self { body: Some(body.into()), ..Self::default() }
     }
 
+    /// The variables of its template as Twilio takes them, JSON as text; nothing if there are none.
+    #[must_use]
+    pub fn variables_text(&self) -> Option<Pii> {
+        let variables = &self.content_variables;
+        (!variables.is_empty()).then(|| Value::Object(variables.clone()).to_string().into())
+    }
+
     /// Whether there is nothing in it to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -114,7 +114,7 @@ impl Thread {
     pub fn id(&self) -> ThreadId {
         match self {
             Self::Conversation(sid) => (*sid).into(),
-            Self::Direct(pair) => ThreadId { kind: ThreadKind::Direct, bytes: pair.digest() },
+            Self::Direct(pair) => ThreadId::of_pair(pair),
         }
     }
 
@@ -162,6 +162,12 @@ impl ThreadId {
     #[must_use]
     pub const fn of_conversation(sid: ConversationSid) -> Self {
         Self { kind: ThreadKind::Conversation, bytes: *sid.as_bytes() }
+    }
+
+    /// The name of a pair's thread.
+    #[must_use]
+    pub fn of_pair(pair: &Pair) -> Self {
+        Self { kind: ThreadKind::Direct, bytes: pair.digest() }
     }
 
     /// Of which kind its thread is.

@@ -45,6 +45,12 @@ pub fn lookup(code: u32) -> Option<&'static Entry> {
     Some(&ENTRIES[at])
 }
 
+/// What a code means, or that nothing is known of it.
+#[must_use]
+pub fn meaning(code: Option<u32>) -> &'static str {
+    code.and_then(lookup).map_or("no meaning known", |entry| entry.meaning.as_str())
+}
+
 /// Gives every code, in ascending order.
 #[must_use]
 pub fn entries() -> &'static [Entry] {

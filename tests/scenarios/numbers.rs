@@ -37,10 +37,12 @@ async fn every_text_is_answered_once_in_order_and_arrives() {
     }
     desk.expect(PHONE, &["text 0", "text 1", "text 2", "text 3", "text 4"]).await;
     desk.expect(FRIEND, &["chat 0", "chat 1", "chat 2", "chat 3", "chat 4"]).await;
-    let arrived =
-        |text: &Text| matches!(text.status, MessageStatus::Delivered | MessageStatus::Read);
     desk.eventually("all have arrived", |desk| {
-        desk.control.texts_to(PHONE).iter().chain(&desk.control.texts_to(FRIEND)).all(arrived)
+        desk.control
+            .texts_to(PHONE)
+            .iter()
+            .chain(&desk.control.texts_to(FRIEND))
+            .all(Text::has_arrived)
     })
     .await;
     assert!(desk.webhook_answers().iter().all(|status| *status == 200));

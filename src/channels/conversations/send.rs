@@ -9,7 +9,6 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::channels::conversations::attributes::attributes as read_attributes;
@@ -24,7 +23,6 @@ use crate::channels::search::{self, Candidate, Search, Step};
 use crate::channels::{Failed, Outgoing, Sending, Sent};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
-use crate::jobs::outage::Pass;
 use crate::jobs::outcome::{Class, Failure, NOT_PARTICIPANT, Operation, classify};
 use crate::jobs::status;
 use crate::pii::Pii;
@@ -33,7 +31,6 @@ use crate::realtime::{Outcome, SendMessage};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Via;
 use crate::telemetry::metrics::labels::ReplyOutcome;
-use crate::thread::Reply;
 use crate::twilio::catalogue;
 use crate::twilio::rest::{self, NewMessage, Op};
 use crate::twilio::sid::{ConversationSid, MessageSid};
@@ -95,7 +92,7 @@ impl Conversations {
         }
         let line = self.line(conversation).await?;
         if !delivery.is_held() {
-            return Err(not_ours());
+            return Err(Failed::not_ours());
         }
         if let Some(client) = line.connected() {
             let began = self.recorder.clock.now();
@@ -145,7 +142,7 @@ impl Conversations {
             attributes: Some(attributes(reply).into_revealed()),
             media: said.media_sids.clone(),
             content_sid: said.content_sid,
-            content_variables: content_variables(said),
+            content_variables: said.variables_text(),
         };
         let sent = self.rest.create_message(conversation, &message).await;
         let message = sent.map_err(|error| {
@@ -160,15 +157,8 @@ impl Conversations {
         Ok(Sent { how: ReplyOutcome::Sent, via: Via::Rest, message: message.sid.into() })
     }
 
-    /// Keeps back what Twilio refuses anyhow until it is time to see whether it still does.
     fn may_ask(&self, op: Op) -> Result<(), Failed> {
-        match self.status.pass(op, &self.recorder.clock) {
-            Pass::Go => Ok(()),
-            Pass::Wait(_) => {
-                let class = Class::Reconfigure;
-                Err(Failed::of(class, Via::Rest, Cause::new(class.as_str())))
-            }
-        }
+        Failed::unless_asked(op, &self.status, &self.recorder.clock)
     }
 
     /// Looks for a reply that may have been sent.
@@ -263,17 +253,12 @@ fn by_socket(reply: &Outgoing, conversation: ConversationSid) -> SendMessage {
         body: said.body.clone(),
         attributes: Some(attributes(reply)),
         media: said.media_sids.clone(),
-        content: said.content_sid.map(|sid| (sid, content_variables(said))),
+        content: said.content_sid.map(|sid| (sid, said.variables_text())),
     }
 }
 
 fn attributes(reply: &Outgoing) -> Pii {
     attributes_with_key(&reply.reply.attributes, reply.id).to_string().into()
-}
-
-fn content_variables(reply: &Reply) -> Option<Pii> {
-    let variables = &reply.content_variables;
-    (!variables.is_empty()).then(|| Value::Object(variables.clone()).to_string().into())
 }
 
 fn candidate(authors: &Authors, reply: Uuid, message: &rest::Message) -> Candidate<MessageSid> {
@@ -299,8 +284,7 @@ fn failed(class: Class, failure: Failure, via: Via, cause: Cause) -> Failed {
 fn refused(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> Failed {
     let failure = Failure::Refused { status, code, retry_after };
     let class = classify(Operation::Send, failure).as_str();
-    let meaning =
-        code.and_then(catalogue::lookup).map_or("no meaning known", |entry| entry.meaning.as_str());
+    let meaning = catalogue::meaning(code);
     let detail = format!("twilio refused the reply on the socket with status {status}: {meaning}");
     let cause = Cause { code, ..Cause::new(class).with_detail(detail) };
     by_socket_failed(failure, cause)
@@ -313,13 +297,6 @@ fn unknown() -> Failed {
 
 fn by_socket_failed(failure: Failure, cause: Cause) -> Failed {
     failed(classify(Operation::Send, failure), failure, Via::Socket, cause)
-}
-
-/// Another process may have taken over: what is not begun is that one's.
-fn not_ours() -> Failed {
-    let class = Class::Retry(None);
-    let cause = Cause::new(class.as_str()).with_detail("the reply is another process's by now");
-    Failed::of(class, Via::Rest, cause)
 }
 
 /// A thread of another kind has come here.

@@ -21,8 +21,7 @@ use crate::pii::Pii;
 use crate::queue::{Cause, Delivery};
 use crate::recent::Recent;
 use crate::telemetry::journal::Via;
-use crate::thread::{Medium, Pair, SkipReason, Speaker, Thread, ThreadId};
-use crate::twilio::messaging::MessageStatus;
+use crate::thread::{Pair, SkipReason, Speaker, Thread, ThreadId};
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::TextSid;
 
@@ -65,7 +64,7 @@ impl Channel for Direct {
         _: Speaking,
     ) -> BoxFuture<'a, Result<Option<SkipReason>, Error>> {
         Box::pin(async move {
-            let Thread::Direct(pair) = thread else { return Ok(None) };
+            let Some(pair) = thread.pair() else { return Ok(None) };
             let contact = self.contacts.of(pair, thread.id()).await?;
             Ok(contact.is_opted_out.then_some(SkipReason::OptedOut))
         })
@@ -99,11 +98,7 @@ impl Channel for Direct {
     fn follow(&self, _: ThreadId, _: u64) {}
 
     fn speaker(&self, thread: &Thread) -> Speaker {
-        let ours = match thread {
-            Thread::Direct(pair) => Some(pair.ours.clone()),
-            Thread::Conversation(_) => None,
-        };
-        Speaker::Address(ours.unwrap_or_default())
+        Speaker::Address(thread.pair().map(|pair| pair.ours.clone()).unwrap_or_default())
     }
 
     /// Only WhatsApp shows it, by the message that is being answered.
@@ -142,15 +137,16 @@ impl Channel for Direct {
     ) -> BoxFuture<'a, Result<Option<Duration>, Failed>> {
         Box::pin(async move {
             let pair = pair_of(out)?;
-            let segments = match self.prepared(out, (out.thread.id(), pair)).await {
+            let thread = out.thread.id();
+            let record = self.record(thread).await?;
+            let segments = match self.prepared(out, (thread, pair), record.as_ref()).await {
                 Ok(Prepared::AsItIs(segments)) => segments,
                 Ok(Prepared::Template(_)) => 1,
                 // It may have been sent before it could not be any more: whoever sends looks first.
                 Err(_) => return Ok(None),
             };
-            let weight = if pair.medium == Medium::Sms { segments } else { 1 };
             let rate = self.senders.rate(&pair.ours);
-            Ok(self.pace.wait_for(out.id, (&pair.ours, rate), weight).await)
+            Ok(self.pace.wait_for(out.id, (&pair.ours, rate), segments).await)
         })
     }
 
@@ -176,8 +172,7 @@ impl Channel for Direct {
             Ok(state.map(|state| Fares {
                 state: state.status.as_str(),
                 code: state.code,
-                is_over: state.status.is_failure()
-                    || matches!(state.status, MessageStatus::Delivered | MessageStatus::Read),
+                is_over: state.status.is_failure() || state.status.has_arrived(),
             }))
         })
     }
@@ -189,11 +184,8 @@ impl Channel for Direct {
 
 /// The pair of a direct thread.
 pub(super) fn pair_of(out: &Outgoing) -> Result<&Pair, Failed> {
-    match &out.thread {
-        Thread::Direct(pair) => Ok(pair),
-        Thread::Conversation(_) => {
-            let cause = Cause::new("unreadable").with_detail("the reply is for no direct thread");
-            Err(Failed::of(Class::Dead, Via::Rest, cause))
-        }
-    }
+    out.thread.pair().ok_or_else(|| {
+        let cause = Cause::new("unreadable").with_detail("the reply is for no direct thread");
+        Failed::of(Class::Dead, Via::Rest, cause)
+    })
 }

@@ -15,7 +15,7 @@ use crate::json;
 use crate::pii::Pii;
 use crate::queue::{Documents, Error};
 use crate::recent::Recent;
-use crate::thread::{Medium, Pair, Thread, ThreadId, plain};
+use crate::thread::{Medium, Pair, ThreadId, plain};
 use crate::twilio::sid::TextSid;
 
 /// How many threads are remembered at most; one that is forgotten costs a read.
@@ -27,6 +27,8 @@ pub struct Contacts {
     documents: Documents,
     /// Threads that are known to be stored, with what was heard there last.
     known: Recent<ThreadId, Heard>,
+    /// Names of ids that are known to be noted.
+    aliases: Recent<String, ()>,
 }
 
 /// The last message of somebody in a thread.
@@ -54,7 +56,7 @@ impl Contacts {
     /// Starts with what is stored.
     #[must_use]
     pub fn new(documents: Documents) -> Self {
-        Self { documents, known: Recent::new(THREADS_MAX) }
+        Self { documents, known: Recent::new(THREADS_MAX), aliases: Recent::new(THREADS_MAX) }
     }
 
     /// Hears a message of somebody; on disk when it returns, but for what is not worth a note.
@@ -63,13 +65,17 @@ impl Contacts {
     ///
     /// If the store could not be read or written.
     pub async fn heard(&self, pair: &Pair, word: Word<'_>) -> Result<(), Error> {
-        let thread = Thread::Direct(Box::new(pair.clone())).id();
+        let thread = ThreadId::of_pair(pair);
         let has_window = pair.medium == Medium::Whatsapp;
-        if self.known.get(&thread).is_none() || word.reach.is_some() {
+        let known = self.known.get(&thread);
+        if known.is_none() || word.reach.is_some() {
             self.note_thread(thread, pair, word.reach).await?;
         }
-        let heard = Heard { message: word.message, at: word.at, medium: pair.medium };
-        let _before = self.known.insert(thread, heard);
+        // What a sweep finds may be older than what was heard.
+        if known.is_none_or(|known| known.at <= word.at) {
+            let heard = Heard { message: word.message, at: word.at, medium: pair.medium };
+            let _before = self.known.insert(thread, heard);
+        }
         // Most messages say nothing that is to be written down.
         if word.wish.is_none() && !has_window {
             return Ok(());
@@ -148,7 +154,7 @@ impl Contacts {
     ) -> Result<(), Error> {
         let note = |known: Option<ThreadRecord>| {
             let record = known.unwrap_or_else(|| ThreadRecord::new(pair.clone()));
-            Some(record.with_sent(sid, segments, at))
+            record.with_sent(sid, segments, at)
         };
         update(&self.documents, &thread_name(thread), note).await.map(drop)
     }
@@ -173,7 +179,11 @@ impl Contacts {
         let name = contact::alias_name(ours, &plain(user_id));
         // Whoever was first keeps the thread.
         let note = |known: Option<Pii>| known.is_none().then(|| address.clone());
-        update(&self.documents, &name, note).await.map(drop)
+        if self.aliases.get(&name).is_none() {
+            update(&self.documents, &name, note).await?;
+            let _before = self.aliases.insert(name, ());
+        }
+        Ok(())
     }
 }
 

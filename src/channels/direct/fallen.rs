@@ -7,7 +7,6 @@ use super::policy::reply_state::{OPTED_OUT, ReplyState, Verdict, judge};
 use super::policy::wish::Wish;
 use crate::channels::{Fallen, Inlet, SentReply};
 use crate::queue::{Cause, Error};
-use crate::thread::Thread;
 use crate::twilio::catalogue;
 
 /// Notes what the failure tells of the person, and has the reply sent once more or made a dead letter. The
@@ -22,13 +21,10 @@ pub(super) async fn fell(
     (state, sent): (ReplyState, SentReply),
 ) -> Result<(), Error> {
     let ReplyState { status, code, at, .. } = state;
-    if code == Some(OPTED_OUT)
-        && let Thread::Direct(pair) = &sent.thread
-    {
+    if let Some(pair) = sent.thread.pair().filter(|_| code == Some(OPTED_OUT)) {
         contacts.wishes(pair, Wish::Stop, at).await?;
     }
-    let meaning = code.and_then(catalogue::lookup);
-    let meaning = meaning.map_or("no meaning known", |entry| entry.meaning.as_str());
+    let meaning = catalogue::meaning(code);
     let (again, class) = match judge(code, sent.again) {
         Verdict::Again => (true, "retry"),
         Verdict::Dead(class) => (false, class),

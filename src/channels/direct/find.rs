@@ -3,10 +3,12 @@
 //! Three places tell: what is kept of the reply, since a status callback names it; such a callback that is
 //! on its way, for which a little is waited; and the list of our messages to that address.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::channel::Direct;
 use super::intake::service_of;
+use super::policy::contact::ThreadRecord;
 use super::policy::match_text::Sought;
 use super::policy::prepare::Prepared;
 use crate::channels::search::{self, Search, Step};
@@ -16,7 +18,7 @@ use crate::pii::Pii;
 use crate::queue::Cause;
 use crate::telemetry::journal::Via;
 use crate::telemetry::metrics::labels::ReplyOutcome;
-use crate::thread::{Pair, ThreadId};
+use crate::thread::{Medium, Pair, ThreadId};
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{Op, TextFilter};
 use crate::twilio::sid::TextSid;
@@ -33,19 +35,20 @@ impl Direct {
         (thread, pair): (ThreadId, &Pair),
         rested: Duration,
     ) -> Result<Option<Sent>, Failed> {
-        let stored = |error| Failed::not_stored(&error);
         let known = self.states.await_word(out.id, LISTED_WITHIN.saturating_sub(rested)).await;
-        if let Some(state) = known.map_err(stored)? {
-            return Ok(Some(self.found(out, (thread, pair), state.sid).await));
+        let known = known.map_err(|error| Failed::not_stored(&error))?;
+        let record = self.record(thread).await?;
+        if let Some(state) = known {
+            return Ok(Some(self.found(out, (thread, pair), (state.sid, record)).await));
         }
         self.may_ask(Op::ListTexts)?;
-        let record = self.contacts.thread(thread).await.map_err(stored)?;
         let reach = record.as_ref().and_then(|record| record.reach.clone());
-        let known = record.map(|record| record.sent).unwrap_or_default();
-        let prepared = self.prepared(out, (thread, pair)).await;
-        let may_be_template = matches!(prepared, Ok(Prepared::Template(_)));
+        let none = VecDeque::new();
+        let known = record.as_ref().map_or(&none, |record| &record.sent);
+        // Whether the window was open when it was sent cannot be told any more.
+        let may_be_template = pair.medium == Medium::Whatsapp && self.limits.template.is_some();
         let since = Search::new(out.accepted).since();
-        let sought = Sought { reply: &out.reply, may_be_template, known: &known, since };
+        let sought = Sought { reply: &out.reply, may_be_template, known, since };
         // Somebody may have begun to hide the number since it was sent.
         for theirs in reach.into_iter().chain([pair.theirs.clone()]) {
             if let Some(sid) =
@@ -53,15 +56,20 @@ impl Direct {
             {
                 tracing::info!(conversation_sid = %thread, message_sid = %sid,
                     "reply is at twilio already; not sent again");
-                return Ok(Some(self.found(out, (thread, pair), sid).await));
+                return Ok(Some(self.found(out, (thread, pair), (sid, record)).await));
             }
         }
         Ok(None)
     }
 
     /// Notes what was found as what was sent is noted.
-    async fn found(&self, out: &Outgoing, (thread, pair): (ThreadId, &Pair), sid: TextSid) -> Sent {
-        let segments = match self.prepared(out, (thread, pair)).await {
+    async fn found(
+        &self,
+        out: &Outgoing,
+        (thread, pair): (ThreadId, &Pair),
+        (sid, record): (TextSid, Option<ThreadRecord>),
+    ) -> Sent {
+        let segments = match self.prepared(out, (thread, pair), record.as_ref()).await {
             Ok(Prepared::AsItIs(segments)) => segments,
             Ok(Prepared::Template(_)) => 1,
             // It could not be sent any more; how long it was is not known then.

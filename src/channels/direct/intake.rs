@@ -22,7 +22,8 @@ use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
 use crate::telemetry::metrics::labels::Known;
 use crate::thread::{Extras, Media, Medium, Pair, Thread, TurnMessage, plain};
-use crate::twilio::messaging::{Inbound, Link, MessageStatus, StatusUpdate};
+use crate::twilio::catalogue;
+use crate::twilio::messaging::{Inbound, Link, StatusUpdate};
 use crate::twilio::sid::MessagingServiceSid;
 
 /// What hears them. Cheap to clone.
@@ -70,8 +71,6 @@ impl TextIntake {
                     "ignored a direct message; its conversation is answered");
                 return Ok(0);
             }
-            // The list of a whole account has what came to others of its numbers.
-            Whose::Nobodys if door == Door::Reconcile => return Ok(0),
             Whose::Nobodys => {
                 tracing::warn!(message_sid = %inbound.sid, address = inbound.to.masked(),
                     "ignored a message to an address that is not configured; add it to \
@@ -173,14 +172,13 @@ impl TextIntake {
 /// Says what became of a message, where somebody may wonder.
 fn told(state: ReplyState) {
     let ReplyState { sid, status, code, .. } = state;
-    let meaning = code.and_then(crate::twilio::catalogue::lookup);
-    let reason = meaning.map_or("no meaning known", |entry| entry.meaning.as_str());
+    let reason = catalogue::meaning(code);
     match status {
         _ if status.is_failure() => {
             tracing::warn!(message_sid = %sid, state = status.as_str(), code,
             reason, "a message that twilio took did not arrive")
         }
-        MessageStatus::Delivered | MessageStatus::Read => {
+        _ if status.has_arrived() => {
             tracing::debug!(message_sid = %sid, state = status.as_str(), "a message has arrived");
         }
         _ => {

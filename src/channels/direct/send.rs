@@ -7,12 +7,12 @@
 use super::channel::{Direct, pair_of};
 use super::fallen;
 use super::intake::service_of;
+use super::policy::contact::ThreadRecord;
 use super::policy::prepare::{Facts, Prepared, prepare};
 use super::policy::reply_state::{OPTED_OUT, ReplyState, WINDOW_CLOSED};
 use super::policy::wish::Wish;
 use crate::channels::{Failed, Outgoing, Sending, Sent, SentReply};
 use crate::fault_points::{self, Point};
-use crate::jobs::outage::Pass;
 use crate::jobs::outcome::{Class, Failure, Operation, classify};
 use crate::jobs::status;
 use crate::queue::{self, Cause, Delivery};
@@ -43,7 +43,7 @@ impl Direct {
         }
         let (text, segments) = self.text(out, (thread, pair)).await?;
         if !delivery.is_held() {
-            return Err(not_ours());
+            return Err(Failed::not_ours());
         }
         self.may_ask(Op::CreateText)?;
         match self.rest.create_text(&text).await {
@@ -59,31 +59,31 @@ impl Direct {
         }
     }
 
+    /// What is known of a thread.
+    pub(super) async fn record(&self, thread: ThreadId) -> Result<Option<ThreadRecord>, Failed> {
+        self.contacts.thread(thread).await.map_err(|error| Failed::not_stored(&error))
+    }
+
     /// How many segments a reply takes, or why it cannot be sent; with what is sent of it.
     pub(super) async fn prepared(
         &self,
         out: &Outgoing,
         (thread, pair): (ThreadId, &Pair),
+        record: Option<&ThreadRecord>,
     ) -> Result<Prepared, Failed> {
         let now = self.recorder.clock.wall();
-        let stored = |error| Failed::not_stored(&error);
         let is_window_open = match pair.medium {
             Medium::Whatsapp => {
-                self.contacts.of(pair, thread).await.map_err(stored)?.is_window_open(now)
+                let contact = self.contacts.of(pair, thread).await;
+                contact.map_err(|error| Failed::not_stored(&error))?.is_window_open(now)
             }
             Medium::Sms | Medium::Rcs => true,
         };
-        let segments_today = match self.limits.segments_a_day {
-            Some(_) => {
-                let record = self.contacts.thread(thread).await.map_err(stored)?;
-                record.map_or(0, |record| record.segments_today(now))
-            }
-            None => 0,
-        };
+        let segments_today = record.map_or(0, |record| record.segments_today(now));
         let facts = Facts { medium: pair.medium, is_window_open, segments_today };
         prepare(&out.reply, facts, &self.limits).map_err(|why| {
             let cause = Cause::new(why.as_str()).with_detail(why.to_string());
-            Failed { op: Op::CreateText, ..Failed::of(Class::Dead, Via::Rest, cause) }
+            Failed::of(Class::Dead, Via::Rest, cause)
         })
     }
 
@@ -92,9 +92,8 @@ impl Direct {
         out: &Outgoing,
         (thread, pair): (ThreadId, &Pair),
     ) -> Result<(NewText, u32), Failed> {
-        let prepared = self.prepared(out, (thread, pair)).await?;
-        let record = self.contacts.thread(thread).await;
-        let record = record.map_err(|error| Failed::not_stored(&error))?;
+        let record = self.record(thread).await?;
+        let prepared = self.prepared(out, (thread, pair), record.as_ref()).await?;
         let to = record.and_then(|record| record.reach).unwrap_or_else(|| pair.theirs.clone());
         let from = match service_of(&pair.ours) {
             Some(service) => TextSender::Service(service),
@@ -117,14 +116,11 @@ impl Direct {
                 (NewText { content_sid, content_variables, ..text }, 1)
             }
             Prepared::AsItIs(segments) => {
-                let variables = &reply.content_variables;
-                let content_variables = (!variables.is_empty())
-                    .then(|| serde_json::Value::Object(variables.clone()).to_string().into());
                 let text = NewText {
                     body: reply.body.clone(),
                     media_urls: reply.media_urls.clone(),
                     content_sid: reply.content_sid,
-                    content_variables,
+                    content_variables: reply.variables_text(),
                     ..text
                 };
                 (text, segments)
@@ -173,10 +169,8 @@ impl Direct {
     async fn refused(&self, pair: &Pair, error: &rest::Error) -> Failed {
         let failure = status::failure(error);
         let code = status::code(error);
-        if let Failure::Refused { status: 429, .. } = failure {
-            self.pace.refused(&pair.ours);
-        }
-        if code.is_some_and(|code| TOO_FAST.contains(&code)) {
+        let is_busy = matches!(failure, Failure::Refused { status: 429, .. });
+        if is_busy || code.is_some_and(|code| TOO_FAST.contains(&code)) {
             self.pace.refused(&pair.ours);
         }
         if code == Some(OPTED_OUT) {
@@ -197,26 +191,11 @@ impl Direct {
         Failed { failure, parked, op, ..Failed::of(class, Via::Rest, cause) }
     }
 
-    /// Keeps back what Twilio refuses anyhow until it is time to see whether it still does.
     pub(super) fn may_ask(&self, op: Op) -> Result<(), Failed> {
-        match self.status.pass(op, &self.recorder.clock) {
-            Pass::Go => Ok(()),
-            Pass::Wait(_) => {
-                let class = Class::Reconfigure;
-                let cause = Cause::new(class.as_str());
-                Err(Failed { op, ..Failed::of(class, Via::Rest, cause) })
-            }
-        }
+        Failed::unless_asked(op, &self.status, &self.recorder.clock)
     }
 
     pub(super) fn did_nothing(&self, error: &rest::Error) -> Failed {
         Failed::did_nothing(error, &self.status, &self.recorder.clock)
     }
-}
-
-/// Another process may have taken over: what is not begun is that one's.
-fn not_ours() -> Failed {
-    let class = Class::Retry(None);
-    let cause = Cause::new(class.as_str()).with_detail("the reply is another process's by now");
-    Failed::of(class, Via::Rest, cause)
 }

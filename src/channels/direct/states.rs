@@ -14,7 +14,6 @@ use super::policy::reply_state::ReplyState;
 use crate::channels::SentReply;
 use crate::clock::Clock;
 use crate::queue::{Documents, Error};
-use crate::twilio::messaging::MessageStatus;
 
 /// How often it is looked whether another instance has heard of a reply.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -142,7 +141,7 @@ impl States {
 /// Whether a reply need not be kept any more: it has arrived. One that failed is kept until what follows
 /// of that is stored elsewhere, which is told again if it was not.
 const fn is_over(state: ReplyState) -> bool {
-    matches!(state.status, MessageStatus::Delivered | MessageStatus::Read)
+    state.status.has_arrived()
 }
 
 fn name(reply: Uuid) -> String {
@@ -155,6 +154,7 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::json;
     use crate::thread::{Medium, Pair, Reply, Thread};
+    use crate::twilio::messaging::MessageStatus;
 
     #[test]
     fn what_is_kept_is_read_again() {

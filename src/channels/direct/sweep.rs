@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{Arrived, TextIntake};
-use super::senders::Source;
+use super::senders::{Source, Whose};
 use crate::clock::Timestamp;
 use crate::jobs::settle;
 use crate::jobs::status::Status;
@@ -162,6 +162,12 @@ impl TextSweep {
     async fn take(&self, text: Text) -> Result<usize, Error> {
         let sid = text.sid;
         if self.taken.get(&sid).is_some() {
+            return Ok(0);
+        }
+        // The list of a whole account has what came to others of its numbers.
+        let senders = &self.intake.senders;
+        let whose = text.to.as_ref().map(|to| senders.whose(to, text.messaging_service_sid));
+        if !matches!(whose, Some(Whose::Ours(_))) {
             return Ok(0);
         }
         let at = text.created.unwrap_or_else(|| self.intake.recorder.clock.wall());

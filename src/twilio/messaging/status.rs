@@ -112,6 +112,12 @@ impl MessageStatus {
         matches!(self, Self::Received | Self::Receiving)
     }
 
+    /// Whether it has arrived.
+    #[must_use]
+    pub const fn has_arrived(self) -> bool {
+        matches!(self, Self::Delivered | Self::Read)
+    }
+
     /// Whether it did not arrive and will not.
     #[must_use]
     pub const fn is_failure(self) -> bool {

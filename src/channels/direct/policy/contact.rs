@@ -9,7 +9,7 @@ use super::wish::Wish;
 use crate::bytes16;
 use crate::clock::Timestamp;
 use crate::pii::Pii;
-use crate::thread::{Medium, Pair};
+use crate::thread::{Medium, Pair, ThreadId};
 use crate::twilio::sid::TextSid;
 
 /// How long after somebody's last message WhatsApp takes free text. Source: error dictionary 63016, read
@@ -83,7 +83,7 @@ pub fn name(pair: &Pair) -> String {
         Medium::Whatsapp => Medium::Whatsapp,
     };
     let shared = Pair { medium: class, ..pair.clone() };
-    format!("contact/{}", crate::thread::Thread::Direct(Box::new(shared)).id())
+    format!("contact/{}", ThreadId::of_pair(&shared))
 }
 
 /// The name of what stands for a WhatsApp id: the address that its thread was begun with.
@@ -119,11 +119,11 @@ impl ThreadRecord {
         Self { pair, reach: None, day: 0, segments: 0, sent: VecDeque::new() }
     }
 
-    /// Notes one of our messages.
+    /// Notes one of our messages; nothing if it is known already.
     #[must_use]
-    pub fn with_sent(mut self, sid: TextSid, segments: u32, at: Timestamp) -> Self {
+    pub fn with_sent(mut self, sid: TextSid, segments: u32, at: Timestamp) -> Option<Self> {
         if self.sent.contains(&sid) {
-            return self;
+            return None;
         }
         let day = day(at);
         if day != self.day {
@@ -134,7 +134,7 @@ impl ThreadRecord {
         if self.sent.len() > SENT_MAX {
             let _oldest = self.sent.pop_front();
         }
-        self
+        Some(self)
     }
 
     /// How many segments went out today.
@@ -189,10 +189,11 @@ mod tests {
     fn segments_are_counted_by_the_day_and_each_message_once() {
         let pair = Pair { medium: Medium::Sms, ours: "a".into(), theirs: "b".into() };
         let sid = |n: u32| format!("SM{n:032x}").parse::<TextSid>().unwrap();
-        let record = ThreadRecord::new(pair).with_sent(sid(1), 2, AT).with_sent(sid(1), 2, AT);
+        let record = ThreadRecord::new(pair).with_sent(sid(1), 2, AT).unwrap();
+        assert_eq!(record.clone().with_sent(sid(1), 2, AT), None);
         assert_eq!(record.segments_today(AT), 2);
         assert_eq!(record.segments_today(AT + Duration::from_secs(86_400)), 0);
-        let many = (2..200).fold(record, |record, n| record.with_sent(sid(n), 1, AT));
+        let many = (2..200).fold(record, |record, n| record.with_sent(sid(n), 1, AT).unwrap());
         assert_eq!((many.sent.len(), many.segments), (SENT_MAX, 200));
         let bytes = serde_json::to_vec(&many).unwrap().len();
         assert!(bytes < crate::queue::Documents::VALUE_BYTES_MAX);

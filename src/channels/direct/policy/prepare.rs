@@ -27,12 +27,12 @@ pub struct Template {
 }
 
 /// What is allowed.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
-    /// The most segments of one message; any number without.
-    pub segments_max: Option<u32>,
-    /// The most segments in one thread on one day; any number without.
-    pub segments_a_day: Option<u32>,
+    /// The most segments of one message.
+    pub segments_max: u32,
+    /// The most segments in one thread on one day.
+    pub segments_a_day: u32,
     /// What goes out where free text may not.
     pub template: Option<Template>,
 }
@@ -127,12 +127,12 @@ pub fn prepare(reply: &Reply, facts: Facts, limits: &Limits) -> Result<Prepared,
         Medium::Sms if !is_template => segments::count(body),
         Medium::Sms | Medium::Whatsapp | Medium::Rcs => 1,
     };
-    if let Some(most) = limits.segments_max.filter(|most| segments > *most) {
+    let most = limits.segments_max;
+    if segments > most {
         return Err(Unsendable::TooManySegments { segments, most });
     }
-    let today = facts.segments_today;
-    let is_over = |most: &u32| today.saturating_add(segments) > *most;
-    if let Some(most) = limits.segments_a_day.filter(is_over) {
+    let (today, most) = (facts.segments_today, limits.segments_a_day);
+    if today.saturating_add(segments) > most {
         return Err(Unsendable::DayUsedUp { today, most });
     }
     Ok(Prepared::AsItIs(segments))
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn each_row_of_the_table_holds() {
         let whatsapp = Facts { medium: Medium::Whatsapp, ..SMS };
-        let limits = Limits { segments_max: Some(3), segments_a_day: Some(10), template: None };
+        let limits = Limits { segments_max: 3, segments_a_day: 10, template: None };
         let with = Limits { template: Some(template()), ..limits.clone() };
         let files = Reply { media_sids: vec![MediaSid::from_bytes([1; 16])], ..Reply::default() };
         let chosen = Reply { content_sid: Some(template().sid), ..Reply::default() };
@@ -180,7 +180,7 @@ mod tests {
         ] {
             assert_eq!(prepare(&reply, facts, limits), expected);
         }
-        let free = Limits::default();
+        let free = Limits { segments_max: u32::MAX, segments_a_day: u32::MAX, template: None };
         assert_eq!(prepare(&Reply::text("x".repeat(1600)), SMS, &free), Ok(Prepared::AsItIs(11)));
     }
 

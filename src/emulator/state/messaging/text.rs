@@ -204,6 +204,6 @@ impl Text {
     /// Whether the phone has it.
     #[must_use]
     pub const fn has_arrived(&self) -> bool {
-        matches!(self.status, MessageStatus::Delivered | MessageStatus::Read)
+        self.status.has_arrived()
     }
 }
