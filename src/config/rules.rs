@@ -141,20 +141,19 @@ fn check_messaging(reader: &mut Reader<'_>) {
 
 /// What is set for a number is set for one of ours; a messaging service may have further ones.
 fn check_numbers(reader: &mut Reader<'_>) {
-    let list = |name| reader.value::<Senders>(name).map_or_else(Vec::new, |Senders(list)| list);
-    let [phone, whatsapp] = ["messaging.phone_numbers", "messaging.whatsapp_numbers"].map(list);
+    let [phone, whatsapp] = ["messaging.phone_numbers", "messaging.whatsapp_numbers"]
+        .map(|name| reader.value::<Senders>(name).unwrap_or_default());
     let has_service = reader.is_set("messaging.service_sid");
-    let is_ours = |address: &Pii| {
-        let bare = address.reveal().strip_prefix("whatsapp:").map(Pii::new);
-        let is_whatsapps = |number: &Pii| Some(number) == bare.as_ref() || number == address;
-        has_service || phone.contains(address) || whatsapp.iter().any(is_whatsapps)
-    };
+    let known = phone.with(&whatsapp);
+    // Without its word a number of WhatsApp alone is nobody's.
+    let is_ours =
+        |address: &Pii| known.contains(address) || has_service && !whatsapp.0.contains(address);
     let rates = reader.value::<SenderRates>("messaging.sender_rates");
     let are_ours = rates.as_ref().map(|rates| rates.addresses().all(is_ours));
     let sources = reader.value::<Sources>("messaging.sources");
     let sources = sources.map(|sources| sources.addresses().all(is_ours));
     let broken = "names a number that is in neither messaging.phone_numbers nor \
-         messaging.whatsapp_numbers";
+         messaging.whatsapp_numbers (a number on WhatsApp begins with whatsapp:)";
     reader.rule("messaging.sender_rates", are_ours, broken);
     reader.rule("messaging.sources", sources, broken);
     let most = rates.map(|rates| rates.fastest().is_none_or(|rate| rate.get() <= 1_000));

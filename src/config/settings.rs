@@ -440,19 +440,7 @@ impl Messaging {
     /// All addresses of ours, each once, behind the word of its channel if that is not SMS.
     #[must_use]
     pub fn addresses(&self) -> Vec<Pii> {
-        let mut addresses = self.phone_numbers.0.clone();
-        let prefixed = |number: &Pii| {
-            let text = number.reveal();
-            if text.contains(':') { number.clone() } else { format!("whatsapp:{text}").into() }
-        };
-        addresses.extend(self.whatsapp_numbers.0.iter().map(prefixed));
-        let mut unique: Vec<Pii> = Vec::new();
-        for address in addresses {
-            if !unique.contains(&address) {
-                unique.push(address);
-            }
-        }
-        unique
+        self.phone_numbers.with(&self.whatsapp_numbers)
     }
 
     /// The road that counts for an address of ours, where one is usual that nobody has set another for.

@@ -413,6 +413,14 @@ fn numbers_are_shown_masked_and_what_is_set_for_them_is_found() {
         ("CHIMEIN_MESSAGING_SENDER_RATES", "+15555550100=3"),
     ];
     assert!(load(None, &environment(service)).into_settings().is_ok());
+    // Something set for the bare number of a sender of WhatsApp would have no effect.
+    let [service, rate] = service;
+    let whatsapp = ("TWILIO_WHATSAPP_NUMBER", "+15555550100");
+    for given in [vec![whatsapp, rate], vec![whatsapp, rate, service]] {
+        let report = load(None, &environment(given));
+        let told = report.problems().iter().map(ToString::to_string).collect::<String>();
+        assert!(told.contains("a number on WhatsApp begins with whatsapp:"), "{told}");
+    }
 }
 
 #[test]

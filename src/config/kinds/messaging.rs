@@ -21,6 +21,24 @@ const ADDRESS_CHARS_MAX: usize = 256;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Senders(pub Vec<Pii>);
 
+impl Senders {
+    /// These and those of WhatsApp, each once, the latter behind its word.
+    #[must_use]
+    pub fn with(&self, whatsapp: &Self) -> Vec<Pii> {
+        let prefixed = |number: &Pii| {
+            let text = number.reveal();
+            if text.contains(':') { number.clone() } else { format!("whatsapp:{text}").into() }
+        };
+        let mut unique: Vec<Pii> = Vec::new();
+        for address in self.0.iter().cloned().chain(whatsapp.0.iter().map(prefixed)) {
+            if !unique.contains(&address) {
+                unique.push(address);
+            }
+        }
+        unique
+    }
+}
+
 impl Setting for Senders {
     const WANTED: &'static str =
         "numbers such as +15555550100, whatsapp:+15555550100 or 12345, separated by commas";
