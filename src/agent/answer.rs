@@ -135,17 +135,21 @@ fn members<'a>(
 /// Checks that what was signed for one conversation is not posted to another.
 fn check_conversation(answer: &Members<'_>, asked: Asked<'_>) -> Result<(), String> {
     let Asked { thread, must_name, .. } = asked;
-    let raw = answer.raw("conversation").or_else(|| answer.raw("thread"));
-    let named = raw.map(|raw| json::from_str::<ThreadId>(raw.get()).ok());
-    match named {
-        Some(named) if named == Some(thread) => Ok(()),
-        None if !must_name => Ok(()),
-        None => Err(format!(
+    let mut is_named = false;
+    for name in ["conversation", "thread"] {
+        let Some(raw) = answer.raw(name) else { continue };
+        if json::from_str::<ThreadId>(raw.get()).ok() != Some(thread) {
+            return Err(format!("`{name}` is not {thread}, where these replies would go"));
+        }
+        is_named = true;
+    }
+    if must_name && !is_named {
+        return Err(format!(
             "there is no `conversation`, and the path is not signed: sign and send \
              {{\"conversation\":\"{thread}\",\"replies\":[…]}}"
-        )),
-        Some(_) => Err(format!("`conversation` is not {thread}, where these replies would go")),
+        ));
     }
+    Ok(())
 }
 
 /// Reads one reply; none if it is `null`.
@@ -429,6 +433,18 @@ mod tests {
         }
         let many = format!(r#"{{"replies":[{}]}}"#, vec!["\"x\""; REPLIES_MAX + 1].join(","));
         assert!(parse(many.as_bytes(), ASKED).is_err());
+    }
+
+    #[test]
+    fn both_names_of_the_place_are_checked() {
+        let (here, elsewhere) = (ASKED.thread.to_string(), format!("CH{}", "d".repeat(32)));
+        for (conversation, thread, is_taken) in
+            [(&here, &here, true), (&here, &elsewhere, false), (&elsewhere, &here, false)]
+        {
+            let answer = json!({"conversation": conversation, "thread": thread, "replies": ["hi"]});
+            let parsed = parse(answer.to_string().as_bytes(), ASKED);
+            assert_eq!(parsed.is_ok(), is_taken, "{answer}: {parsed:?}");
+        }
     }
 
     #[test]
