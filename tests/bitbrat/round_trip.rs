@@ -1,11 +1,13 @@
 //! A message's way to the platform and back, and what must not happen twice or at all.
 
+use chimein::emulator::Incoming;
+use chimein::emulator::state::messaging::Number;
 use serde_json::{Value, json};
 
 use crate::nats_server::NatsServer;
 use crate::persistence;
 use crate::platform::{DEAD_LETTER, INGRESS, OWN, Platform, SHARED, SNAPSHOT, delivered, service};
-use crate::rig::{PHONE, Rig};
+use crate::rig::{NUMBER, PHONE, Rig};
 
 const OWN_DURABLE: &str = "local-internal-egress-v1-twilio-ingress-twilio-ingress-durable";
 const SHARED_DURABLE: &str = "local-internal-egress-v1-twilio-ingress-durable";
@@ -28,6 +30,34 @@ async fn a_text_is_answered_by_the_platform_and_its_delivery_recorded() {
     assert_eq!(record.body["event"]["candidates"][0]["text"], "\"re: hello\"");
     platform.await_acknowledged(OWN_DURABLE).await;
     assert!(platform.passed(DEAD_LETTER).is_empty());
+    rig.end().await;
+    platform.end();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_to_a_plain_number_is_answered_by_the_platform() {
+    let server = NatsServer::start();
+    let platform = Platform::start(&server, answer).await;
+    let (number, source) = ("TWILIO_PHONE_NUMBER", "CHIMEIN_MESSAGING_SOURCES");
+    let direct = format!("{NUMBER}=direct");
+    let rig = service(&server, &[(number, NUMBER), (source, direct.as_str())]).await;
+    let url = format!("http://{}/webhooks/twilio/sms", rig.app().address());
+    rig.control.set_number(Number::told_to(NUMBER, url)).unwrap();
+    let _texted = rig.control.text(Incoming::new(PHONE, NUMBER, "hello")).await.unwrap();
+    rig.eventually("the answer", |rig| !rig.control.texts_to(PHONE).is_empty()).await;
+    platform.await_acknowledged(OWN_DURABLE).await;
+    let texts = rig.control.texts_to(PHONE);
+    assert_eq!(texts.len(), 1);
+    assert_eq!(texts[0].body.reveal(), "re: hello");
+    let record = platform.await_passed(&rig, SNAPSHOT, 1).await.remove(0);
+    assert_eq!(record.body["delivery"]["status"], "SENT");
+
+    // Of a thread that nobody has written in nothing is known.
+    let mut lost = platform.asked().remove(0).body;
+    lost["ingress"]["channel"] = json!(format!("TH{}", "0".repeat(32)));
+    platform.publish(OWN, &delivered(&lost, "cand-2", "to nobody")).await;
+    let told = platform.await_passed(&rig, DEAD_LETTER, 1).await.remove(0);
+    assert!(told.body.to_string().contains("unknown_thread"), "{}", told.body);
     rig.end().await;
     platform.end();
 }

@@ -16,13 +16,14 @@ use super::event::Event;
 use super::names::EGRESS;
 use super::platform::{BitBrat, Note};
 use super::snapshot::{Delivered, Failure};
+use super::target::Missing;
 use super::wanted::{self, Ignored, Reply, Wanted};
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::clock::Timestamp;
 use crate::json;
 use crate::telemetry::chain::Chain;
 use crate::text;
-use crate::thread::Reply as Said;
+use crate::thread::{Reply as Said, ThreadId};
 
 /// How many events are fetched at once.
 const BATCH: usize = 64;
@@ -144,6 +145,14 @@ impl Came<'_> {
 
 async fn store(agent: &BitBrat, came: Came<'_>, reply: Reply, outbox: &dyn Outbox) -> AckKind {
     let Reply { thread, chosen, key, turn, is_phone, progress } = reply;
+    let place = match outbox.thread(thread).await {
+        Ok(Some(place)) => place,
+        Ok(None) => {
+            let missing = Missing::UnknownThread;
+            return undeliverable(agent, &came, missing.code(), &missing).await;
+        }
+        Err(error) => return not_stored(&came, thread, &error),
+    };
     let now = agent.clock.wall();
     let age = now.since(came.published(now));
     let _before_its_answer = match &progress {
@@ -170,7 +179,7 @@ async fn store(agent: &BitBrat, came: Came<'_>, reply: Reply, outbox: &dyn Outbo
         late: turn.is_some(),
         cut: is_phone,
         origin: Some(Note::origin(&came.topic.name, came.event.clone())),
-        ..Batch::new(thread.clone(), &key, vec![Said::text(chosen.text)])
+        ..Batch::new(place, &key, vec![Said::text(chosen.text)])
     };
     match outbox.put(batch).await {
         Ok(added) => {
@@ -181,11 +190,15 @@ async fn store(agent: &BitBrat, came: Came<'_>, reply: Reply, outbox: &dyn Outbo
             undeliverable(agent, &came, "reply_too_large", &*why).await
         }
         Err(error @ (OutboxError::Store(_) | OutboxError::Undecided(_))) => {
-            tracing::error!(conversation_sid = %thread, error = %Chain(&error),
-                "reply from the bus could not be stored; it is asked for again");
-            AckKind::Nak(Some(GIVEN_BACK_FOR))
+            not_stored(&came, thread, &error)
         }
     }
+}
+
+fn not_stored(came: &Came<'_>, thread: ThreadId, error: &OutboxError) -> AckKind {
+    tracing::error!(conversation_sid = %thread, seq = came.place, error = %Chain(error),
+        "reply from the bus could not be stored; it is asked for again");
+    AckKind::Nak(Some(GIVEN_BACK_FOR))
 }
 
 /// How an event is acknowledged of which a note was to be kept.

@@ -1,17 +1,20 @@
 //! Where an egress event is to be sent, and whether it is ours at all. Pure.
 
 use super::event::Event;
-use crate::thread::Thread;
+use crate::thread::ThreadId;
 
 /// Why an event has no place to go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Missing {
-    /// Nothing names a conversation.
-    #[error("the event names no conversation")]
+    /// Nothing names a thread.
+    #[error("the event names no thread")]
     NoTarget,
-    /// What is named is no conversation.
-    #[error("the event's target is no conversation: CH and 32 hexadecimal digits")]
+    /// What is named is no thread.
+    #[error("the event's target is no thread: CH or TH and 32 hexadecimal digits")]
     InvalidTarget,
+    /// Nothing is known of the thread that is named.
+    #[error("nobody has written in the event's thread, or it is of a channel that is off")]
+    UnknownThread,
 }
 
 impl Missing {
@@ -21,18 +24,19 @@ impl Missing {
         match self {
             Self::NoTarget => "no_target",
             Self::InvalidTarget => "invalid_target",
+            Self::UnknownThread => "unknown_thread",
         }
     }
 }
 
-/// Finds the conversation: `egress.channel`, else `ingress.channel`, else the one that the identity's
-/// metadata names. `unknown` is no name. A name that is no conversation is not passed over, since what
+/// Finds the thread: `egress.channel`, else `ingress.channel`, else the one that the identity's
+/// metadata names. `unknown` is no name. A name that is no thread's is not passed over, since what
 /// comes after it may be somebody else's.
 ///
 /// # Errors
 ///
-/// [`Missing`], if nothing or no conversation is named.
-pub fn find(event: &Event) -> Result<Thread, Missing> {
+/// [`Missing`], if nothing or no thread is named.
+pub fn find(event: &Event) -> Result<ThreadId, Missing> {
     let named = [
         &["egress", "channel"][..],
         &["ingress", "channel"],
@@ -77,6 +81,7 @@ mod tests {
     const ONE: &str = "CH11111111111111111111111111111111";
     const TWO: &str = "CH22222222222222222222222222222222";
     const THREE: &str = "CH33333333333333333333333333333333";
+    const DIRECT: &str = "TH44444444444444444444444444444444";
 
     fn event(value: Value) -> Event {
         serde_json::from_value(value).unwrap()
@@ -97,6 +102,7 @@ mod tests {
             (json!(ONE), json!(TWO), json!(THREE), Ok(ONE)),
             (null.clone(), json!(TWO), json!(THREE), Ok(TWO)),
             (json!("unknown"), json!(TWO), json!(THREE), Ok(TWO)),
+            (json!(DIRECT), json!(TWO), null.clone(), Ok(DIRECT)),
             (json!("unknown"), json!(""), json!(THREE), Ok(THREE)),
             (json!("unknown"), null.clone(), null.clone(), Err(Missing::NoTarget)),
             (json!("#general"), json!(TWO), null.clone(), Err(Missing::InvalidTarget)),

@@ -10,7 +10,7 @@ use super::progress::{self, Progress, Wish};
 use super::selection::{self, Chosen};
 use super::target::{self, Missing};
 use crate::queue::JobId;
-use crate::thread::{MessageId, Thread};
+use crate::thread::{MessageId, ThreadId};
 
 /// What an egress event asks for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,7 +30,7 @@ pub enum Ignored {
     OtherConnector,
     /// It has no text.
     NoText,
-    /// It is a word of progress that nobody wishes.
+    /// It is a word of progress that nobody wishes, or one that says nothing.
     Progress,
 }
 
@@ -50,7 +50,7 @@ impl Ignored {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reply {
     /// Where.
-    pub thread: Thread,
+    pub thread: ThreadId,
     /// What, and which candidate's it is.
     pub chosen: Chosen,
     /// The same for the same reply.
@@ -77,7 +77,9 @@ pub fn judge(event: &Event, is_own_topic: bool, fallback: &str, wish: Wish) -> W
         return Wanted::Nothing(Ignored::Progress);
     }
     let Some(chosen) = selection::choose(event) else {
-        return Wanted::Nothing(Ignored::NoText);
+        // Nothing is said by a word of progress either, the answer is still to come.
+        let reason = if progress.is_some() { Ignored::Progress } else { Ignored::NoText };
+        return Wanted::Nothing(reason);
     };
     match target::find(event) {
         Ok(thread) => Wanted::Reply(Reply {
@@ -174,8 +176,10 @@ mod tests {
         word["annotations"] = json!([{"kind": "progress_feedback", "value": {}}]);
         assert_eq!(judged(word.clone()), Wanted::Nothing(Ignored::Progress));
         word["identity"]["external"]["metadata"]["channelType"] = json!("chat");
-        let Wanted::Reply(reply) = judged(word) else { panic!("a chat hears it") };
+        let Wanted::Reply(reply) = judged(word.clone()) else { panic!("a chat hears it") };
         assert_eq!(reply.progress, Some(Progress { request: None }));
+        word["candidates"] = json!([]);
+        assert_eq!(judged(word), Wanted::Nothing(Ignored::Progress));
     }
 
     #[test]
