@@ -5,7 +5,7 @@
 //! [`Account`] knows what both need of Twilio. Decides nothing but where a region's hosts are; reads
 //! no environment and no file, but for the system's certificates when [`tls::client_config`] is called.
 //!
-//! `examples/bot.rs` is a whole bot made of it; a short one stands in the README, under "Use the client
+//! `examples/bot.rs` is a whole bot made of it; a short one stands in the manual's page `library`, under "The client
 //! alone".
 
 use std::sync::Arc;

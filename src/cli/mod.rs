@@ -12,6 +12,7 @@ mod doctor;
 mod emulator;
 mod handoff;
 mod health;
+mod manual;
 mod outcome;
 mod send;
 mod serve;
@@ -49,6 +50,8 @@ enum Command {
     Handoff(handoff::Args),
     /// Asks the service on this machine whether it is well; the health check of containers.
     Health(health::Args),
+    /// Prints a page of the manual, or the list of its pages.
+    Manual(manual::Args),
     /// Says something in a conversation as the bot.
     Send(send::Args),
     /// Runs the service until it is told to stop.
@@ -82,6 +85,9 @@ pub enum Error {
     /// The health command failed.
     #[error(transparent)]
     Health(#[from] health::Error),
+    /// The manual could not be shown.
+    #[error(transparent)]
+    Manual(#[from] manual::Error),
     /// The send command failed.
     #[error(transparent)]
     Send(#[from] send::Error),
@@ -112,6 +118,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Emulator(args) => Ok(emulator::run(&args)?),
         Command::Handoff(args) => Ok(handoff::run(&args, environment)?),
         Command::Health(args) => Ok(health::run(&args, environment)?),
+        Command::Manual(args) => Ok(manual::run(&args)?),
         Command::Send(args) => Ok(send::run(&args, environment)?),
         Command::Serve(args) => Ok(serve::run(&args, environment)?),
         Command::Signature(args) => Ok(signature::run(&args, environment)),
@@ -121,12 +128,62 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     use super::*;
+    use crate::manual::PAGES;
 
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_of_the_manual_is_one() {
+        let readme = include_str!("../../README.md");
+        let guide = include_str!("../../config/bitbrat/README.md");
+        let pages = PAGES.iter().map(|page| page.text);
+        let mut count = 0;
+        for command in pages.chain([readme, guide]).flat_map(commands) {
+            let parsed = Cli::try_parse_from(words(&command));
+            let shown = |error: &clap::Error| error.kind() == ErrorKind::DisplayHelp;
+            assert!(parsed.as_ref().err().is_none_or(shown), "{command}: {parsed:?}");
+            count += 1;
+        }
+        assert!(count > 10, "only {count} commands were found");
+    }
+
+    /// The commands of a page's shell blocks.
+    fn commands(page: &str) -> Vec<String> {
+        let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let lines = blocks.flat_map(str::lines).map(str::trim);
+        let ours = lines.filter_map(|line| {
+            let line = line
+                .split_once(" -- ")
+                .filter(|(cargo, _)| cargo.starts_with("cargo run") && !cargo.contains("--example"))
+                .map_or_else(
+                    || line.starts_with("chimein ").then(|| line.to_owned()),
+                    |(_, arguments)| Some(format!("chimein {arguments}")),
+                )?;
+            let end = [" #", " >", " |", " &", " \\"].iter().filter_map(|end| line.find(end)).min();
+            Some(line[..end.unwrap_or(line.len())].to_owned())
+        });
+        ours.collect()
+    }
+
+    /// A command's words, as a shell parts them.
+    fn words(command: &str) -> Vec<String> {
+        let (mut words, mut quote) = (vec![String::new()], None);
+        for letter in command.chars() {
+            match (letter, quote) {
+                ('"' | '\'', None) => quote = Some(letter),
+                (_, Some(open)) if letter == open => quote = None,
+                (' ', None) => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(letter),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! The documents beside the code say what the code does: README, `architecture.yaml`, Dockerfile,
-//! `.ci/run`. With `UPDATE=1` in the environment the README's table is written anew.
+//! The documents beside the code say what the code does: README, manual, `architecture.yaml`, Dockerfile,
+//! `.ci/run`. With `UPDATE=1` in the environment the manual's tables are written anew.
 
 use std::fs;
+use std::path::Path;
 
 use chimein::admin;
 use chimein::config::kinds::{Paths, Setting};
 use chimein::config::{KEYS, manual};
+use chimein::manual::PAGES;
 use chimein::telemetry::metrics::table;
 use chimein::webhook;
 
@@ -16,16 +18,21 @@ use super::{assert_none, files, read, root};
 const KEPT_WITH_SECRETS: &[&str] =
     &["TWILIO_ACCOUNT_SID", "TWILIO_API_KEY", "TWILIO_CHAT_SERVICE_SID"];
 
-/// A table of the README that is made of something else.
+/// How long the README may be: what a newcomer reads in one go.
+const README_BYTES_MAX: usize = 10_000;
+
+/// A table of the manual that is made of something else.
 struct Table {
+    page: &'static str,
     start: &'static str,
     end: &'static str,
     text: String,
 }
 
 #[test]
-fn the_readme_has_the_manuals_table() {
+fn the_manual_has_the_table_of_settings() {
     compare(&Table {
+        page: "src/manual/configuration.md",
         start: "<!-- configuration table: written from config/default.toml by `UPDATE=1 cargo test --test house` -->\n",
         end: "<!-- end of the configuration table -->\n",
         text: manual::markdown(),
@@ -33,8 +40,9 @@ fn the_readme_has_the_manuals_table() {
 }
 
 #[test]
-fn the_readme_has_the_metrics_table() {
+fn the_manual_has_the_table_of_metrics() {
     compare(&Table {
+        page: "src/manual/metrics.md",
         start: "<!-- metrics table: written from src/telemetry/metrics/table.rs by `UPDATE=1 cargo test --test house` -->\n",
         end: "<!-- end of the metrics table -->\n",
         text: table::markdown(),
@@ -42,10 +50,11 @@ fn the_readme_has_the_metrics_table() {
 }
 
 #[test]
-fn the_readme_has_the_emulators_table() {
+fn the_manual_has_the_emulators_table() {
     let page = read("src/emulator/coverage.md");
     let rows = page.lines().filter(|line| line.starts_with('|'));
     compare(&Table {
+        page: "src/manual/emulator.md",
         start: "<!-- emulator table: written from src/emulator/coverage.md by `UPDATE=1 cargo test --test house` -->\n",
         end: "<!-- end of the emulator table -->\n",
         text: rows.map(|row| format!("{row}\n")).collect(),
@@ -54,17 +63,63 @@ fn the_readme_has_the_emulators_table() {
 
 /// Compares a table with what it is made of, or writes it anew.
 fn compare(table: &Table) {
-    let readme = read("README.md");
-    let (before, rest) = readme.split_once(table.start).expect("the table's start is marked");
+    let page = read(table.page);
+    let (before, rest) = page.split_once(table.start).expect("the table's start is marked");
     let (found, after) = rest.split_once(table.end).expect("the table's end is marked");
     let expected = format!("\n{}\n", table.text);
     if std::env::var_os("UPDATE").is_some() {
         let (start, end) = (table.start, table.end);
-        fs::write(root().join("README.md"), format!("{before}{start}{expected}{end}{after}"))
+        fs::write(root().join(table.page), format!("{before}{start}{expected}{end}{after}"))
             .unwrap();
     } else {
         assert_eq!(found, expected, "run UPDATE=1 cargo test --test house -- --test-threads=1");
     }
+}
+
+#[test]
+fn the_readme_is_short_and_leads_to_every_page() {
+    let readme = read("README.md");
+    assert!(readme.len() <= README_BYTES_MAX, "{} bytes, {README_BYTES_MAX} at most", readme.len());
+    for page in PAGES {
+        let row = format!("| [`{0}`](src/manual/{0}.md) | ", page.topic);
+        assert!(readme.contains(&row), "{} is not in the list", page.topic);
+    }
+    let pages = files(&root().join("src/manual"));
+    let count = pages.iter().filter(|path| path.extension().is_some_and(|end| end == "md")).count();
+    assert_eq!(count, PAGES.len(), "a page is in no list");
+}
+
+#[test]
+fn every_link_to_a_file_leads_to_one() {
+    let pages = PAGES.iter().map(|page| format!("src/manual/{}.md", page.topic));
+    let others = ["README.md", ".github/SECURITY.md", "config/bitbrat/README.md"];
+    let mut findings = Vec::new();
+    for page in pages.chain(others.map(str::to_owned)) {
+        let text = read(&page);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
+            if path.contains(':') {
+                continue;
+            }
+            let folder = Path::new(&page).parent().unwrap();
+            let target = if path.is_empty() { page.clone().into() } else { folder.join(path) };
+            let found = fs::read_to_string(root().join(&target)).ok();
+            let is_there = found.is_some_and(|found| heading.is_empty() || has(&found, heading));
+            if !is_there && !root().join(&target).is_dir() {
+                findings.push(format!("{page}: {link}"));
+            }
+        }
+    }
+    assert_none("a link leads nowhere", &findings);
+}
+
+/// Whether a page has a heading of this anchor, as Markdown's viewers make them.
+fn has(page: &str, anchor: &str) -> bool {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| line.trim_start_matches('#').trim().to_lowercase()).any(|heading| {
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>() == anchor
+    })
 }
 
 #[test]
