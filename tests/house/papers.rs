@@ -92,7 +92,13 @@ fn the_readme_is_short_and_leads_to_every_page() {
 #[test]
 fn every_link_to_a_file_leads_to_one() {
     let pages = PAGES.iter().map(|page| format!("src/manual/{}.md", page.topic));
-    let others = ["README.md", ".github/SECURITY.md", "config/bitbrat/README.md"];
+    let others = [
+        "README.md",
+        "CHANGELOG.md",
+        ".github/CONTRIBUTING.md",
+        ".github/SECURITY.md",
+        "config/bitbrat/README.md",
+    ];
     let mut findings = Vec::new();
     for page in pages.chain(others.map(str::to_owned)) {
         let text = read(&page);
@@ -233,6 +239,7 @@ fn the_image_runs_what_there_is() {
 #[test]
 fn the_top_level_is_as_agreed() {
     let agreed = [
+        "CHANGELOG.md",
         "Cargo.lock",
         "Cargo.toml",
         "Dockerfile",
@@ -267,7 +274,7 @@ fn the_check_runs_files_that_exist_and_names_no_host() {
 fn no_file_speaks_of_one_machine_or_of_a_registrys_host() {
     let mut findings = Vec::new();
     let folders = ["src", "tests", "config", "examples", ".ci"].map(|folder| root().join(folder));
-    let papers = ["README.md", "Cargo.toml", "Dockerfile", "architecture.yaml"];
+    let papers = ["README.md", "CHANGELOG.md", "Cargo.toml", "Dockerfile", "architecture.yaml"];
     let papers = papers.map(|paper| root().join(paper));
     for path in folders.iter().flat_map(|folder| files(folder)).chain(papers) {
         let Ok(text) = fs::read_to_string(&path) else { continue };
