@@ -15,6 +15,7 @@ use chimein::emulator::control::Webhook;
 use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::record::{Happening, Record};
 use chimein::emulator::state::Inbound;
+use chimein::emulator::state::messaging::Number;
 use chimein::emulator::state::model::Message;
 use chimein::emulator::{self, Control, Emulator, Received};
 use chimein::net::authority::Hosts;
@@ -31,9 +32,11 @@ pub const BOT: &str = "bot";
 pub const NUMBER: &str = "+15555550100";
 /// A phone.
 pub const PHONE: &str = "+15555550123";
+/// The number on WhatsApp.
+pub const WHATSAPP: &str = "whatsapp:+15555550100";
 
 /// How long something may take before the test has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The emulator, the service's folder, and the service while it runs.
 pub struct Rig {
@@ -42,7 +45,7 @@ pub struct Rig {
     folder: TempDir,
     extra: Vec<(&'static str, String)>,
     app: Option<App>,
-    http: reqwest::Client,
+    pub http: reqwest::Client,
 }
 
 impl Rig {
@@ -96,6 +99,20 @@ impl Rig {
         let url = format!("http://{}{}", app.address(), chimein::webhook::ROUTE);
         self.control.set_webhook(Webhook { post_url: Some(url), ..Webhook::default() });
         self.app = Some(app);
+        for (name, address, door) in [
+            ("TWILIO_PHONE_NUMBER", NUMBER, "sms"),
+            ("TWILIO_WHATSAPP_NUMBER", WHATSAPP, "whatsapp"),
+        ] {
+            if self.extra.iter().any(|(set, _)| *set == name) {
+                self.control.set_number(self.number(address, door)).unwrap();
+            }
+        }
+    }
+
+    /// A number that tells the service of its texts.
+    pub fn number(&self, address: &str, door: &str) -> Number {
+        let url = format!("http://{}/webhooks/twilio/{door}", self.app().address());
+        Number::told_to(address, url)
     }
 
     /// Stops the service gracefully.
