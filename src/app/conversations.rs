@@ -24,6 +24,7 @@ use crate::channels::conversations::join::{INITIALIZING_MAX, Joins};
 use crate::channels::conversations::join_rules::JoinRules;
 use crate::channels::conversations::leave::Leaver;
 use crate::channels::conversations::number_limits::NumberLimits;
+use crate::channels::conversations::other_road::OtherRoad;
 use crate::channels::conversations::policy::authors::Authors;
 use crate::channels::conversations::reconcile::{Duty, Reconciler};
 use crate::channels::conversations::removals::Removals;
@@ -129,6 +130,7 @@ impl OpenTalks<'_> {
             number_limits: send
                 .sender_rate
                 .map(|rate| NumberLimits::new(rate, parts.instances(), rest.clone(), clock)),
+            other_road: OtherRoad::new(Arc::clone(&self.catch_up.arrivals.join_rules)),
             send_limits: SendLimits::within(send.conversation_rate.get(), send.service_rate.get())
                 .shared_by(parts.instances()),
             status: parts.health.status(),

@@ -59,8 +59,9 @@ pub trait Channel: Send + Sync {
     /// Sees to it that every message before a place in a thread is known and stored.
     fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Whether who spoke as the bot before this service was there has answered a message, which was
-    /// taken in at a time. Where threads have no history nobody has.
+    /// Whether a message, which was taken in at a time, is answered otherwise: who spoke as the bot before
+    /// this service was there has done so, or it comes by another road too that counts. Where threads have
+    /// no history and messages one road it is not.
     fn answered_before<'a>(
         &'a self,
         thread: ThreadId,
@@ -186,7 +187,7 @@ pub struct Seen {
     pub door: Door,
 }
 
-/// Whether a message was answered before this service was there.
+/// Whether a message was answered before this service was there, or is by another road.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum AnsweredBefore {
     /// It was not: it is this service's to answer.

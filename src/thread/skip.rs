@@ -26,6 +26,8 @@ pub enum SkipReason {
     Answered,
     /// It was written before this service was there, by the operator's wish.
     BeforeBegin,
+    /// It came by another road too, which answers it.
+    OtherRoad,
 }
 
 impl SkipReason {
@@ -43,6 +45,7 @@ impl SkipReason {
             Self::OptedOut => "opted_out",
             Self::Answered => "answered",
             Self::BeforeBegin => "before_begin",
+            Self::OtherRoad => "other_road",
         }
     }
 }

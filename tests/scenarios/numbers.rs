@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use chimein::clock::Clock;
-use chimein::emulator::Incoming;
 use chimein::emulator::faults::{Action, Place};
 use chimein::emulator::record::Happening;
 use chimein::emulator::state::limits::Limits;
 use chimein::emulator::state::messaging::{Extras, Number, Text};
+use chimein::emulator::{Incoming, Received};
 use chimein::pii::Pii;
 use chimein::twilio::messaging::MessageStatus;
+use chimein::twilio::sid::ConversationSid;
 use serde_json::{Value, json};
 
 use crate::rig::{NUMBER, PATIENCE, PHONE, Rig, WHATSAPP};
@@ -265,6 +266,33 @@ async fn a_number_with_both_roads_is_answered_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversation_that_the_bot_sits_in_falls_silent_once_its_number_is_direct() {
+    let rates = format!("{NUMBER}=1000");
+    let both = [("TWILIO_PHONE_NUMBER", NUMBER), ("CHIMEIN_MESSAGING_SENDER_RATES", &rates)];
+    for realtime in ["true", "false"] {
+        let mut rig = Rig::without_service(&both).await;
+        rig.control.set_limits(limits());
+        rig.set("CHIMEIN_REALTIME_ENABLED", realtime);
+        rig.start_service_of_both_roads().await;
+        let conversation = rig.text_of_both_roads("before").await;
+        rig.expect(conversation, &["before"]).await;
+        rig.stop_service().await;
+        rig.set("CHIMEIN_MESSAGING_SOURCES", "+15555550100=direct");
+        rig.start_service_of_both_roads().await;
+        for text in ["after", "and again"] {
+            assert_eq!(rig.text_of_both_roads(text).await, conversation);
+        }
+        rig.expect_texts(PHONE, &["after", "and again"]).await;
+        // Whoever has no phone there is answered as before.
+        let path = format!("Conversations/{conversation}/Messages");
+        rig.rest_post_told(&path, &[("Author", "ann"), ("Body", "by chat")]).await;
+        rig.expect(conversation, &["before", "by chat"]).await;
+        rig.expect_said(PHONE, &["after", "and again"]);
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_that_nobody_asked_for_is_sent_once_under_its_key() {
     let rig = Rig::on_numbers(&[]).await;
     let message = json!({"to": PHONE, "body": "It is time."});
@@ -336,6 +364,23 @@ impl Rig {
         rig.control.set_limits(limits());
         rig.start_service().await;
         rig
+    }
+
+    /// Starts the service, and has Twilio make conversations of what comes to its number besides.
+    async fn start_service_of_both_roads(&mut self) {
+        self.start_service().await;
+        let number = Number { conversations: true, ..self.number(NUMBER, "sms") };
+        self.control.set_number(number).unwrap();
+    }
+
+    /// Somebody writes to a number with both roads; gives the conversation.
+    async fn text_of_both_roads(&self, body: &str) -> ConversationSid {
+        let texted = self.control.text(Incoming::new(PHONE, NUMBER, body)).await.unwrap();
+        self.eventually("webhooks are told", |rig| rig.control.open_webhooks() == 0).await;
+        match texted.received {
+            Received::Stored { conversation, .. } => conversation,
+            Received::Dropped => panic!("no conversation was made"),
+        }
     }
 
     async fn restart(&mut self) {

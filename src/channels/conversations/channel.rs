@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 
 use crate::channels::conversations::catch_up::CatchUp;
 use crate::channels::conversations::number_limits::NumberLimits;
+use crate::channels::conversations::other_road::OtherRoad;
 use crate::channels::conversations::phones;
 use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::send_limits::SendLimits;
@@ -33,6 +34,8 @@ pub struct Conversations {
     pub seats: Arc<Seats>,
     /// Reads what a turn must not be taken before, and knows the rules of what comes in.
     pub catch_up: CatchUp,
+    /// Whom another road answers.
+    pub other_road: OtherRoad,
     /// How fast replies may follow each other.
     pub send_limits: SendLimits,
     /// How fast each of our numbers may send, if that is limited here.
@@ -96,12 +99,11 @@ impl Channel for Conversations {
         stored: Timestamp,
     ) -> BoxFuture<'a, Result<AnsweredBefore, Error>> {
         Box::pin(async move {
-            match thread.conversation() {
-                Some(conversation) => {
-                    self.catch_up.answered_before(conversation, message, stored).await
-                }
-                None => Ok(AnsweredBefore::No),
+            let Some(conversation) = thread.conversation() else { return Ok(AnsweredBefore::No) };
+            if self.other_road.answers(conversation, &message.author).await? {
+                return Ok(AnsweredBefore::Yes(SkipReason::OtherRoad));
             }
+            self.catch_up.answered_before(conversation, message, stored).await
         })
     }
 

@@ -19,6 +19,7 @@ pub mod leave;
 pub mod listener;
 mod media;
 pub mod number_limits;
+pub mod other_road;
 mod phones;
 pub mod policy;
 pub mod reconcile;

@@ -20,7 +20,7 @@ use crate::jobs::recorder::Recorder;
 use crate::pii::Pii;
 use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
-use crate::telemetry::metrics::labels::Known;
+use crate::telemetry::metrics::labels::{Known, TurnOutcome};
 use crate::thread::{Extras, Media, Medium, Pair, Thread, TurnMessage, plain};
 use crate::twilio::catalogue;
 use crate::twilio::messaging::{Inbound, Link, StatusUpdate};
@@ -67,6 +67,7 @@ impl TextIntake {
         let ours = match self.senders.whose(&inbound.to, inbound.messaging_service_sid) {
             Whose::Ours(ours) => ours,
             Whose::OtherRoad => {
+                self.recorder.metrics.turn(TurnOutcome::Skipped);
                 tracing::debug!(message_sid = %inbound.sid,
                     "ignored a direct message; its conversation is answered");
                 return Ok(0);

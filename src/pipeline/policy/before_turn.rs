@@ -25,7 +25,7 @@ pub enum Question {
     Hands,
     /// Whether the message itself is one that nobody answers.
     Message,
-    /// Whether it was answered before the service was there.
+    /// Whether it was answered before the service was there, or is by another road.
     Before,
 }
 
