@@ -51,6 +51,7 @@ impl World {
             callback: None,
             actions: Vec::new(),
             expires: None,
+            due: None,
             fate: Fate::Arrives,
         };
         self.messaging.keep(text.clone(), self.settings.limits.plain_messages);

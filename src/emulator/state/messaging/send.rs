@@ -112,6 +112,7 @@ impl World {
             callback,
             actions: draft.actions,
             expires: Some(begins + validity),
+            due: None,
             fate: draft.fate,
         };
         self.messaging.keep(text.clone(), self.settings.limits.plain_messages);

@@ -98,8 +98,11 @@ impl Messaging {
         self.seqs.insert(text.sid, text.seq);
         self.texts.insert(text.seq, text);
         while self.texts.len() > texts_max.max(1) {
-            if let Some((_, oldest)) = self.texts.pop_first() {
+            if let Some((seq, oldest)) = self.texts.pop_first() {
                 self.seqs.remove(&oldest.sid);
+                if let Some(due) = oldest.due {
+                    self.alarms.remove(&(due, seq));
+                }
             }
         }
     }
@@ -112,13 +115,26 @@ impl Messaging {
     /// Forgets a text.
     pub(super) fn remove(&mut self, sid: TextSid) {
         if let Some(seq) = self.seqs.remove(&sid) {
+            self.rest(seq);
             self.texts.remove(&seq);
         }
     }
 
-    /// Lets something happen to a text at a time.
+    /// Lets something happen to a text at a time, and nothing before.
     pub(super) fn wake(&mut self, due: Timestamp, seq: u64) {
-        self.alarms.insert((due, seq));
+        self.rest(seq);
+        if let Some(text) = self.texts.get_mut(&seq) {
+            text.due = Some(due);
+            self.alarms.insert((due, seq));
+        }
+    }
+
+    /// Lets nothing happen to a text any more: it was moved on otherwise.
+    pub(super) fn rest(&mut self, seq: u64) {
+        let due = self.texts.get_mut(&seq).and_then(|text| text.due.take());
+        if let Some(due) = due {
+            self.alarms.remove(&(due, seq));
+        }
     }
 
     /// Takes the next thing that is due by `at`.

@@ -94,6 +94,28 @@ fn each_sender_has_its_pace_and_its_queue_its_end() {
 }
 
 #[test]
+fn what_is_moved_by_hand_waits_for_its_own_next_step() {
+    let mut world = world();
+    hear(&mut world, 0, (WHATSAPP, OUR_WHATSAPP), "hello");
+    let text = send(&mut world, 0, (WHATSAPP, OUR_WHATSAPP), "hi").unwrap();
+    let status = |world: &World| world.messaging().find(text.sid).unwrap().status;
+    let step = Duration::from_millis(50);
+    world.tick(at(0) + step);
+    assert_eq!(status(&world), MessageStatus::Sent);
+    let by_hand = at(0) + step + step / 2;
+    assert!(world.move_text(by_hand, text.sid, (MessageStatus::Delivered, None)).unwrap());
+    world.tick(at(0) + step * 2);
+    assert_eq!(status(&world), MessageStatus::Delivered, "it would have been delivered now");
+    world.tick(by_hand + step);
+    assert_eq!(status(&world), MessageStatus::Read);
+    let late = send(&mut world, 10, (PHONE, OURS), "first").unwrap();
+    let text = send(&mut world, 10, (PHONE, OURS), "its turn comes later").unwrap();
+    assert!(world.move_text(at(10), text.sid, (MessageStatus::Failed, Some(30005))).unwrap());
+    world.remove_text(late.sid).unwrap();
+    assert_eq!(world.deadline(), None, "nothing waits for what is over or gone");
+}
+
+#[test]
 fn an_hour_at_the_senders_limit_is_never_refused() {
     let mut world = world();
     let numbers = [(OURS, 1), ("+18005550100", 3), ("12345", 100), (OUR_WHATSAPP, 80)];

@@ -61,6 +61,9 @@ pub struct Text {
     pub actions: Vec<Pii>,
     /// When it is too late to leave.
     pub(super) expires: Option<Timestamp>,
+    /// When something happens to it by itself.
+    #[serde(default)]
+    pub(super) due: Option<Timestamp>,
     /// What becomes of it.
     pub(super) fate: Fate,
 }
