@@ -75,8 +75,9 @@ pub trait Channel: Send + Sync {
     /// Notes that the message at a place is known, which says something only if it is the next one.
     fn follow(&self, thread: ThreadId, index: u64);
 
-    /// As whom the bot speaks in a thread, as far as is known.
-    fn speaker(&self, thread: &Thread) -> Speaker;
+    /// As whom the bot speaks in a thread, as far as is known; `heard` is as whom it heard what it
+    /// answers, where that was told.
+    fn speaker(&self, thread: &Thread, heard: Option<&Speaker>) -> Speaker;
 
     /// Shows the others for some seconds that the bot is at work; a sign that cannot be shown is no
     /// failure.
@@ -181,6 +182,8 @@ pub enum Source {
 pub struct Seen {
     /// Where it was said.
     pub thread: Thread,
+    /// As whom of ours it was heard or written to, where the door tells.
+    pub speaker: Option<Speaker>,
     /// What was said, and by whom.
     pub message: TurnMessage,
     /// The door.

@@ -30,8 +30,10 @@ pub struct Patience {
 #[must_use]
 pub fn job(turn: &Turn, asked: u32, patience: Patience, now: Timestamp) -> Append {
     let of = |messages| {
+        let speaker = turn.speaker.clone();
         let (thread, turn) = (turn.thread.clone(), turn.id);
-        encode(&Settled::Awaited(Awaited { thread, turn, asked, messages }))
+        let of = Awaited { thread, turn, asked, messages };
+        encode(&Settled::AwaitedAs { speaker, of })
     };
     let is_kept = patience.asks_anew && asked == 0;
     let payload = of(if is_kept { turn.messages.clone() } else { Vec::new() });

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::json;
 use crate::queue::{JobId, Key};
 use crate::telemetry::trace::TraceId;
-use crate::thread::{MessageId, Reply, Thread, ThreadId, TurnMessage};
+use crate::thread::{MessageId, Reply, Speaker, Thread, ThreadId, TurnMessage};
 
 /// A message that waits for the agent.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -28,6 +28,41 @@ pub enum Inbound {
         /// When it came in.
         at: Timestamp,
     },
+    /// The second form: it says to whom of ours it was said.
+    #[serde(rename = "2")]
+    V2 {
+        /// Where it was said.
+        thread: Thread,
+        /// As whom of ours it was heard or written to, where its door told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        speaker: Option<Speaker>,
+        /// What was said.
+        message: TurnMessage,
+        /// When it came in.
+        at: Timestamp,
+    },
+}
+
+impl Inbound {
+    /// What it holds, whichever form it has.
+    #[must_use]
+    pub fn into_said(self) -> Said {
+        match self {
+            Self::V1 { thread, message, at: _ } => Said { thread, speaker: None, message },
+            Self::V2 { thread, speaker, message, at: _ } => Said { thread, speaker, message },
+        }
+    }
+}
+
+/// What an [`Inbound`] holds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Said {
+    /// Where it was said.
+    pub thread: Thread,
+    /// As whom of ours it was heard or written to, where that is known.
+    pub speaker: Option<Speaker>,
+    /// What was said.
+    pub message: TurnMessage,
 }
 
 /// A reply that waits to be sent.
@@ -94,6 +129,15 @@ pub enum Settled {
     /// A turn that the agent answers later, to be looked at when its time is over; first form.
     #[serde(rename = "awaited-1")]
     Awaited(Awaited),
+    /// As before; second form: it says as whom the bot speaks there.
+    #[serde(rename = "awaited-2")]
+    AwaitedAs {
+        /// As whom the bot speaks there.
+        speaker: Speaker,
+        /// The turn.
+        #[serde(flatten)]
+        of: Awaited,
+    },
     /// The agent has said something to a turn; first form.
     #[serde(rename = "heard-1")]
     Heard {
@@ -240,6 +284,10 @@ mod tests {
             r#"{"v":"heard-1","turn":"IM07070707070707070707070707070707"}"#
         );
         assert_eq!(serde_json::from_str::<Settled>(AWAITED).unwrap(), awaited());
+        assert_eq!(stored(&said()), SAID);
+        assert_eq!(serde_json::from_str::<Inbound>(SAID).unwrap(), said());
+        assert_eq!(stored(&awaited_as()), AWAITED_AS);
+        assert_eq!(serde_json::from_str::<Settled>(AWAITED_AS).unwrap(), awaited_as());
         assert_eq!(serde_json::from_str::<Settled>(&stored(&settled())).unwrap(), settled());
         assert_eq!(serde_json::from_str::<Inbound>(&stored(&inbound())).unwrap(), inbound());
         assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound())).unwrap(), outbound());
@@ -285,10 +333,17 @@ mod tests {
         let levels = 300;
         let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
         let attributes = crate::json::object(deep.as_bytes()).unwrap();
-        let Inbound::V1 { thread, mut message, at } = inbound();
+        let Said { thread, mut message, .. } = inbound().into_said();
         message.attributes.clone_from(&attributes);
-        let inbound = Inbound::V1 { thread: thread.clone(), message, at };
+        let (speaker, at) = (None, Timestamp::from_millis(1));
+        let said = |message| Inbound::V2 { thread: thread.clone(), speaker, message, at };
+        let inbound = said(message);
         assert_eq!(serde_json::from_str::<Inbound>(&stored(&inbound)).unwrap(), inbound);
+        let Said { thread, message, .. } = inbound.into_said();
+        let Settled::Awaited(of) = awaited() else { panic!("a turn") };
+        let of = Awaited { messages: vec![message], ..of };
+        let awaited = Settled::AwaitedAs { speaker: bot(), of };
+        assert_eq!(serde_json::from_str::<Settled>(&stored(&awaited)).unwrap(), awaited);
         let note = json!({"v": "1", "event": attributes});
         let Outbound::V1 { id, turn, trace, reply, at, late, after, .. } = outbound();
         let reply = Reply { attributes, ..reply };
@@ -301,6 +356,35 @@ mod tests {
         r#"{"v":"awaited-1","thread":"CHcccccccccccccccccccccccccccccccc","#,
         r#""turn":"IM07070707070707070707070707070707","asked":1}"#
     );
+
+    const SAID: &str = concat!(
+        r#"{"v":"2","thread":"CHcccccccccccccccccccccccccccccccc","speaker":{"identity":"bot"},"#,
+        r#""message":{"sid":"IM07070707070707070707070707070707","index":4,"author":"+15555550123","#,
+        r#""body":"hello","attributes":{},"media":[{"sid":"ME09090909090909090909090909090909","#,
+        r#""content_type":"image/png","filename":null,"size":12}],"participant":null,"#,
+        r#""created":1795000000000},"at":1795000000001}"#
+    );
+
+    const AWAITED_AS: &str = concat!(
+        r#"{"v":"awaited-2","speaker":{"address":"+15555550100"},"#,
+        r#""thread":"CHcccccccccccccccccccccccccccccccc","#,
+        r#""turn":"IM07070707070707070707070707070707","asked":1}"#
+    );
+
+    fn said() -> Inbound {
+        let Said { thread, message, .. } = inbound().into_said();
+        let (speaker, at) = (Some(bot()), Timestamp::from_millis(1_795_000_000_001));
+        Inbound::V2 { thread, speaker, message, at }
+    }
+
+    fn bot() -> Speaker {
+        Speaker::Identity("bot".to_owned())
+    }
+
+    fn awaited_as() -> Settled {
+        let Settled::Awaited(of) = awaited() else { panic!("a turn") };
+        Settled::AwaitedAs { speaker: Speaker::Address("+15555550100".into()), of }
+    }
 
     fn awaited() -> Settled {
         let (thread, turn) = (thread(), message_id(7));

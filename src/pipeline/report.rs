@@ -24,7 +24,7 @@ use crate::queue::{Append, Delivery, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::trace::{TraceContext, TraceId};
-use crate::thread::ThreadId;
+use crate::thread::{Speaker, ThreadId};
 
 mod silence;
 
@@ -66,7 +66,13 @@ impl Work for Reports {
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
         let (report, trace) = match serde_json::from_slice(delivery.payload()) {
             Ok(Settled::V1 { report, trace }) => (report, trace),
-            Ok(Settled::Awaited(awaited)) => return self.look(delivery, awaited).await,
+            Ok(Settled::AwaitedAs { speaker, of }) => {
+                return self.look(delivery, of, speaker).await;
+            }
+            // An older release did not say, and told the agent so when it asked anew.
+            Ok(Settled::Awaited(of)) => {
+                return self.look(delivery, of, Speaker::Identity(String::new())).await;
+            }
             // It is there to be found.
             Ok(Settled::Heard { .. }) => {
                 return settle::report(Self::QUEUE, delivery.ack().await);

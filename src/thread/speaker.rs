@@ -1,9 +1,12 @@
 //! As whom the bot speaks in a thread.
 
+use serde::{Deserialize, Serialize};
+
 use crate::pii::Pii;
 
 /// As whom the bot speaks: under an identity in a conversation, from an address of ours elsewhere.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Speaker {
     /// A chat identity, which the operator chose.
     Identity(String),

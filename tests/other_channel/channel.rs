@@ -106,7 +106,7 @@ impl Channel for PostOffice {
 
     fn follow(&self, _: ThreadId, _: u64) {}
 
-    fn speaker(&self, _: &Thread) -> Speaker {
+    fn speaker(&self, _: &Thread, _: Option<&Speaker>) -> Speaker {
         Speaker::Address("+15555550100".into())
     }
 

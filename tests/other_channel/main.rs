@@ -194,7 +194,7 @@ impl House {
             created: Some(self.recorder.clock.wall()),
             extras: None,
         };
-        let seen = Seen { thread: thread(who), message, door: Door::Webhook };
+        let seen = Seen { thread: thread(who), speaker: None, message, door: Door::Webhook };
         let _new = self.ingest.messages(vec![seen]).await.unwrap();
     }
 

@@ -167,5 +167,6 @@ fn seen(conversation: ConversationSid, message: rest::Message) -> Seen {
         created: message.created,
         extras: None,
     };
-    Seen { thread: Thread::Conversation(conversation), message, door: Door::CatchUp }
+    let thread = Thread::Conversation(conversation);
+    Seen { thread, speaker: None, message, door: Door::CatchUp }
 }

@@ -113,12 +113,16 @@ impl Channel for Conversations {
         }
     }
 
-    fn speaker(&self, thread: &Thread) -> Speaker {
-        let line = match thread.id().conversation() {
-            Some(conversation) => self.seats.member_of(conversation),
+    fn speaker(&self, thread: &Thread, heard: Option<&Speaker>) -> Speaker {
+        let identity = match heard {
+            Some(Speaker::Identity(identity)) => Some(identity.as_str()),
+            Some(Speaker::Address(_)) | None => None,
+        };
+        let member = match thread.id().conversation() {
+            Some(conversation) => self.seats.speaks_in(conversation, identity),
             None => &self.seats.members()[0],
         };
-        Speaker::Identity(line.identity.clone())
+        Speaker::Identity(member.identity.clone())
     }
 
     fn show_typing(&self, thread: ThreadId) -> BoxFuture<'_, ()> {

@@ -25,7 +25,7 @@ use crate::realtime::{self, Client, Event};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::{Door, Stage};
 use crate::telemetry::trace::TraceContext;
-use crate::thread::{Thread, TurnMessage};
+use crate::thread::{Speaker, Thread, TurnMessage};
 use crate::twilio::SKEW_MAX;
 use crate::twilio::sid::ConversationSid;
 
@@ -90,7 +90,7 @@ impl Listener {
                 // A date that somebody chose is none of what the socket told.
                 let changed = changed.filter(|at| *at <= recorder.clock.wall() + SKEW_MAX);
                 heard.reach(conversation, Some(message.index), changed);
-                heard.seen.push(of_socket(message));
+                heard.seen.push(of_socket(&self.identity, message));
             }
             Event::CaughtUp { conversation, through, updated } => {
                 heard.reach(conversation, through, updated);
@@ -257,7 +257,7 @@ fn way(event: &Event) -> Option<TraceContext> {
     }
 }
 
-fn of_socket(message: realtime::Message) -> Seen {
+fn of_socket(identity: &str, message: realtime::Message) -> Seen {
     let door = match message.door {
         realtime::Door::Live => Door::Socket,
         realtime::Door::Replay => Door::Replay,
@@ -275,5 +275,6 @@ fn of_socket(message: realtime::Message) -> Seen {
         created: Some(message.created),
         extras: None,
     };
-    Seen { thread, message, door }
+    let speaker = Some(Speaker::Identity(identity.to_owned()));
+    Seen { thread, speaker, message, door }
 }

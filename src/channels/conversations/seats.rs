@@ -193,6 +193,14 @@ impl Seats {
         self.remembered(conversation).unwrap_or(&self.members[0])
     }
 
+    /// The member that holds the seat of a conversation, else the one that heard something there, else
+    /// the first: after a start nothing is remembered until socket and sweep have told.
+    #[must_use]
+    pub fn speaks_in(&self, conversation: ConversationSid, heard_by: Option<&str>) -> &PoolMember {
+        let heard = || self.members.iter().find(|member| Some(&*member.identity) == heard_by);
+        self.remembered(conversation).or_else(heard).unwrap_or(&self.members[0])
+    }
+
     /// Finds the member that holds the seat of a conversation, by memory, else by asking Twilio.
     ///
     /// After a start the memory is empty until socket and sweep have filled it, and a reply that was
@@ -423,6 +431,16 @@ mod tests {
         assert_eq!(names(&seats, sid(2)), ["bot-2"], "who sits there is asked first and alone");
         assert_eq!(seats.member_of(sid(2)).identity, "bot-2");
         assert_eq!(seats.member_of(sid(9)).identity, "bot", "unknown ones belong to the first");
+    }
+
+    #[test]
+    fn who_heard_a_message_speaks_until_it_is_known_who_sits_there() {
+        let seats = pool();
+        let speaks = |heard_by| seats.speaks_in(sid(1), heard_by).identity.clone();
+        assert_eq!([speaks(None), speaks(Some("a stranger"))], ["bot", "bot"]);
+        assert_eq!(speaks(Some("bot-2")), "bot-2", "nothing else is known after a start");
+        seats.take(sid(1), "bot");
+        assert_eq!(speaks(Some("bot-2")), "bot");
     }
 
     #[test]

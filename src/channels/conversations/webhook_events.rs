@@ -175,6 +175,7 @@ fn addresses(binding: &Binding) -> Vec<Pii> {
 
 fn seen(message: Message) -> Seen {
     Seen {
+        speaker: None,
         thread: Thread::Conversation(message.conversation_sid),
         message: TurnMessage {
             sid: message.message_sid.into(),

@@ -97,7 +97,8 @@ impl Channel for Direct {
 
     fn follow(&self, _: ThreadId, _: u64) {}
 
-    fn speaker(&self, thread: &Thread) -> Speaker {
+    /// A thread's own address; the one that was written to is one of those that it stands for.
+    fn speaker(&self, thread: &Thread, _heard: Option<&Speaker>) -> Speaker {
         Speaker::Address(thread.pair().map(|pair| pair.ours.clone()).unwrap_or_default())
     }
 

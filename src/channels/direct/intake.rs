@@ -21,7 +21,7 @@ use crate::pii::Pii;
 use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
 use crate::telemetry::metrics::labels::{Known, TurnOutcome};
-use crate::thread::{Extras, Media, Medium, Pair, Thread, TurnMessage, plain};
+use crate::thread::{Extras, Media, Medium, Pair, Speaker, Thread, TurnMessage, plain};
 use crate::twilio::catalogue;
 use crate::twilio::messaging::{Inbound, Link, StatusUpdate};
 use crate::twilio::sid::MessagingServiceSid;
@@ -94,7 +94,8 @@ impl TextIntake {
             self.recorder.journal.record(Record { at, thread, message, stage });
         }
         let name = thread.id();
-        let seen = vec![Seen { thread, message: message(&inbound, at), door }];
+        let speaker = Some(Speaker::Address(inbound.to.clone()));
+        let seen = vec![Seen { thread, speaker, message: message(&inbound, at), door }];
         let new = self.store(&pair, word, seen).await?;
         if door == Door::MessagingWebhook {
             fault_points::hit(Point::WebhookStored);

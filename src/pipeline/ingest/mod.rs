@@ -98,7 +98,7 @@ impl Ingest {
     }
 
     fn turn(&self, seen: Seen, at: Timestamp) -> Append {
-        let Seen { thread, message, door } = seen;
+        let Seen { thread, speaker, message, door } = seen;
         let not_before = match door {
             Door::Webhook if !self.webhook_grace.is_zero() => Some(at + self.webhook_grace),
             Door::Webhook
@@ -113,7 +113,7 @@ impl Ingest {
             key: lane(&thread),
             position: message.index,
             not_before,
-            payload: encode(&Inbound::V1 { thread, message, at }),
+            payload: encode(&Inbound::V2 { thread, speaker, message, at }),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::thread::Speaker;
 
 impl Reports {
     /// Looks whether the agent has said something to a turn.
-    pub(super) async fn look(&self, delivery: Delivery, of: Awaited) {
+    pub(super) async fn look(&self, delivery: Delivery, of: Awaited, speaker: Speaker) {
         let (turn, lane) = (of.turn, record::turn_lane(of.turn));
         let is_heard = match self.reports.find(record::heard_id(turn), &lane).await {
             Ok(found) => found.is_some(),
@@ -34,13 +34,16 @@ impl Reports {
         if !patience.asks_anew || of.asked > 0 || of.messages.is_empty() {
             return settle::report(Self::QUEUE, delivery.ack().await);
         }
-        self.ask_anew(delivery, of, patience).await;
+        self.ask_anew(delivery, (of, speaker), patience).await;
     }
 
-    async fn ask_anew(&self, delivery: Delivery, of: Awaited, patience: Patience) {
+    async fn ask_anew(
+        &self,
+        delivery: Delivery,
+        (of, speaker): (Awaited, Speaker),
+        patience: Patience,
+    ) {
         let Awaited { thread, turn: id, asked, messages } = of;
-        // As whom the bot speaks there is the business of who sends the answer.
-        let speaker = Speaker::Identity(String::new());
         let turn = Turn { id, thread, speaker, messages, attempt: delivery.attempt() };
         let began = self.recorder.clock.now();
         let taken = tokio::select! {

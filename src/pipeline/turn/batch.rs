@@ -5,7 +5,7 @@
 //! messages are the same turn on every attempt.
 
 use crate::clock::Timestamp;
-use crate::pipeline::record::Inbound;
+use crate::pipeline::record::{Inbound, Said};
 use crate::queue::Absorbed;
 use crate::thread::{ThreadId, TurnMessage};
 
@@ -44,13 +44,13 @@ impl BatchMessage {
     ///
     /// Gives the job back if it is not a message of this thread that this release can read.
     pub fn along(mut job: Absorbed, wanted: ThreadId) -> Result<Self, Absorbed> {
-        match serde_json::from_slice(&job.payload) {
-            Ok(Inbound::V1 { thread, message, at: _ }) if thread.id() == wanted => {
+        match serde_json::from_slice(&job.payload).map(Inbound::into_said) {
+            Ok(Said { thread, message, .. }) if thread.id() == wanted => {
                 job.payload = Vec::new();
                 let (stored, redelivered) = (job.appended_at, job.redelivered);
                 Ok(Self { message, stored, redelivered, is_skipped: false, along: Some(job) })
             }
-            Ok(Inbound::V1 { .. }) | Err(_) => Err(job),
+            Ok(Said { .. }) | Err(_) => Err(job),
         }
     }
 

@@ -28,7 +28,7 @@ use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::ingest::admission::{Admission, Admitted};
 use crate::pipeline::policy::strategy::Strategy;
-use crate::pipeline::record::Inbound;
+use crate::pipeline::record::{Inbound, Said};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::batch::{BatchMessage, TurnBatch};
 use crate::pipeline::turn::busy::BusyTimes;
@@ -37,7 +37,7 @@ use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
 use crate::telemetry::trace::TraceContext;
-use crate::thread::{MessageId, SkipReason, Thread, ThreadId, TurnMessage};
+use crate::thread::{MessageId, SkipReason, Speaker, Thread, ThreadId, TurnMessage};
 
 mod answer;
 mod batch;
@@ -98,9 +98,9 @@ impl Work for Turns {
     }
 
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
-        let Inbound::V1 { thread, message, at: _ } =
-            match serde_json::from_slice(delivery.payload()) {
-                Ok(record) => record,
+        let Said { thread, speaker, message } =
+            match serde_json::from_slice(delivery.payload()).map(Inbound::into_said) {
+                Ok(said) => said,
                 Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
             };
         TraceContext::of_message(thread.id(), message.sid, message.index).record();
@@ -123,7 +123,8 @@ impl Work for Turns {
         };
         match admitted {
             Admitted::Turn => {
-                let own = Own { channel, thread: &thread, message: own };
+                let speaker = speaker.as_ref();
+                let own = Own { channel, thread: &thread, speaker, message: own };
                 self.take(delivery, own, batch, stop).await;
             }
             Admitted::Skip(reason) => {
@@ -189,7 +190,8 @@ impl Turns {
                 self.busy.end(thread, own, self.recorder.clock.wall());
                 return settle::report(Self::QUEUE, delivery.park(pause).await);
             }
-            let (speaker, attempt) = (of.channel.speaker(of.thread), delivery.attempt());
+            let speaker = of.channel.speaker(of.thread, of.speaker);
+            let attempt = delivery.attempt();
             let turn = Turn { id, thread: of.thread.clone(), speaker, messages, attempt };
             for message in &turn.messages {
                 self.recorder.stage(thread, Some(message.sid), Stage::TurnStarted);
@@ -387,6 +389,8 @@ async fn show_typing(channel: &dyn Channel, thread: ThreadId) -> Infallible {
 struct Own<'a> {
     channel: &'a dyn Channel,
     thread: &'a Thread,
+    /// As whom of ours it was heard, where that is known.
+    speaker: Option<&'a Speaker>,
     message: MessageId,
 }
 
