@@ -6,26 +6,23 @@
 //! comes again. This is the only place where the rooms' drivers meet.
 
 mod account;
-mod agents;
 mod build;
 mod client_factory;
 mod conversations;
 mod counted;
 mod descriptors;
-#[cfg(feature = "nats")]
-mod dial;
 mod gauges;
 mod handover;
 mod health;
-#[cfg(feature = "nats")]
-mod instances;
 pub mod intake;
 mod join_settings;
 mod numbers;
 mod parts;
 mod replies;
 mod resume_store;
+mod shared;
 mod sockets;
+mod store;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,10 +33,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::agent::{Beside, kind, kinds};
 use crate::clock::Clock;
-#[cfg(feature = "nats")]
-use crate::config::kinds::QueueEngine;
-use crate::config::kinds::{AgentKind, Listen};
+use crate::config::kinds::Listen;
 use crate::config::{Effective, Settings};
 use crate::jobs::recorder::Recorder;
 use crate::queue::{self, Store};
@@ -48,11 +44,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::{admin, http, twilio};
 
 pub use self::account::rest_options;
-#[cfg(feature = "nats")]
-pub use self::agents::names;
 pub use self::client_factory::realtime_config;
-#[cfg(feature = "nats")]
-pub use self::dial::options as nats_options;
 pub use self::health::Health;
 
 /// How many stages the journal keeps: a few thousand messages' worth in about a mebibyte.
@@ -76,8 +68,7 @@ pub struct App {
 #[derive(Debug)]
 struct Opened {
     store: Store,
-    #[cfg(feature = "nats")]
-    cluster: Option<instances::Cluster>,
+    cluster: Option<shared::Cluster>,
 }
 
 /// The tokens that end the parts, in the order in which they are cancelled.
@@ -105,26 +96,18 @@ pub enum Error {
     /// A listener does not say where it listens.
     #[error("a listener's address cannot be read")]
     Address(#[source] std::io::Error),
-    /// The store could not be opened.
-    #[error("the queue could not be opened")]
-    Store(#[from] queue::Error),
+    /// The queues could not be opened, or not be shared.
+    #[error(transparent)]
+    Queues(#[from] shared::Error),
     /// The REST client could not be made.
     #[error("the client for twilio's REST API could not be made")]
     Rest(#[from] twilio::rest::BuildError),
-    /// There is no connection to NATS.
-    #[cfg(feature = "nats")]
-    #[error("nats could not be connected to")]
-    Nats(#[from] crate::nats::Error),
-    /// This instance cannot take part among several.
-    #[cfg(feature = "nats")]
-    #[error("this instance could not join the others")]
-    Cluster(#[from] crate::cluster::Error),
     /// The TLS configuration could not be made.
     #[error("the TLS configuration could not be made")]
     Tls(#[from] crate::net::tls::Error),
     /// The agent could not be made.
     #[error("the agent could not be made")]
-    Agent(#[from] agents::AgentError),
+    Agent(#[from] kind::Error),
 }
 
 impl App {
@@ -152,33 +135,36 @@ impl App {
         };
         let stops = Stops::default();
         let tasks = TaskTracker::new();
-        let health = Arc::new(Health::new(recorder.clone(), wants(settings)));
         let instance = instance_name(settings);
-        let pages = Arc::new(pages(settings, effective, &recorder, &health, &instance));
-        let mut router = admin::public(Arc::clone(&pages));
-        let mut admin_router =
-            admin_address.map_or_else(Router::new, |listen| admin::private(pages, listen));
-        let (sockets, mut opened) = (parts::Group::default(), None);
+        let (vitals, sockets) = (parts::Vitals::default(), parts::Group::default());
+        let (mut opened, mut service) = (None, None);
         if let Some(twilio) = &settings.twilio {
-            let queues = open(settings, &instance).await?;
+            let (cluster, store) = shared::open(settings, &instance, clock).await?;
             let parts = parts::Parts {
                 settings,
                 twilio,
                 recorder: &recorder,
-                health: &health,
-                store: &queues.store,
+                vitals: &vitals,
+                store: &store,
                 sockets: &sockets,
-                #[cfg(feature = "nats")]
-                cluster: queues.cluster.as_ref(),
+                cluster: cluster.as_ref(),
             };
-            #[cfg(feature = "nats")]
-            if let Some(cluster) = &queues.cluster {
-                health.watch_cluster(cluster.clone());
-            }
-            let service = parts.start(&tasks, &stops.workers).await?;
-            router = router.merge(service.router);
-            admin_router = admin_router.merge(service.operate);
-            opened = Some(queues);
+            service = Some(parts.start(&tasks, &stops.workers).await?);
+            opened = Some(Opened { store, cluster });
+        }
+        let watched = service.as_ref().zip(opened.as_ref());
+        let running = watched.map(|(service, opened)| running(settings, service, opened));
+        let health = Arc::new(Health::new(recorder.clone(), vitals, running));
+        let pages = Arc::new(pages(settings, effective, &recorder, &health, &instance));
+        let mut router = admin::public(Arc::clone(&pages));
+        let mut admin_router =
+            admin_address.map_or_else(Router::new, |listen| admin::private(pages, listen));
+        if let Some(service) = service {
+            let build::Service { router: doors, operate, agent, outbox, .. } = service;
+            let (service, stop) = (Arc::<Health>::clone(&health), stops.workers.clone());
+            tasks.spawn(agent.run(Beside { outbox, service, stop }));
+            router = router.merge(doors);
+            admin_router = admin_router.merge(operate);
         }
         let places = descriptors::fit(settings.server.connections_max.get(), limit);
         let options = http_options(settings, places.public);
@@ -253,7 +239,6 @@ impl App {
         self.sockets.stop.cancel();
         if let Some(opened) = self.opened {
             opened.store.close().await;
-            #[cfg(feature = "nats")]
             if let Some(cluster) = opened.cluster {
                 cluster.leave().await;
             }
@@ -261,14 +246,19 @@ impl App {
     }
 }
 
-/// What is to run, for whoever asks whether it does.
-fn wants(settings: &Settings) -> health::Wants {
-    let twilio = settings.twilio.as_ref();
-    match twilio.map(|twilio| (&twilio.conversations, settings.realtime.enabled)) {
-        None => health::Wants::Nothing,
-        Some((None, _)) => health::Wants::Numbers,
-        Some((Some(_), false)) => health::Wants::Conversations,
-        Some((Some(_), true)) => health::Wants::Socket,
+/// What the health pages look at.
+fn running(settings: &Settings, service: &build::Service, opened: &Opened) -> health::Running {
+    let wants = match (&service.seats, settings.realtime.enabled) {
+        (None, _) => health::Wants::Numbers,
+        (Some(_), false) => health::Wants::Conversations,
+        (Some(_), true) => health::Wants::Socket,
+    };
+    health::Running {
+        wants,
+        seats: service.seats.clone(),
+        store: opened.store.clone(),
+        agent: Arc::clone(&service.agent),
+        cluster: opened.cluster.clone(),
     }
 }
 
@@ -336,25 +326,6 @@ fn instance_name(settings: &Settings) -> String {
     )
 }
 
-/// Opens the queues, and takes part among the instances if they are shared.
-#[cfg(feature = "nats")]
-async fn open(settings: &Settings, instance: &str) -> Result<Opened, Error> {
-    match settings.queue.engine {
-        QueueEngine::Embedded => Ok(Opened { store: build::store(settings)?, cluster: None }),
-        QueueEngine::Nats => {
-            let (tls, _) = crate::net::tls::client_config()?;
-            let (cluster, store) = instances::Cluster::join(settings, instance, &tls).await?;
-            Ok(Opened { store, cluster: Some(cluster) })
-        }
-    }
-}
-
-/// Opens the queues; the settings refuse the engine that is not built in.
-#[cfg(not(feature = "nats"))]
-async fn open(settings: &Settings, _: &str) -> Result<Opened, Error> {
-    Ok(Opened { store: build::store(settings)? })
-}
-
 fn pages(
     settings: &Settings,
     effective: Vec<Effective>,
@@ -364,15 +335,14 @@ fn pages(
 ) -> admin::Options {
     let server = &settings.server;
     let insight: Arc<dyn admin::Insight> = Arc::<Health>::clone(health);
-    let egress_topic = (settings.agent.kind == AgentKind::BitBrat)
-        .then(|| format!("internal.egress.v1.{}", settings.bitbrat.egress_instance.as_str()));
+    let platform = kinds::of(settings).platform(settings);
     admin::Options {
-        egress_topic,
+        is_on_platform: platform.is_some(),
+        egress_topic: platform.map(|platform| platform.egress_topic),
         service: server.name.as_str().to_owned(),
         instance_id: instance.to_owned(),
         effective,
         debug_token: settings.admin.debug_token.clone(),
-        is_on_platform: settings.agent.kind == AgentKind::BitBrat,
         metrics: recorder.metrics.clone(),
         insight,
         clock: recorder.clock,

@@ -61,6 +61,8 @@ pub mod clock;
 pub mod fault_points;
 #[cfg(feature = "service")]
 pub mod files;
+#[cfg(feature = "service")]
+pub mod finding;
 pub mod json;
 #[cfg(feature = "service")]
 pub mod manual;

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::insight::{Connector, ConnectorState, Shared};
+use super::insight::{Connector, Shared};
 use crate::config::manual;
 
 /// Conversations that a page lists at most; the total is shown beside them.
@@ -37,12 +37,7 @@ fn snapshot(connector: &Connector) -> Snapshot<'_> {
     let counters = connector.counters;
     let shown = connector.conversations.iter().take(CONVERSATIONS_SHOWN_MAX);
     Snapshot {
-        state: match connector.state {
-            ConnectorState::Disconnected => "DISCONNECTED",
-            ConnectorState::Connecting => "CONNECTING",
-            ConnectorState::Connected => "CONNECTED",
-            ConnectorState::Error => "ERROR",
-        },
+        state: connector.state.as_str(),
         identity,
         id: identity,
         display_name: identity,

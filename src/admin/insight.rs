@@ -10,8 +10,9 @@ use secrecy::SecretString;
 
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::Effective;
+use crate::jobs::status::ConnectorState;
 use crate::telemetry::metrics::Metrics;
-use crate::twilio::sid::ConversationSid;
+use crate::thread::ThreadId;
 
 /// What the running service knows about itself.
 pub trait Insight: Send + Sync + 'static {
@@ -74,19 +75,6 @@ pub struct Connector {
     pub conversations: Vec<Seat>,
 }
 
-/// The states that BitBrat knows.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ConnectorState {
-    /// Not connected.
-    Disconnected,
-    /// Being connected.
-    Connecting,
-    /// Connected.
-    Connected,
-    /// Given up, or refused.
-    Error,
-}
-
 /// What has been done since the start.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
@@ -102,7 +90,7 @@ pub struct Counters {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Seat {
     /// The conversation.
-    pub sid: ConversationSid,
+    pub sid: ThreadId,
     /// Twilio's word for the membership, such as joined.
     pub status: &'static str,
 }

@@ -32,8 +32,9 @@ use serde_json::json;
 use self::access::Access;
 use self::insight::Shared;
 pub use self::insight::{
-    Cluster, Connector, ConnectorState, Counters, Insight, Options, Readiness, STORE_FAILING, Seat,
+    Cluster, Connector, Counters, Insight, Options, Readiness, STORE_FAILING, Seat,
 };
+pub use crate::jobs::status::ConnectorState;
 use crate::telemetry::metrics::format::Format;
 
 /// The paths of [`public`] in the order of the manual; `architecture.yaml` lists them.

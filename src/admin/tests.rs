@@ -301,7 +301,7 @@ async fn metrics_are_shown_even_if_the_service_hangs() {
 
 #[tokio::test]
 async fn a_page_lists_a_bounded_number_of_conversations() {
-    let seat = Seat { sid: ConversationSid::from_bytes([1; 16]), status: "joined" };
+    let seat = Seat { sid: ConversationSid::from_bytes([1; 16]).into(), status: "joined" };
     let total = debug::CONVERSATIONS_SHOWN_MAX + 5;
     let insight = Fixed { seats: vec![seat; total], ..Fixed::new(Readiness::Ready) };
     let options = Arc::new(Options { insight: Arc::new(insight), ..bare() });
@@ -319,7 +319,7 @@ struct Fixed {
 
 impl Fixed {
     fn new(readiness: Readiness) -> Self {
-        let seat = Seat { sid: ConversationSid::from_bytes([0xaa; 16]), status: "joined" };
+        let seat = Seat { sid: ConversationSid::from_bytes([0xaa; 16]).into(), status: "joined" };
         Self { readiness, seats: vec![seat], metrics: Metrics::new() }
     }
 }

@@ -1,9 +1,38 @@
 //! The agent that answers with what it was told: for trying things out and for tests.
 
+use std::sync::Arc;
+
 use futures::future::BoxFuture;
 
+use super::kind::{self, Making};
 use super::{Agent, Answer, Error, Turn};
+use crate::config::Settings;
+use crate::config::kinds::AgentKind;
+use crate::finding::Finding;
 use crate::thread::Reply;
+
+/// The kind of agent that repeats what it is told.
+pub struct Kind;
+
+impl kind::Kind for Kind {
+    fn word(&self) -> AgentKind {
+        AgentKind::Echo
+    }
+
+    fn make<'a>(&'a self, _: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, kind::Error>> {
+        let agent: Arc<dyn Agent> = Arc::new(Echo);
+        Box::pin(std::future::ready(Ok(agent)))
+    }
+
+    fn examine<'a>(&'a self, _: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, kind::Error>> {
+        let found = Finding::warn(
+            "agent",
+            "echo: the bot repeats what people say".to_owned(),
+            "set CHIMEIN_AGENT_KIND and CHIMEIN_AGENT_URL once there is an agent",
+        );
+        Box::pin(std::future::ready(Ok(vec![found])))
+    }
+}
 
 /// Answers each message of text with the same text; says nothing to media alone.
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,6 +6,10 @@
 //!
 //! Redirects are not followed: a turn goes where the configuration says and nowhere else.
 
+mod examine;
+mod kind;
+mod ping;
+
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -19,6 +23,8 @@ use super::{Agent, Answer, Error, Turn};
 use crate::clock::Clock;
 use crate::net::http::retry_after;
 use crate::standard_webhooks::{self, Secret};
+
+pub use self::kind::Kind;
 
 /// What an [`HttpAgent`] needs to know.
 #[derive(Clone, Debug)]

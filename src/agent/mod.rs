@@ -1,4 +1,4 @@
-//! What thinks: the [`Agent`] trait and its kinds, one file each.
+//! What thinks: the [`Agent`] trait and its kinds, a file or folder each, listed in [`kinds`].
 //!
 //! An agent takes one [`Turn`] and gives an [`Answer`]: replies now, none, or the word that they will
 //! come later by [`later`]. Whatever it is, it may take minutes, fail, or be asked twice with the same
@@ -6,21 +6,25 @@
 //! and never decides order, pace or retries. Text enters and leaves as [`Pii`](crate::pii::Pii).
 
 pub mod answer;
+mod beside;
 #[cfg(feature = "nats")]
 pub mod bitbrat;
 pub mod document;
 pub mod echo;
 pub mod http;
+pub mod kind;
+pub mod kinds;
 pub mod later;
-pub mod ping;
 mod report;
 mod turn;
 pub mod unasked;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+pub use beside::{Beside, Connection, Watched};
 pub use report::{Fate, Origin, Report};
 pub use turn::{Answer, Turn};
 
@@ -75,6 +79,37 @@ pub trait Agent: Send + Sync {
             "agent does not ask what became of its replies");
         Box::pin(std::future::ready(Ok(())))
     }
+
+    /// Works beside its turns until it is stopped: takes replies off a bus, tells how the service is.
+    /// Ends at once where there is nothing to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was taken and is not on disk has to come again.
+    fn run(self: Arc<Self>, beside: Beside) -> BoxFuture<'static, ()> {
+        drop(beside);
+        Box::pin(std::future::ready(()))
+    }
+
+    /// What it lacks right now, in one word of a closed set for the health pages; nothing where all is
+    /// well, or only a turn can tell. Messages are taken all the same, and wait on disk.
+    fn lacks(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// How long it may be silent about a turn that it has taken over, if that is watched.
+    fn patience(&self) -> Option<Patience> {
+        None
+    }
+}
+
+/// How long an agent may be silent about a turn that it has taken over, and what follows.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long.
+    pub within: Duration,
+    /// Whether it is asked once more then.
+    pub asks_anew: bool,
 }
 
 /// Why an agent gave no answer. Never holds what either side said.

@@ -9,34 +9,29 @@ use tokio_util::task::TaskTracker;
 
 use super::Error;
 use super::account::rest_options;
-use super::agents::{self, Thinker};
 use super::conversations::{OpenTalks, Talks};
 use super::counted::Counted;
 use super::handover::Hands;
-#[cfg(feature = "nats")]
-use super::health::Health;
 use super::numbers::{Numbers, OpenNumbers};
 use super::parts::Parts;
 use super::replies::Asked;
+use super::shared::Cluster;
 use crate::admin::access::Access;
 use crate::admin::dead_letters::DeadLetters;
 use crate::admin::operate;
 use crate::admin::{handoff, replies};
-#[cfg(feature = "nats")]
-use crate::agent::bitbrat::Watched;
-use crate::agent::{Agent, later, unasked};
+use crate::agent::{Agent, kind, kinds, later, unasked};
+use crate::channels::conversations::seats::Seats;
 use crate::channels::direct::marks::DirectMarks;
 use crate::channels::instances::Instances;
 use crate::channels::{Channels, Inlet, Markings};
 use crate::concurrency::Limiter;
-use crate::config::Settings;
-use crate::config::kinds::{AgentKind, Listen, TurnStrategy, WhilePaused};
+use crate::config::kinds::{Listen, TurnStrategy, WhilePaused};
 use crate::config::settings::{self, Twilio};
 use crate::jobs::recorder::Recorder;
 use crate::jobs::schedule::Schedule;
 use crate::jobs::worker::{self, Station, Work};
 use crate::net::tls;
-use crate::pipeline::awaited::Patience;
 use crate::pipeline::handoff::{Handoff, Memory, Paused};
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::ingest::admission::Admission;
@@ -48,7 +43,7 @@ use crate::pipeline::send::late::Late;
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::turn::busy::BusyTimes;
-use crate::queue::{self, QueueName, Store};
+use crate::queue::QueueName;
 use crate::thread::ThreadKind;
 use crate::twilio::{rest, signature};
 use crate::webhook::{self, Intakes, Nameable, PublicBase};
@@ -59,21 +54,12 @@ pub struct Service {
     pub router: Router,
     /// The routes of the operator, for the admin listener.
     pub operate: Router,
-}
-
-/// Opens the embedded store.
-///
-/// # Errors
-///
-/// If the file cannot be opened, or another process has it.
-pub fn store(settings: &Settings) -> Result<Store, queue::Error> {
-    Store::open(queue::embedded::Options {
-        lease: settings.queue.lease,
-        retention: settings.queue.retention,
-        dead_retention: settings.queue.dead_retention,
-        bytes_max: u64::try_from(settings.queue.bytes_max.0).unwrap_or(u64::MAX),
-        ..queue::embedded::Options::new(&settings.queue.path)
-    })
+    /// Who sits where, if there are conversations.
+    pub seats: Option<Arc<Seats>>,
+    /// What thinks; it is still to begin what it does beside its turns.
+    pub agent: Arc<dyn Agent>,
+    /// Where replies go that come after their turn.
+    pub outbox: Arc<dyn later::Outbox>,
 }
 
 impl Parts<'_> {
@@ -91,16 +77,17 @@ impl Parts<'_> {
         tracing::debug!(reason = ?roots, "trusted roots are loaded");
         let clock = self.recorder.clock;
         let options = rest_options(self.twilio, self.settings.proxy.proxies());
-        let (metrics, status) = (self.recorder.metrics.clone(), self.health.status());
+        let (metrics, status) = (self.recorder.metrics.clone(), self.vitals.status());
         let counted: Arc<dyn rest::Observer> = Arc::new(Counted { metrics, status, clock });
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
-        let thinker = agents::make(self, &tls).await?;
-        let agent = Arc::clone(&thinker.agent);
+        let Self { settings, twilio, .. } = *self;
+        let making = kind::Making { settings, twilio, tls: &tls, clock };
+        let agent = kinds::of(settings).make(making).await?;
         let talks = Talks::of(self, &rest, &tls);
         let numbers = Numbers::of(self, &rest);
         let handoff = self.handoff(talks.as_ref());
         let inlet: Arc<dyn Inlet> = Arc::new(self.ingest(&handoff));
-        self.health.watch(talks.as_ref().map(Talks::seats), self.store.clone());
+        let seats = talks.as_ref().map(Talks::seats);
         let talks = match talks {
             Some(talks) => Some(talks.open(Arc::clone(&inlet)).await),
             None => None,
@@ -117,11 +104,10 @@ impl Parts<'_> {
             conversations: talks.as_ref().map(OpenTalks::intake),
             texts: numbers.as_ref().map(OpenNumbers::intake),
         };
-        self.work(agent, &channels, &handoff, tasks, stop);
-        let outbox = self.outbox(&channels);
-        self.think(thinker, &outbox, tasks, stop);
+        self.work(&agent, &channels, &handoff, tasks, stop);
+        let outbox = self.outbox(&channels, &*agent);
         let operate = self.operate(&channels, &handoff, &outbox);
-        let router = self.router(intakes, outbox)?;
+        let router = self.router(intakes, Arc::clone(&outbox))?;
         if let Some(talks) = talks {
             talks.start(tasks, stop);
         }
@@ -129,32 +115,25 @@ impl Parts<'_> {
             numbers.start(tasks, stop);
         }
         self.count_instances(tasks, stop);
-        Ok(Service { router, operate })
+        Ok(Service { router, operate, seats, agent, outbox })
     }
 
     /// Keeps count of those that share the account's limits.
     fn count_instances(&self, tasks: &TaskTracker, stop: &CancellationToken) {
-        #[cfg(feature = "nats")]
         if let Some(cluster) = self.cluster {
             tasks.spawn(cluster.count(self.recorder.clock, stop.clone()));
         }
-        #[cfg(not(feature = "nats"))]
-        let _alone = (tasks, stop);
     }
 
     /// With whom this instance shares the limits of the account.
     pub(super) fn instances(&self) -> Instances {
-        #[cfg(feature = "nats")]
-        if let Some(cluster) = self.cluster {
-            return cluster.instances.clone();
-        }
-        Instances::default()
+        self.cluster.map_or_else(Instances::default, Cluster::instances)
     }
 
     /// Starts what works on turns, replies and reports, of whatever channel they are.
     fn work(
         &self,
-        agent: Arc<dyn Agent>,
+        agent: &Arc<dyn Agent>,
         channels: &Channels,
         handoff: &Arc<Handoff>,
         tasks: &TaskTracker,
@@ -163,15 +142,15 @@ impl Parts<'_> {
         let (settings, recorder) = (self.settings, self.recorder);
         let agent_room = Limiter::fixed(settings.agent.concurrency.get());
         let reports = Reports {
-            agent: Arc::clone(&agent),
-            agent_health: self.health.agent(),
+            agent: Arc::clone(agent),
+            agent_health: self.vitals.agent(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             reports: self.store.queue(QueueName::Reports),
-            patience: patience(settings),
+            patience: agent.patience(),
             recorder: recorder.clone(),
         };
         let turns = Turns {
-            agent,
+            agent: Arc::clone(agent),
             channels: channels.clone(),
             handoff: Arc::clone(handoff),
             inbox: self.store.queue(QueueName::Inbox),
@@ -181,9 +160,9 @@ impl Parts<'_> {
             strategy: strategy(&settings.turns),
             busy: BusyTimes::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
-            status: self.health.status(),
-            agent_health: self.health.agent(),
-            patience: patience(settings),
+            status: self.vitals.status(),
+            agent_health: self.vitals.agent(),
+            patience: agent.patience(),
             agent_room: agent_room.clone(),
             recorder: recorder.clone(),
         };
@@ -193,7 +172,7 @@ impl Parts<'_> {
             paused: self.paused(),
             schedule: Schedule::new(settings.send.schedule.0.clone()),
             reports: self.store.queue(QueueName::Reports),
-            status: self.health.status(),
+            status: self.vitals.status(),
             recorder: recorder.clone(),
         };
         self.spawn(turns, agent_room, tasks, stop);
@@ -249,44 +228,15 @@ impl Parts<'_> {
         })
     }
 
-    /// Starts what the agent does beside taking turns.
-    fn think(
-        &self,
-        thinker: Thinker,
-        outbox: &Arc<dyn later::Outbox>,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
-    ) {
-        #[cfg(feature = "nats")]
-        if let Some(platform) = thinker.platform {
-            self.health.watch_bus(Arc::clone(&platform));
-            let watched: Arc<dyn Watched> = Arc::<Health>::clone(self.health);
-            tasks.spawn(platform.run(Arc::clone(outbox), watched, stop.clone()));
-        }
-        #[cfg(not(feature = "nats"))]
-        let _nothing = (thinker, outbox, tasks, stop);
-    }
-
     /// The way in of messages, of whatever channel they are.
     fn ingest(&self, handoff: &Arc<Handoff>) -> Ingest {
         Ingest {
             inbox: self.store.queue(QueueName::Inbox),
             webhook_grace: webhook_grace(&self.settings.turns),
             handoff: Arc::clone(handoff),
-            repeated: Arc::new(Repeated::new(self.is_one_of_several())),
+            repeated: Arc::new(Repeated::new(self.cluster.is_some())),
             recorder: self.recorder.clone(),
         }
-    }
-
-    /// Whether other instances may have known a message before this one.
-    #[cfg(feature = "nats")]
-    const fn is_one_of_several(&self) -> bool {
-        self.cluster.is_some()
-    }
-
-    #[cfg(not(feature = "nats"))]
-    const fn is_one_of_several(&self) -> bool {
-        false
     }
 
     /// How Twilio reaches this service, where that is known.
@@ -325,7 +275,7 @@ impl Parts<'_> {
     fn router(&self, intakes: Intakes, outbox: Arc<dyn later::Outbox>) -> Result<Router, Error> {
         let Recorder { metrics, clock, .. } = self.recorder;
         let mut router = webhook::router(self.webhook_options(), intakes, metrics.clone(), *clock);
-        if let Some(secret) = agents::secret(&self.settings.agent)? {
+        if let Some(secret) = kind::secret(&self.settings.agent)? {
             let door = later::Door { outbox, secret, clock: *clock };
             router = router.merge(later::router(door));
         }
@@ -356,20 +306,13 @@ impl Parts<'_> {
         operate::router(dead_letters, others, access)
     }
 
-    fn outbox(&self, channels: &Channels) -> Arc<dyn later::Outbox> {
+    fn outbox(&self, channels: &Channels, agent: &dyn Agent) -> Arc<dyn later::Outbox> {
         let outbox = self.store.queue(QueueName::Outbox);
         let channels = channels.clone();
-        let reports = patience(self.settings).map(|_| self.store.queue(QueueName::Reports));
+        let reports = agent.patience().map(|_| self.store.queue(QueueName::Reports));
         let (ids, clock) = (self.reply_ids(), self.recorder.clock);
         Arc::new(Late { outbox, channels, ids, reports, clock })
     }
-}
-
-/// How long a platform may be silent about a turn, if that is watched.
-fn patience(settings: &Settings) -> Option<Patience> {
-    let asks_anew = settings.bitbrat.ask_again;
-    let within = settings.bitbrat.answer_within?;
-    (settings.agent.kind == AgentKind::BitBrat).then_some(Patience { within, asks_anew })
 }
 
 fn strategy(settings: &settings::Turns) -> Strategy {

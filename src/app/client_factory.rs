@@ -3,19 +3,17 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use url::Url;
 
 use super::parts::Parts;
 use super::resume_store::ResumeStore;
+use crate::channels::conversations::kept_watermarks::KeptWatermarks;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::kinds::QueueEngine;
 use crate::config::settings::{Account, ConversationsAccount};
-use crate::queue::Marks;
-use crate::realtime::{Client, Config, Events, Minter, REGION_DEFAULT, WatermarkError, Watermarks};
+use crate::realtime::{Client, Config, Events, Minter, REGION_DEFAULT, Watermarks};
 use crate::twilio::access_token::{self, Request};
-use crate::twilio::sid::ConversationSid;
 
 /// An identity that listens.
 pub struct OpenClient {
@@ -57,7 +55,7 @@ impl ClientFactory {
             account: parts.twilio.account.clone(),
             conversations: conversations.clone(),
             config: realtime_config(parts.settings, &parts.twilio.account, tls),
-            marks: Arc::new(Stored(parts.store.marks())),
+            marks: Arc::new(KeptWatermarks(parts.store.marks())),
             clock: parts.recorder.clock,
             resume_store: resume_store(parts.settings, conversations),
         })
@@ -113,19 +111,4 @@ pub fn realtime_config(
     config.proxies = settings.proxy.proxies();
     config.session.connect_timeout = settings.realtime.connect_timeout;
     config
-}
-
-/// Watermarks in the store.
-struct Stored(Marks);
-
-impl Watermarks for Stored {
-    fn load(
-        &self,
-        conversation: ConversationSid,
-    ) -> BoxFuture<'_, Result<Option<u64>, WatermarkError>> {
-        Box::pin(async move {
-            let read = self.0.read(&conversation.to_string()).await;
-            read.map_err(|error| WatermarkError(Box::new(error)))
-        })
-    }
 }

@@ -2,17 +2,15 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "nats")]
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client_factory::ClientFactory;
-#[cfg(feature = "nats")]
-use super::instances;
 use super::intake::StoreFirst;
 use super::join_settings::{begin, join_policy, leaving, rejoin};
 use super::parts::{Group, Parts};
+use super::shared;
 use super::sockets::Sockets;
 use crate::channels::Inlet;
 use crate::channels::conversations::arrivals::Arrivals;
@@ -133,7 +131,7 @@ impl OpenTalks<'_> {
             other_road: OtherRoad::new(Arc::clone(&self.catch_up.arrivals.join_rules)),
             send_limits: SendLimits::within(send.conversation_rate.get(), send.service_rate.get())
                 .shared_by(parts.instances()),
-            status: parts.health.status(),
+            status: parts.vitals.status(),
             service: Arc::clone(&self.service),
             recorder: parts.recorder.clone(),
         }
@@ -154,7 +152,7 @@ impl OpenTalks<'_> {
             seats: Arc::clone(&seats),
             catch_up: catch_up.clone(),
             schedule: Schedule::new(parts.settings.join.schedule.0.clone()),
-            status: parts.health.status(),
+            status: parts.vitals.status(),
             service,
             initializing: Recent::new(INITIALIZING_MAX),
             recorder: parts.recorder.clone(),
@@ -185,13 +183,13 @@ fn identities(bot: &Bot) -> Vec<String> {
 fn listen(parts: &Parts<'_>, identities: Vec<String>, sockets: Sockets) {
     let Group { tasks, stop } = parts.sockets;
     let sockets = Arc::new(sockets);
-    #[cfg(feature = "nats")]
     if let Some(cluster) = parts.cluster {
         let listen = move |identity, stop| -> BoxFuture<'static, ()> {
             let sockets = Arc::clone(&sockets);
             Box::pin(async move { sockets.listen(identity, stop).await })
         };
-        tasks.spawn(instances::hold(cluster.identities(identities), listen, stop.clone()));
+        let duty = shared::Duty::Identities(identities);
+        tasks.spawn(cluster.hold(duty, listen, stop.clone()));
         return;
     }
     for identity in identities {
@@ -202,7 +200,6 @@ fn listen(parts: &Parts<'_>, identities: Vec<String>, sockets: Sockets) {
 
 /// Sweeps; finds what is missing on one instance of several.
 fn sweep(parts: &Parts<'_>, reconciler: Reconciler, tasks: &TaskTracker, stop: &CancellationToken) {
-    #[cfg(feature = "nats")]
     if let Some(cluster) = parts.cluster {
         if !reconciler.arrivals.departures.policy.is_off() {
             let leaving = Reconciler { duty: Duty::Leave, ..reconciler.clone() };
@@ -211,11 +208,9 @@ fn sweep(parts: &Parts<'_>, reconciler: Reconciler, tasks: &TaskTracker, stop: &
         let reconciler = Reconciler { duty: Duty::Find, ..reconciler };
         let sweep =
             move |_, stop| -> BoxFuture<'static, ()> { Box::pin(reconciler.clone().run(stop)) };
-        tasks.spawn(instances::hold(cluster.sweep(), sweep, stop.clone()));
+        tasks.spawn(cluster.hold(shared::Duty::Sweep, sweep, stop.clone()));
         return;
     }
-    #[cfg(not(feature = "nats"))]
-    let _alone = parts;
     tasks.spawn(reconciler.run(stop.clone()));
 }
 
@@ -240,7 +235,7 @@ fn reconciler(
         catch_up,
         leaver,
         pace,
-        status: parts.health.status(),
+        status: parts.vitals.status(),
         duty: Duty::Both,
         interval: parts.settings.reconcile.interval,
     }

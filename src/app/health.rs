@@ -1,21 +1,19 @@
 //! What the health and debug pages say of the running service.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use futures::future::BoxFuture;
 
 use super::gauges;
-#[cfg(feature = "nats")]
-use super::instances::Cluster;
+use super::parts::Vitals;
+use super::shared::Cluster;
 use crate::admin;
 use crate::admin::{Connector, ConnectorState, Counters, Insight, Readiness, Seat};
-#[cfg(feature = "nats")]
-use crate::agent::bitbrat::{BitBrat, Watched, status::Source};
+use crate::agent::{Agent, Connection, Watched};
 use crate::channels::conversations::seats::{Listening, PoolMember, Seats};
-use crate::jobs::dependency::Dependency;
 use crate::jobs::recorder::Recorder;
-use crate::jobs::status::Status;
 use crate::queue::Store;
 use crate::realtime::State;
 
@@ -26,22 +24,28 @@ const SEATS_SHOWN: usize = 1000;
 #[derive(Debug)]
 pub struct Health {
     recorder: Recorder,
-    status: Arc<Status>,
-    agent: Arc<Dependency>,
-    wants: Wants,
+    vitals: Vitals,
     is_stopping: AtomicBool,
-    parts: OnceLock<(Option<Arc<Seats>>, Store)>,
-    #[cfg(feature = "nats")]
-    bus: OnceLock<Arc<BitBrat>>,
-    #[cfg(feature = "nats")]
-    cluster: OnceLock<Cluster>,
+    running: Option<Running>,
+}
+
+/// What runs.
+pub struct Running {
+    /// Of what kind.
+    pub wants: Wants,
+    /// Who sits where, if there are conversations.
+    pub seats: Option<Arc<Seats>>,
+    /// The queues.
+    pub store: Store,
+    /// What thinks.
+    pub agent: Arc<dyn Agent>,
+    /// The other instances, if there may be some.
+    pub cluster: Option<Cluster>,
 }
 
 /// What is to run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Wants {
-    /// Nothing: Twilio is switched off.
-    Nothing,
     /// Plain numbers alone, which need no socket.
     Numbers,
     /// Conversations without a socket.
@@ -51,90 +55,38 @@ pub enum Wants {
 }
 
 impl Health {
-    /// Starts not ready. Without Twilio there is nothing to wait for.
+    /// Looks at what runs; nothing where Twilio is switched off.
     #[must_use]
-    pub fn new(recorder: Recorder, wants: Wants) -> Self {
-        Self {
-            recorder,
-            status: Arc::default(),
-            agent: Arc::new(Dependency::new("agent")),
-            wants,
-            is_stopping: AtomicBool::new(false),
-            parts: OnceLock::new(),
-            #[cfg(feature = "nats")]
-            bus: OnceLock::new(),
-            #[cfg(feature = "nats")]
-            cluster: OnceLock::new(),
-        }
-    }
-
-    /// What the workers know about Twilio's willingness.
-    #[must_use]
-    pub fn status(&self) -> Arc<Status> {
-        Arc::clone(&self.status)
-    }
-
-    /// What the workers know about the agent.
-    #[must_use]
-    pub fn agent(&self) -> Arc<Dependency> {
-        Arc::clone(&self.agent)
-    }
-
-    /// Is told what to look at, once.
-    pub fn watch(&self, seats: Option<Arc<Seats>>, store: Store) {
-        let _ = self.parts.set((seats, store));
-    }
-
-    /// Is told which agent thinks over a bus, once.
-    #[cfg(feature = "nats")]
-    pub fn watch_bus(&self, agent: Arc<BitBrat>) {
-        let _ = self.bus.set(agent);
-    }
-
-    /// Whether the agent's bus is away; messages are taken all the same, and wait on disk.
-    #[cfg(feature = "nats")]
-    fn is_bus_down(&self) -> bool {
-        self.bus.get().is_some_and(|agent| !agent.is_connected())
-    }
-
-    #[cfg(not(feature = "nats"))]
-    #[expect(clippy::unused_self, reason = "the same call with and without a bus")]
-    const fn is_bus_down(&self) -> bool {
-        false
-    }
-
-    /// Is told that this instance is one of several, once.
-    #[cfg(feature = "nats")]
-    pub fn watch_cluster(&self, cluster: Cluster) {
-        let _ = self.cluster.set(cluster);
-    }
-
-    #[cfg(feature = "nats")]
-    fn among(&self) -> Option<admin::Cluster> {
-        self.cluster.get().map(Cluster::view)
-    }
-
-    #[cfg(not(feature = "nats"))]
-    #[expect(clippy::unused_self, reason = "the same call with and without other instances")]
-    const fn among(&self) -> Option<admin::Cluster> {
-        None
+    pub const fn new(recorder: Recorder, vitals: Vitals, running: Option<Running>) -> Self {
+        Self { recorder, vitals, is_stopping: AtomicBool::new(false), running }
     }
 
     /// Is told that the service is on its way down.
     pub fn stopping(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
     }
+}
+
+impl Running {
+    fn among(&self) -> Option<admin::Cluster> {
+        self.cluster.as_ref().map(Cluster::view)
+    }
 
     /// How the sockets are that are to be here.
     fn sockets(&self) -> Sockets {
         let mut sockets = Sockets::default();
-        let seats = self.parts.get().and_then(|(seats, _)| seats.as_ref());
-        let lines = seats.map(|seats| seats.members()).unwrap_or_default();
-        for ear in lines.iter().map(PoolMember::listening) {
-            let Listening::Here(client) = ear else { continue };
+        let members = self.seats.as_ref().map(|seats| seats.members()).unwrap_or_default();
+        for listening in members.iter().map(PoolMember::listening) {
+            let Listening::Here(client) = listening else { continue };
             sockets.note(*client.state().borrow());
         }
         sockets
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("wants", &self.wants).finish_non_exhaustive()
     }
 }
 
@@ -181,18 +133,11 @@ impl Sockets {
     }
 }
 
-#[cfg(feature = "nats")]
 impl Watched for Health {
-    fn source(&self) -> Option<Source> {
+    fn connection(&self) -> Option<Connection> {
         let Connector { state, identity, last_error, counters, .. } = self.twilio()?;
-        let state = match state {
-            ConnectorState::Disconnected => "DISCONNECTED",
-            ConnectorState::Connecting => "CONNECTING",
-            ConnectorState::Connected => "CONNECTED",
-            ConnectorState::Error => "ERROR",
-        };
         let Counters { received, published, failed } = counters;
-        Some(Source { identity, state, last_error, received, published, failed })
+        Some(Connection { identity, state, last_error, received, published, failed })
     }
 }
 
@@ -201,49 +146,51 @@ impl Insight for Health {
         if self.is_stopping.load(Ordering::Relaxed) {
             return Readiness::NotReady(vec!["stopping"]);
         }
-        if self.wants == Wants::Nothing {
-            return Readiness::Ready;
-        }
-        if self.parts.get().is_some_and(|(_, store)| store.is_failing()) {
+        let Some(running) = &self.running else { return Readiness::Ready };
+        if running.store.is_failing() {
             return Readiness::NotReady(vec![admin::STORE_FAILING]);
         }
-        if self.status.refusal().is_some() {
+        let status = self.vitals.status();
+        if status.refusal().is_some() {
             return Readiness::NotReady(vec!["twilio_refuses"]);
         }
-        let among = self.among();
+        let among = running.among();
         if among.as_ref().is_some_and(|cluster| !cluster.is_connected) {
             return Readiness::NotReady(vec!["nats_down"]);
         }
-        match (self.parts.get(), self.sockets()) {
-            (None, _) => Readiness::NotReady(vec!["starting"]),
-            (Some(_), _) if self.status.is_down() => Readiness::Degraded(vec!["twilio_down"]),
-            (Some(_), _) if self.is_bus_down() => Readiness::Degraded(vec!["bus_down"]),
-            (Some(_), _) if self.agent.is_away() => Readiness::Degraded(vec!["agent_down"]),
-            (Some(_), _) if self.wants == Wants::Numbers => Readiness::Ready,
-            (Some(_), _) if self.wants == Wants::Conversations => {
-                Readiness::Degraded(vec!["realtime_off"])
-            }
+        if status.is_down() {
+            return Readiness::Degraded(vec!["twilio_down"]);
+        }
+        if let Some(lacks) = running.agent.lacks() {
+            return Readiness::Degraded(vec![lacks]);
+        }
+        if self.vitals.agent().is_away() {
+            return Readiness::Degraded(vec!["agent_down"]);
+        }
+        match (running.wants, running.sockets()) {
+            (Wants::Numbers, _) => Readiness::Ready,
+            (Wants::Conversations, _) => Readiness::Degraded(vec!["realtime_off"]),
             // Other instances listen for all identities.
-            (Some(_), sockets) if sockets.all() == 0 && among.is_some() => Readiness::Ready,
-            (Some(_), sockets) => sockets.readiness(),
+            (Wants::Socket, sockets) if sockets.all() == 0 && among.is_some() => Readiness::Ready,
+            (Wants::Socket, sockets) => sockets.readiness(),
         }
     }
 
     fn twilio(&self) -> Option<Connector> {
-        let (seats, _) = self.parts.get()?;
-        let sockets = self.sockets();
-        let refusal = self.status.refusal().or_else(|| sockets.refusal());
+        let running = self.running.as_ref()?;
+        let sockets = running.sockets();
+        let refusal = self.vitals.status().refusal().or_else(|| sockets.refusal());
         let state = match (refusal.is_some(), sockets.up, sockets.all()) {
             (true, _, _) => ConnectorState::Error,
             // Other instances listen for all identities.
-            (false, _, 0) if self.among().is_some() => ConnectorState::Connected,
-            (false, _, 0) if self.wants == Wants::Numbers => ConnectorState::Connected,
+            (false, _, 0) if running.cluster.is_some() => ConnectorState::Connected,
+            (false, _, 0) if running.wants == Wants::Numbers => ConnectorState::Connected,
             (false, _, 0) => ConnectorState::Disconnected,
             (false, 0, _) => ConnectorState::Connecting,
             (false, _, _) => ConnectorState::Connected,
         };
         let tallied = self.recorder.tally.read();
-        let seats = seats.as_ref();
+        let seats = running.seats.as_ref();
         let held = seats.map(|seats| seats.held(SEATS_SHOWN)).unwrap_or_default().into_iter();
         let identity = seats.map(|seats| seats.members()[0].identity.clone());
         Some(Connector {
@@ -256,22 +203,22 @@ impl Insight for Health {
                 published: tallied.answered,
                 failed: tallied.failed,
             },
-            conversations: held.map(|sid| Seat { sid, status: "joined" }).collect(),
+            conversations: held.map(|sid| Seat { sid: sid.into(), status: "joined" }).collect(),
         })
     }
 
     fn cluster(&self) -> Option<admin::Cluster> {
-        self.among()
+        self.running.as_ref()?.among()
     }
 
     fn refresh(&self) -> BoxFuture<'_, ()> {
         Box::pin(async {
-            if let Some(cluster) = self.among() {
+            let Some(running) = &self.running else { return };
+            if let Some(cluster) = running.among() {
                 gauges::among(&self.recorder.metrics, &cluster);
             }
-            if let Some((seats, store)) = self.parts.get() {
-                gauges::read(&self.recorder.metrics, seats.as_deref(), store).await;
-            }
+            let seats = running.seats.as_deref();
+            gauges::read(&self.recorder.metrics, seats, &running.store).await;
         })
     }
 }

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "nats")]
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-#[cfg(feature = "nats")]
-use super::instances;
 use super::intake::TextsFirst;
 use super::parts::Parts;
+use super::shared::Duty;
 use crate::channels::Inlet;
 use crate::channels::direct::channel::{Direct, TYPING_MAX};
 use crate::channels::direct::contacts::Contacts;
@@ -89,7 +87,7 @@ impl OpenNumbers<'_> {
             limits: limits(parts),
             callback: public_base.map(|base| base.called(TEXT_STATUS_ROUTE)),
             inlet: Arc::clone(&self.intake.inlet),
-            status: parts.health.status(),
+            status: parts.vitals.status(),
             recorder: parts.recorder.clone(),
         }
     }
@@ -112,15 +110,14 @@ impl OpenNumbers<'_> {
             account_sid: parts.twilio.account.account_sid,
             intake,
             marks: parts.store.marks(),
-            status: parts.health.status(),
+            status: parts.vitals.status(),
             interval,
             taken: Arc::new(Recent::new(TAKEN_MAX)),
         };
-        #[cfg(feature = "nats")]
         if let Some(cluster) = parts.cluster {
             let run =
                 move |_, stop| -> BoxFuture<'static, ()> { Box::pin(sweep.clone().run(stop)) };
-            tasks.spawn(instances::hold(cluster.text_sweep(), run, stop.clone()));
+            tasks.spawn(cluster.hold(Duty::TextSweep, run, stop.clone()));
             return;
         }
         tasks.spawn(sweep.run(stop.clone()));

@@ -202,6 +202,32 @@ impl Status {
     }
 }
 
+/// How the connection to Twilio is, in one word: the states that the pages and platforms know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConnectorState {
+    /// Not connected.
+    Disconnected,
+    /// Being connected.
+    Connecting,
+    /// Connected.
+    Connected,
+    /// Given up, or refused.
+    Error,
+}
+
+impl ConnectorState {
+    /// Its word on the pages.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disconnected => "DISCONNECTED",
+            Self::Connecting => "CONNECTING",
+            Self::Connected => "CONNECTED",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
 /// What a REST error says for certain.
 #[must_use]
 pub fn failure(error: &rest::Error) -> Failure {

@@ -6,6 +6,7 @@
 //! that is read at start. Secrets go from [`Auth`] to the client and nowhere else.
 
 mod address;
+mod configured;
 mod error;
 #[cfg(test)]
 mod tests;

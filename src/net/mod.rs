@@ -9,6 +9,7 @@ pub mod authority;
 pub mod dial;
 pub mod http;
 pub mod network;
+pub mod place;
 pub mod proxies;
 #[cfg(test)]
 mod tests;

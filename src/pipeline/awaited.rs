@@ -5,9 +5,7 @@
 //! once, and has the turn asked anew if that is wished. Both are on disk, so that neither a restart nor
 //! another instance makes a silence of an answer. Here the jobs are made; who reports looks at them.
 
-use std::time::Duration;
-
-use crate::agent::Turn;
+use crate::agent::{Patience, Turn};
 use crate::clock::Timestamp;
 use crate::jobs::encode;
 use crate::pipeline::record::{self, Awaited, Settled};
@@ -16,15 +14,6 @@ use crate::thread::MessageId;
 
 /// How much may be kept of a turn to ask it anew; a longer one is only told of.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
-
-/// How long an agent may be silent about a turn that it has taken over, and what follows.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// How long.
-    pub within: Duration,
-    /// Whether it is asked once more then.
-    pub asks_anew: bool,
-}
 
 /// Makes the job that looks at a turn when its time is over; `asked` counts how often it was asked anew.
 #[must_use]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Error, Report, Sign};
+use crate::agent::{Agent, Error, Patience, Report, Sign};
 use crate::clock::Moment;
 use crate::jobs::dependency::Dependency;
 use crate::jobs::recorder::Recorder;
@@ -17,7 +17,6 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::jobs::worker::Work;
 use crate::jobs::{encode, lane};
-use crate::pipeline::awaited::Patience;
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::record::{self, Settled};
 use crate::queue::{Append, Delivery, Queue, QueueName};

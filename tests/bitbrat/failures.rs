@@ -202,6 +202,7 @@ async fn agent(server: &NatsServer, prefix: &str) -> BitBrat {
         names::Names { prefix: prefix.to_owned(), egress_instance: service.clone(), service };
     let chat_service = "IS00000000000000000000000000000000".parse().unwrap();
     let options = bitbrat::Options {
+        patience: None,
         sender: envelope::Sender { names, chat_service },
         policy: snapshot::Policy { is_on: true, includes_raw: true, bytes_max: None },
         progress: progress::Wish::Never,

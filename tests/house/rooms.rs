@@ -19,7 +19,18 @@ const LEVELS: &[&[&str]] = &[
     &["thread"],
     &["twilio"],
     &["concurrency", "net", "standard_webhooks"],
-    &["bytes16", "clock", "fault_points", "files", "json", "manual", "pii", "recent", "text"],
+    &[
+        "bytes16",
+        "clock",
+        "fault_points",
+        "files",
+        "finding",
+        "json",
+        "manual",
+        "pii",
+        "recent",
+        "text",
+    ],
 ];
 
 /// Uses that the design allows beside the order: the user, and the start of what is used.
@@ -28,6 +39,16 @@ const ALLOWED: &[(&str, &str)] = &[("pipeline", "agent")];
 /// The parts that the emulator must not share with what it is there to test.
 const NOT_FOR_THE_EMULATOR: &[&str] =
     &["crate::twilio::rest", "crate::realtime::", "crate::pipeline", "crate::queue"];
+
+/// The rooms that may know that a thread is a conversation: whose channel it is, who speaks to Twilio about
+/// it, who plays Twilio, and where threads are named.
+const KNOW_CONVERSATIONS: &[&str] = &[
+    "src/channels/conversations/",
+    "src/emulator/",
+    "src/realtime/",
+    "src/thread/mod.rs",
+    "src/twilio/",
+];
 
 /// Files and folders that are pure by the design; so is every file whose doc says "Pure".
 const PURE: &[&str] = &[
@@ -128,6 +149,18 @@ fn a_room_uses_only_rooms_below_it() {
         }
     }
     assert_none("a room uses one that is not below it", &findings);
+}
+
+#[test]
+fn only_their_own_rooms_know_conversations_from_other_threads() {
+    let mut findings = Vec::new();
+    for source in sources("src") {
+        let may = KNOW_CONVERSATIONS.iter().any(|room| source.path.starts_with(room));
+        for line in source.code().filter(|line| !may && line.contains("ConversationSid")) {
+            findings.push(format!("{}: {}", source.path, line.trim()));
+        }
+    }
+    assert_none("a room outside of a conversation's names its sid", &findings);
 }
 
 #[test]

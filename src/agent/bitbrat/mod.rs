@@ -19,6 +19,8 @@ mod egress;
 pub mod envelope;
 mod error;
 pub mod event;
+mod examine;
+mod kind;
 pub mod names;
 mod platform;
 pub mod progress;
@@ -32,5 +34,5 @@ mod words;
 
 pub use self::bus::Dial;
 pub use self::error::Error;
+pub use self::kind::Kind;
 pub use self::platform::{BitBrat, Options};
-pub use self::run::Watched;

@@ -4,6 +4,7 @@
 //! clock.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -16,7 +17,9 @@ use super::names::{DEAD_LETTER, EGRESS, INGRESS, SNAPSHOT};
 use super::snapshot::{Delivered, Ending, Failure};
 use super::words::Words;
 use super::{Error, dead_letter, envelope, progress, snapshot};
-use crate::agent::{Agent, Answer, Error as AgentError, Fate, Origin, Report, Turn};
+use crate::agent::{
+    Agent, Answer, Beside, Error as AgentError, Fate, Origin, Patience, Report, Turn,
+};
 use crate::clock::Clock;
 use crate::nats;
 
@@ -36,6 +39,8 @@ pub struct Options {
     pub progress: progress::Wish,
     /// How long the bus waits for our word on an egress event before it delivers it again.
     pub ack_wait: Duration,
+    /// How long the platform may be silent about a turn, if that is watched.
+    pub patience: Option<Patience>,
 }
 
 /// The platform as an agent.
@@ -64,7 +69,7 @@ pub(super) enum Note {
 }
 
 impl BitBrat {
-    /// Connects to the bus. A server that does not answer yet is tried again in [`BitBrat::run`].
+    /// Connects to the bus. A server that does not answer yet is tried again in [`Agent::run`].
     ///
     /// # Errors
     ///
@@ -72,12 +77,6 @@ impl BitBrat {
     pub async fn connect(options: Options, dial: Dial, clock: Clock) -> Result<Self, nats::Error> {
         let bus = Bus::connect(options.sender.names.clone(), dial).await?;
         Ok(Self { options, bus, clock, words: Words::new(), listening: OnceCell::new() })
-    }
-
-    /// Whether the bus can be reached now.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        self.bus.is_connected()
     }
 
     /// Tells the bus that a reply could not be delivered.
@@ -218,6 +217,18 @@ impl Agent for BitBrat {
             })?;
             self.tell(report, &topic, &event).await.map_err(|error| failed(about(), error))
         })
+    }
+
+    fn run(self: Arc<Self>, beside: Beside) -> BoxFuture<'static, ()> {
+        Box::pin(self.work_beside(beside))
+    }
+
+    fn lacks(&self) -> Option<&'static str> {
+        (!self.bus.is_connected()).then_some("bus_down")
+    }
+
+    fn patience(&self) -> Option<Patience> {
+        self.options.patience
     }
 }
 

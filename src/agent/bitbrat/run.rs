@@ -3,23 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::names::INGRESS;
 use super::platform::BitBrat;
 use super::{egress, status};
-use crate::agent::later::Outbox;
+use crate::agent::{Beside, Watched};
 use crate::telemetry::chain::Chain;
 
 /// How often the state of the connection to Twilio is looked at.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
-
-/// Knows how the connection to Twilio is.
-pub trait Watched: Send + Sync {
-    /// Says it; none while there is nothing to say yet.
-    fn source(&self) -> Option<status::Source>;
-}
 
 impl BitBrat {
     /// Takes replies off the bus and tells it how the connection to Twilio is, until stopped.
@@ -27,12 +20,8 @@ impl BitBrat {
     /// # Cancel safety
     ///
     /// What was taken and is not on disk is delivered again.
-    pub async fn run(
-        self: Arc<Self>,
-        outbox: Arc<dyn Outbox>,
-        watched: Arc<dyn Watched>,
-        stop: CancellationToken,
-    ) {
+    pub(super) async fn work_beside(self: Arc<Self>, beside: Beside) {
+        let Beside { outbox, service, stop } = beside;
         let work = async {
             self.bus.await_ready().await;
             while let Err(error) = self.listen().await {
@@ -43,7 +32,7 @@ impl BitBrat {
             tokio::join!(
                 egress::consume(&self, egress::Topic { name: own, is_own: true }, &*outbox),
                 egress::consume(&self, egress::Topic::shared(), &*outbox),
-                self.tell_status(&*watched),
+                self.tell_status(&*service),
             )
         };
         tokio::select! {
@@ -53,10 +42,11 @@ impl BitBrat {
     }
 
     /// Tells each change of the connection to Twilio; what could not be told is told a little later.
-    async fn tell_status(&self, watched: &dyn Watched) {
+    async fn tell_status(&self, service: &dyn Watched) {
         let mut changes = status::Changes::default();
         loop {
-            if let Some(source) = watched.source().filter(|source| changes.is_new(source)) {
+            let source = service.connection().map(status::Source::from);
+            if let Some(source) = source.filter(|source| changes.is_new(source)) {
                 let event = status::of(&source, Uuid::new_v4(), self.clock.wall());
                 let attributes = status::attributes(&event, &self.options.sender.names.service);
                 let told = self.publish(INGRESS, attributes, event.correlation_id(), &event).await;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::envelope::{CONNECTOR, SOURCE};
 use super::event::Event;
+use crate::agent::Connection;
 use crate::clock::Timestamp;
 
 /// The type of a status event.
@@ -29,6 +30,14 @@ pub struct Source {
     pub published: u64,
     /// Jobs that failed for good.
     pub failed: u64,
+}
+
+impl From<Connection> for Source {
+    fn from(connection: Connection) -> Self {
+        let Connection { identity, state, last_error, received, published, failed } = connection;
+        let state = state.as_str();
+        Self { identity, state, last_error, received, published, failed }
+    }
 }
 
 /// Remembers what was told last.

@@ -15,6 +15,7 @@ mod dead_joins;
 pub mod departures;
 pub mod join;
 pub mod join_rules;
+pub mod kept_watermarks;
 pub mod leave;
 pub mod listener;
 mod media;

@@ -4,9 +4,9 @@
 //! Only what is configured address by address can be read; a messaging service may autocreate for
 //! its senders, which the API does not say, so nothing here is a failure.
 
-use super::finding::Finding;
 use crate::config::kinds::Source;
 use crate::config::settings::Messaging;
+use crate::finding::Finding;
 use crate::pii::Pii;
 use crate::telemetry::chain::Chain;
 use crate::twilio::rest::{self, AddressConfiguration};

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::finding::Finding;
+use crate::finding::Finding;
 
 pub(super) const CHECK: &str = "store.disk";
 

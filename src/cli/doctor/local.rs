@@ -4,18 +4,19 @@
 //! on trial beside its place.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tokio::net::TcpListener;
-use url::{Host, Url};
 
 use super::disk;
-use super::finding::{Finding, Verdict};
-use crate::config::kinds::{AgentKind, Listen};
+use crate::agent::kinds;
+use crate::config::kinds::Listen;
 use crate::config::settings::{Queue, Webhook};
 use crate::config::{Problem, Settings};
 use crate::files;
+use crate::finding::{Finding, Verdict};
+use crate::net::place::{is_private, place_of};
 use crate::queue::{self, Store, embedded};
 use crate::telemetry::chain::Chain;
 
@@ -128,7 +129,7 @@ pub(super) fn debug_token(settings: &Settings) -> Finding {
                      and send are refused";
         return Finding::warn(CHECK, found.to_owned(), remedy);
     }
-    if settings.agent.kind == AgentKind::BitBrat {
+    if kinds::of(settings).platform(settings).is_some() {
         let port = settings.server.port.get();
         let found = format!("none: the platform's tools are refused at /_debug on port {port}");
         return Finding::warn(CHECK, found, remedy);
@@ -181,37 +182,4 @@ pub(super) fn public_url(settings: &Webhook) -> Finding {
         return Finding::warn(CHECK, format!("{shown} is not encrypted"), "use https");
     }
     Finding::ok(CHECK, shown)
-}
-
-/// A URL without what may be secret in it: user, password, query, fragment.
-pub(super) fn place_of(url: &Url) -> String {
-    let path = if url.path() == "/" { "" } else { url.path() };
-    format!("{}{path}", url.origin().ascii_serialization())
-}
-
-/// Whether the host is of this machine or of a private network.
-pub(super) fn is_private(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => {
-            let name = name.to_ascii_lowercase();
-            name == "localhost" || name.ends_with(".localhost") || !name.contains('.')
-        }
-        Some(Host::Ipv4(ip)) => is_private_address(IpAddr::V4(ip)),
-        Some(Host::Ipv6(ip)) => is_private_address(IpAddr::V6(ip)),
-        None => true,
-    }
-}
-
-fn is_private_address(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified()
-        }
-        IpAddr::V6(ip) => {
-            ip.is_loopback()
-                || ip.is_unique_local()
-                || ip.is_unicast_link_local()
-                || ip.is_unspecified()
-        }
-    }
 }

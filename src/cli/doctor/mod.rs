@@ -6,11 +6,7 @@
 //! otherwise. No line holds a secret, a query or a user's name of a URL.
 
 mod addresses;
-mod agent;
-#[cfg(feature = "nats")]
-mod bus;
 mod disk;
-mod finding;
 mod local;
 #[cfg(feature = "nats")]
 mod nats;
@@ -24,10 +20,11 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use self::finding::{Finding, Verdict};
 use super::outcome::{self, Outcome};
+use crate::agent::{kind, kinds};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
+use crate::finding::{Finding, Verdict};
 use crate::net::tls;
 use crate::twilio::rest;
 
@@ -61,6 +58,9 @@ pub enum Error {
     /// The HTTP client could not be made.
     #[error("the http client could not be made")]
     Client(#[source] reqwest::Error),
+    /// The agent could not be looked at.
+    #[error("the agent could not be looked at")]
+    Agent(#[from] kind::Error),
     /// Standard output did not take the findings.
     #[error("cannot write the findings")]
     Output(#[source] io::Error),
@@ -89,7 +89,7 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
             Some(twilio) => {
                 findings.push(local::public_url(&settings.webhook));
                 if !args.offline {
-                    findings.extend(agent::examine(&settings).await?);
+                    findings.extend(kinds::of(&settings).examine(&settings).await?);
                     let examined = remote::examine(&settings, twilio, Clock::start());
                     findings.extend(examined.await?);
                     if twilio.conversations.is_some() {

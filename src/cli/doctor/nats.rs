@@ -8,12 +8,12 @@ use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
 
 use super::Error;
-use super::finding::Finding;
 use crate::config::Settings;
+use crate::finding::Finding;
+use crate::nats;
 use crate::net::tls;
 use crate::queue::jetstream::jobs_stream;
 use crate::telemetry::chain::Chain;
-use crate::{app, nats};
 
 const CHECK: &str = "store";
 
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn examine(all: &Settings) -> Result<Finding, Error> {
     let (tls, _) = tls::client_config()?;
-    let options = app::nats_options(&all.nats, "chimein-doctor", &tls);
+    let options = nats::Options::of(&all.nats, "chimein-doctor", &tls);
     let client = match nats::connect(options).await {
         Ok(client) => client,
         Err(error) => {

@@ -5,10 +5,10 @@
 use crate::config::Settings;
 use crate::config::kinds::QueueEngine;
 
-use super::finding::Finding;
 #[cfg(feature = "nats")]
 use super::nats;
 use super::{Error, local};
+use crate::finding::Finding;
 
 /// Checks the place; says also whether a service is known to work on it right now.
 pub(super) async fn examine(all: &Settings, offline: bool) -> Result<(Vec<Finding>, bool), Error> {

@@ -8,14 +8,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use reqwest::header::DATE;
 use url::Url;
 
-use super::finding::{Finding, Verdict};
-use super::local::place_of;
 use super::{Error, addresses};
 use crate::app;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::config::kinds::RestAuth;
 use crate::config::settings::{ConversationsAccount, Twilio, Webhook};
+use crate::finding::{Finding, Verdict};
+use crate::net::place::place_of;
 use crate::net::{self, proxies::Proxies, tls};
 use crate::pii::Pii;
 use crate::telemetry::chain::Chain;

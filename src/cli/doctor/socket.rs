@@ -3,12 +3,12 @@
 //! Opens it, says nothing and closes it again; who is let in is not asked.
 
 use super::Error;
-use super::finding::Finding;
-use super::local::place_of;
 use crate::app;
 use crate::config::Settings;
 use crate::config::settings::Twilio;
+use crate::finding::Finding;
 use crate::net::dial;
+use crate::net::place::place_of;
 use crate::net::tls;
 use crate::realtime::{self, SocketError};
 use crate::telemetry::chain::Chain;

@@ -2,10 +2,10 @@
 //! wished, where the agent has said nothing.
 
 use super::Reports;
-use crate::agent::{Error, Turn};
+use crate::agent::{Error, Patience, Turn};
 use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
-use crate::pipeline::awaited::{self, Patience};
+use crate::pipeline::awaited;
 use crate::pipeline::failure;
 use crate::pipeline::record::{self, Awaited};
 use crate::queue::{self, Delivery, QueueName};

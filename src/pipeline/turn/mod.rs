@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Answer, Error, Retry, Sign, Turn};
+use crate::agent::{Agent, Answer, Error, Patience, Retry, Sign, Turn};
 use crate::channels::{self, Channel, Channels};
 use crate::clock::Moment;
 use crate::concurrency::Limiter;
@@ -23,7 +23,6 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
-use crate::pipeline::awaited::Patience;
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::ingest::admission::{Admission, Admitted};

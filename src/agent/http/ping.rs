@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::standard_webhooks::{self, Secret};
 
 /// Makes the request, signed with the secret if there is one.
-pub fn request(
+pub(super) fn request(
     client: &reqwest::Client,
     url: &Url,
     secret: Option<&Secret>,

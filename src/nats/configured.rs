@@ -2,16 +2,20 @@
 //!
 //! Decides nothing; secrets pass through to the one that signs in.
 
+use super::address::Address;
+use super::{Auth, Options};
 use crate::config::settings::Nats;
-use crate::nats::{Address, Auth, Options};
 
-/// Makes the options of a connection that the server calls by `name`.
-pub fn options(settings: &Nats, name: &str, tls: &rustls::ClientConfig) -> Options {
-    Options {
-        servers: servers(settings),
-        auth: auth(settings),
-        tls: Some(tls.clone()),
-        name: name.to_owned(),
+impl Options {
+    /// Makes the options of a connection that the server calls by `name`.
+    #[must_use]
+    pub fn of(settings: &Nats, name: &str, tls: &rustls::ClientConfig) -> Self {
+        Self {
+            servers: servers(settings),
+            auth: auth(settings),
+            tls: Some(tls.clone()),
+            name: name.to_owned(),
+        }
     }
 }
 

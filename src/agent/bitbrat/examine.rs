@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 
-use super::finding::Finding;
-use crate::agent::bitbrat::names::{DEAD_LETTER, EGRESS, INGRESS, Names, SNAPSHOT};
+use super::names::{DEAD_LETTER, EGRESS, INGRESS, Names, SNAPSHOT};
+use crate::finding::Finding;
 use crate::nats;
 use crate::telemetry::chain::Chain;
 
@@ -17,7 +17,7 @@ const CHECK: &str = "bus";
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Connects and looks for the streams.
-pub(super) async fn examine(options: nats::Options, names: &Names) -> Vec<Finding> {
+pub(super) async fn bus(options: nats::Options, names: &Names) -> Vec<Finding> {
     let client = match nats::connect(options).await {
         Ok(client) => client,
         Err(error) => {

@@ -1,11 +1,11 @@
-//! What one check found, and what to do about it. Pure.
+//! What an examination found, and what to do about it. Pure.
 
 use serde::Serialize;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// As it should be.
     Ok,
     /// The service works with less than it could have.
@@ -16,28 +16,40 @@ pub(super) enum Verdict {
 
 /// The result of one check.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(super) struct Finding {
-    pub(super) check: &'static str,
-    pub(super) verdict: Verdict,
-    pub(super) found: String,
+pub struct Finding {
+    /// What was looked at, in one word.
+    pub check: &'static str,
+    /// How bad it is.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; nothing where all is well.
     #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) remedy: String,
+    pub remedy: String,
 }
 
 impl Finding {
-    pub(super) const fn ok(check: &'static str, found: String) -> Self {
+    /// All is well.
+    #[must_use]
+    pub const fn ok(check: &'static str, found: String) -> Self {
         Self { check, verdict: Verdict::Ok, found, remedy: String::new() }
     }
 
-    pub(super) fn warn(check: &'static str, found: String, remedy: impl Into<String>) -> Self {
+    /// The service works with less than it could have.
+    #[must_use]
+    pub fn warn(check: &'static str, found: String, remedy: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Warn, found, remedy: remedy.into() }
     }
 
-    pub(super) fn fail(check: &'static str, found: String, remedy: impl Into<String>) -> Self {
+    /// The service would not work.
+    #[must_use]
+    pub fn fail(check: &'static str, found: String, remedy: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Fail, found, remedy: remedy.into() }
     }
 
-    pub(super) fn row(&self) -> [String; 4] {
+    /// Its row in a table.
+    #[must_use]
+    pub fn row(&self) -> [String; 4] {
         let verdict = match self.verdict {
             Verdict::Ok => "ok",
             Verdict::Warn => "warn",

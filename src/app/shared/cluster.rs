@@ -14,12 +14,16 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Error, dial};
+use super::Duty;
 use crate::admin;
+use crate::app::store;
 use crate::channels::instances::Instances;
 use crate::clock::{Clock, Moment};
 use crate::cluster::{self, Change, Claim, Claims, InstanceId, Membership};
 use crate::config::Settings;
+use crate::config::kinds::QueueEngine;
+use crate::nats;
+use crate::net::tls;
 use crate::queue::jetstream::{self, Held, Holdings};
 use crate::queue::{self, Store};
 use crate::telemetry::chain::Chain;
@@ -45,8 +49,45 @@ pub struct Cluster {
     membership: Membership,
     patience: Duration,
     tasks: TaskTracker,
-    /// How many share the limits of the chat service.
-    pub instances: Instances,
+    instances: Instances,
+}
+
+/// Why this instance could not take part.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store could not be opened.
+    #[error("the queue could not be opened")]
+    Store(#[from] queue::Error),
+    /// There is no connection to NATS.
+    #[error("nats could not be connected to")]
+    Nats(#[from] nats::Error),
+    /// This instance cannot take part among several.
+    #[error("this instance could not join the others")]
+    Cluster(#[from] cluster::Error),
+    /// The TLS configuration could not be made.
+    #[error("the TLS configuration could not be made")]
+    Tls(#[from] tls::Error),
+}
+
+/// Opens the queues, and takes part among the instances if they are shared.
+///
+/// # Errors
+///
+/// See [`Error`].
+pub async fn open(
+    settings: &Settings,
+    instance: &str,
+    clock: Clock,
+) -> Result<(Option<Cluster>, Store), Error> {
+    match settings.queue.engine {
+        QueueEngine::Embedded => Ok((None, store::open(settings)?)),
+        QueueEngine::Nats => {
+            let (tls, _) = tls::client_config()?;
+            let (cluster, store) = Cluster::join(settings, instance, (&tls, clock)).await?;
+            Ok((Some(cluster), store))
+        }
+    }
 }
 
 impl Cluster {
@@ -55,19 +96,19 @@ impl Cluster {
     /// # Errors
     ///
     /// If NATS does not let this instance in, or what stands there is not as it must be.
-    pub async fn join(
+    async fn join(
         settings: &Settings,
         instance: &str,
-        tls: &rustls::ClientConfig,
+        (tls, clock): (&rustls::ClientConfig, Clock),
     ) -> Result<(Self, Store), Error> {
-        let nats = &settings.nats;
+        let served = &settings.nats;
         let name = settings.server.name.as_str();
-        let start = Start::begin();
-        let connect = || async { Ok(crate::nats::connect(dial::options(nats, name, tls)).await?) };
+        let start = Start { clock, gives_up_at: clock.now() + START_PATIENCE };
+        let connect = || async { Ok(nats::connect(nats::Options::of(served, name, tls)).await?) };
         let client = start.patiently(connect).await?;
-        let prefix = nats.prefix.as_str();
+        let prefix = served.prefix.as_str();
         let options = cluster::Options {
-            replicas: nats.replicas.get(),
+            replicas: served.replicas.get(),
             ..cluster::Options::new(instance_id(instance), format!("{prefix}-cluster"))
         };
         let (patience, tasks) = (options.patience, TaskTracker::new());
@@ -75,7 +116,7 @@ impl Cluster {
         let membership = start.patiently(join).await?;
         let options = jetstream::Options {
             prefix: prefix.to_owned(),
-            replicas: nats.replicas.get(),
+            replicas: served.replicas.get(),
             lease: settings.queue.lease,
             retention: settings.queue.retention,
             dead_retention: settings.queue.dead_retention,
@@ -93,19 +134,22 @@ impl Cluster {
         Ok((Self { client, membership, patience, tasks, instances }, store))
     }
 
-    /// Takes part in sharing out the identities.
-    pub fn identities(&self, identities: Vec<String>) -> Claims {
-        self.membership.claim(IDENTITY, identities)
+    /// Runs `work` for each name of a duty while it is this instance's, until `stop` is cancelled.
+    pub fn hold<W>(&self, duty: Duty, work: W, stop: CancellationToken) -> BoxFuture<'static, ()>
+    where
+        W: Fn(String, CancellationToken) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    {
+        let (kind, names) = match duty {
+            Duty::Identities(identities) => (IDENTITY, identities),
+            Duty::Sweep => (SWEEP, vec![SWEEP.to_owned()]),
+            Duty::TextSweep => (TEXT_SWEEP, vec![TEXT_SWEEP.to_owned()]),
+        };
+        Box::pin(hold(self.membership.claim(kind, names), work, stop))
     }
 
-    /// Takes part in sharing out the one sweep.
-    pub fn sweep(&self) -> Claims {
-        self.membership.claim(SWEEP, vec![SWEEP.to_owned()])
-    }
-
-    /// Takes part in sharing out the one sweep of plain numbers.
-    pub fn text_sweep(&self) -> Claims {
-        self.membership.claim(TEXT_SWEEP, vec![TEXT_SWEEP.to_owned()])
+    /// With whom the limits of the account are shared.
+    pub fn instances(&self) -> Instances {
+        self.instances.clone()
     }
 
     /// Keeps count of those that share the service's limits, until `stop`. One more counts at once; one
@@ -121,8 +165,7 @@ impl Cluster {
         })
     }
 
-    /// Whether NATS is there.
-    pub fn is_connected(&self) -> bool {
+    fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
@@ -154,11 +197,6 @@ struct Start {
 }
 
 impl Start {
-    fn begin() -> Self {
-        let clock = Clock::start();
-        Self { clock, gives_up_at: clock.now() + START_PATIENCE }
-    }
-
     /// Tries again what fails because NATS is away for a moment, until the patience is over.
     async fn patiently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error>
     where
@@ -180,7 +218,7 @@ impl Start {
 const fn may_pass(error: &Error) -> bool {
     matches!(
         error,
-        Error::Nats(crate::nats::Error::Unreachable { .. })
+        Error::Nats(nats::Error::Unreachable { .. })
             | Error::Cluster(cluster::Error::NoJetStream(_) | cluster::Error::Make { .. })
             | Error::Store(queue::Error::Away { .. })
     )
@@ -218,7 +256,7 @@ async fn follow(
 ///
 /// The work of a name ends by itself on the token it is given; a name that is gained again while its
 /// former work is still ending begins after it.
-pub async fn hold<W>(mut claims: Claims, work: W, stop: CancellationToken)
+async fn hold<W>(mut claims: Claims, work: W, stop: CancellationToken)
 where
     W: Fn(String, CancellationToken) -> BoxFuture<'static, ()>,
 {

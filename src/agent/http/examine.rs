@@ -1,21 +1,16 @@
-//! Whether the agent is there and takes what we sign: its server, or the bus that it is on.
+//! Whether the agent's server is there and takes what we sign.
 //!
 //! Pings it as turns come, by `POST` and signed, and once more with a secret that nobody has. A ping has
 //! no message in it, so nothing is thought or said. Time is read for the signature.
 
 use std::time::Duration;
 
-use super::Error;
-#[cfg(feature = "nats")]
-use super::bus;
-use super::finding::Finding;
-use super::local::{is_private, place_of};
-use crate::agent::ping;
-#[cfg(feature = "nats")]
-use crate::app;
+use super::ping;
+use crate::agent::kind::Error;
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::config::kinds::AgentKind;
+use crate::finding::Finding;
+use crate::net::place::{is_private, place_of};
 use crate::net::{self, tls};
 use crate::standard_webhooks::Secret;
 use crate::telemetry::chain::Chain;
@@ -27,34 +22,9 @@ const SECRET: &str = "agent.secret";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the agent's server and judges its answer.
-pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
-    let settings = &all.agent;
-    match (settings.kind, &settings.url) {
-        (AgentKind::Http, Some(url)) => server(all, url.url()).await,
-        (AgentKind::Echo, _) => Ok(vec![Finding::warn(
-            CHECK,
-            "echo: the bot repeats what people say".to_owned(),
-            "set CHIMEIN_AGENT_KIND and CHIMEIN_AGENT_URL once there is an agent",
-        )]),
-        #[cfg(feature = "nats")]
-        (AgentKind::BitBrat, _) => {
-            let (tls, _) = tls::client_config()?;
-            let options = app::nats_options(&all.nats, "chimein-doctor", &tls);
-            Ok(bus::examine(options, &app::names(&all.bitbrat)).await)
-        }
-        // The settings refuse kind http without a URL, and bitbrat where it is not built in.
-        #[cfg(not(feature = "nats"))]
-        (AgentKind::BitBrat, _) => Ok(Vec::new()),
-        (AgentKind::Http, None) => Ok(Vec::new()),
-    }
-}
-
-async fn server(all: &Settings, url: &url::Url) -> Result<Vec<Finding>, Error> {
+pub(super) async fn server(all: &Settings, url: &url::Url) -> Result<Vec<Finding>, Error> {
     let (tls, _) = tls::client_config()?;
-    let http = net::http::builder(tls, &all.proxy.proxies())
-        .timeout(PATIENCE)
-        .build()
-        .map_err(Error::Client)?;
+    let http = net::http::builder(tls, &all.proxy.proxies()).timeout(PATIENCE).build()?;
     let place = place_of(url);
     let secret = match all.agent.secret.as_ref().map(Secret::parse).transpose() {
         Ok(secret) => secret,

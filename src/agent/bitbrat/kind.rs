@@ -1,0 +1,85 @@
+//! The kind `bitbrat` among the settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use super::platform::{BitBrat, Options};
+use super::{envelope, examine, names, progress, snapshot};
+use crate::agent::kind::{self, Error, Making, Platform};
+use crate::agent::{Agent, Patience};
+use crate::config::Settings;
+use crate::config::kinds::{AgentKind, Progress, SnapshotMode};
+use crate::config::settings;
+use crate::finding::Finding;
+use crate::nats;
+use crate::net::tls;
+
+/// The kind of agent that is a platform behind its message bus.
+pub struct Kind;
+
+impl kind::Kind for Kind {
+    fn word(&self) -> AgentKind {
+        AgentKind::BitBrat
+    }
+
+    fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>> {
+        Box::pin(async move {
+            let options = options(&of)?;
+            let name = of.settings.bitbrat.service.as_str().to_owned();
+            let (connection, tls) = (of.settings.nats.clone(), of.tls.clone());
+            let dial = Box::new(move || nats::Options::of(&connection, &name, &tls));
+            let platform = BitBrat::connect(options, dial, of.clock).await;
+            let platform: Arc<dyn Agent> =
+                Arc::new(platform.map_err(|error| Error::Bus(Box::new(error)))?);
+            Ok(platform)
+        })
+    }
+
+    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+        Box::pin(async move {
+            let (tls, _) = tls::client_config()?;
+            let options = nats::Options::of(&settings.nats, "chimein-doctor", &tls);
+            Ok(examine::bus(options, &names(&settings.bitbrat)).await)
+        })
+    }
+
+    fn platform(&self, settings: &Settings) -> Option<Platform> {
+        Some(Platform { egress_topic: names(&settings.bitbrat).own_egress() })
+    }
+}
+
+fn options(of: &Making<'_>) -> Result<Options, Error> {
+    let settings = &of.settings.bitbrat;
+    let policy = snapshot::Policy {
+        is_on: settings.snapshot_mode != SnapshotMode::Off,
+        includes_raw: settings.include_raw_payloads,
+        bytes_max: settings.snapshot_bytes_max.map(std::num::NonZeroUsize::get),
+    };
+    // The platform's events name a chat service.
+    let conversations = of.twilio.conversations.as_ref();
+    let chat_service = conversations.ok_or(Error::NumbersAlone("bitbrat"))?.chat_service_sid;
+    let asks_anew = settings.ask_again;
+    Ok(Options {
+        sender: envelope::Sender { names: names(settings), chat_service },
+        policy,
+        progress: match settings.progress {
+            Progress::Never => progress::Wish::Never,
+            Progress::Chats => progress::Wish::Chats,
+            Progress::Always => progress::Wish::Always,
+        },
+        ack_wait: Duration::from_secs(settings.ack_wait_seconds.get().into()),
+        patience: settings.answer_within.map(|within| Patience { within, asks_anew }),
+    })
+}
+
+/// The names on the platform's bus that the settings make.
+fn names(settings: &settings::BitBrat) -> names::Names {
+    let prefix = settings.prefix.as_ref().map(|prefix| prefix.as_str().to_owned());
+    names::Names {
+        prefix: prefix.unwrap_or_default(),
+        service: settings.service.as_str().to_owned(),
+        egress_instance: settings.egress_instance.as_str().to_owned(),
+    }
+}

@@ -1,0 +1,49 @@
+//! The kind `http` among the settings.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use super::{HttpAgent, Options, examine};
+use crate::agent::kind::{self, Error, Making};
+use crate::agent::{Agent, echo};
+use crate::config::Settings;
+use crate::config::kinds::AgentKind;
+use crate::finding::Finding;
+
+/// The kind of agent that is behind a URL.
+pub struct Kind;
+
+impl kind::Kind for Kind {
+    fn word(&self) -> AgentKind {
+        AgentKind::Http
+    }
+
+    fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>> {
+        Box::pin(async move {
+            let settings = &of.settings.agent;
+            // The settings refuse this kind without a URL.
+            let Some(url) = &settings.url else { return echo::Kind.make(of).await };
+            let client = crate::net::http::builder(of.tls.clone(), &of.settings.proxy.proxies())
+                .connect_timeout(of.twilio.account.connect_timeout)
+                .build()?;
+            let options = Options {
+                url: url.url().clone(),
+                secret: kind::secret(settings)?,
+                timeout: settings.timeout,
+                response_bytes_max: settings.response_bytes_max.0,
+            };
+            let agent: Arc<dyn Agent> = Arc::new(HttpAgent::new(options, client, of.clock));
+            Ok(agent)
+        })
+    }
+
+    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+        Box::pin(async move {
+            match &settings.agent.url {
+                Some(url) => examine::server(settings, url.url()).await,
+                None => Ok(Vec::new()),
+            }
+        })
+    }
+}

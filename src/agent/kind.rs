@@ -1,0 +1,94 @@
+//! What the house knows of a kind of agent beside its turns: how it is made of the settings, what would
+//! keep it from working, and what the pages of its platform ask for.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use super::Agent;
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::config::kinds::AgentKind;
+use crate::config::settings::{self, Twilio};
+use crate::finding::Finding;
+use crate::net::tls;
+use crate::standard_webhooks::{Secret, SecretError};
+
+/// A kind of agent.
+pub trait Kind: Sync {
+    /// Its word among the settings.
+    fn word(&self) -> AgentKind;
+
+    /// Makes the agent that the settings ask for.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`].
+    fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>>;
+
+    /// Looks for what would keep it from working; changes nothing there.
+    ///
+    /// # Errors
+    ///
+    /// If it could not even be looked at; what is found wrong is no error.
+    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>>;
+
+    /// What the platform that the agent is part of asks of the debug pages; nothing where there is none.
+    fn platform(&self, settings: &Settings) -> Option<Platform> {
+        let _any = settings;
+        None
+    }
+}
+
+/// What an agent is made of.
+#[derive(Clone, Copy)]
+pub struct Making<'a> {
+    /// All settings.
+    pub settings: &'a Settings,
+    /// Twilio's part of them.
+    pub twilio: &'a Twilio,
+    /// The one TLS configuration.
+    pub tls: &'a rustls::ClientConfig,
+    /// Reads the time.
+    pub clock: Clock,
+}
+
+/// A platform whose tools read the debug pages.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Platform {
+    /// The topic that replies are asked on.
+    pub egress_topic: String,
+}
+
+/// Why there is no agent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The secret is of the wrong form.
+    #[error("agent.secret cannot be used: set it to whsec_ and 24 to 64 random bytes in base64")]
+    Secret(#[from] SecretError),
+    /// It thinks about conversations, and there are none.
+    #[error(
+        "agent.kind {0} needs conversations: set TWILIO_CHAT_SERVICE_SID, TWILIO_API_KEY, \
+         TWILIO_API_SECRET and TWILIO_IDENTITY too"
+    )]
+    NumbersAlone(&'static str),
+    /// The bus does not let us in.
+    #[error("the message bus cannot be used")]
+    Bus(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The HTTP client could not be made.
+    #[error("the http client for the agent could not be made")]
+    Client(#[from] reqwest::Error),
+    /// The TLS configuration could not be made.
+    #[error("the TLS configuration could not be made")]
+    Tls(#[from] tls::Error),
+}
+
+/// The secret that agents sign with, if one is set.
+///
+/// # Errors
+///
+/// If it is of the wrong form.
+pub fn secret(settings: &settings::Agent) -> Result<Option<Secret>, Error> {
+    settings.secret.as_ref().map(Secret::parse).transpose().map_err(Into::into)
+}
