@@ -81,6 +81,11 @@ impl Service {
         Self { folder, port, environment, child: None }
     }
 
+    /// Gives the process one more variable, from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts the process, with more variables for this one time.
     pub fn start(&mut self, extra: &[(&str, &str)]) {
         // Whoever runs the tests by `nohup` has SIGHUP ignored, and so would all that they start.

@@ -1,6 +1,6 @@
 //! What Twilio holds at the end: who asked what, and what was answered.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
@@ -57,6 +57,22 @@ impl Tally {
                 (BOTS.contains(&message.author.as_str()), body)
             });
             tally.add(said);
+        }
+        tally
+    }
+
+    /// Counts the texts without a conversation, each phone's by itself, of the phones that are wanted.
+    pub fn of_texts(control: &Control, is_wanted: impl Fn(&str) -> bool) -> Self {
+        let mut by_phone: BTreeMap<String, Vec<(bool, String)>> = BTreeMap::new();
+        for text in control.texts() {
+            let by_bot = !text.is_inbound();
+            let theirs = if by_bot { text.to } else { text.from.unwrap_or_default() };
+            let said = (by_bot, text.body.into_revealed());
+            by_phone.entry(theirs.into_revealed()).or_default().push(said);
+        }
+        let mut tally = Self::default();
+        for (_, said) in by_phone.into_iter().filter(|(phone, _)| is_wanted(phone)) {
+            tally.add(said.into_iter());
         }
         tally
     }

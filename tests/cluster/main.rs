@@ -9,8 +9,11 @@
 mod balancer;
 #[path = "../child/mod.rs"]
 mod child;
+#[path = "../crash/line.rs"]
+mod line;
 #[path = "../nats_server/mod.rs"]
 mod nats_server;
+mod numbers;
 mod rig;
 
 use std::time::Duration;

@@ -23,7 +23,7 @@ pub struct Rig {
     pub emulator: Emulator,
     pub control: Control,
     pub instances: Vec<Service>,
-    _balancer: Balancer,
+    balancer: Balancer,
 }
 
 impl Rig {
@@ -34,6 +34,20 @@ impl Rig {
 
     /// As [`Rig::start`], with more variables.
     pub async fn start_with(seed: u64, more: &[(&str, &str)]) -> Self {
+        Self::launch(seed, more, false).await
+    }
+
+    /// As [`Rig::start_with`]; the instances know their balancer's address.
+    pub async fn start_on_number(seed: u64, more: &[(&str, &str)]) -> Self {
+        Self::launch(seed, more, true).await
+    }
+
+    /// Where the balancer listens.
+    pub fn url(&self) -> String {
+        self.balancer.url()
+    }
+
+    async fn launch(seed: u64, more: &[(&str, &str)], is_named: bool) -> Self {
         let nats = NatsServer::start();
         let mut options = emulator::Options { seed: Some(seed), ..emulator::Options::default() };
         options.limits.service_writes = 100_000;
@@ -57,9 +71,12 @@ impl Rig {
         let url = format!("{}{}", balancer.url(), chimein::webhook::ROUTE);
         control.set_webhook(Webhook { post_url: Some(url), ..Webhook::default() });
         for instance in &mut instances {
+            if is_named {
+                instance.set("CHIMEIN_WEBHOOK_PUBLIC_URL", &balancer.url());
+            }
             instance.start(&[]);
         }
-        let rig = Self { nats, emulator, control, instances, _balancer: balancer };
+        let rig = Self { nats, emulator, control, instances, balancer };
         for instance in &rig.instances {
             assert!(instance.is_listening().await, "{}", instance.log_tail());
         }
