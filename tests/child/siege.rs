@@ -208,12 +208,19 @@ impl Twilio {
 
     /// Posts a signed form; gives the answer.
     pub async fn post(&self, body: &str) -> String {
-        let route = chimein::webhook::ROUTE;
-        let url = format!("http://127.0.0.1:{}{route}", self.port);
-        let form = Body::Form(body.as_bytes());
-        let signature = signature::sign(&self.token, Algorithm::HmacSha1, &url, form);
+        self.post_to(chimein::webhook::ROUTE, body).await
+    }
+
+    /// Signs a form for a URL.
+    pub fn sign(&self, url: &str, body: &str) -> String {
+        signature::sign(&self.token, Algorithm::HmacSha1, url, Body::Form(body.as_bytes()))
+    }
+
+    /// Posts a signed form to a path, with or without a query; gives the answer.
+    pub async fn post_to(&self, path: &str, body: &str) -> String {
+        let signature = self.sign(&format!("http://127.0.0.1:{}{path}", self.port), body);
         let request = format!(
-            "POST {route} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\n\
+            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\n\
              content-type: application/x-www-form-urlencoded\r\nx-twilio-signature: {signature}\r\n\
              content-length: {}\r\n\r\n{body}",
             self.port,
