@@ -6,6 +6,7 @@
 mod proxy;
 
 mod agent;
+mod breaking;
 mod choosing;
 mod doors;
 mod groups;

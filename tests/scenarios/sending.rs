@@ -30,6 +30,25 @@ async fn a_send_over_the_socket_that_never_arrived_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_over_the_socket_that_is_answered_wrongly_or_not_at_all_is_sent_once() {
+    for action in [
+        Action::Silence,
+        Action::AnswerAfter { status: 500, code: Some(20500) },
+        Action::Answer { status: 503, code: None, retry_after: None },
+        Action::Answer { status: 429, code: Some(50063), retry_after: None },
+    ] {
+        let rig = Rig::start(&[]).await;
+        let conversation = rig.sms(PHONE, "first").await;
+        rig.expect(conversation, &["first"]).await;
+        rig.on_socket(conversation).await;
+        rig.fault(socket_send(), action, 1);
+        rig.sms(PHONE, "second").await;
+        rig.expect(conversation, &["first", "second"]).await;
+        rig.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_send_over_rest_whose_answer_is_lost_is_looked_for_first() {
     for action in [
         Action::BreakAfter,
