@@ -6,7 +6,6 @@
 use super::faults::{Action, Occasion};
 use super::hub::{Core, Hub};
 use super::record::Happening;
-use super::state::Target;
 use super::state::messaging::{Draft, Fate, INBOUND, Ring, Text, twiml};
 use super::state::refusal::Refusal;
 use super::webhooks::caller::Answer;
@@ -18,7 +17,7 @@ impl Hub {
     /// Puts a webhook of the messaging product in line.
     pub(super) fn ring(&self, core: &mut Core, at: Timestamp, ring: Ring) {
         let outgoing = Outgoing {
-            target: Target { scope: ring.scope, url: ring.url, method: ring.method },
+            target: ring.target,
             event: ring.event,
             product: Product::Messaging,
             conversation: None,

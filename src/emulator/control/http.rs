@@ -38,7 +38,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{BASE, Control, Received, SocketOrder, Webhook, text_api};
+use super::{BASE, Control, SocketOrder, Webhook, text_api};
 use crate::emulator::answer::json as answered;
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Record;
@@ -253,14 +253,7 @@ struct InboundBody {
 
 async fn inbound(control: &Control, body: InboundBody) -> Result<Value, Error> {
     let inbound = Inbound::new(body.from, body.to, body.body)?.with_others(body.others)?;
-    Ok(match control.receive(inbound).await? {
-        Received::Stored { conversation, message, created } => json!({
-            "conversation_sid": conversation,
-            "message_sid": message,
-            "created": created,
-        }),
-        Received::Dropped => json!({"dropped": true}),
-    })
+    Ok(text_api::received(control.receive(inbound).await?))
 }
 
 fn delivery(control: &Control, body: &Value) -> Result<Value, Error> {

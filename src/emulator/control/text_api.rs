@@ -7,6 +7,7 @@ use super::{Control, Incoming, Received, Texted};
 use crate::emulator::rest::fields::Fields;
 use crate::emulator::rest::text_json;
 use crate::emulator::state::messaging::Text;
+use crate::emulator::state::messaging::list::Filter;
 use crate::emulator::state::refusal::Refusal;
 use crate::pii::Pii;
 use crate::twilio::messaging::MessageStatus;
@@ -40,28 +41,34 @@ pub(super) struct Jump {
 /// Somebody texts.
 pub(super) async fn text(control: &Control, incoming: Incoming) -> Result<Value, Refusal> {
     let Texted { sid, received } = control.text(incoming).await?;
-    let mut answer = json!({"sid": sid});
-    if let Received::Stored { conversation, message, created } = received {
-        answer["conversation_sid"] = json!(conversation);
-        answer["message_sid"] = json!(message);
-        answer["created"] = json!(created);
-    }
+    let mut answer = match received {
+        Received::Stored { .. } => self::received(received),
+        Received::Dropped => json!({}),
+    };
+    answer["sid"] = json!(sid);
     Ok(answer)
+}
+
+/// What became of a phone's message in conversations.
+pub(super) fn received(received: Received) -> Value {
+    match received {
+        Received::Stored { conversation, message, created } => json!({
+            "conversation_sid": conversation,
+            "message_sid": message,
+            "created": created,
+        }),
+        Received::Dropped => json!({"dropped": true}),
+    }
 }
 
 /// The texts, oldest first; only those to or from an address, and only so many of the newest, if that
 /// is asked for.
 pub(super) fn texts(control: &Control, query: &Fields) -> Result<Value, Refusal> {
     let of = |name: &str| query.filled(name).map(Pii::new);
-    let (to, from) = (of("to"), of("from"));
+    let wanted = Filter { to: of("to"), from: of("from"), ..Filter::default() };
     let limit = query.parsed::<usize>("limit")?.unwrap_or(usize::MAX);
-    let is_wanted = |text: &Text| {
-        to.as_ref().is_none_or(|to| *to == text.to)
-            && from.as_ref().is_none_or(|from| text.from.as_ref() == Some(from))
-    };
-    let newest = control.texts().into_iter().rev().filter(is_wanted).take(limit);
-    let mut texts: Vec<Value> = newest.map(|text| shown(control, &text)).collect();
-    texts.reverse();
+    let texts = control.newest_texts(&wanted, limit);
+    let texts: Vec<Value> = texts.iter().map(|text| shown(control, text)).collect();
     Ok(json!({"texts": texts}))
 }
 

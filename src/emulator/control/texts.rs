@@ -9,6 +9,7 @@ use super::Control;
 use crate::emulator::hub::Core;
 use crate::emulator::inbound::Texted;
 use crate::emulator::state::Inbound;
+use crate::emulator::state::messaging::list::Filter;
 use crate::emulator::state::messaging::{Extras, MessagingService, Number, Text};
 use crate::emulator::state::model::Media;
 use crate::emulator::state::refusal::Refusal;
@@ -110,8 +111,19 @@ impl Control {
     /// The texts that were sent to an address, oldest first, whatever became of them.
     #[must_use]
     pub fn texts_to(&self, phone: &str) -> Vec<Text> {
-        let is_one = |text: &Text| !text.is_inbound() && text.to.reveal() == phone;
-        self.texts().into_iter().filter(is_one).collect()
+        let is_one = |text: &&Text| !text.is_inbound() && text.to.reveal() == phone;
+        self.hub.with(|core, _| core.world.messaging().texts().filter(is_one).cloned().collect())
+    }
+
+    /// The newest texts that are wanted, as many as that, oldest first.
+    #[must_use]
+    pub(super) fn newest_texts(&self, wanted: &Filter, count: usize) -> Vec<Text> {
+        let mut texts: Vec<Text> = self.hub.with(|core, _| {
+            let texts = core.world.messaging().texts().rev().filter(|text| wanted.takes(text));
+            texts.take(count).cloned().collect()
+        });
+        texts.reverse();
+        texts
     }
 
     /// How many texts that were sent are under way: neither arrived nor failed. Whoever waits for quiet

@@ -4,6 +4,7 @@
 //! Reads requests into what [`crate::emulator::state::messaging`] knows, which decides. Source: REST
 //! notes 1 and 2.4, read 2026-11-21.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use axum::http::Method;
@@ -85,7 +86,7 @@ impl Call<'_> {
                 self.show_file(sid(of)?, file)
             }
             ([_, _, _, "Messages", of, "Media", file], &Method::DELETE) => {
-                let media = media_sid(file)?;
+                let media: MediaSid = sid(file)?;
                 self.change(|core, _| core.world.remove_file(sid(of)?, media))
                     .map(|()| Reply::Empty)
             }
@@ -235,7 +236,7 @@ impl Call<'_> {
     /// place that asks for no credentials. Source: Protect Media Access with HTTP Basic Authentication,
     /// read 2026-11-29; that the status is 307 is assumed.
     fn show_file(&self, of: TextSid, name: &str) -> Answered {
-        let sid = media_sid(name)?;
+        let sid: MediaSid = sid(name)?;
         let account = self.hub.credentials.account_sid;
         let root = self.hub.urls.api.as_str().trim_end_matches('/');
         self.of_text(of, |text| {
@@ -262,12 +263,7 @@ impl Call<'_> {
     }
 }
 
-/// Reads `SM….json`.
-fn sid(file: &str) -> Result<TextSid, Refusal> {
-    file.strip_suffix(".json").unwrap_or(file).parse().map_err(|_| Refusal::NotFound)
-}
-
-/// Reads `ME…` or `ME….json`.
-fn media_sid(file: &str) -> Result<MediaSid, Refusal> {
+/// Reads a sid with `.json` after it or not.
+fn sid<T: FromStr>(file: &str) -> Result<T, Refusal> {
     file.strip_suffix(".json").unwrap_or(file).parse().map_err(|_| Refusal::NotFound)
 }

@@ -34,6 +34,8 @@ pub struct Inbound {
     pub media: Vec<MediaSid>,
     /// What else comes with it, on some channels.
     pub extras: Extras,
+    /// The word of Twilio's that the text is.
+    pub(super) keyword: Option<Keyword>,
 }
 
 /// Where a phone's message goes.
@@ -68,6 +70,7 @@ impl Inbound {
                 from,
                 to,
                 others: Vec::new(),
+                keyword: body.as_ref().and_then(|body| Keyword::of(body.reveal())),
                 body,
                 media: Vec::new(),
                 extras: Extras::default(),
@@ -105,8 +108,7 @@ impl Inbound {
     /// The keyword that the text is, where Twilio acts on them: of WhatsApp it does so for who has
     /// Advanced Opt-Out.
     fn keyword(&self, is_advanced: bool) -> Option<Keyword> {
-        let is_read = self.channel != Channel::Whatsapp || is_advanced;
-        self.body.as_ref().filter(|_| is_read).and_then(|body| Keyword::of(body.reveal()))
+        self.keyword.filter(|_| self.channel != Channel::Whatsapp || is_advanced)
     }
 
     /// Every address of the person who writes: on WhatsApp a number and an id may be the same one's.

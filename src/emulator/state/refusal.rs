@@ -154,21 +154,6 @@ pub enum Refusal {
     /// A parameter is not known, in strict mode.
     #[error("Parameter {0} is not known to this resource")]
     ParameterUnknown(String),
-    /// The recipient has opted out.
-    #[error("Attempt to send to unsubscribed recipient")]
-    OptedOut,
-    /// A plain message has nobody to go to.
-    #[error("A 'To' phone number is required")]
-    PlainRecipientMissing,
-    /// A plain message has nobody to come from.
-    #[error("A 'From' or 'MessagingServiceSid' parameter is required to send a message")]
-    PlainSenderMissing,
-    /// A plain message says nothing.
-    #[error("Message body is required")]
-    PlainBodyMissing,
-    /// A plain message says too much.
-    #[error("The concatenated message body exceeds the 1600 character limit")]
-    PlainBodyTooLong,
     /// A text is refused.
     #[error(transparent)]
     Text(#[from] TextRefusal),
@@ -251,11 +236,6 @@ impl Refusal {
             Self::ParameterMissing(_) | Self::ParameterInvalid(_) | Self::ParameterUnknown(_) => {
                 (20001, 400)
             }
-            Self::OptedOut => (21610, 400),
-            Self::PlainRecipientMissing => (21604, 400),
-            Self::PlainSenderMissing => (21603, 400),
-            Self::PlainBodyMissing => (21602, 400),
-            Self::PlainBodyTooLong => (21617, 400),
             Self::Text(refusal) => (refusal.code(), 400),
             Self::AddressExists => (20409, 409),
             Self::Unauthenticated => (20003, 401),

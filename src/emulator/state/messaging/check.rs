@@ -24,10 +24,10 @@ const CALLBACK_CHARS_MAX: usize = 4000;
 pub(super) fn content(draft: &Draft) -> Result<(), Refusal> {
     let is_empty = draft.body.is_empty() && draft.media_urls.is_empty();
     if is_empty && draft.content_sid.is_none() {
-        return Err(Refusal::PlainBodyMissing);
+        return Err(TextRefusal::BodyMissing.into());
     }
     if draft.body.reveal().chars().count() > BODY_CHARS_MAX {
-        return Err(Refusal::PlainBodyTooLong);
+        return Err(TextRefusal::BodyTooLong.into());
     }
     if draft.media_urls.len() > MEDIA_MAX {
         return Err(TextRefusal::TooManyMedia.into());

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::emulator::record::Happening;
 use crate::emulator::state::model::{Channel, HookMethod};
 use crate::emulator::state::refusal::Refusal;
-use crate::emulator::state::target::Scope;
+use crate::emulator::state::target::{Scope, Target};
 use crate::emulator::state::{Effect, World};
 use crate::pii::Pii;
 use crate::twilio::messaging::MessageStatus;
@@ -105,11 +105,9 @@ impl World {
     ///
     /// If there is none.
     pub fn redact_text(&mut self, at: Timestamp, sid: TextSid) -> Result<(), Refusal> {
-        let seq = self.messaging.find(sid).ok_or(Refusal::NotFound)?.seq;
-        if let Some(text) = self.messaging.text_mut(seq) {
-            text.body = Pii::default();
-            text.updated = at;
-        }
+        let text = self.messaging.find_mut(sid).ok_or(Refusal::NotFound)?;
+        text.body = Pii::default();
+        text.updated = at;
         Ok(())
     }
 
@@ -131,8 +129,7 @@ impl World {
     ///
     /// If there is no such text or file.
     pub fn remove_file(&mut self, sid: TextSid, file: MediaSid) -> Result<(), Refusal> {
-        let seq = self.messaging.find(sid).ok_or(Refusal::NotFound)?.seq;
-        let text = self.messaging.text_mut(seq).ok_or(Refusal::NotFound)?;
+        let text = self.messaging.find_mut(sid).ok_or(Refusal::NotFound)?;
         let before = text.media.len();
         text.media.retain(|one| one.sid != file);
         if text.media.len() == before { Err(Refusal::NotFound) } else { Ok(()) }
@@ -153,8 +150,9 @@ impl World {
                 self.move_on(at, seq, (MessageStatus::Queued, None));
                 self.messaging.wake(turn, seq);
             }
-            Err(Refusal::OptedOut) => {
-                self.move_on(at, seq, (MessageStatus::Failed, Some(Refusal::OptedOut.code())));
+            Err(Refusal::Text(TextRefusal::OptedOut)) => {
+                let code = TextRefusal::OptedOut.code();
+                self.move_on(at, seq, (MessageStatus::Failed, Some(code)));
             }
             Err(_) => self.move_on(at, seq, (MessageStatus::Failed, Some(QUEUE_OVERFLOW))),
         }
@@ -211,9 +209,7 @@ impl World {
         let fields = status_fields(self.settings.account, at, text);
         self.effects.push_back(Effect::Ring(Ring {
             event: STATUS,
-            scope: Scope::Message,
-            url,
-            method: HookMethod::Post,
+            target: Target { scope: Scope::Message, url, method: HookMethod::Post },
             fallback: None,
             text: text.sid,
             fields,

@@ -11,19 +11,12 @@ use crate::clock::Timestamp;
 use crate::emulator::record::Happening;
 use crate::emulator::state::inbound::Inbound;
 use crate::emulator::state::model::{Channel, HookMethod};
-use crate::emulator::state::target::Scope;
+use crate::emulator::state::target::{Scope, Target};
 use crate::emulator::state::{Effect, World};
 use crate::pii::Pii;
 use crate::twilio::keywords::{Effect as Answered, Keyword};
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::sid::{MessagingServiceSid, TextSid};
-
-/// Where an inbound text is told.
-struct Told {
-    url: Option<String>,
-    fallback: Option<String>,
-    method: HookMethod,
-}
 
 impl World {
     /// Keeps a phone's text and tells the number's webhook; gives its sid, and whether anybody is told.
@@ -62,26 +55,24 @@ impl World {
             body: text.body.clone(),
         });
         if self.settings.limits.keyword_answers {
-            self.answer_keyword(at, &text);
+            self.answer_keyword(at, &text, inbound.keyword);
         }
-        let told = self.told(&inbound.to, service);
-        let Some(url) = told.url else { return (text.sid, false) };
-        let opt_out =
-            self.has_advanced_opt_out(&inbound.to).then(|| Keyword::of(text.body.reveal()));
+        let Some((target, fallback)) = self.told(&inbound.to, service) else {
+            return (text.sid, false);
+        };
+        let opt_out = inbound.keyword.filter(|_| self.has_advanced_opt_out(&inbound.to));
         let fields = inbound_fields(&Fields {
             account: self.settings.account,
             text: &text,
             extras: &inbound.extras,
             others: &inbound.others,
-            opt_out: opt_out.flatten().map(|keyword| keyword.effect),
+            opt_out: opt_out.map(|keyword| keyword.effect),
             root: &self.messaging.root,
         });
         self.effects.push_back(Effect::Ring(Ring {
             event: INBOUND,
-            scope: Scope::Number,
-            url,
-            method: told.method,
-            fallback: told.fallback,
+            target,
+            fallback,
             text: text.sid,
             fields,
         }));
@@ -90,9 +81,9 @@ impl World {
 
     /// Twilio's own answer to a word, which goes out although its receiver has opted out. Source: Twilio
     /// support for opt-out keywords, read 2026-11-29; the words are ours.
-    fn answer_keyword(&mut self, at: Timestamp, text: &Text) {
+    fn answer_keyword(&mut self, at: Timestamp, text: &Text, keyword: Option<Keyword>) {
         let is_sms = Channel::of(text.to.reveal()) == Some(Channel::Sms);
-        let keyword = Keyword::of(text.body.reveal()).filter(|_| is_sms);
+        let keyword = keyword.filter(|_| is_sms);
         let (Some(keyword), Some(theirs)) = (keyword, text.from.clone()) else { return };
         let body = match keyword.effect {
             Answered::Stop => "You get no more messages from this number. Reply START to get them.",
@@ -115,24 +106,23 @@ impl World {
 
     /// The messaging service's webhook goes before the number's. Source: PhoneNumber resource of
     /// messaging services, read 2026-11-29.
-    fn told(&self, ours: &Pii, service: Option<MessagingServiceSid>) -> Told {
-        let number = self.messaging.number(ours);
-        if let Some(service) = self.settings_of(service).filter(|one| one.url.is_some()) {
-            return Told {
-                url: service.url.clone(),
-                fallback: service.fallback_url.clone(),
-                method: HookMethod::Post,
-            };
+    fn told(
+        &self,
+        ours: &Pii,
+        service: Option<MessagingServiceSid>,
+    ) -> Option<(Target, Option<String>)> {
+        let to = |url: String, method| Target { scope: Scope::Number, url, method };
+        if let Some(service) = self.settings_of(service)
+            && let Some(url) = service.url.clone()
+        {
+            return Some((to(url, HookMethod::Post), service.fallback_url.clone()));
         }
-        match number {
-            Some(number) => Told {
-                url: number.url.clone(),
-                fallback: number.fallback_url.clone(),
-                method: number.method.unwrap_or(HookMethod::Post),
-            },
-            None => {
-                Told { url: self.messaging.url.clone(), fallback: None, method: HookMethod::Post }
+        match self.messaging.number(ours) {
+            Some(number) => {
+                let method = number.method.unwrap_or(HookMethod::Post);
+                Some((to(number.url.clone()?, method), number.fallback_url.clone()))
             }
+            None => Some((to(self.messaging.url.clone()?, HookMethod::Post), None)),
         }
     }
 }

@@ -7,6 +7,21 @@
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextRefusal {
+    /// The recipient has opted out.
+    #[error("Attempt to send to unsubscribed recipient")]
+    OptedOut,
+    /// It has nobody to go to.
+    #[error("A 'To' phone number is required")]
+    RecipientMissing,
+    /// It has nobody to come from.
+    #[error("A 'From' or 'MessagingServiceSid' parameter is required to send a message")]
+    SenderMissing,
+    /// It says nothing.
+    #[error("Message body is required")]
+    BodyMissing,
+    /// It says too much.
+    #[error("The concatenated message body exceeds the 1600 character limit")]
+    BodyTooLong,
     /// The recipient's address is none.
     #[error("The 'To' number is not a valid phone number")]
     RecipientInvalid,
@@ -62,6 +77,11 @@ impl TextRefusal {
     #[must_use]
     pub const fn code(self) -> u32 {
         match self {
+            Self::OptedOut => 21610,
+            Self::RecipientMissing => 21604,
+            Self::SenderMissing => 21603,
+            Self::BodyMissing => 21602,
+            Self::BodyTooLong => 21617,
             Self::RecipientInvalid => 21211,
             Self::SenderInvalid => 21212,
             Self::SenderUnknown => 21659,

@@ -1,7 +1,6 @@
 //! A request of the messaging product on its way to a webhook. Pure.
 
-use crate::emulator::state::model::HookMethod;
-use crate::emulator::state::target::Scope;
+use crate::emulator::state::target::Target;
 use crate::pii::Pii;
 use crate::twilio::sid::TextSid;
 
@@ -15,12 +14,8 @@ pub const STATUS: &str = "messageStatus";
 pub struct Ring {
     /// [`INBOUND`] or [`STATUS`].
     pub event: &'static str,
-    /// Whose webhook it is.
-    pub scope: Scope,
     /// Where it goes.
-    pub url: String,
-    /// How.
-    pub method: HookMethod,
+    pub target: Target,
     /// Where it goes if that fails.
     pub fallback: Option<String>,
     /// The text that it is about.

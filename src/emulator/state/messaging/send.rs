@@ -38,7 +38,7 @@ impl World {
     /// The reason if it is refused at once; nothing is kept then.
     pub fn send_text(&mut self, at: Timestamp, mut draft: Draft) -> Result<Text, Refusal> {
         let to = draft.to.clone().filter(|to| !to.is_empty());
-        let to = to.ok_or(Refusal::PlainRecipientMissing)?;
+        let to = to.ok_or(TextRefusal::RecipientMissing)?;
         let channel = recipient(&to).ok_or(TextRefusal::RecipientInvalid)?;
         let service = self.named_service(&draft)?;
         check::content(&draft)?;
@@ -58,7 +58,7 @@ impl World {
                 let turn = self.take_turn(at, (&to, from), segments);
                 (MessageStatus::Queued, turn?)
             }
-            (None, None) => return Err(Refusal::PlainSenderMissing),
+            (None, None) => return Err(TextRefusal::SenderMissing.into()),
             (Some(_), _) => match draft.send_at {
                 Some(due) => (MessageStatus::Scheduled, due),
                 None => (MessageStatus::Accepted, at + self.messaging.step),
@@ -143,7 +143,7 @@ impl World {
         segments: u32,
     ) -> Result<Timestamp, Refusal> {
         if self.has_opted_out(to, from) {
-            return Err(Refusal::OptedOut);
+            return Err(TextRefusal::OptedOut.into());
         }
         let limits = &self.settings.limits;
         let own = self.messaging.number(from).and_then(|number| number.rate);

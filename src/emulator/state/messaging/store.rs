@@ -46,6 +46,11 @@ impl Messaging {
         self.texts.get(self.seqs.get(&sid)?)
     }
 
+    /// A text, to be changed.
+    pub(super) fn find_mut(&mut self, sid: TextSid) -> Option<&mut Text> {
+        self.texts.get_mut(self.seqs.get(&sid)?)
+    }
+
     /// All texts, oldest first.
     #[must_use]
     pub fn texts(&self) -> impl DoubleEndedIterator<Item = &Text> {

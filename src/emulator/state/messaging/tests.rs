@@ -543,7 +543,7 @@ fn rings(world: &mut World) -> Vec<Ring> {
 /// The statuses that the callback was told, by the message's own URL.
 fn told(world: &mut World) -> Vec<String> {
     let status = |ring: Ring| {
-        assert_eq!((ring.event, ring.url.as_str()), (STATUS, TOLD));
+        assert_eq!((ring.event, ring.target.url.as_str()), (STATUS, TOLD));
         field(&ring, "MessageStatus").unwrap().to_owned()
     };
     rings(world).into_iter().map(status).collect()
