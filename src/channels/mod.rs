@@ -54,7 +54,10 @@ pub trait Channel: Send + Sync {
     /// # Errors
     ///
     /// A sentence that says what to name instead.
-    fn between(&self, ours: Option<&Pii>, theirs: &Pii) -> Result<Thread, String>;
+    fn between(&self, ours: Option<&Pii>, theirs: &Pii) -> Result<Thread, String> {
+        let _any = (ours, theirs);
+        Err("such a thread is named by its own id".to_owned())
+    }
 
     /// Sees to it that every message before a place in a thread is known and stored.
     fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>>;

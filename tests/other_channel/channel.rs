@@ -10,7 +10,6 @@ use chimein::channels::{
 };
 use chimein::clock::Timestamp;
 use chimein::jobs::outcome::{Class, Failure};
-use chimein::pii::Pii;
 use chimein::queue::{Cause, Delivery};
 use chimein::telemetry::journal::Via;
 use chimein::telemetry::metrics::labels::ReplyOutcome;
@@ -94,10 +93,6 @@ impl Channel for PostOffice {
 
     fn state(&self, _: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Error>> {
         Box::pin(ready(Ok(Some("open"))))
-    }
-
-    fn between(&self, _: Option<&Pii>, _: &Pii) -> Result<Thread, String> {
-        Err("letters are written in threads alone".to_owned())
     }
 
     fn fill(&self, _: ThreadId, _: u64) -> BoxFuture<'_, Result<(), Error>> {

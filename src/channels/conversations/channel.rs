@@ -19,7 +19,6 @@ use crate::channels::{
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
-use crate::pii::Pii;
 use crate::queue::Delivery;
 use crate::thread::{SkipReason, Speaker, Thread, ThreadId, TurnMessage};
 use crate::twilio::events::ConversationState;
@@ -76,11 +75,6 @@ impl Channel for Conversations {
             let found = self.rest.fetch_conversation(conversation).await?;
             Ok(found.map(|found| word(found.state)))
         })
-    }
-
-    /// Who is in a conversation is Twilio's to know.
-    fn between(&self, _: Option<&Pii>, _: &Pii) -> Result<Thread, String> {
-        Err("a conversation is named by its sid".to_owned())
     }
 
     fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>> {

@@ -137,6 +137,9 @@ impl Channel for Direct {
         out: &'a Outgoing,
     ) -> BoxFuture<'a, Result<Option<Duration>, Failed>> {
         Box::pin(async move {
+            if let Some(due) = self.pace.kept(out.id) {
+                return Ok(self.pace.wait_for(out.id, due).await);
+            }
             let pair = pair_of(out)?;
             let thread = out.thread.id();
             let record = self.record(thread).await?;
@@ -147,7 +150,8 @@ impl Channel for Direct {
                 Err(_) => return Ok(None),
             };
             let rate = self.senders.rate(&pair.ours);
-            Ok(self.pace.wait_for(out.id, (&pair.ours, rate), segments).await)
+            let due = self.pace.take((&pair.ours, rate), segments);
+            Ok(self.pace.wait_for(out.id, due).await)
         })
     }
 

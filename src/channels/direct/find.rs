@@ -89,7 +89,7 @@ impl Direct {
     ) -> Result<Option<TextSid>, Failed> {
         let from = service_of(ours).is_none().then(|| ours.clone());
         let to = Some(theirs);
-        let mut pages = self.rest.list_texts(TextFilter { to, from, ..TextFilter::default() });
+        let mut pages = self.rest.list_texts(TextFilter { to, from });
         loop {
             let page = pages.next().await.map_err(|error| self.did_nothing(&error))?;
             search.unread(pages.skipped());

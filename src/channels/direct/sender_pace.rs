@@ -20,14 +20,12 @@ use crate::recent::Recent;
 const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How many places in a row are remembered; to forget one costs a place.
 const PLACES_MAX: usize = 100_000;
-/// How many of our addresses have a row; configuration names fewer.
-const ROWS_MAX: usize = 10_000;
-
 /// The rows of all our addresses.
 #[derive(Debug)]
 pub struct SenderPace {
     clock: Clock,
     instances: Instances,
+    /// One for each of our addresses, which configuration bounds.
     rows: DashMap<Pii, Row>,
     places: Recent<Uuid, Moment>,
 }
@@ -39,20 +37,24 @@ impl SenderPace {
         Self { clock, instances, rows: DashMap::new(), places: Recent::new(PLACES_MAX) }
     }
 
-    /// Waits for a reply's place in the row of an address; gives how long it is to be put off if that is
-    /// far.
-    pub async fn wait_for(
-        &self,
-        reply: Uuid,
-        (ours, rate): (&Pii, NonZeroU32),
-        segments: u32,
-    ) -> Option<Duration> {
+    /// The place that a reply has kept in the row of its address since it was put off.
+    #[must_use]
+    pub fn kept(&self, reply: Uuid) -> Option<Moment> {
+        self.places.get(&reply)
+    }
+
+    /// Takes a place in the row of an address, as long as so many segments take.
+    #[must_use]
+    pub fn take(&self, (ours, rate): (&Pii, NonZeroU32), segments: u32) -> Moment {
+        let part = NonZeroU32::new(self.instances.part_of(rate.get()));
         let now = self.clock.now();
-        let due = self.places.get(&reply).unwrap_or_else(|| {
-            let part = NonZeroU32::new(self.instances.part_of(rate.get()));
-            self.row(ours, |row| row.reserve(part.unwrap_or(NonZeroU32::MIN), segments, now))
-        });
-        let wait = due.since(now);
+        self.row(ours, |row| row.reserve(part.unwrap_or(NonZeroU32::MIN), segments, now))
+    }
+
+    /// Waits for a reply's place in its row; gives how long it is to be put off if that is far, and then
+    /// keeps the place.
+    pub async fn wait_for(&self, reply: Uuid, due: Moment) -> Option<Duration> {
+        let wait = due.since(self.clock.now());
         if wait > WAIT_MAX {
             let _before = self.places.insert(reply, due);
             return Some(wait);
@@ -73,9 +75,6 @@ impl SenderPace {
     }
 
     fn row<T>(&self, ours: &Pii, change: impl FnOnce(&mut Row) -> T) -> T {
-        if self.rows.len() >= ROWS_MAX {
-            self.rows.clear();
-        }
         change(&mut self.rows.entry(ours.clone()).or_default())
     }
 }

@@ -106,8 +106,6 @@ pub struct TextFilter {
     pub to: Option<Pii>,
     /// Only those from this address.
     pub from: Option<Pii>,
-    /// Only those sent at this time or later; whole seconds count.
-    pub sent_after: Option<Timestamp>,
 }
 
 /// Walks a listing of messages, newest first as Twilio gives them.
@@ -137,11 +135,6 @@ impl Client {
             if let Some(address) = address {
                 query.append_pair(name, address.reveal());
             }
-        }
-        if let Some(after) = filter.sent_after {
-            // The sign is part of the name. Source: Messages resource, list, read 2026-11-21. The page
-            // tells of days; node helper 6.2.0 writes times.
-            query.append_pair("DateSent>", &after.in_whole_seconds());
         }
         query.append_pair("PageSize", &PAGE_MAX.to_string());
         drop(query);
