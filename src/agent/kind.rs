@@ -53,6 +53,18 @@ pub struct Making<'a> {
     pub clock: Clock,
 }
 
+impl Making<'_> {
+    /// Makes the client that an agent on the network is asked by: the one TLS configuration, the proxies.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be made of the settings.
+    pub fn client(&self) -> Result<reqwest::Client, Error> {
+        let builder = crate::net::http::builder(self.tls.clone(), &self.settings.proxy.proxies());
+        Ok(builder.connect_timeout(self.twilio.account.connect_timeout).build()?)
+    }
+}
+
 /// A platform whose tools read the debug pages.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Platform {
@@ -76,6 +88,9 @@ pub enum Error {
     /// The bus does not let us in.
     #[error("the message bus cannot be used")]
     Bus(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What it is to be made of cannot be used.
+    #[error("the agent cannot be made of its settings")]
+    Settings(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The HTTP client could not be made.
     #[error("the http client for the agent could not be made")]
     Client(#[from] reqwest::Error),

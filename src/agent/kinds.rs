@@ -4,13 +4,14 @@
 #[cfg(feature = "nats")]
 use super::bitbrat;
 use super::kind::Kind;
-use super::{echo, http};
+use super::{echo, http, openai};
 use crate::config::Settings;
 
 /// The kinds; the first one stands for what is not built in, which the settings refuse.
 const KINDS: &[&dyn Kind] = &[
     &echo::Kind,
     &http::Kind,
+    &openai::Kind,
     #[cfg(feature = "nats")]
     &bitbrat::Kind,
 ];

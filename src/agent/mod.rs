@@ -15,6 +15,7 @@ pub mod http;
 pub mod kind;
 pub mod kinds;
 pub mod later;
+pub mod openai;
 mod report;
 mod turn;
 pub mod unasked;
@@ -168,6 +169,30 @@ pub enum Error {
         /// What is wrong, without quoting the answer.
         reason: String,
     },
+    /// The answer ended before it was whole.
+    #[error("the agent's answer to turn {turn} broke off")]
+    Incomplete {
+        /// The turn's id.
+        turn: String,
+    },
+    /// The agent refuses every turn until something is changed.
+    #[error("the agent refused turn {turn} with status {status}: {remedy}")]
+    Misconfigured {
+        /// The turn's id.
+        turn: String,
+        /// The HTTP status.
+        status: u16,
+        /// What to change.
+        remedy: &'static str,
+    },
+    /// The agent has nothing to say to this turn that a person can be given.
+    #[error("the agent found no words for turn {turn}: {reason}")]
+    Wordless {
+        /// The turn's id.
+        turn: String,
+        /// Why, in words of ours.
+        reason: &'static str,
+    },
 }
 
 /// What a failure says about the agent as a whole.
@@ -199,13 +224,16 @@ impl Error {
     #[must_use]
     pub const fn sign(&self) -> Sign {
         match self {
-            Self::Unreachable { .. } | Self::Bus { .. } => Sign::Away,
-            Self::Timeout { .. } => Sign::Doubtful,
+            Self::Unreachable { .. } | Self::Bus { .. } | Self::Misconfigured { .. } => Sign::Away,
+            Self::Timeout { .. } | Self::Incomplete { .. } => Sign::Doubtful,
             // Source: RFC 9110, section 15.6: of these a gateway says that the server is not there.
             Self::Status { status: 502..=504, .. } => Sign::Away,
             Self::Status { status: 429, .. } => Sign::Busy,
             Self::Status { status: 408 | 500..=599, .. } => Sign::Doubtful,
-            Self::Status { .. } | Self::TooLarge { .. } | Self::Malformed { .. } => Sign::Alive,
+            Self::Status { .. }
+            | Self::TooLarge { .. }
+            | Self::Malformed { .. }
+            | Self::Wordless { .. } => Sign::Alive,
         }
     }
 
@@ -213,13 +241,17 @@ impl Error {
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
-            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Bus { .. } => Retry::Backoff,
+            Self::Timeout { .. }
+            | Self::Unreachable { .. }
+            | Self::Bus { .. }
+            | Self::Incomplete { .. }
+            | Self::Misconfigured { .. } => Retry::Backoff,
             Self::Status { status, retry_after, .. } => match (status, retry_after) {
                 (408 | 425 | 429 | 500..=599, Some(after)) => Retry::After(*after),
                 (408 | 425 | 429 | 500..=599, None) => Retry::Backoff,
                 _ => Retry::No,
             },
-            Self::TooLarge { .. } | Self::Malformed { .. } => Retry::No,
+            Self::TooLarge { .. } | Self::Malformed { .. } | Self::Wordless { .. } => Retry::No,
         }
     }
 }

@@ -159,8 +159,12 @@ fn read_table(path: &Path) -> Result<Table, Reason> {
     })
 }
 
-/// Reads a text file that is no larger than `bytes_max`.
-fn read_bounded(path: &Path, bytes_max: usize) -> Result<String, Reason> {
+/// Reads a text file that is no larger than `bytes_max`, without a byte order mark at its start.
+///
+/// # Errors
+///
+/// Why it could not be read, without a word of it.
+pub(crate) fn read_bounded(path: &Path, bytes_max: usize) -> Result<String, Reason> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
     let read = File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));

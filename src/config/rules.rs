@@ -12,8 +12,8 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::kinds::{
-    AgentKind, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity, Listen, Name,
-    QueueEngine, RestAuth, SenderRates, Senders, Size, Sources, TemplateVariables, Timeout,
+    AgentKind, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity, Listen, ModelName,
+    Name, QueueEngine, RestAuth, SenderRates, Senders, Size, Sources, TemplateVariables, Timeout,
 };
 use super::reader::Reader;
 use crate::net::authority::Hosts;
@@ -233,6 +233,7 @@ fn check_work(reader: &mut Reader<'_>) {
     let has_url = reader.value::<HttpUrl>("agent.url").is_some();
     let reachable = kind.map(|kind| kind != AgentKind::Http || has_url);
     reader.rule("agent.url", reachable, "is required, as a well-formed URL, for agent.kind http");
+    check_openai(reader, kind);
     if kind == Some(AgentKind::BitBrat) {
         let has_nats = cfg!(feature = "nats");
         let broken = "is bitbrat, and this chimein was built without the feature nats";
@@ -293,6 +294,14 @@ fn check_work(reader: &mut Reader<'_>) {
     within(reader, "reconcile.interval", rest, broken);
     let idle = minutes(60)..=Duration::MAX;
     within(reader, "seats.leave_idle_after", idle, "is under 1h, in the middle of a conversation");
+}
+
+fn check_openai(reader: &mut Reader<'_>, kind: Option<AgentKind>) {
+    let has_model = reader.value::<ModelName>("openai.model").is_some();
+    let is_named = kind.map(|kind| kind != AgentKind::OpenAi || has_model);
+    reader.rule("openai.model", is_named, "is required for agent.kind openai");
+    let first = MILLISECOND * 100..=minutes(60);
+    within(reader, "openai.first_token_timeout", first, "is not between 100ms and 1h");
 }
 
 fn check_nats(reader: &mut Reader<'_>) {

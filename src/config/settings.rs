@@ -13,10 +13,10 @@ use secrecy::SecretString;
 use super::key::Key;
 use super::kinds::{
     Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
-    Keywords, Listen, Name, NatsUrls, Networks, Paths, Prefix, Progress, QueueEngine, Ratio,
-    Rejoin, RestAuth, Schedule, SenderRates, Senders, Setting, Since, Size, SnapshotMode,
-    SocketUrl, Source, Sources, TemplateVariables, Timeout, TopicPrefix, TurnStrategy, TurnsBegin,
-    WhilePaused,
+    Keywords, Listen, ModelName, Name, NatsUrls, Networks, OpenAiApi, Paths, Prefix, Progress,
+    QueueEngine, Ratio, Rejoin, RestAuth, Schedule, SenderRates, Senders, Sentence, Setting, Since,
+    Size, SnapshotMode, SocketUrl, Source, Sources, Temperature, TemplateVariables, Timeout,
+    TokenParameter, TopicPrefix, TurnStrategy, TurnsBegin, WhilePaused,
 };
 use super::reader::Reader;
 use super::rules;
@@ -283,6 +283,29 @@ sections! {
         /// How many at once.
         concurrency: NonZeroUsize;
     }
+    /// The model server, for kind openai.
+    OpenAi = "openai" {
+        /// Who asks.
+        api_key: Option<SecretString> = "OPENAI_API_KEY";
+        /// Where the API is.
+        base_url: BaseUrl = "OPENAI_BASE_URL";
+        /// Which API is spoken.
+        api: OpenAiApi;
+        /// Which model is asked; present for kind openai.
+        model: Option<ModelName>;
+        /// The file of the system prompt.
+        system_file: Option<PathBuf>;
+        /// How many tokens an answer may have.
+        max_tokens: Option<NonZeroU32>;
+        /// By which name that is told.
+        token_parameter: TokenParameter;
+        /// How freely words are chosen.
+        temperature: Option<Temperature>;
+        /// What is said where the model says nothing.
+        fallback: Option<Sentence>;
+        /// How long the first word may take.
+        first_token_timeout: Duration;
+    }
     /// BitBrat's bus, for kind bitbrat.
     BitBrat = "bitbrat" {
         /// What carries the bus.
@@ -473,6 +496,8 @@ pub struct Settings {
     pub turns: Turns,
     /// The agent.
     pub agent: Agent,
+    /// The model server, for kind openai.
+    pub openai: OpenAi,
     /// BitBrat's bus, for kind bitbrat.
     pub bitbrat: BitBrat,
     /// Sending replies.
@@ -510,6 +535,7 @@ impl Settings {
         let join = Join::read(reader);
         let turns = Turns::read(reader);
         let agent = Agent::read(reader);
+        let openai = OpenAi::read(reader);
         let bitbrat = BitBrat::read(reader);
         let send = Send::read(reader);
         let realtime = Realtime::read(reader);
@@ -532,6 +558,7 @@ impl Settings {
             join: join?,
             turns: turns?,
             agent: agent?,
+            openai: openai?,
             bitbrat: bitbrat?,
             send: send?,
             realtime: realtime?,

@@ -31,6 +31,7 @@ pages! {
     numbers "SMS, WhatsApp and RCS by plain numbers, without conversations"
     conversations "which messages make a turn; taking over by a person; removal"
     agents "the contract with an agent: turn, answers, later replies"
+    openai "a model as the agent: what it is told, what becomes of its answer"
     operation "commands, the words of /readyz, proxies"
     configuration "every variable"
     metrics "every metric, and traces"

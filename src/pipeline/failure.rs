@@ -36,5 +36,8 @@ pub const fn reason(error: &Error) -> &'static str {
         Error::Status { .. } => "agent_status",
         Error::TooLarge { .. } => TOO_LARGE,
         Error::Malformed { .. } => "agent_answer_malformed",
+        Error::Incomplete { .. } => "agent_answer_incomplete",
+        Error::Misconfigured { .. } => "agent_misconfigured",
+        Error::Wordless { .. } => "agent_wordless",
     }
 }

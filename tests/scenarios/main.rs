@@ -14,6 +14,7 @@ mod handoff;
 mod leaving;
 mod network;
 mod numbers;
+mod openai;
 mod outages;
 mod phones;
 mod refusals;

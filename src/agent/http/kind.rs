@@ -24,9 +24,7 @@ impl kind::Kind for Kind {
             let settings = &of.settings.agent;
             // The settings refuse this kind without a URL.
             let Some(url) = &settings.url else { return echo::Kind.make(of).await };
-            let client = crate::net::http::builder(of.tls.clone(), &of.settings.proxy.proxies())
-                .connect_timeout(of.twilio.account.connect_timeout)
-                .build()?;
+            let client = of.client()?;
             let options = Options {
                 url: url.url().clone(),
                 secret: kind::secret(settings)?,

@@ -5,6 +5,7 @@
 
 mod join_rules;
 mod messaging;
+mod openai;
 mod places;
 
 use std::net::IpAddr;
@@ -18,6 +19,7 @@ pub use self::join_rules::{Addresses, Attribute, Since};
 pub use self::messaging::{
     Keywords, Paths, PerSender, SenderRates, Senders, Source, Sources, TemplateVariables,
 };
+pub use self::openai::{ModelName, OpenAiApi, Sentence, Temperature, TokenParameter};
 pub use self::places::{
     BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, Networks, SocketUrl,
 };
@@ -121,6 +123,8 @@ pub enum AgentKind {
     Echo,
     /// Asks a URL.
     Http,
+    /// Asks a model by the OpenAI API.
+    OpenAi,
     /// Asks a platform over its message bus.
     BitBrat,
 }
@@ -217,8 +221,9 @@ words! {
         "false" => false, "0" => false, "no" => false, "off" => false,
     }
     RestAuth, "token or key", { "token" => Self::Token, "key" => Self::Key }
-    AgentKind, "echo, http or bitbrat", {
-        "echo" => Self::Echo, "http" => Self::Http, "bitbrat" => Self::BitBrat,
+    AgentKind, "echo, http, openai or bitbrat", {
+        "echo" => Self::Echo, "http" => Self::Http,
+        "openai" => Self::OpenAi, "bitbrat" => Self::BitBrat,
     }
     BusDriver, "nats", { "nats" => Self::Nats, "pubsub" => Self::PubSub, "noop" => Self::Noop }
     SnapshotMode, "off, final-only, significant or all", {

@@ -1,0 +1,156 @@
+//! Chat completions, read event by event: `POST {base}/chat/completions`. Pure.
+//!
+//! A whole answer, which some servers give although a stream was asked for, is read as one event that
+//! has a `message` for its `delta`. Only the first choice counts; no more are asked for. A reason to have
+//! finished is not the end: servers send usage after it, and some text.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::problem::{self, Problem};
+use super::reading::{Fault, Read, Text};
+use super::said::{End, Said};
+use crate::json;
+
+/// One event of a stream.
+#[derive(Debug, Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    choices: Option<Vec<Choice>>,
+    #[serde(default)]
+    error: Option<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Choice {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(default)]
+    delta: Option<Delta>,
+    #[serde(default)]
+    message: Option<Delta>,
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Delta {
+    #[serde(default)]
+    content: Option<Content>,
+    #[serde(default)]
+    refusal: Option<String>,
+    #[serde(default)]
+    reasoning: Option<Value>,
+    #[serde(default)]
+    reasoning_content: Option<Value>,
+    #[serde(default)]
+    tool_calls: Option<Vec<IgnoredAny>>,
+    #[serde(default)]
+    function_call: Option<IgnoredAny>,
+}
+
+/// Text, or parts of which some are.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    Text(String),
+    Parts(Vec<Part>),
+}
+
+#[derive(Debug, Deserialize)]
+struct Part {
+    #[serde(default)]
+    text: Option<String>,
+}
+
+/// Reads one answer.
+#[derive(Debug)]
+pub(super) struct Chat {
+    text: Text,
+    end: Option<End>,
+    has_refused: bool,
+    calls_tools: bool,
+    has_begun: bool,
+    is_done: bool,
+}
+
+impl Chat {
+    /// Begins with an answer whose text may have so many bytes.
+    pub(super) const fn new(bytes_max: usize) -> Self {
+        Self {
+            text: Text::new(bytes_max),
+            end: None,
+            has_refused: false,
+            calls_tools: false,
+            has_begun: false,
+            is_done: false,
+        }
+    }
+
+    fn take(&mut self, delta: Delta) -> Result<(), Fault> {
+        let texts = match delta.content {
+            Some(Content::Text(text)) => vec![text],
+            Some(Content::Parts(parts)) => parts.into_iter().filter_map(|part| part.text).collect(),
+            None => Vec::new(),
+        };
+        for text in &texts {
+            self.text.push(text)?;
+            self.has_begun |= !text.is_empty();
+        }
+        self.has_refused |= delta.refusal.is_some_and(|refusal| !refusal.is_empty());
+        let calls = delta.tool_calls.is_some_and(|calls| !calls.is_empty());
+        self.calls_tools |= calls || delta.function_call.is_some();
+        let thinks = [delta.reasoning, delta.reasoning_content].into_iter().flatten();
+        self.has_begun |= thinks.into_iter().any(|thought| thought.as_str() != Some(""));
+        self.has_begun |= self.has_refused || self.calls_tools;
+        Ok(())
+    }
+}
+
+impl Read for Chat {
+    fn event(&mut self, data: &str) -> Result<(), Fault> {
+        if data.trim() == "[DONE]" {
+            self.is_done = true;
+            return Ok(());
+        }
+        let chunk: Chunk = json::from_str(data).map_err(|_| Fault::Garbled)?;
+        if let Some(error) = chunk.error {
+            return Err(Fault::Problem(problem::in_stream(error)));
+        }
+        let choices = chunk.choices.unwrap_or_default().into_iter();
+        for choice in choices.filter(|choice| choice.index.unwrap_or(0) == 0) {
+            if let Some(delta) = choice.delta.or(choice.message) {
+                self.take(delta)?;
+            }
+            // Ollama has sent an empty one with every event. Source: ollama issue 4357, read 2026-11-29.
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+                self.has_begun = true;
+                self.calls_tools |= matches!(reason.as_str(), "tool_calls" | "function_call");
+                self.end = match reason.as_str() {
+                    "content_filter" => Some(End::Filtered),
+                    "length" => Some(End::Cut),
+                    // Assumed: gateways that lose their model in the middle say so here.
+                    "error" | "abort" => return Err(Fault::Problem(Problem::Status(500))),
+                    _ => Some(End::Whole),
+                };
+            }
+        }
+        Ok(())
+    }
+
+    fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    fn finish(self) -> Result<Said, Fault> {
+        let end = match self.end {
+            Some(End::Filtered) => End::Filtered,
+            _ if self.has_refused => End::Refused,
+            Some(end) => end,
+            None if self.is_done => End::Whole,
+            None => return Err(Fault::Incomplete),
+        };
+        Ok(Said { text: self.text.into_string(), end, calls_tools: self.calls_tools })
+    }
+}

@@ -1,0 +1,298 @@
+//! Models: an agent behind the OpenAI API, well and ill, against the service and a Twilio.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use chimein::telemetry::journal::Stage;
+use futures::{Stream, StreamExt as _, stream};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::rig::{PHONE, Rig};
+
+#[tokio::test]
+async fn a_model_answers_by_stream() {
+    let model = Model::start(|request, _| streamed(&answer_to(request))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let prompt = folder.path().join("system.txt");
+    std::fs::write(&prompt, "\u{feff}Be brief.\n").unwrap();
+    let rig = model
+        .rig(&[
+            ("OPENAI_API_KEY", "sk-planted"),
+            ("CHIMEIN_OPENAI_SYSTEM_FILE", prompt.to_str().unwrap()),
+            ("CHIMEIN_OPENAI_MAX_TOKENS", "100"),
+        ])
+        .await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["re: hello"]).await;
+    let (key, request) = model.asked().remove(0);
+    assert_eq!(key.as_deref(), Some("Bearer sk-planted"));
+    assert_eq!(
+        request,
+        json!({
+            "model": "mock",
+            "messages": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": "hello"},
+            ],
+            "stream": true,
+            "max_completion_tokens": 100,
+        })
+    );
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_each_message_is_answered_once_and_in_order() {
+    let model = Model::start(|request, before| match last_words(request).as_str() {
+        fault if before == 0 => fail(fault, request),
+        _ => streamed(&answer_to(request)),
+    })
+    .await;
+    let rig = model
+        .rig(&[
+            ("CHIMEIN_AGENT_TIMEOUT", "2s"),
+            ("CHIMEIN_AGENT_SCHEDULE", "20ms,50ms,100ms"),
+            ("CHIMEIN_OPENAI_FIRST_TOKEN_TIMEOUT", "700ms"),
+            ("CHIMEIN_OPENAI_FALLBACK", "Ask me something else."),
+        ])
+        .await;
+    let faults = [
+        "rate", "broken", "cut", "garbled", "endless", "slow", "loading", "dies", "whole", "empty",
+        "filtered", "tool", "flood",
+    ];
+    let mut conversation = None;
+    for fault in faults {
+        conversation = Some(rig.sms(PHONE, fault).await);
+    }
+    let conversation = conversation.unwrap();
+    let expected: Vec<String> = faults
+        .iter()
+        .map(|fault| match *fault {
+            "empty" | "filtered" | "tool" | "flood" => "Ask me something else.".to_owned(),
+            fault => format!("re: {fault}"),
+        })
+        .collect();
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    rig.expect(conversation, &expected).await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn turns_wait_for_credit_and_none_is_lost() {
+    let paid = Arc::new(Mutex::new(false));
+    let is_paid = Arc::clone(&paid);
+    let model = Model::start(move |request, _| {
+        if *is_paid.lock().unwrap() {
+            return streamed(&answer_to(request));
+        }
+        let error = json!({"error": {"message": "You exceeded your current quota",
+            "type": "insufficient_quota", "param": null, "code": "insufficient_quota"}});
+        (StatusCode::TOO_MANY_REQUESTS, axum::Json(error)).into_response()
+    })
+    .await;
+    // Were it the turns' own failure, two attempts would be the end of them.
+    let rig = model.rig(&[("CHIMEIN_AGENT_SCHEDULE", "20ms")]).await;
+    let one = rig.sms("+15555550123", "one").await;
+    let two = rig.sms("+15555550124", "two").await;
+    rig.eventually("it was asked more often than the schedule allows", |_| {
+        model.asked().len() >= 6
+    })
+    .await;
+    *paid.lock().unwrap() = true;
+    rig.expect(one, &["re: one"]).await;
+    rig.expect(two, &["re: two"]).await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn without_words_and_fallback_the_message_is_a_dead_letter_with_its_cause() {
+    let model = Model::start(|request, _| fail("filtered", request)).await;
+    let rig = model.rig(&[]).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.eventually("it is a dead letter", |rig| {
+        let records = rig.app().journal().recent(conversation);
+        let is_dead = |stage: &Stage| matches!(stage, Stage::Dead { reason: "agent_wordless", .. });
+        records.iter().any(|record| is_dead(&record.stage))
+    })
+    .await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn the_responses_api_is_spoken_too() {
+    let model = Model::start(|request, _| {
+        assert_eq!(request["store"], false);
+        let words = request["input"][0]["content"].as_str().unwrap();
+        let delta = json!({"type": "response.output_text.delta", "delta": format!("re: {words}")});
+        let end = json!({"type": "response.completed", "response": {"status": "completed"}});
+        events(vec![delta.to_string(), end.to_string()])
+    })
+    .await;
+    let rig = model.rig(&[("CHIMEIN_OPENAI_API", "responses")]).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["re: hello"]).await;
+    rig.end().await;
+}
+
+/// Answers ill in the way that a word names.
+fn fail(fault: &str, request: &Value) -> Response {
+    let error = |status: StatusCode, code: &str| {
+        (status, axum::Json(json!({"error": {"message": "?", "type": code, "code": code}})))
+    };
+    let ends =
+        |reason: &str| json!({"choices": [{"delta": {}, "finish_reason": reason}]}).to_string();
+    match fault {
+        "rate" => {
+            let wait = [("retry-after-ms", "40"), ("retry-after", "600")];
+            (wait, error(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded")).into_response()
+        }
+        "broken" => error(StatusCode::INTERNAL_SERVER_ERROR, "server_error").into_response(),
+        "loading" => error(StatusCode::SERVICE_UNAVAILABLE, "unavailable_error").into_response(),
+        "cut" => {
+            let cut = stream::once(async { Err(io::Error::other("cut")) });
+            let begin = stream::iter([Ok(event(&delta("half an ans")))]);
+            body(begin.chain(cut))
+        }
+        "garbled" => {
+            events(vec![delta("half"), "{\"choices\":[{\"del".to_owned(), "[DONE]".to_owned()])
+        }
+        "dies" => {
+            events(vec![delta("half"), json!({"error": {"message": "?", "code": 500}}).to_string()])
+        }
+        "endless" => body(stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Some((Ok::<_, Infallible>(event(&delta("la"))), ()))
+        })),
+        "slow" => body(stream::unfold((), |()| async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Some((Ok::<_, Infallible>(Bytes::from_static(b": thinking\n\n")), ()))
+        })),
+        "flood" => {
+            let megabyte = event(&delta(&"x".repeat(1 << 20)));
+            body(stream::iter((0..64).map(move |_| Ok::<_, Infallible>(megabyte.clone()))))
+        }
+        "empty" => events(vec![ends("stop"), "[DONE]".to_owned()]),
+        "filtered" => events(vec![delta("how to"), ends("content_filter"), "[DONE]".to_owned()]),
+        "tool" => {
+            let call = json!({"choices": [{"delta": {"tool_calls": [{"index": 0}]}}]}).to_string();
+            events(vec![call, ends("tool_calls"), "[DONE]".to_owned()])
+        }
+        // Not streamed, though it was asked for.
+        _ => {
+            let message = json!({"role": "assistant", "content": answer_to(request)});
+            axum::Json(json!({"choices": [{"message": message, "finish_reason": "stop"}]}))
+                .into_response()
+        }
+    }
+}
+
+fn last_words(request: &Value) -> String {
+    let messages = request["messages"].as_array().unwrap();
+    messages.last().unwrap()["content"].as_str().unwrap().to_owned()
+}
+
+fn answer_to(request: &Value) -> String {
+    format!("re: {}", last_words(request))
+}
+
+/// An answer in two pieces, as a stream that ends well.
+fn streamed(text: &str) -> Response {
+    let (head, tail) = text.split_at(2);
+    let end = json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}).to_string();
+    events(vec![delta(head), delta(tail), end, "[DONE]".to_owned()])
+}
+
+fn delta(text: &str) -> String {
+    json!({"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}]})
+        .to_string()
+}
+
+fn event(data: &str) -> Bytes {
+    format!("data: {data}\n\n").into()
+}
+
+fn events(data: Vec<String>) -> Response {
+    body(stream::iter(data.into_iter().map(|data| Ok::<_, Infallible>(event(&data)))))
+}
+
+fn body<E: Into<axum::BoxError> + 'static>(
+    stream: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+) -> Response {
+    ([("content-type", "text/event-stream")], Body::from_stream(stream)).into_response()
+}
+
+type Asked = Arc<Mutex<Vec<(Option<String>, Value)>>>;
+type AnswerRequest = dyn Fn(&Value, usize) -> Response + Send + Sync;
+
+#[derive(Clone)]
+struct Shared {
+    asked: Asked,
+    answer: Arc<AnswerRequest>,
+}
+
+/// A model server that keeps what it was asked; gone when dropped.
+struct Model {
+    shared: Shared,
+    url: String,
+    server: JoinHandle<()>,
+}
+
+impl Model {
+    /// Answers with a function of the request and of how often the same was asked before.
+    async fn start(answer: impl Fn(&Value, usize) -> Response + Send + Sync + 'static) -> Self {
+        let shared = Shared { asked: Arc::default(), answer: Arc::new(answer) };
+        let router = Router::new()
+            .route("/v1/chat/completions", post(answer_request))
+            .route("/v1/responses", post(answer_request))
+            .with_state(shared.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { shared, url, server }
+    }
+
+    async fn rig(&self, extra: &[(&'static str, &str)]) -> Rig {
+        let ours = [
+            ("CHIMEIN_AGENT_KIND", "openai"),
+            ("OPENAI_BASE_URL", self.url.as_str()),
+            ("CHIMEIN_OPENAI_MODEL", "mock"),
+        ];
+        Rig::start(&[&ours, extra].concat()).await
+    }
+
+    fn asked(&self) -> Vec<(Option<String>, Value)> {
+        self.shared.asked.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn answer_request(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    axum::Json(request): axum::Json<Value>,
+) -> Response {
+    let key = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    let before = {
+        let mut asked = shared.asked.lock().unwrap();
+        let before = asked.iter().filter(|(_, known)| *known == request).count();
+        asked.push((key, request.clone()));
+        before
+    };
+    (shared.answer)(&request, before)
+}
