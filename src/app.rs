@@ -167,7 +167,7 @@ impl App {
             admin_router = admin_router.merge(operate);
         }
         let places = descriptors::fit(settings.server.connections_max.get(), limit);
-        let options = http_options(settings, places.public);
+        let options = http_options(settings, places.public, clock);
         if let Some(listener) = admin_listener {
             let options = http::Options { connections_max: places.admin, ..options.clone() };
             tasks.spawn(http::serve(listener, admin_router, options, stops.listeners.clone()));
@@ -302,7 +302,7 @@ fn address_of(listener: &TcpListener) -> Result<SocketAddr, Error> {
     listener.local_addr().map_err(Error::Address)
 }
 
-fn http_options(settings: &Settings, connections_max: usize) -> http::Options {
+fn http_options(settings: &Settings, connections_max: usize, clock: Clock) -> http::Options {
     let server = &settings.server;
     http::Options {
         connections_max,
@@ -313,6 +313,7 @@ fn http_options(settings: &Settings, connections_max: usize) -> http::Options {
         write_timeout: server.write_timeout,
         idle_timeout: server.idle_timeout,
         grace: server.shutdown_grace,
+        clock,
         ..http::Options::default()
     }
 }

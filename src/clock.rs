@@ -40,6 +40,15 @@ impl Clock {
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// Waits for so long.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing.
+    pub async fn sleep(&self, duration: Duration) {
+        self.sleep_until(self.now() + duration).await;
+    }
+
     /// Waits until `moment`; returns at once if it has passed.
     ///
     /// # Cancel safety

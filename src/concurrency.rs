@@ -88,7 +88,7 @@ struct State {
 
 /// A place; given back when dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct Slot {
     shared: Arc<Shared>,
     permit: Option<OwnedSemaphorePermit>,
 }
@@ -113,11 +113,11 @@ impl Limiter {
     /// # Cancel safety
     ///
     /// Dropping it gives up the place in the row.
-    pub async fn acquire(&self) -> Place {
+    pub async fn acquire(&self) -> Slot {
         let places = Arc::clone(&self.shared.places);
         let permit = places.acquire_owned().await.expect("the semaphore is never closed");
         self.shared.state().under_way += 1;
-        Place { shared: Arc::clone(&self.shared), permit: Some(permit) }
+        Slot { shared: Arc::clone(&self.shared), permit: Some(permit) }
     }
 
     /// Notes a success of one that has its place still.
@@ -158,7 +158,7 @@ impl Shared {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.shared.state();
         state.under_way -= 1;
@@ -242,7 +242,7 @@ mod tests {
         assert!(both.0.is_some() && both.1.is_some() && both.2.is_none());
     }
 
-    fn free(limiter: &Limiter) -> Option<Place> {
+    fn free(limiter: &Limiter) -> Option<Slot> {
         limiter.acquire().now_or_never()
     }
 

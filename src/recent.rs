@@ -121,7 +121,7 @@ impl<K: Eq + Hash, V> Halves<K, V> {
         if self.young.len() >= max / 2 {
             self.old = std::mem::take(&mut self.young);
         }
-        let _none = self.young.insert(key, value);
+        self.young.insert(key, value);
     }
 }
 

@@ -75,7 +75,7 @@ impl Secret {
 
 /// Why a request is refused. Never holds a signature or a body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refusal {
+pub enum Error {
     /// One of the three headers is missing or unreadable.
     #[error("header {0} is missing or malformed")]
     Header(&'static str),
@@ -107,18 +107,18 @@ pub struct Claim<'a> {
 ///
 /// # Errors
 ///
-/// See [`Refusal`].
-pub fn claim<'a>(headers: &Headers<'a>, now: Timestamp) -> Result<Claim<'a>, Refusal> {
-    let id = headers.id.filter(|id| !id.is_empty()).ok_or(Refusal::Header(ID))?;
-    let timestamp = headers.timestamp.ok_or(Refusal::Header(TIMESTAMP))?;
-    let seconds: i64 = timestamp.parse().map_err(|_| Refusal::Header(TIMESTAMP))?;
+/// See [`Error`].
+pub fn claim<'a>(headers: &Headers<'a>, now: Timestamp) -> Result<Claim<'a>, Error> {
+    let id = headers.id.filter(|id| !id.is_empty()).ok_or(Error::Header(ID))?;
+    let timestamp = headers.timestamp.ok_or(Error::Header(TIMESTAMP))?;
+    let seconds: i64 = timestamp.parse().map_err(|_| Error::Header(TIMESTAMP))?;
     let signed = Timestamp::from_millis(seconds.saturating_mul(1000));
     if now.since(signed) > TOLERANCE || signed.since(now) > TOLERANCE {
-        return Err(Refusal::Stale);
+        return Err(Error::Stale);
     }
-    let signatures = headers.signature.ok_or(Refusal::Header(SIGNATURE))?;
+    let signatures = headers.signature.ok_or(Error::Header(SIGNATURE))?;
     let claim = Claim { id, timestamp, signatures };
-    if claim.given().next().is_none() { Err(Refusal::Mismatch) } else { Ok(claim) }
+    if claim.given().next().is_none() { Err(Error::Mismatch) } else { Ok(claim) }
 }
 
 impl Claim<'_> {
@@ -126,15 +126,15 @@ impl Claim<'_> {
     ///
     /// # Errors
     ///
-    /// [`Refusal::Mismatch`].
-    pub fn prove(&self, secret: &Secret, body: &[u8]) -> Result<(), Refusal> {
+    /// [`Error::Mismatch`].
+    pub fn prove(&self, secret: &Secret, body: &[u8]) -> Result<(), Error> {
         // Every listed signature is computed, so that timing does not tell which one fits.
         let mut fits = false;
         for given in self.given() {
             let mac = secret.mac(self.id, self.timestamp, body);
             fits |= mac.verify_slice(&given).is_ok();
         }
-        if fits { Ok(()) } else { Err(Refusal::Mismatch) }
+        if fits { Ok(()) } else { Err(Error::Mismatch) }
     }
 
     /// The listed signatures that have the form of one.
@@ -149,13 +149,13 @@ impl Claim<'_> {
 ///
 /// # Errors
 ///
-/// See [`Refusal`].
+/// See [`Error`].
 pub fn verify(
     secret: &Secret,
     headers: &Headers<'_>,
     body: &[u8],
     now: Timestamp,
-) -> Result<(), Refusal> {
+) -> Result<(), Error> {
     claim(headers, now)?.prove(secret, body)
 }
 
@@ -209,22 +209,22 @@ mod tests {
     #[test]
     fn forged_changed_old_and_incomplete_requests_are_refused() {
         let later = AT + Duration::from_secs(301);
-        assert_eq!(verify(&secret(), &headers(SIGNED), b"{}", AT), Err(Refusal::Mismatch));
-        assert_eq!(verify(&secret(), &headers("v1,AAAA"), BODY, AT), Err(Refusal::Mismatch));
-        assert_eq!(verify(&secret(), &headers(""), BODY, AT), Err(Refusal::Mismatch));
-        assert_eq!(verify(&secret(), &headers(SIGNED), BODY, later), Err(Refusal::Stale));
+        assert_eq!(verify(&secret(), &headers(SIGNED), b"{}", AT), Err(Error::Mismatch));
+        assert_eq!(verify(&secret(), &headers("v1,AAAA"), BODY, AT), Err(Error::Mismatch));
+        assert_eq!(verify(&secret(), &headers(""), BODY, AT), Err(Error::Mismatch));
+        assert_eq!(verify(&secret(), &headers(SIGNED), BODY, later), Err(Error::Stale));
         assert_eq!(
             verify(&secret(), &headers(SIGNED), BODY, AT.before(Duration::from_secs(301))),
-            Err(Refusal::Stale)
+            Err(Error::Stale)
         );
         let forms = [headers("v1,AAAA"), headers("v2,AAAA"), headers("")];
         for refused in forms.map(|headers| claim(&headers, AT).map(|_| ()).unwrap_err()) {
-            assert_eq!(refused, Refusal::Mismatch, "without a body");
+            assert_eq!(refused, Error::Mismatch, "without a body");
         }
         let none = Headers::default();
-        assert_eq!(verify(&secret(), &none, BODY, AT), Err(Refusal::Header(ID)));
+        assert_eq!(verify(&secret(), &none, BODY, AT), Err(Error::Header(ID)));
         let no_time = Headers { timestamp: Some("soon"), ..headers(SIGNED) };
-        assert_eq!(verify(&secret(), &no_time, BODY, AT), Err(Refusal::Header(TIMESTAMP)));
+        assert_eq!(verify(&secret(), &no_time, BODY, AT), Err(Error::Header(TIMESTAMP)));
     }
 
     #[test]

@@ -58,29 +58,29 @@ impl Access {
     }
 
     /// Says why a request is not let in.
-    fn refusal(&self, headers: &HeaderMap) -> Option<Refusal> {
+    fn refusal(&self, headers: &HeaderMap) -> Option<NotAllowed> {
         match self {
-            Self::Token(token) if !carries(headers, token) => Some(Refusal::NoToken),
-            Self::Token(_) => (!is_of_its_own(headers)).then_some(Refusal::Foreign),
-            Self::Loopback => (!is_of_this_machine(headers)).then_some(Refusal::Foreign),
+            Self::Token(token) if !carries(headers, token) => Some(NotAllowed::NoToken),
+            Self::Token(_) => (!is_of_its_own(headers)).then_some(NotAllowed::Foreign),
+            Self::Loopback => (!is_of_this_machine(headers)).then_some(NotAllowed::Foreign),
             Self::LoopbackOr(token) => {
                 let has_token = carries(headers, token) && is_of_its_own(headers);
-                (!has_token && !is_of_this_machine(headers)).then_some(Refusal::Foreign)
+                (!has_token && !is_of_this_machine(headers)).then_some(NotAllowed::Foreign)
             }
-            Self::Closed => Some(Refusal::Closed),
+            Self::Closed => Some(NotAllowed::Closed),
         }
     }
 }
 
 /// Why a request is not let in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Refusal {
+enum NotAllowed {
     NoToken,
     Foreign,
     Closed,
 }
 
-impl Refusal {
+impl NotAllowed {
     fn answer(self) -> Response {
         match self {
             Self::NoToken => {
@@ -118,7 +118,7 @@ fn is_near(listen: SocketAddr) -> bool {
 
 /// Whether a request carries the token as its one bearer token.
 fn carries(headers: &HeaderMap, token: &SecretString) -> bool {
-    let Some(Some(value)) = caller::one(headers, &header::AUTHORIZATION) else { return false };
+    let Ok(Some(value)) = caller::one(headers, &header::AUTHORIZATION) else { return false };
     let Some((scheme, given)) = value.split_once(' ') else { return false };
     let is_same = Sha256::digest(given.trim()) == Sha256::digest(token.expose_secret());
     scheme.eq_ignore_ascii_case("bearer") && is_same
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn without_a_token_only_programs_on_this_machine_get_through() {
-        let foreign = Some(Refusal::Foreign);
+        let foreign = Some(NotAllowed::Foreign);
         for (headers, refusal) in [
             (&[("host", "127.0.0.1:9464")][..], None),
             (&[("host", "LocalHost")], None),
@@ -183,7 +183,7 @@ mod tests {
             assert_eq!(Access::Loopback.refusal(&given(headers)), refusal, "{headers:?}");
             let or_token = Access::LoopbackOr("planted".into());
             assert_eq!(or_token.refusal(&given(headers)), refusal, "{headers:?}");
-            assert_eq!(Access::Closed.refusal(&given(headers)), Some(Refusal::Closed));
+            assert_eq!(Access::Closed.refusal(&given(headers)), Some(NotAllowed::Closed));
         }
     }
 
@@ -193,10 +193,10 @@ mod tests {
         for (headers, refusal) in [
             (&[host, right][..], None),
             (&[host, right, ("origin", "https://a.example")], None),
-            (&[host, right, ("origin", "https://b.example")], Some(Refusal::Foreign)),
-            (&[host, right, right], Some(Refusal::NoToken)),
-            (&[host, ("authorization", "Bearer other")], Some(Refusal::NoToken)),
-            (&[host], Some(Refusal::NoToken)),
+            (&[host, right, ("origin", "https://b.example")], Some(NotAllowed::Foreign)),
+            (&[host, right, right], Some(NotAllowed::NoToken)),
+            (&[host, ("authorization", "Bearer other")], Some(NotAllowed::NoToken)),
+            (&[host], Some(NotAllowed::NoToken)),
         ] {
             let access = Access::Token("planted".into());
             assert_eq!(access.refusal(&given(headers)), refusal, "{headers:?}");

@@ -66,7 +66,7 @@ pub struct Selection {
 
 /// One line of a listing.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Line {
+pub struct LetterLine {
     /// The queue's name.
     pub queue: String,
     /// Names the job within its queue.
@@ -98,7 +98,7 @@ pub struct CauseShown {
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Listing {
     /// The lines.
-    pub letters: Vec<Line>,
+    pub letters: Vec<LetterLine>,
     /// Where the next page starts; `None` after the last.
     pub next: Option<String>,
 }
@@ -119,7 +119,7 @@ pub struct AttemptShown {
 pub struct LetterShown {
     /// What the listing shows.
     #[serde(flatten)]
-    pub line: Line,
+    pub line: LetterLine,
     /// The first and the last failed attempts.
     pub history: Vec<AttemptShown>,
     /// Whether the payload is shown as it is.
@@ -307,16 +307,16 @@ impl DeadLetters {
         wanted: &Wanted,
         cursor: Option<&str>,
         limit: u32,
-    ) -> Result<(Vec<(QueueName, DeadSummary)>, Option<Place>), Error> {
+    ) -> Result<(Vec<(QueueName, DeadSummary)>, Option<QueueCursor>), Error> {
         if !(1..=LETTERS_MAX).contains(&limit) {
             return Err(Error::Invalid { what: "limit is 1 to 1000" });
         }
-        let start = cursor.map(Place::parse).transpose()?;
+        let start = cursor.map(QueueCursor::parse).transpose()?;
         let mut found = Vec::new();
         let mut left = limit;
         for queue in wanted.queues_from(start) {
             if left == 0 {
-                return Ok((found, Some(Place { queue, after: None })));
+                return Ok((found, Some(QueueCursor { queue, after: None })));
             }
             let after = start.filter(|place| place.queue == queue).and_then(|place| place.after);
             let page = Page { after, limit: left };
@@ -325,7 +325,7 @@ impl DeadLetters {
             left = left.saturating_sub(count);
             found.extend(letters.letters.into_iter().map(|letter| (queue, letter)));
             if letters.next.is_some() {
-                return Ok((found, Some(Place { queue, after: letters.next })));
+                return Ok((found, Some(QueueCursor { queue, after: letters.next })));
             }
         }
         Ok((found, None))
@@ -358,7 +358,7 @@ impl Wanted {
         Ok(Self { queue, filter: Filter { key, class: selection.class.clone(), before } })
     }
 
-    fn queues_from(&self, start: Option<Place>) -> impl Iterator<Item = QueueName> {
+    fn queues_from(&self, start: Option<QueueCursor>) -> impl Iterator<Item = QueueName> {
         QueueName::ALL
             .into_iter()
             .filter(move |queue| self.queue.is_none_or(|wanted| wanted == *queue))
@@ -368,12 +368,12 @@ impl Wanted {
 
 /// A place in a listing over several queues: `outbox` at its start, `outbox:17` within.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Place {
+struct QueueCursor {
     queue: QueueName,
     after: Option<Cursor>,
 }
 
-impl Place {
+impl QueueCursor {
     fn parse(text: &str) -> Result<Self, Error> {
         let invalid = || Error::Invalid { what: "cursor is what an earlier page gave as next" };
         let (queue, after) = match text.split_once(':') {
@@ -384,7 +384,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for QueueCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.after {
             Some(after) => write!(f, "{}:{after}", self.queue),
@@ -398,8 +398,8 @@ pub(super) fn queue_named(name: &str) -> Option<QueueName> {
     QueueName::ALL.into_iter().find(|queue| queue.as_str() == name)
 }
 
-fn line(queue: QueueName, summary: &DeadSummary) -> Line {
-    Line {
+fn line(queue: QueueName, summary: &DeadSummary) -> LetterLine {
+    LetterLine {
         queue: queue.to_string(),
         id: summary.id.to_string(),
         conversation: mask::lane(summary.key.as_str()),

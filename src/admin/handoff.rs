@@ -29,7 +29,7 @@ pub trait Handover: Send + Sync {
     /// # Errors
     ///
     /// If there is no such conversation, or Twilio or the store did not do it.
-    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), Refusal>>;
+    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHandedOver>>;
 
     /// Some conversations that this instance knows to be with a person, at most `count`.
     fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>>;
@@ -37,7 +37,7 @@ pub trait Handover: Send + Sync {
 
 /// Why a conversation did not change hands.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum NotHandedOver {
     /// There is no such conversation.
     #[error("there is no such conversation in this chat service")]
     Unknown,
@@ -86,13 +86,13 @@ async fn set(
             let body = json!({ "conversation": thread, "thread": thread, "paused": is_paused });
             Json(body).into_response()
         }
-        Err(error @ Refusal::Unknown) => {
+        Err(error @ NotHandedOver::Unknown) => {
             problem(StatusCode::NOT_FOUND, "unknown_conversation", &error.to_string())
         }
-        Err(error @ Refusal::Attributes) => {
+        Err(error @ NotHandedOver::Attributes) => {
             problem(StatusCode::CONFLICT, "attributes_not_an_object", &error.to_string())
         }
-        Err(error @ Refusal::Failed(_)) => {
+        Err(error @ NotHandedOver::Failed(_)) => {
             tracing::error!(conversation_sid = %thread, error = %Chain(&error),
                 "a conversation could not change hands");
             let detail = "twilio or the store did not do it; see the log, and ask again";
@@ -129,9 +129,9 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_done_is_told_with_its_reason() {
         for (refusal, status) in [
-            (Refusal::Unknown, 404),
-            (Refusal::Attributes, 409),
-            (Refusal::Failed("planted".into()), 503),
+            (NotHandedOver::Unknown, 404),
+            (NotHandedOver::Attributes, 409),
+            (NotHandedOver::Failed("planted".into()), 503),
         ] {
             let hands = Arc::new(Hands(Mutex::default(), Mutex::new(Some(refusal))));
             let (found, body) = call(&hands, "POST", &path("pause")).await;
@@ -143,14 +143,14 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Hands(Mutex<Vec<ThreadId>>, Mutex<Option<Refusal>>);
+    struct Hands(Mutex<Vec<ThreadId>>, Mutex<Option<NotHandedOver>>);
 
     impl Handover for Hands {
         fn set(
             &self,
             conversation: ThreadId,
             is_paused: bool,
-        ) -> BoxFuture<'_, Result<(), Refusal>> {
+        ) -> BoxFuture<'_, Result<(), NotHandedOver>> {
             let mut paused = self.0.lock().unwrap();
             paused.retain(|known| *known != conversation);
             paused.extend(is_paused.then_some(conversation));

@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::http::body::{self, BodyError, Unproven};
 use crate::http::caller;
 use crate::pii::Pii;
-use crate::standard_webhooks::{self, Headers, Refusal, Secret};
+use crate::standard_webhooks::{self, Headers, Secret};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::refusals::Refusals;
 use crate::telemetry::trace::TraceId;
@@ -195,7 +195,7 @@ struct Room {
 
 impl Room {
     /// Turns away who has not signed.
-    fn refuse(&self, head: &request::Parts, refusal: Refusal) -> Response {
+    fn refuse(&self, head: &request::Parts, refusal: standard_webhooks::Error) -> Response {
         if let Some(left_out) = self.refused.admit(caller::peer(&head.extensions)) {
             tracing::warn!(reason = %refusal, left_out, "late replies were refused");
         }

@@ -31,7 +31,8 @@ pub struct ClientFactory {
     conversations: ConversationsAccount,
     config: Config,
     marks: Arc<dyn Watermarks>,
-    clock: Clock,
+    /// Reads the time.
+    pub clock: Clock,
     /// Where it is kept where clients stopped, if anywhere.
     pub resume_store: Option<ResumeStore>,
 }

@@ -17,8 +17,10 @@ use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::beginnings::{Beginnings, Kept};
 use crate::channels::conversations::catch_up::CatchUp;
 use crate::channels::conversations::channel::{ConversationMarks, Conversations};
+use crate::channels::conversations::contiguous::ContiguousWatermarks;
 use crate::channels::conversations::departures::Departures;
-use crate::channels::conversations::join::{INITIALIZING_MAX, Joins};
+use crate::channels::conversations::facts::ConversationFacts;
+use crate::channels::conversations::join::Joins;
 use crate::channels::conversations::join_rules::JoinRules;
 use crate::channels::conversations::leave::Leaver;
 use crate::channels::conversations::number_limits::NumberLimits;
@@ -34,7 +36,6 @@ use crate::concurrency::Limiter;
 use crate::config::settings::{Bot, ConversationsAccount};
 use crate::jobs::schedule::Schedule;
 use crate::queue::QueueName;
-use crate::recent::Recent;
 use crate::twilio::rest;
 use crate::webhook::Intake;
 
@@ -42,6 +43,7 @@ use crate::webhook::Intake;
 pub struct Talks<'a> {
     parts: &'a Parts<'a>,
     rest: rest::Client,
+    facts: Arc<ConversationFacts>,
     identities: Vec<String>,
     seats: Arc<Seats>,
     clients: Option<ClientFactory>,
@@ -68,7 +70,9 @@ impl<'a> Talks<'a> {
         let ear = if clients.is_some() { Listening::Elsewhere } else { Listening::Off };
         let member = |identity: &String| PoolMember::new(identity.clone(), ear.clone());
         let seats = Arc::new(Seats::new(identities.iter().map(member).collect()));
-        Some(Self { parts, rest: rest.clone(), identities, seats, clients })
+        let rest = rest.clone();
+        let facts = Arc::new(ConversationFacts::new(rest.clone(), parts.recorder.clock));
+        Some(Self { parts, rest, facts, identities, seats, clients })
     }
 
     /// Who sits where.
@@ -78,7 +82,8 @@ impl<'a> Talks<'a> {
 
     /// How conversations are marked as a person's.
     pub fn marks(&self) -> ConversationMarks {
-        ConversationMarks { rest: self.rest.clone(), seats: self.seats() }
+        let facts = Arc::clone(&self.facts);
+        ConversationMarks { rest: self.rest.clone(), facts, seats: self.seats() }
     }
 
     /// Gives messages their way in.
@@ -98,7 +103,8 @@ impl<'a> Talks<'a> {
         let beginnings = Beginnings::open(begin, now, authors.clone(), kept).await;
         let (policy, rejoin) =
             (join_policy(&settings.join, &settings.messaging), rejoin(&settings.join));
-        let rules = JoinRules::new(policy, self.rest.clone(), self.seats(), recorder.clone());
+        let facts = || Arc::clone(&self.facts);
+        let rules = JoinRules::new(policy, facts(), self.seats(), recorder.clone());
         let departures = Arc::new(Departures::new(leaving(&settings.seats), store.marks()));
         let known = (self.seats(), Arc::clone(&departures), recorder.clone());
         let removals = Removals::new(rejoin, store.marks(), self.rest.clone(), known);
@@ -110,7 +116,8 @@ impl<'a> Talks<'a> {
             join_rules: Arc::new(rules),
             removals: Arc::new(removals),
             departures,
-            watermarks: Arc::default(),
+            facts: facts(),
+            watermarks: Arc::new(ContiguousWatermarks(self.facts.memory())),
             recorder: recorder.clone(),
         }
     }
@@ -119,16 +126,19 @@ impl<'a> Talks<'a> {
 impl OpenTalks<'_> {
     /// The side on which the bot speaks.
     pub fn channel(&self) -> Conversations {
-        let Talks { parts, rest, seats, .. } = &self.of;
+        let Talks { parts, rest, facts, seats, .. } = &self.of;
+        let facts = || Arc::clone(facts);
         let (send, clock) = (&parts.settings.send, parts.recorder.clock);
         Conversations {
             rest: rest.clone(),
+            facts: facts(),
             seats: Arc::clone(seats),
+            arrivals: self.arrivals.clone(),
             catch_up: self.catch_up.clone(),
             number_limits: send
                 .sender_rate
-                .map(|rate| NumberLimits::new(rate, parts.instances(), rest.clone(), clock)),
-            other_road: OtherRoad::new(Arc::clone(&self.catch_up.arrivals.join_rules)),
+                .map(|rate| NumberLimits::new(rate, parts.instances(), facts(), clock)),
+            other_road: OtherRoad::new(Arc::clone(&self.arrivals.join_rules)),
             send_limits: SendLimits::within(send.conversation_rate.get(), send.service_rate.get())
                 .shared_by(parts.instances()),
             status: parts.vitals.status(),
@@ -145,16 +155,17 @@ impl OpenTalks<'_> {
     /// Starts sockets, joins and the sweep.
     pub fn start(self, tasks: &TaskTracker, stop: &CancellationToken) {
         let Self { of, arrivals, catch_up, service } = self;
-        let Talks { parts, rest, identities, seats, clients } = of;
+        let Talks { parts, rest, facts, identities, seats, clients } = of;
         let joins = Joins {
             rest: rest.clone(),
             outbox: parts.store.queue(QueueName::Outbox),
             seats: Arc::clone(&seats),
+            arrivals: arrivals.clone(),
             catch_up: catch_up.clone(),
             schedule: Schedule::new(parts.settings.join.schedule.0.clone()),
             status: parts.vitals.status(),
             service,
-            initializing: Recent::new(INITIALIZING_MAX),
+            facts,
             recorder: parts.recorder.clone(),
         };
         if let Some(clients) = clients {
@@ -201,7 +212,7 @@ fn listen(parts: &Parts<'_>, identities: Vec<String>, sockets: Sockets) {
 /// Sweeps; finds what is missing on one instance of several.
 fn sweep(parts: &Parts<'_>, reconciler: Reconciler, tasks: &TaskTracker, stop: &CancellationToken) {
     if let Some(cluster) = parts.cluster {
-        if !reconciler.arrivals.departures.policy.is_off() {
+        if reconciler.leaves() {
             let leaving = Reconciler { duty: Duty::Leave, ..reconciler.clone() };
             tasks.spawn(leaving.run(stop.clone()));
         }

@@ -40,7 +40,7 @@ const ADMIN_MAX: usize = 128;
 
 /// How many connections each listener may hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Places {
+pub struct Shares {
     /// The listener that the internet reaches.
     pub public: usize,
     /// The operator's.
@@ -49,7 +49,7 @@ pub struct Places {
 
 /// Fits the listeners' connections to what there is, so that strangers never take what the service
 /// needs to work; says in the log if that is less than was wanted.
-pub fn fit(wanted: usize, limit: Option<u64>) -> Places {
+pub fn fit(wanted: usize, limit: Option<u64>) -> Shares {
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let places = shares(wanted, limit);
     if places.public < wanted {
@@ -68,11 +68,11 @@ const fn with_leaving(places: usize) -> usize {
     places + places / 8 + 1
 }
 
-fn shares(wanted: usize, limit: usize) -> Places {
+fn shares(wanted: usize, limit: usize) -> Shares {
     let free = limit - min(RESERVE, limit / 2);
     let admin = min(ADMIN_MAX, free / 8).clamp(1, wanted.max(1));
     let rest = free.saturating_sub(with_leaving(admin) + 1);
-    Places { public: wanted.min(rest / 9 * 8).max(1), admin }
+    Shares { public: wanted.min(rest / 9 * 8).max(1), admin }
 }
 
 #[cfg(test)]
@@ -87,8 +87,8 @@ mod tests {
             let taken = with_leaving(places.public) + with_leaving(places.admin);
             assert!(taken <= limit - RESERVE.min(limit / 2), "{limit}: {taken}");
         }
-        assert_eq!(shares(10, 1_024), Places { public: 10, admin: 10 });
-        assert_eq!(shares(10, 0), Places { public: 1, admin: 1 });
+        assert_eq!(shares(10, 1_024), Shares { public: 10, admin: 10 });
+        assert_eq!(shares(10, 0), Shares { public: 1, admin: 1 });
     }
 
     #[test]

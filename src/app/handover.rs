@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::admin::handoff::{Handover, Refusal};
+use crate::admin::handoff::{Handover, NotHandedOver};
 use crate::pipeline::handoff::{Error, Handoff};
 use crate::thread::ThreadId;
 
@@ -12,12 +12,12 @@ use crate::thread::ThreadId;
 pub struct Hands(pub Arc<Handoff>);
 
 impl Handover for Hands {
-    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), Refusal>> {
+    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHandedOver>> {
         Box::pin(async move {
             self.0.set(thread, is_paused).await.map_err(|error| match error {
-                Error::Unknown(_) => Refusal::Unknown,
-                Error::Attributes(_) => Refusal::Attributes,
-                Error::Channel(_) | Error::Store(_) => Refusal::Failed(Box::new(error)),
+                Error::Unknown(_) => NotHandedOver::Unknown,
+                Error::Attributes(_) => NotHandedOver::Attributes,
+                Error::Channel(_) | Error::Store(_) => NotHandedOver::Failed(Box::new(error)),
             })
         })
     }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::files;
 use crate::queue::JobId;
 use crate::realtime::{Client, Resume};
@@ -101,6 +102,8 @@ pub struct Kept {
     pub client: Client,
     /// Where its place is kept, if anywhere.
     pub store: Option<ResumeStore>,
+    /// Reads the time.
+    pub clock: Clock,
 }
 
 impl Kept {
@@ -110,7 +113,7 @@ impl Kept {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(EVERY) => {}
+                () = self.clock.sleep(EVERY) => {}
             }
             if let Some(resume) = self.client.resume().await {
                 store.write(&self.identity, resume).await;

@@ -40,7 +40,7 @@ impl Sockets {
             marks: self.marks.clone(),
         };
         let store = self.clients.resume_store.clone();
-        let kept = Kept { identity: identity.clone(), client, store };
+        let kept = Kept { identity: identity.clone(), client, store, clock: self.clients.clock };
         tokio::join!(listener.run(events, stop.clone()), kept.clone().keep(stop.clone()));
         // A client that gave up stays, so that the health pages show it.
         stop.cancelled().await;

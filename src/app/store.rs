@@ -1,5 +1,6 @@
 //! Opens the embedded store as the settings say.
 
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::queue::{self, Store};
 
@@ -8,8 +9,9 @@ use crate::queue::{self, Store};
 /// # Errors
 ///
 /// If the file cannot be opened, or another process has it.
-pub fn open(settings: &Settings) -> Result<Store, queue::Error> {
+pub fn open(settings: &Settings, clock: Clock) -> Result<Store, queue::Error> {
     Store::open(queue::embedded::Options {
+        clock,
         lease: settings.queue.lease,
         retention: settings.queue.retention,
         dead_retention: settings.queue.dead_retention,

@@ -8,6 +8,7 @@
 pub mod conversations;
 pub mod direct;
 pub mod instances;
+mod row_places;
 pub mod search;
 pub mod segments;
 
@@ -30,7 +31,7 @@ use crate::queue::{self, Cause, Delivery};
 use crate::telemetry::journal::{Door, Via};
 use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::thread::{
-    MessageId, Reply, SkipReason, Speaker, Thread, ThreadId, ThreadKind, TurnMessage,
+    CauseClass, MessageId, Reply, SkipReason, Speaker, Thread, ThreadId, ThreadKind, TurnMessage,
 };
 use crate::twilio::rest::{self, Op};
 
@@ -337,7 +338,7 @@ impl Failed {
     #[must_use]
     pub fn not_ours() -> Self {
         let class = Class::Retry(None);
-        let cause = Cause::new(class.as_str()).with_detail("the reply is another process's by now");
+        let cause = Cause::of(class.into()).with_detail("the reply is another process's by now");
         Self::of(class, Via::Rest, cause)
     }
 
@@ -351,7 +352,7 @@ impl Failed {
             Pass::Go => Ok(()),
             Pass::Wait(_) => {
                 let class = Class::Reconfigure;
-                Err(Self::of(class, Via::Rest, Cause::new(class.as_str())))
+                Err(Self::of(class, Via::Rest, Cause::of(class.into())))
             }
         }
     }
@@ -359,7 +360,7 @@ impl Failed {
     /// A reply that its channel cannot bring as it is, whatever Twilio would say.
     #[must_use]
     pub fn unsendable(why: impl Into<String>) -> Self {
-        let cause = Cause::new("unsendable").with_detail(why);
+        let cause = Cause::of(CauseClass::Unsendable).with_detail(why);
         Self::of(Class::Dead, Via::Rest, cause)
     }
 
@@ -367,7 +368,7 @@ impl Failed {
     #[must_use]
     pub fn not_stored(error: &queue::Error) -> Self {
         let class = Class::Retry(None);
-        let cause = Cause::new(class.as_str()).with_detail(error.to_string());
+        let cause = Cause::of(class.into()).with_detail(error.to_string());
         Self::of(class, Via::Rest, cause)
     }
 
@@ -394,7 +395,8 @@ impl Failed {
 /// Why a job is a dead letter whose thread no channel here serves.
 #[must_use]
 pub fn not_served() -> Cause {
-    Cause::new("unreadable").with_detail("the thread is of a channel that is not served here")
+    Cause::of(CauseClass::Unreadable)
+        .with_detail("the thread is of a channel that is not served here")
 }
 
 /// Why something could not be found out.
@@ -428,7 +430,7 @@ impl Channels {
     /// Adds a channel for the threads of a kind.
     #[must_use]
     pub fn with(mut self, kind: ThreadKind, channel: Arc<dyn Channel>) -> Self {
-        let _ = self.0.insert(kind, channel);
+        self.0.insert(kind, channel);
         self
     }
 
@@ -517,7 +519,7 @@ impl Markings {
     /// Adds how threads of a kind are marked.
     #[must_use]
     pub fn with(mut self, kind: ThreadKind, marking: Arc<dyn Marking>) -> Self {
-        let _ = self.0.insert(kind, marking);
+        self.0.insert(kind, marking);
         self
     }
 

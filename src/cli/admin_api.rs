@@ -189,13 +189,13 @@ impl AdminApi {
 
     fn refused(&self, status: u16, bytes: &[u8]) -> Error {
         #[derive(Deserialize)]
-        struct Refusal {
+        struct ErrorBody {
             error: String,
             detail: Option<String>,
         }
         let base = self.origin();
-        match serde_json::from_slice::<Refusal>(bytes) {
-            Ok(Refusal { error, detail }) => {
+        match serde_json::from_slice::<ErrorBody>(bytes) {
+            Ok(ErrorBody { error, detail }) => {
                 let words = detail.unwrap_or(error);
                 let letters = words.chars().filter(|letter| !letter.is_control());
                 Error::Refused { base, status, detail: letters.take(REFUSAL_CHARS_MAX).collect() }

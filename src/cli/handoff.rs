@@ -3,7 +3,6 @@
 //! Asks the running service on its admin listener, which writes the mark into the conversation's
 //! attributes at Twilio. Exit code 0 means that it is written and the service knows.
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,12 +53,9 @@ pub enum Error {
     /// The service could not be asked, or refused.
     #[error(transparent)]
     Api(#[from] admin_api::Error),
-    /// The runtime could not be made.
-    #[error("the runtime could not be started")]
-    Runtime(#[source] io::Error),
-    /// Standard output did not take the answer.
-    #[error("cannot write the answer")]
-    Output(#[source] io::Error),
+    /// It could not begin, or not say how it went.
+    #[error(transparent)]
+    Run(#[from] outcome::Error),
 }
 
 /// Runs the command.
@@ -68,8 +64,7 @@ pub enum Error {
 ///
 /// See [`Error`].
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let runtime = outcome::runtime().map_err(Error::Runtime)?;
-    runtime.block_on(act(args, environment))?.tell().map_err(Error::Output)
+    outcome::run(act(args, environment))
 }
 
 async fn act(args: &Args, environment: &Environment) -> Result<Outcome, Error> {

@@ -51,9 +51,28 @@ impl Outcome {
     }
 }
 
-/// Makes the runtime of a command that asks and waits.
-pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()
+/// Why a command could not begin, or not say how it went.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The runtime could not be made.
+    #[error("the runtime could not be started")]
+    Runtime(#[source] io::Error),
+    /// Standard output did not take what there was to say.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+}
+
+/// Does the work of a command that asks and waits, and tells how it went.
+///
+/// # Errors
+///
+/// The work's own, or [`Error`].
+pub(super) fn run<E: From<Error>>(
+    work: impl Future<Output = Result<Outcome, E>>,
+) -> Result<ExitCode, E> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = runtime.map_err(Error::Runtime)?.block_on(work)?;
+    outcome.tell().map_err(|error| Error::Output(error).into())
 }
 
 /// Writes an error and all its sources on one line.

@@ -111,12 +111,9 @@ pub enum Error {
     /// Standard input could not be read.
     #[error("nothing was queued: the text could not be read from standard input")]
     Input(#[source] io::Error),
-    /// The runtime could not be made.
-    #[error("the runtime could not be started")]
-    Runtime(#[source] io::Error),
-    /// Standard output did not take the answer.
-    #[error("cannot write the answer")]
-    Output(#[source] io::Error),
+    /// It could not begin, or not say how it went.
+    #[error(transparent)]
+    Run(#[from] outcome::Error),
 }
 
 /// Runs the command.
@@ -125,8 +122,7 @@ pub enum Error {
 ///
 /// See [`Error`].
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let runtime = outcome::runtime().map_err(Error::Runtime)?;
-    runtime.block_on(send(args, environment))?.tell().map_err(Error::Output)
+    outcome::run(send(args, environment))
 }
 
 async fn send(args: &Args, environment: &Environment) -> Result<Outcome, Error> {

@@ -169,8 +169,8 @@ pub(super) struct Asks {
 
 impl Shared {
     /// Nothing held and nothing asked for yet.
-    pub fn new(instance: InstanceId) -> Self {
-        let belief = Arc::new(Belief { clock: Clock::start(), until_ms: AtomicU64::new(0) });
+    pub fn new(instance: InstanceId, clock: Clock) -> Self {
+        let belief = Arc::new(Belief { clock, until_ms: AtomicU64::new(0) });
         Self {
             belief,
             wake: Notify::new(),
@@ -271,7 +271,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_claim_ends_by_itself_when_nothing_renews_it() {
-        let shared = Shared::new(InstanceId::parse("a").unwrap());
+        let shared = Shared::new(InstanceId::parse("a").unwrap(), Clock::start());
         shared.belief.set(Some(Moment::ORIGIN + Duration::from_secs(5)));
         let claim = shared.grant(lease("x"), 7);
         assert!(claim.is_held());
@@ -285,7 +285,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn changes_that_were_not_fetched_are_replaced() {
-        let shared = Shared::new(InstanceId::parse("a").unwrap());
+        let shared = Shared::new(InstanceId::parse("a").unwrap(), Clock::start());
         let inbox = Inbox::default();
         for epoch in 0..100 {
             inbox.push(Change::Gained(shared.grant(lease("x"), epoch)));

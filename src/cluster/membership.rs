@@ -37,7 +37,7 @@ impl Membership {
             return Err(Error::Timing);
         }
         let bucket = Bucket::open(client, &options.bucket, options.replicas).await?;
-        let shared = Arc::new(Shared::new(options.instance.clone()));
+        let shared = Arc::new(Shared::new(options.instance.clone(), options.clock));
         let (live_sender, live) = watch::channel(1);
         let left = CancellationToken::new();
         let driver = Driver::new(client, bucket, options, Arc::clone(&shared), live_sender).await?;

@@ -32,6 +32,8 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
+use crate::clock::Clock;
+
 pub use self::bucket::Error;
 pub use self::claims::{Change, Claim, Claims};
 pub use self::membership::Membership;
@@ -75,6 +77,8 @@ pub struct Options {
     pub heartbeat: Duration,
     /// How long a member must be silent before others take over.
     pub patience: Duration,
+    /// Reads the time.
+    pub clock: Clock,
 }
 
 impl Options {
@@ -87,6 +91,7 @@ impl Options {
             replicas: 1,
             heartbeat: Duration::from_millis(1500),
             patience: Duration::from_secs(6),
+            clock: Clock::start(),
         }
     }
 }

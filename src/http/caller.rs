@@ -22,7 +22,7 @@ impl<'a> Page<'a> {
     /// Reads the origin.
     #[must_use]
     pub fn of(headers: &'a HeaderMap) -> Self {
-        let Some(origin) = one(headers, &header::ORIGIN) else { return Self::Unreadable };
+        let Ok(origin) = one(headers, &header::ORIGIN) else { return Self::Unreadable };
         let Some(origin) = origin else { return Self::None };
         let place = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
         place.map_or(Self::Unreadable, Self::Of)
@@ -38,16 +38,23 @@ pub fn peer(extensions: &Extensions) -> Option<IpAddr> {
 /// The name by which a request calls; `None` if it names none, or several.
 #[must_use]
 pub fn host(headers: &HeaderMap) -> Option<&str> {
-    one(headers, &header::HOST).flatten()
+    one(headers, &header::HOST).ok().flatten()
 }
 
-/// The one value of a header; `None` if it is no text or there are several.
-#[must_use]
-pub fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
+/// A header has several values, or one that is no text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct NotOneText;
+
+/// The one value of a header, if it is there.
+///
+/// # Errors
+///
+/// [`NotOneText`].
+pub fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, NotOneText> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
-        (None, _) => Some(None),
-        (Some(value), None) => value.to_str().ok().map(Some),
-        (Some(_), Some(_)) => None,
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| NotOneText),
+        (Some(_), Some(_)) => Err(NotOneText),
     }
 }

@@ -96,14 +96,14 @@ pub(super) struct Crowd {
     bounds: Bounds,
     next: u64,
     leaving: usize,
-    members: HashMap<u64, Member>,
+    members: HashMap<u64, Guest>,
     households: HashMap<Home, Household>,
     /// Those households of which somebody waits, in the order in which they keep their places.
     order: BTreeSet<Rank>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Member {
+struct Guest {
     home: Home,
     rest: Option<Rest>,
     is_leaving: bool,
@@ -175,7 +175,7 @@ impl Crowd {
         }
         let id = self.next;
         self.next += 1;
-        self.members.insert(id, Member { home, rest: None, is_leaving: false });
+        self.members.insert(id, Guest { home, rest: None, is_leaving: false });
         self.change(home, |household| household.staying += 1);
         Admission::Enter { id, asked }
     }
@@ -214,7 +214,7 @@ impl Crowd {
         let Some(member) = self.members.get_mut(&id) else { return };
         member.is_leaving = true;
         self.leaving += 1;
-        let Member { home, rest, .. } = *member;
+        let Guest { home, rest, .. } = *member;
         self.change(home, |household| {
             household.staying -= 1;
             household.forget(id, rest);
@@ -431,7 +431,7 @@ mod tests {
         assert_eq!(crowd.leaving, leaving);
         let mut ranks = BTreeSet::new();
         for (home, household) in &crowd.households {
-            let own = |member: &&Member| member.home == *home && !member.is_leaving;
+            let own = |member: &&Guest| member.home == *home && !member.is_leaving;
             let members: Vec<_> = crowd.members.values().filter(own).collect();
             assert_eq!(household.staying, members.len());
             let waiting = members.iter().filter(|member| member.rest.is_some()).count();

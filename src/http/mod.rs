@@ -46,7 +46,7 @@ use tower::ServiceExt as _;
 use self::body::Arriving;
 use self::crowd::Bounds;
 use self::phase::{Event, Limits};
-use self::places::{Place, Places};
+use self::places::{ConnectionSlot, ConnectionSlots};
 use self::unverified::Unverified;
 use self::watch::{Answer, Verdict, Watched};
 use crate::clock::Clock;
@@ -55,7 +55,7 @@ use crate::telemetry::chain::Chain;
 use crate::telemetry::flood::Flood;
 
 /// Bounds what clients may do to a listener.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How many connections may be open at once; for a further one another is ended that waits, and
     /// where none waits it waits itself.
@@ -80,6 +80,8 @@ pub struct Options {
     pub unverified_bytes_max: usize,
     /// How long answers in flight may take after the cancellation before they are cut off.
     pub grace: Duration,
+    /// Reads the time.
+    pub clock: Clock,
 }
 
 impl Default for Options {
@@ -102,6 +104,7 @@ impl Default for Options {
             idle_timeout: Duration::from_secs(620),
             unverified_bytes_max: 8 << 20,
             grace: Duration::from_secs(5),
+            clock: Clock::start(),
         }
     }
 }
@@ -157,12 +160,12 @@ pub async fn serve(
     // Of its own, so that accepting ends with this future too.
     let cancel = cancel.child_token();
     let _ends = cancel.clone().drop_guard();
-    let house = Arc::new(House { router, options, unverified, cancel });
+    let server = Arc::new(Server { router, options, unverified, cancel });
     let runtime = Handle::current();
     // On a thread of its own: who has just come waits behind nobody's requests, and the system drops no
     // connection because too many wait to be accepted; it would come again after a second.
     let accepting =
-        spawn_blocking(move || runtime.block_on(accept_until_cancelled(listener, &house)));
+        spawn_blocking(move || runtime.block_on(accept_until_cancelled(listener, &server)));
     match accepting.await {
         Ok(connections) => drain(connections, grace).await,
         Err(error) => {
@@ -172,19 +175,20 @@ pub async fn serve(
 }
 
 /// What all connections of a listener share.
-struct House {
+struct Server {
     router: Router,
     options: Options,
     unverified: Unverified,
     cancel: CancellationToken,
 }
 
-async fn accept_until_cancelled(listener: TcpListener, house: &Arc<House>) -> JoinSet<()> {
-    let Options { connections_max, connections_per_address: per_address, .. } = house.options;
-    let trusted = Arc::clone(&house.options.trusted_proxies);
-    let places = Places::new(Bounds { connections_max, per_address }, trusted);
+async fn accept_until_cancelled(listener: TcpListener, server: &Arc<Server>) -> JoinSet<()> {
+    let Options { connections_max, connections_per_address: per_address, .. } = server.options;
+    let trusted = Arc::clone(&server.options.trusted_proxies);
+    let clock = server.options.clock;
+    let bounds = Bounds { connections_max, per_address };
+    let places = ConnectionSlots::new(bounds, trusted, clock);
     let (mut connections, mut failures) = (JoinSet::new(), Flood::default());
-    let clock = Clock::start();
     let mut waiting: Option<(TcpStream, SocketAddr)> = None;
     loop {
         let taking = async {
@@ -195,13 +199,13 @@ async fn accept_until_cancelled(listener: TcpListener, house: &Arc<House>) -> Jo
         };
         tokio::select! {
             biased;
-            () = house.cancel.cancelled() => return connections,
+            () = server.cancel.cancelled() => return connections,
             Some(ended) = connections.join_next() => report_panic(ended),
             place = taking => {
                 // Who is refused is closed by being dropped.
                 if let Some(((stream, peer), place)) = waiting.take().zip(place) {
                     let client = Client { stream, peer, place };
-                    connections.spawn(converse(client, Arc::clone(house)));
+                    connections.spawn(converse(client, Arc::clone(server)));
                 }
             }
             accepted = listener.accept(), if waiting.is_none() => match accepted {
@@ -213,8 +217,8 @@ async fn accept_until_cancelled(listener: TcpListener, house: &Arc<House>) -> Jo
                             "cannot accept a connection");
                     }
                     tokio::select! {
-                        () = house.cancel.cancelled() => return connections,
-                        () = tokio::time::sleep(ACCEPT_PAUSE) => {}
+                        () = server.cancel.cancelled() => return connections,
+                        () = clock.sleep(ACCEPT_PAUSE) => {}
                     }
                 }
             },
@@ -226,7 +230,7 @@ async fn accept_until_cancelled(listener: TcpListener, house: &Arc<House>) -> Jo
 struct Client {
     stream: TcpStream,
     peer: SocketAddr,
-    place: Place,
+    place: ConnectionSlot,
 }
 
 /// Whether a connection failed by the client's doing, which says nothing about the next one.
@@ -240,16 +244,16 @@ fn was_the_clients(error: &io::Error) -> bool {
 }
 
 /// Answers one connection's requests until either side ends it.
-async fn converse(client: Client, house: Arc<House>) {
+async fn converse(client: Client, server: Arc<Server>) {
     let Client { stream, peer, place } = client;
     // A connection that says nothing costs no buffers.
-    let begun = attend(pin!(stream.readable()), &place, &house, |_| {}).await;
+    let begun = attend(pin!(stream.readable()), &place, &server, |_| {}).await;
     let Some(Ok(())) = begun else { return };
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = %Chain(&error), "a connection ended before it began");
     }
-    let service = service_fn(|request| respond(request, peer, &place, &house));
-    let watched = Watched::new(stream, Arc::clone(&place.watch), house.unverified.clone());
+    let service = service_fn(|request| respond(request, peer, &place, &server));
+    let watched = Watched::new(stream, Arc::clone(&place.watch), server.unverified.clone());
     // Without a time limit of hyper's, which would be one for heads and idle connections alike.
     let connection = http1::Builder::new()
         .header_read_timeout(None)
@@ -259,7 +263,7 @@ async fn converse(client: Client, house: Arc<House>) {
     // Boxed, so that one that says nothing has no room for it.
     let mut connection = Box::pin(connection.with_upgrades());
     let finish = |connection: Pin<&mut _>| UpgradeableConnection::graceful_shutdown(connection);
-    let ended = attend(connection.as_mut(), &place, &house, finish).await;
+    let ended = attend(connection.as_mut(), &place, &server, finish).await;
     if let Some(Err(error)) = ended {
         tracing::debug!(error = %Chain(&error), "connection ended early");
     }
@@ -269,8 +273,8 @@ async fn converse(client: Client, house: Arc<House>) {
 async fn respond(
     request: Request<Incoming>,
     peer: SocketAddr,
-    place: &Place,
-    house: &House,
+    place: &ConnectionSlot,
+    server: &Server,
 ) -> Result<Response<Answer>, Infallible> {
     let watch = &place.watch;
     watch.note(Event::HeadRead);
@@ -278,11 +282,11 @@ async fn respond(
     let mut answer = if request.headers().get_all(header::HOST).iter().nth(1).is_some() {
         refusal(StatusCode::BAD_REQUEST, "repeated_host")
     } else {
-        let within = house.options.body_read_timeout;
+        let within = server.options.body_read_timeout;
         let mut request = request.map(|body| Arriving::new(body, Arc::clone(watch), within));
         request.extensions_mut().insert(ConnectInfo(peer));
-        request.extensions_mut().insert(house.unverified.clone());
-        house.router.clone().oneshot(request).await?
+        request.extensions_mut().insert(server.unverified.clone());
+        server.router.clone().oneshot(request).await?
     };
     if watch.was_slow() {
         answer = refusal(StatusCode::REQUEST_TIMEOUT, "too_slow");
@@ -298,13 +302,13 @@ fn refusal(status: StatusCode, error: &str) -> Response {
 /// cancellation it is told to `finish`, and has less time.
 async fn attend<C: Future>(
     mut connection: Pin<&mut C>,
-    place: &Place,
-    house: &House,
+    place: &ConnectionSlot,
+    server: &Server,
     finish: impl FnOnce(Pin<&mut C>),
 ) -> Option<C::Output> {
     tokio::select! {
-        ended = while_welcome(connection.as_mut(), place, house.options.limits()) => return ended,
-        () = house.cancel.cancelled() => {}
+        ended = while_welcome(connection.as_mut(), place, server.options.limits()) => return ended,
+        () = server.cancel.cancelled() => {}
     }
     finish(connection.as_mut());
     while_welcome(connection, place, LAST_LIMITS).await
@@ -313,7 +317,7 @@ async fn attend<C: Future>(
 /// Drives a connection to its end; gives `None` once it is to be cut off instead.
 async fn while_welcome<C: Future + Unpin>(
     mut connection: C,
-    place: &Place,
+    place: &ConnectionSlot,
     limits: Limits,
 ) -> Option<C::Output> {
     let clock = place.watch.clock();

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::crowd::{Admission, Bounds, Crowd, Home};
 use super::phase::Limits;
-use super::watch::{Verdict, Watch};
+use super::watch::{News, Verdict, Watch};
 use crate::clock::{Clock, Moment};
 use crate::net::network::{Network, neighbourhood};
 
@@ -21,7 +21,7 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 
 /// A listener's places.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ConnectionSlots {
     table: Mutex<Table>,
     /// Told when a connection has ended, waits, or will not leave after all.
     changed: Notify,
@@ -38,12 +38,12 @@ struct Table {
     said_at: Option<Moment>,
 }
 
-impl Places {
+impl ConnectionSlots {
     /// Has the places that the bounds allow.
-    pub(super) fn new(bounds: Bounds, trusted: Arc<[Network]>) -> Arc<Self> {
+    pub(super) fn new(bounds: Bounds, trusted: Arc<[Network]>, clock: Clock) -> Arc<Self> {
         let crowd = Crowd::new(bounds);
         let table = Table { crowd, watches: HashMap::new(), asked: 0, said_at: None };
-        let (table, changed, clock) = (Mutex::new(table), Notify::new(), Clock::start());
+        let (table, changed) = (Mutex::new(table), Notify::new());
         Arc::new(Self { table, changed, trusted, clock })
     }
 
@@ -53,7 +53,7 @@ impl Places {
     /// # Cancel safety
     ///
     /// Dropping the future takes no place.
-    pub(super) async fn take(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    pub(super) async fn take(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionSlot> {
         let is_trusted = self.trusted.iter().any(|network| network.contains(peer));
         let home = Home { network: neighbourhood(peer), is_trusted };
         loop {
@@ -68,7 +68,7 @@ impl Places {
         }
     }
 
-    fn admit(self: &Arc<Self>, home: Home) -> Result<Option<Place>, Option<Moment>> {
+    fn admit(self: &Arc<Self>, home: Home) -> Result<Option<ConnectionSlot>, Option<Moment>> {
         let now = self.clock.now();
         let mut table = self.lock();
         let (id, asked) = match table.crowd.admit(home, now) {
@@ -88,7 +88,7 @@ impl Places {
         let watch = Arc::new(Watch::new(self.clock));
         table.watches.insert(id, Arc::clone(&watch));
         drop(table);
-        Ok(Some(Place { watch, id, places: Arc::clone(self) }))
+        Ok(Some(ConnectionSlot { watch, id, places: Arc::clone(self) }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -113,20 +113,20 @@ impl Table {
 
 /// One connection's place, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     pub(super) watch: Arc<Watch>,
     id: u64,
-    places: Arc<Places>,
+    places: Arc<ConnectionSlots>,
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Whether the connection is to leave now; otherwise when it is to be looked at again.
     ///
     /// To be asked after hyper has read what there is, by the connection's task, which is woken when
     /// its place is needed.
     pub(super) fn verdict(&self, limits: Limits, waker: &Waker) -> Verdict {
         let (verdict, news) = self.watch.verdict(limits, waker);
-        if let Some(rest) = news {
+        if let News::WaitsFor(rest) = news {
             self.places.lock().crowd.note(self.id, rest);
             self.places.changed.notify_one();
         }
@@ -134,7 +134,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut table = self.places.lock();
         table.crowd.leave(self.id);

@@ -73,19 +73,20 @@ impl Watch {
 
     /// Whether the connection is to leave now, otherwise when it is to be looked at again; and what it
     /// waits for, if that is news, or if it was asked to leave and stays.
-    pub(super) fn verdict(&self, limits: Limits, waker: &Waker) -> (Verdict, Option<Option<Rest>>) {
+    pub(super) fn verdict(&self, limits: Limits, waker: &Waker) -> (Verdict, News) {
         let mut seen = self.lock();
         let deadline = seen.phase.deadline(limits);
         let left = deadline.map(|deadline| deadline.since(self.clock.now()));
         let rest = seen.phase.rest();
         if left.is_some_and(|left| left.is_zero()) || seen.is_asked && rest.is_some() {
-            return (Verdict::Leave, None);
+            return (Verdict::Leave, News::Old);
         }
         let stays_after_all = std::mem::take(&mut seen.is_asked);
         if !seen.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
             seen.waker = Some(waker.clone());
         }
-        let news = (stays_after_all || seen.told != rest).then_some(rest);
+        let is_news = stays_after_all || seen.told != rest;
+        let news = if is_news { News::WaitsFor(rest) } else { News::Old };
         seen.told = rest;
         (Verdict::Stay { until: deadline }, news)
     }
@@ -109,6 +110,15 @@ impl Watch {
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is to be known of a connection that stays.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum News {
+    /// What was known before.
+    Old,
+    /// For what it waits now, if for anything.
+    WaitsFor(Option<Rest>),
 }
 
 /// What becomes of a connection.

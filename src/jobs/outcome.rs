@@ -20,6 +20,7 @@
 
 use std::time::Duration;
 
+use crate::thread::CauseClass;
 use crate::twilio::catalogue::{self, Retry};
 
 /// What was being done.
@@ -70,13 +71,25 @@ impl Class {
     /// The word for logs, causes and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
+        self.cause().as_str()
+    }
+
+    /// The class of a cause that says no more.
+    #[must_use]
+    pub const fn cause(self) -> CauseClass {
         match self {
-            Self::Done => "done",
-            Self::Retry(_) => "retry",
-            Self::Look(_) => "look",
-            Self::Reconfigure => "reconfigure",
-            Self::Dead => "dead",
+            Self::Done => CauseClass::Done,
+            Self::Retry(_) => CauseClass::Retry,
+            Self::Look(_) => CauseClass::Look,
+            Self::Reconfigure => CauseClass::Reconfigure,
+            Self::Dead => CauseClass::Dead,
         }
+    }
+}
+
+impl From<Class> for CauseClass {
+    fn from(class: Class) -> Self {
+        class.cause()
     }
 }
 

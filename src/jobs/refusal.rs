@@ -32,7 +32,7 @@ pub enum Scope {
 
 /// A refusal that stands.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refusal {
+pub struct StandingRefusal {
     /// Why, for people.
     pub reason: String,
     scope: Scope,
@@ -41,7 +41,7 @@ pub struct Refusal {
     is_probing: bool,
 }
 
-impl Refusal {
+impl StandingRefusal {
     /// Begins with the first pause.
     #[must_use]
     pub fn new(scope: Scope, reason: &str, now: Moment) -> Self {
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn one_request_goes_after_each_pause_and_pauses_double() {
-        let mut refusal = Refusal::new(Scope::Rest, "401", at(0));
+        let mut refusal = StandingRefusal::new(Scope::Rest, "401", at(0));
         let (mut now, mut pauses) = (at(0), Vec::new());
         for _ in 0..7 {
             let Pass::Wait(until) = refusal.pass(Op::CreateMessage, now) else { panic!("{now:?}") };
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn those_that_were_on_their_way_do_not_make_it_longer() {
-        let mut refusal = Refusal::new(Scope::Rest, "401", at(0));
+        let mut refusal = StandingRefusal::new(Scope::Rest, "401", at(0));
         for second in 0..15 {
             refusal.again(Scope::Rest, "401", at(second));
         }
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_never_answers_is_followed_by_another() {
-        let mut refusal = Refusal::new(Scope::Rest, "401", at(0));
+        let mut refusal = StandingRefusal::new(Scope::Rest, "401", at(0));
         assert_eq!(refusal.pass(Op::CreateMessage, at(15)), Pass::Go);
         assert_eq!(refusal.pass(Op::CreateMessage, at(29)), Pass::Wait(at(30)));
         assert_eq!(refusal.pass(Op::CreateMessage, at(30)), Pass::Go);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_refusal_of_one_operation_lets_others_go_and_only_its_own_success_ends_it() {
-        let mut refusal = Refusal::new(Scope::Operation(Op::CreateMessage), "403", at(0));
+        let mut refusal = StandingRefusal::new(Scope::Operation(Op::CreateMessage), "403", at(0));
         assert_eq!(refusal.pass(Op::AddParticipant, at(1)), Pass::Go);
         assert!(matches!(refusal.pass(Op::CreateMessage, at(1)), Pass::Wait(_)));
         assert!(refusal.is_ended_by(Op::CreateMessage) && refusal.is_of(Op::CreateMessage));

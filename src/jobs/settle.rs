@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::queue::{Cause, Delivery, Error, QueueName};
 use crate::telemetry::chain::Chain;
+use crate::thread::CauseClass;
 
 /// How long after the end of a delivery that may have asked Twilio for something it is looked for at the
 /// earliest, so that what was on its way has arrived and is listed: also after a process that died, or
@@ -44,7 +45,7 @@ pub async fn unreadable(delivery: Delivery, queue: QueueName, error: &serde_json
         error = %Chain(error),
         "job was written by another release and cannot be read; it is a dead letter"
     );
-    let cause = Cause::new("unreadable").with_detail(
+    let cause = Cause::of(CauseClass::Unreadable).with_detail(
         "the stored record cannot be read by this release; redrive it with the one that wrote it",
     );
     report(queue, delivery.dead(cause).await);

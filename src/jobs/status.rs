@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::jobs::dependency::Dependency;
 use crate::jobs::outage::{Pass, Subject};
 use crate::jobs::outcome::{Class, Failure};
-use crate::jobs::refusal::{Refusal, Scope};
+use crate::jobs::refusal::{Scope, StandingRefusal};
 use crate::jobs::settle;
 use crate::queue::Cause;
 use crate::twilio::catalogue;
@@ -24,7 +24,7 @@ const PRESSURE_PAUSE: Duration = Duration::from_secs(1);
 /// Twilio as the workers see it.
 #[derive(Debug)]
 pub struct Status {
-    refusal: Mutex<Option<Refusal>>,
+    refusal: Mutex<Option<StandingRefusal>>,
     adding: Dependency,
     sending: Dependency,
     reading: Dependency,
@@ -102,7 +102,7 @@ impl Status {
         self.ended(|refusal| refusal.is_ended_by(op));
     }
 
-    fn ended(&self, ends: impl FnOnce(&mut Refusal) -> bool) {
+    fn ended(&self, ends: impl FnOnce(&mut StandingRefusal) -> bool) {
         if self.refusal_now().take_if(ends).is_some() {
             tracing::info!("twilio accepts our requests again");
         }
@@ -171,7 +171,7 @@ impl Status {
                 "twilio refuses our requests; check TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, the API \
                  key and TWILIO_CHAT_SERVICE_SID. Jobs are kept and tried again"
             );
-            *refusal = Some(Refusal::new(scope, reason, clock.now()));
+            *refusal = Some(StandingRefusal::new(scope, reason, clock.now()));
         }
     }
 
@@ -197,7 +197,7 @@ impl Status {
             .any(Dependency::is_away)
     }
 
-    fn refusal_now(&self) -> MutexGuard<'_, Option<Refusal>> {
+    fn refusal_now(&self) -> MutexGuard<'_, Option<StandingRefusal>> {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -250,7 +250,7 @@ pub fn cause(class: Class, error: &rest::Error) -> Cause {
         Some(meaning) => format!("{error}: {meaning}"),
         None => error.to_string(),
     };
-    Cause { code, ..Cause::new(class.as_str()).with_detail(detail) }
+    Cause { code, ..Cause::of(class.into()).with_detail(detail) }
 }
 
 /// Twilio's code for a refusal, where it gave one.

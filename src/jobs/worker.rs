@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::clock::Timestamp;
-use crate::concurrency::{Limiter, Place};
+use crate::concurrency::{Limiter, Slot};
 use crate::jobs::recorder::Recorder;
 use crate::jobs::settle;
 use crate::queue::{Delivery, Ended, Error, Queue, QueueName};
@@ -84,7 +84,7 @@ pub async fn run<W: Work>(station: Station, work: Arc<W>, stop: CancellationToke
                 );
                 tokio::select! {
                     () = stop.cancelled() => break,
-                    () = tokio::time::sleep(REST_AFTER_ERROR) => {}
+                    () = recorder.clock.sleep(REST_AFTER_ERROR) => {}
                 }
             }
         }
@@ -98,7 +98,7 @@ async fn take<W: Work>(
     queue: &Queue,
     places: &Limiter,
     work: &W,
-) -> Result<(Delivery, Place), Error> {
+) -> Result<(Delivery, Slot), Error> {
     let place = places.acquire().await;
     loop {
         // What is done while nothing can be stored is done again.

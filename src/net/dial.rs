@@ -159,12 +159,12 @@ pub struct Route<'a> {
 }
 
 /// A host and a port.
-struct Place {
+struct RemoteEnd {
     host: String,
     port: u16,
 }
 
-impl Place {
+impl RemoteEnd {
     fn of(url: &Url) -> Result<Self, Error> {
         let host = match url.host().ok_or(Error::NoHost)? {
             Host::Domain(name) => name.to_owned(),
@@ -191,7 +191,7 @@ impl Place {
 ///
 /// Dropping it gives the connection up.
 pub async fn dial(url: &Url, route: Route<'_>) -> Result<Stream, Error> {
-    let place = Place::of(url)?;
+    let place = RemoteEnd::of(url)?;
     let stream = match route.proxies.of(url) {
         Some(proxy) => tunnel(proxy, &place, route).await?,
         None => connect(&place, route.deadline).await?,
@@ -203,7 +203,7 @@ pub async fn dial(url: &Url, route: Route<'_>) -> Result<Stream, Error> {
 }
 
 /// Connects to the first address of a host that takes it; each has its share of the time.
-async fn connect(place: &Place, deadline: Deadline) -> Result<Stream, Error> {
+async fn connect(place: &RemoteEnd, deadline: Deadline) -> Result<Stream, Error> {
     let (host, shown) = (&place.host, place.shown());
     let unknown = |source| Error::Resolve { host: host.clone(), source };
     let asked = tokio::net::lookup_host((host.as_str(), place.port));
@@ -227,7 +227,7 @@ async fn connect(place: &Place, deadline: Deadline) -> Result<Stream, Error> {
     Err(last)
 }
 
-async fn encrypt(stream: Stream, place: &Place, route: Route<'_>) -> Result<Stream, Error> {
+async fn encrypt(stream: Stream, place: &RemoteEnd, route: Route<'_>) -> Result<Stream, Error> {
     let shown = place.shown();
     let Some(tls) = route.tls else { return Err(Error::NoTls { place: shown }) };
     let failed = |source| Error::Tls { place: shown.clone(), source };
@@ -239,8 +239,8 @@ async fn encrypt(stream: Stream, place: &Place, route: Route<'_>) -> Result<Stre
 }
 
 /// Asks a proxy for a way to a place.
-async fn tunnel(proxy: &Proxy, place: &Place, route: Route<'_>) -> Result<Stream, Error> {
-    let way = Place::of(proxy.url())?;
+async fn tunnel(proxy: &Proxy, place: &RemoteEnd, route: Route<'_>) -> Result<Stream, Error> {
+    let way = RemoteEnd::of(proxy.url())?;
     let mut stream = connect(&way, route.deadline).await?;
     if proxy.is_encrypted() {
         stream = encrypt(stream, &way, route).await?;
@@ -258,7 +258,7 @@ async fn tunnel(proxy: &Proxy, place: &Place, route: Route<'_>) -> Result<Stream
     }
 }
 
-fn request(proxy: &Proxy, place: &Place) -> String {
+fn request(proxy: &Proxy, place: &RemoteEnd) -> String {
     let place = place.shown();
     let authorization = proxy.authorization().map_or_else(String::new, |value| {
         format!("Proxy-Authorization: {}\r\n", value.expose_secret())

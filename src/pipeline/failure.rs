@@ -6,9 +6,7 @@ use crate::agent::{Error, Retry};
 use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::queue::Cause;
-
-/// The word for an answer that is larger than what is read, or than what the outbox takes.
-pub const TOO_LARGE: &str = "agent_answer_too_large";
+use crate::thread::CauseClass;
 
 /// When the job is tried again; nothing once it is not.
 #[must_use]
@@ -24,20 +22,25 @@ pub fn delay(error: &Error, attempt: u32, schedule: &Schedule) -> Option<Duratio
 /// The cause that is kept with the job.
 #[must_use]
 pub fn cause(error: &Error) -> Cause {
-    Cause::new(reason(error)).with_detail(error.to_string())
+    Cause::of(class(error)).with_detail(error.to_string())
 }
 
-/// The word for an agent's failure in causes and in the journal.
-pub const fn reason(error: &Error) -> &'static str {
+/// The class of an agent's failure.
+pub const fn class(error: &Error) -> CauseClass {
     match error {
-        Error::Timeout { .. } => "agent_timeout",
-        Error::Unreachable { .. } => "agent_unreachable",
-        Error::Bus { .. } => "agent_bus",
-        Error::Status { .. } => "agent_status",
-        Error::TooLarge { .. } => TOO_LARGE,
-        Error::Malformed { .. } => "agent_answer_malformed",
-        Error::Incomplete { .. } => "agent_answer_incomplete",
-        Error::Misconfigured { .. } => "agent_misconfigured",
-        Error::Wordless { .. } => "agent_wordless",
+        Error::Timeout { .. } => CauseClass::AgentTimeout,
+        Error::Unreachable { .. } => CauseClass::AgentUnreachable,
+        Error::Bus { .. } => CauseClass::AgentBus,
+        Error::Status { .. } => CauseClass::AgentStatus,
+        Error::TooLarge { .. } => CauseClass::AgentAnswerTooLarge,
+        Error::Malformed { .. } => CauseClass::AgentAnswerMalformed,
+        Error::Incomplete { .. } => CauseClass::AgentAnswerIncomplete,
+        Error::Misconfigured { .. } => CauseClass::AgentMisconfigured,
+        Error::Wordless { .. } => CauseClass::AgentWordless,
     }
+}
+
+/// Its word, for the journal.
+pub const fn reason(error: &Error) -> &'static str {
+    class(error).as_str()
 }

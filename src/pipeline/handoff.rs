@@ -18,7 +18,7 @@ use crate::pipeline::ingest::admission::Admission;
 use crate::pipeline::policy::pause::{self, Known, Mark};
 use crate::queue::{self, Filter, Marks, Page, Queue};
 use crate::telemetry::chain::Chain;
-use crate::thread::ThreadId;
+use crate::thread::{CauseClass, ThreadId};
 
 /// How many conversations are remembered before those that are not paused are forgotten.
 const CONVERSATIONS_MAX: usize = 100_000;
@@ -148,7 +148,7 @@ impl Handoff {
 
     /// Forgets a conversation that the bot has left.
     pub fn forget(&self, thread: ThreadId) {
-        let _ = self.memory.known.remove(&thread);
+        self.memory.known.remove(&thread);
     }
 
     /// Whether a person has a conversation, by what is known, else by asking Twilio.
@@ -214,7 +214,7 @@ impl Handoff {
 
     /// Notes that messages of a conversation are held no longer.
     pub fn release(&self, thread: ThreadId) {
-        let _ = self.memory.held.remove(&thread);
+        self.memory.held.remove(&thread);
     }
 
     /// Until when messages of a conversation were held, if they ever were: until now, if they are.
@@ -253,8 +253,8 @@ impl Handoff {
 
     async fn lift_guard(&self, thread: ThreadId) -> Result<(), queue::Error> {
         self.admission.lift(thread);
-        let filter =
-            Filter { key: Some(lane(thread)), class: Some("loop".to_owned()), ..Filter::default() };
+        let looped = CauseClass::Loop.as_str().to_owned();
+        let filter = Filter { key: Some(lane(thread)), class: Some(looped), ..Filter::default() };
         let page = Page { after: None, limit: Page::LIMIT_MAX };
         for letter in self.inbox.list(filter, page).await?.letters {
             match self.inbox.redrive(letter.id).await {

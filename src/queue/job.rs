@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::error::Error;
 use super::names::{JobId, QueueName};
 use crate::clock::Timestamp;
+use crate::thread::CauseClass;
 
 /// Names a lane: order holds among jobs of one key. Cheap to clone.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -112,6 +113,12 @@ pub struct Cause {
 impl Cause {
     /// The longest detail that is stored; the rest is cut off.
     pub const DETAIL_BYTES_MAX: usize = 500;
+
+    /// Names a class of those that the service knows.
+    #[must_use]
+    pub const fn of(class: CauseClass) -> Self {
+        Self::new(class.as_str())
+    }
 
     /// Names the class alone.
     #[must_use]

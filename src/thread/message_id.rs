@@ -5,34 +5,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::twilio::sid::{self, MessageSid, TextSid};
+use crate::twilio::sid::{MessageSid, TextSid};
 
 /// Names a message: of a conversation (`IM…`), an SMS or WhatsApp message (`SM…`), or one with files
 /// (`MM…`).
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct MessageId {
-    kind: Kind,
-    bytes: [u8; 16],
-}
-
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
-enum Kind {
-    Conversations,
-    Messaging,
-    MessagingWithMedia,
-}
-
-impl Kind {
-    const ALL: [Self; 3] = [Self::Conversations, Self::Messaging, Self::MessagingWithMedia];
-
-    /// Source: Twilio's glossary, "SID", read 2026-11-29.
-    const fn prefix(self) -> &'static str {
-        match self {
-            Self::Conversations => MessageSid::PREFIX,
-            Self::Messaging => "SM",
-            Self::MessagingWithMedia => "MM",
-        }
-    }
+pub enum MessageId {
+    /// A message of a conversation.
+    Conversations(MessageSid),
+    /// A message of Programmable Messaging.
+    Messaging(TextSid),
 }
 
 /// Says why a text names no message. Never holds the text itself.
@@ -44,28 +26,32 @@ impl MessageId {
     /// The 16 bytes that the digits stand for.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.bytes
+        match self {
+            Self::Conversations(sid) => sid.as_bytes(),
+            Self::Messaging(TextSid::Sms(sid)) => sid.as_bytes(),
+            Self::Messaging(TextSid::Mms(sid)) => sid.as_bytes(),
+        }
     }
 }
 
 impl From<MessageSid> for MessageId {
     fn from(sid: MessageSid) -> Self {
-        Self { kind: Kind::Conversations, bytes: *sid.as_bytes() }
+        Self::Conversations(sid)
     }
 }
 
 impl From<TextSid> for MessageId {
     fn from(sid: TextSid) -> Self {
-        match sid {
-            TextSid::Sms(sid) => Self { kind: Kind::Messaging, bytes: *sid.as_bytes() },
-            TextSid::Mms(sid) => Self { kind: Kind::MessagingWithMedia, bytes: *sid.as_bytes() },
-        }
+        Self::Messaging(sid)
     }
 }
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        sid::write_sid(f, self.kind.prefix(), &self.bytes)
+        match self {
+            Self::Conversations(sid) => sid.fmt(f),
+            Self::Messaging(sid) => sid.fmt(f),
+        }
     }
 }
 
@@ -79,10 +65,10 @@ impl FromStr for MessageId {
     type Err = ParseMessageIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseMessageIdError> {
-        Kind::ALL
-            .into_iter()
-            .find_map(|kind| Some(Self { kind, bytes: sid::parse(kind.prefix(), text)? }))
-            .ok_or(ParseMessageIdError)
+        let of_conversation = text.parse().map(Self::Conversations);
+        of_conversation
+            .or_else(|_| text.parse().map(Self::Messaging))
+            .map_err(|_| ParseMessageIdError)
     }
 }
 

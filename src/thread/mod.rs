@@ -3,6 +3,7 @@
 //! A [`Thread`] is a conversation, or a pair of addresses that write to each other directly. Which of
 //! the two it is concerns its channel alone; everybody else names it by its [`ThreadId`].
 
+mod cause;
 mod message;
 mod message_id;
 mod skip;
@@ -14,6 +15,7 @@ use std::str::FromStr;
 use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use self::cause::CauseClass;
 pub use self::message::{Extras, Media, Reply, TurnMessage};
 pub use self::message_id::{MessageId, ParseMessageIdError};
 pub use self::skip::SkipReason;

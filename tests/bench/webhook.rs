@@ -24,7 +24,9 @@ use chimein::channels::Markings;
 use chimein::channels::conversations::arrivals::Arrivals;
 use chimein::channels::conversations::beginnings::{Beginnings, Kept};
 use chimein::channels::conversations::channel::ConversationMarks;
+use chimein::channels::conversations::contiguous::ContiguousWatermarks;
 use chimein::channels::conversations::departures::Departures;
+use chimein::channels::conversations::facts::ConversationFacts;
 use chimein::channels::conversations::join_rules::JoinRules;
 use chimein::channels::conversations::policy::authors::Authors;
 use chimein::channels::conversations::policy::beginning::{Begin, Start};
@@ -400,7 +402,12 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
     let rest = rest::Client::new(asked, tls::client_config()?.0, clock, None)?;
     let member = PoolMember::new("bot".to_owned(), Listening::Off);
     let seats = Arc::new(Seats::new(vec![member]));
-    let marks = ConversationMarks { rest: rest.clone(), seats: Arc::clone(&seats) };
+    let facts = Arc::new(ConversationFacts::new(rest.clone(), clock));
+    let marks = ConversationMarks {
+        rest: rest.clone(),
+        facts: Arc::clone(&facts),
+        seats: Arc::clone(&seats),
+    };
     let handoff = Handoff {
         markings: Markings::default().with(ThreadKind::Conversation, Arc::new(marks)),
         inbox: store.queue(QueueName::Inbox),
@@ -419,8 +426,8 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
     };
     let departures = Arc::new(Departures::new(Leaving::default(), store.marks()));
     let known = (Arc::clone(&seats), Arc::clone(&departures), recorder.clone());
-    let removals = Removals::new(Rejoin::Never, store.marks(), rest.clone(), known);
-    let rules = JoinRules::new(JoinPolicy::default(), rest, seats, recorder.clone());
+    let removals = Removals::new(Rejoin::Never, store.marks(), rest, known);
+    let rules = JoinRules::new(JoinPolicy::default(), Arc::clone(&facts), seats, recorder.clone());
     let authors = Authors::new(vec!["bot".to_owned()]);
     let start = Start { process: clock.wall(), store: clock.wall() };
     let kept = Kept { marks: store.marks(), documents: store.documents() };
@@ -433,7 +440,8 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
         departures,
         removals: Arc::new(removals),
         beginnings: Arc::new(beginnings),
-        watermarks: Arc::default(),
+        watermarks: Arc::new(ContiguousWatermarks(facts.memory())),
+        facts,
         recorder,
     })
 }

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use chimein::emulator::control::Webhook;
 use chimein::emulator::{Control, Emulator};
+use chimein::fault_points::{Point, VARIABLE};
 use chimein::queue::embedded::Options;
 use chimein::queue::{QueueName, Store};
 use secrecy::ExposeSecret as _;
@@ -92,6 +93,18 @@ impl Service {
         let mut program = Command::new("env");
         program.args(["--default-signal=HUP", env!("CARGO_BIN_EXE_chimein")]);
         self.spawn(program, extra);
+    }
+
+    /// Starts the process, to die when it passes a point for the nth time.
+    pub fn start_to_die_at(&mut self, point: Point, nth: u32) {
+        self.start(&[(VARIABLE, &format!("{}:{nth}", point.as_str()))]);
+    }
+
+    /// Waits for its death at a point that it has to pass.
+    pub async fn dies_at(&mut self, point: Point, within: Duration) {
+        let status = self.ended(within).await;
+        let (died, log) = (status.is_some_and(|status| !status.success()), self.log_tail());
+        assert!(died, "{point:?} was not reached\n{log}");
     }
 
     /// Starts the process where it may have so many descriptors open and no more.

@@ -13,7 +13,7 @@ use chimein::emulator::record::Happening;
 use chimein::emulator::state::limits::Limits;
 use chimein::emulator::state::messaging::Number;
 use chimein::emulator::{self, Control, Emulator, Incoming};
-use chimein::fault_points::{Point, VARIABLE};
+use chimein::fault_points::Point;
 
 use crate::child::siege::ask;
 use crate::child::tally::Tally;
@@ -84,17 +84,12 @@ impl Line {
         self.phones += 1;
         let phone = format!("+1555000{:04}", self.phones);
         for (nth, point) in points.iter().enumerate() {
-            self.service.start(&[(VARIABLE, &format!("{}:1", point.as_str()))]);
+            self.service.start_to_die_at(*point, 1);
             if nth == 0 {
                 assert!(self.service.is_listening().await);
                 let _texted = self.control.text(Incoming::new(&phone, NUMBER, &phone)).await;
             }
-            let status = self.service.ended(PATIENCE).await;
-            let log = self.service.log_tail();
-            assert!(
-                status.is_some_and(|status| !status.success()),
-                "{point:?} was not reached\n{log}"
-            );
+            self.service.dies_at(*point, PATIENCE).await;
         }
         self.service.start(&[]);
         let said = || self.control.texts_to(&phone);

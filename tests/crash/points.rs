@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chimein::emulator::{Control, Emulator};
-use chimein::fault_points::{Point, VARIABLE};
+use chimein::fault_points::Point;
 
 use crate::child::tally::Tally;
 use crate::child::{self, NUMBER, Service};
@@ -101,16 +101,14 @@ impl Rig {
 
     /// Lets a message come in and the service die at a point of its way, which it must reach.
     async fn die_at(&mut self, point: Point, nth: u32) {
-        self.arm(point, nth);
+        self.service.start_to_die_at(point, nth);
         self.say().await;
-        let status = self.service.ended(PATIENCE).await;
-        let status = status.unwrap_or_else(|| panic!("{point:?} was not reached"));
-        assert!(!status.success(), "{point:?}");
+        self.service.dies_at(point, PATIENCE).await;
     }
 
     /// As [`Rig::die_at`], for a point that the message may pass less often.
     async fn die_if_reached(&mut self, point: Point, nth: u32) {
-        self.arm(point, nth);
+        self.service.start_to_die_at(point, nth);
         self.say().await;
         let (control, service) = (&self.control, &mut self.service);
         let done =
@@ -121,14 +119,8 @@ impl Rig {
 
     /// Starts the service again, to die at a point of what the last one left.
     async fn die_restarting_at(&mut self, point: Point) {
-        self.arm(point, 1);
-        let status = self.service.ended(PATIENCE).await;
-        assert!(status.is_some_and(|status| !status.success()), "{point:?} was not reached");
-    }
-
-    fn arm(&mut self, point: Point, nth: u32) {
-        let order = format!("{}:{nth}", point.as_str());
-        self.service.start(&[(VARIABLE, &order)]);
+        self.service.start_to_die_at(point, 1);
+        self.service.dies_at(point, PATIENCE).await;
     }
 
     /// A new phone writes twice.

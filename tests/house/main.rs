@@ -11,6 +11,7 @@ mod guide;
 mod json;
 mod logs;
 mod manual;
+mod names;
 mod papers;
 mod platform;
 mod rooms;

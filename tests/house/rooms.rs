@@ -97,6 +97,36 @@ const IMPURE: &[&str] = &[
     "rand::rng",
 ];
 
+/// Where a clock begins: what stands alone, and the defaults of options, which whoever builds from them
+/// replaces.
+const CLOCKS: &[&str] = &[
+    // Programs, and the library's way in.
+    "src/app.rs",
+    "src/agent/http/examine.rs",
+    "src/cli/",
+    "src/client.rs",
+    "src/emulator/mod.rs",
+    // Defaults.
+    "src/cluster/mod.rs",
+    "src/http/mod.rs",
+    "src/queue/embedded/mod.rs",
+    "src/queue/jetstream/mod.rs",
+    "src/realtime/config.rs",
+    // A stopwatch, and one that writes the time of day alone.
+    "src/net/dial.rs",
+    "src/telemetry/log/json.rs",
+];
+
+/// Who sleeps without a clock: the clock itself, commands that wait for a person, and timers that are part
+/// of a future polled by hand.
+const SLEEPERS: &[&str] = &[
+    "src/clock.rs",
+    "src/cli/",
+    "src/emulator/control/http.rs",
+    "src/http/body.rs",
+    "src/http/mod.rs",
+];
+
 /// What makes connections, or decides whom they trust and how they go.
 const DIALLING: &[&str] = &[
     "Client::builder()",
@@ -206,6 +236,27 @@ fn connections_are_made_in_one_place() {
         }
     }
     assert_none("a connection goes out past the one TLS configuration and the proxies", &findings);
+}
+
+#[test]
+fn one_clock_is_handed_down_and_slept_by() {
+    let (mut starts, mut sleeps) = (Vec::new(), Vec::new());
+    for source in sources("src") {
+        let may = |roots: &[&str]| roots.iter().any(|root| source.path.starts_with(root));
+        for line in source.code() {
+            let found = format!("{}: {}", source.path, line.trim());
+            if line.contains("Clock::start()") && !may(CLOCKS) {
+                starts.push(found);
+            } else if line.contains("tokio::time::sleep") && !may(SLEEPERS) {
+                sleeps.push(found);
+            }
+        }
+    }
+    assert_none(
+        "a clock of its own is started, whose moments nobody else's can be held against",
+        &starts,
+    );
+    assert_none("a driver sleeps past the clock", &sleeps);
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 #[path = "../child/mod.rs"]
 mod child;
+#[path = "../hooks/mod.rs"]
+mod hooks;
 mod log;
 mod process;
 mod repeats;

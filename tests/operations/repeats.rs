@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use chimein::clock::{Clock, Timestamp};
 use chimein::emulator::state::model::Message;
-use chimein::twilio::form;
-use chimein::twilio::signature::{self, Algorithm, Body};
 use serde_json::Value;
 
 use crate::child;
+use crate::hooks::FirstMessage;
 use crate::rig::{PHONE, Rig};
 
 const DUPLICATE: &str = "message is a duplicate";
@@ -68,28 +67,9 @@ async fn told(rig: &Rig, level: &str, words: &str) -> Value {
 
 /// Sends a message's webhook once more, with another time of its creation.
 async fn hook(rig: &Rig, message: &Message, created: Timestamp) {
-    let credentials = rig.emulator.credentials();
     let url = format!("http://127.0.0.1:{}{}", rig.service.port(), chimein::webhook::ROUTE);
-    let (account, chat) =
-        (credentials.account_sid.to_string(), credentials.service_sid.to_string());
-    let conversation = rig.emulator.control().conversations().remove(0).sid.to_string();
-    let (sid, created) = (message.sid.to_string(), created.to_string());
-    let body = form::encode([
-        ("EventType", "onMessageAdded"),
-        ("AccountSid", &*account),
-        ("ChatServiceSid", &chat),
-        ("ConversationSid", &conversation),
-        ("MessageSid", &sid),
-        ("Index", "0"),
-        ("Author", PHONE),
-        ("Body", "nobody's business"),
-        ("DateCreated", &created),
-    ]);
-    let form = Body::Form(body.as_bytes());
-    let signed = signature::sign(&credentials.auth_token, Algorithm::HmacSha1, &url, form);
-    let client = chimein::net::http::direct().unwrap().build().unwrap();
-    let request = client.post(url).header(signature::HEADER, signed);
-    let request = request.header("content-type", "application/x-www-form-urlencoded");
-    let status = request.body(body).send().await.unwrap().status();
-    assert!(status.is_success(), "{status}");
+    let conversation = rig.emulator.control().conversations().remove(0).sid;
+    let message = &Message { created, ..message.clone() };
+    let told = FirstMessage { conversation, message, author: PHONE, body: "nobody's business" };
+    told.post(&rig.emulator, &url).await;
 }

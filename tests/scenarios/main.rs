@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../hooks/mod.rs"]
+mod hooks;
 #[path = "../proxy/mod.rs"]
 mod proxy;
 
@@ -9,6 +11,7 @@ mod agent;
 mod breaking;
 mod choosing;
 mod doors;
+mod facts;
 mod groups;
 mod handoff;
 mod leaving;

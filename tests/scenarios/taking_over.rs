@@ -6,10 +6,9 @@ use chimein::emulator::faults::{Action, Place};
 use chimein::emulator::state::model::Message;
 use chimein::telemetry::journal::Stage;
 use chimein::thread::SkipReason;
-use chimein::twilio::form;
 use chimein::twilio::sid::ConversationSid;
-use chimein::twilio::signature::{self, Algorithm, Body};
 
+use crate::hooks::FirstMessage;
 use crate::rig::{BOT, PHONE, Rig};
 
 const NO_SOCKET: (&str, &str) = ("CHIMEIN_REALTIME_ENABLED", "false");
@@ -147,29 +146,7 @@ fn count(rig: &Rig, conversation: ConversationSid, is_wanted: impl Fn(Stage) -> 
 
 /// Sends a message's webhook.
 async fn hook(rig: &Rig, conversation: ConversationSid, message: &Message) {
-    let credentials = rig.emulator.credentials();
     let url = format!("http://{}{}", rig.app().address(), chimein::webhook::ROUTE);
-    let texts = [
-        credentials.account_sid.to_string(),
-        credentials.service_sid.to_string(),
-        conversation.to_string(),
-        message.sid.to_string(),
-        message.created.to_string(),
-    ];
-    let names =
-        ["AccountSid", "ChatServiceSid", "ConversationSid", "MessageSid", "DateCreated"].iter();
-    let fields = names.copied().zip(texts.iter().map(String::as_str)).chain([
-        ("EventType", "onMessageAdded"),
-        ("Index", "0"),
-        ("Author", PHONE),
-        ("Body", "one"),
-    ]);
-    let body = form::encode(fields);
-    let form = Body::Form(body.as_bytes());
-    let signed = signature::sign(&credentials.auth_token, Algorithm::HmacSha1, &url, form);
-    let request = chimein::net::http::direct().unwrap().build().unwrap().post(url);
-    let request = request.header(signature::HEADER, signed);
-    let request = request.header("content-type", "application/x-www-form-urlencoded");
-    let status = request.body(body).send().await.unwrap().status();
-    assert!(status.is_success(), "{status}");
+    let told = FirstMessage { conversation, message, author: PHONE, body: "one" };
+    told.post(&rig.emulator, &url).await;
 }

@@ -207,6 +207,6 @@ async fn kill(store: &Store, queue: QueueName, count: usize) {
     }
 }
 
-fn target(line: &Line) -> Target {
+fn target(line: &LetterLine) -> Target {
     format!("{}/{}", line.queue, line.id).parse().unwrap()
 }

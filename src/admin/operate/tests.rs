@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::admin::handoff::{self, Handover, Refusal};
+use crate::admin::handoff::{self, Handover, NotHandedOver};
 use crate::admin::replies::{self, Replies};
 use crate::clock::Clock;
 use crate::queue::{Store, embedded};
@@ -167,8 +167,8 @@ async fn a_closed_store_is_answered_503_and_tells_nothing() {
 struct NoHands;
 
 impl Handover for NoHands {
-    fn set(&self, _: ThreadId, _: bool) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(std::future::ready(Err(Refusal::Unknown)))
+    fn set(&self, _: ThreadId, _: bool) -> BoxFuture<'_, Result<(), NotHandedOver>> {
+        Box::pin(std::future::ready(Err(NotHandedOver::Unknown)))
     }
 
     fn paused(&self, _: usize) -> BoxFuture<'_, Vec<ThreadId>> {

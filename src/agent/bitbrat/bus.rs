@@ -20,6 +20,7 @@ use async_nats::{Client, HeaderMap, HeaderValue};
 
 use super::Error;
 use super::names::{DEAD_LETTER, EGRESS, INGRESS, Names, SNAPSHOT, STREAM};
+use crate::clock::Clock;
 use crate::nats;
 use crate::telemetry::chain::Chain;
 
@@ -34,6 +35,7 @@ pub(super) struct Bus {
     names: Names,
     dial: Dial,
     client: OnceLock<Client>,
+    clock: Clock,
 }
 
 /// One message to publish.
@@ -50,8 +52,12 @@ pub(super) struct Publication<'a> {
 
 impl Bus {
     /// Connects, or takes note that nobody answers yet.
-    pub(super) async fn connect(names: Names, dial: Dial) -> Result<Self, nats::Error> {
-        let bus = Self { names, dial, client: OnceLock::new() };
+    pub(super) async fn connect(
+        names: Names,
+        dial: Dial,
+        clock: Clock,
+    ) -> Result<Self, nats::Error> {
+        let bus = Self { names, dial, client: OnceLock::new(), clock };
         match nats::connect((bus.dial)()).await {
             Ok(client) => drop(bus.client.set(client)),
             Err(error @ nats::Error::Unreachable { .. }) => {
@@ -73,7 +79,7 @@ impl Bus {
     /// Waits until there is a connection and every subject has its stream.
     pub(super) async fn await_ready(&self) {
         while self.client.get().is_none() {
-            tokio::time::sleep(REST).await;
+            self.clock.sleep(REST).await;
             match nats::connect((self.dial)()).await {
                 Ok(client) => drop(self.client.set(client)),
                 Err(error) => {
@@ -83,7 +89,7 @@ impl Bus {
         }
         while let Err(error) = self.find_streams().await {
             tracing::error!(error = %Chain(&error), "message bus cannot be used; trying again");
-            tokio::time::sleep(REST).await;
+            self.clock.sleep(REST).await;
         }
         tracing::info!(state = "ready", "message bus is ready");
     }

@@ -53,7 +53,7 @@ pub(super) async fn consume(agent: &BitBrat, topic: Topic, outbox: &dyn Outbox) 
         if let Err(error) = drain(agent, &topic, outbox).await {
             tracing::warn!(error = %Chain(&error), "replies cannot be taken off the bus; trying again");
         }
-        tokio::time::sleep(REST).await;
+        agent.clock.sleep(REST).await;
     }
 }
 
@@ -72,7 +72,7 @@ async fn drain(agent: &BitBrat, topic: &Topic, outbox: &dyn Outbox) -> Result<()
             loop {
                 tokio::select! {
                     kind = &mut handled => break kind,
-                    () = tokio::time::sleep(ack_wait / 2) => {
+                    () = agent.clock.sleep(ack_wait / 2) => {
                         message.ack_with(AckKind::Progress).await.map_err(Error::Acknowledge)?;
                     }
                 }

@@ -75,7 +75,7 @@ impl BitBrat {
     ///
     /// [`nats::Error`] if the server refuses us, or what signs in is malformed.
     pub async fn connect(options: Options, dial: Dial, clock: Clock) -> Result<Self, nats::Error> {
-        let bus = Bus::connect(options.sender.names.clone(), dial).await?;
+        let bus = Bus::connect(options.sender.names.clone(), dial, clock).await?;
         Ok(Self { options, bus, clock, words: Words::new(), listening: OnceCell::new() })
     }
 

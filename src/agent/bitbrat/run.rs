@@ -26,7 +26,7 @@ impl BitBrat {
             self.bus.await_ready().await;
             while let Err(error) = self.listen().await {
                 tracing::warn!(error = %Chain(&error), "replies cannot be waited for; trying again");
-                tokio::time::sleep(STATUS_EVERY).await;
+                self.clock.sleep(STATUS_EVERY).await;
             }
             let own = self.options.sender.names.own_egress();
             tokio::join!(
@@ -56,7 +56,7 @@ impl BitBrat {
                         "state of the connection to twilio could not be told; trying again"),
                 }
             }
-            tokio::time::sleep(STATUS_EVERY).await;
+            self.clock.sleep(STATUS_EVERY).await;
         }
     }
 }

@@ -32,7 +32,7 @@ impl Words {
     /// Notes that the answer to a request is here; words that are just being stored go first.
     pub(super) async fn answer(&self, request: &str) {
         let _first = self.first.lock().await;
-        let _known = self.answered.insert(request.to_owned(), ());
+        self.answered.insert(request.to_owned(), ());
     }
 
     /// Lets a word through; what is given has to be kept until it is stored.

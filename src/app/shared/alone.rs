@@ -31,9 +31,9 @@ pub enum Error {
 pub async fn open(
     settings: &Settings,
     _: &str,
-    _: Clock,
+    clock: Clock,
 ) -> Result<(Option<Cluster>, Store), Error> {
-    Ok((None, store::open(settings)?))
+    Ok((None, store::open(settings, clock)?))
 }
 
 impl Cluster {

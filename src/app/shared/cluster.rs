@@ -19,12 +19,12 @@ use crate::admin;
 use crate::app::store;
 use crate::channels::instances::Instances;
 use crate::clock::{Clock, Moment};
-use crate::cluster::{self, Change, Claim, Claims, InstanceId, Membership};
+use crate::cluster::{self, Change, Claims, InstanceId, Membership};
 use crate::config::Settings;
 use crate::config::kinds::QueueEngine;
 use crate::nats;
 use crate::net::tls;
-use crate::queue::jetstream::{self, Held, Holdings};
+use crate::queue::jetstream;
 use crate::queue::{self, Store};
 use crate::telemetry::chain::Chain;
 
@@ -81,7 +81,7 @@ pub async fn open(
     clock: Clock,
 ) -> Result<(Option<Cluster>, Store), Error> {
     match settings.queue.engine {
-        QueueEngine::Embedded => Ok((None, store::open(settings)?)),
+        QueueEngine::Embedded => Ok((None, store::open(settings, clock)?)),
         QueueEngine::Nats => {
             let (tls, _) = tls::client_config()?;
             let (cluster, store) = Cluster::join(settings, instance, (&tls, clock)).await?;
@@ -109,6 +109,7 @@ impl Cluster {
         let prefix = served.prefix.as_str();
         let options = cluster::Options {
             replicas: served.replicas.get(),
+            clock,
             ..cluster::Options::new(instance_id(instance), format!("{prefix}-cluster"))
         };
         let (patience, tasks) = (options.patience, TaskTracker::new());
@@ -117,14 +118,15 @@ impl Cluster {
         let options = jetstream::Options {
             prefix: prefix.to_owned(),
             replicas: served.replicas.get(),
+            clock,
             lease: settings.queue.lease,
             retention: settings.queue.retention,
             dead_retention: settings.queue.dead_retention,
             ..jetstream::Options::new(client.clone())
         };
-        let names: Vec<_> = (0..options.partitions).map(|number| number.to_string()).collect();
+        let names = jetstream::partition_names(options.partitions);
         let open = || async {
-            let partitions = Partitions(membership.claim(PARTITION, names.clone()));
+            let partitions = membership.claim(PARTITION, names.clone());
             Ok(Store::open_jetstream(options.clone(), partitions).await?)
         };
         let store = start.patiently(open).await?;
@@ -341,40 +343,6 @@ impl<W: Fn(String, CancellationToken) -> BoxFuture<'static, ()>> Works<W> {
             );
         }
         Some(name)
-    }
-}
-
-/// The queue's partitions, as the membership shares them out.
-struct Partitions(Claims);
-
-impl Holdings for Partitions {
-    fn next(&mut self) -> BoxFuture<'_, Option<jetstream::Change>> {
-        Box::pin(async move {
-            loop {
-                let change = self.0.next().await?;
-                // Names are the numbers that were claimed.
-                let Ok(number) = change.name().parse() else { continue };
-                return Some(match change {
-                    Change::Gained(claim) => {
-                        jetstream::Change::Gained(number, Box::new(Partition(claim)))
-                    }
-                    Change::Yield(_) => jetstream::Change::Yield(number),
-                    Change::Lost(_) => jetstream::Change::Lost(number),
-                });
-            }
-        })
-    }
-
-    fn released(&mut self, partition: u16) {
-        self.0.released(&partition.to_string());
-    }
-}
-
-struct Partition(Claim);
-
-impl Held for Partition {
-    fn is_held(&self) -> bool {
-        self.0.is_held()
     }
 }
 

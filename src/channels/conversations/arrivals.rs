@@ -10,13 +10,14 @@ use std::time::Duration;
 use crate::channels::conversations::beginnings::Beginnings;
 use crate::channels::conversations::contiguous::ContiguousWatermarks;
 use crate::channels::conversations::departures::Departures;
+use crate::channels::conversations::facts::ConversationFacts;
 use crate::channels::conversations::join_rules::JoinRules;
 use crate::channels::conversations::policy::authors::{Author, Authors};
 use crate::channels::conversations::policy::removal::Word;
 use crate::channels::conversations::record::{self, Join};
 use crate::channels::conversations::removals::Removals;
 use crate::channels::{Inlet, Seen};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::jobs::recorder::Recorder;
 use crate::jobs::{encode, lane};
 use crate::queue::{Append, Appended, Error, JobId, Queue};
@@ -45,6 +46,8 @@ pub struct Arrivals {
     pub removals: Arc<Removals>,
     /// What was answered before this service was there.
     pub beginnings: Arc<Beginnings>,
+    /// Knows how conversations are.
+    pub facts: Arc<ConversationFacts>,
     /// How far each conversation is known.
     pub watermarks: Arc<ContiguousWatermarks>,
     /// Where the stages are noted.
@@ -95,6 +98,18 @@ impl Arrivals {
     /// Whether the bot's join is under way, or has just ended while a listing without it was read.
     fn comes(&self, conversation: ConversationSid) -> bool {
         self.is_joining(conversation.into()) || self.join_rules.seats.is_held(conversation)
+    }
+
+    /// Reads the time.
+    #[must_use]
+    pub const fn clock(&self) -> Clock {
+        self.recorder.clock
+    }
+
+    /// Whether the socket would tell of whatever happens in a conversation.
+    #[must_use]
+    pub fn hears(&self, conversation: ConversationSid) -> bool {
+        self.join_rules.seats.hears(conversation)
     }
 
     /// Whether the bot's join may be waiting or under way.

@@ -162,7 +162,7 @@ impl Beginnings {
         };
         let answered = read(&kept);
         if let Some(answered) = answered {
-            let _last = self.answered.insert(conversation, answered);
+            self.answered.insert(conversation, answered);
         }
         Ok(answered)
     }

@@ -132,8 +132,8 @@ impl CatchUp {
 
     /// Whether the socket has the conversation and is about to tell all of it.
     fn is_being_read(&self, conversation: ConversationSid, stored: Timestamp) -> bool {
-        let waited = self.arrivals.recorder.clock.wall().since(stored);
-        waited < SOCKET_READS_WITHIN && self.arrivals.join_rules.seats.hears(conversation)
+        let waited = self.arrivals.clock().wall().since(stored);
+        waited < SOCKET_READS_WITHIN && self.arrivals.hears(conversation)
     }
 
     async fn found(

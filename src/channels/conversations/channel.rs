@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::catch_up::CatchUp;
+use crate::channels::conversations::facts::ConversationFacts;
 use crate::channels::conversations::number_limits::NumberLimits;
 use crate::channels::conversations::other_road::OtherRoad;
-use crate::channels::conversations::phones;
 use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::send_limits::SendLimits;
 use crate::channels::conversations::service_check::ServiceCheck;
@@ -29,9 +30,13 @@ use crate::twilio::sid::ConversationSid;
 pub struct Conversations {
     /// Twilio's REST API.
     pub rest: rest::Client,
+    /// Knows how conversations are and who is in them.
+    pub facts: Arc<ConversationFacts>,
     /// The identities and their clients.
     pub seats: Arc<Seats>,
-    /// Reads what a turn must not be taken before, and knows the rules of what comes in.
+    /// Knows the rules of what comes in, and who was removed.
+    pub arrivals: Arrivals,
+    /// Reads what a turn must not be taken before.
     pub catch_up: CatchUp,
     /// Whom another road answers.
     pub other_road: OtherRoad,
@@ -55,7 +60,7 @@ impl Channel for Conversations {
     ) -> BoxFuture<'a, Result<Option<SkipReason>, Error>> {
         Box::pin(async move {
             let Some(conversation) = thread.id().conversation() else { return Ok(None) };
-            let arrivals = &self.catch_up.arrivals;
+            let arrivals = &self.arrivals;
             if to == Speaking::Answer && !arrivals.join_rules.wants(conversation).await? {
                 return Ok(Some(SkipReason::NotChosen));
             }
@@ -72,7 +77,7 @@ impl Channel for Conversations {
     fn state(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Error>> {
         Box::pin(async move {
             let Some(conversation) = thread.conversation() else { return Ok(None) };
-            let found = self.rest.fetch_conversation(conversation).await?;
+            let found = self.facts.conversation(conversation).await?;
             Ok(found.map(|found| word(found.state)))
         })
     }
@@ -103,7 +108,7 @@ impl Channel for Conversations {
 
     fn follow(&self, thread: ThreadId, index: u64) {
         if let Some(conversation) = thread.conversation() {
-            self.catch_up.arrivals.watermarks.follow(conversation, index);
+            self.arrivals.watermarks.follow(conversation, index);
         }
     }
 
@@ -132,7 +137,7 @@ impl Channel for Conversations {
     fn has_phone(&self, thread: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>> {
         Box::pin(async move {
             match thread.conversation() {
-                Some(conversation) => phones::read_along(&self.rest, conversation).await,
+                Some(conversation) => self.facts.has_phone(conversation).await,
                 None => Ok(true),
             }
         })
@@ -172,7 +177,7 @@ impl Channel for Conversations {
     }
 
     fn is_joining(&self, thread: ThreadId) -> bool {
-        self.catch_up.arrivals.is_joining(thread)
+        self.arrivals.is_joining(thread)
     }
 }
 
@@ -181,14 +186,20 @@ impl Channel for Conversations {
 pub struct ConversationMarks {
     /// Twilio's REST API.
     pub rest: rest::Client,
+    /// Knows how conversations are.
+    pub facts: Arc<ConversationFacts>,
     /// Whether a socket would tell of a change.
     pub seats: Arc<Seats>,
 }
 
 impl ConversationMarks {
     async fn read(&self, conversation: ConversationSid) -> Result<Option<Marks>, rest::Error> {
-        let found = self.rest.fetch_conversation(conversation).await?;
-        Ok(found.map(|found| Marks { attributes: found.attributes, updated: found.updated }))
+        let found = self.facts.conversation(conversation).await?;
+        let marks = |found: Arc<rest::Conversation>| Marks {
+            attributes: found.attributes.clone(),
+            updated: found.updated,
+        };
+        Ok(found.map(marks))
     }
 }
 
@@ -209,8 +220,9 @@ impl Marking for ConversationMarks {
     ) -> BoxFuture<'a, Result<Option<Timestamp>, Error>> {
         Box::pin(async move {
             let Some(conversation) = thread.conversation() else { return Ok(None) };
-            let after = self.rest.update_conversation_attributes(conversation, attributes).await?;
-            Ok(after.updated)
+            let after = self.rest.update_conversation_attributes(conversation, attributes).await;
+            self.facts.changed(conversation);
+            Ok(after?.updated)
         })
     }
 

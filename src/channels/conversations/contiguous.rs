@@ -6,38 +6,16 @@
 //! here too: a conversation that has not changed since what the socket told, or since it was read, need
 //! not be read. It is only a memory: forgetting costs a read and no message.
 
+use std::sync::Arc;
+
+use crate::channels::conversations::memory::{ConversationMemory, Reach};
 use crate::channels::conversations::policy::reading::Told;
 use crate::clock::Timestamp;
-use crate::recent::Recent;
 use crate::twilio::sid::ConversationSid;
 
-/// How many conversations are remembered at most.
-const CONVERSATIONS_MAX: usize = 200_000;
-
-/// The memory, shared by arrivals, turns, sends and the sweep.
-#[derive(Debug)]
-pub struct ContiguousWatermarks(Recent<ConversationSid, Reach>);
-
-impl Default for ContiguousWatermarks {
-    fn default() -> Self {
-        Self(Recent::new(CONVERSATIONS_MAX))
-    }
-}
-
-/// How far one conversation is known.
-#[derive(Clone, Copy, Debug, Default)]
-struct Reach {
-    /// Up to which message.
-    index: Option<u64>,
-    /// Up to which change the socket told of it.
-    told: Option<Timestamp>,
-    /// After which change it was read.
-    read: Option<Timestamp>,
-    /// Whether all is known that was there when this process began.
-    is_whole: bool,
-    /// Whether a turn waits until it is.
-    is_awaited: bool,
-}
+/// How far conversations are known, shared by arrivals, turns, sends and the sweep.
+#[derive(Debug, Default)]
+pub struct ContiguousWatermarks(pub Arc<ConversationMemory>);
 
 impl ContiguousWatermarks {
     /// Notes that every message up to an index is known.
@@ -55,7 +33,7 @@ impl ContiguousWatermarks {
     /// Whether everything before an index is known.
     #[must_use]
     pub fn reaches(&self, conversation: ConversationSid, index: u64) -> bool {
-        let known = self.0.get(&conversation).and_then(|reach| reach.index);
+        let known = self.0.of(conversation).reach.index;
         index == 0 || known.is_some_and(|known| known >= index - 1)
     }
 
@@ -71,16 +49,16 @@ impl ContiguousWatermarks {
 
     /// Notes that all is known that was there when this process began; says whether a turn waits for it.
     pub fn complete(&self, conversation: ConversationSid) -> bool {
-        self.0.change(conversation, |reach| {
-            reach.is_whole = true;
-            std::mem::take(&mut reach.is_awaited)
+        self.0.change(conversation, |known| {
+            known.reach.is_whole = true;
+            std::mem::take(&mut known.reach.is_awaited)
         })
     }
 
     /// Whether all is known that was there when this process began.
     #[must_use]
     pub fn is_whole(&self, conversation: ConversationSid) -> bool {
-        self.0.get(&conversation).is_some_and(|reach| reach.is_whole)
+        self.0.of(conversation).reach.is_whole
     }
 
     /// Notes that a turn waits until all is known.
@@ -91,7 +69,7 @@ impl ContiguousWatermarks {
     /// Whether a change, which a listing dates to the second, is one that is known.
     #[must_use]
     pub fn told(&self, conversation: ConversationSid, changed: Timestamp) -> Told {
-        let Some(reach) = self.0.get(&conversation) else { return Told::No };
+        let reach = self.0.of(conversation).reach;
         let told = reach.told.map(Timestamp::as_secs);
         if reach.read >= Some(changed) || told > Some(changed.as_secs()) {
             Told::Yes
@@ -103,7 +81,7 @@ impl ContiguousWatermarks {
     }
 
     fn note(&self, conversation: ConversationSid, change: impl FnOnce(&mut Reach)) {
-        self.0.change(conversation, change);
+        self.0.change(conversation, |known| change(&mut known.reach));
     }
 }
 

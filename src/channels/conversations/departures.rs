@@ -5,7 +5,7 @@
 //! off nothing is read: the sweep then brings the bot back everywhere. Decides nothing; see
 //! [`policy::leaving`](crate::channels::conversations::policy::leaving).
 
-use crate::channels::conversations::policy::leaving::Leaving;
+use crate::channels::conversations::policy::leaving::{Absence, Facts, Leaving, Seat};
 use crate::clock::Timestamp;
 use crate::queue::{Error, Marks};
 use crate::recent::Recent;
@@ -28,6 +28,18 @@ impl Departures {
     #[must_use]
     pub fn new(policy: Leaving, marks: Marks) -> Self {
         Self { policy, marks, returned: Recent::new(CONVERSATIONS_MAX) }
+    }
+
+    /// Whether a seat is to be left.
+    #[must_use]
+    pub fn judge(&self, facts: &Facts, now: Timestamp) -> Seat {
+        self.policy.judge(facts, now)
+    }
+
+    /// What becomes of a conversation that the bot has left.
+    #[must_use]
+    pub fn judge_absence(&self, left: Timestamp, facts: &Facts, now: Timestamp) -> Absence {
+        self.policy.judge_absence(left, facts, now)
     }
 
     /// Notes that the bot leaves a conversation now.
@@ -78,7 +90,7 @@ impl Departures {
 
     /// Notes that the bot was sent back after it had left.
     pub fn returns(&self, conversation: ConversationSid, left: Timestamp) {
-        let _before = self.returned.insert(conversation, left);
+        self.returned.insert(conversation, left);
     }
 }
 

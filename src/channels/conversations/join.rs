@@ -11,11 +11,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::channels;
+use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::catch_up::CatchUp;
+use crate::channels::conversations::facts::ConversationFacts;
 use crate::channels::conversations::record::Join;
 use crate::channels::conversations::seats::{PoolMember, Seats};
 use crate::channels::conversations::service_check::{self, ServiceCheck};
-use crate::clock::Moment;
 use crate::fault_points::{self, Point};
 use crate::jobs::lane;
 use crate::jobs::outcome::{Class, Operation, classify};
@@ -26,11 +27,11 @@ use crate::jobs::settle;
 use crate::jobs::status::{self, Status};
 use crate::jobs::worker::Work;
 use crate::queue::{self, Cause, Delivery, Queue, QueueName};
-use crate::recent::Recent;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::{How, Stage};
 use crate::telemetry::metrics::labels::JoinOutcome;
 use crate::telemetry::trace::TraceContext;
+use crate::thread::CauseClass;
 use crate::twilio::events::ConversationState;
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::ConversationSid;
@@ -51,9 +52,6 @@ const INITIALIZING_LINGERS: Duration = Duration::from_secs(30);
 /// first of them is assumed.
 const CONFLICT: u16 = 409;
 
-/// How many conversations that are being set up are remembered at most.
-pub const INITIALIZING_MAX: usize = 10_000;
-
 /// The identity is in as many conversations as Twilio allows.
 pub(crate) const TOO_MANY_CONVERSATIONS: u32 = 50214;
 
@@ -63,6 +61,8 @@ pub struct Joins {
     pub rest: rest::Client,
     /// The identities and their seats.
     pub seats: Arc<Seats>,
+    /// Knows the rules of what comes in, and who was removed.
+    pub arrivals: Arrivals,
     /// Reads a conversation over REST where no socket will.
     pub catch_up: CatchUp,
     /// Where replies may wait for a join.
@@ -73,8 +73,8 @@ pub struct Joins {
     pub status: Arc<Status>,
     /// Tells a conversation that is gone from a wrong service.
     pub service: Arc<ServiceCheck>,
-    /// When conversations were last seen being set up.
-    pub initializing: Recent<ConversationSid, Moment>,
+    /// Knows how conversations are, and remembers when they were last seen being set up.
+    pub facts: Arc<ConversationFacts>,
     /// Where the stages are noted.
     pub recorder: Recorder,
 }
@@ -132,12 +132,12 @@ impl Joins {
     /// Adds the first identity of the pool that Twilio has room for. Whoever of the pool sits there
     /// already, by an attempt or a sweep that nobody remembers, stays the only one.
     async fn add(&self, delivery: &Delivery, conversation: ConversationSid) -> Added<'_> {
-        match self.catch_up.arrivals.join_rules.wants_still(conversation).await {
+        match self.arrivals.join_rules.wants_still(conversation).await {
             Ok(true) => {}
             Ok(false) => return Added::NotWanted,
             Err(error) => return Added::Refused(error),
         }
-        match self.catch_up.arrivals.removals.stays_away(conversation).await {
+        match self.arrivals.removals.stays_away(conversation).await {
             Ok(false) => {}
             Ok(true) => return Added::NotWanted,
             Err(channels::Error::Rest(error)) => return Added::Refused(error),
@@ -183,7 +183,7 @@ impl Joins {
     ) {
         fault_points::hit(Point::BotAdded);
         self.seats.take(conversation, &line.identity);
-        if let Err(error) = self.catch_up.arrivals.removals.joined(conversation).await {
+        if let Err(error) = self.arrivals.removals.joined(conversation).await {
             return settle::lost(Self::QUEUE, &error);
         }
         self.status.succeeded(Op::AddParticipant, &self.recorder.clock);
@@ -203,7 +203,7 @@ impl Joins {
             if let Some(pause) = error.parks(&self.status, &self.recorder.clock) {
                 return settle::report(Self::QUEUE, delivery.park(pause).await);
             }
-            let cause = Cause::new("catch_up").with_detail(error.to_string());
+            let cause = Cause::of(CauseClass::CatchUp).with_detail(error.to_string());
             let delay = self.schedule.delay_after(delivery.attempt(), None, settle::jitter());
             if let Some(delay) = delay {
                 return settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
@@ -309,15 +309,15 @@ impl Joins {
     async fn was_initializing(&self, conversation: ConversationSid) -> bool {
         let now = self.recorder.clock.now();
         if self.is_initializing(conversation).await {
-            let _before = self.initializing.insert(conversation, now);
+            self.facts.memory().change(conversation, |known| known.set_up = Some(now));
             return true;
         }
-        let last = self.initializing.get(&conversation);
+        let last = self.facts.memory().of(conversation).set_up;
         last.is_some_and(|last| now.since(last) < INITIALIZING_LINGERS)
     }
 
     async fn is_initializing(&self, conversation: ConversationSid) -> bool {
-        match self.rest.fetch_conversation(conversation).await {
+        match self.facts.conversation(conversation).await {
             Ok(Some(found)) => found.state == Some(ConversationState::Initializing),
             Ok(None) => false,
             Err(error) => {
@@ -335,7 +335,7 @@ fn scope(error: &rest::Error) -> Scope {
 }
 
 fn no_room() -> Cause {
-    Cause::new(Class::Dead.as_str()).with_code(TOO_MANY_CONVERSATIONS).with_detail(
+    Cause::of(CauseClass::Dead).with_code(TOO_MANY_CONVERSATIONS).with_detail(
         "every identity is in as many conversations as twilio allows; add one to \
          CHIMEIN_IDENTITY_POOL; a sweep that finds room tries again",
     )

@@ -13,51 +13,39 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channels::conversations::attributes::attributes;
+use crate::channels::conversations::facts::ConversationFacts;
+use crate::channels::conversations::memory::{Chosen, ConversationMemory};
 use crate::channels::conversations::policy::join_policy::{Facts, JoinPolicy, Reason, Verdict};
 use crate::channels::conversations::seats::Seats;
 use crate::clock::Moment;
 use crate::jobs::recorder::Recorder;
 use crate::pii::Pii;
-use crate::recent::Recent;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::JoinOutcome;
 use crate::thread::SkipReason;
 use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
 
-/// How many conversations are remembered at most; one that is forgotten costs asking again.
-const CONVERSATIONS_MAX: usize = 200_000;
-
 /// How long a refusal is believed without asking: a refused conversation in which people chat costs a
 /// look a minute.
 const REFUSED_FOR: Duration = Duration::from_secs(60);
 
-/// What was decided about a conversation.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    /// Why the bot is not to be there; none where it is.
-    reason: Option<Reason>,
-    at: Moment,
-}
-
-impl Known {
-    /// Whether that is believed without asking.
-    fn holds(self, now: Moment) -> bool {
-        self.reason.is_none() || now.since(self.at) < REFUSED_FOR
-    }
+/// Whether what was decided is believed without asking.
+fn holds(chosen: Chosen, now: Moment) -> bool {
+    chosen.reason.is_none() || now.since(chosen.at) < REFUSED_FOR
 }
 
 /// The wishes, and who has been refused.
 pub struct JoinRules {
     /// What the operator wishes.
     pub policy: JoinPolicy,
-    /// Twilio's REST API.
-    pub rest: rest::Client,
+    /// Knows how conversations are, and remembers what was decided.
+    pub facts: Arc<ConversationFacts>,
     /// The identities and their seats.
     pub seats: Arc<Seats>,
     /// Where refusals are noted.
     pub recorder: Recorder,
-    known: Recent<ConversationSid, Known>,
+    memory: Arc<ConversationMemory>,
 }
 
 impl JoinRules {
@@ -65,11 +53,12 @@ impl JoinRules {
     #[must_use]
     pub fn new(
         policy: JoinPolicy,
-        rest: rest::Client,
+        facts: Arc<ConversationFacts>,
         seats: Arc<Seats>,
         recorder: Recorder,
     ) -> Self {
-        Self { policy, rest, seats, recorder, known: Recent::new(CONVERSATIONS_MAX) }
+        let memory = facts.memory();
+        Self { policy, facts, seats, recorder, memory }
     }
 
     /// Whether there is anything to choose by.
@@ -88,7 +77,7 @@ impl JoinRules {
     #[must_use]
     pub fn is_just_refused(&self, conversation: ConversationSid) -> bool {
         let now = self.recorder.clock.now();
-        self.known(conversation).is_some_and(|known| known.reason.is_some() && known.holds(now))
+        self.known(conversation).is_some_and(|known| known.reason.is_some() && holds(known, now))
     }
 
     /// Whether a conversation was refused because no participant came over a wished address.
@@ -99,7 +88,7 @@ impl JoinRules {
 
     /// Forgets what was decided: something has changed there.
     pub fn forget(&self, conversation: ConversationSid) {
-        let _before = self.known.remove(&conversation);
+        self.memory.change(conversation, |known| known.choice = None);
     }
 
     /// Judges by facts that are at hand. Changes no memory; see [`JoinRules::note`].
@@ -120,8 +109,8 @@ impl JoinRules {
             Verdict::Refuse(reason) => self.remember(conversation, Some(reason)),
             // Attributes and age are at hand there, and refuse no longer; an address may not be.
             Verdict::Open => {
-                let is_over = |known: &Known| known.reason != Some(Reason::Address);
-                self.known.remove_if(&conversation, is_over);
+                let is_over = |known: &mut Chosen| known.reason != Some(Reason::Address);
+                self.memory.change(conversation, |known| known.choice.take_if(is_over));
             }
         }
         self.is_refused(conversation)
@@ -134,7 +123,7 @@ impl JoinRules {
     /// If Twilio did not say.
     pub async fn wants(&self, conversation: ConversationSid) -> Result<bool, rest::Error> {
         let now = self.recorder.clock.now();
-        match self.known(conversation).filter(|known| known.holds(now)) {
+        match self.known(conversation).filter(|known| holds(*known, now)) {
             Some(known) => Ok(known.reason.is_none() || self.seats.is_held(conversation)),
             None => self.wants_still(conversation).await,
         }
@@ -150,11 +139,11 @@ impl JoinRules {
         if self.is_all() || self.seats.is_held(conversation) {
             return Ok(true);
         }
-        let Some(found) = self.rest.fetch_conversation(conversation).await? else {
+        let Some(found) = self.facts.conversation(conversation).await? else {
             // The join says so too, and better.
             return Ok(true);
         };
-        let participants = self.rest.participants(conversation).await?;
+        let participants = self.facts.participants(conversation).await?;
         let facts = Facts {
             addresses: Some(participants.iter().flat_map(addresses).collect()),
             attributes: Some(attributes(found.attributes.as_ref())),
@@ -175,14 +164,15 @@ impl JoinRules {
         })
     }
 
-    fn known(&self, conversation: ConversationSid) -> Option<Known> {
-        self.known.get(&conversation)
+    fn known(&self, conversation: ConversationSid) -> Option<Chosen> {
+        self.memory.of(conversation).choice
     }
 
     /// Remembers a decision; a refusal is noted when it is new.
     fn remember(&self, conversation: ConversationSid, reason: Option<Reason>) {
-        let known = Known { reason, at: self.recorder.clock.now() };
-        let before = self.known.insert(conversation, known).and_then(|before| before.reason);
+        let chosen = Chosen { reason, at: self.recorder.clock.now() };
+        let before = self.memory.change(conversation, |known| known.choice.replace(chosen));
+        let before = before.and_then(|before| before.reason);
         let Some(reason) = reason.filter(|_| before.is_none()) else { return };
         tracing::debug!(conversation_sid = %conversation, reason = reason.as_str(),
             "conversation is none of those that the bot is to be in");
@@ -208,10 +198,10 @@ mod tests {
     fn a_refusal_is_asked_about_again_and_a_welcome_is_not() {
         let at = Clock::start().now();
         let (refused, welcome) =
-            (Known { reason: Some(Reason::Address), at }, Known { reason: None, at });
+            (Chosen { reason: Some(Reason::Address), at }, Chosen { reason: None, at });
         let soon = at + REFUSED_FOR.saturating_sub(Duration::from_millis(1));
-        assert!(refused.holds(at) && refused.holds(soon));
-        assert!(!refused.holds(at + REFUSED_FOR));
-        assert!(welcome.holds(at + REFUSED_FOR * 1000));
+        assert!(holds(refused, at) && holds(refused, soon));
+        assert!(!holds(refused, at + REFUSED_FOR));
+        assert!(holds(welcome, at + REFUSED_FOR * 1000));
     }
 }

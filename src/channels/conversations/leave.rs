@@ -117,10 +117,10 @@ impl Leaver {
         let Some(left) = self.arrivals.departures.since(conversation).await? else {
             return Ok(None);
         };
-        let policy = &self.arrivals.departures.policy;
+        let departures = &self.arrivals.departures;
         let judge = |newest| {
             let facts = Facts { state: None, updated, newest };
-            policy.judge_absence(left, &facts, self.arrivals.recorder.clock.wall())
+            departures.judge_absence(left, &facts, self.arrivals.clock().wall())
         };
         let mut verdict = judge(Newest::Unknown);
         if verdict == Absence::Look {
@@ -131,13 +131,13 @@ impl Leaver {
 
     fn judge(&self, seat: &Taken, newest: Newest) -> Seat {
         let facts = Facts { state: seat.state, updated: seat.updated, newest };
-        self.arrivals.departures.policy.judge(&facts, self.arrivals.recorder.clock.wall())
+        self.arrivals.departures.judge(&facts, self.arrivals.clock().wall())
     }
 
     async fn newest(&self, conversation: ConversationSid) -> Result<Newest, Error> {
         self.pace.wait(1).await;
         let newest = self.rest.newest_message(conversation).await?;
-        tokio::time::sleep(PAUSE).await;
+        self.arrivals.clock().sleep(PAUSE).await;
         Ok(newest.and_then(|message| message.created).map_or(Newest::Undated, Newest::At))
     }
 
@@ -158,7 +158,7 @@ impl Leaver {
         }
         self.pace.wait(1).await;
         let removed = self.rest.remove_participant(conversation, participant).await;
-        tokio::time::sleep(PAUSE).await;
+        self.arrivals.clock().sleep(PAUSE).await;
         if let Err(error) = removed {
             let is_refused = error.status().is_some_and(|status| matches!(status, 400..=428));
             if !is_refused {

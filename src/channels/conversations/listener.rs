@@ -98,7 +98,7 @@ impl Listener {
             }
             Event::Joined { conversation, details } => {
                 self.seats.hear(conversation, &self.identity, recorder.clock.wall());
-                let _ = heard.seats.insert(conversation, Change::Taken);
+                heard.seats.insert(conversation, Change::Taken);
                 if let Some(details) = details {
                     self.hear_details(conversation, &details);
                 }
@@ -113,7 +113,7 @@ impl Listener {
                 self.seats.leave(conversation, &self.identity);
                 // Another one of ours may sit there.
                 if !self.seats.is_held(conversation) {
-                    let _ = heard.seats.insert(conversation, Change::Lost { since });
+                    heard.seats.insert(conversation, Change::Lost { since });
                 }
                 tracing::info!(conversation_sid = %conversation, "bot has left the conversation");
             }
@@ -145,6 +145,7 @@ impl Listener {
     fn hear_details(&self, conversation: ConversationSid, details: &realtime::Details) {
         let attributes = details.attributes.as_ref().map(|attributes| attributes.reveal());
         let source = Source::Socket(details.updated);
+        self.arrivals.facts.changed(conversation);
         self.arrivals.inlet.marked(conversation.into(), attributes, source);
     }
 
@@ -155,7 +156,7 @@ impl Listener {
         whole: &[ConversationSid],
         stop: &CancellationToken,
     ) -> bool {
-        let mut failing = false;
+        let (mut failing, clock) = (false, self.arrivals.clock());
         while let Err(error) = self.arrivals.caught_up(seen.clone(), whole).await {
             if !failing {
                 tracing::error!(
@@ -167,7 +168,7 @@ impl Listener {
             }
             tokio::select! {
                 () = stop.cancelled() => return false,
-                () = tokio::time::sleep(REST_AFTER_ERROR) => {}
+                () = clock.sleep(REST_AFTER_ERROR) => {}
             }
         }
         if failing {

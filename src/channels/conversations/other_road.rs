@@ -49,7 +49,7 @@ impl OtherRoad {
         if let Some(known) = self.known.get(&name) {
             return Ok(known);
         }
-        let participants = self.rules.rest.participants(conversation).await?;
+        let participants = self.rules.facts.participants(conversation).await?;
         let mut bindings = participants.iter().filter_map(|one| one.messaging_binding.as_ref());
         let answers = bindings.any(|binding| is_direct(binding, writer, direct));
         let _before = self.known.insert(name, answers);

@@ -89,9 +89,9 @@ impl Removals {
     ) -> Result<bool, queue::Error> {
         match word {
             Word::Webhook { on_socket } => {
-                let _returning = self.memory.returning.remove(&conversation);
+                self.memory.returning.remove(&conversation);
                 if on_socket {
-                    let _known = self.memory.told.insert(conversation, ());
+                    self.memory.told.insert(conversation, ());
                 }
             }
             Word::Socket(_) if self.memory.returning.get(&conversation).is_some() => {
@@ -109,9 +109,9 @@ impl Removals {
         let before = self.marks.read(&name(conversation)).await?;
         let mark = removal::removed(before, self.recorder.clock.wall());
         self.marks.raise(&name(conversation), mark).await?;
-        let _asked = self.memory.asked.remove(&conversation);
+        self.memory.asked.remove(&conversation);
         if self.rejoin == Rejoin::Always {
-            let _known = self.memory.awaited.insert(conversation, ());
+            self.memory.awaited.insert(conversation, ());
         }
         if !removal::is_removed(before) {
             self.recorder.metrics.join(JoinOutcome::Left);
@@ -128,7 +128,7 @@ impl Removals {
     ///
     /// If the store failed.
     pub async fn wished(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
-        let _known = self.memory.returning.insert(conversation, ());
+        self.memory.returning.insert(conversation, ());
         self.let_in(conversation).await
     }
 
@@ -138,7 +138,7 @@ impl Removals {
     ///
     /// If the store failed.
     pub async fn joined(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
-        let _returning = self.memory.returning.remove(&conversation);
+        self.memory.returning.remove(&conversation);
         self.let_in(conversation).await
     }
 
@@ -148,7 +148,7 @@ impl Removals {
     ///
     /// If the store failed.
     pub async fn seated(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
-        let _told = self.memory.told.remove(&conversation);
+        self.memory.told.remove(&conversation);
         self.let_in(conversation).await
     }
 
@@ -158,8 +158,8 @@ impl Removals {
     ///
     /// If the store failed.
     pub async fn let_in(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
-        let _asked = self.memory.asked.remove(&conversation);
-        let _awaited = self.memory.awaited.remove(&conversation);
+        self.memory.asked.remove(&conversation);
+        self.memory.awaited.remove(&conversation);
         let before = self.marks.read(&name(conversation)).await?;
         if removal::is_removed(before) {
             let mark = removal::back(before, self.recorder.clock.wall());
@@ -206,7 +206,7 @@ impl Removals {
             self.seated(conversation).await?;
             return Ok(false);
         }
-        let _before = self.memory.asked.insert(conversation, now);
+        self.memory.asked.insert(conversation, now);
         Ok(true)
     }
 }

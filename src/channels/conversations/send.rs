@@ -13,12 +13,12 @@ use uuid::Uuid;
 
 use crate::channels::conversations::attributes::attributes as read_attributes;
 use crate::channels::conversations::channel::Conversations;
-use crate::channels::conversations::number_limits::Departure;
 use crate::channels::conversations::policy::authors::Authors;
 use crate::channels::conversations::policy::removal::{Rejoin, Word};
 use crate::channels::conversations::record::attributes_with_key;
 use crate::channels::conversations::seats::PoolMember;
 use crate::channels::conversations::service_check;
+use crate::channels::row_places::Departure;
 use crate::channels::search::{self, Candidate, Search, Step};
 use crate::channels::{Failed, Outgoing, Sending, Sent};
 use crate::clock::Moment;
@@ -31,6 +31,7 @@ use crate::realtime::{Outcome, SendMessage};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Via;
 use crate::telemetry::metrics::labels::ReplyOutcome;
+use crate::thread::CauseClass;
 use crate::twilio::catalogue;
 use crate::twilio::rest::{self, NewMessage, Op};
 use crate::twilio::sid::{ConversationSid, MessageSid};
@@ -70,8 +71,7 @@ impl Conversations {
         match self.attempt(reply, conversation, (delivery, look)).await {
             Ok(sent) => Ok(Sending::Sent(sent)),
             Err(failed)
-                if failed.is_not_participant()
-                    && self.catch_up.arrivals.is_joining(conversation.into()) =>
+                if failed.is_not_participant() && self.arrivals.is_joining(conversation.into()) =>
             {
                 Ok(Sending::NotThereYet)
             }
@@ -100,7 +100,7 @@ impl Conversations {
             let failed = |failed| self.failed_by_socket(conversation, began, failed);
             match outcome {
                 Outcome::Done(sent) => {
-                    self.catch_up.arrivals.watermarks.follow(conversation, sent.index);
+                    self.arrivals.watermarks.follow(conversation, sent.index);
                     fault_points::hit(Point::SentBySocket);
                     let (how, via) = (ReplyOutcome::Sent, Via::Socket);
                     return Ok(Sent { how, via, message: sent.sid.into() });
@@ -153,7 +153,7 @@ impl Conversations {
             Failed { parked, ..failed(class, failure, Via::Rest, cause) }
         })?;
         fault_points::hit(Point::SentByRest);
-        self.catch_up.arrivals.watermarks.follow(conversation, message.index);
+        self.arrivals.watermarks.follow(conversation, message.index);
         Ok(Sent { how: ReplyOutcome::Sent, via: Via::Rest, message: message.sid.into() })
     }
 
@@ -185,7 +185,7 @@ impl Conversations {
             let page = pages.next().await.map_err(|error| self.did_nothing(&error))?;
             search.unread(pages.skipped());
             let page = page.unwrap_or_default();
-            let authors = &self.catch_up.arrivals.authors;
+            let authors = &self.arrivals.authors;
             match search.page(page.iter().map(|one| candidate(authors, reply.id, one))) {
                 Step::Found(message) => {
                     tracing::info!(conversation_sid = %conversation, message_sid = %message,
@@ -223,7 +223,7 @@ impl Conversations {
     /// A conversation that nobody knows may be one of a service that nobody knows.
     async fn judged(&self, failed: Failed) -> Failed {
         if failed.class == Class::Dead && failed.is_not_found() && self.service.is_unknown().await {
-            let cause = Cause::new(Class::Reconfigure.as_str()).with_detail(service_check::UNKNOWN);
+            let cause = Cause::of(CauseClass::Reconfigure).with_detail(service_check::UNKNOWN);
             return Failed { class: Class::Reconfigure, cause: cause.into(), ..failed };
         }
         failed
@@ -232,7 +232,7 @@ impl Conversations {
     /// Notes that Twilio says that the bot is not a participant: if the socket had told of the seat,
     /// somebody has taken it.
     async fn seat_lost(&self, conversation: ConversationSid) {
-        let removals = &self.catch_up.arrivals.removals;
+        let removals = &self.arrivals.removals;
         let since = self.seats.heard_since(conversation);
         self.seats.forget(conversation);
         if since.is_none() || removals.rejoin == Rejoin::Always {
@@ -283,15 +283,16 @@ fn failed(class: Class, failure: Failure, via: Via, cause: Cause) -> Failed {
 
 fn refused(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> Failed {
     let failure = Failure::Refused { status, code, retry_after };
-    let class = classify(Operation::Send, failure).as_str();
+    let class = classify(Operation::Send, failure).into();
     let meaning = catalogue::meaning(code);
     let detail = format!("twilio refused the reply on the socket with status {status}: {meaning}");
-    let cause = Cause { code, ..Cause::new(class).with_detail(detail) };
+    let cause = Cause { code, ..Cause::of(class).with_detail(detail) };
     by_socket_failed(failure, cause)
 }
 
 fn unknown() -> Failed {
-    let cause = Cause::new("look").with_detail("the socket was lost before twilio answered");
+    let cause =
+        Cause::of(CauseClass::Look).with_detail("the socket was lost before twilio answered");
     by_socket_failed(Failure::Unknown, cause)
 }
 
@@ -301,13 +302,13 @@ fn by_socket_failed(failure: Failure, cause: Cause) -> Failed {
 
 /// A thread of another kind has come here.
 fn no_conversation() -> Failed {
-    let cause = Cause::new("unreadable").with_detail("the reply is for no conversation");
+    let cause = Cause::of(CauseClass::Unreadable).with_detail("the reply is for no conversation");
     Failed::of(Class::Dead, Via::Rest, cause)
 }
 
 /// Whether it was sent will never be known, and it must not be sent twice.
 fn unread() -> Failed {
-    let cause = Cause::new("unknown").with_detail(
+    let cause = Cause::of(CauseClass::Unknown).with_detail(
         "the reply may have been sent: a message of the conversation cannot be read, see the log. If \
          it is not there, send it anew by `chimein send` and drop this",
     );
@@ -316,7 +317,7 @@ fn unread() -> Failed {
 
 /// As [`unread`], where it may stand further back than anybody looks.
 fn too_far() -> Failed {
-    let cause = Cause::new("unknown").with_detail(format!(
+    let cause = Cause::of(CauseClass::Unknown).with_detail(format!(
         "the reply may have been sent: it is not among the newest {} messages, and older ones are \
          not searched. If it is not there either, send it anew by `chimein send` and drop this",
         search::MESSAGES_MAX

@@ -68,6 +68,7 @@ impl Arrivals {
         if let Some(attributes) = &conversation.attributes {
             let source = Source::Dated(conversation.updated);
             let thread = conversation.conversation_sid.into();
+            self.facts.changed(conversation.conversation_sid);
             self.inlet.marked(thread, Some(attributes.reveal()), source);
         }
     }

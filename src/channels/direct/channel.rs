@@ -21,7 +21,7 @@ use crate::pii::Pii;
 use crate::queue::{Cause, Delivery};
 use crate::recent::Recent;
 use crate::telemetry::journal::Via;
-use crate::thread::{Pair, SkipReason, Speaker, Thread, ThreadId};
+use crate::thread::{CauseClass, Pair, SkipReason, Speaker, Thread, ThreadId};
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::TextSid;
 
@@ -112,7 +112,7 @@ impl Channel for Direct {
             if self.typing.get(&thread).as_ref().is_some_and(is_shown) {
                 return;
             }
-            let _before = self.typing.insert(thread, (message, now));
+            self.typing.insert(thread, (message, now));
             if let Err(error) = self.rest.show_text_typing(message).await {
                 tracing::debug!(conversation_sid = %thread, rest_op = error.op().as_str(),
                     "twilio does not show that the bot is at work");
@@ -190,7 +190,8 @@ impl Channel for Direct {
 /// The pair of a direct thread.
 pub(super) fn pair_of(out: &Outgoing) -> Result<&Pair, Failed> {
     out.thread.pair().ok_or_else(|| {
-        let cause = Cause::new("unreadable").with_detail("the reply is for no direct thread");
+        let cause =
+            Cause::of(CauseClass::Unreadable).with_detail("the reply is for no direct thread");
         Failed::of(Class::Dead, Via::Rest, cause)
     })
 }

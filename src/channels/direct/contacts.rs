@@ -74,7 +74,7 @@ impl Contacts {
         // What a sweep finds may be older than what was heard.
         if known.is_none_or(|known| known.at <= word.at) {
             let heard = Heard { message: word.message, at: word.at, medium: pair.medium };
-            let _before = self.known.insert(thread, heard);
+            self.known.insert(thread, heard);
         }
         // Most messages say nothing that is to be written down.
         if word.wish.is_none() && !has_window {
@@ -181,7 +181,7 @@ impl Contacts {
         let note = |known: Option<Pii>| known.is_none().then(|| address.clone());
         if self.aliases.get(&name).is_none() {
             update(&self.documents, &name, note).await?;
-            let _before = self.aliases.insert(name, ());
+            self.aliases.insert(name, ());
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::policy::reply_state::{OPTED_OUT, ReplyState, Verdict, judge};
 use super::policy::wish::Wish;
 use crate::channels::{Fallen, Inlet, SentReply};
 use crate::queue::{Cause, Error};
+use crate::thread::CauseClass;
 use crate::twilio::catalogue;
 
 /// Notes what the failure tells of the person, and has the reply sent once more or made a dead letter. The
@@ -26,10 +27,10 @@ pub(super) async fn fell(
     }
     let meaning = catalogue::meaning(code);
     let (again, class) = match judge(code, sent.again) {
-        Verdict::Again => (true, "retry"),
+        Verdict::Again => (true, CauseClass::Retry),
         Verdict::Dead(class) => (false, class),
     };
     let detail = format!("twilio took the reply, and then it was {}: {meaning}", status.as_str());
-    let cause = Cause { code, ..Cause::new(class).with_detail(detail) };
+    let cause = Cause { code, ..Cause::of(class).with_detail(detail) };
     inlet.fell(Fallen { reply, sent, again, cause }).await
 }

@@ -18,7 +18,7 @@ use crate::pii::Pii;
 use crate::queue::Cause;
 use crate::telemetry::journal::Via;
 use crate::telemetry::metrics::labels::ReplyOutcome;
-use crate::thread::{Medium, Pair, ThreadId};
+use crate::thread::{CauseClass, Medium, Pair, ThreadId};
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{Op, TextFilter};
 use crate::twilio::sid::TextSid;
@@ -109,7 +109,7 @@ impl Direct {
 
 /// Whether it was sent will never be known, and it must not be sent twice.
 fn nobody_knows(why: &str) -> Failed {
-    let cause = Cause::new("unknown").with_detail(format!(
+    let cause = Cause::of(CauseClass::Unknown).with_detail(format!(
         "the reply may have been sent: {why} (at most {} are searched). If the person has not got it, \
          send it anew by `chimein send` and drop this",
         search::MESSAGES_MAX

@@ -14,7 +14,7 @@ use super::policy::wish::{self, Words};
 use super::senders::{Senders, Whose, pair};
 use super::states::{Heard, States};
 use crate::channels::{Inlet, Seen};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::fault_points::{self, Point};
 use crate::jobs::recorder::Recorder;
 use crate::pii::Pii;
@@ -51,6 +51,11 @@ pub(super) struct Arrived {
 }
 
 impl TextIntake {
+    /// Reads the time.
+    pub(super) const fn clock(&self) -> Clock {
+        self.recorder.clock
+    }
+
     /// Takes a message in; durable when it returns.
     ///
     /// # Errors

@@ -82,7 +82,7 @@ impl Direct {
         let segments_today = record.map_or(0, |record| record.segments_today(now));
         let facts = Facts { medium: pair.medium, is_window_open, segments_today };
         prepare(&out.reply, facts, &self.limits).map_err(|why| {
-            let cause = Cause::new(why.as_str()).with_detail(why.to_string());
+            let cause = Cause::of(why.class()).with_detail(why.to_string());
             Failed::of(Class::Dead, Via::Rest, cause)
         })
     }

@@ -12,14 +12,10 @@ use uuid::Uuid;
 
 use super::policy::row::Row;
 use crate::channels::instances::Instances;
+use crate::channels::row_places::{Departure, RowPlaces};
 use crate::clock::{Clock, Moment};
 use crate::pii::Pii;
-use crate::recent::Recent;
 
-/// How long a reply waits with the sender; one whose time is further off goes back to the queue.
-const WAIT_MAX: Duration = Duration::from_secs(1);
-/// How many places in a row are remembered; to forget one costs a place.
-const PLACES_MAX: usize = 100_000;
 /// The rows of all our addresses.
 #[derive(Debug)]
 pub struct SenderPace {
@@ -27,20 +23,20 @@ pub struct SenderPace {
     instances: Instances,
     /// One for each of our addresses, which configuration bounds.
     rows: DashMap<Pii, Row>,
-    places: Recent<Uuid, Moment>,
+    places: RowPlaces,
 }
 
 impl SenderPace {
     /// Starts with empty rows, shared by all instances.
     #[must_use]
     pub fn new(clock: Clock, instances: Instances) -> Self {
-        Self { clock, instances, rows: DashMap::new(), places: Recent::new(PLACES_MAX) }
+        Self { clock, instances, rows: DashMap::new(), places: RowPlaces::default() }
     }
 
     /// The place that a reply has kept in the row of its address since it was put off.
     #[must_use]
     pub fn kept(&self, reply: Uuid) -> Option<Moment> {
-        self.places.get(&reply)
+        self.places.of(reply)
     }
 
     /// Takes a place in the row of an address, as long as so many segments take.
@@ -54,14 +50,13 @@ impl SenderPace {
     /// Waits for a reply's place in its row; gives how long it is to be put off if that is far, and then
     /// keeps the place.
     pub async fn wait_for(&self, reply: Uuid, due: Moment) -> Option<Duration> {
-        let wait = due.since(self.clock.now());
-        if wait > WAIT_MAX {
-            let _before = self.places.insert(reply, due);
-            return Some(wait);
+        match self.places.depart(reply, due, self.clock.now()) {
+            Departure::At(due) => {
+                self.clock.sleep_until(due).await;
+                None
+            }
+            Departure::Later(wait) => Some(wait),
         }
-        let _place = self.places.remove(&reply);
-        self.clock.sleep_until(due).await;
-        None
     }
 
     /// Hears that an address was too fast.

@@ -170,12 +170,12 @@ impl TextSweep {
         if !matches!(whose, Some(Whose::Ours(_))) {
             return Ok(0);
         }
-        let at = text.created.unwrap_or_else(|| self.intake.recorder.clock.wall());
+        let at = text.created.unwrap_or_else(|| self.intake.clock().wall());
         let media = if text.media > 0 { self.media(text.sid).await? } else { Vec::new() };
         let Some(inbound) = inbound(text, media, self.account_sid) else { return Ok(0) };
         let arrived = Arrived { inbound, at, door: Door::Reconcile };
         let new = self.intake.arrived(arrived).await?;
-        let _before = self.taken.insert(sid, ());
+        self.taken.insert(sid, ());
         Ok(new)
     }
 }

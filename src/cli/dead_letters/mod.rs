@@ -8,7 +8,6 @@
 mod place;
 mod print;
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -17,7 +16,7 @@ use clap::builder::PossibleValuesParser;
 use serde_json::json;
 use url::Url;
 
-use self::place::Place;
+use self::place::LetterStore;
 use super::admin_api;
 use super::outcome::{self, MISUSE, Outcome};
 use crate::admin::dead_letters::{Fate, LETTERS_MAX, Selection, Target};
@@ -140,12 +139,9 @@ pub enum Error {
     /// The store could not do it.
     #[error(transparent)]
     Queue(#[from] queue::Error),
-    /// The runtime could not be made.
-    #[error("the runtime could not be started")]
-    Runtime(#[source] io::Error),
-    /// Standard output did not take the answer.
-    #[error("cannot write the dead letters")]
-    Output(#[source] io::Error),
+    /// It could not begin, or not say how it went.
+    #[error(transparent)]
+    Run(#[from] outcome::Error),
 }
 
 /// Runs the command.
@@ -154,13 +150,12 @@ pub enum Error {
 ///
 /// See [`Error`].
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let runtime = outcome::runtime().map_err(Error::Runtime)?;
-    runtime.block_on(work(args, environment))?.tell().map_err(Error::Output)
+    outcome::run(work(args, environment))
 }
 
 async fn work(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
     let report = config::load(args.config.as_deref(), environment);
-    let place = Place::find(&report, args.url.as_ref()).await?;
+    let place = LetterStore::find(&report, args.url.as_ref()).await?;
     let note = place.note();
     let outcome = act(&place, args).await;
     place.close().await;
@@ -170,7 +165,7 @@ async fn work(args: &Args, environment: &Environment) -> Result<Outcome, Error> 
     })
 }
 
-async fn act(place: &Place, args: &Args) -> Result<Outcome, Error> {
+async fn act(place: &LetterStore, args: &Args) -> Result<Outcome, Error> {
     match &args.action {
         Action::List(list) => {
             let selection = list.selection.selection();
@@ -192,7 +187,7 @@ async fn act(place: &Place, args: &Args) -> Result<Outcome, Error> {
 }
 
 async fn settle_those(
-    place: &Place,
+    place: &LetterStore,
     settle: &Settle,
     fate: Fate,
     as_json: bool,
@@ -220,7 +215,7 @@ async fn settle_those(
 }
 
 /// Says what would be done.
-async fn ask(place: &Place, settle: &Settle, fate: Fate) -> Result<Outcome, Error> {
+async fn ask(place: &LetterStore, settle: &Settle, fate: Fate) -> Result<Outcome, Error> {
     let (count, at_least) = if settle.all {
         let listing = place.list(&settle.selection.selection(), None, LETTERS_MAX).await?;
         (listing.letters.len(), if listing.next.is_some() { "at least " } else { "" })
@@ -234,7 +229,7 @@ async fn ask(place: &Place, settle: &Settle, fate: Fate) -> Result<Outcome, Erro
 
 /// Settles page by page what was dead when the command began.
 async fn settle_selection(
-    place: &Place,
+    place: &LetterStore,
     mut selection: Selection,
     fate: Fate,
     page: u32,
@@ -251,7 +246,7 @@ async fn settle_selection(
 }
 
 async fn settle_targets(
-    place: &Place,
+    place: &LetterStore,
     targets: &[Target],
     fate: Fate,
 ) -> Result<(u64, Vec<Target>), Error> {

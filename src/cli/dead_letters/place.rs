@@ -19,14 +19,14 @@ use crate::config::kinds::{QueueEngine, Setting, Size};
 use crate::queue::{self, Store, embedded};
 
 /// The place that a command works on.
-pub(super) enum Place {
+pub(super) enum LetterStore {
     /// A running service.
     Service(AdminApi),
     /// A file, with the store to close at the end.
     File { desk: DeadLetters, store: Store, path: PathBuf },
 }
 
-impl Place {
+impl LetterStore {
     /// Finds the place: the service at `url`, else whoever has the settings' store.
     pub(super) async fn find(report: &Report, url: Option<&Url>) -> Result<Self, Error> {
         if url.is_some() {

@@ -82,7 +82,7 @@ async fn a_selection_is_settled_page_by_page() {
     let mut bench = Bench::new().await;
     for page in [1, 2, 5] {
         let report = config::load(None, &environment(bench.place.path(), &bench.listen));
-        let place = Place::find(&report, None).await.unwrap();
+        let place = LetterStore::find(&report, None).await.unwrap();
         let done = settle_selection(&place, Selection::default(), Fate::Redrive, page).await;
         assert_eq!(done.unwrap(), 5, "pages of {page}");
         place.close().await;

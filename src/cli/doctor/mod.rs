@@ -14,7 +14,6 @@ mod queue;
 mod remote;
 mod socket;
 
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -46,9 +45,9 @@ pub struct Args {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The runtime could not be made.
-    #[error("the runtime could not be started")]
-    Runtime(#[source] io::Error),
+    /// It could not begin, or not say how it went.
+    #[error(transparent)]
+    Run(#[from] outcome::Error),
     /// The TLS configuration could not be made.
     #[error("the TLS configuration could not be made")]
     Tls(#[from] tls::Error),
@@ -61,9 +60,6 @@ pub enum Error {
     /// The agent could not be looked at.
     #[error("the agent could not be looked at")]
     Agent(#[from] kind::Error),
-    /// Standard output did not take the findings.
-    #[error("cannot write the findings")]
-    Output(#[source] io::Error),
 }
 
 /// Runs the command.
@@ -72,8 +68,7 @@ pub enum Error {
 ///
 /// See [`Error`]; what is found wrong is no error.
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let runtime = outcome::runtime().map_err(Error::Runtime)?;
-    runtime.block_on(examine(args, environment))?.tell().map_err(Error::Output)
+    outcome::run(examine(args, environment))
 }
 
 async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Error> {

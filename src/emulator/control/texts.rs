@@ -15,11 +15,8 @@ use crate::emulator::state::model::Media;
 use crate::emulator::state::refusal::Refusal;
 use crate::json;
 use crate::pii::Pii;
-use crate::twilio::messaging::MessageStatus;
+use crate::twilio::messaging::{MEDIA_MAX, MessageStatus};
 use crate::twilio::sid::{MediaSid, MessagingServiceSid, TextSid};
-
-/// Files of a text at most. Source: webhook notes 2.1, `NumMedia`; REST notes 4, read 2026-11-21.
-const MEDIA_MAX: usize = 10;
 
 /// What somebody texts to one of our numbers.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::text_json::{self, Place};
+use super::text_json::{self, TextPage};
 use super::{Answered, Call, Reply, path};
 use crate::emulator::media::STORE;
 use crate::emulator::record::Happening;
@@ -180,7 +180,7 @@ impl Call<'_> {
         };
         let size = query.parsed::<usize>("PageSize")?.unwrap_or(SIZE_DEFAULT);
         let filters = query.pairs().iter().map(|(name, value)| (name.as_str(), value.reveal()));
-        let place = Place {
+        let place = TextPage {
             path: self.path,
             filters: filters.filter(|(name, _)| FILTERS.contains(name)).collect(),
             number: query.parsed::<usize>("Page")?.unwrap_or(0),
@@ -227,7 +227,7 @@ impl Call<'_> {
     fn list_files(&self, sid: TextSid) -> Answered {
         self.allow_query(&["DateCreated", "DateCreated<", "DateCreated>"])?;
         let (path, size) = (self.path, SIZE_DEFAULT);
-        let place = Place { path, filters: Vec::new(), number: 0, size, start: Start::Newest };
+        let place = TextPage { path, filters: Vec::new(), number: 0, size, start: Start::Newest };
         let account = self.hub.credentials.account_sid;
         self.of_text(sid, |text| Ok(Reply::Json(200, place.files(account, text))))
     }

@@ -318,9 +318,9 @@ impl Call<'_> {
         self.view(Scope { service: None })
     }
 
-    fn list_place<'k>(&self, key: &'k str, filters: Vec<(&'k str, &'k str)>) -> page::Place<'k> {
+    fn list_place<'k>(&self, key: &'k str, filters: Vec<(&'k str, &'k str)>) -> page::ListUrl<'k> {
         let root = self.hub.urls.conversations.as_str().trim_end_matches('/');
-        page::Place { key, url: format!("{root}{}", self.path), filters }
+        page::ListUrl { key, url: format!("{root}{}", self.path), filters }
     }
 
     fn read<T>(&self, read: impl FnOnce(&World) -> Result<T, Refusal>) -> Result<T, Refusal> {

@@ -104,7 +104,7 @@ impl Wanted {
 
     /// The answer: the items under `key`, and `meta` with the URLs of the other pages.
     #[must_use]
-    pub fn answer<T>(&self, page: &Page<T>, items: Vec<Value>, place: &Place<'_>) -> Value {
+    pub fn answer<T>(&self, page: &Page<T>, items: Vec<Value>, place: &ListUrl<'_>) -> Value {
         let url = |number: u64, token: Option<(&str, u64)>| {
             let size = self.size.to_string();
             let number = number.to_string();
@@ -143,7 +143,7 @@ impl Wanted {
 
 /// Where a list is, for the URLs of its pages.
 #[derive(Clone, Debug)]
-pub struct Place<'a> {
+pub struct ListUrl<'a> {
     /// The list's name in the answer.
     pub key: &'a str,
     /// The absolute URL without query.
@@ -172,7 +172,7 @@ mod tests {
                 let wanted = Wanted::read(&Fields::parse(query.as_bytes()), 100).unwrap();
                 // Positions have gaps, as message indexes do.
                 let page = wanted.cut((0..count).map(|number| (number * 3, number)));
-                let place = Place { key: "items", url: "http://x/y".into(), filters: vec![("Order", order)] };
+                let place = ListUrl { key: "items", url: "http://x/y".into(), filters: vec![("Order", order)] };
                 let items = page.items.iter().map(|number| json!(number)).collect();
                 let answer = wanted.answer(&page, items, &place);
                 seen.extend(page.items.iter().copied());

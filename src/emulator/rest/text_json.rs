@@ -61,7 +61,7 @@ pub fn file(account: AccountSid, of: &Text, one: &File) -> Value {
 
 /// What a page of a list is called by.
 #[derive(Clone, Debug)]
-pub struct Place<'a> {
+pub struct TextPage<'a> {
     /// The list's path.
     pub path: &'a str,
     /// The filters that every page of it keeps.
@@ -74,7 +74,7 @@ pub struct Place<'a> {
     pub start: Start,
 }
 
-impl Place<'_> {
+impl TextPage<'_> {
     /// A page's path with its query; it names no host.
     fn uri(&self, number: usize, start: Start) -> String {
         let (size, number, token) = (self.size.to_string(), number.to_string(), start.token());

@@ -7,7 +7,7 @@ use super::event::{EventKind, Occurrence, conversation_fields, state_fields, wit
 use super::limits::Window;
 use super::model::{Conversation, State, Timers};
 use super::refusal::Refusal;
-use super::sync::{Kind, Place};
+use super::sync::{Kind, ObjectName};
 use super::{World, about, in_service, projection};
 use crate::clock::Timestamp;
 use crate::emulator::record::Happening;
@@ -181,13 +181,13 @@ impl World {
         let sid = self.ids.conversation();
         let seq = self.seq();
         let place =
-            |suffix: &str| Place { service: draft.service, name: format!("{sid}.{suffix}") };
+            |suffix: &str| ObjectName { service: draft.service, name: format!("{sid}.{suffix}") };
         let list = self.sync.create_collection(&mut self.ids, at, Kind::List, place("messages"));
         let roster = self.sync.create_collection(&mut self.ids, at, Kind::Map, place("roster"));
         let conversation =
             Conversation { sid, seq, list, roster, document: String::new(), ..draft };
         let data = projection::document(&conversation);
-        let place = Place { service: conversation.service, name: format!("{sid}.channel") };
+        let place = ObjectName { service: conversation.service, name: format!("{sid}.channel") };
         let document = self.sync.create_document(&mut self.ids, at, place, data);
         if let Some(name) = &conversation.unique_name {
             self.unique_names.insert(in_service(conversation.service, name), sid);

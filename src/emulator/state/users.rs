@@ -6,7 +6,7 @@ use super::command::{Actor, Outcome, UserFields};
 use super::event::{EventKind, Occurrence, user_fields};
 use super::model::User;
 use super::refusal::Refusal;
-use super::sync::{Kind, Place};
+use super::sync::{Kind, ObjectName};
 use super::{World, in_service, projection};
 use crate::clock::Timestamp;
 use crate::twilio::sid::{ChatServiceSid, ConversationSid, UserSid};
@@ -178,7 +178,7 @@ impl World {
         (identity, fields): (&str, UserFields),
     ) -> UserSid {
         let sid = self.ids.user();
-        let place = |name: String| Place { service, name };
+        let place = |name: String| ObjectName { service, name };
         let channels = place(format!("{identity}.channels"));
         let channels = self.sync.create_collection(&mut self.ids, at, Kind::Map, channels);
         let info = place(format!("{sid}.info"));

@@ -87,7 +87,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ETERNITY: Duration = Duration::from_secs(24 * 3600);
 
 /// A refusal of a token: status and code, with the text that goes with it.
-struct Refusal {
+struct SocketRefusal {
     code: u16,
     error_code: u32,
     text: &'static str,
@@ -297,8 +297,8 @@ impl Session {
         self.state = State::Open(Box::new(open));
     }
 
-    fn refuse(&mut self, now: Moment, header: &Header, refusal: &Refusal) {
-        let Refusal { code, error_code, text } = *refusal;
+    fn refuse(&mut self, now: Moment, header: &Header, refusal: &SocketRefusal) {
+        let SocketRefusal { code, error_code, text } = *refusal;
         let name = if code == 403 { "FORBIDDEN" } else { "UNAUTHORIZED" };
         let status = status(code, name, text, error_code);
         let id = header.id.clone();
@@ -313,16 +313,16 @@ impl Session {
 }
 
 /// Source: access token protocol notes, "What the server checks", read 2026-11-21.
-const OTHER_IDENTITY: Refusal = Refusal {
+const OTHER_IDENTITY: SocketRefusal = SocketRefusal {
     code: 401,
     error_code: 51215,
     text: "Can't update token, new token was issued for other identity/instance/product.",
 };
-const NOT_INITIALISED: Refusal =
-    Refusal { code: 401, error_code: 20101, text: "Invalid Access Token" };
+const NOT_INITIALISED: SocketRefusal =
+    SocketRefusal { code: 401, error_code: 20101, text: "Invalid Access Token" };
 
 impl Authority {
-    fn check(&self, token: &str, wall: Timestamp) -> Result<Grant, Refusal> {
+    fn check(&self, token: &str, wall: Timestamp) -> Result<Grant, SocketRefusal> {
         let is_eternal = self.defect == Some(Defect::EternalTokens);
         let wall = if is_eternal { Timestamp::from_millis(0) } else { wall };
         let secret_of = |key| (key == self.key).then(|| self.secret.clone());
@@ -330,13 +330,17 @@ impl Authority {
         match access_token::verify(token, wall, secret_of) {
             Ok(grant) if grant.account_sid == self.account => Ok(grant),
             Ok(_) => Err(invalid),
-            Err(access_token::Error::Expired(_)) => Err(Refusal {
+            Err(access_token::Error::Expired(_)) => Err(SocketRefusal {
                 code: 401,
                 error_code: 20104,
                 text: "Access Token expired or expiration date invalid",
             }),
             Err(access_token::Error::NoIdentity | access_token::Error::NoService) => {
-                Err(Refusal { code: 403, error_code: 20106, text: "Invalid Access Token grants" })
+                Err(SocketRefusal {
+                    code: 403,
+                    error_code: 20106,
+                    text: "Invalid Access Token grants",
+                })
             }
             Err(_) => Err(invalid),
         }

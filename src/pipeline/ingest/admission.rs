@@ -86,7 +86,7 @@ impl Admission {
 
     /// Forgets what a conversation did, so that a loop that was cut may go on.
     pub fn lift(&self, thread: ThreadId) {
-        let _ = self.guards.remove(&thread);
+        self.guards.remove(&thread);
     }
 
     /// Decides about a turn that is taken for the first time, and counts it.

@@ -60,7 +60,7 @@ impl Repeats {
         if self.order.len() > Self::KEPT_MAX
             && let Some(oldest) = self.order.pop_front()
         {
-            let _ = self.heard.remove(&oldest);
+            self.heard.remove(&oldest);
         }
     }
 

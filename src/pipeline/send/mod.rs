@@ -258,7 +258,7 @@ impl Sends {
             return self.bury(delivery, pending, failed).await;
         };
         let look = async {
-            tokio::time::sleep(LAST_LOOK_AFTER).await;
+            self.recorder.clock.sleep(LAST_LOOK_AFTER).await;
             channel.find(&pending.out).await
         };
         let looked = tokio::select! {

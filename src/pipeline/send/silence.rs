@@ -17,7 +17,7 @@ use crate::pipeline::send::{PendingReply, Sends};
 use crate::queue::{Cause, Delivery, QueueName};
 use crate::telemetry::journal::{Stage, Via};
 use crate::telemetry::metrics::labels::ReplyOutcome;
-use crate::thread::SkipReason;
+use crate::thread::{CauseClass, SkipReason};
 
 impl Sends {
     /// Whether a person has the thread and the reply is not to be heard in it.
@@ -47,7 +47,7 @@ impl Sends {
         if is_a_persons || pending.late || pending.turn.is_some() {
             return self.skip(delivery, pending, reason).await;
         }
-        let cause = Cause::new(reason.as_str()).with_detail(what_to_do(reason));
+        let cause = Cause::of(CauseClass::Skipped(reason)).with_detail(what_to_do(reason));
         self.bury(delivery, pending, Failed::of(Class::Dead, Via::Rest, cause)).await;
     }
 

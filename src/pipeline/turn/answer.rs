@@ -11,13 +11,12 @@ use crate::clock::Moment;
 use crate::fault_points::{self, Point};
 use crate::jobs::settle;
 use crate::pipeline::awaited;
-use crate::pipeline::failure::TOO_LARGE;
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::queue::{Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
-use crate::thread::{MessageId, Reply};
+use crate::thread::{CauseClass, MessageId, Reply};
 use crate::twilio::rest;
 
 impl Turns {
@@ -67,7 +66,7 @@ impl Turns {
                     "twilio did not say whether a phone reads a long reply");
                 if let Some(delay) = delay {
                     self.recorder.metrics.turn(TurnOutcome::Retried);
-                    let cause = Cause::new("participants").with_detail(error.to_string());
+                    let cause = Cause::of(CauseClass::Participants).with_detail(error.to_string());
                     return settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
                 }
                 // In parts it reaches everybody; nobody has to redrive it.
@@ -101,8 +100,9 @@ impl Turns {
         tracing::error!(message_sid = %turn.id, conversation_sid = %turn.thread,
             error = %Chain(error), "agent's answer is too large; the message is a dead letter");
         let remedy = "let the agent answer with less, or in several late replies, then redrive it";
-        let cause = Cause::new(TOO_LARGE).with_detail(format!("{error}; {remedy}"));
-        self.bury(delivery, (turn.thread.id(), own), TOO_LARGE, cause).await;
+        let class = CauseClass::AgentAnswerTooLarge;
+        let cause = Cause::of(class).with_detail(format!("{error}; {remedy}"));
+        self.bury(delivery, (turn.thread.id(), own), class, cause).await;
     }
 
     async fn store(&self, delivery: Delivery, turn: &Turn, jobs: outbound::Jobs, took: Duration) {

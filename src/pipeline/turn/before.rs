@@ -17,7 +17,7 @@ use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::turn::Turns;
 use crate::queue::{self, Cause, Delivery};
 use crate::telemetry::chain::Chain;
-use crate::thread::{SkipReason, Thread, ThreadId, TurnMessage};
+use crate::thread::{CauseClass, SkipReason, Thread, ThreadId, TurnMessage};
 
 /// How soon Twilio is asked again that did not say who has a conversation; a message that has waited
 /// longer waits as long again, up to [`POLL_EVERY`].
@@ -230,7 +230,7 @@ impl Turns {
             Step::Park(pause) => delivery.park(pause).await,
             Step::PutOff(pause) => delivery.put_off(pause).await,
             Step::Retry(delay, about) => {
-                let cause = Cause::new(word(about)).with_detail(of.detail.clone());
+                let cause = Cause::of(class(about)).with_detail(of.detail.clone());
                 delivery.retry_in(delay, cause).await
             }
         };
@@ -239,10 +239,10 @@ impl Turns {
 }
 
 /// The class of the cause that is kept with a job whose question has no answer.
-const fn word(question: Question) -> &'static str {
+const fn class(question: Question) -> CauseClass {
     match question {
-        Question::Welcome => "choice",
-        Question::Known | Question::Order | Question::Before => "catch_up",
-        Question::Held | Question::Hands | Question::Message => "handoff",
+        Question::Welcome => CauseClass::Choice,
+        Question::Known | Question::Order | Question::Before => CauseClass::CatchUp,
+        Question::Held | Question::Hands | Question::Message => CauseClass::Handoff,
     }
 }

@@ -64,7 +64,7 @@ impl BusyTimes {
     /// nobody here saw its end (another instance had it), its time is not known, and is forgotten.
     #[must_use]
     pub fn covers(&self, thread: ThreadId, message: MessageId, stored: Timestamp) -> bool {
-        let _ = self.0.remove_if(&thread, |_, span| span.turn != message && span.until.is_none());
+        self.0.remove_if(&thread, |_, span| span.turn != message && span.until.is_none());
         self.0.get(&thread).is_some_and(|span| {
             let was_busy = span.until.is_some_and(|until| span.since <= stored && stored <= until);
             span.turn != message && was_busy

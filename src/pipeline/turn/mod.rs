@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::{Agent, Answer, Error, Patience, Retry, Sign, Turn};
 use crate::channels::{self, Channel, Channels};
-use crate::clock::Moment;
+use crate::clock::{Clock, Moment};
 use crate::concurrency::Limiter;
 use crate::jobs::dependency::Dependency;
 use crate::jobs::recorder::Recorder;
@@ -36,7 +36,7 @@ use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
 use crate::telemetry::trace::TraceContext;
-use crate::thread::{MessageId, SkipReason, Speaker, Thread, ThreadId, TurnMessage};
+use crate::thread::{CauseClass, MessageId, SkipReason, Speaker, Thread, ThreadId, TurnMessage};
 
 mod answer;
 mod batch;
@@ -51,9 +51,6 @@ const TYPING_EVERY: Duration = Duration::from_secs(4);
 
 /// How long a turn waits that the agent had no room for and named no time.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
-
-/// The word for a conversation that looks like a loop between two bots, in causes and in the journal.
-const LOOP: &str = "loop";
 
 /// Works on the inbox.
 pub struct Turns {
@@ -245,8 +242,10 @@ impl Turns {
         stop: &CancellationToken,
     ) -> Thought {
         let mut answer = self.agent.take(turn);
-        let (mut lost, mut typing) =
-            (pin!(delivery.keep_alive()), pin!(show_typing(channel, turn.thread.id())));
+        let (mut lost, mut typing) = (
+            pin!(delivery.keep_alive()),
+            pin!(show_typing(channel, turn.thread.id(), self.recorder.clock)),
+        );
         let messages_max = match self.strategy {
             Strategy::Supersede { messages_max } => messages_max,
             Strategy::Queue | Strategy::Burst(_) | Strategy::Drop => 0,
@@ -286,10 +285,10 @@ impl Turns {
     async fn cut(&self, delivery: Delivery, thread: ThreadId, own: MessageId) {
         tracing::error!(message_sid = %own, conversation_sid = %thread,
             "conversation looks like a loop between two bots; it gets no turns until it slows down");
-        let cause = Cause::new(LOOP).with_detail(
+        let cause = Cause::of(CauseClass::Loop).with_detail(
             "more turns in a minute than guard.turns_per_minute; redrive it if a person wrote it",
         );
-        self.bury(delivery, (thread, own), LOOP, cause).await;
+        self.bury(delivery, (thread, own), CauseClass::Loop, cause).await;
     }
 
     /// How long a turn is parked that the agent gave no answer to; nothing if it is the turn's own
@@ -352,7 +351,7 @@ impl Turns {
             tracing::error!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
                 error = %Chain(error),
                 "agent gave no answer; the message is a dead letter");
-            self.bury(delivery, (turn.thread.id(), own), reason(error), cause).await;
+            self.bury(delivery, (turn.thread.id(), own), failure::class(error), cause).await;
         }
     }
 
@@ -360,14 +359,15 @@ impl Turns {
         &self,
         delivery: Delivery,
         (thread, message): (ThreadId, MessageId),
-        reason: &'static str,
+        class: CauseClass,
         cause: Cause,
     ) {
         self.busy.end(thread, message, self.recorder.clock.wall());
         let settled = delivery.dead(cause).await;
         if settled.is_ok() {
             // Noted once it is stored: whoever sees the note may redrive it.
-            let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason, code: None };
+            let stage =
+                Stage::Dead { queue: Self::QUEUE.as_str(), reason: class.as_str(), code: None };
             self.recorder.stage(thread, Some(message), stage);
             self.recorder.metrics.turn(TurnOutcome::Dead);
         }
@@ -376,10 +376,10 @@ impl Turns {
 }
 
 /// Shows the bot typing until dropped.
-async fn show_typing(channel: &dyn Channel, thread: ThreadId) -> Infallible {
+async fn show_typing(channel: &dyn Channel, thread: ThreadId, clock: Clock) -> Infallible {
     loop {
         channel.show_typing(thread).await;
-        tokio::time::sleep(TYPING_EVERY).await;
+        clock.sleep(TYPING_EVERY).await;
     }
 }
 

@@ -85,10 +85,13 @@ pub struct Options {
     pub dead_retention: Duration,
     /// The largest size of the file; past four fifths of it the oldest settled jobs are forgotten.
     pub bytes_max: u64,
+    /// Reads the time.
+    pub clock: Clock,
 }
 
 impl Options {
-    /// Takes the defaults: leases of a minute, seven days of ids, thirty of dead letters, 8 GiB.
+    /// Takes the defaults: leases of a minute, seven days of ids, thirty of dead letters, 8 GiB, a clock of
+    /// its own.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -98,6 +101,7 @@ impl Options {
             retention: 7 * DAY,
             dead_retention: 30 * DAY,
             bytes_max: 8 << 30,
+            clock: Clock::start(),
         }
     }
 }
@@ -115,13 +119,12 @@ pub(super) struct Embedded {
 impl Embedded {
     /// Opens or makes the file, brings it to the newest format and reads the open jobs.
     pub(super) fn open(options: Options) -> Result<Self, Error> {
-        let Options { path, lease, retention, dead_retention, bytes_max } = options;
+        let Options { path, lease, retention, dead_retention, bytes_max, clock } = options;
         let fault = Fault::new(&path);
         if let Some(parent) = path.parent() {
             files::make_folder(parent).map_err(|error| fault.io("make the directory of", error))?;
         }
         let lock = Lock::take(&path, &fault)?;
-        let clock = Clock::start();
         let pages_max = i64::try_from(bytes_max / PAGE_BYTES).unwrap_or(i64::MAX);
         let db = connect(&path, &fault, pages_max)?;
         let shared = Arc::new(Shared {

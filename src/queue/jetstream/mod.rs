@@ -117,6 +117,8 @@ pub struct Options {
     pub dead_retention: Duration,
     /// How many bytes of payloads that wait are kept in memory; others are read again.
     pub bytes_in_memory: usize,
+    /// Reads the time.
+    pub clock: Clock,
 }
 
 impl Options {
@@ -137,6 +139,7 @@ impl Options {
             retention: 7 * DAY,
             dead_retention: 30 * DAY,
             bytes_in_memory: 64 << 20,
+            clock: Clock::start(),
         }
     }
 }
@@ -168,7 +171,7 @@ impl JetStream {
         let bucket = setup::made_bucket(&context, names.marks_bucket()).await?;
         let recent = setup::made_bucket(&context, names.recent_bucket()).await?;
         let shared = Arc::new(Shared {
-            clock: Clock::start(),
+            clock: options.clock,
             lease_time: options.lease,
             retention: options.retention,
             dead_retention: options.dead_retention,

@@ -12,7 +12,7 @@ use url::Url;
 use super::model;
 use super::outbox::{Outbox, SeatId};
 use super::reads::Part;
-use super::resume::Place;
+use super::resume::ResumePoint;
 use super::roster::Roster;
 use super::stream::{self, Delivery, Stream};
 use crate::clock::{Moment, Timestamp};
@@ -80,13 +80,13 @@ impl Open {
     }
 
     /// Where it stands, unless its messages are being read.
-    pub fn place<O: Copy>(&self, book: &Book<O>) -> Option<Place> {
+    pub fn place<O: Copy>(&self, book: &Book<O>) -> Option<ResumePoint> {
         if self.stream.is_reading() {
             return None;
         }
         let document = book.sid(self.document)?.to_owned();
         let messages = book.sid(self.messages)?.to_owned();
-        Some(Place {
+        Some(ResumePoint {
             document: (document, book.last_event_id(self.document)?),
             messages: (messages, self.stream.last_event_id()),
             items: self.items.to_string(),

@@ -202,7 +202,7 @@ pub fn written(result: Result<Answer, RequestError>) -> Written {
         resource_url: Url,
     }
     #[derive(Deserialize)]
-    struct Refusal {
+    struct RefusedBody {
         #[serde(default)]
         code: Option<u32>,
     }
@@ -221,7 +221,7 @@ pub fn written(result: Result<Answer, RequestError>) -> Written {
             Written::Failed(Outcome::Unknown { reason: UnknownReason::ServerError { status } })
         }
         status => {
-            let code = json::from_slice::<Refusal>(&answer.body).ok();
+            let code = json::from_slice::<RefusedBody>(&answer.body).ok();
             Written::Failed(Outcome::Refused {
                 status,
                 code: code.and_then(|refusal| refusal.code),

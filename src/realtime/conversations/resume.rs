@@ -23,12 +23,12 @@ const VERSION: u32 = 1;
 pub struct Resume {
     version: u32,
     identity: Pii,
-    seats: BTreeMap<ConversationSid, Place>,
+    seats: BTreeMap<ConversationSid, ResumePoint>,
 }
 
 /// Where a seat stopped.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(super) struct Place {
+pub(super) struct ResumePoint {
     /// The document and the last event seen of it.
     pub document: (String, i64),
     /// The list of messages and the event up to which nothing is missing.
@@ -44,7 +44,7 @@ pub(super) struct Place {
 
 impl Resume {
     /// Where a client of this identity stands, by the places of its seats.
-    pub(super) fn new(identity: Pii, seats: BTreeMap<ConversationSid, Place>) -> Self {
+    pub(super) fn new(identity: Pii, seats: BTreeMap<ConversationSid, ResumePoint>) -> Self {
         Self { version: VERSION, identity, seats }
     }
 
@@ -54,7 +54,7 @@ impl Resume {
     }
 
     /// Takes the place of a seat out.
-    pub(super) fn take(&mut self, conversation: ConversationSid) -> Option<Place> {
+    pub(super) fn take(&mut self, conversation: ConversationSid) -> Option<ResumePoint> {
         self.seats.remove(&conversation)
     }
 
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_stored_form_is_fixed_and_bound_to_version_and_identity() {
-        let place = Place {
+        let place = ResumePoint {
             document: ("ET1".to_owned(), 3),
             messages: ("ES1".to_owned(), 7),
             items: "https://cds.us1.twilio.com/v3/Services/IS1/Lists/ES1/Items".to_owned(),

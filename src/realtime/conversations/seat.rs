@@ -18,7 +18,7 @@ use super::model::{self, Listed, Membership, Names};
 use super::open::Open;
 use super::outbox::SeatId;
 use super::reads::Part;
-use super::resume::Place;
+use super::resume::ResumePoint;
 use super::stream::Stream;
 use crate::clock::Timestamp;
 use crate::realtime::event::Details;
@@ -58,12 +58,22 @@ enum State {
     Open(Box<Open>),
 }
 
+/// The owner's watermark.
+#[derive(Clone, Copy, Debug, Default)]
+enum Handled {
+    /// It is not known yet.
+    #[default]
+    Unasked,
+    /// Up to there, if there is one.
+    Told(Option<u64>),
+}
+
 #[derive(Debug, Default)]
 struct Opening {
-    place: Option<Place>,
+    place: Option<ResumePoint>,
     document: Option<Opened>,
     messages: Option<Opened>,
-    handled: Option<Option<u64>>,
+    handled: Handled,
 }
 
 /// What came of looking whether everything is there that a seat needs.
@@ -193,7 +203,7 @@ impl Seat {
     }
 
     /// Begins to open it, where an earlier client stopped if that is known.
-    pub fn start(&mut self, place: Option<Place>) {
+    pub fn start(&mut self, place: Option<ResumePoint>) {
         self.epoch = self.epoch.wrapping_add(1);
         self.state = State::Opening(Box::new(Opening { place, ..Opening::default() }));
     }
@@ -201,7 +211,7 @@ impl Seat {
     /// Takes in the owner's watermark, if an opening waits for it.
     pub fn watermark(&mut self, handled: Option<u64>) {
         if let State::Opening(opening) = &mut self.state {
-            opening.handled = Some(handled);
+            opening.handled = Handled::Told(handled);
         }
     }
 
@@ -224,9 +234,10 @@ impl Seat {
     pub fn ready(&mut self) -> Ready {
         let State::Opening(opening) = &mut self.state else { return Ready::NotYet };
         let is_read = opening.document.is_some() && opening.messages.is_some();
-        let Some(handled) = opening.handled.filter(|_| is_read || opening.place.is_some()) else {
+        let Handled::Told(handled) = opening.handled else { return Ready::NotYet };
+        if !is_read && opening.place.is_none() {
             return Ready::NotYet;
-        };
+        }
         // The owner's own mark first, then Twilio's, then what this client delivered before.
         let handled = handled.or(self.horizon).max(self.delivered);
         let found = match std::mem::take(&mut **opening) {
@@ -287,9 +298,9 @@ impl Seat {
 
 impl Found {
     /// Goes on where an earlier client stopped.
-    fn resumed(place: Place, handled: Option<u64>) -> Self {
+    fn resumed(place: ResumePoint, handled: Option<u64>) -> Self {
         let stream = starting_stream(Some(&place), place.messages.1, handled);
-        let Place { document, messages, items, updated, .. } = place;
+        let ResumePoint { document, messages, items, updated, .. } = place;
         Self { document, messages, items, details: None, updated, stream }
     }
 
@@ -314,7 +325,11 @@ fn opening_delay(failures: u8) -> Duration {
 }
 
 /// Where a newly opened seat's messages begin.
-fn starting_stream(place: Option<&Place>, last_event_id: i64, handled: Option<u64>) -> Stream {
+fn starting_stream(
+    place: Option<&ResumePoint>,
+    last_event_id: i64,
+    handled: Option<u64>,
+) -> Stream {
     match place {
         // Everything up to the place was delivered; is it handled too?
         Some(place) if handled >= place.delivered => Stream::flowing(last_event_id, handled),

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::MEDIA_MAX;
 use crate::pii::Pii;
 use crate::twilio::events::{Error, Fields};
 use crate::twilio::sid::{AccountSid, MessagingServiceSid, TextSid};
 
-/// How many files a message may have. Source: MMS, ten files and 5 MB together, read 2026-11-21.
-const MEDIA_MAX: usize = 10;
 /// How many fields that this program does not know are kept of one message.
 pub const OTHER_MAX: usize = 32;
 /// How many bytes they may have together; further ones are left out.

@@ -14,3 +14,7 @@ pub use self::inbound::{
     Choice, Inbound, Link, Location, OTHER_BYTES_MAX, OTHER_MAX, OptOut, Quoted, Referral,
 };
 pub use self::status::{MessageStatus, StatusUpdate};
+
+/// How many files a message may have, in either direction. Source: MMS, ten files and 5 MB together; webhook
+/// notes 2.1, `NumMedia`; error dictionary 21623; read 2026-11-21.
+pub const MEDIA_MAX: usize = 10;

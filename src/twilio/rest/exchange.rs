@@ -170,7 +170,7 @@ async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
     #[derive(Deserialize)]
     struct Body {
         #[serde(default, deserialize_with = "number")]
-        code: Option<Option<u32>>,
+        code: GivenCode,
         status: Option<IgnoredAny>,
         message: Option<IgnoredAny>,
     }
@@ -187,18 +187,25 @@ async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
     };
     let is_twilios = body
         .as_ref()
-        .is_some_and(|body| body.code.is_some() || body.status.is_some() || body.message.is_some());
+        .is_some_and(|body| body.code.is_given || body.status.is_some() || body.message.is_some());
     if !is_twilios && !matches!(status, 408 | TOO_MANY_REQUESTS | 500..) {
         return Error::Foreign { op, status };
     }
-    let code = body.and_then(|body| body.code).flatten();
+    let code = body.and_then(|body| body.code.number);
     Error::Refused { op, status, code, retry_after, request_id }
 }
 
-/// Reads a code; present all the same if it is no number.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
+/// A code: given all the same if it is no number.
+#[derive(Default)]
+struct GivenCode {
+    is_given: bool,
+    number: Option<u32>,
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GivenCode, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(Some(value.as_u64().and_then(|code| u32::try_from(code).ok())))
+    let number = value.as_u64().and_then(|code| u32::try_from(code).ok());
+    Ok(GivenCode { is_given: true, number })
 }
 
 async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, Cause> {

@@ -16,15 +16,12 @@ use crate::clock::Timestamp;
 use crate::json::{Members, Unreadable};
 use crate::pii::Pii;
 use crate::twilio::form::Form;
-use crate::twilio::messaging::MessageStatus;
+use crate::twilio::messaging::{MEDIA_MAX, MessageStatus};
 use crate::twilio::sid::{ContentSid, MediaSid, MessagingServiceSid, TextSid};
 
 /// The largest page that is asked for. Twilio gives 1,000, whose texts could be more than an answer may
 /// have.
 const PAGE_MAX: usize = 100;
-
-/// How many files a message may have. Source: MMS, ten files, read 2026-11-21.
-const TEXT_MEDIA_MAX: usize = 10;
 
 /// The channel that shows typing. Source: typing indicators resource, version 2, read 2026-11-29.
 const TYPING_CHANNEL: &str = "whatsapp";
@@ -149,7 +146,7 @@ impl Client {
     pub async fn text_media(&self, sid: TextSid) -> Result<Vec<TextMedia>, Error> {
         let url = below(&self.texts_url("Messages"), &[&sid.to_string(), "Media.json"]);
         let files = Pages::of_core("media_list", self.clone(), Op::ListTextMedia, url);
-        files.all(TEXT_MEDIA_MAX).await
+        files.all(MEDIA_MAX).await
     }
 
     /// Where a file of a message is.

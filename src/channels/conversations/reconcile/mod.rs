@@ -143,9 +143,15 @@ impl Rest {
 }
 
 impl Reconciler {
+    /// Whether there is anything to leave by the operator's wish.
+    #[must_use]
+    pub fn leaves(&self) -> bool {
+        !self.arrivals.departures.policy.is_off()
+    }
+
     /// Sweeps at once and then again after every interval, until `stop` is cancelled.
     pub async fn run(self, stop: CancellationToken) {
-        let clock = self.arrivals.recorder.clock;
+        let clock = self.arrivals.clock();
         let mut since = clock.wall().before(self.interval);
         let mut rest = Rest(RETRY_AFTER);
         loop {
@@ -163,7 +169,7 @@ impl Reconciler {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+                () = clock.sleep(pause) => {}
             }
         }
     }
@@ -199,7 +205,7 @@ impl Reconciler {
         };
         // There is nothing in the path that could be gone but the service.
         if error.status() == Some(404) && error.op() == Op::ListConversations {
-            self.status.refused(Scope::Rest, service_check::UNKNOWN, &self.arrivals.recorder.clock);
+            self.status.refused(Scope::Rest, service_check::UNKNOWN, &self.arrivals.clock());
         }
         if self.status.refusal().is_some() {
             return PAUSE_MAX.min(self.interval);
@@ -281,8 +287,7 @@ impl Reconciler {
     /// The service's open conversations, as far back as the bot is to be in any.
     async fn open(&self) -> Result<Vec<Open>, Error> {
         let join_rules = &self.arrivals.join_rules;
-        let from =
-            join_rules.policy.created.map(|since| since.at(self.arrivals.recorder.clock.wall()));
+        let from = join_rules.policy.created.map(|since| since.at(self.arrivals.clock().wall()));
         let mut open = Vec::new();
         let mut pages =
             self.rest.list_conversations(ConversationFilter { from, ..Default::default() });

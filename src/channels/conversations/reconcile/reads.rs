@@ -91,10 +91,10 @@ impl Reconciler {
     }
 
     async fn sockets_opened(&self) {
-        let clock = self.arrivals.recorder.clock;
+        let clock = self.arrivals.clock();
         let until = clock.now() + OPENING_MAX;
         while clock.now() < until && self.seats.members().iter().any(PoolMember::is_opening) {
-            tokio::time::sleep(LOOK_EVERY).await;
+            clock.sleep(LOOK_EVERY).await;
         }
     }
 
@@ -119,7 +119,7 @@ impl Reconciler {
         match self.catch_up.read(conversation, Some(&self.pace)).await {
             Ok(_) => {
                 // Younger changes may have others of their second after them.
-                let long_ago = self.arrivals.recorder.clock.wall().before(SKEW_MAX);
+                let long_ago = self.arrivals.clock().wall().before(SKEW_MAX);
                 if let Some(updated) = of.updated.filter(|updated| *updated < long_ago) {
                     self.arrivals.watermarks.read(conversation, updated);
                 }
@@ -127,7 +127,7 @@ impl Reconciler {
             Err(channels::Error::Rest(error)) => {
                 tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
                     "conversation could not be read; the sweep goes on with the others");
-                tokio::time::sleep(unread.note(error)).await;
+                self.arrivals.clock().sleep(unread.note(error)).await;
             }
             Err(error @ channels::Error::Store(_)) => return Err(Error::CatchUp(error)),
         }

@@ -11,7 +11,7 @@
 use crate::channels::segments;
 use crate::pii::Pii;
 use crate::text::is_longer_than;
-use crate::thread::{Medium, Reply};
+use crate::thread::{CauseClass, Medium, Reply};
 use crate::twilio::sid::ContentSid;
 
 /// The longest text. Source: Messages, "Body", 1,600 characters, read 2026-11-21.
@@ -94,14 +94,14 @@ pub enum Unsendable {
 }
 
 impl Unsendable {
-    /// The word for causes and metrics.
+    /// The class of the cause.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub const fn class(self) -> CauseClass {
         match self {
-            Self::MediaSids | Self::TooLong => "unsendable",
-            Self::TooManySegments { .. } => "too_many_segments",
-            Self::DayUsedUp { .. } => "daily_segments",
-            Self::WindowClosed => "window_closed",
+            Self::MediaSids | Self::TooLong => CauseClass::Unsendable,
+            Self::TooManySegments { .. } => CauseClass::TooManySegments,
+            Self::DayUsedUp { .. } => CauseClass::DailySegments,
+            Self::WindowClosed => CauseClass::WindowClosed,
         }
     }
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
+use crate::thread::{CauseClass, SkipReason};
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::sid::TextSid;
 
@@ -47,7 +48,7 @@ pub enum Verdict {
     /// It is sent once more.
     Again,
     /// It is a dead letter, of this class.
-    Dead(&'static str),
+    Dead(CauseClass),
 }
 
 /// Judges a failure by Twilio's code as one before the fact would be.
@@ -58,9 +59,9 @@ pub enum Verdict {
 pub const fn judge(code: Option<u32>, was_again: bool) -> Verdict {
     match code {
         Some(30001 | 30008) if !was_again => Verdict::Again,
-        Some(OPTED_OUT) => Verdict::Dead("opted_out"),
-        Some(WINDOW_CLOSED) => Verdict::Dead("window_closed"),
-        _ => Verdict::Dead("undelivered"),
+        Some(OPTED_OUT) => Verdict::Dead(CauseClass::Skipped(SkipReason::OptedOut)),
+        Some(WINDOW_CLOSED) => Verdict::Dead(CauseClass::WindowClosed),
+        _ => Verdict::Dead(CauseClass::Undelivered),
     }
 }
 
@@ -96,13 +97,13 @@ mod tests {
         for (code, was_again, verdict) in [
             (Some(30008), false, Verdict::Again),
             (Some(30001), false, Verdict::Again),
-            (Some(30008), true, Verdict::Dead("undelivered")),
-            (Some(30003), false, Verdict::Dead("undelivered")),
-            (Some(30005), false, Verdict::Dead("undelivered")),
-            (Some(30006), false, Verdict::Dead("undelivered")),
-            (Some(21610), false, Verdict::Dead("opted_out")),
-            (Some(63016), false, Verdict::Dead("window_closed")),
-            (None, false, Verdict::Dead("undelivered")),
+            (Some(30008), true, Verdict::Dead(CauseClass::Undelivered)),
+            (Some(30003), false, Verdict::Dead(CauseClass::Undelivered)),
+            (Some(30005), false, Verdict::Dead(CauseClass::Undelivered)),
+            (Some(30006), false, Verdict::Dead(CauseClass::Undelivered)),
+            (Some(21610), false, Verdict::Dead(CauseClass::Skipped(SkipReason::OptedOut))),
+            (Some(63016), false, Verdict::Dead(CauseClass::WindowClosed)),
+            (None, false, Verdict::Dead(CauseClass::Undelivered)),
         ] {
             assert_eq!(judge(code, was_again), verdict, "{code:?}");
         }

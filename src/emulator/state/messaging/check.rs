@@ -11,12 +11,11 @@ use super::refusal::TextRefusal;
 use super::text::Draft;
 use crate::emulator::state::refusal::Refusal;
 use crate::json;
+use crate::twilio::messaging::MEDIA_MAX;
 use crate::twilio::sid::ContentSid;
 
 /// Characters of a text. Source: error dictionary 21617, read 2026-11-21.
 const BODY_CHARS_MAX: usize = 1600;
-/// Files of a text. Source: error dictionary 21623.
-const MEDIA_MAX: usize = 10;
 /// Characters of a status callback. Source: error dictionary 21609.
 const CALLBACK_CHARS_MAX: usize = 4000;
 

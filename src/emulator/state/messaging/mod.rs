@@ -36,4 +36,6 @@ pub mod twiml;
 pub use line::{MessagingService, Number};
 pub use ring::{INBOUND, Ring, STATUS};
 pub use store::Messaging;
-pub use text::{Choice, Content, Direction, Draft, Extras, Fate, File, Place, Referral, Text};
+pub use text::{
+    Choice, Content, Direction, Draft, Extras, Fate, File, Referral, SharedLocation, Text,
+};

@@ -146,7 +146,7 @@ pub struct Extras {
     /// An entry that was chosen of a list.
     pub list: Option<Choice>,
     /// A place.
-    pub location: Option<Place>,
+    pub location: Option<SharedLocation>,
     /// The text of ours that it answers.
     pub quoted: Option<TextSid>,
     /// The advertisement that the writer came by.
@@ -168,7 +168,7 @@ pub struct Choice {
 /// A place on the earth.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Place {
+pub struct SharedLocation {
     /// Degrees, as text.
     pub latitude: Pii,
     /// Degrees, as text.

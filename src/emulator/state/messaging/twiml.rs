@@ -133,7 +133,11 @@ fn parse(text: &str) -> Option<Element> {
             rest = &rest[end..];
             continue;
         };
-        if let Some((skipped, text)) = aside(piece)? {
+        let aside = aside(piece);
+        if let Aside::Broken = aside {
+            return None;
+        }
+        if let Aside::Is { skipped, text } = aside {
             if let Some(element) = open.last_mut() {
                 element.text.push_str(text);
             }
@@ -167,8 +171,23 @@ fn parse(text: &str) -> Option<Element> {
     root.filter(|_| open.is_empty())
 }
 
-/// A declaration, comment or CDATA after its `<`: how long it is, and the text that it gives.
-fn aside(piece: &str) -> Option<Option<(usize, &str)>> {
+/// What stands after a `<` that may be no tag.
+enum Aside<'a> {
+    /// A tag.
+    No,
+    /// A declaration, comment or CDATA.
+    Is {
+        /// How long it is.
+        skipped: usize,
+        /// The text that it gives.
+        text: &'a str,
+    },
+    /// Something that has no end, or is never `TwiML`.
+    Broken,
+}
+
+/// Looks for a declaration, comment or CDATA after its `<`.
+fn aside(piece: &str) -> Aside<'_> {
     let whole = |start: &str, end: &str| {
         let inside = piece.strip_prefix(start)?;
         Some(inside.find(end).map(|at| (start.len() + at + end.len(), &inside[..at])))
@@ -177,12 +196,12 @@ fn aside(piece: &str) -> Option<Option<(usize, &str)>> {
         [("?", "?>", false), ("!--", "-->", false), ("![CDATA[", "]]>", true)]
     {
         if let Some(found) = whole(start, end) {
-            let (length, text) = found?;
-            return Some(Some((length, if is_text { text } else { "" })));
+            let Some((skipped, text)) = found else { return Aside::Broken };
+            return Aside::Is { skipped, text: if is_text { text } else { "" } };
         }
     }
     // A document type is never TwiML.
-    (!piece.starts_with('!')).then_some(None)
+    if piece.starts_with('!') { Aside::Broken } else { Aside::No }
 }
 
 /// Where a tag ends, `>` in quotes being none.

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use object::{EventType, Items, ItemsQuery, Kind, Logged, Object, Place};
+pub use object::{EventType, Items, ItemsQuery, Kind, Logged, Object, ObjectName};
 
 use object::Changed;
 
@@ -60,7 +60,7 @@ impl SyncStore {
         &mut self,
         ids: &mut Ids,
         at: Timestamp,
-        place: Place,
+        place: ObjectName,
         data: Value,
     ) -> String {
         let sid = ids.raw(Kind::Document.prefix());
@@ -74,7 +74,7 @@ impl SyncStore {
         ids: &mut Ids,
         at: Timestamp,
         kind: Kind,
-        place: Place,
+        place: ObjectName,
     ) -> String {
         let sid = ids.raw(kind.prefix());
         self.add(Object::collection(sid.clone(), kind, place, at));
@@ -317,8 +317,8 @@ mod tests {
         ChatServiceSid::from_bytes([2; 16])
     }
 
-    fn place(name: &str) -> Place {
-        Place { service: service(), name: name.to_owned() }
+    fn place(name: &str) -> ObjectName {
+        ObjectName { service: service(), name: name.to_owned() }
     }
 
     fn at(seconds: i64) -> Timestamp {

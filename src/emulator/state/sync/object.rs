@@ -13,7 +13,7 @@ use crate::twilio::sid::ChatServiceSid;
 
 /// Where a new object belongs.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct ObjectName {
     /// The chat service.
     pub service: ChatServiceSid,
     /// The unique name in the service.
@@ -179,11 +179,11 @@ pub struct Object {
 const PAGE_SIZE_MAX: usize = 100;
 
 impl Object {
-    pub(super) fn document(sid: String, place: Place, at: Timestamp, data: Value) -> Self {
+    pub(super) fn document(sid: String, place: ObjectName, at: Timestamp, data: Value) -> Self {
         Self { next_event: 1, ..Self::new(sid, place, at, Content::Document(data)) }
     }
 
-    pub(super) fn collection(sid: String, kind: Kind, place: Place, at: Timestamp) -> Self {
+    pub(super) fn collection(sid: String, kind: Kind, place: ObjectName, at: Timestamp) -> Self {
         let content = match kind {
             Kind::Document => Content::Document(Value::Null),
             Kind::List => Content::List(BTreeMap::new()),
@@ -192,8 +192,8 @@ impl Object {
         Self::new(sid, place, at, content)
     }
 
-    fn new(sid: String, place: Place, at: Timestamp, content: Content) -> Self {
-        let Place { service, name } = place;
+    fn new(sid: String, place: ObjectName, at: Timestamp, content: Content) -> Self {
+        let ObjectName { service, name } = place;
         let events = VecDeque::new();
         Self { sid, service, name, created: at, updated: at, next_event: 0, events, content }
     }

@@ -1,0 +1,98 @@
+//! Why an attempt failed, in one word: a closed set, the same in dead letters, reports and the log.
+
+use super::SkipReason;
+
+/// The class of a cause that is kept with a job.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum CauseClass {
+    /// Twilio's answer: it is so already.
+    Done,
+    /// Twilio's answer: it may be tried again.
+    Retry,
+    /// Twilio's answer, or none: it may have been done.
+    Look,
+    /// Twilio's answer: it fails until the configuration changes.
+    Reconfigure,
+    /// Twilio's answer: it fails for ever.
+    Dead,
+    /// The record is another release's, or of what is not served here.
+    Unreadable,
+    /// Whether it was done will never be known.
+    Unknown,
+    /// The reply cannot be brought as it is.
+    Unsendable,
+    /// The reply has more segments than a reply may have.
+    TooManySegments,
+    /// The thread has had its segments of the day.
+    DailySegments,
+    /// Nobody may write freely to who has said nothing for a day.
+    WindowClosed,
+    /// Twilio took the reply, and it did not arrive.
+    Undelivered,
+    /// Nobody is to hear the reply.
+    Skipped(SkipReason),
+    /// The thread looks like a loop between two bots.
+    Loop,
+    /// Whether the bot is to be in the thread could not be found out.
+    Choice,
+    /// What was said before could not be read.
+    CatchUp,
+    /// Whether a person has the thread could not be found out.
+    Handoff,
+    /// Who reads along could not be found out.
+    Participants,
+    /// The agent was too slow.
+    AgentTimeout,
+    /// The agent was not there.
+    AgentUnreachable,
+    /// The agent's bus did not take it.
+    AgentBus,
+    /// The agent refused it.
+    AgentStatus,
+    /// The agent's answer is larger than what is read, or than what the outbox takes.
+    AgentAnswerTooLarge,
+    /// The agent's answer is of another form.
+    AgentAnswerMalformed,
+    /// The agent's answer broke off.
+    AgentAnswerIncomplete,
+    /// The agent cannot answer before somebody changes its configuration.
+    AgentMisconfigured,
+    /// The agent answered without a word for the person.
+    AgentWordless,
+}
+
+impl CauseClass {
+    /// Its word, which is stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry => "retry",
+            Self::Look => "look",
+            Self::Reconfigure => "reconfigure",
+            Self::Dead => "dead",
+            Self::Unreadable => "unreadable",
+            Self::Unknown => "unknown",
+            Self::Unsendable => "unsendable",
+            Self::TooManySegments => "too_many_segments",
+            Self::DailySegments => "daily_segments",
+            Self::WindowClosed => "window_closed",
+            Self::Undelivered => "undelivered",
+            Self::Skipped(reason) => reason.as_str(),
+            Self::Loop => "loop",
+            Self::Choice => "choice",
+            Self::CatchUp => "catch_up",
+            Self::Handoff => "handoff",
+            Self::Participants => "participants",
+            Self::AgentTimeout => "agent_timeout",
+            Self::AgentUnreachable => "agent_unreachable",
+            Self::AgentBus => "agent_bus",
+            Self::AgentStatus => "agent_status",
+            Self::AgentAnswerTooLarge => "agent_answer_too_large",
+            Self::AgentAnswerMalformed => "agent_answer_malformed",
+            Self::AgentAnswerIncomplete => "agent_answer_incomplete",
+            Self::AgentMisconfigured => "agent_misconfigured",
+            Self::AgentWordless => "agent_wordless",
+        }
+    }
+}
