@@ -57,10 +57,17 @@ impl Dependency {
         }
     }
 
-    /// Notes that it worked.
-    pub fn succeeded(&self, clock: &Clock) {
+    /// Notes that it worked; gives whether it was away until now.
+    pub fn succeeded(&self, clock: &Clock) -> bool {
         let change = self.outage().succeeded(clock.now());
         self.say(change, "");
+        change == Change::Back
+    }
+
+    /// Notes that something is back that may have been away for the same reason: it is asked at once.
+    pub fn nudged(&self, clock: &Clock) {
+        self.outage().nudged(clock.now());
+        self.changed.notify_waiters();
     }
 
     /// Notes a failure that may show it away, and how long that took.

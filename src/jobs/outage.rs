@@ -9,7 +9,7 @@
 //! | --- | --- | --- | --- |
 //! | up | stays | suspected: one failure | |
 //! | suspected | up | counts; away once there are five in a row, of two subjects at least | |
-//! | away | recovering | of a probe: the pause grows from a second to five | after the pause one probe may go; one that lives much longer than failing took shows it is back |
+//! | away | recovering | of a probe: the pause grows from a second to five | after the pause, counted from the last probe's start, one may go; one that lives much longer than failing took shows it is back |
 //! | recovering | stays | away | ever more may go, until all may: up |
 //!
 //! A success is any answer that shows it at work, a refusal too.
@@ -35,6 +35,10 @@ const RELEASED_FIRST: u32 = 32;
 const RELEASE_SECS: u64 = 5;
 /// How long a probe must at least have lived to be taken for a sign of life.
 const ALIVE_AFTER_MIN: Duration = Duration::from_secs(1);
+/// How much too early a request may go. What a job needs may be two things, both away: the leave to take
+/// the job comes from the one, and its first request meets the other, whose pause began as long later as
+/// the job took to get there.
+const NEARLY: Duration = Duration::from_millis(250);
 
 /// What a request is about: the bytes of a conversation's sid, or whatever stands for another thread.
 pub type Subject = [u8; 16];
@@ -102,7 +106,7 @@ impl Outage {
         self.notice_life(now);
         match self {
             Self::Up | Self::Suspected { .. } | Self::Recovering { .. } => Pass::Go,
-            Self::Away { next_at, .. } if now < *next_at => Pass::Wait(*next_at),
+            Self::Away { next_at, .. } if now + NEARLY < *next_at => Pass::Wait(*next_at),
             Self::Away { next_at, take_at, pauses, probing_since, .. } => {
                 *next_at = now + pause(*pauses);
                 *take_at = *next_at;
@@ -179,7 +183,9 @@ impl Outage {
                 // Those that were out before it was away say nothing new.
                 if probing_since.take().is_some() {
                     *failed_within = took;
-                    *next_at = now + pause(*pauses);
+                    // The pause has begun with the probe; one that was slow to fail is no reason to wait
+                    // for longer.
+                    *next_at = (*next_at).max(now + PAUSES[0]);
                     *take_at = *next_at;
                     *pauses = pauses.saturating_add(1);
                 }
@@ -189,6 +195,14 @@ impl Outage {
                 *self = Self::away(now, took);
                 Change::Away
             }
+        }
+    }
+
+    /// Notes that something is back that may have been away for the same reason: a probe may go at once.
+    pub fn nudged(&mut self, now: Moment) {
+        if let Self::Away { next_at, take_at, .. } = self {
+            *next_at = (*next_at).min(now);
+            *take_at = *next_at;
         }
     }
 
@@ -319,6 +333,34 @@ mod tests {
             assert_eq!(outage.pass(until), Pass::Go);
             assert_eq!(outage.succeeded(until), Change::Back);
         }
+    }
+
+    #[test]
+    fn a_probe_that_is_slow_to_fail_does_not_make_the_pause_longer() {
+        let (mut outage, slow) = (away(), Duration::from_secs(4));
+        for (goes, next) in [(1, 6), (6, 11), (11, 16), (16, 21)] {
+            assert_eq!(outage.pass(at(goes)), Pass::Go);
+            outage.failed(Some(B), slow, at(goes + 4));
+            assert_eq!(outage.pass(at(goes + 4)), Pass::Wait(at(next)));
+        }
+        let mut outage = away();
+        for goes in [1, 3, 6, 11, 16] {
+            assert_eq!(outage.pass(at(goes)), Pass::Go, "while others are out");
+        }
+        outage.failed(Some(A), Duration::from_secs(15), at(16));
+        assert_eq!(outage.pass(at(20)), Pass::Wait(at(21)));
+    }
+
+    #[test]
+    fn a_probe_goes_at_once_when_something_beside_it_is_back() {
+        let mut outage = away();
+        assert_eq!(outage.admit(at(0)), Pass::Wait(at(1)));
+        outage.nudged(at(0));
+        assert_eq!((outage.admit(at(0)), outage.pass(at(0))), (Pass::Go, Pass::Go));
+        assert!(matches!(outage.pass(at(0)), Pass::Wait(_)), "one");
+        let mut outage = Outage::Up;
+        outage.nudged(at(0));
+        assert_eq!(outage, Outage::Up);
     }
 
     #[test]

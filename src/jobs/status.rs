@@ -92,14 +92,24 @@ impl Status {
 
     /// Notes that what a job asked for succeeded, by whatever road.
     pub fn succeeded(&self, op: Op, clock: &Clock) {
-        self.needed_for(op).succeeded(clock);
+        self.works(op, clock);
         self.ended(|refusal| refusal.is_of(op));
     }
 
     /// Notes that Twilio did what was asked over REST.
     pub fn answered(&self, op: Op, clock: &Clock) {
-        self.needed_for(op).succeeded(clock);
+        self.works(op, clock);
         self.ended(|refusal| refusal.is_ended_by(op));
+    }
+
+    /// What is back for one operation is asked for the others at once: one who needs several of them is
+    /// not to wait for each.
+    fn works(&self, op: Op, clock: &Clock) {
+        if self.needed_for(op).succeeded(clock) {
+            for other in self.all() {
+                other.nudged(clock);
+            }
+        }
     }
 
     fn ended(&self, ends: impl FnOnce(&mut StandingRefusal) -> bool) {
@@ -123,7 +133,7 @@ impl Status {
                 needed.failed(subject, took, reason, clock);
             }
             // Whoever refuses is there.
-            None => needed.succeeded(clock),
+            None => self.works(op, clock),
         }
     }
 
@@ -191,10 +201,13 @@ impl Status {
     /// Whether something of Twilio is away, so that jobs wait for it. No job waits to show typing.
     #[must_use]
     pub fn is_down(&self) -> bool {
+        self.all().into_iter().any(Dependency::is_away)
+    }
+
+    /// All that jobs wait for.
+    const fn all(&self) -> [&Dependency; 6] {
         let Self { adding, sending, reading, changing, texting, reading_texts, .. } = self;
         [adding, sending, reading, changing, texting, reading_texts]
-            .into_iter()
-            .any(Dependency::is_away)
     }
 
     fn refusal_now(&self) -> MutexGuard<'_, Option<StandingRefusal>> {
