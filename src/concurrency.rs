@@ -14,6 +14,9 @@ use crate::clock::Moment;
 
 /// How long refusals count as one: those that were on their way together say the same thing.
 const CUT_EVERY: Duration = Duration::from_secs(1);
+/// How soon a doubtful refusal has to be followed by another one to be taken for want of room; chosen so
+/// that a restart of the other side is long over.
+const DOUBT: Duration = Duration::from_secs(60);
 
 /// How much is allowed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,6 +28,7 @@ pub struct Limit {
     /// Successes at the limit since it last grew.
     credit: usize,
     cut_at: Option<Moment>,
+    doubted_at: Option<Moment>,
 }
 
 impl Limit {
@@ -33,7 +37,7 @@ impl Limit {
     pub fn new(first: usize, max: usize) -> Self {
         let max = max.max(1);
         let allowed = first.clamp(1, max);
-        Self { allowed, max, is_exploring: true, credit: 0, cut_at: None }
+        Self { allowed, max, is_exploring: true, credit: 0, cut_at: None, doubted_at: None }
     }
 
     /// How many may be under way.
@@ -63,6 +67,16 @@ impl Limit {
         self.is_exploring = false;
         self.credit = 0;
         self.allowed = (under_way.min(self.allowed) / 2).max(1);
+    }
+
+    /// Notes a refusal, after a success, that may be for want of room, or because the other side was away
+    /// for a moment. It counts if others were under way and it is not the first one for long: who is away
+    /// says nothing about room, and would leave room for one alone to those who wait for his return.
+    pub fn doubted(&mut self, under_way: usize, now: Moment) {
+        let before = self.doubted_at.replace(now);
+        if under_way > 1 && before.is_some_and(|at| now.since(at) < DOUBT) {
+            self.refused(under_way, now);
+        }
     }
 }
 
@@ -133,9 +147,18 @@ impl Limiter {
 
     /// Notes that one that has its place still was refused for want of room.
     pub fn refused(&self, now: Moment) {
+        self.shrink(|limit, under_way| limit.refused(under_way, now));
+    }
+
+    /// As [`Limit::doubted`], for one that has its place still.
+    pub fn doubted(&self, now: Moment) {
+        self.shrink(|limit, under_way| limit.doubted(under_way, now));
+    }
+
+    fn shrink(&self, note: impl FnOnce(&mut Limit, usize)) {
         let mut state = self.shared.state();
         let (under_way, before) = (state.under_way, state.limit.allowed);
-        state.limit.refused(under_way, now);
+        note(&mut state.limit, under_way);
         let fewer = before.saturating_sub(state.limit.allowed);
         state.owed += fewer - self.shared.places.forget_permits(fewer);
         if fewer > 0 {
@@ -211,6 +234,18 @@ mod tests {
             limit.refused(64, at(second));
         }
         assert_eq!(limit.allowed(), 1);
+    }
+
+    #[test]
+    fn a_single_refusal_that_may_have_another_reason_takes_nothing_and_more_of_them_do() {
+        let mut limit = Limit::new(64, 64);
+        limit.doubted(40, at(1));
+        limit.doubted(40, at(100));
+        assert_eq!(limit.allowed(), 64, "long after each other");
+        limit.doubted(1, at(101));
+        assert_eq!(limit.allowed(), 64, "there is room for one");
+        limit.doubted(40, at(102));
+        assert_eq!(limit.allowed(), 20);
     }
 
     #[test]

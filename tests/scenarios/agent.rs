@@ -66,6 +66,11 @@ impl Agent {
     pub fn hold(&self) -> tokio::sync::OwnedMutexGuard<()> {
         Arc::clone(&self.shared.held).try_lock_owned().unwrap()
     }
+
+    /// As [`Agent::hold`], while it may be answering.
+    pub async fn hold_from_now(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.shared.held).lock_owned().await
+    }
 }
 
 impl Drop for Agent {

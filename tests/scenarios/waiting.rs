@@ -120,6 +120,31 @@ async fn an_agent_that_is_away_costs_no_attempt_and_ends_for_all() {
     rig.end().await;
 }
 
+/// Who is back has as much room as before, and may think for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_was_away_has_all_at_once_who_waited_for_it() {
+    let is_away = Arc::new(AtomicBool::new(true));
+    let away = Arc::clone(&is_away);
+    let agent = Agent::start(move |turn, _| match away.load(Ordering::Relaxed) {
+        true => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        false => Json(json!({"replies": [turn["messages"][0]["body"]]})).into_response(),
+    })
+    .await;
+    let rig = agent.rig().await;
+    let waiting = newcomers(&rig).await;
+    rig.eventually("it is noticed", |rig| says(rig, "agent_down")).await;
+    let before = agent.asked().len();
+    rig.eventually("it is looked for", |_| agent.asked().len() > before + 1).await;
+    let thinking = agent.hold_from_now().await;
+    is_away.store(false, Ordering::Relaxed);
+    // It may have been asked about one of them already.
+    let before = agent.asked().len();
+    rig.eventually("it has all", |_| agent.asked().len() >= before + waiting.len() - 1).await;
+    drop(thinking);
+    rig.eventually("all are answered", |rig| answered(rig, &waiting) == waiting.len()).await;
+    rig.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_without_room_is_asked_again_and_no_attempt_is_counted() {
     let agent = Agent::start(|turn, before| match before {

@@ -317,9 +317,13 @@ impl Turns {
                 health.is_away().then(|| health.parks(clock)).flatten()
             }
             Sign::Away => {
-                self.agent_room.refused(clock.now());
                 health.failed(subject, took, reason(error), clock);
-                health.parks(clock)
+                let pause = health.parks(clock);
+                if pause.is_none() {
+                    // It answered until now: it may be back at once, or have no room.
+                    self.agent_room.doubted(clock.now());
+                }
+                pause
             }
         }
     }
