@@ -3,12 +3,13 @@
 //! `cargo bench --bench waiting` takes some two minutes; `CHIMEIN_WAITING_SECONDS=600` makes the
 //! outages as long. The service is a child process with nothing set but where Twilio and the agent
 //! are; Twilio is the emulator in this one, the agent a server in it too. The last table runs the rule
-//! for outages alone, in virtual time.
+//! for outages alone, in virtual time; `cargo bench --bench waiting -- rule` gives it alone, at once.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run stops where it cannot")]
 
 #[path = "../child/mod.rs"]
 mod child;
+mod outage_rule;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -21,7 +22,6 @@ use chimein::clock::{Clock, Moment};
 use chimein::emulator::control::SocketOrder;
 use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::{self, Control, Emulator};
-use chimein::jobs::outage::{Outage, Pass};
 use comfy_table::Table;
 use serde_json::{Value, json};
 
@@ -43,10 +43,12 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 #[tokio::main]
 async fn main() {
-    slow_agent().await;
-    joins().await;
-    outages().await;
-    simulated();
+    if std::env::args().all(|argument| argument != "rule") {
+        slow_agent().await;
+        joins().await;
+        outages().await;
+    }
+    outage_rule::table();
 }
 
 /// A thousand people write at once, and the agent thinks for a quarter of a minute.
@@ -213,57 +215,6 @@ async fn outage(kind: Kind, time: Duration) -> (Duration, u64) {
     assert_eq!(service.leftovers().await, (0, 0), "{}", kind.name());
     emulator.shutdown().await;
     (wait, requests)
-}
-
-/// The rule for outages alone: a person writes each second, and what all need is away.
-fn simulated() {
-    let mut table = Table::new();
-    table.set_header([
-        "away for",
-        "jobs",
-        "requests meanwhile",
-        "longest wait s after",
-        "attempts counted",
-    ]);
-    for (name, seconds) in [("45 s", 45_u64), ("10 min", 600), ("6 h", 21_600)] {
-        let (mut outage, mut requests, mut counted) = (Outage::default(), 0_u64, 0_u64);
-        let millis = |at: u64| Moment::ORIGIN + Duration::from_millis(at);
-        let (mut due, mut last, mut now) = (std::collections::VecDeque::new(), 0, 0);
-        let end = seconds * 1000;
-        while now < end || !due.is_empty() {
-            if now < end && now.is_multiple_of(1000) {
-                due.push_back((now, u8::try_from(now / 1000 % 251).unwrap()));
-            }
-            let first = due.iter().position(|(at, _)| *at <= now);
-            if let Some(at) = first
-                && outage.admit(millis(now)) == Pass::Go
-                && outage.pass(millis(now)) == Pass::Go
-            {
-                let (_, subject) = due.remove(at).unwrap();
-                if now < end {
-                    requests += 1;
-                    outage.failed(Some([subject; 16]), Duration::from_millis(20), millis(now));
-                    let pause = outage.parks(millis(now));
-                    counted += u64::from(pause.is_none());
-                    let pause = pause.unwrap_or(Duration::from_secs(1));
-                    due.push_back((now + u64::try_from(pause.as_millis()).unwrap(), subject));
-                } else {
-                    outage.succeeded(millis(now));
-                    last = now - end;
-                }
-                continue;
-            }
-            now += 10;
-        }
-        table.add_row([
-            name.to_owned(),
-            seconds.to_string(),
-            requests.to_string(),
-            format!("{:.1}", Duration::from_millis(last).as_secs_f64()),
-            counted.to_string(),
-        ]);
-    }
-    println!("{table}");
 }
 
 /// An agent that repeats what it hears, after a while.
