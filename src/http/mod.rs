@@ -277,6 +277,7 @@ async fn respond(
     server: &Server,
 ) -> Result<Response<Answer>, Infallible> {
     let watch = &place.watch;
+    watch.turn().await;
     watch.note(Event::HeadRead);
     // Source: RFC 9112, section 3.2, read 2026-11-29: more than one is answered 400.
     let mut answer = if request.headers().get_all(header::HOST).iter().nth(1).is_some() {

@@ -131,6 +131,20 @@ impl Phase {
         }
     }
 
+    /// Whether a head that is complete now has come together with the request before it: nothing was read
+    /// since that one was answered.
+    pub(super) const fn is_pipelined(self) -> bool {
+        match self {
+            Self::Sending { .. } | Self::Idle { .. } => true,
+            Self::Head { .. } | Self::Answering | Self::Body { .. } => false,
+        }
+    }
+
+    /// Whether the client has not taken its answer yet.
+    pub(super) const fn is_sending(self) -> bool {
+        matches!(self, Self::Sending { .. })
+    }
+
     /// When the connection is to be ended if nothing is seen of it until then.
     ///
     /// `None` while a request is answered.
@@ -220,6 +234,19 @@ mod tests {
             assert_eq!(phase.deadline(LIMITS), deadline, "{phase:?}");
             assert_eq!(phase.rest(), rest, "{phase:?}");
         }
+    }
+
+    #[test]
+    fn a_head_that_needed_no_more_bytes_came_with_the_one_before_it() {
+        let now = Moment::ORIGIN;
+        let answered = [Event::HeadRead, Event::AnswerMade, Event::BytesWritten, Event::Flushed];
+        let mut phase = Phase::Head { since: now };
+        for event in answered {
+            assert_eq!(phase.is_pipelined(), matches!(phase, Phase::Sending { .. }), "{phase:?}");
+            phase = phase.after(event, now);
+        }
+        assert!(phase.is_pipelined());
+        assert!(!phase.after(Event::BytesRead, now).is_pipelined());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Tests of the server shell over real sockets on the loopback address.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -220,6 +221,31 @@ async fn a_client_that_never_takes_its_answers_is_cut_off() {
         bytes += count;
     }
     assert!(bytes < 8 * (8 << 20), "all of it was kept: {bytes}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_many_times_at_once_lets_others_have_their_turn() {
+    let served = Arc::new(AtomicUsize::new(0));
+    let count = move || {
+        let before = served.fetch_add(1, Ordering::Relaxed);
+        async move { before.to_string() }
+    };
+    let router = any_router().route("/count", get(count));
+    let server = Served::start(router, Options::default()).await;
+    let (mut many, mut one) = (server.connect().await, server.connect().await);
+    for stream in [&mut many, &mut one] {
+        stream.write_all(b"GET /empty HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        assert!(read_head(stream).await.starts_with("HTTP/1.1 204"));
+    }
+    // Neither waits, so that the server finds both.
+    let flood = b"GET /count HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1000);
+    assert!(many.try_write(&flood).unwrap() > 8 * 1024);
+    let request = b"GET /count HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert_eq!(one.try_write(request).unwrap(), request.len());
+    let answer = read_all(&mut one).await;
+    let before: usize = answer.rsplit("\r\n\r\n").next().unwrap().parse().unwrap();
+    assert!(before <= 4, "{before} others came first");
     server.stop().await;
 }
 

@@ -43,13 +43,16 @@ struct Seen {
     is_asked: bool,
     /// Wakes the connection's task.
     waker: Option<Waker>,
+    /// Wakes the request that waits until the answers before it have left.
+    next: Option<Waker>,
 }
 
 impl Watch {
     /// Begins with a connection that was just opened.
     pub(super) fn new(clock: Clock) -> Self {
         let phase = Phase::Head { since: clock.now() };
-        let seen = Seen { phase, told: None, is_slow: false, is_asked: false, waker: None };
+        let seen =
+            Seen { phase, told: None, is_slow: false, is_asked: false, waker: None, next: None };
         Self { seen: Mutex::new(seen), clock }
     }
 
@@ -58,7 +61,38 @@ impl Watch {
         let now = self.clock.now();
         let mut seen = self.lock();
         seen.phase = seen.phase.after(event, now);
-        seen.phase
+        let phase = seen.phase;
+        let next = if phase.is_sending() { None } else { seen.next.take() };
+        drop(seen);
+        if let Some(next) = next {
+            next.wake();
+        }
+        phase
+    }
+
+    /// Waits until a request whose head is complete has its turn.
+    ///
+    /// Whoever sends many requests at once has the next one answered once the answers before it have left,
+    /// and others have had their turn: hyper would answer sixteen at once, and go on while nobody takes
+    /// the answers until its buffer is full.
+    /// Source: hyper 1.12, `proto/h1/dispatch.rs`, `poll_loop`, read 2026-11-29.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing.
+    pub(super) async fn turn(&self) {
+        if self.lock().phase.is_pipelined() {
+            std::future::poll_fn(|cx| {
+                let mut seen = self.lock();
+                if !seen.phase.is_sending() {
+                    return Poll::Ready(());
+                }
+                seen.next = Some(cx.waker().clone());
+                Poll::Pending
+            })
+            .await;
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Notes that the body of the request took too long.
@@ -258,5 +292,28 @@ impl Drop for Answer {
     /// hyper drops a body once all of it is written into its buffer.
     fn drop(&mut self) {
         self.watch.note(Event::AnswerMade);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_next_request_has_its_turn_once_the_answer_before_it_has_left() {
+        let watch = Watch::new(Clock::start());
+        assert!(watch.turn().now_or_never().is_some(), "the first one");
+        for event in [Event::HeadRead, Event::AnswerMade] {
+            watch.note(event);
+        }
+        let mut turn = std::pin::pin!(watch.turn());
+        assert!((&mut turn).now_or_never().is_none());
+        watch.note(Event::BytesWritten);
+        assert!((&mut turn).now_or_never().is_none(), "some of it");
+        watch.note(Event::Flushed);
+        assert!((&mut turn).now_or_never().is_none(), "others come first");
+        assert!(turn.now_or_never().is_some());
     }
 }
