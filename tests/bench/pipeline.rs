@@ -1,5 +1,5 @@
 //! What the whole service adds to a message, and what it costs: socket in, disk, echo agent, disk,
-//! socket out.
+//! socket out; and beside it the same on plain numbers: webhook in, REST out, callbacks.
 //!
 //! `cargo bench --bench pipeline`. The service is a child process; Twilio is the emulator in this
 //! one, on the same cores. The time is from before a phone's message is handed to the emulator until
@@ -17,7 +17,9 @@ use std::time::Duration;
 use chimein::clock::{Clock, Moment};
 use chimein::emulator::control::Webhook;
 use chimein::emulator::record::Happening;
-use chimein::emulator::{self, Control, Emulator};
+use chimein::emulator::state::messaging::Number;
+use chimein::emulator::{self, Control, Emulator, Incoming};
+use chimein::webhook::TEXT_ROUTES;
 use comfy_table::Table;
 use futures::{StreamExt as _, stream};
 use tokio::sync::broadcast;
@@ -28,6 +30,8 @@ use crate::child::{BOTS, NUMBER, Service};
 
 /// Phones, each with a conversation of its own.
 const PHONES: u32 = 1000;
+/// Plain numbers of ours; each may send at most 1,000 segments a second.
+const NUMBERS: u32 = 20;
 /// Messages a second of the paced part, and for how long.
 const PACED_RATE: u32 = 100;
 const PACED_SECONDS: u32 = 20;
@@ -41,42 +45,160 @@ const QUIET: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() {
+    let fsync = bare_fsync(RECORD_BYTES, Duration::from_secs(3));
+    let (socket, direct) = (measure(Road::Socket).await, measure(Road::Direct).await);
+    let mut table = Table::new();
+    table.set_header([
+        "",
+        "socket",
+        "x bare fsync",
+        "plain number",
+        "x bare fsync",
+        "aim of the socket",
+    ]);
+    let mut row = |name: &str, of: fn(&Figures) -> Duration, aim: &str| {
+        let [socket, direct] = [&socket, &direct].map(|figures| {
+            let value = of(figures);
+            let ratio = value.as_secs_f64() / fsync.as_secs_f64();
+            [format!("{:.3} ms", value.as_secs_f64() * 1e3), format!("{ratio:.2}")]
+        });
+        let cells = [name.to_owned()].into_iter().chain(socket).chain(direct);
+        table.add_row(cells.chain([aim.to_owned()]));
+    };
+    row("answer p50 at 100/s", |of| of.p50, "2.5 ms");
+    row("answer p99 at 100/s", |of| of.p99, "10 ms");
+    row("CPU a message at 100/s", |of| of.paced_cpu, "");
+    row("CPU a message, saturated", |of| of.saturated_cpu, "0.060 ms");
+    row("time a message, saturated", |of| of.saturated_time, "");
+    println!("{table}\nbare fsync {:.3} ms", fsync.as_secs_f64() * 1e3);
+}
+
+/// The way of a message and of its answer.
+#[derive(Clone, Copy)]
+enum Road {
+    /// In and out by the socket, of a conversation.
+    Socket,
+    /// In by a number's webhook, out by REST, and the callbacks of what became of it.
+    Direct,
+}
+
+/// What one road takes.
+struct Figures {
+    p50: Duration,
+    p99: Duration,
+    paced_cpu: Duration,
+    saturated_cpu: Duration,
+    saturated_time: Duration,
+}
+
+async fn measure(road: Road) -> Figures {
     let emulator = start_emulator().await;
     let control = emulator.control();
-    let rates = [("CHIMEIN_SEND_CONVERSATION_RATE", "30"), ("CHIMEIN_SEND_SERVICE_RATE", "10000")];
-    let mut service = Service::of(&emulator, &rates);
-    // The socket alone brings the messages.
-    control.set_webhook(Webhook::default());
-    for phone in 0..PHONES {
-        say(&control, phone, "hello").await;
+    let mut service = road.service(&emulator);
+    if matches!(road, Road::Direct) {
+        service.start(&[]);
+        assert!(service.is_listening().await, "{}", service.log_tail());
     }
-    service.start(&[]);
-    let joined = child::eventually(|| Tally::of(&control).is_complete()).await;
+    for phone in 0..PHONES {
+        road.say(&control, phone, "hello").await;
+    }
+    if matches!(road, Road::Socket) {
+        service.start(&[]);
+    }
+    let joined = child::eventually(|| road.tally(&control).is_complete()).await;
     assert!(joined, "the service does not answer\n{}", service.log_tail());
     let pid = service.pid();
-    let fsync = bare_fsync(RECORD_BYTES, Duration::from_secs(3));
-    let (mut latencies, paced_cpu) = measured(pid, paced(&control)).await;
+    let (mut latencies, paced_cpu) = measured(pid, paced(road, &control)).await;
     latencies.sort_unstable();
-    let (took, saturated_cpu) = measured(pid, saturated(&control)).await;
-    let tally = Tally::of(&control);
+    let (took, saturated_cpu) = measured(pid, saturated(road, &control)).await;
+    let tally = road.tally(&control);
     assert!(tally.is_kept(), "{tally}\n{:?}\n{}", tally.wrong, service.log_tail());
-    let paced_messages = u32::try_from(latencies.len()).unwrap();
-    let mut table = Table::new();
-    table.set_header(["", "value", "x bare fsync", "aim"]);
-    let mut row = |name: &str, value: Duration, aim: &str| {
-        let ratio = value.as_secs_f64() / fsync.as_secs_f64();
-        let millis = format!("{:.3} ms", value.as_secs_f64() * 1e3);
-        table.add_row([name.to_owned(), millis, format!("{ratio:.2}"), aim.to_owned()]);
-    };
-    row("bare fsync", fsync, "");
-    row("answer p50 at 100/s", percentile(&latencies, 50), "2.5 ms");
-    row("answer p99 at 100/s", percentile(&latencies, 99), "10 ms");
-    row("CPU a message at 100/s", paced_cpu / paced_messages, "");
-    row("CPU a message, saturated", saturated_cpu / SATURATED_MESSAGES, "0.060 ms");
-    row("time a message, saturated", took / SATURATED_MESSAGES, "");
-    println!("{table}");
     service.stop().await;
     emulator.shutdown().await;
+    Figures {
+        p50: percentile(&latencies, 50),
+        p99: percentile(&latencies, 99),
+        paced_cpu: paced_cpu / u32::try_from(latencies.len()).unwrap(),
+        saturated_cpu: saturated_cpu / SATURATED_MESSAGES,
+        saturated_time: took / SATURATED_MESSAGES,
+    }
+}
+
+impl Road {
+    /// A service to which Twilio tells of messages by this road alone.
+    fn service(self, emulator: &Emulator) -> Service {
+        let control = emulator.control();
+        let (all, rates, sources) = match self {
+            Self::Socket => (NUMBER.to_owned(), String::new(), String::new()),
+            Self::Direct => (
+                list(|number| number),
+                list(|number| number + "=1000"),
+                list(|number| number + "=direct"),
+            ),
+        };
+        let service = Service::of(
+            emulator,
+            &[
+                ("CHIMEIN_SEND_CONVERSATION_RATE", "30"),
+                ("CHIMEIN_SEND_SERVICE_RATE", "10000"),
+                ("TWILIO_PHONE_NUMBER", &all),
+                ("CHIMEIN_MESSAGING_SENDER_RATES", &rates),
+                ("CHIMEIN_MESSAGING_SOURCES", &sources),
+            ],
+        );
+        control.set_webhook(Webhook::default());
+        if matches!(self, Self::Direct) {
+            let url = format!("http://127.0.0.1:{}{}", service.port(), TEXT_ROUTES[0]);
+            for nth in 0..NUMBERS {
+                control.set_number(Number::told_to(number(nth), url.as_str())).unwrap();
+            }
+        }
+        service
+    }
+
+    /// Somebody writes, from a phone that always writes to the same number.
+    async fn say(self, control: &Control, phone: u32, body: &str) {
+        let from = format!("+1555{phone:07}");
+        match self {
+            Self::Socket => {
+                let _received = control.receive_sms(&from, NUMBER, body).await.unwrap();
+            }
+            Self::Direct => {
+                let incoming = Incoming::new(&from, &number(phone % NUMBERS), body);
+                let _texted = control.text(incoming).await.unwrap();
+            }
+        }
+    }
+
+    /// What the bot says, if something that happened at Twilio is that.
+    fn answer(self, what: &Happening) -> Option<&str> {
+        match (self, what) {
+            (Self::Socket, Happening::MessageAdded { author, body: Some(body), .. })
+                if BOTS.contains(&author.reveal()) =>
+            {
+                Some(body.reveal())
+            }
+            (Self::Direct, Happening::TextSent { body, .. }) => Some(body.reveal()),
+            _ => None,
+        }
+    }
+
+    fn tally(self, control: &Control) -> Tally {
+        match self {
+            Self::Socket => Tally::of(control),
+            Self::Direct => Tally::of_texts(control, |_| true),
+        }
+    }
+}
+
+/// One of our plain numbers.
+fn number(nth: u32) -> String {
+    format!("+155555501{nth:02}")
+}
+
+/// Something of each of our plain numbers, as a setting takes it.
+fn list(of: impl Fn(String) -> String) -> String {
+    (0..NUMBERS).map(number).map(of).collect::<Vec<_>>().join(",")
 }
 
 /// Runs a part and gives the processor time that the service spent on it.
@@ -87,7 +209,7 @@ async fn measured<T>(pid: u32, part: impl Future<Output = T>) -> (T, Duration) {
 }
 
 /// Messages at an even pace; gives how long each answer took.
-async fn paced(control: &Control) -> Vec<Duration> {
+async fn paced(road: Road, control: &Control) -> Vec<Duration> {
     let clock = Clock::start();
     let mut twilio = control.watch();
     let mut said = HashMap::new();
@@ -100,48 +222,52 @@ async fn paced(control: &Control) -> Vec<Duration> {
         loop {
             tokio::select! {
                 biased;
-                record = twilio.recv() => take(record.unwrap().what, clock, &said, &mut latencies),
+                record = twilio.recv() => {
+                    take((road, record.unwrap().what), clock, &said, &mut latencies);
+                }
                 () = &mut pause => break,
             }
         }
         let body = format!("paced {number}");
         said.insert(body.clone(), clock.now());
-        say(control, number % PHONES, &body).await;
+        road.say(control, number % PHONES, &body).await;
     }
     while latencies.len() < said.len() {
         let record = tokio::time::timeout(QUIET * 5, twilio.recv()).await.expect("an answer");
-        take(record.unwrap().what, clock, &said, &mut latencies);
+        take((road, record.unwrap().what), clock, &said, &mut latencies);
     }
     latencies
 }
 
 fn take(
-    what: Happening,
+    (road, what): (Road, Happening),
     clock: Clock,
     said: &HashMap<String, Moment>,
     latencies: &mut Vec<Duration>,
 ) {
-    if let Some(at) = answer(&what).and_then(|body| said.get(body)) {
+    if let Some(at) = road.answer(&what).and_then(|body| said.get(body)) {
         latencies.push(clock.now().since(*at));
     }
 }
 
 /// Messages as fast as the emulator takes them; gives the time until the last answer.
-async fn saturated(control: &Control) -> Duration {
+async fn saturated(road: Road, control: &Control) -> Duration {
     let clock = Clock::start();
     let mut twilio = control.watch();
     let sending = stream::iter(0..SATURATED_MESSAGES)
-        .map(|number| async move { say(control, number % PHONES, &format!("fast {number}")).await })
+        .map(|number| async move {
+            road.say(control, number % PHONES, &format!("fast {number}")).await;
+        })
         .buffer_unordered(AT_ONCE)
         .collect::<()>();
     let watching = async {
         let mut last = clock.now();
         loop {
             match tokio::time::timeout(QUIET, twilio.recv()).await {
-                Ok(Ok(record)) if answer(&record.what).is_some() => last = clock.now(),
+                Ok(Ok(record)) if road.answer(&record.what).is_some() => last = clock.now(),
                 Ok(Ok(_) | Err(broadcast::error::RecvError::Lagged(_))) => {}
                 Ok(Err(broadcast::error::RecvError::Closed)) => return last,
-                Err(_) if Tally::of(control).is_complete() => return last,
+                Err(_) if road.tally(control).is_complete() => return last,
                 Err(_) => {}
             }
         }
@@ -150,26 +276,13 @@ async fn saturated(control: &Control) -> Duration {
     last.since(Moment::ORIGIN)
 }
 
-fn answer(what: &Happening) -> Option<&str> {
-    match what {
-        Happening::MessageAdded { author, body: Some(body), .. }
-            if BOTS.contains(&author.reveal()) =>
-        {
-            Some(body.reveal())
-        }
-        _ => None,
-    }
-}
-
-async fn say(control: &Control, phone: u32, body: &str) {
-    control.receive_sms(&format!("+1555{phone:07}"), NUMBER, body).await.unwrap();
-}
-
 /// An emulator that takes as much as it can, from phones and from the bot.
 async fn start_emulator() -> Emulator {
     let mut options = emulator::Options::default();
     options.limits.service_writes = 1_000_000;
     options.limits.conversation_writes = 1_000_000;
+    options.limits.long_code_rate = 1_000_000;
+    options.limits.plain_messages = 1_000_000;
     Emulator::start(options).await.unwrap()
 }
 
