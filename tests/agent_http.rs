@@ -215,6 +215,7 @@ fn turn() -> Turn {
             created: Timestamp::parse_rfc3339("2026-11-21T03:48:05.120Z"),
             extras: None,
         }],
+        history: Vec::new(),
         attempt: 3,
     }
 }

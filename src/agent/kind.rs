@@ -13,6 +13,7 @@ use crate::config::settings::{self, Twilio};
 use crate::finding::Finding;
 use crate::net::tls;
 use crate::standard_webhooks::{Secret, SecretError};
+use crate::telemetry::metrics::Metrics;
 
 /// A kind of agent.
 pub trait Kind: Sync {
@@ -49,6 +50,8 @@ pub struct Making<'a> {
     pub twilio: &'a Twilio,
     /// The one TLS configuration.
     pub tls: &'a rustls::ClientConfig,
+    /// What is counted.
+    pub metrics: &'a Metrics,
     /// Reads the time.
     pub clock: Clock,
 }

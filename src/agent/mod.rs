@@ -29,10 +29,18 @@ pub use beside::{Beside, Connection, Watched};
 pub use report::{Fate, Origin, Report};
 pub use turn::{Answer, Turn};
 
+use crate::thread::Budget;
+
 /// Thinks about one turn at a time, many turns at once.
 pub trait Agent: Send + Sync {
     /// Names the kind of agent for logs and metrics.
     fn kind(&self) -> &'static str;
+
+    /// How much of what was said before it wants to know with each turn. Who asks for nothing pays
+    /// nothing.
+    fn history(&self) -> Budget {
+        Budget::default()
+    }
 
     /// Takes a turn and answers it.
     ///

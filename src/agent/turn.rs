@@ -1,7 +1,7 @@
 //! What passes between the pipeline and an agent: turns in, answers out. Pure values.
 
 use crate::telemetry::trace::{TraceContext, TraceId};
-use crate::thread::{MessageId, Reply, Speaker, Thread, TurnMessage};
+use crate::thread::{MessageId, Past, Reply, Speaker, Thread, TurnMessage};
 
 /// One inbound message, or a burst of them, waiting for an answer.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Turn {
     pub speaker: Speaker,
     /// What was said, oldest first; never empty.
     pub messages: Vec<TurnMessage>,
+    /// What was said before, oldest first, as much as the agent asks for.
+    pub history: Vec<Past>,
     /// How often the agent was asked, this time included.
     pub attempt: u32,
 }

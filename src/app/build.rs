@@ -43,6 +43,7 @@ use crate::pipeline::send::late::Late;
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::turn::busy::BusyTimes;
+use crate::pipeline::turn::histories::Histories;
 use crate::queue::QueueName;
 use crate::thread::ThreadKind;
 use crate::twilio::{rest, signature};
@@ -81,7 +82,8 @@ impl Parts<'_> {
         let counted: Arc<dyn rest::Observer> = Arc::new(Counted { metrics, status, clock });
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
         let Self { settings, twilio, .. } = *self;
-        let making = kind::Making { settings, twilio, tls: &tls, clock };
+        let metrics = &self.recorder.metrics;
+        let making = kind::Making { settings, twilio, tls: &tls, metrics, clock };
         let agent = kinds::of(settings).make(making).await?;
         let talks = Talks::of(self, &rest, &tls);
         let numbers = Numbers::of(self, &rest);
@@ -159,6 +161,7 @@ impl Parts<'_> {
             ids: self.reply_ids(),
             strategy: strategy(&settings.turns),
             busy: BusyTimes::default(),
+            histories: Histories::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             status: self.vitals.status(),
             agent_health: self.vitals.agent(),

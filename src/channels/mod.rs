@@ -31,7 +31,8 @@ use crate::queue::{self, Cause, Delivery};
 use crate::telemetry::journal::{Door, Via};
 use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::thread::{
-    CauseClass, MessageId, Reply, SkipReason, Speaker, Thread, ThreadId, ThreadKind, TurnMessage,
+    Budget, CauseClass, MessageId, Past, Reply, SkipReason, Speaker, Thread, ThreadId, ThreadKind,
+    TurnMessage,
 };
 use crate::twilio::rest::{self, Op};
 
@@ -78,6 +79,17 @@ pub trait Channel: Send + Sync {
 
     /// Notes that the message at a place is known, which says something only if it is the next one.
     fn follow(&self, thread: ThreadId, index: u64);
+
+    /// What was said in a thread before a turn, oldest first, as much as the budget has room for. Where
+    /// threads have no history it is nothing.
+    fn history<'a>(
+        &'a self,
+        _thread: &'a Thread,
+        _turn: &'a [TurnMessage],
+        _budget: Budget,
+    ) -> BoxFuture<'a, Result<Vec<Past>, Error>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
 
     /// As whom the bot speaks in a thread, as far as is known; `heard` is as whom it heard what it
     /// answers, where that was told.

@@ -21,6 +21,7 @@ use crate::net::proxies::Proxy;
 use crate::pii::Pii;
 use crate::standard_webhooks::Secret;
 use crate::telemetry::otlp;
+use crate::thread::{HISTORY_CHARS_MAX, HISTORY_MESSAGES_MAX};
 use crate::twilio::rest;
 
 /// The largest answer of an agent that may be read: cut into parts, it still fits into the outbox.
@@ -300,6 +301,11 @@ fn check_openai(reader: &mut Reader<'_>, kind: Option<AgentKind>) {
     let has_model = reader.value::<ModelName>("openai.model").is_some();
     let is_named = kind.map(|kind| kind != AgentKind::OpenAi || has_model);
     reader.rule("openai.model", is_named, "is required for agent.kind openai");
+    let few = |most: usize| move |count: usize| count <= most;
+    let messages = reader.value("openai.history_messages").map(few(HISTORY_MESSAGES_MAX));
+    reader.rule("openai.history_messages", messages, "is over 100");
+    let chars = reader.value("openai.history_chars").map(few(HISTORY_CHARS_MAX));
+    reader.rule("openai.history_chars", chars, "is over 200000");
     let first = MILLISECOND * 100..=minutes(60);
     within(reader, "openai.first_token_timeout", first, "is not between 100ms and 1h");
 }

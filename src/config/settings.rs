@@ -303,6 +303,10 @@ sections! {
         temperature: Option<Temperature>;
         /// What is said where the model says nothing.
         fallback: Option<Sentence>;
+        /// How many messages of what was said before are told.
+        history_messages: usize;
+        /// How many characters they may have.
+        history_chars: usize;
         /// How long the first word may take.
         first_token_timeout: Duration;
     }

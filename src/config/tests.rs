@@ -36,6 +36,28 @@ fn later_layers_win_and_say_where_they_are() {
 }
 
 #[test]
+fn a_model_must_be_named_and_its_key_is_not_shown() {
+    let report = load(
+        None,
+        &environment([("CHIMEIN_AGENT_KIND", "openai"), ("OPENAI_API_KEY", "sk-planted")]),
+    );
+    let key = report.effective.iter().find(|found| found.key == "openai.api_key").unwrap();
+    assert_eq!(key.shown.as_deref(), Some(MASK));
+    let problems: Vec<String> = report.problems().iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("openai.model (not set): is required"), "{problems:?}");
+    let too_much = [
+        ("CHIMEIN_AGENT_KIND", "openai"),
+        ("CHIMEIN_OPENAI_MODEL", "m"),
+        ("CHIMEIN_OPENAI_HISTORY_MESSAGES", "101"),
+        ("CHIMEIN_OPENAI_HISTORY_CHARS", "200001"),
+        ("CHIMEIN_OPENAI_TEMPERATURE", "3"),
+        ("CHIMEIN_OPENAI_FIRST_TOKEN_TIMEOUT", "2h"),
+    ];
+    assert_eq!(load(None, &environment(too_much)).problems().len(), 4);
+}
+
+#[test]
 fn the_service_port_goes_before_the_port() {
     let report = load(None, &environment([("SERVICE_PORT", "90"), ("PORT", "91")]));
     assert_eq!(report.into_settings().unwrap().server.port.get(), 90);

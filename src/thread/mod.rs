@@ -6,6 +6,7 @@
 mod cause;
 mod message;
 mod message_id;
+mod past;
 mod skip;
 mod speaker;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub use self::cause::CauseClass;
 pub use self::message::{Extras, Media, Reply, TurnMessage};
 pub use self::message_id::{MessageId, ParseMessageIdError};
+pub use self::past::{Budget, Gathered, HISTORY_CHARS_MAX, HISTORY_MESSAGES_MAX, Past, merged};
 pub use self::skip::SkipReason;
 pub use self::speaker::Speaker;
 use crate::bytes16;

@@ -352,6 +352,7 @@ fn turn(author: &str, body: Option<&str>, media: Vec<Media>) -> Turn {
             created: Some(Timestamp::from_millis(1_795_000_002_900)),
             extras: None,
         }],
+        history: Vec::new(),
         attempt: 1,
     }
 }

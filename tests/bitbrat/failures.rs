@@ -235,6 +235,7 @@ fn turn() -> Turn {
             created: None,
             extras: None,
         }],
+        history: Vec::new(),
         attempt: 1,
     }
 }

@@ -26,6 +26,7 @@ use chimein::pipeline::send::Sends;
 use chimein::pipeline::send::reply_ids::ReplyIds;
 use chimein::pipeline::turn::Turns;
 use chimein::pipeline::turn::busy::BusyTimes;
+use chimein::pipeline::turn::histories::Histories;
 use chimein::queue::{QueueName, Store, embedded};
 use chimein::telemetry::journal::{Door, Journal, Stage};
 use chimein::telemetry::metrics::Metrics;
@@ -157,6 +158,7 @@ impl House {
             ids: ReplyIds::of(&"secret".into()),
             strategy: Strategy::Queue,
             busy: BusyTimes::default(),
+            histories: Histories::default(),
             schedule: schedule(),
             status: Arc::clone(&status),
             agent_health: Arc::new(Dependency::new("agent")),

@@ -12,13 +12,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use bytes::Bytes;
+use chimein::emulator::faults::{Action, Place};
 use chimein::telemetry::journal::Stage;
 use futures::{Stream, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::rig::{PHONE, Rig};
+use crate::rig::{NUMBER, PHONE, Rig};
 
 #[tokio::test]
 async fn a_model_answers_by_stream() {
@@ -65,6 +66,7 @@ async fn whatever_goes_wrong_each_message_is_answered_once_and_in_order() {
             ("CHIMEIN_AGENT_SCHEDULE", "20ms,50ms,100ms"),
             ("CHIMEIN_OPENAI_FIRST_TOKEN_TIMEOUT", "700ms"),
             ("CHIMEIN_OPENAI_FALLBACK", "Ask me something else."),
+            ("CHIMEIN_OPENAI_HISTORY_MESSAGES", "0"),
         ])
         .await;
     let faults = [
@@ -143,6 +145,96 @@ async fn the_responses_api_is_spoken_too() {
     let conversation = rig.sms(PHONE, "hello").await;
     rig.expect(conversation, &["re: hello"]).await;
     rig.end().await;
+}
+
+#[tokio::test]
+async fn a_model_is_told_what_was_said_before() {
+    let model = Model::start(|request, _| streamed(&answer_to(request))).await;
+    let rig = model.rig(&[]).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["re: one"]).await;
+    let listing =
+        Place::Rest { method: Some("GET".to_owned()), path: Some("/Messages".to_owned()) };
+    rig.fault(listing, Action::Answer { status: 500, code: None, retry_after: None }, 2);
+    rig.sms(PHONE, "two").await;
+    rig.expect(conversation, &["re: one", "re: two"]).await;
+    rig.sms(PHONE, "three").await;
+    rig.expect(conversation, &["re: one", "re: two", "re: three"]).await;
+    let told: Vec<Value> = model.asked().into_iter().map(|(_, request)| told(&request)).collect();
+    assert_eq!(
+        told,
+        [
+            json!(["user: one"]),
+            json!(["user: one", "assistant: re: one", "user: two"]),
+            json!([
+                "user: one",
+                "assistant: re: one",
+                "user: two",
+                "assistant: re: two",
+                "user: three"
+            ]),
+        ]
+    );
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_model_is_told_what_was_said_on_a_plain_number() {
+    let model = Model::start(|request, _| streamed(&answer_to(request))).await;
+    let rig = Rig::on_numbers(&model.settings(&[])).await;
+    rig.text(PHONE, NUMBER, "one").await;
+    rig.expect_texts(PHONE, &["re: one"]).await;
+    rig.text(PHONE, NUMBER, "two").await;
+    rig.expect_texts(PHONE, &["re: one", "re: two"]).await;
+    let told = told(&model.asked().last().unwrap().1);
+    assert_eq!(told, json!(["user: one", "assistant: re: one", "user: two"]));
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_model_that_finds_it_too_long_is_told_half_of_it_once() {
+    let model = Model::start(|request, _| match request["messages"].as_array().unwrap().len() {
+        0..=3 => streamed(&answer_to(request)),
+        _ => {
+            let error =
+                json!({"error": {"message": "too long", "code": "context_length_exceeded"}});
+            (StatusCode::BAD_REQUEST, axum::Json(error)).into_response()
+        }
+    })
+    .await;
+    let rig = model.rig(&[]).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["re: one"]).await;
+    rig.sms(PHONE, "two").await;
+    rig.expect(conversation, &["re: one", "re: two"]).await;
+    rig.sms(PHONE, "three").await;
+    rig.expect(conversation, &["re: one", "re: two", "re: three"]).await;
+    let asked = model.asked();
+    assert_eq!(asked.len(), 4);
+    assert_eq!(told(&asked[3].1), json!(["user: two", "assistant: re: two", "user: three"]));
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn who_asks_for_no_history_is_told_none() {
+    let model = Model::start(|request, _| streamed(&answer_to(request))).await;
+    let rig = model.rig(&[("CHIMEIN_OPENAI_HISTORY_MESSAGES", "0")]).await;
+    let conversation = rig.sms(PHONE, "one").await;
+    rig.expect(conversation, &["re: one"]).await;
+    rig.sms(PHONE, "two").await;
+    rig.expect(conversation, &["re: one", "re: two"]).await;
+    assert_eq!(told(&model.asked().last().unwrap().1), json!(["user: two"]));
+    rig.end().await;
+}
+
+/// Who said what, as a model was told it.
+fn told(request: &Value) -> Value {
+    let messages = request["messages"].as_array().unwrap();
+    let line = |message: &Value| {
+        let text = |name: &str| message[name].as_str().unwrap().to_owned();
+        Value::String(format!("{}: {}", text("role"), text("content")))
+    };
+    messages.iter().map(line).collect()
 }
 
 /// Answers ill in the way that a word names.
@@ -263,12 +355,16 @@ impl Model {
     }
 
     async fn rig(&self, extra: &[(&'static str, &str)]) -> Rig {
+        Rig::start(&self.settings(extra)).await
+    }
+
+    fn settings<'a>(&'a self, extra: &[(&'static str, &'a str)]) -> Vec<(&'static str, &'a str)> {
         let ours = [
             ("CHIMEIN_AGENT_KIND", "openai"),
             ("OPENAI_BASE_URL", self.url.as_str()),
             ("CHIMEIN_OPENAI_MODEL", "mock"),
         ];
-        Rig::start(&[&ours, extra].concat()).await
+        [&ours, extra].concat()
     }
 
     fn asked(&self) -> Vec<(Option<String>, Value)> {

@@ -151,6 +151,7 @@ fn conversation() -> Turn {
         thread: Thread::Conversation(format!("CH{H}").parse().unwrap()),
         speaker: Speaker::Identity("bot".to_owned()),
         messages: vec![message],
+        history: Vec::new(),
         attempt: 2,
     }
 }
@@ -193,6 +194,7 @@ fn direct(medium: Medium, plain: bool) -> Turn {
         thread: Thread::Direct(Box::new(Pair { medium, ours: ours.clone(), theirs })),
         speaker: Speaker::Address(ours),
         messages: vec![message(inbound)],
+        history: Vec::new(),
         attempt: 1,
     }
 }

@@ -23,7 +23,8 @@ impl kind::Kind for Kind {
         Box::pin(async move {
             let options = Options::of(of.settings);
             let options = options.map_err(|error| Error::Settings(Box::new(error)))?;
-            let agent: Arc<dyn Agent> = Arc::new(OpenAi::new(options, of.client()?, of.clock));
+            let agent: Arc<dyn Agent> =
+                Arc::new(OpenAi::new(options, of.client()?, (of.clock, of.metrics)));
             Ok(agent)
         })
     }

@@ -35,13 +35,17 @@ pub use self::settings::{Options, SettingsError};
 use super::{Agent, Answer, Error, Turn};
 use crate::clock::Clock;
 use crate::pii::Pii;
-use crate::thread::Reply;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::Known;
+use crate::thread::{Budget, Reply};
 
 /// Asks a model.
 pub struct OpenAi {
     server: Server,
     style: request::Style,
     fallback: Option<Pii>,
+    history: Budget,
+    metrics: Metrics,
     /// Whether the operator has been told that the server refuses us, and nothing has been answered since.
     is_refused: AtomicBool,
 }
@@ -49,7 +53,11 @@ pub struct OpenAi {
 impl OpenAi {
     /// Makes an agent of a client that follows no redirects and retries nothing.
     #[must_use]
-    pub fn new(options: Options, client: reqwest::Client, clock: Clock) -> Self {
+    pub fn new(
+        options: Options,
+        client: reqwest::Client,
+        (clock, metrics): (Clock, &Metrics),
+    ) -> Self {
         Self {
             server: Server {
                 client,
@@ -62,12 +70,21 @@ impl OpenAi {
             },
             style: options.style,
             fallback: options.fallback,
+            history: options.history,
+            metrics: metrics.clone(),
             is_refused: AtomicBool::new(false),
         }
     }
 
     async fn answer(&self, turn: &Turn) -> Result<Answer, Error> {
-        let said = self.server.ask(&self.style, self.style.body(&prompt::lines(turn))).await;
+        let mut said = self.ask(turn, turn.history.len()).await;
+        if matches!(said, Err(Failure::Refused { problem: Problem::Overflow, .. }))
+            && !turn.history.is_empty()
+        {
+            tracing::debug!(message_sid = %turn.id, conversation_sid = %turn.thread,
+                count = turn.history.len(), "history is too long for the model; half of it is left out");
+            said = self.ask(turn, turn.history.len() / 2).await;
+        }
         self.tell(said.as_ref().err());
         match said {
             Ok(said) => self.reply(turn, &said),
@@ -80,6 +97,11 @@ impl OpenAi {
             }
             Err(failure) => Err(self.error(turn, failure)),
         }
+    }
+
+    /// Asks once, with the newest so many messages of what was said before.
+    async fn ask(&self, turn: &Turn, newest: usize) -> Result<Said, Failure> {
+        self.server.ask(&self.style, self.style.body(&prompt::lines(turn, newest))).await
     }
 
     fn reply(&self, turn: &Turn, said: &Said) -> Result<Answer, Error> {
@@ -98,6 +120,7 @@ impl OpenAi {
         let reason = unsaid.as_str();
         tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread, reason,
             "model said nothing that a person can be given");
+        self.metrics.wordless(Known(reason));
         match &self.fallback {
             Some(text) => Ok(Answer::Replies(vec![Reply::text(text.clone())])),
             None if unsaid == Unsaid::TooLarge => Err(Error::TooLarge {
@@ -151,6 +174,10 @@ impl OpenAi {
 impl Agent for OpenAi {
     fn kind(&self) -> &'static str {
         "openai"
+    }
+
+    fn history(&self) -> Budget {
+        self.history
     }
 
     fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>> {

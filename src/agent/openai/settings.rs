@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::request::Style;
 use crate::config::{self, Reason, Settings};
 use crate::pii::Pii;
+use crate::thread::Budget;
 
 /// The longest system prompt.
 pub const SYSTEM_BYTES_MAX: usize = 64 << 10;
@@ -21,6 +22,7 @@ pub struct Options {
     pub(super) key: Option<SecretString>,
     pub(super) style: Style,
     pub(super) fallback: Option<Pii>,
+    pub(super) history: Budget,
     pub(super) first_token_timeout: Duration,
     pub(super) timeout: Duration,
     pub(super) response_bytes_max: usize,
@@ -69,6 +71,7 @@ impl Options {
                 temperature: settings.temperature.map(|temperature| temperature.0),
             },
             fallback: settings.fallback.as_ref().map(|text| text.0.clone()),
+            history: Budget { messages: settings.history_messages, chars: settings.history_chars },
             first_token_timeout: settings.first_token_timeout,
             timeout: agent.timeout,
             response_bytes_max: agent.response_bytes_max.0,

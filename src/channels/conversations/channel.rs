@@ -21,7 +21,7 @@ use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::queue::Delivery;
-use crate::thread::{SkipReason, Speaker, Thread, ThreadId, TurnMessage};
+use crate::thread::{Budget, Past, SkipReason, Speaker, Thread, ThreadId, TurnMessage};
 use crate::twilio::events::ConversationState;
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::ConversationSid;
@@ -103,6 +103,20 @@ impl Channel for Conversations {
                 return Ok(AnsweredBefore::Yes(SkipReason::OtherRoad));
             }
             self.catch_up.answered_before(conversation, message, stored).await
+        })
+    }
+
+    fn history<'a>(
+        &'a self,
+        thread: &'a Thread,
+        turn: &'a [TurnMessage],
+        budget: Budget,
+    ) -> BoxFuture<'a, Result<Vec<Past>, Error>> {
+        Box::pin(async move {
+            match thread.id().conversation() {
+                Some(conversation) => self.said(conversation, turn, budget).await,
+                None => Ok(Vec::new()),
+            }
         })
     }
 

@@ -15,6 +15,7 @@ mod dead_joins;
 pub mod departures;
 pub mod facts;
 mod flights;
+mod history;
 pub mod join;
 pub mod join_rules;
 pub mod kept_watermarks;

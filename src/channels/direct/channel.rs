@@ -21,7 +21,9 @@ use crate::pii::Pii;
 use crate::queue::{Cause, Delivery};
 use crate::recent::Recent;
 use crate::telemetry::journal::Via;
-use crate::thread::{CauseClass, Pair, SkipReason, Speaker, Thread, ThreadId};
+use crate::thread::{
+    Budget, CauseClass, Pair, Past, SkipReason, Speaker, Thread, ThreadId, TurnMessage,
+};
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::TextSid;
 
@@ -93,6 +95,20 @@ impl Channel for Direct {
     /// A number's messages have no places: each is known as it comes.
     fn fill(&self, _: ThreadId, _: u64) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(ready(Ok(())))
+    }
+
+    fn history<'a>(
+        &'a self,
+        thread: &'a Thread,
+        turn: &'a [TurnMessage],
+        budget: Budget,
+    ) -> BoxFuture<'a, Result<Vec<Past>, Error>> {
+        Box::pin(async move {
+            match thread {
+                Thread::Direct(pair) => self.said((thread.id(), pair), turn, budget).await,
+                Thread::Conversation(_) => Ok(Vec::new()),
+            }
+        })
     }
 
     fn follow(&self, _: ThreadId, _: u64) {}

@@ -10,6 +10,7 @@ pub mod channel;
 pub mod contacts;
 mod fallen;
 mod find;
+mod history;
 pub mod intake;
 pub mod marks;
 pub mod policy;

@@ -90,6 +90,7 @@ from_str! {
     NonZeroU16, "a whole number from 1 to 65535";
     NonZeroU32, "a whole number of at least 1";
     NonZeroUsize, "a whole number of at least 1";
+    usize, "a whole number";
 }
 
 macro_rules! words {

@@ -44,7 +44,8 @@ impl Reports {
         patience: Patience,
     ) {
         let Awaited { thread, turn: id, asked, messages } = of;
-        let turn = Turn { id, thread, speaker, messages, attempt: delivery.attempt() };
+        let (history, attempt) = (Vec::new(), delivery.attempt());
+        let turn = Turn { id, thread, speaker, messages, history, attempt };
         let began = self.recorder.clock.now();
         let taken = tokio::select! {
             biased;

@@ -420,6 +420,7 @@ mod tests {
                 created: None,
                 extras: None,
             }],
+            history: Vec::new(),
             attempt,
         }
     }

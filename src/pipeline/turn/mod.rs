@@ -31,6 +31,7 @@ use crate::pipeline::record::{Inbound, Said};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::batch::{BatchMessage, TurnBatch};
 use crate::pipeline::turn::busy::BusyTimes;
+use crate::pipeline::turn::histories::Histories;
 use crate::queue::{self, Cause, Delivery, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
@@ -43,6 +44,8 @@ mod batch;
 mod before;
 pub mod busy;
 mod gather;
+pub mod histories;
+mod history;
 mod silence;
 
 /// How often the typing sign is renewed. Twilio shows it for about five seconds.
@@ -72,6 +75,8 @@ pub struct Turns {
     pub strategy: Strategy,
     /// When the agent was busy with whom.
     pub busy: BusyTimes,
+    /// What was said before the turns that may come again.
+    pub histories: Histories,
     /// When a failed turn is tried again.
     pub schedule: Schedule,
     /// Whether Twilio can be asked.
@@ -169,7 +174,7 @@ impl Turns {
     /// Gives the batch to the agent, with what comes meanwhile if that supersedes it.
     async fn take(
         &self,
-        delivery: Delivery,
+        mut delivery: Delivery,
         of: Own<'_>,
         mut batch: TurnBatch,
         stop: &CancellationToken,
@@ -186,9 +191,12 @@ impl Turns {
                 self.busy.end(thread, own, self.recorder.clock.wall());
                 return settle::report(Self::QUEUE, delivery.park(pause).await);
             }
+            let Some(told) = self.with_history(delivery, of, &messages).await else { return };
+            let history;
+            (delivery, history) = told;
             let speaker = of.channel.speaker(of.thread, of.speaker);
             let attempt = delivery.attempt();
-            let turn = Turn { id, thread: of.thread.clone(), speaker, messages, attempt };
+            let turn = Turn { id, thread: of.thread.clone(), speaker, messages, history, attempt };
             for message in &turn.messages {
                 self.recorder.stage(thread, Some(message.sid), Stage::TurnStarted);
             }

@@ -41,6 +41,7 @@ struct Inner {
     messages: Family<MessageLabels, Counter>,
     turns: Family<TurnLabels, Counter>,
     agent_seconds: Histogram,
+    agent_wordless: Family<ReasonLabels, Counter>,
     replies: Family<ReplyLabels, Counter>,
     text_statuses: Family<StatusLabels, Counter>,
     rest_requests: Family<RestLabels, Counter>,
@@ -75,6 +76,7 @@ impl Metrics {
             messages: register(r, table::MESSAGES, Family::default()),
             turns: register(r, table::TURNS, Family::default()),
             agent_seconds: register(r, table::AGENT_SECONDS, Histogram::new(AGENT_BUCKETS_SECONDS)),
+            agent_wordless: register(r, table::AGENT_WORDLESS, Family::default()),
             replies: register(r, table::REPLIES, Family::default()),
             text_statuses: register(r, table::TEXT_STATUSES, Family::default()),
             rest_requests: register(r, table::REST_REQUESTS, Family::default()),
@@ -134,6 +136,11 @@ impl Metrics {
     /// Counts the time that the agent took.
     pub fn agent(&self, took: Duration) {
         self.inner.agent_seconds.observe(took.as_secs_f64());
+    }
+
+    /// Counts a turn to which a model said nothing that a person can be given.
+    pub fn wordless(&self, reason: Known) {
+        self.inner.agent_wordless.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// Counts an attempt to send a reply.
@@ -262,6 +269,7 @@ label_sets! {
     JoinLabels { outcome: JoinOutcome }
     MessageLabels { door: Known }
     TurnLabels { outcome: TurnOutcome }
+    ReasonLabels { reason: Known }
     ReplyLabels { outcome: ReplyOutcome, via: Known }
     StatusLabels { status: Known }
     RestLabels { op: Known, outcome: RestOutcome }
@@ -363,6 +371,7 @@ mod tests {
         metrics.message(Door::CatchUp);
         metrics.turn(TurnOutcome::Answered);
         metrics.agent(brief);
+        metrics.wordless(Known("empty"));
         metrics.reply(ReplyOutcome::Sent, Via::Socket);
         metrics.text_status(Known("delivered"));
         metrics.rest(Known("add_participant"), RestOutcome::Done, brief);

@@ -66,6 +66,8 @@ metrics! {
         "Turns of the agent, by how they ended.";
     AGENT_SECONDS: Histogram "chimein_agent_seconds" []
         "Time the agent took for one turn, failed ones included.";
+    AGENT_WORDLESS: Counter "chimein_agent_wordless_total" ["reason"]
+        "Turns to which a model said nothing that a person can be given, by why; tool calls among them.";
     REPLIES: Counter "chimein_replies_total" ["outcome", "via"]
         "Attempts to send a reply, by how they ended and by which road.";
     TEXT_STATUSES: Counter "chimein_text_statuses_total" ["status"]
