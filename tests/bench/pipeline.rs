@@ -128,24 +128,19 @@ impl Road {
     /// A service to which Twilio tells of messages by this road alone.
     fn service(self, emulator: &Emulator) -> Service {
         let control = emulator.control();
-        let (all, rates, sources) = match self {
-            Self::Socket => (NUMBER.to_owned(), String::new(), String::new()),
-            Self::Direct => (
-                list(|number| number),
-                list(|number| number + "=1000"),
-                list(|number| number + "=direct"),
-            ),
-        };
-        let service = Service::of(
-            emulator,
-            &[
-                ("CHIMEIN_SEND_CONVERSATION_RATE", "30"),
-                ("CHIMEIN_SEND_SERVICE_RATE", "10000"),
-                ("TWILIO_PHONE_NUMBER", &all),
-                ("CHIMEIN_MESSAGING_SENDER_RATES", &rates),
-                ("CHIMEIN_MESSAGING_SOURCES", &sources),
-            ],
-        );
+        let mut extra = vec![
+            ("CHIMEIN_SEND_CONVERSATION_RATE", "30".to_owned()),
+            ("CHIMEIN_SEND_SERVICE_RATE", "10000".to_owned()),
+        ];
+        if matches!(self, Self::Direct) {
+            extra.extend([
+                ("TWILIO_PHONE_NUMBER", list("")),
+                ("CHIMEIN_MESSAGING_SENDER_RATES", list("=1000")),
+                ("CHIMEIN_MESSAGING_SOURCES", list("=direct")),
+            ]);
+        }
+        let extra: Vec<_> = extra.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let service = Service::of(emulator, &extra);
         control.set_webhook(Webhook::default());
         if matches!(self, Self::Direct) {
             let url = format!("http://127.0.0.1:{}{}", service.port(), TEXT_ROUTES[0]);
@@ -196,9 +191,9 @@ fn number(nth: u32) -> String {
     format!("+155555501{nth:02}")
 }
 
-/// Something of each of our plain numbers, as a setting takes it.
-fn list(of: impl Fn(String) -> String) -> String {
-    (0..NUMBERS).map(number).map(of).collect::<Vec<_>>().join(",")
+/// Each of our plain numbers with something behind it, as a setting takes them.
+fn list(behind: &str) -> String {
+    (0..NUMBERS).map(|nth| number(nth) + behind).collect::<Vec<_>>().join(",")
 }
 
 /// Runs a part and gives the processor time that the service spent on it.
