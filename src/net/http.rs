@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use reqwest::ClientBuilder;
 
 use super::proxies::Proxies;
+use super::public::PublicNames;
 use super::tls;
 use crate::clock::Timestamp;
 
@@ -40,6 +41,13 @@ pub fn builder(tls: rustls::ClientConfig, proxies: &Proxies) -> ClientBuilder {
     let proxies = proxies.clone();
     let chosen = move |url: &url::Url| proxies.of(url).map(|proxy| proxy.url().clone());
     builder.proxy(reqwest::Proxy::custom(chosen))
+}
+
+/// Begins a client for places that an answer from outside has named: it goes by no proxy, and of names to
+/// addresses of the internet at large only. Whoever names an address instead is the caller's to judge, by
+/// [`super::public::is_led_inside`].
+pub fn public(tls: rustls::ClientConfig) -> ClientBuilder {
+    builder(tls, &Proxies::default()).dns_resolver(PublicNames)
 }
 
 /// Begins a client that goes by no proxy, for what is on this machine or near it.

@@ -11,6 +11,7 @@ pub mod http;
 pub mod network;
 pub mod place;
 pub mod proxies;
+pub mod public;
 #[cfg(test)]
 mod tests;
 pub mod tls;
