@@ -5,13 +5,14 @@
 //! time for heads and idle connections, and none for the rest, so they are told apart here, by what is
 //! seen of the connection from outside:
 //!
-//! | | bytes read | head read | body awaited | body read | answer made | bytes written | flushed |
-//! | --- | --- | --- | --- | --- | --- | --- | --- |
-//! | `Head` | | `Answering` | | | | | |
-//! | `Answering` | | | `Body` | | `Sending` | | |
-//! | `Body` | | | | `Answering` | `Sending` | | |
-//! | `Sending` | | `Answering` | | | | `Sending`, anew | `Idle` |
-//! | `Idle` | `Head` | `Answering` | | | | | |
+//! | | bytes read | head read | body awaited | body read | part made | answer made | bytes written | flushed |
+//! | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+//! | `Head` | | `Answering` | | | | | | |
+//! | `Answering` | | | `Body` | | `Streaming` | `Sending` | | |
+//! | `Body` | | | | `Answering` | `Streaming` | `Sending` | | |
+//! | `Streaming` | | | | | | `Sending` | `Streaming`, anew | `Answering` |
+//! | `Sending` | | `Answering` | | | | | `Sending`, anew | `Idle` |
+//! | `Idle` | `Head` | `Answering` | | | | | | |
 //!
 //! An empty cell changes nothing. Bytes that are read while a request is answered may be its body's
 //! or the next head's, so a head whose beginning came so counts from its next byte.
@@ -49,6 +50,11 @@ pub(super) enum Phase {
         /// When that began.
         since: Moment,
     },
+    /// A part of an answer is ready and the client takes it; the rest is still to come.
+    Streaming {
+        /// When the client last took some of it.
+        since: Moment,
+    },
     /// An answer is ready and the client takes it.
     Sending {
         /// When the client last took some of it.
@@ -72,6 +78,8 @@ pub(super) enum Event {
     BodyAwaited,
     /// A request's body is complete, or nobody wants the rest.
     BodyRead,
+    /// A part of an answer is handed over for sending, and not its last.
+    PartMade,
     /// The last of an answer is handed over for sending.
     AnswerMade,
     /// The system took bytes for the client.
@@ -88,7 +96,11 @@ impl Phase {
             (Self::Head { .. } | Self::Sending { .. } | Self::Idle { .. }, Event::HeadRead)
             | (Self::Body { .. }, Event::BodyRead) => Self::Answering,
             (Self::Answering, Event::BodyAwaited) => Self::Body { since: now },
-            (Self::Answering | Self::Body { .. }, Event::AnswerMade)
+            (Self::Answering | Self::Body { .. }, Event::PartMade)
+            | (Self::Streaming { .. }, Event::BytesWritten) => Self::Streaming { since: now },
+            // What follows is the handler's to make.
+            (Self::Streaming { .. }, Event::Flushed) => Self::Answering,
+            (Self::Answering | Self::Body { .. } | Self::Streaming { .. }, Event::AnswerMade)
             | (Self::Sending { .. }, Event::BytesWritten) => Self::Sending { since: now },
             (Self::Sending { .. }, Event::Flushed) => Self::Idle { since: now },
             (
@@ -96,6 +108,7 @@ impl Phase {
                 Event::BytesRead
                 | Event::BodyAwaited
                 | Event::BodyRead
+                | Event::PartMade
                 | Event::AnswerMade
                 | Event::BytesWritten
                 | Event::Flushed,
@@ -117,13 +130,26 @@ impl Phase {
                 | Event::Flushed,
             )
             | (
+                Self::Streaming { .. },
+                Event::BytesRead
+                | Event::HeadRead
+                | Event::BodyAwaited
+                | Event::BodyRead
+                | Event::PartMade,
+            )
+            | (
                 Self::Sending { .. },
-                Event::BytesRead | Event::BodyAwaited | Event::BodyRead | Event::AnswerMade,
+                Event::BytesRead
+                | Event::BodyAwaited
+                | Event::BodyRead
+                | Event::PartMade
+                | Event::AnswerMade,
             )
             | (
                 Self::Idle { .. },
                 Event::BodyAwaited
                 | Event::BodyRead
+                | Event::PartMade
                 | Event::AnswerMade
                 | Event::BytesWritten
                 | Event::Flushed,
@@ -136,7 +162,9 @@ impl Phase {
     pub(super) const fn is_pipelined(self) -> bool {
         match self {
             Self::Sending { .. } | Self::Idle { .. } => true,
-            Self::Head { .. } | Self::Answering | Self::Body { .. } => false,
+            Self::Head { .. } | Self::Answering | Self::Body { .. } | Self::Streaming { .. } => {
+                false
+            }
         }
     }
 
@@ -152,7 +180,7 @@ impl Phase {
         match self {
             Self::Head { since } => Some(since + limits.header_read),
             Self::Body { since } => Some(since + limits.body_read),
-            Self::Sending { since } => Some(since + limits.write),
+            Self::Streaming { since } | Self::Sending { since } => Some(since + limits.write),
             Self::Idle { since } => Some(since + limits.idle),
             Self::Answering => None,
         }
@@ -163,9 +191,10 @@ impl Phase {
     pub(super) const fn rest(self) -> Option<Rest> {
         match self {
             Self::Idle { since } => Some(Rest::Idle(since)),
-            Self::Head { since } | Self::Body { since } | Self::Sending { since } => {
-                Some(Rest::Midway(since))
-            }
+            Self::Head { since }
+            | Self::Body { since }
+            | Self::Streaming { since }
+            | Self::Sending { since } => Some(Rest::Midway(since)),
             Self::Answering => None,
         }
     }
@@ -186,33 +215,61 @@ mod tests {
     fn every_event_in_every_phase_leads_where_the_table_says() {
         let then = Moment::ORIGIN;
         let now = then + Duration::from_secs(1);
-        let [head, answering, body, sending, idle] = [
+        let [head, answering, body, streaming, sending, idle] = [
             Phase::Head { since: then },
             Phase::Answering,
             Phase::Body { since: then },
+            Phase::Streaming { since: then },
             Phase::Sending { since: then },
             Phase::Idle { since: then },
         ];
         let (head_now, body_now) = (Phase::Head { since: now }, Phase::Body { since: now });
+        let streaming_now = Phase::Streaming { since: now };
         let (sending_now, idle_now) = (Phase::Sending { since: now }, Phase::Idle { since: now });
         let events = [
             Event::BytesRead,
             Event::HeadRead,
             Event::BodyAwaited,
             Event::BodyRead,
+            Event::PartMade,
             Event::AnswerMade,
             Event::BytesWritten,
             Event::Flushed,
         ];
         for (phase, after) in [
-            (head, [head, answering, head, head, head, head, head]),
+            (head, [head, answering, head, head, head, head, head, head]),
             (
                 answering,
-                [answering, answering, body_now, answering, sending_now, answering, answering],
+                [
+                    answering,
+                    answering,
+                    body_now,
+                    answering,
+                    streaming_now,
+                    sending_now,
+                    answering,
+                    answering,
+                ],
             ),
-            (body, [body, body, body, answering, sending_now, body, body]),
-            (sending, [sending, answering, sending, sending, sending, sending_now, idle_now]),
-            (idle, [head_now, answering, idle, idle, idle, idle, idle]),
+            (body, [body, body, body, answering, streaming_now, sending_now, body, body]),
+            (
+                streaming,
+                [
+                    streaming,
+                    streaming,
+                    streaming,
+                    streaming,
+                    streaming,
+                    sending_now,
+                    streaming_now,
+                    answering,
+                ],
+            ),
+            (
+                sending,
+                [sending, answering, sending, sending, sending, sending, sending_now, idle_now],
+            ),
+            (idle, [head_now, answering, idle, idle, idle, idle, idle, idle]),
         ] {
             for (event, after) in events.into_iter().zip(after) {
                 assert_eq!(phase.after(event, now), after, "{phase:?} {event:?}");
@@ -227,6 +284,7 @@ mod tests {
             (Phase::Head { since }, Some(10), Some(Rest::Midway(since))),
             (Phase::Body { since }, Some(5), Some(Rest::Midway(since))),
             (Phase::Answering, None, None),
+            (Phase::Streaming { since }, Some(7), Some(Rest::Midway(since))),
             (Phase::Sending { since }, Some(7), Some(Rest::Midway(since))),
             (Phase::Idle { since }, Some(620), Some(Rest::Idle(since))),
         ] {

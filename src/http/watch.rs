@@ -198,7 +198,11 @@ impl Watched {
                 let unverified = &self.unverified;
                 self.head.get_or_insert_with(|| unverified.hold(HEAD_BYTES_FREE)).take_now(bytes)
             }
-            Phase::Answering | Phase::Body { .. } | Phase::Sending { .. } | Phase::Idle { .. } => {
+            Phase::Answering
+            | Phase::Body { .. }
+            | Phase::Streaming { .. }
+            | Phase::Sending { .. }
+            | Phase::Idle { .. } => {
                 self.head = None;
                 true
             }
@@ -261,7 +265,7 @@ impl AsyncWrite for Watched {
     }
 }
 
-/// An answer's body, which tells when hyper has taken the last of it.
+/// An answer's body, which tells when hyper has taken a part of it, and the last.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) body: Body,
@@ -276,7 +280,11 @@ impl hyper::body::Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if matches!(frame, Poll::Ready(Some(Ok(_)))) && !self.body.is_end_stream() {
+            self.watch.note(Event::PartMade);
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
