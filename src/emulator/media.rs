@@ -17,7 +17,7 @@ use super::answer::json as answer;
 use super::faults::{Action, Occasion};
 use super::hub::Hub;
 use super::rest::fields::Fields;
-use super::rest::{Broken, auth, header_text};
+use super::rest::{Broken, auth, header_text, respond};
 use super::state::model::Media;
 use super::state::refusal::Refusal;
 use crate::json;
@@ -46,26 +46,59 @@ pub(super) async fn stored(
     method: &Method,
     path: &str,
 ) -> Result<Response<Body>, Broken> {
-    match hub.fault(Occasion::Rest(method.as_str(), path)) {
-        Some(Action::Answer { status, .. } | Action::AnswerAfter { status, .. }) => {
-            return Ok(answer(status, &json!({})));
+    let fault = hub.fault(Occasion::Rest(method.as_str(), path));
+    let file = match (method, path.trim_start_matches(STORE).strip_prefix('/')) {
+        (&Method::GET | &Method::HEAD, Some(sid)) => content(hub, sid),
+        _ => answer(404, &json!({"status": 404, "code": 20404})),
+    };
+    faulty(hub, fault, file).await
+}
+
+/// Lets a fault have its way with an answer.
+async fn faulty(
+    hub: &Hub,
+    fault: Option<Action>,
+    answer: Response<Body>,
+) -> Result<Response<Body>, Broken> {
+    match fault {
+        None => Ok(answer),
+        Some(Action::Delay { ms }) => {
+            hub.sleep(Duration::from_millis(ms)).await;
+            Ok(answer)
         }
-        Some(Action::BreakBefore | Action::BreakAfter | Action::CutOff) => return Err(Broken),
-        Some(Action::Silence) => {
-            hub.stop.cancelled().await;
-            return Err(Broken);
-        }
-        Some(Action::Delay { ms }) => hub.sleep(Duration::from_millis(ms)).await,
-        Some(_) | None => {}
-    }
-    match (method, path.trim_start_matches(STORE).strip_prefix('/')) {
-        (&Method::GET, Some(sid)) => Ok(content(hub, sid)),
-        _ => Ok(answer(404, &json!({"status": 404, "code": 20404}))),
+        Some(Action::CutOff) => Ok(answer.map(cut_off)),
+        Some(fault) => respond(hub, None, Some(fault)).await.map(|(answer, _)| answer),
     }
 }
 
-/// Answers a request of the media service.
-pub(super) async fn serve(hub: &Hub, request: Request<Body>) -> Response<Body> {
+/// The first half of a body, or as much of it as came in the first part, and then the connection breaks.
+fn cut_off(body: Body) -> Body {
+    use futures::StreamExt as _;
+    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    let first = body.into_data_stream().take(1).map(|part| {
+        let part = part.map_err(std::io::Error::other)?;
+        Ok(part.slice(..part.len() / 2))
+    });
+    Body::from_stream(first.chain(futures::stream::once(async { Err(broken) })))
+}
+
+/// Answers a request of the media service; faults on requests reach it too.
+///
+/// # Errors
+///
+/// If a fault wants the connection broken.
+pub(super) async fn serve(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, Broken> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let fault = hub.fault(Occasion::Rest(method.as_str(), &path));
+    let undone = matches!(
+        fault,
+        Some(Action::Answer { .. } | Action::Intercept { .. } | Action::BreakBefore)
+    );
+    let answer = if undone { answer(204, &json!({})) } else { served(hub, request).await };
+    faulty(hub, fault, answer).await
+}
+
+async fn served(hub: &Hub, request: Request<Body>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     if parts.method == Method::OPTIONS {
         return allow(answer(200, &json!({})));

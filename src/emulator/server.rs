@@ -99,7 +99,7 @@ async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Response<Body>, 
         return media::stored(&hub, &request.method().clone(), &path).await;
     }
     if media::is_media(&path) {
-        return Ok(media::serve(&hub, request).await);
+        return media::serve(&hub, request).await;
     }
     if ["/v1/", "/v2/", "/2010-04-01/"].iter().any(|start| path.starts_with(start)) {
         return rest::serve(hub, request).await;

@@ -54,7 +54,7 @@ pub(super) enum Reply {
     Redirect(String),
 }
 
-type Answered = Result<Reply, Refusal>;
+pub(super) type Answered = Result<Reply, Refusal>;
 
 /// A request with what handlers need of it.
 struct Call<'a> {
@@ -134,7 +134,7 @@ struct Written {
 }
 
 /// Turns what was answered, or a fault, into a response and its error code.
-async fn respond(
+pub(super) async fn respond(
     hub: &Hub,
     answered: Option<Answered>,
     fault: Option<Action>,

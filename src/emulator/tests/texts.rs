@@ -150,6 +150,21 @@ async fn files_are_fetched_with_the_accounts_credentials_from_where_twilio_point
     };
     control.add_fault(fault).unwrap();
     assert_eq!(twilio.client.get(&place).send().await.unwrap().status().as_u16(), 503);
+    let at_the_store = || Place::Rest { method: None, path: Some("/media-store/".into()) };
+    for action in [Action::Intercept { status: 502 }, Action::CutOff] {
+        let place = at_the_store();
+        let fault = Fault { id: 0, place, action, times: Some(1), skip: 0, percent: None };
+        control.add_fault(fault).unwrap();
+    }
+    let page = twilio.client.get(&place).send().await.unwrap();
+    assert_eq!((page.status().as_u16(), page.text().await.unwrap().contains("<h1>")), (502, true));
+    let is_whole = match twilio.client.get(&place).send().await {
+        Ok(cut) => cut.bytes().await.is_ok(),
+        Err(_) => false,
+    };
+    assert!(!is_whole, "it breaks in its middle");
+    let head = twilio.client.head(&place).send().await.unwrap();
+    assert_eq!(head.headers()["content-length"], "4");
     let list = url.rsplit_once('/').unwrap().0.to_owned() + ".json";
     let (_, listed) = twilio.call("GET", &list, &[]).await;
     assert_eq!(listed["media_list"][0]["content_type"], "image/png");
