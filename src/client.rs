@@ -94,10 +94,14 @@ impl Account {
         let known = |product| {
             base(product).ok_or_else(|| RegionError(self.region.clone().unwrap_or_default()))
         };
+        let media = rest::media_host(self.region.as_deref());
+        let media = Url::parse(&format!("https://{media}"))
+            .map_err(|_| RegionError(self.region.clone().unwrap_or_default()))?;
         Ok(rest::Options {
             conversations_base_url: known("conversations")?,
             api_base_url: known("api")?,
             messaging_base_url: known("messaging")?,
+            media_base_url: media,
             chat_service_sid: Some(self.chat_service_sid),
             ..rest::Options::new(self.account_sid, credentials)
         })

@@ -33,7 +33,7 @@ impl Observer for Counted {
         let failed = |failure| self.status.failed(op, subject, failure, took, &self.clock);
         match outcome {
             Outcome::Done => self.status.answered(op, &self.clock),
-            Outcome::Refused { status: UNAUTHORIZED } => {
+            Outcome::Refused { status: UNAUTHORIZED } if !is_about_a_file(op) => {
                 let reason = format!("{} was refused with status {UNAUTHORIZED}", op.as_str());
                 self.status.refused(Scope::Rest, &reason, &self.clock);
             }
@@ -57,6 +57,11 @@ impl Observer for Counted {
         };
         self.metrics.rest(Known(op.as_str()), outcome, took);
     }
+}
+
+/// Whether a request is for a file, which may be kept where other credentials count; all else goes on.
+const fn is_about_a_file(op: Op) -> bool {
+    matches!(op, Op::FindFile | Op::FindMedia)
 }
 
 #[cfg(test)]

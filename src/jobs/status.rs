@@ -32,6 +32,7 @@ pub struct Status {
     texting: Dependency,
     reading_texts: Dependency,
     typing: Dependency,
+    files: Dependency,
 }
 
 impl Default for Status {
@@ -45,6 +46,7 @@ impl Default for Status {
             texting: Dependency::new("twilio_sending_texts"),
             reading_texts: Dependency::new("twilio_reading_texts"),
             typing: Dependency::new("twilio_typing"),
+            files: Dependency::new("twilio_files"),
         }
     }
 }
@@ -69,6 +71,7 @@ impl Status {
             Op::CreateText => &self.texting,
             Op::ListTexts | Op::ListTextMedia | Op::FetchText => &self.reading_texts,
             Op::ShowTyping => &self.typing,
+            Op::FindFile | Op::FindMedia => &self.files,
         }
     }
 
@@ -198,7 +201,8 @@ impl Status {
         self.refusal_now().as_ref().map(|refusal| refusal.reason.clone())
     }
 
-    /// Whether something of Twilio is away, so that jobs wait for it. No job waits to show typing.
+    /// Whether something of Twilio is away, so that jobs wait for it. No job waits to show typing, and
+    /// none for files unless a turn is to hold them.
     #[must_use]
     pub fn is_down(&self) -> bool {
         self.all().into_iter().any(Dependency::is_away)

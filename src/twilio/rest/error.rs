@@ -46,6 +46,10 @@ pub enum Op {
     FetchText,
     /// Shows that an answer is being written.
     ShowTyping,
+    /// Finds a file of a plain message.
+    FindFile,
+    /// Finds a file of a conversation.
+    FindMedia,
 }
 
 impl Op {
@@ -69,6 +73,8 @@ impl Op {
         Self::ListTextMedia,
         Self::FetchText,
         Self::ShowTyping,
+        Self::FindFile,
+        Self::FindMedia,
     ];
 
     /// Names the operation for a log field or a label.
@@ -93,6 +99,8 @@ impl Op {
             Self::ListTextMedia => "list_text_media",
             Self::FetchText => "fetch_text",
             Self::ShowTyping => "show_typing",
+            Self::FindFile => "find_file",
+            Self::FindMedia => "find_media",
         }
     }
 }
@@ -186,6 +194,9 @@ pub enum Cause {
     /// Twilio was found to be away, and the next request goes in this time.
     #[error("twilio is away; the next request goes in {0:?}")]
     Away(Duration),
+    /// There was no answer in time.
+    #[error("no answer within {0:?}")]
+    Late(Duration),
     /// The connection failed.
     #[error("the http exchange failed")]
     Http(#[source] reqwest::Error),
@@ -263,7 +274,11 @@ impl Error {
             Self::NotSent { source, .. } | Self::Unknown { source, .. } => match source {
                 Cause::Http(error) => !error.is_timeout(),
                 Cause::Unreadable { .. } => true,
-                Cause::Busy(_) | Cause::Away(_) | Cause::TooLarge { .. } | Cause::Page => false,
+                Cause::Busy(_)
+                | Cause::Away(_)
+                | Cause::Late(_)
+                | Cause::TooLarge { .. }
+                | Cause::Page => false,
             },
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use url::Url;
@@ -11,6 +11,7 @@ use url::Url;
 use super::{Cause, Client, Error, Op, Outcome, Subject};
 use crate::bytes16;
 use crate::clock::Timestamp;
+use crate::concurrency::Slot;
 use crate::json;
 use crate::net::http::retry_after;
 use crate::twilio::form::Form;
@@ -20,14 +21,14 @@ use crate::twilio::sid::ConversationSid;
 const ERROR_BYTES_MAX: usize = 16 * 1024;
 
 /// The status of what Twilio has no room for; it was never processed. Source: Error 20429, read 2026-11-21.
-const TOO_MANY_REQUESTS: u16 = 429;
+pub(super) const TOO_MANY_REQUESTS: u16 = 429;
 
 /// How long a request's id may be; Twilio's have 34 letters.
 const REQUEST_ID_MAX: usize = 64;
 
 /// How long to wait before a read is asked for again. Whoever asks has a slower schedule of his own,
 /// made for outages; a single 503 is none.
-const READ_PAUSES: [Duration; 3] =
+pub(super) const READ_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
 impl Client {
@@ -83,7 +84,7 @@ impl Client {
         result
     }
 
-    fn observed<T>(
+    pub(super) fn observed<T>(
         &self,
         op: Op,
         subject: Option<Subject>,
@@ -110,24 +111,11 @@ impl Client {
         url: Url,
         form: Option<String>,
     ) -> Result<(u16, Vec<u8>), Error> {
-        let patience = self.inner.request_timeout;
-        let _place = tokio::time::timeout(patience, self.inner.limiter.acquire())
-            .await
-            .map_err(|_| Error::NotSent { op, source: Cause::Busy(patience) })?;
-        if let Some(observer) = &self.inner.observer {
-            let held_back = |pause| Error::NotSent { op, source: Cause::Away(pause) };
-            observer.pass(op).map_err(held_back)?;
-        }
         let mut request = self.inner.http.request(method, url);
         if let Some(form) = form {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         }
-        let response = request.send().await.map_err(|error| {
-            // Before the connection stands, timeouts included, nothing was sent.
-            let nothing_sent = error.is_connect() || error.is_builder();
-            let source = Cause::Http(error.without_url());
-            if nothing_sent { Error::NotSent { op, source } } else { Error::Unknown { op, source } }
-        })?;
+        let (_place, response) = self.send(op, request).await?;
         if response.status().is_success() {
             self.inner.limiter.succeeded();
             let status = response.status().as_u16();
@@ -140,6 +128,29 @@ impl Client {
             self.inner.limiter.refused(self.inner.clock.now());
         }
         Err(refused(op, response, self.inner.clock.wall()).await)
+    }
+
+    /// Sends a request once there is a place for it, which is held until the answer is read.
+    pub(super) async fn send(
+        &self,
+        op: Op,
+        request: RequestBuilder,
+    ) -> Result<(Slot, Response), Error> {
+        let patience = self.inner.request_timeout;
+        let place = tokio::time::timeout(patience, self.inner.limiter.acquire())
+            .await
+            .map_err(|_| Error::NotSent { op, source: Cause::Busy(patience) })?;
+        if let Some(observer) = &self.inner.observer {
+            let held_back = |pause| Error::NotSent { op, source: Cause::Away(pause) };
+            observer.pass(op).map_err(held_back)?;
+        }
+        let response = request.send().await.map_err(|error| {
+            // Before the connection stands, timeouts included, nothing was sent.
+            let nothing_sent = error.is_connect() || error.is_builder();
+            let source = Cause::Http(error.without_url());
+            if nothing_sent { Error::NotSent { op, source } } else { Error::Unknown { op, source } }
+        })?;
+        Ok((place, response))
     }
 }
 
@@ -166,7 +177,7 @@ fn is_page(bytes: &[u8]) -> bool {
 }
 
 /// Reads an answer that is no success; its body may be HTML, empty or broken off.
-async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
+pub(super) async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
     #[derive(Deserialize)]
     struct Body {
         #[serde(default, deserialize_with = "number")]

@@ -29,9 +29,30 @@ pub fn host(product: &str, region: Option<&str>, edge: Option<&str>) -> Option<S
     Some(format!("{product}.{edge}.{region}.twilio.com"))
 }
 
+/// Gives the host of the media service in a region; it has no edges.
+///
+/// Source: Conversations Media Resource, base URL, read 2026-11-29, for us1; access token protocol notes,
+/// "Region and hosts", for the others.
+#[must_use]
+pub fn media_host(region: Option<&str>) -> String {
+    let region = region.filter(|text| !text.is_empty());
+    format!("mcs.{}.twilio.com", region.unwrap_or("us1"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_media_service_is_in_each_region() {
+        for (region, wanted) in [
+            (None, "mcs.us1.twilio.com"),
+            (Some(""), "mcs.us1.twilio.com"),
+            (Some("ie1"), "mcs.ie1.twilio.com"),
+        ] {
+            assert_eq!(media_host(region), wanted);
+        }
+    }
 
     #[test]
     fn a_region_is_entered_by_the_edge_that_is_given_or_by_its_own() {

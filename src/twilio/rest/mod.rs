@@ -2,7 +2,8 @@
 //!
 //! One pooled HTTP client; every operation is one request (a listing one for each page). A write is
 //! never repeated in here, because only the caller knows whether that is safe; a read is, a few times
-//! within a second, after a hiccup ([`Error::is_hiccup`]). Nothing is redirected. An [`Error`] therefore
+//! within a second, after a hiccup ([`Error::is_hiccup`]). Nothing is redirected; where a file is kept is an
+//! answer, and going there is the caller's, without these credentials. An [`Error`] therefore
 //! keeps apart what happened: refused, never sent, or sent with the answer lost.
 //! REST writes never ask Twilio for webhooks (`X-Twilio-Webhook-Enabled` is not sent), which is what
 //! keeps the bot from hearing itself.
@@ -15,6 +16,7 @@
 
 mod error;
 mod exchange;
+mod files;
 mod host;
 mod model;
 mod operations;
@@ -38,7 +40,8 @@ use crate::net::{self, proxies::Proxies};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
 pub use self::error::{Cause, Error, Op, Outcome};
-pub use self::host::{host, own_edge};
+pub use self::files::{FileName, Whereabouts};
+pub use self::host::{host, media_host, own_edge};
 pub use self::model::{
     AddressConfiguration, AutoCreation, Binding, Conversation, ConversationFilter, Entry, Media,
     Message, MessagesAfter, NewMessage, Participant, ParticipantConversation, Webhooks,
@@ -72,6 +75,8 @@ pub struct Options {
     pub api_base_url: Url,
     /// The Messaging API, without the version: `https://messaging.twilio.com`.
     pub messaging_base_url: Url,
+    /// The media service of conversations, without the version: `https://mcs.us1.twilio.com`.
+    pub media_base_url: Url,
     /// The account.
     pub account_sid: AccountSid,
     /// The chat service that all conversations are of; the account's default one if there is none.
@@ -105,6 +110,7 @@ impl Options {
             conversations_base_url: url("https://conversations.twilio.com/v1"),
             api_base_url: url("https://api.twilio.com"),
             messaging_base_url: url("https://messaging.twilio.com"),
+            media_base_url: url("https://mcs.us1.twilio.com"),
             account_sid,
             chat_service_sid: None,
             credentials,
@@ -167,6 +173,7 @@ struct Inner {
     /// With its version.
     core_base: Url,
     messaging_base: Url,
+    media_base: Url,
     account_sid: AccountSid,
     chat_service_sid: Option<ChatServiceSid>,
     clock: Clock,
@@ -191,6 +198,7 @@ impl Client {
         let base = base(options.conversations_base_url, "conversations", "/v1")?;
         let api_base = base_without_slash(options.api_base_url, "api")?;
         let messaging_base = base_without_slash(options.messaging_base_url, "messaging")?;
+        let media_base = base_without_slash(options.media_base_url, "media")?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let authorization = authorization(options.account_sid, &options.credentials);
@@ -208,6 +216,7 @@ impl Client {
                 base,
                 core_base: below(&api_base, &[CORE_VERSION]),
                 messaging_base,
+                media_base,
                 account_sid: options.account_sid,
                 chat_service_sid: options.chat_service_sid,
                 clock,

@@ -516,6 +516,7 @@ fn options(url: &str) -> Options {
     options.conversations_base_url = Url::parse(url).unwrap();
     options.api_base_url = Url::parse(url).unwrap();
     options.messaging_base_url = Url::parse(url).unwrap();
+    options.media_base_url = Url::parse(url).unwrap();
     options.chat_service_sid = Some(format!("IS{H}").parse().unwrap());
     options
 }
