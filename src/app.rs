@@ -16,6 +16,7 @@ mod handover;
 mod health;
 pub mod intake;
 mod join_settings;
+mod media;
 mod numbers;
 mod parts;
 mod replies;
@@ -105,6 +106,9 @@ pub enum Error {
     /// The TLS configuration could not be made.
     #[error("the TLS configuration could not be made")]
     Tls(#[from] crate::net::tls::Error),
+    /// The client that fetches files could not be made.
+    #[error("the client that fetches files could not be made")]
+    Media(#[source] reqwest::Error),
     /// The agent could not be made.
     #[error("the agent could not be made")]
     Agent(#[from] kind::Error),

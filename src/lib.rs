@@ -25,6 +25,9 @@ pub mod client;
 pub mod channels;
 
 #[cfg(feature = "service")]
+pub mod media;
+
+#[cfg(feature = "service")]
 pub mod jobs;
 
 #[cfg(feature = "service")]

@@ -217,5 +217,6 @@ fn turn() -> Turn {
         }],
         history: Vec::new(),
         attempt: 3,
+        files: chimein::media::Offers::default(),
     }
 }

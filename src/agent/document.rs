@@ -3,10 +3,13 @@
 //! Its form, and that of the answer, is [`SCHEMA`]. New members may come at any time; nothing that is there
 //! is renamed or changes what it means without another `version`.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Turn;
+use crate::media::{Data, Offer, Offers, Reason};
 use crate::pii::Pii;
 use crate::thread::{Extras, Media, MessageId, ThreadId, TurnMessage};
 use crate::twilio::sid::ParticipantSid;
@@ -40,6 +43,7 @@ impl<'a> Document<'a> {
     /// Writes a turn.
     pub(super) fn of(turn: &'a Turn) -> Self {
         let (thread, pair) = (turn.thread.id(), turn.thread.pair());
+        let messages = turn.messages.iter().enumerate();
         Self {
             r#type: "turn",
             version: VERSION,
@@ -51,7 +55,7 @@ impl<'a> Document<'a> {
             theirs: pair.map(|pair| pair.theirs.reveal()),
             conversation: thread,
             identity: turn.speaker.reveal(),
-            messages: turn.messages.iter().map(Message::of).collect(),
+            messages: messages.map(|(at, one)| Message::of(one, (&turn.files, at))).collect(),
         }
     }
 }
@@ -65,14 +69,15 @@ struct Message<'a> {
     participant_sid: Option<ParticipantSid>,
     body: Option<&'a str>,
     attributes: &'a Map<String, Value>,
-    media: &'a [Media],
+    media: Vec<File<'a>>,
     date_created: Option<String>,
     #[serde(flatten)]
     extras: Option<&'a Extras>,
 }
 
 impl<'a> Message<'a> {
-    fn of(message: &'a TurnMessage) -> Self {
+    fn of(message: &'a TurnMessage, (files, place): (&'a Offers, usize)) -> Self {
+        let media = message.media.iter().enumerate();
         Self {
             sid: message.sid,
             index: message.index,
@@ -80,9 +85,38 @@ impl<'a> Message<'a> {
             participant_sid: message.participant,
             body: message.body.as_ref().map(Pii::reveal),
             attributes: &message.attributes,
-            media: &message.media,
+            media: media.map(|(at, file)| File::of(file, files.of(place, at))).collect(),
             date_created: message.created.map(|at| at.to_string()),
             extras: message.extras.as_deref(),
+        }
+    }
+}
+
+/// A file: what the message says of it, and what there is of it.
+#[derive(Serialize)]
+struct File<'a> {
+    #[serde(flatten)]
+    media: &'a Media,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+impl<'a> File<'a> {
+    fn of(media: &'a Media, offer: Option<&'a Offer>) -> Self {
+        let link = offer.and_then(|offer| offer.link.as_ref());
+        let data = offer.and_then(|offer| offer.data.as_ref());
+        Self {
+            media,
+            link: link.map(|link| link.url.reveal()),
+            expires_at: link.map(|link| link.until.to_string()),
+            data: data.map(|Data(bytes)| STANDARD.encode(bytes)),
+            reason: offer.and_then(|offer| offer.reason).map(Reason::as_str),
         }
     }
 }

@@ -120,6 +120,10 @@ impl Agent for HttpAgent {
         "http"
     }
 
+    fn takes_bytes(&self) -> bool {
+        true
+    }
+
     fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>> {
         Box::pin(self.ask(turn))
     }

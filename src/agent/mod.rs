@@ -56,6 +56,11 @@ pub trait Agent: Send + Sync {
     /// Dropping the future abandons the turn at the agent; it is asked again with the same id.
     fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>>;
 
+    /// Whether it takes files as part of its turns; others get links alone.
+    fn takes_bytes(&self) -> bool {
+        false
+    }
+
     /// Takes a turn once more that it has taken over and said nothing to: under a key that its own side
     /// has not seen, since under the old one it may be known and passed over.
     ///

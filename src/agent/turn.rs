@@ -1,5 +1,6 @@
 //! What passes between the pipeline and an agent: turns in, answers out. Pure values.
 
+use crate::media::Offers;
 use crate::telemetry::trace::{TraceContext, TraceId};
 use crate::thread::{MessageId, Past, Reply, Speaker, Thread, TurnMessage};
 
@@ -19,6 +20,8 @@ pub struct Turn {
     pub history: Vec<Past>,
     /// How often the agent was asked, this time included.
     pub attempt: u32,
+    /// What there is of the messages' files, made anew each time that the agent is asked.
+    pub files: Offers,
 }
 
 impl Turn {

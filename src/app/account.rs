@@ -27,7 +27,16 @@ pub fn rest_options(twilio: &Twilio, proxies: Proxies) -> rest::Options {
     let api = known(place(account, account.api_base_url.as_ref(), "api"));
     // Whoever names the other two of an unknown region has them from one place: assumed.
     let messaging = place(account, account.messaging_base_url.as_ref(), "messaging");
+    let region = account.region.as_ref().map(|name| name.as_str());
+    let media = account.media_base_url.as_ref().map_or_else(
+        || {
+            let url = Url::parse(&format!("https://{}", rest::media_host(region)));
+            url.expect("settings take only names that can be part of a host")
+        },
+        |base| base.url().clone(),
+    );
     rest::Options {
+        media_base_url: media,
         conversations_base_url: known(place(account, own, "conversations")),
         messaging_base_url: messaging.unwrap_or_else(|| api.clone()),
         api_base_url: api,

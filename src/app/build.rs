@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +32,7 @@ use crate::config::settings::{self, Twilio};
 use crate::jobs::recorder::Recorder;
 use crate::jobs::schedule::Schedule;
 use crate::jobs::worker::{self, Station, Work};
+use crate::media::Files;
 use crate::net::tls;
 use crate::pipeline::handoff::{Handoff, Memory, Paused};
 use crate::pipeline::ingest::Ingest;
@@ -106,10 +108,11 @@ impl Parts<'_> {
             conversations: talks.as_ref().map(OpenTalks::intake),
             texts: numbers.as_ref().map(OpenNumbers::intake),
         };
-        self.work(&agent, &channels, &handoff, tasks, stop);
+        let (files, media) = self.files(&rest, &tls, tasks)?;
+        self.work((&agent, files), &channels, &handoff, tasks, stop);
         let outbox = self.outbox(&channels, &*agent);
         let operate = self.operate(&channels, &handoff, &outbox);
-        let router = self.router(intakes, Arc::clone(&outbox))?;
+        let router = self.router(intakes, Arc::clone(&outbox))?.merge(media);
         if let Some(talks) = talks {
             talks.start(tasks, stop);
         }
@@ -135,7 +138,7 @@ impl Parts<'_> {
     /// Starts what works on turns, replies and reports, of whatever channel they are.
     fn work(
         &self,
-        agent: &Arc<dyn Agent>,
+        (agent, files): (&Arc<dyn Agent>, Arc<Files>),
         channels: &Channels,
         handoff: &Arc<Handoff>,
         tasks: &TaskTracker,
@@ -149,6 +152,7 @@ impl Parts<'_> {
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             reports: self.store.queue(QueueName::Reports),
             patience: agent.patience(),
+            files: Some(Arc::clone(&files)),
             recorder: recorder.clone(),
         };
         let turns = Turns {
@@ -167,6 +171,7 @@ impl Parts<'_> {
             agent_health: self.vitals.agent(),
             patience: agent.patience(),
             agent_room: agent_room.clone(),
+            files: Some(files),
             recorder: recorder.clone(),
         };
         let sends = Sends {
@@ -185,10 +190,13 @@ impl Parts<'_> {
 
     /// Whoever may sign access tokens may write as the bot; without them there are numbers alone, where the
     /// auth token is what nobody else has.
-    fn reply_ids(&self) -> ReplyIds {
+    pub(super) fn own_secret(&self) -> &SecretString {
         let Twilio { account, conversations } = self.twilio;
-        let secret = conversations.as_ref().map(|of| &of.api_secret);
-        ReplyIds::of(secret.unwrap_or(&account.auth_token))
+        conversations.as_ref().map_or(&account.auth_token, |of| &of.api_secret)
+    }
+
+    fn reply_ids(&self) -> ReplyIds {
+        ReplyIds::of(self.own_secret())
     }
 
     const fn paused(&self) -> Paused {

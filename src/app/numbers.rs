@@ -86,6 +86,7 @@ impl OpenNumbers<'_> {
             typing: Recent::new(TYPING_MAX),
             limits: limits(parts),
             callback: public_base.map(|base| base.called(TEXT_STATUS_ROUTE)),
+            links: parts.links(),
             inlet: Arc::clone(&self.intake.inlet),
             status: parts.vitals.status(),
             recorder: parts.recorder.clone(),

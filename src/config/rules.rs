@@ -138,6 +138,22 @@ fn check_messaging(reader: &mut Reader<'_>) {
     let variables = reader.value::<TemplateVariables>("whatsapp.template_variables");
     let is_kept = variables.map(|_| has_template);
     reader.rule("whatsapp.template_variables", is_kept, "goes with whatsapp.template only");
+    check_files(reader);
+}
+
+/// Files: how large they may be, and for how long a link counts.
+fn check_files(reader: &mut Reader<'_>) {
+    let largest = reader.value("media.max_bytes").map(|size: Size| size.0);
+    let range = 1 << 10..=256 << 20;
+    let is_kept = largest.map(|largest| range.contains(&largest));
+    reader.rule("media.max_bytes", is_kept, "is not between 1KiB and 256MiB");
+    let inline = reader.value("media.inline_bytes").map(|size: Size| size.0);
+    let is_kept = inline.map(|inline| inline <= 8 << 20);
+    reader.rule("media.inline_bytes", is_kept, "is over 8MiB, more than a turn should be");
+    let is_kept = inline.zip(largest).map(|(inline, largest)| inline <= largest);
+    reader.rule("media.inline_bytes", is_kept, "is over media.max_bytes");
+    let lifetime = minutes(1)..=minutes(7 * 24 * 60);
+    within(reader, "media.link_ttl", lifetime, "is not between 1m and 7d");
 }
 
 /// What is set for a number is set for one of ours; a messaging service may have further ones.

@@ -91,6 +91,8 @@ sections! {
         api_base_url: Option<BaseUrl> = "TWILIO_API_BASE_URL";
         /// The messaging API's place, instead of what region and edge give.
         messaging_base_url: Option<BaseUrl> = "TWILIO_MESSAGING_BASE_URL";
+        /// The media service's place, instead of what the region gives.
+        media_base_url: Option<BaseUrl> = "TWILIO_MEDIA_BASE_URL";
         /// The socket's place, instead of what the region gives.
         twilsock_url: Option<SocketUrl> = "TWILIO_TWILSOCK_URL";
         /// How long an access token is valid.
@@ -149,6 +151,15 @@ sections! {
         template: Option<ContentSid>;
         /// Its variables.
         template_variables: Option<TemplateVariables>;
+    }
+    /// Files of messages.
+    Media = "media" {
+        /// The largest file that is passed on.
+        max_bytes: Size;
+        /// The largest file that a turn holds itself.
+        inline_bytes: Size;
+        /// How long a link to a file counts.
+        link_ttl: Duration;
     }
     /// The public listener and the process.
     Server = "server" {
@@ -486,6 +497,8 @@ pub struct Settings {
     pub messaging: Messaging,
     /// What WhatsApp asks for besides.
     pub whatsapp: Whatsapp,
+    /// Files of messages.
+    pub media: Media,
     /// The public listener and the process.
     pub server: Server,
     /// The webhook.
@@ -532,6 +545,7 @@ impl Settings {
         let twilio = Twilio::read(reader, is_on);
         let messaging = Messaging::read(reader);
         let whatsapp = Whatsapp::read(reader);
+        let media = Media::read(reader);
         let server = Server::read(reader);
         let webhook = Webhook::read(reader);
         let queue = Queue::read(reader);
@@ -555,6 +569,7 @@ impl Settings {
             twilio: if switch?.enabled { Some(twilio?) } else { None },
             messaging: messaging?,
             whatsapp: whatsapp?,
+            media: media?,
             server: server?,
             webhook: webhook?,
             queue: queue?,

@@ -362,6 +362,9 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_MESSAGING_SENDER_RATES", "+15555550100=1", "messaging.sender_rates"),
         ("CHIMEIN_MESSAGING_SOURCES", "+15555550100=direct", "messaging.sources"),
         ("CHIMEIN_WHATSAPP_TEMPLATE_VARIABLES", "{}", "whatsapp.template_variables"),
+        ("CHIMEIN_MEDIA_MAX_BYTES", "512B", "media.max_bytes"),
+        ("CHIMEIN_MEDIA_INLINE_BYTES", "9MiB", "media.inline_bytes"),
+        ("CHIMEIN_MEDIA_LINK_TTL", "59s", "media.link_ttl"),
         ("CHIMEIN_SEATS_LEAVE_IDLE_AFTER", "59m", "seats.leave_idle_after"),
     ] {
         let report = load(None, &environment([(variable, value)]));

@@ -17,6 +17,7 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::jobs::worker::Work;
 use crate::jobs::{encode, lane};
+use crate::media::Files;
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::record::{self, Settled};
 use crate::queue::{Append, Delivery, Queue, QueueName};
@@ -39,6 +40,8 @@ pub struct Reports {
     pub reports: Queue,
     /// How long the agent may be silent about a turn, if that is watched.
     pub patience: Option<Patience>,
+    /// The files of turns, if they are made something of.
+    pub files: Option<Arc<Files>>,
     /// Where the stages are noted.
     pub recorder: Recorder,
 }
@@ -261,7 +264,7 @@ mod tests {
         let delays = vec![Duration::from_millis(1); retries];
         let agent_health = Arc::new(Dependency::new("agent"));
         let (schedule, reports) = (Schedule::new(delays), queue.clone());
-        Reports { agent, agent_health, schedule, reports, patience: None, recorder }
+        Reports { agent, agent_health, schedule, reports, patience: None, files: None, recorder }
     }
 
     fn report() -> Report {

@@ -48,6 +48,7 @@ fn serve(emulator: &Emulator, folder: &std::path::Path) -> Child {
         .env("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.as_str())
         .env("TWILIO_API_BASE_URL", urls.api.as_str())
         .env("TWILIO_MESSAGING_BASE_URL", urls.api.as_str())
+        .env("TWILIO_MEDIA_BASE_URL", urls.api.as_str())
         .env("TWILIO_TWILSOCK_URL", urls.twilsock.as_str())
         .env("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com")
         .env("SERVICE_PORT", free_port().to_string())

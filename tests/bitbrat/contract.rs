@@ -12,6 +12,8 @@ use chimein::agent::Turn;
 use chimein::agent::bitbrat::snapshot::{Delivered, Ending, Failure, Policy};
 use chimein::agent::bitbrat::{dead_letter, envelope, event::Event, names, snapshot, status};
 use chimein::clock::Timestamp;
+use chimein::media::Offer;
+use chimein::media::link::Link;
 use chimein::thread::{Media, Speaker, Thread, TurnMessage};
 use chimein::twilio::sid::{MediaSid, MessageSid, ParticipantSid};
 use serde_json::{Map, Value, json};
@@ -175,19 +177,30 @@ fn messages_are_what_the_platform_reads_whatever_channel_they_came_by() {
 
 #[test]
 fn a_picture_without_a_word_has_an_empty_text_and_its_media() {
-    let media = Media {
-        sid: Some(MediaSid::from_bytes([9; 16])),
-        url: None,
-        content_type: Some("image/png".into()),
-        filename: Some("cat.png".into()),
-        size: Some(1024),
-    };
-    let event = message("+15555550123", None, vec![media]);
+    let event = message("+15555550123", None, vec![picture()]);
     check("message_mms", &event, &[MESSAGE]);
     assert_eq!(event["message"]["text"], "");
     let file = &event["message"]["rawPlatformPayload"]["media"][0];
     assert_eq!(file["contentType"], "image/png");
     assert!(file["sid"].as_str().is_some_and(|sid| sid.starts_with("ME")));
+    let media = vec![Media { filename: None, ..picture() }];
+    let mut turn = turn("+15555550123", None, media);
+    let link = Link { url: "https://bot.example.com/media/x".into(), until: AT };
+    turn.files = [vec![Offer { link: Some(link), ..Offer::default() }]].into_iter().collect();
+    let event = json!(envelope::of_turn(&turn, &sender(), AT));
+    let file = &event["message"]["rawPlatformPayload"]["media"][0];
+    assert_eq!(file["url"], "https://bot.example.com/media/x");
+    assert_eq!(file["expiresAt"], AT.to_string());
+}
+
+fn picture() -> Media {
+    Media {
+        sid: Some(MediaSid::from_bytes([9; 16])),
+        url: None,
+        content_type: Some("image/png".into()),
+        filename: Some("cat.png".into()),
+        size: Some(1024),
+    }
 }
 
 #[test]
@@ -354,5 +367,6 @@ fn turn(author: &str, body: Option<&str>, media: Vec<Media>) -> Turn {
         }],
         history: Vec::new(),
         attempt: 1,
+        files: chimein::media::Offers::default(),
     }
 }

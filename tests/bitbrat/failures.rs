@@ -237,5 +237,6 @@ fn turn() -> Turn {
         }],
         history: Vec::new(),
         attempt: 1,
+        files: chimein::media::Offers::default(),
     }
 }

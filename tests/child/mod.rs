@@ -64,6 +64,7 @@ impl Service {
             ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
             ("TWILIO_API_BASE_URL", urls.api.to_string()),
             ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
+            ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
             ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
             // Several instances are reached by their balancer's port.
             ("CHIMEIN_WEBHOOK_HOSTS", "127.0.0.1".to_owned()),

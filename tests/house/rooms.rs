@@ -9,6 +9,7 @@ const LEVELS: &[&[&str]] = &[
     &["admin", "agent", "emulator", "pipeline", "webhook"],
     &["client"],
     &["channels"],
+    &["media"],
     &["jobs"],
     &["queue", "realtime"],
     &["cluster"],

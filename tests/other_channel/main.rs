@@ -164,6 +164,7 @@ impl House {
             agent_health: Arc::new(Dependency::new("agent")),
             patience: None,
             agent_room: Limiter::fixed(8),
+            files: None,
             recorder: self.recorder.clone(),
         });
         self.run(Sends {

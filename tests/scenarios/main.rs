@@ -12,6 +12,7 @@ mod breaking;
 mod choosing;
 mod doors;
 mod facts;
+mod files;
 mod groups;
 mod handoff;
 mod leaving;

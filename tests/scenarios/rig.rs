@@ -375,6 +375,7 @@ impl Rig {
             ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
             ("TWILIO_API_BASE_URL", urls.api.to_string()),
             ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
+            ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
             ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
             ("CHIMEIN_WEBHOOK_PUBLIC_URL", public_url),
             ("CHIMEIN_QUEUE_PATH", self.queue_path().display().to_string()),

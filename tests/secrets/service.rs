@@ -267,6 +267,7 @@ fn variables(
         ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
         ("TWILIO_API_BASE_URL", urls.api.to_string()),
         ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
+        ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
         ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
         ("CHIMEIN_WEBHOOK_PUBLIC_URL", format!("http://{public}")),
         ("SERVICE_PORT", public.port().to_string()),

@@ -13,6 +13,7 @@ use super::event::Event;
 use super::names::Names;
 use crate::agent::Turn;
 use crate::clock::Timestamp;
+use crate::media::{Offer, Reason};
 use crate::telemetry::log;
 use crate::thread::{Media, MessageId, TurnMessage};
 use crate::twilio::sid::ChatServiceSid;
@@ -135,7 +136,7 @@ fn identity(turn: &Turn) -> Value {
 fn message(turn: &Turn, sender: &Sender, at: Timestamp) -> Value {
     let text = text(turn);
     let last = last(turn);
-    let media: Vec<Value> = turn.messages.iter().flat_map(|one| &one.media).map(file).collect();
+    let media = files(turn);
     let mut raw = Map::new();
     let mut put = |name: &str, value: Value| raw.insert(name.to_owned(), value);
     put("text", json!(text));
@@ -182,13 +183,31 @@ fn participant(message: &TurnMessage) -> Option<Value> {
     }))
 }
 
-fn file(media: &Media) -> Value {
-    json!({
+/// All files of a turn, with the links to them.
+fn files(turn: &Turn) -> Vec<Value> {
+    let messages = turn.messages.iter().enumerate();
+    let files = messages.flat_map(|(place, message)| {
+        let files = message.media.iter().enumerate();
+        files.map(move |(at, media)| file(media, turn.files.of(place, at)))
+    });
+    files.collect()
+}
+
+fn file(media: &Media, offer: Option<&Offer>) -> Value {
+    let mut file = json!({
         "sid": media.sid,
         "contentType": media.content_type,
         "filename": media.filename,
         "size": media.size,
-    })
+    });
+    if let Some(link) = offer.and_then(|offer| offer.link.as_ref()) {
+        file["url"] = json!(link.url);
+        file["expiresAt"] = json!(link.until.to_string());
+    }
+    if let Some(reason) = offer.and_then(|offer| offer.reason) {
+        file["reason"] = json!(Reason::as_str(reason));
+    }
+    file
 }
 
 /// The channel that an author writes by: a number is SMS, other addresses name their channel, and

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::agent::answer;
 use crate::clock::Timestamp;
+use crate::media::link::Link;
 use crate::thread::{Medium, Pair, Speaker, Thread};
 use crate::twilio::events::Fields;
 use crate::twilio::messaging::Inbound;
@@ -55,6 +56,32 @@ fn a_direct_turn_says_all_that_its_channel_knows() {
             assert_eq!(message["media"][0]["url"], "https://api.twilio.com/0");
         }
     }
+}
+
+#[test]
+fn a_file_has_its_link_its_bytes_or_why_not() {
+    for reason in Reason::ALL {
+        let mut turn = conversation();
+        turn.files = Offers::from_iter([vec![Offer { reason: Some(reason), ..Offer::default() }]]);
+        let document = written(&turn);
+        assert_eq!(problems("turn", &document), Vec::<String>::new());
+        assert_eq!(document["messages"][0]["media"][0]["reason"], reason.as_str());
+    }
+    let mut turn = conversation();
+    let link = Link {
+        url: "https://bot.example.com/media/x".into(),
+        until: Timestamp::parse_rfc3339("2026-11-21T04:48:05Z").unwrap(),
+    };
+    let data = Some(Data(b"\x00\xff".as_slice().into()));
+    turn.files = Offers::from_iter([vec![Offer { link: Some(link), data, reason: None }]]);
+    let document = written(&turn);
+    assert_eq!(problems("turn", &document), Vec::<String>::new());
+    let file = &document["messages"][0]["media"][0];
+    assert_eq!(file["sid"], format!("ME{H}"));
+    assert_eq!(file["link"], "https://bot.example.com/media/x");
+    assert_eq!(file["expires_at"], "2026-11-21T04:48:05.000Z");
+    assert_eq!((&file["data"], file.get("reason")), (&json!("AP8="), None));
+    assert!(!format!("{turn:?}").contains("bot.example.com"), "a link is a secret");
 }
 
 #[test]
@@ -153,6 +180,7 @@ fn conversation() -> Turn {
         messages: vec![message],
         history: Vec::new(),
         attempt: 2,
+        files: Offers::default(),
     }
 }
 
@@ -196,6 +224,7 @@ fn direct(medium: Medium, plain: bool) -> Turn {
         messages: vec![message(inbound)],
         history: Vec::new(),
         attempt: 1,
+        files: Offers::default(),
     }
 }
 

@@ -318,6 +318,7 @@ mod tests {
             messages: said.iter().map(message).collect(),
             history: Vec::new(),
             attempt: 1,
+            files: crate::media::Offers::default(),
         }
     }
 }

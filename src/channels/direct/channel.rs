@@ -17,6 +17,7 @@ use crate::clock::Moment;
 use crate::jobs::outcome::Class;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
+use crate::media::Links;
 use crate::pii::Pii;
 use crate::queue::{Cause, Delivery};
 use crate::recent::Recent;
@@ -51,6 +52,8 @@ pub struct Direct {
     pub limits: Limits,
     /// Where Twilio tells how a message fares, if it is known how it reaches us.
     pub callback: Option<String>,
+    /// Links to files, for replies that bring one of ours.
+    pub links: Links,
     /// Where what failed goes.
     pub inlet: Arc<dyn Inlet>,
     /// What the operator should know.

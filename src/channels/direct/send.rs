@@ -15,11 +15,12 @@ use crate::channels::{Failed, Outgoing, Sending, Sent, SentReply};
 use crate::fault_points::{self, Point};
 use crate::jobs::outcome::{Class, Failure, Operation, classify};
 use crate::jobs::status;
+use crate::pii::Pii;
 use crate::queue::{self, Cause, Delivery};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Via;
 use crate::telemetry::metrics::labels::ReplyOutcome;
-use crate::thread::{Medium, Pair, ThreadId};
+use crate::thread::{Medium, Pair, Reply, ThreadId};
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{self, NewText, Op, TextSender};
 use crate::twilio::sid::TextSid;
@@ -118,7 +119,7 @@ impl Direct {
             Prepared::AsItIs(segments) => {
                 let text = NewText {
                     body: reply.body.clone(),
-                    media_urls: reply.media_urls.clone(),
+                    media_urls: self.media_urls(reply, thread),
                     content_sid: reply.content_sid,
                     content_variables: reply.variables_text(),
                     ..text
@@ -135,6 +136,13 @@ impl Direct {
         code: Option<u32>,
     ) -> ReplyState {
         ReplyState { sid, status, code, at: self.recorder.clock.wall() }
+    }
+
+    /// Where a reply's files are. Twilio fetches them from now on, so that a link of ours counts from now on.
+    fn media_urls(&self, reply: &Reply, thread: ThreadId) -> Vec<Pii> {
+        let now = self.recorder.clock.wall();
+        let anew = |url: &Pii| self.links.renewed(url, thread, now).unwrap_or_else(|| url.clone());
+        reply.media_urls.iter().map(anew).collect()
     }
 
     /// Notes a message that Twilio took, so that it is never taken for another one, and that what becomes of

@@ -150,6 +150,7 @@ fn overlay(
         ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
         ("TWILIO_API_BASE_URL", urls.api.to_string()),
         ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
+        ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
         ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
         ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
     ];

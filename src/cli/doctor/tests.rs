@@ -431,6 +431,7 @@ impl Bench {
             ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
             ("TWILIO_API_BASE_URL", urls.api.to_string()),
             ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
+            ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
             ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
             ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com".to_owned()),
             ("CHIMEIN_SERVER_LISTEN", "127.0.0.1".to_owned()),

@@ -44,8 +44,10 @@ impl Reports {
         patience: Patience,
     ) {
         let Awaited { thread, turn: id, asked, messages } = of;
-        let (history, attempt) = (Vec::new(), delivery.attempt());
-        let turn = Turn { id, thread, speaker, messages, history, attempt };
+        let files = self.files.as_ref().map(|files| files.linked(thread.id(), &messages));
+        let (history, files) = (Vec::new(), files.unwrap_or_default());
+        let attempt = delivery.attempt();
+        let turn = Turn { id, thread, speaker, messages, history, attempt, files };
         let began = self.recorder.clock.now();
         let taken = tokio::select! {
             biased;

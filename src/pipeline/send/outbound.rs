@@ -422,6 +422,7 @@ mod tests {
             }],
             history: Vec::new(),
             attempt,
+            files: crate::media::Offers::default(),
         }
     }
 }

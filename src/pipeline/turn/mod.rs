@@ -23,6 +23,7 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
+use crate::media::{Files, Offers, fetch};
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::ingest::admission::{Admission, Admitted};
@@ -43,6 +44,7 @@ mod answer;
 mod batch;
 mod before;
 pub mod busy;
+mod files;
 mod gather;
 pub mod histories;
 mod history;
@@ -87,6 +89,8 @@ pub struct Turns {
     pub patience: Option<Patience>,
     /// How many turns the agent has room for at once.
     pub agent_room: Limiter,
+    /// The files of turns, if they are made something of.
+    pub files: Option<Arc<Files>>,
     /// Where the stages are noted.
     pub recorder: Recorder,
 }
@@ -195,8 +199,9 @@ impl Turns {
             let history;
             (delivery, history) = told;
             let speaker = of.channel.speaker(of.thread, of.speaker);
-            let attempt = delivery.attempt();
-            let turn = Turn { id, thread: of.thread.clone(), speaker, messages, history, attempt };
+            let (attempt, files) = (delivery.attempt(), Offers::default());
+            let thread_of = of.thread.clone();
+            let turn = Turn { id, thread: thread_of, speaker, messages, history, attempt, files };
             for message in &turn.messages {
                 self.recorder.stage(thread, Some(message.sid), Stage::TurnStarted);
             }
@@ -213,6 +218,9 @@ impl Turns {
                 }
                 Thought::Failure(error) => {
                     return self.fail(delivery, (&turn, own), &error, start).await;
+                }
+                Thought::Unfetched(error) => {
+                    return self.wait_for_files(delivery, &turn, &error).await;
                 }
                 Thought::Stopped => return,
                 Thought::Lost(lost) => {
@@ -249,7 +257,7 @@ impl Turns {
         batch: &mut TurnBatch,
         stop: &CancellationToken,
     ) -> Thought {
-        let mut answer = self.agent.take(turn);
+        let mut answer = pin!(self.answered(delivery, turn));
         let (mut lost, mut typing) = (
             pin!(delivery.keep_alive()),
             pin!(show_typing(channel, turn.thread.id(), self.recorder.clock)),
@@ -265,7 +273,7 @@ impl Turns {
                 biased;
                 () = stop.cancelled() => return Thought::Stopped,
                 lost = &mut lost => return Thought::Lost(lost),
-                answer = &mut answer => return answer.map_or_else(Thought::Failure, Thought::Answer),
+                thought = &mut answer => return thought,
                 never = &mut typing => match never {},
                 grew = delivery.lane_grew(), if has_room => grew,
             };
@@ -411,6 +419,8 @@ enum Thought {
     Answer(Answer),
     /// Without one.
     Failure(Error),
+    /// Before the agent was asked: a file could not be fetched.
+    Unfetched(fetch::Error),
     /// The batch has grown; another turn is due.
     Superseded,
     /// The service stops.
