@@ -13,6 +13,7 @@ mod door;
 mod emulator;
 mod fuzz;
 mod logs;
+mod media;
 mod numbers;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/rig.rs"]

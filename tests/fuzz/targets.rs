@@ -19,6 +19,8 @@ use chimein::admin::operate;
 use chimein::agent::later::{self, Batch, Door, Outbox, OutboxError};
 use chimein::clock::{Clock, Moment};
 use chimein::json::{self, ObjectText};
+use chimein::media::Links;
+use chimein::media::link::Refusal;
 use chimein::net::authority::Authority;
 use chimein::queue::{Store, embedded};
 use chimein::realtime::conversations::core::{Core, Input, Options, Output};
@@ -53,6 +55,7 @@ pub const TARGETS: &[(&str, Target, &[&[u8]])] = &[
     ("operator_query", operator_query, &[OPERATOR, b"/v1/dead-letters/inbox/00?reveal=true"]),
     ("attributes", attributes, &[b"{\"chimein\":{\"paused\":true}}", b"{\"a\":1.0,\"a\":2}"]),
     ("host", host, &[b"bot.example.com:8443", b"[::1]:1", b"h%00"]),
+    ("media_token", media_token, &[b"", b"AVRI", b"AVRIAAAAAAAAAAAAAAAAAAAABw"]),
 ];
 
 /// Bytes as a message of the socket.
@@ -227,6 +230,17 @@ pub fn attributes(bytes: &[u8]) {
     object.remove("fuzz");
     let read = |text: &str| json::object(text.as_bytes()).ok();
     assert_eq!(read(object.as_str()), read(&before));
+}
+
+/// Bytes as the token of a link to a file, and as what a token signs: nobody makes one that opens anything.
+pub fn media_token(bytes: &[u8]) {
+    use base64::Engine as _;
+    let links = Links::new(&"secret".into(), None, Duration::from_secs(60));
+    let now = Clock::start().wall();
+    let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    for token in [&*String::from_utf8_lossy(bytes), &encoded] {
+        assert_eq!(links.read(token, now), Err(Refusal::Forged));
+    }
 }
 
 /// Bytes as the host that a request names: nothing in it can end a host.
