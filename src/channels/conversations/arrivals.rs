@@ -55,6 +55,11 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
+    /// Whose a message of an author is.
+    pub(super) fn author(&self, author: &str) -> Author {
+        self.authors.judge(author)
+    }
+
     /// Takes note of a conversation that the bot should be in; durable when it returns.
     ///
     /// # Errors
@@ -217,7 +222,7 @@ impl Arrivals {
     pub(super) fn sift(&self, seen: Seen) -> Option<Seen> {
         let message = &seen.message;
         let author = message.author.reveal();
-        match self.authors.judge(author) {
+        match self.author(author) {
             Author::Theirs => Some(seen),
             Author::System => None,
             Author::Ours => {
