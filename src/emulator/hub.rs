@@ -21,7 +21,7 @@ use super::record::{Happening, Record, Records};
 use super::sockets::Sockets;
 use super::state::command::{Actor, Amendment, Command, Outcome};
 use super::state::event::Occurrence;
-use super::state::model::Media;
+use super::state::model::{DeliveryStatus, Media};
 use super::state::refusal::Refusal;
 use super::state::{Effect, Target, World};
 use super::visitors::Visitors;
@@ -37,6 +37,9 @@ const DELIVERIES_MAX: usize = 50_000;
 
 /// A message on its way to a phone.
 pub(super) type Delivery = (ConversationSid, MessageSid, ParticipantSid);
+
+/// How that ends, and why.
+pub(super) type End = (DeliveryStatus, Option<u32>);
 
 /// What the lock guards.
 #[derive(Debug)]
@@ -74,7 +77,7 @@ pub(super) struct Hub {
     outgoing: mpsc::Sender<Outgoing>,
     /// Post-action webhooks that are neither answered nor lost.
     open_hooks: AtomicUsize,
-    deliveries: mpsc::Sender<(Moment, Delivery)>,
+    deliveries: mpsc::Sender<(Moment, Delivery, End)>,
     watchers: broadcast::Sender<Record>,
     /// When the world has something to do by itself.
     deadline: watch::Sender<Option<Timestamp>>,
@@ -102,7 +105,7 @@ pub(super) struct Work {
     /// Post-action webhooks to send.
     pub(super) outgoing: mpsc::Receiver<Outgoing>,
     /// Messages to take to phones, each when it is due.
-    pub(super) deliveries: mpsc::Receiver<(Moment, Delivery)>,
+    pub(super) deliveries: mpsc::Receiver<(Moment, Delivery, End)>,
     /// When the world has something to do by itself.
     pub(super) deadline: watch::Receiver<Option<Timestamp>>,
 }
@@ -297,14 +300,7 @@ impl Hub {
                 Effect::Ring(ring) => self.ring(core, at, ring),
                 Effect::Deliver { .. } if self.has(Defect::NoReceipts) => {}
                 Effect::Deliver { conversation, message, participant } => {
-                    let due = self.clock.now() + self.options.delivery_delay;
-                    if self
-                        .deliveries
-                        .try_send((due, (conversation, message, participant)))
-                        .is_err()
-                    {
-                        tracing::warn!(message_sid = %message, "a delivery to a phone was lost");
-                    }
+                    self.take_to_phone(core, at, (conversation, message, participant));
                 }
                 Effect::Typing { conversation, participant, identity, mut listeners } => {
                     if self.has(Defect::TypingEcho) {
@@ -321,6 +317,14 @@ impl Hub {
             let due = core.world.deadline();
             std::mem::replace(known, due) != due
         });
+    }
+
+    /// Puts a message in line that is on its way to a phone.
+    pub(super) fn arrives(&self, delivery: Delivery, end: End) {
+        let due = self.clock.now() + self.options.delivery_delay;
+        if self.deliveries.try_send((due, delivery, end)).is_err() {
+            tracing::warn!(message_sid = %delivery.1, "a delivery to a phone was lost");
+        }
     }
 
     fn post_action(&self, core: &mut Core, at: Timestamp, occurrence: &Occurrence, target: Target) {

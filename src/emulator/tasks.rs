@@ -7,8 +7,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::{Delivery, Hub, Work};
-use super::state::model::DeliveryStatus;
+use super::hub::{Delivery, End, Hub, Work};
 use super::timekeeper::keep_time;
 use super::webhooks::caller::Caller;
 use super::webhooks::dispatcher::dispatch;
@@ -29,7 +28,7 @@ pub(super) fn start(hub: &Arc<Hub>, work: Work, caller: Caller) {
 async fn deliver(
     hub: Weak<Hub>,
     clock: Clock,
-    mut deliveries: mpsc::Receiver<(Moment, Delivery)>,
+    mut deliveries: mpsc::Receiver<(Moment, Delivery, End)>,
     stop: CancellationToken,
 ) {
     loop {
@@ -37,15 +36,13 @@ async fn deliver(
             () = stop.cancelled() => return,
             next = deliveries.recv() => next,
         };
-        let Some((due, delivery)) = next else { return };
+        let Some((due, delivery, end)) = next else { return };
         tokio::select! {
             () = stop.cancelled() => return,
             () = clock.sleep_until(due) => {}
         }
         let Some(hub) = hub.upgrade() else { return };
-        let arrived = hub.with(|core, at| {
-            core.world.advance_delivery(at, delivery, (DeliveryStatus::Delivered, None))
-        });
+        let arrived = hub.with(|core, at| core.world.advance_delivery(at, delivery, end));
         // The conversation or message may be gone by now, which is nobody's fault.
         if arrived.is_err() {
             tracing::debug!(message_sid = %delivery.1, "a delivered message is gone");

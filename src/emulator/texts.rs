@@ -4,9 +4,10 @@
 //! does to a text is its [`Fate`]. An inbound webhook's answer may be messages to the phone.
 
 use super::faults::{Action, Occasion};
-use super::hub::{Core, Hub};
+use super::hub::{Core, Delivery, Hub};
 use super::record::Happening;
 use super::state::messaging::{Draft, Fate, INBOUND, Ring, Text, twiml};
+use super::state::model::DeliveryStatus;
 use super::state::refusal::Refusal;
 use super::webhooks::caller::Answer;
 use super::webhooks::{Outgoing, Product};
@@ -83,6 +84,30 @@ impl Hub {
         if let Err(refusal) = self.send_text(draft) {
             self.record(Happening::Complaint { sid, code: refusal.code() });
         }
+    }
+}
+
+impl Hub {
+    /// Lets a conversation's message on its way to a phone, unless a fault has something else in mind for
+    /// it. A delay is none here: all wait equally long.
+    pub(super) fn take_to_phone(&self, core: &mut Core, at: Timestamp, delivery: Delivery) {
+        let (conversation, _, participant) = delivery;
+        let conversation = core.world.conversation(conversation);
+        let receiver = conversation.and_then(|known| known.participant_by_sid(participant));
+        let phone = receiver.and_then(|one| one.binding.as_ref()?.address.clone());
+        let fault = self.fault_in(core, Occasion::Text(phone.unwrap_or_default().reveal()));
+        let end = match fate(fault.as_ref()) {
+            Some(Fate::Fails(code)) => {
+                let failed = (DeliveryStatus::Failed, Some(code));
+                let told = core.world.advance_delivery(at, delivery, failed);
+                debug_assert!(told.is_ok(), "a message that leaves is there");
+                return;
+            }
+            Some(Fate::Fades | Fate::Waits) => return,
+            Some(Fate::Strays(code)) => (DeliveryStatus::Undelivered, Some(code)),
+            Some(Fate::Lags(_) | Fate::Arrives) | None => (DeliveryStatus::Delivered, None),
+        };
+        self.arrives(delivery, end);
     }
 }
 
