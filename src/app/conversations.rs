@@ -18,6 +18,7 @@ use crate::channels::conversations::beginnings::{Beginnings, Kept};
 use crate::channels::conversations::catch_up::CatchUp;
 use crate::channels::conversations::channel::{ConversationMarks, Conversations};
 use crate::channels::conversations::contiguous::ContiguousWatermarks;
+use crate::channels::conversations::deliveries::Deliveries;
 use crate::channels::conversations::departures::Departures;
 use crate::channels::conversations::facts::ConversationFacts;
 use crate::channels::conversations::join::Joins;
@@ -108,6 +109,8 @@ impl<'a> Talks<'a> {
         let departures = Arc::new(Departures::new(leaving(&settings.seats), store.marks()));
         let known = (self.seats(), Arc::clone(&departures), recorder.clone());
         let removals = Removals::new(rejoin, store.marks(), self.rest.clone(), known);
+        let kept = (store.documents(), store.marks());
+        let deliveries = Deliveries::new(kept, Arc::clone(&inlet), recorder.clone());
         Arrivals {
             joins: store.queue(QueueName::Joins),
             inlet,
@@ -117,6 +120,7 @@ impl<'a> Talks<'a> {
             removals: Arc::new(removals),
             departures,
             facts: facts(),
+            deliveries: Arc::new(deliveries),
             watermarks: Arc::new(ContiguousWatermarks(self.facts.memory())),
             recorder: recorder.clone(),
         }

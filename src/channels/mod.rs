@@ -7,10 +7,12 @@
 
 pub mod conversations;
 pub mod direct;
+mod documents;
 pub mod instances;
 mod row_places;
 pub mod search;
 pub mod segments;
+pub mod verdict;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +36,7 @@ use crate::thread::{
     Budget, CauseClass, MessageId, Past, Reply, SkipReason, Speaker, Thread, ThreadId, ThreadKind,
     TurnMessage,
 };
+use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{self, Op};
 
 /// The side on which the bot speaks.
@@ -126,9 +129,9 @@ pub trait Channel: Send + Sync {
     /// Looks for a reply that may have been sent.
     fn find<'a>(&'a self, reply: &'a Outgoing) -> BoxFuture<'a, Result<Option<Sent>, Failed>>;
 
-    /// How a reply fares, if it is known; nothing where nobody tells.
-    fn fares(&self, _reply: Uuid) -> BoxFuture<'_, Result<Option<Fares>, Error>> {
-        Box::pin(std::future::ready(Ok(None)))
+    /// How a reply fares on its way to each of those who get it, if it is known; nothing where nobody tells.
+    fn fares(&self, _thread: ThreadId, _reply: Uuid) -> BoxFuture<'_, Result<Vec<Fares>, Error>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
     /// Whether the bot's way into a thread may still be made, so that replies wait for it.
@@ -239,8 +242,8 @@ pub struct Outgoing {
     pub accepted: Timestamp,
     /// The turn that it answers, if one.
     pub turn: Option<MessageId>,
-    /// Whether it is sent once more, after it failed when Twilio had taken it.
-    pub again: bool,
+    /// Why it is sent once more, if it is: how it failed when Twilio had taken it.
+    pub again: Option<Cause>,
 }
 
 /// A reply as it is kept until it has arrived.
@@ -321,6 +324,15 @@ pub struct Failed {
     pub op: Op,
     /// The cause that is kept with the job.
     pub cause: Box<Cause>,
+}
+
+impl Fares {
+    /// As Twilio has told it.
+    #[must_use]
+    pub const fn told(status: MessageStatus, code: Option<u32>) -> Self {
+        let is_over = status.is_failure() || status.has_arrived();
+        Self { state: status.as_str(), code, is_over }
+    }
 }
 
 impl Failed {
@@ -469,10 +481,10 @@ impl Channels {
     /// # Errors
     ///
     /// If the store did not say.
-    pub async fn fares(&self, thread: ThreadId, reply: Uuid) -> Result<Option<Fares>, Error> {
+    pub async fn fares(&self, thread: ThreadId, reply: Uuid) -> Result<Vec<Fares>, Error> {
         match self.of(thread) {
-            Some(channel) => channel.fares(reply).await,
-            None => Ok(None),
+            Some(channel) => channel.fares(thread, reply).await,
+            None => Ok(Vec::new()),
         }
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::agent::{Fate, Origin, Report};
 use crate::clock::Timestamp;
 use crate::json;
-use crate::queue::{JobId, Key};
+use crate::queue::{Cause, JobId, Key};
 use crate::telemetry::trace::TraceId;
 use crate::thread::{MessageId, Reply, Speaker, Thread, ThreadId, TurnMessage};
 
@@ -111,6 +111,15 @@ pub struct After {
     pub code: Option<u32>,
     /// A sentence for the operator.
     pub detail: String,
+}
+
+impl After {
+    /// The cause that is kept with the job.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        let Self { class, code, detail, .. } = self.clone();
+        Cause { class: class.into(), code, detail }
+    }
 }
 
 /// What became of a reply, to be told to its agent.

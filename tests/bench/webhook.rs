@@ -20,11 +20,11 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use chimein::app::intake::{StoreFirst, TextsFirst};
-use chimein::channels::Markings;
 use chimein::channels::conversations::arrivals::Arrivals;
 use chimein::channels::conversations::beginnings::{Beginnings, Kept};
 use chimein::channels::conversations::channel::ConversationMarks;
 use chimein::channels::conversations::contiguous::ContiguousWatermarks;
+use chimein::channels::conversations::deliveries::Deliveries;
 use chimein::channels::conversations::departures::Departures;
 use chimein::channels::conversations::facts::ConversationFacts;
 use chimein::channels::conversations::join_rules::JoinRules;
@@ -40,6 +40,7 @@ use chimein::channels::direct::intake::TextIntake;
 use chimein::channels::direct::policy::wish::Words;
 use chimein::channels::direct::senders::{Sender, Senders, Source, default_rate};
 use chimein::channels::direct::states::States;
+use chimein::channels::{Inlet, Markings};
 use chimein::clock::{Clock, Moment};
 use chimein::http;
 use chimein::jobs::recorder::Recorder;
@@ -432,9 +433,13 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
     let start = Start { process: clock.wall(), store: clock.wall() };
     let kept = Kept { marks: store.marks(), documents: store.documents() };
     let beginnings = Beginnings::new(Begin::Unanswered, start, authors.clone(), kept);
+    let inlet: Arc<dyn Inlet> = Arc::new(ingest);
+    let kept = (store.documents(), store.marks());
+    let deliveries = Deliveries::new(kept, Arc::clone(&inlet), recorder.clone());
     Ok(Arrivals {
         joins: store.queue(QueueName::Joins),
-        inlet: Arc::new(ingest),
+        inlet,
+        deliveries: Arc::new(deliveries),
         authors,
         join_rules: Arc::new(rules),
         departures,

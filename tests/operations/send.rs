@@ -29,7 +29,7 @@ async fn what_is_said_by_hand_is_sent_or_told_to_have_failed() {
         let sent = send(port, &said).await;
         let told = String::from_utf8(sent.stdout).unwrap();
         assert_eq!(sent.status.code(), Some(0), "{told}");
-        assert_eq!(told, format!("{word} for {conversation}, key k1\nsent\n"));
+        assert_eq!(told, format!("{word} for {conversation}, key k1\nsent, delivered\n"));
     }
     let texts = || -> Vec<_> {
         let all = rig.emulator.control().messages(conversation.parse().unwrap());

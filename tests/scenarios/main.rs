@@ -10,6 +10,7 @@ mod proxy;
 mod agent;
 mod breaking;
 mod choosing;
+mod deliveries;
 mod doors;
 mod facts;
 mod files;

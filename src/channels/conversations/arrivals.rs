@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::channels::conversations::beginnings::Beginnings;
 use crate::channels::conversations::contiguous::ContiguousWatermarks;
+use crate::channels::conversations::deliveries::Deliveries;
 use crate::channels::conversations::departures::Departures;
 use crate::channels::conversations::facts::ConversationFacts;
 use crate::channels::conversations::join_rules::JoinRules;
@@ -48,6 +49,8 @@ pub struct Arrivals {
     pub beginnings: Arc<Beginnings>,
     /// Knows how conversations are.
     pub facts: Arc<ConversationFacts>,
+    /// How our replies fare on their way to phones.
+    pub deliveries: Arc<Deliveries>,
     /// How far each conversation is known.
     pub watermarks: Arc<ContiguousWatermarks>,
     /// Where the stages are noted.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use uuid::Uuid;
 
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::catch_up::CatchUp;
@@ -15,7 +16,8 @@ use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::send_limits::SendLimits;
 use crate::channels::conversations::service_check::ServiceCheck;
 use crate::channels::{
-    AnsweredBefore, Channel, Error, Failed, Marking, Marks, Outgoing, Sending, Sent, Speaking,
+    AnsweredBefore, Channel, Error, Failed, Fares, Marking, Marks, Outgoing, Sending, Sent,
+    Speaking,
 };
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
@@ -23,8 +25,13 @@ use crate::jobs::status::Status;
 use crate::queue::Delivery;
 use crate::thread::{Budget, Past, SkipReason, Speaker, Thread, ThreadId, TurnMessage};
 use crate::twilio::events::ConversationState;
+use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::ConversationSid;
+
+/// How long it is believed that a phone reads along or does not: whoever waits for a receipt asks again and
+/// again.
+const PHONES_KNOWN_FOR: Duration = Duration::from_secs(10);
 
 /// The channel.
 pub struct Conversations {
@@ -190,8 +197,27 @@ impl Channel for Conversations {
         Box::pin(self.look(reply))
     }
 
+    fn fares(&self, thread: ThreadId, reply: Uuid) -> BoxFuture<'_, Result<Vec<Fares>, Error>> {
+        Box::pin(self.how_fares(thread, reply))
+    }
+
     fn is_joining(&self, thread: ThreadId) -> bool {
         self.arrivals.is_joining(thread)
+    }
+}
+
+impl Conversations {
+    /// As Twilio tells it; where it tells and has said nothing yet, a phone that reads along is on its way.
+    async fn how_fares(&self, thread: ThreadId, reply: Uuid) -> Result<Vec<Fares>, Error> {
+        let told = self.arrivals.deliveries.of(reply).await?;
+        match (told, thread.conversation()) {
+            (Some(told), Some(conversation)) if told.is_empty() => {
+                let has_phone = self.facts.had_phone(conversation, PHONES_KNOWN_FOR).await?;
+                let queued = Fares::told(MessageStatus::Queued, None);
+                Ok(has_phone.then_some(queued).into_iter().collect())
+            }
+            (told, _) => Ok(told.unwrap_or_default()),
+        }
     }
 }
 

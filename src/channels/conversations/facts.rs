@@ -111,6 +111,23 @@ impl ConversationFacts {
         }
     }
 
+    /// Whether anybody read a conversation on a phone, as it was no longer ago than `age`.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio did not say.
+    pub async fn had_phone(
+        &self,
+        sid: ConversationSid,
+        age: Duration,
+    ) -> Result<bool, rest::Error> {
+        let known = self.memory.of(sid).readers;
+        match known.filter(|known| self.clock.now().since(known.at) < age) {
+            Some(known) => Ok(known.has_phone),
+            None => self.has_phone(sid).await,
+        }
+    }
+
     /// Hears that a conversation has changed: who asks from here on is told of after it.
     pub fn changed(&self, sid: ConversationSid) {
         self.conversations.close(sid);

@@ -12,6 +12,7 @@ pub mod catch_up;
 pub mod channel;
 pub mod contiguous;
 mod dead_joins;
+pub mod deliveries;
 pub mod departures;
 pub mod facts;
 mod flights;

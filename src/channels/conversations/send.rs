@@ -68,8 +68,17 @@ impl Conversations {
                  `media_urls`",
             ));
         }
+        if let Some(cause) = &reply.again
+            && !look
+            && self.have_others(conversation).await?
+        {
+            return Err(for_one_of_several(cause));
+        }
         match self.attempt(reply, conversation, (delivery, look)).await {
-            Ok(sent) => Ok(Sending::Sent(sent)),
+            Ok(sent) => {
+                self.arrivals.deliveries.sent(sent.message, reply).await;
+                Ok(Sending::Sent(sent))
+            }
             Err(failed)
                 if failed.is_not_participant() && self.arrivals.is_joining(conversation.into()) =>
             {
@@ -77,6 +86,24 @@ impl Conversations {
             }
             Err(failed) => Err(self.judged(failed).await),
         }
+    }
+
+    /// Whether anybody but the bot and one other reads along.
+    async fn have_others(&self, conversation: ConversationSid) -> Result<bool, Failed> {
+        let members = self.seats.members();
+        let is_ours =
+            |identity: &str| members.iter().any(|member| member.identity.as_str() == identity);
+        let found = self.facts.participants(conversation).await;
+        let found = found.map_err(|error| self.did_nothing(&error))?;
+        let reads = |participant: &&rest::Participant| match &participant.identity {
+            Some(identity) => !is_ours(identity.reveal()),
+            // Our own number in a group has no address of anybody.
+            None => {
+                let binding = participant.messaging_binding.as_ref();
+                binding.is_some_and(|binding| binding.address.is_some())
+            }
+        };
+        Ok(found.iter().filter(reads).count() > 1)
     }
 
     async fn attempt(
@@ -167,7 +194,12 @@ impl Conversations {
             return Err(no_conversation());
         };
         match self.search(reply, conversation).await {
-            Ok(found) => Ok(found),
+            Ok(found) => {
+                if let Some(found) = found {
+                    self.arrivals.deliveries.sent(found.message, reply).await;
+                }
+                Ok(found)
+            }
             Err(failed) => Err(self.judged(failed).await),
         }
     }
@@ -298,6 +330,18 @@ fn unknown() -> Failed {
 
 fn by_socket_failed(failure: Failure, cause: Cause) -> Failed {
     failed(classify(Operation::Send, failure), failure, Via::Socket, cause)
+}
+
+/// Who has it would get it twice.
+fn for_one_of_several(again: &Cause) -> Failed {
+    let detail = format!(
+        "{}; several read along, and those who have it would get it twice, so it is not sent again; \
+         redriven it goes to all of them",
+        again.detail
+    );
+    let cause =
+        Cause { code: again.code, ..Cause::of(CauseClass::Undelivered).with_detail(detail) };
+    Failed::of(Class::Dead, Via::Rest, cause)
 }
 
 /// A thread of another kind has come here.

@@ -59,6 +59,12 @@ impl Arrivals {
                 self.heard(change.conversation_sid, received, event).await
             }
             Event::MessageAdded(message) => self.message_heard(message, received).await,
+            // Nothing of ours is said where the bot is not to be.
+            Event::DeliveryUpdated(told)
+                if !self.join_rules.is_just_refused(told.conversation_sid) =>
+            {
+                self.deliveries.heard(&told, received).await
+            }
             _ => Ok(()),
         }
     }

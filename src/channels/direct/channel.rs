@@ -190,14 +190,10 @@ impl Channel for Direct {
         })
     }
 
-    fn fares(&self, reply: Uuid) -> BoxFuture<'_, Result<Option<Fares>, Error>> {
+    fn fares(&self, _: ThreadId, reply: Uuid) -> BoxFuture<'_, Result<Vec<Fares>, Error>> {
         Box::pin(async move {
             let state = self.states.of(reply).await?;
-            Ok(state.map(|state| Fares {
-                state: state.status.as_str(),
-                code: state.code,
-                is_over: state.status.is_failure() || state.status.has_arrived(),
-            }))
+            Ok(state.map(|state| Fares::told(state.status, state.code)).into_iter().collect())
         })
     }
 

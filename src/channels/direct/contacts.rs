@@ -4,14 +4,10 @@
 //! Every change is made to what stands there at that moment, so that of two instances none undoes the
 //! other's.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::policy::contact::{self, Contact, ThreadRecord};
 use super::policy::wish::Wish;
+use crate::channels::documents::{read, update};
 use crate::clock::Timestamp;
-use crate::jobs::encode;
-use crate::json;
 use crate::pii::Pii;
 use crate::queue::{Documents, Error};
 use crate::recent::Recent;
@@ -189,34 +185,4 @@ impl Contacts {
 
 fn thread_name(thread: ThreadId) -> String {
     format!("thread/{thread}")
-}
-
-/// Reads a document; one that this release cannot read counts as missing, and says so.
-pub(super) async fn read<T: DeserializeOwned>(
-    documents: &Documents,
-    name: &str,
-) -> Result<Option<T>, Error> {
-    Ok(documents.read(name).await?.and_then(|bytes| decode(&bytes)))
-}
-
-/// Changes a document; gives what stands there then.
-pub(super) async fn update<T: DeserializeOwned + Serialize>(
-    documents: &Documents,
-    name: &str,
-    change: impl Fn(Option<T>) -> Option<T> + Send,
-) -> Result<Option<T>, Error> {
-    let change =
-        move |before: Option<&[u8]>| change(before.and_then(decode)).map(|after| encode(&after));
-    Ok(documents.update(name, change).await?.and_then(|bytes| decode(&bytes)))
-}
-
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let decoded = json::from_slice(bytes);
-    if decoded.is_err() {
-        // The error's own text can quote a number.
-        tracing::error!(
-            "what is known of a contact was written by another release and cannot be read"
-        );
-    }
-    decoded.ok()
 }

@@ -13,7 +13,7 @@ use super::policy::reply_state::ReplyState;
 use super::policy::wish::{self, Words};
 use super::senders::{Senders, Whose, pair};
 use super::states::{Heard, States};
-use crate::channels::{Inlet, Seen};
+use crate::channels::{Inlet, Seen, verdict};
 use crate::clock::{Clock, Timestamp};
 use crate::fault_points::{self, Point};
 use crate::jobs::recorder::Recorder;
@@ -22,7 +22,6 @@ use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
 use crate::telemetry::metrics::labels::{Known, TurnOutcome};
 use crate::thread::{Extras, Media, Medium, Pair, Speaker, Thread, TurnMessage, plain};
-use crate::twilio::catalogue;
 use crate::twilio::messaging::{Inbound, Link, StatusUpdate};
 use crate::twilio::sid::MessagingServiceSid;
 
@@ -164,7 +163,7 @@ impl TextIntake {
         let Heard { is_news, sent } = self.states.hear(reply, state).await?;
         if is_news {
             self.recorder.metrics.text_status(Known(status.as_str()));
-            told(state);
+            verdict::tell(sid.into(), (status, code));
         }
         match sent {
             // What follows may not have been stored when it was news.
@@ -172,24 +171,6 @@ impl TextIntake {
                 fallen::fell((&self.contacts, &*self.inlet), reply, (state, sent)).await
             }
             _ => Ok(()),
-        }
-    }
-}
-
-/// Says what became of a message, where somebody may wonder.
-fn told(state: ReplyState) {
-    let ReplyState { sid, status, code, .. } = state;
-    let reason = catalogue::meaning(code);
-    match status {
-        _ if status.is_failure() => {
-            tracing::warn!(message_sid = %sid, state = status.as_str(), code,
-            reason, "a message that twilio took did not arrive")
-        }
-        _ if status.has_arrived() => {
-            tracing::debug!(message_sid = %sid, state = status.as_str(), "a message has arrived");
-        }
-        _ => {
-            tracing::trace!(message_sid = %sid, state = status.as_str(), "a message is on its way")
         }
     }
 }

@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::contacts::{read, update};
+use crate::channels::documents::{read, update};
 use crate::channels::{Error, Marking, Marks};
 use crate::clock::{Clock, Timestamp};
 use crate::pii::Pii;

@@ -9,8 +9,9 @@ use super::fallen;
 use super::intake::service_of;
 use super::policy::contact::ThreadRecord;
 use super::policy::prepare::{Facts, Prepared, prepare};
-use super::policy::reply_state::{OPTED_OUT, ReplyState, WINDOW_CLOSED};
+use super::policy::reply_state::ReplyState;
 use super::policy::wish::Wish;
+use crate::channels::verdict::{OPTED_OUT, WINDOW_CLOSED};
 use crate::channels::{Failed, Outgoing, Sending, Sent, SentReply};
 use crate::fault_points::{self, Point};
 use crate::jobs::outcome::{Class, Failure, Operation, classify};
@@ -155,7 +156,7 @@ impl Direct {
     ) {
         let ReplyState { sid, at, .. } = state;
         let Outgoing { thread: place, reply, turn, again, .. } = out.clone();
-        let kept = SentReply { thread: place, reply, turn, again };
+        let kept = SentReply { thread: place, reply, turn, again: again.is_some() };
         let note = async {
             let ((), state) = futures::try_join!(
                 self.contacts.sent((thread, pair), sid, (segments, at)),

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::contacts::{read, update};
 use super::policy::reply_state::ReplyState;
 use crate::channels::SentReply;
+use crate::channels::documents::{read, update};
 use crate::clock::Clock;
 use crate::queue::{Documents, Error};
 

@@ -38,6 +38,9 @@ const ADDRESSES_MAX: usize = 1_000;
 /// Source: Conversations webhooks, post-action events, read 2026-11-21.
 const EVENTS_NEEDED: [&str; 2] = ["onConversationAdded", "onMessageAdded"];
 
+/// The event that tells how replies fare; the bot answers without it.
+const DELIVERIES: &str = "onDeliveryUpdated";
+
 /// Asks and judges, one after the other; stops where the next question makes no sense.
 pub(super) async fn examine(
     all: &Settings,
@@ -243,8 +246,14 @@ fn filters(webhooks: &Webhooks) -> Option<Finding> {
     let has =
         |event: &&str| webhooks.filters.iter().any(|filter| filter.eq_ignore_ascii_case(event));
     let missing: Vec<&str> = EVENTS_NEEDED.into_iter().filter(|event| !has(event)).collect();
+    let wished = if has(&DELIVERIES) {
+        ""
+    } else {
+        "; without onDeliveryUpdated nobody tells how \
+         replies fare on their way to phones"
+    };
     Some(if missing.is_empty() {
-        Finding::ok("webhooks.filters", EVENTS_NEEDED.join(", "))
+        Finding::ok("webhooks.filters", format!("{}{wished}", EVENTS_NEEDED.join(", ")))
     } else {
         let missing = missing.join(", ");
         let found = format!("not sent: {missing}");

@@ -18,7 +18,7 @@ use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
 use crate::jobs::{lane, settle};
 use crate::pipeline::handoff::{Handoff, Paused};
-use crate::pipeline::record::{After, Outbound};
+use crate::pipeline::record::Outbound;
 use crate::pipeline::report;
 use crate::queue::{self, Append, Cause, Delivery, Queue, QueueName};
 use crate::telemetry::journal::{Stage, Via};
@@ -98,13 +98,12 @@ impl Work for Sends {
         let name = thread.id();
         let trace = trace.unwrap_or_else(|| TraceContext::of_thread(name).trace());
         TraceContext::of_trace(trace, name, turn).record();
-        let again = after.as_ref().is_some_and(|after| after.again);
+        let again = after.as_ref().filter(|after| after.again).map(|after| after.cause());
         let out = Outgoing { id, thread, reply, accepted, turn, again };
         let pending = PendingReply { out, thread: name, turn, trace, late, origin };
         if let Some(after) = after.filter(|after| !after.again && !delivery.redelivered()) {
-            let After { class, code, detail, .. } = *after;
-            let cause = Cause { class: class.into(), code, detail };
-            return self.bury(delivery, &pending, Failed::of(Class::Dead, Via::Rest, cause)).await;
+            let failed = Failed::of(Class::Dead, Via::Rest, after.cause());
+            return self.bury(delivery, &pending, failed).await;
         }
         if let Some(early) = settle::too_early(&delivery) {
             return settle::report(Self::QUEUE, delivery.put_off(early).await);

@@ -6,4 +6,5 @@ pub mod beginning;
 pub mod join_policy;
 pub mod leaving;
 pub mod reading;
+pub mod receipts;
 pub mod removal;

@@ -1,0 +1,38 @@
+//! What channels keep in the store: values by name, written as JSON.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::jobs::encode;
+use crate::json;
+use crate::queue::{Documents, Error};
+
+/// Reads a document; one that this release cannot read counts as missing, and says so.
+pub(in crate::channels) async fn read<T: DeserializeOwned>(
+    documents: &Documents,
+    name: &str,
+) -> Result<Option<T>, Error> {
+    Ok(documents.read(name).await?.and_then(|bytes| decode(&bytes)))
+}
+
+/// Changes a document; gives what stands there then.
+pub(in crate::channels) async fn update<T: DeserializeOwned + Serialize>(
+    documents: &Documents,
+    name: &str,
+    change: impl Fn(Option<T>) -> Option<T> + Send,
+) -> Result<Option<T>, Error> {
+    let change =
+        move |before: Option<&[u8]>| change(before.and_then(decode)).map(|after| encode(&after));
+    Ok(documents.update(name, change).await?.and_then(|bytes| decode(&bytes)))
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let decoded = json::from_slice(bytes);
+    if decoded.is_err() {
+        // The error's own text can quote a number.
+        tracing::error!(
+            "what is known of a contact or reply was written by another release and cannot be read"
+        );
+    }
+    decoded.ok()
+}
