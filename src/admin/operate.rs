@@ -37,6 +37,7 @@ pub const OPERATE_PATHS: &[(&str, &str)] = &[
     ("DELETE", "/v1/dead-letters/{queue}/{id}"),
     ("POST", "/v1/dead-letters/{queue}/{id}/redrive"),
     ("POST", "/v1/messages"),
+    ("POST", "/v1/threads/find"),
     ("GET", "/v1/threads/{thread}"),
     ("POST", "/v1/threads/{thread}/replies"),
     ("GET", "/v1/threads/{thread}/replies/{key}"),

@@ -66,6 +66,9 @@ const MESSAGE: Form = Form {
     meant: REPLY.meant,
 };
 
+/// The two addresses of a thread.
+const ADDRESSES: Form = Form { names: &["to", "from"], meant: &[] };
+
 /// What there must be one of in a reply.
 const SENDABLE: [&str; 4] = ["body", "media_sids", "media_urls", "content_sid"];
 /// How many files a reply may have by their places. Source: Messages, `MediaUrl`, read 2026-11-21.
@@ -167,6 +170,24 @@ fn reply(raw: &RawValue, place: &str) -> Result<Option<Reply>, String> {
     }
 }
 
+/// The two addresses of a thread.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Addresses {
+    /// Theirs.
+    pub(super) to: Pii,
+    /// Ours, if it is named.
+    pub(super) from: Option<Pii>,
+}
+
+impl Addresses {
+    fn of(members: &Members<'_>) -> Result<Self, String> {
+        let address = |name| optional::<Pii>(members, name, "message", "an address");
+        let to = address("to")?.filter(|to| !to.reveal().trim().is_empty());
+        let to = to.ok_or_else(|| "there is no `to`, so nobody would get it".to_owned())?;
+        Ok(Self { to, from: address("from")? })
+    }
+}
+
 /// A message that nobody asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Message {
@@ -187,10 +208,21 @@ pub(super) fn message(body: &[u8]) -> Result<Message, String> {
     let mut room = Vec::new();
     let members = members(body, &mut room, ("the body", "{\"to\":…,\"body\":…}"))?;
     let reply = whole(&members, "message", &MESSAGE)?;
-    let address = |name| optional::<Pii>(&members, name, "message", "an address");
-    let to = address("to")?.filter(|to| !to.reveal().trim().is_empty());
-    let to = to.ok_or_else(|| "there is no `to`, so nobody would get it".to_owned())?;
-    Ok(Message { to, from: address("from")?, reply })
+    let Addresses { to, from } = Addresses::of(&members)?;
+    Ok(Message { to, from, reply })
+}
+
+/// Reads the two addresses of a thread.
+///
+/// # Errors
+///
+/// What is wrong, without a word of the body but the names of its fields.
+pub(super) fn addresses(body: &[u8]) -> Result<Addresses, String> {
+    let mut room = Vec::new();
+    let members: Members<'_> = json::lend(text::without_mark(body), &mut room)
+        .map_err(|_| "wanted {\"to\":…,\"from\":…}".to_owned())?;
+    ADDRESSES.check(&members).map_err(|stranger| stranger.to_string())?;
+    Addresses::of(&members)
 }
 
 fn whole(members: &Members<'_>, place: &str, form: &Form) -> Result<Reply, String> {

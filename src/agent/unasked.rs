@@ -6,6 +6,9 @@
 //! is sent. `from` may be left out where one address of ours alone can send it. The message takes the way of
 //! every reply: in its thread's order, once, surviving restarts; it is on disk when this answers 202.
 //! It checks nobody: whoever mounts it does.
+//!
+//! `POST /v1/threads/find` takes `{"to":"+1555…","from":"+1555…"}` and names the thread of the two, by the
+//! same rule, for all that is asked of a thread by its id.
 
 use std::sync::Arc;
 
@@ -16,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::json;
 
-use super::answer::{self, Message};
+use super::answer::{self, Addresses, Message};
 use super::later::{Batch, ID_BYTES_MAX, Outbox, not_read, not_stored, problem, read};
 use crate::standard_webhooks;
 use crate::telemetry::chain::Chain;
@@ -24,12 +27,33 @@ use crate::telemetry::chain::Chain;
 /// Where such messages are posted to.
 pub const PATH: &str = "/v1/messages";
 
+/// Where the thread of two addresses is asked for.
+pub const FIND_PATH: &str = "/v1/threads/find";
+
 /// Another name for the header, which other services have.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Makes the route for callers that are trusted already: the operator, on the admin listener.
 pub fn trusted_router(outbox: Arc<dyn Outbox>) -> Router {
-    Router::new().route(PATH, post(take)).with_state(outbox)
+    let routes = Router::new().route(PATH, post(take));
+    routes.route(FIND_PATH, post(find)).with_state(outbox)
+}
+
+async fn find(State(outbox): State<Arc<dyn Outbox>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let unproven = match read(&head, body).await {
+        Ok(unproven) => unproven,
+        Err(error) => return not_read(error),
+    };
+    let thread = answer::addresses(&unproven.proven())
+        .and_then(|Addresses { to, from }| outbox.between(from.as_ref(), &to));
+    match thread {
+        Ok(thread) => {
+            let body = json!({ "thread": thread.id().to_string(), "channel": thread.channel() });
+            axum::Json(body).into_response()
+        }
+        Err(reason) => problem(StatusCode::BAD_REQUEST, "invalid_body", &reason),
+    }
 }
 
 async fn take(State(outbox): State<Arc<dyn Outbox>>, request: Request) -> Response {
@@ -127,6 +151,26 @@ mod tests {
         assert!(outbox.0.lock().unwrap().is_empty());
     }
 
+    #[tokio::test]
+    async fn the_thread_of_two_addresses_is_named_as_a_message_names_it() {
+        let outbox = Arc::new(Recording::default());
+        let addresses = r#"{"to":"+15555550123","from":"+15555550100"}"#;
+        let (status, found) = call_at(FIND_PATH, &outbox, None, addresses).await;
+        assert_eq!((status, &found["channel"]), (StatusCode::OK, &json!("sms")), "{found}");
+        let message = r#"{"to":"+1 (555) 555-0123","from":"+15555550100","body":"x"}"#;
+        let (_, taken) = call(&outbox, Some(("webhook-id", "k1")), message).await;
+        assert_eq!(taken["thread"], found["thread"]);
+        for (body, words) in [
+            (r#"{"from":"+15555550100"}"#, "there is no `to`"),
+            (r#"{"to":"+15555550123","body":"x"}"#, "unknown field `body`"),
+            (r#"{"to":"+15555550123","from":"nobody"}"#, "`from` is none"),
+        ] {
+            let (status, answer) = call_at(FIND_PATH, &outbox, None, body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+            assert!(answer["detail"].as_str().unwrap().contains(words), "{answer}");
+        }
+    }
+
     #[derive(Default)]
     struct Recording(Mutex<Vec<Batch>>);
 
@@ -149,7 +193,16 @@ mod tests {
         header: Option<(&str, &str)>,
         body: &str,
     ) -> (StatusCode, Value) {
-        let mut request = Request::post(PATH);
+        call_at(PATH, outbox, header, body).await
+    }
+
+    async fn call_at(
+        path: &str,
+        outbox: &Arc<Recording>,
+        header: Option<(&str, &str)>,
+        body: &str,
+    ) -> (StatusCode, Value) {
+        let mut request = Request::post(path);
         if let Some((name, value)) = header {
             request = request.header(name, value);
         }

@@ -11,11 +11,13 @@ use reqwest::{Method, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use url::Url;
 
 use crate::config::Report;
 use crate::config::kinds::{Listen, Setting};
 use crate::net::{self, proxies::Proxies, tls};
+use crate::thread::ThreadId;
 
 /// How long the service may take to accept the connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -141,6 +143,25 @@ impl AdminApi {
 
     pub(super) async fn delete<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Error> {
         self.call(self.http.request(Method::DELETE, self.url(path))).await
+    }
+
+    /// Asks for the thread of an address of ours, the only one that fits if none is named, and of somebody
+    /// else's.
+    pub(super) async fn thread_between(
+        &self,
+        from: Option<&str>,
+        to: &str,
+    ) -> Result<ThreadId, Error> {
+        #[derive(Deserialize)]
+        struct Found {
+            thread: ThreadId,
+        }
+        let mut body = json!({ "to": to });
+        if let Some(from) = from {
+            body["from"] = json!(from);
+        }
+        let found: Found = self.post(&["v1", "threads", "find"], &body).await?;
+        Ok(found.thread)
     }
 
     fn url(&self, path: &[&str]) -> Url {

@@ -1,7 +1,7 @@
-//! `chimein handoff`: gives a conversation to a person, or back to the bot.
+//! `chimein handoff`: gives a thread to a person, or back to the bot.
 //!
 //! Asks the running service on its admin listener, which writes the mark into the conversation's
-//! attributes at Twilio. Exit code 0 means that it is written and the service knows.
+//! attributes at Twilio, or into its own store for a direct thread. Exit code 0 means that it is written and the service knows.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,8 +42,24 @@ enum Action {
 #[derive(Debug, clap::Args)]
 struct One {
     /// The thread: a conversation's CH, or a direct thread's TH, and 32 hexadecimal digits.
-    #[arg(value_name = "CH…|TH…")]
-    conversation: ThreadId,
+    #[arg(value_name = "CH…|TH…", required_unless_present = "to")]
+    conversation: Option<ThreadId>,
+    /// Or by whom it is, such as +15555550123 or whatsapp:+15555550123.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "conversation")]
+    to: Option<String>,
+    /// And by which address of ours; needed only where several could write to it.
+    #[arg(long, value_name = "ADDRESS", requires = "to")]
+    from: Option<String>,
+}
+
+impl One {
+    async fn named(&self, api: &AdminApi) -> Result<ThreadId, admin_api::Error> {
+        match (self.conversation, &self.to) {
+            (None, Some(to)) => api.thread_between(self.from.as_deref(), to).await,
+            (Some(thread), _) => Ok(thread),
+            (None, None) => unreachable!("clap asks for one of them"),
+        }
+    }
 }
 
 /// Says why no conversation changed hands.
@@ -71,13 +87,15 @@ async fn act(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
     let report = config::load(args.config.as_deref(), environment);
     let api = AdminApi::new(&report, args.url.as_ref())?;
     match &args.action {
-        Action::Pause(One { conversation }) => {
-            set(&api, *conversation, "pause").await?;
-            Ok(Outcome::done(format!("{conversation} is with a person\n")))
+        Action::Pause(one) => {
+            let thread = one.named(&api).await?;
+            set(&api, thread, "pause").await?;
+            Ok(Outcome::done(format!("{thread} is with a person\n")))
         }
-        Action::Resume(One { conversation }) => {
-            set(&api, *conversation, "resume").await?;
-            Ok(Outcome::done(format!("{conversation} is with the bot\n")))
+        Action::Resume(one) => {
+            let thread = one.named(&api).await?;
+            set(&api, thread, "resume").await?;
+            Ok(Outcome::done(format!("{thread} is with the bot\n")))
         }
         Action::List => {
             let Listing { paused } = api.get(&["v1", "handoff"], &[]).await?;
@@ -115,6 +133,10 @@ mod tests {
             (&["handoff", "pause", SID][..], true),
             (&["handoff", "resume", SID], true),
             (&["handoff", "list"], true),
+            (&["handoff", "pause", "--to", "+15555550123"], true),
+            (&["handoff", "resume", "--to", "+15555550123", "--from", "+15555550100"], true),
+            (&["handoff", "pause", SID, "--to", "+15555550123"], false),
+            (&["handoff", "pause", "--from", "+15555550100"], false),
             (&["handoff", "pause"], false),
             (&["handoff", "pause", "IM01"], false),
             (&["handoff"], false),

@@ -209,7 +209,8 @@ impl Bench {
         let late = Router::new()
             .route("/v1/conversations/{conversation}/replies", accepted())
             .route("/v1/threads/{thread}/replies", accepted())
-            .route("/v1/messages", accepted());
+            .route("/v1/messages", accepted())
+            .route("/v1/threads/find", accepted());
         let others = late
             .merge(handoff::router(Arc::new(NoHands)))
             .merge(replies::router(Arc::new(NoReplies)));

@@ -101,16 +101,26 @@ struct JoinRules {
     /// Of this thread only: a conversation (CH…) or a direct thread (TH…).
     #[arg(long, alias = "thread", value_name = "CH…|TH…")]
     conversation: Option<ThreadId>,
+    /// Of the thread with this address only, such as +15555550123 or whatsapp:+15555550123.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "conversation")]
+    to: Option<String>,
+    /// And with this address of ours; needed where several could write to it, or no service runs.
+    #[arg(long, value_name = "ADDRESS", requires = "to")]
+    from: Option<String>,
 }
 
 impl JoinRules {
-    fn selection(&self) -> Selection {
-        Selection {
+    async fn selection(&self, place: &LetterStore) -> Result<Selection, Error> {
+        let thread = match &self.to {
+            Some(to) => Some(place.thread_between(self.from.as_deref(), to).await?),
+            None => self.conversation,
+        };
+        Ok(Selection {
             queue: self.queue.clone(),
             class: self.class.clone(),
-            conversation: self.conversation.map(|sid| sid.to_string()),
+            conversation: thread.map(|thread| thread.to_string()),
             before: None,
-        }
+        })
     }
 }
 
@@ -133,6 +143,9 @@ pub enum Error {
         #[source]
         source: admin_api::Error,
     },
+    /// An address of ours is not named, and there is no service that knows which it is.
+    #[error("no service runs that knows our addresses: name ours by --from")]
+    From,
     /// The service could not be asked, or refused.
     #[error(transparent)]
     Api(#[from] admin_api::Error),
@@ -168,7 +181,7 @@ async fn work(args: &Args, environment: &Environment) -> Result<Outcome, Error> 
 async fn act(place: &LetterStore, args: &Args) -> Result<Outcome, Error> {
     match &args.action {
         Action::List(list) => {
-            let selection = list.selection.selection();
+            let selection = list.selection.selection(place).await?;
             let listing = place.list(&selection, list.cursor.as_deref(), list.limit).await?;
             let shown = if args.json { outcome::json(&listing) } else { print::listing(&listing) };
             Ok(Outcome::done(shown))
@@ -196,7 +209,7 @@ async fn settle_those(
         return ask(place, settle, fate).await;
     }
     let (done, missing) = if settle.all {
-        let selection = settle.selection.selection();
+        let selection = settle.selection.selection(place).await?;
         (settle_selection(place, selection, fate, LETTERS_MAX).await?, Vec::new())
     } else {
         settle_targets(place, &settle.targets, fate).await?
@@ -217,7 +230,8 @@ async fn settle_those(
 /// Says what would be done.
 async fn ask(place: &LetterStore, settle: &Settle, fate: Fate) -> Result<Outcome, Error> {
     let (count, at_least) = if settle.all {
-        let listing = place.list(&settle.selection.selection(), None, LETTERS_MAX).await?;
+        let selection = settle.selection.selection(place).await?;
+        let listing = place.list(&selection, None, LETTERS_MAX).await?;
         (listing.letters.len(), if listing.next.is_some() { "at least " } else { "" })
     } else {
         (settle.targets.len(), "")

@@ -12,11 +12,13 @@ use super::Error;
 use crate::admin::dead_letters::{
     Bulk, DeadLetters, Fate, LetterShown, Listing, Selection, Target,
 };
+use crate::channels::direct::senders;
 use crate::cli::admin_api::{self, AdminApi};
 use crate::clock::Clock;
 use crate::config::Report;
 use crate::config::kinds::{QueueEngine, Setting, Size};
 use crate::queue::{self, Store, embedded};
+use crate::thread::{Thread, ThreadId};
 
 /// The place that a command works on.
 pub(super) enum LetterStore {
@@ -64,6 +66,22 @@ impl LetterStore {
             Self::File { path, .. } => {
                 Some(format!("no service has {} open: working on the file itself", path.display()))
             }
+        }
+    }
+
+    /// The thread of two addresses. Without a service ours has to be named, and is not checked.
+    pub(super) async fn thread_between(
+        &self,
+        from: Option<&str>,
+        to: &str,
+    ) -> Result<ThreadId, Error> {
+        match (self, from) {
+            (Self::Service(api), from) => Ok(api.thread_between(from, to).await?),
+            (Self::File { .. }, Some(from)) => {
+                let pair = senders::pair(from.into(), to.into());
+                Ok(Thread::Direct(Box::new(pair)).id())
+            }
+            (Self::File { .. }, None) => Err(Error::From),
         }
     }
 
