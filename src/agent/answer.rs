@@ -8,16 +8,15 @@
 //! `conversation`, or `thread`, says for which thread an answer is. A later reply must have it, since the path
 //! that it is posted to is not signed; in the answer to a turn it may stand, and then it must be the turn's.
 
-use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Answer, Error};
+use super::form::{self, Form, Stranger, optional, value};
+use super::{Answer, Error, buttons};
 use crate::json::{self, Members};
 use crate::pii::Pii;
 use crate::text;
-use crate::text::nearest;
 use crate::thread::{Reply, ThreadId};
 
 /// The most replies one answer may hold.
@@ -43,15 +42,26 @@ const ANSWER: Form = Form {
 
 /// What a reply is made of.
 const REPLY: Form = Form {
-    names: &["body", "attributes", "media_sids", "media_urls", "content_sid", "content_variables"],
+    names: &[
+        "body",
+        "attributes",
+        "buttons",
+        "media_sids",
+        "media_urls",
+        "content_sid",
+        "content_variables",
+    ],
     meant: &[
         ("answer", "body"),
+        ("choices", "buttons"),
         ("content", "body"),
         ("media", "media_sids"),
         ("media_url", "media_urls"),
         ("message", "body"),
         ("msg", "body"),
+        ("options", "buttons"),
         ("output", "body"),
+        ("quick_replies", "buttons"),
         ("reply", "body"),
         ("response", "body"),
         ("template", "content_sid"),
@@ -62,7 +72,16 @@ const REPLY: Form = Form {
 
 /// What a message is made of that nobody asked for.
 const MESSAGE: Form = Form {
-    names: &["to", "from", "body", "attributes", "media_urls", "content_sid", "content_variables"],
+    names: &[
+        "to",
+        "from",
+        "body",
+        "attributes",
+        "buttons",
+        "media_urls",
+        "content_sid",
+        "content_variables",
+    ],
     meant: REPLY.meant,
 };
 
@@ -70,7 +89,7 @@ const MESSAGE: Form = Form {
 const ADDRESSES: Form = Form { names: &["to", "from"], meant: &[] };
 
 /// What there must be one of in a reply.
-const SENDABLE: [&str; 4] = ["body", "media_sids", "media_urls", "content_sid"];
+const SENDABLE: [&str; 5] = ["body", "buttons", "media_sids", "media_urls", "content_sid"];
 /// How many files a reply may have by their places. Source: Messages, `MediaUrl`, read 2026-11-21.
 const MEDIA_URLS_MAX: usize = 10;
 
@@ -111,8 +130,8 @@ fn replies(body: &[u8], asked: Asked<'_>) -> Result<Vec<Reply>, String> {
         return Err("wanted {\"replies\":[…]}, there is no `replies`".to_owned());
     }
     let Some(list) = answer.raw("replies") else { return Ok(Vec::new()) };
-    let list: Vec<&RawValue> = serde_json::from_str(list.get())
-        .map_err(|_| "`replies` is no list, wanted {\"replies\":[…]}".to_owned())?;
+    let list = form::list(list)
+        .ok_or_else(|| "`replies` is no list, wanted {\"replies\":[…]}".to_owned())?;
     if list.len() > REPLIES_MAX {
         return Err(format!("{} replies, at most {REPLIES_MAX} are allowed", list.len()));
     }
@@ -228,7 +247,7 @@ pub(super) fn addresses(body: &[u8]) -> Result<Addresses, String> {
 fn whole(members: &Members<'_>, place: &str, form: &Form) -> Result<Reply, String> {
     form.check(members).map_err(|stranger| format!("`{place}`: {stranger}"))?;
     if !SENDABLE.iter().any(|name| members.has(name)) {
-        let wanted = "`body`, `media_sids`, `media_urls` and `content_sid`";
+        let wanted = "`body`, `buttons`, `media_sids`, `media_urls` and `content_sid`";
         return Err(format!("`{place}` has none of {wanted}, so there is nothing to send"));
     }
     let at = |name: &str| format!("{place}.{name}");
@@ -246,9 +265,10 @@ fn whole(members: &Members<'_>, place: &str, form: &Form) -> Result<Reply, Strin
     };
     let body: Option<String> = optional(members, "body", place, "a text")?;
     let sids = "a list of media sids, ME and 32 hexadecimal digits each";
-    Ok(Reply {
+    let reply = Reply {
         body: body.map(Pii::from),
         attributes: object("attributes")?,
+        buttons: buttons::read(members, place)?,
         media_urls: media_urls(members, place)?,
         media_sids: optional(members, "media_sids", place, sids)?.unwrap_or_default(),
         content_sid: match members.raw("content_sid") {
@@ -256,7 +276,13 @@ fn whole(members: &Members<'_>, place: &str, form: &Form) -> Result<Reply, Strin
             _ => optional(members, "content_sid", place, "HX and 32 hexadecimal digits")?,
         },
         content_variables: object("content_variables")?,
-    })
+    };
+    if reply.content_sid.is_some() && !reply.buttons.is_empty() {
+        return Err(format!(
+            "`{place}` has `buttons` and `content_sid`: a template brings its own"
+        ));
+    }
+    Ok(reply)
 }
 
 /// Reads files by their places, which Twilio fetches, so that they must be whole URLs.
@@ -272,70 +298,6 @@ fn media_urls(members: &Members<'_>, place: &str) -> Result<Vec<Pii>, String> {
     }
     Ok(urls)
 }
-
-fn optional<T: DeserializeOwned>(
-    members: &Members<'_>,
-    name: &str,
-    place: &str,
-    wanted: &str,
-) -> Result<Option<T>, String> {
-    let raw = members.raw(name);
-    raw.map(|raw| value(raw, &format!("{place}.{name}"), wanted)).transpose()
-}
-
-fn value<T: DeserializeOwned>(raw: &RawValue, place: &str, wanted: &str) -> Result<T, String> {
-    json::from_str(raw.get()).map_err(|_| format!("`{place}` is not {wanted}"))
-}
-
-/// The names that an object may have.
-struct Form {
-    names: &'static [&'static str],
-    /// Names that others have for the same, and that no edit distance finds.
-    meant: &'static [(&'static str, &'static str)],
-}
-
-impl Form {
-    fn check(&self, members: &Members<'_>) -> Result<(), Stranger> {
-        match members.iter().find(|(name, _)| !self.names.contains(name)) {
-            None => Ok(()),
-            Some((name, _)) => Err(Stranger { name: name.to_owned(), meant: self.meant(name) }),
-        }
-    }
-
-    fn meant(&self, name: &str) -> Option<&'static str> {
-        // `mediaSids` is `media_sids` to whoever writes JavaScript.
-        let plain = |name: &str| name.replace(['_', '-'], "").to_ascii_lowercase();
-        let same = self.names.iter().find(|known| plain(known) == plain(name));
-        let synonym = || self.meant.iter().find(|(other, _)| *other == name.to_ascii_lowercase());
-        same.copied()
-            .or_else(|| synonym().map(|(_, meant)| *meant))
-            .or_else(|| nearest(&name.to_ascii_lowercase(), self.names.iter().copied()))
-    }
-}
-
-/// A name that a form does not know.
-struct Stranger {
-    name: String,
-    meant: Option<&'static str>,
-}
-
-impl std::fmt::Display for Stranger {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, meant } = self;
-        // A name may be anything, a phone number too; only what looks like one is shown.
-        let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic())
-            && name.len() <= NAME_BYTES_MAX
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        match (is_name, meant) {
-            (true, Some(meant)) => write!(f, "unknown field `{name}`, did you mean `{meant}`?"),
-            (true, None) => write!(f, "unknown field `{name}`"),
-            (false, _) => f.write_str("unknown field, whose name looks like none"),
-        }
-    }
-}
-
-/// The longest name that is shown.
-const NAME_BYTES_MAX: usize = 40;
 
 #[cfg(test)]
 mod tests {

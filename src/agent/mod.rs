@@ -9,8 +9,10 @@ pub mod answer;
 mod beside;
 #[cfg(feature = "nats")]
 pub mod bitbrat;
+mod buttons;
 pub mod document;
 pub mod echo;
+mod form;
 pub mod http;
 pub mod kind;
 pub mod kinds;

@@ -38,6 +38,7 @@ use crate::pipeline::handoff::{Handoff, Memory, Paused};
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::ingest::admission::Admission;
 use crate::pipeline::ingest::repeated::Repeated;
+use crate::pipeline::lists::Lists;
 use crate::pipeline::policy::strategy::{Burst, Strategy};
 use crate::pipeline::report::Reports;
 use crate::pipeline::send::Sends;
@@ -109,7 +110,8 @@ impl Parts<'_> {
             texts: numbers.as_ref().map(OpenNumbers::intake),
         };
         let (files, media) = self.files(&rest, &tls, tasks)?;
-        self.work((&agent, files), &channels, &handoff, tasks, stop);
+        let lists = Lists::open(self.store.documents(), self.cluster.is_some()).await;
+        self.work((&agent, files), (&channels, lists), &handoff, (tasks, stop));
         let outbox = self.outbox(&channels, &*agent);
         let operate = self.operate(&channels, &handoff, &outbox);
         let router = self.router(intakes, Arc::clone(&outbox))?.merge(media);
@@ -139,11 +141,11 @@ impl Parts<'_> {
     fn work(
         &self,
         (agent, files): (&Arc<dyn Agent>, Arc<Files>),
-        channels: &Channels,
+        (channels, lists): (&Channels, Lists),
         handoff: &Arc<Handoff>,
-        tasks: &TaskTracker,
-        stop: &CancellationToken,
+        (tasks, stop): (&TaskTracker, &CancellationToken),
     ) {
+        let lists = Arc::new(lists);
         let (settings, recorder) = (self.settings, self.recorder);
         let agent_room = Limiter::fixed(settings.agent.concurrency.get());
         let reports = Reports {
@@ -164,6 +166,7 @@ impl Parts<'_> {
             paused: self.paused(),
             ids: self.reply_ids(),
             strategy: strategy(&settings.turns),
+            lists: Arc::clone(&lists),
             busy: BusyTimes::default(),
             histories: Histories::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
@@ -178,6 +181,7 @@ impl Parts<'_> {
             channels: channels.clone(),
             handoff: Arc::clone(handoff),
             paused: self.paused(),
+            lists,
             schedule: Schedule::new(settings.send.schedule.0.clone()),
             reports: self.store.queue(QueueName::Reports),
             status: self.vitals.status(),

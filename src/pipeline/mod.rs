@@ -17,6 +17,7 @@ pub mod awaited;
 mod failure;
 pub mod handoff;
 pub mod ingest;
+pub mod lists;
 pub mod policy;
 pub mod record;
 pub mod report;

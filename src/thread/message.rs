@@ -103,6 +103,13 @@ pub struct Reply {
         skip_serializing_if = "Map::is_empty"
     )]
     pub attributes: Map<String, Value>,
+    /// What may be chosen; a numbered list under the text where a channel has no buttons.
+    #[serde(
+        default,
+        deserialize_with = "json::null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub buttons: Vec<Button>,
     /// Files by their public places, for channels that fetch them there.
     #[serde(
         default,
@@ -129,6 +136,36 @@ pub struct Reply {
     pub content_variables: Map<String, Value>,
 }
 
+/// Something to choose under a reply.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Button {
+    /// What stands there to read.
+    pub title: Pii,
+    /// What the agent calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Pii>,
+    /// A place on the web that it leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<Pii>,
+}
+
+impl Button {
+    /// How many one reply may have. Source: WhatsApp's list picker, 1 to 10 items, read 2026-11-29.
+    pub const COUNT_MAX: usize = 10;
+    /// The longest title in characters. Source: as above.
+    pub const TITLE_CHARS_MAX: usize = 24;
+    /// The longest id in characters. Source: as above.
+    pub const ID_CHARS_MAX: usize = 200;
+    /// The longest address in characters; as much as a text of one part leaves room for (assumed).
+    pub const URL_CHARS_MAX: usize = 1_000;
+
+    /// One with a title alone.
+    #[must_use]
+    pub fn new(title: impl Into<Pii>) -> Self {
+        Self { title: title.into(), id: None, url: None }
+    }
+}
+
 impl Reply {
     /// A reply of text alone.
     #[must_use]
@@ -150,5 +187,6 @@ impl Reply {
             && self.media_sids.is_empty()
             && self.media_urls.is_empty()
             && self.content_sid.is_none()
+            && self.buttons.is_empty()
     }
 }

@@ -17,7 +17,7 @@ use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use self::cause::CauseClass;
-pub use self::message::{Extras, Media, Reply, TurnMessage};
+pub use self::message::{Button, Extras, Media, Reply, TurnMessage};
 pub use self::message_id::{MessageId, ParseMessageIdError};
 pub use self::past::{Budget, Gathered, HISTORY_CHARS_MAX, HISTORY_MESSAGES_MAX, Past, merged};
 pub use self::skip::SkipReason;

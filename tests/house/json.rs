@@ -6,7 +6,7 @@ use super::{Source, assert_none, sources};
 const OWN_READERS: &[(&str, &str)] = &[
     ("src/admin/dead_letters.rs", "payloads that we stored"),
     ("src/admin/mask.rs", "payloads that we stored"),
-    ("src/agent/answer.rs", "a list of raw values, which are read by the room"),
+    ("src/agent/form.rs", "a list of raw values, which are read by the room"),
     ("src/app/resume_store.rs", "a file that we wrote"),
     ("src/cli/admin_api.rs", "the answers of our own service"),
     ("src/cli/emulator/fault.rs", "the answers of our own emulator"),

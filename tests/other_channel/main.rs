@@ -21,6 +21,7 @@ use chimein::jobs::worker::{self, Station, Work};
 use chimein::pipeline::handoff::{Handoff, Memory, Paused};
 use chimein::pipeline::ingest::Ingest;
 use chimein::pipeline::ingest::admission::Admission;
+use chimein::pipeline::lists::Lists;
 use chimein::pipeline::policy::strategy::Strategy;
 use chimein::pipeline::send::Sends;
 use chimein::pipeline::send::reply_ids::ReplyIds;
@@ -99,6 +100,7 @@ struct House {
     agent: Arc<Loud>,
     handoff: Arc<Handoff>,
     ingest: Ingest,
+    lists: Arc<Lists>,
     recorder: Recorder,
     store: Store,
     tasks: TaskTracker,
@@ -136,8 +138,19 @@ impl House {
             recorder: recorder.clone(),
         };
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let house =
-            Self { office, agent, handoff, ingest, recorder, store, tasks, stop, _folder: folder };
+        let lists = Arc::new(Lists::open(store.documents(), false).await);
+        let house = Self {
+            office,
+            agent,
+            handoff,
+            ingest,
+            lists,
+            recorder,
+            store,
+            tasks,
+            stop,
+            _folder: folder,
+        };
         house.work();
         house
     }
@@ -157,6 +170,7 @@ impl House {
             paused: Paused::Skip,
             ids: ReplyIds::of(&"secret".into()),
             strategy: Strategy::Queue,
+            lists: Arc::clone(&self.lists),
             busy: BusyTimes::default(),
             histories: Histories::default(),
             schedule: schedule(),
@@ -171,6 +185,7 @@ impl House {
             channels,
             handoff: Arc::clone(&self.handoff),
             paused: Paused::Skip,
+            lists: Arc::clone(&self.lists),
             schedule: schedule(),
             reports: self.store.queue(QueueName::Reports),
             status,

@@ -9,6 +9,7 @@ mod proxy;
 
 mod agent;
 mod breaking;
+mod buttons;
 mod choosing;
 mod deliveries;
 mod doors;

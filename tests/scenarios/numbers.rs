@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::rig::{NUMBER, PATIENCE, PHONE, Rig, WHATSAPP};
 
-const FRIEND: &str = "whatsapp:+15555550123";
+pub const FRIEND: &str = "whatsapp:+15555550123";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_text_is_answered_once_in_order_and_arrives() {
@@ -399,7 +399,7 @@ impl Rig {
     }
 
     /// The service is asked to write to somebody.
-    async fn send(&self, key: &str, message: &Value) -> (u16, Value) {
+    pub async fn send(&self, key: &str, message: &Value) -> (u16, Value) {
         let url = format!("http://{}/v1/messages", self.app().admin_address().unwrap());
         let request = self.http.post(url).header("webhook-id", key).body(message.to_string());
         let answer = request.send().await.unwrap();

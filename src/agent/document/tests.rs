@@ -98,6 +98,16 @@ fn what_the_schema_says_of_answers_is_what_is_taken() {
         (json!({"replies": [{"media_urls": ["https://h/a", "HTTP://h/b"]}]}), true),
         (json!({"replies": [{"content_sid": template, "content_variables": {"1": "x"}}]}), true),
         (json!({"replies": [{"body": null, "content_sid": ""}]}), true),
+        (
+            json!({"replies": [{"buttons": [{"title": "Yes", "id": "y", "url": "https://h/a"}]}]}),
+            true,
+        ),
+        (json!({"replies": [{"body": "hi", "buttons": null}]}), true),
+        (json!({"replies": [{"body": "hi", "buttons": [{"title": "x".repeat(25)}]}]}), false),
+        (json!({"replies": [{"body": "hi", "buttons": [{"title": ""}]}]}), false),
+        (json!({"replies": [{"body": "hi", "buttons": [{"id": "x"}]}]}), false),
+        (json!({"replies": [{"body": "hi", "buttons": [{"title": "x", "text": "y"}]}]}), false),
+        (json!({"replies": [{"body": "hi", "buttons": vec![json!({"title": "x"}); 11]}]}), false),
         (json!({"replies": many(20)}), true),
         (json!({"replies": many(21)}), false),
         (json!({}), false),
@@ -292,6 +302,8 @@ impl Checker<'_> {
                 "enum" => wanted.as_array().unwrap().contains(value),
                 "required" => list(wanted).all(|name| value.get(name).is_some()),
                 "minimum" => value.as_i64().is_none_or(|number| number >= wanted.as_i64().unwrap()),
+                "minLength" => value.as_str().is_none_or(|text| chars(text) >= wanted.as_u64()),
+                "maxLength" => value.as_str().is_none_or(|text| chars(text) <= wanted.as_u64()),
                 "minItems" => length(value).is_none_or(|length| length >= wanted.as_u64().unwrap()),
                 "maxItems" => length(value).is_none_or(|length| length <= wanted.as_u64().unwrap()),
                 "pattern" => value.as_str().is_none_or(|text| fits(wanted.as_str().unwrap(), text)),
@@ -332,6 +344,10 @@ impl Checker<'_> {
         };
         schemas.as_array().unwrap().iter().filter(fits).count()
     }
+}
+
+fn chars(text: &str) -> Option<u64> {
+    u64::try_from(text.chars().count()).ok()
 }
 
 fn list(value: &Value) -> impl Iterator<Item = &str> {

@@ -3,6 +3,7 @@
 //! reply is sent.
 
 pub mod before_turn;
+pub mod buttons;
 pub mod guard;
 pub mod keywords;
 pub mod pause;

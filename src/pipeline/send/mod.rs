@@ -18,6 +18,7 @@ use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
 use crate::jobs::{lane, settle};
 use crate::pipeline::handoff::{Handoff, Paused};
+use crate::pipeline::lists::Lists;
 use crate::pipeline::record::Outbound;
 use crate::pipeline::report;
 use crate::queue::{self, Append, Cause, Delivery, Queue, QueueName};
@@ -46,6 +47,8 @@ pub struct Sends {
     pub handoff: Arc<Handoff>,
     /// What becomes of replies while a person has the thread.
     pub paused: Paused,
+    /// What was offered to choose from.
+    pub lists: Arc<Lists>,
     /// When a failed send is tried again.
     pub schedule: Schedule,
     /// Where what became of a reply goes, if its agent wants to know.
@@ -143,6 +146,11 @@ impl Sends {
         }
         if let Some(wait) = channel.departure(&pending.out).await? {
             return Ok(End::NotYet(wait));
+        }
+        let Outgoing { id, reply, .. } = &pending.out;
+        if !reply.buttons.is_empty() {
+            let offered = self.lists.offered(pending.thread, *id, &reply.buttons).await;
+            offered.map_err(|error| Failed::not_stored(&error))?;
         }
         match channel.send(&pending.out, delivery, look).await? {
             Sending::Sent(sent) => Ok(End::Sent(sent)),

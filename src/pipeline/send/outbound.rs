@@ -16,7 +16,7 @@ use crate::channels::Fallen;
 use crate::clock::Timestamp;
 use crate::jobs::{encode, lane};
 use crate::pii::Pii;
-use crate::pipeline::policy::split;
+use crate::pipeline::policy::{buttons, split};
 use crate::pipeline::record::{self, After, Outbound};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::queue::{Append, Cause, JobId, Queue};
@@ -114,7 +114,11 @@ pub fn shows_phone(turn: &Turn) -> bool {
 /// Whether one of these is longer than what a phone's channel takes.
 #[must_use]
 pub fn is_long(replies: &[Reply]) -> bool {
-    replies.iter().any(|reply| reply.body.as_ref().is_some_and(is_long_body))
+    let is_long = |reply: &Reply| reply.body.as_ref().is_some_and(is_long_body);
+    let is_long_written = |reply: &Reply| is_long(&buttons::written(reply.clone()));
+    replies
+        .iter()
+        .any(|reply| is_long(reply) || !reply.buttons.is_empty() && is_long_written(reply))
 }
 
 /// Makes the jobs of the replies to a turn, long ones cut if a phone reads along.
@@ -203,19 +207,24 @@ fn job(id: JobId, outbound: &Outbound) -> Append {
 
 /// All parts of replies that say something, and the blanks that keep a place.
 fn parts(replies: Vec<Reply>, is_cut: bool) -> Vec<Reply> {
-    let said = replies.into_iter().filter(|reply| !reply.is_empty());
+    let said = replies.into_iter().map(buttons::written).filter(|reply| !reply.is_empty());
     said.flat_map(|reply| if is_cut { cut(reply) } else { leave_whole(reply) }).collect()
 }
 
 /// Cuts a reply's text if it is long; files and a template go with the first part, attributes with
-/// each.
-fn cut(reply: Reply) -> Vec<Reply> {
-    let Some(parts) = parts_of(&reply) else { return vec![reply] };
+/// each, and what may be chosen with the last.
+fn cut(mut reply: Reply) -> Vec<Reply> {
+    let buttons = std::mem::take(&mut reply.buttons);
+    let Some(parts) = parts_of(&reply) else { return vec![Reply { buttons, ..reply }] };
     let mut parts = parts.into_iter().map(Pii::new);
     let first = Reply { body: parts.next(), ..reply.clone() };
     let rest =
         parts.map(|part| Reply { attributes: reply.attributes.clone(), ..Reply::text(part) });
-    std::iter::once(first).chain(rest).collect()
+    let mut all: Vec<_> = std::iter::once(first).chain(rest).collect();
+    if let Some(last) = all.last_mut() {
+        last.buttons = buttons;
+    }
+    all
 }
 
 /// Leaves a reply as it is, with as many blanks as it would have further parts.

@@ -27,6 +27,7 @@ use crate::media::{Files, Offers, fetch};
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::ingest::admission::{Admission, Admitted};
+use crate::pipeline::lists::Lists;
 use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::record::{Inbound, Said};
 use crate::pipeline::send::reply_ids::ReplyIds;
@@ -75,6 +76,8 @@ pub struct Turns {
     pub ids: ReplyIds,
     /// Which messages make a turn together.
     pub strategy: Strategy,
+    /// What was offered to choose from.
+    pub lists: Arc<Lists>,
     /// When the agent was busy with whom.
     pub busy: BusyTimes,
     /// What was said before the turns that may come again.
@@ -186,7 +189,11 @@ impl Turns {
         let (thread, own) = (of.thread.id(), of.message);
         loop {
             self.leave_out(thread, &mut batch);
-            let messages = batch.messages();
+            let mut messages = batch.messages();
+            if let Err(lost) = self.lists.choose(thread, &mut messages).await {
+                self.busy.end(thread, own, self.recorder.clock.wall());
+                return settle::lost(Self::QUEUE, &lost);
+            }
             let Some(id) = messages.last().map(|message| message.sid) else {
                 self.busy.end(thread, own, self.recorder.clock.wall());
                 return settle::report(Self::QUEUE, delivery.ack().await);

@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
-use crate::thread::{CauseClass, SkipReason};
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::sid::TextSid;
 
