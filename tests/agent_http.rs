@@ -177,7 +177,8 @@ impl Endpoint {
     fn agent(&self, limits: Limits) -> HttpAgent {
         let Limits { timeout, response_bytes_max } = limits;
         let url = self.url().parse().unwrap();
-        let options = Options { url, secret: Some(secret()), timeout, response_bytes_max };
+        let (secret, report_url) = (Some(secret()), None);
+        let options = Options { url, secret, timeout, response_bytes_max, report_url };
         let client = chimein::net::http::direct().unwrap().build().unwrap();
         HttpAgent::new(options, client, Clock::start())
     }

@@ -4,6 +4,9 @@
 //! the turn's id as `webhook-id`. The answer is `{"replies":[…]}` with 200, nothing to say with 204, or 202 and the replies later (see
 //! [`super::later`]). What is read of it is [`super::answer`]'s.
 //!
+//! Where it wants to know what became of its replies, each step is one more signed POST, as
+//! `report.schema.json` describes, with an id of its own; any 2xx takes it.
+//!
 //! Redirects are not followed: a turn goes where the configuration says and nowhere else.
 
 mod examine;
@@ -19,7 +22,8 @@ use url::Url;
 
 use super::answer::{self, Asked};
 use super::document::Document;
-use super::{Agent, Answer, Error, Turn};
+use super::report;
+use super::{Agent, Answer, Error, Report, Turn};
 use crate::clock::Clock;
 use crate::net::http::retry_after;
 use crate::standard_webhooks::{self, Secret};
@@ -37,7 +41,12 @@ pub struct Options {
     pub timeout: Duration,
     /// How large an answer may be.
     pub response_bytes_max: usize,
+    /// Where it is told what became of its replies, if it wants to know.
+    pub report_url: Option<Url>,
 }
+
+/// How long it may take to take a report, which asks for no thinking.
+const REPORT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Asks an HTTP endpoint.
 #[derive(Clone, Debug)]
@@ -66,20 +75,38 @@ impl HttpAgent {
                 let asked = Asked { id: &id, thread: turn.thread.id(), must_name: false };
                 answer::parse(&body, asked)
             }
-            status => {
-                let asked = response.headers().get(RETRY_AFTER).and_then(|text| text.to_str().ok());
-                let retry_after = asked.and_then(|text| retry_after(text, self.clock.wall()));
-                Err(Error::Status { turn: id, status, retry_after })
-            }
+            _ => Err(self.refused(id, &response)),
         }
+    }
+
+    fn refused(&self, turn: String, response: &reqwest::Response) -> Error {
+        let asked = response.headers().get(RETRY_AFTER).and_then(|text| text.to_str().ok());
+        let retry_after = asked.and_then(|text| retry_after(text, self.clock.wall()));
+        Error::Status { turn, status: response.status().as_u16(), retry_after }
     }
 
     fn request(&self, turn: &Turn, id: &str) -> reqwest::RequestBuilder {
         let body = serde_json::to_vec(&Document::of(turn)).expect("a turn is always JSON");
+        self.signed(&self.options.url, id, body).timeout(self.options.timeout)
+    }
+
+    async fn tell(&self, report: &Report) -> Result<(), Error> {
+        let Some(url) = &self.options.report_url else { return Ok(()) };
+        let id = report::id(report);
+        let document = report::Document::of(report, &id);
+        let body = serde_json::to_vec(&document).expect("a report is always JSON");
+        let request = self.signed(url, &id, body).timeout(REPORT_WITHIN);
+        let response = request.send().await.map_err(|error| match self.failed(&id, error) {
+            Error::Timeout { turn, .. } => Error::Timeout { turn, limit: REPORT_WITHIN },
+            error => error,
+        })?;
+        if response.status().is_success() { Ok(()) } else { Err(self.refused(id, &response)) }
+    }
+
+    fn signed(&self, url: &Url, id: &str, body: Vec<u8>) -> reqwest::RequestBuilder {
         let mut request = self
             .client
-            .post(self.options.url.clone())
-            .timeout(self.options.timeout)
+            .post(url.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(standard_webhooks::ID, id);
         if let Some(secret) = &self.options.secret {
@@ -126,6 +153,14 @@ impl Agent for HttpAgent {
 
     fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>> {
         Box::pin(self.ask(turn))
+    }
+
+    fn is_told(&self) -> bool {
+        self.options.report_url.is_some()
+    }
+
+    fn report<'a>(&'a self, report: &'a Report) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(self.tell(report))
     }
 }
 

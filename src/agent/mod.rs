@@ -28,7 +28,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 pub use beside::{Beside, Connection, Watched};
-pub use report::{Fate, Origin, Report};
+pub use report::{Fate, Origin, Report, SCHEMA as REPORT_SCHEMA};
 pub use turn::{Answer, Turn};
 
 use crate::thread::Budget;
@@ -111,6 +111,11 @@ pub trait Agent: Send + Sync {
     /// well, or only a turn can tell. Messages are taken all the same, and wait on disk.
     fn lacks(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Whether it is told of each step of its replies, by [`Agent::report`].
+    fn is_told(&self) -> bool {
+        false
     }
 
     /// How long it may be silent about a turn that it has taken over, if that is watched.

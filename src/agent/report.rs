@@ -5,6 +5,8 @@
 //! it back in a [`Report`] once the reply is settled. No time, no I/O, no secret; an origin holds what
 //! people wrote, so its `Debug` prints nothing of it.
 
+mod document;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,11 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::thread::{MessageId, Thread};
+use crate::twilio::messaging::MessageStatus;
+use crate::twilio::sid::ParticipantSid;
+
+pub use document::SCHEMA;
+pub(super) use document::{Document, id};
 
 /// What an agent wants back when its reply is settled.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
@@ -55,6 +62,9 @@ pub struct Report {
     pub reply: Uuid,
     /// Where it was to go.
     pub thread: Thread,
+    /// The turn that it answers, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<MessageId>,
     /// What the agent gave with it.
     pub origin: Origin,
     /// What became of it.
@@ -72,6 +82,20 @@ pub enum Fate {
         /// Its sid in the conversation.
         message: MessageId,
     },
+    /// Twilio has told how it fares since.
+    Fares {
+        /// Where it stands.
+        status: MessageStatus,
+        /// Why it failed, if it did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<u32>,
+        /// Its sid.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        message: Option<MessageId>,
+        /// On the way to whom, of several.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        recipient: Option<ParticipantSid>,
+    },
     /// It is a dead letter.
     Dead {
         /// Why, one of a closed set of words.
@@ -83,6 +107,29 @@ pub enum Fate {
     },
     /// It was not sent, because a person has the conversation or has removed the bot from it.
     Silenced,
+}
+
+impl Fate {
+    /// The word for it.
+    #[must_use]
+    pub const fn state(&self) -> &'static str {
+        match self {
+            Self::Sent { .. } => MessageStatus::Accepted.as_str(),
+            Self::Fares { status, .. } => status.as_str(),
+            Self::Dead { .. } => "dead",
+            Self::Silenced => "silenced",
+        }
+    }
+
+    /// How far on its way the reply is; none if it has none, so that a new one would begin at its start.
+    #[must_use]
+    pub const fn rank(&self) -> Option<u8> {
+        match self {
+            Self::Sent { .. } => Some(MessageStatus::Accepted.rank()),
+            Self::Fares { status, .. } => Some(status.rank()),
+            Self::Dead { .. } | Self::Silenced => None,
+        }
+    }
 }
 
 #[cfg(test)]

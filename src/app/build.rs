@@ -29,6 +29,7 @@ use crate::channels::{Channels, Inlet, Markings};
 use crate::concurrency::Limiter;
 use crate::config::kinds::{Listen, TurnStrategy, WhilePaused};
 use crate::config::settings::{self, Twilio};
+use crate::jobs::dependency::Dependency;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::schedule::Schedule;
 use crate::jobs::worker::{self, Station, Work};
@@ -41,6 +42,8 @@ use crate::pipeline::ingest::repeated::Repeated;
 use crate::pipeline::lists::Lists;
 use crate::pipeline::policy::strategy::{Burst, Strategy};
 use crate::pipeline::report::Reports;
+use crate::pipeline::report::order::Order;
+use crate::pipeline::report::room::Room;
 use crate::pipeline::send::Sends;
 use crate::pipeline::send::late::Late;
 use crate::pipeline::send::reply_ids::ReplyIds;
@@ -91,7 +94,8 @@ impl Parts<'_> {
         let talks = Talks::of(self, &rest, &tls);
         let numbers = Numbers::of(self, &rest);
         let handoff = self.handoff(talks.as_ref());
-        let inlet: Arc<dyn Inlet> = Arc::new(self.ingest(&handoff));
+        let told = agent.is_told().then(|| Room::new(self.store.queue(QueueName::Reports)));
+        let inlet: Arc<dyn Inlet> = Arc::new(self.ingest(&handoff, told.clone()));
         let seats = talks.as_ref().map(Talks::seats);
         let talks = match talks {
             Some(talks) => Some(talks.open(Arc::clone(&inlet)).await),
@@ -111,7 +115,7 @@ impl Parts<'_> {
         };
         let (files, media) = self.files(&rest, &tls, tasks)?;
         let lists = Lists::open(self.store.documents(), self.cluster.is_some()).await;
-        self.work((&agent, files), (&channels, lists), &handoff, (tasks, stop));
+        self.work((&agent, files), (&channels, lists, told), &handoff, (tasks, stop));
         let outbox = self.outbox(&channels, &*agent);
         let operate = self.operate(&channels, &handoff, &outbox);
         let router = self.router(intakes, Arc::clone(&outbox))?.merge(media);
@@ -141,7 +145,7 @@ impl Parts<'_> {
     fn work(
         &self,
         (agent, files): (&Arc<dyn Agent>, Arc<Files>),
-        (channels, lists): (&Channels, Lists),
+        (channels, lists, told): (&Channels, Lists, Option<Room>),
         handoff: &Arc<Handoff>,
         (tasks, stop): (&TaskTracker, &CancellationToken),
     ) {
@@ -150,9 +154,14 @@ impl Parts<'_> {
         let agent_room = Limiter::fixed(settings.agent.concurrency.get());
         let reports = Reports {
             agent: Arc::clone(agent),
-            agent_health: self.vitals.agent(),
+            // Whoever takes reports is another than who takes turns.
+            agent_health: match told {
+                Some(_) => Arc::new(Dependency::new("agent.report_url")),
+                None => self.vitals.agent(),
+            },
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             reports: self.store.queue(QueueName::Reports),
+            order: told.as_ref().map(|_| Order(self.store.documents())),
             patience: agent.patience(),
             files: Some(Arc::clone(&files)),
             recorder: recorder.clone(),
@@ -165,6 +174,7 @@ impl Parts<'_> {
             admission: Arc::clone(&handoff.admission),
             paused: self.paused(),
             ids: self.reply_ids(),
+            tells: told.is_some(),
             strategy: strategy(&settings.turns),
             lists: Arc::clone(&lists),
             busy: BusyTimes::default(),
@@ -184,9 +194,13 @@ impl Parts<'_> {
             lists,
             schedule: Schedule::new(settings.send.schedule.0.clone()),
             reports: self.store.queue(QueueName::Reports),
+            told: told.clone(),
             status: self.vitals.status(),
             recorder: recorder.clone(),
         };
+        if let Some(room) = told {
+            tasks.spawn(room.watch(recorder.clock, stop.clone()));
+        }
         self.spawn(turns, agent_room, tasks, stop);
         self.spawn(sends, Limiter::fixed(settings.send.concurrency.get()), tasks, stop);
         self.spawn(reports, Limiter::fixed(settings.agent.concurrency.get()), tasks, stop);
@@ -244,11 +258,12 @@ impl Parts<'_> {
     }
 
     /// The way in of messages, of whatever channel they are.
-    fn ingest(&self, handoff: &Arc<Handoff>) -> Ingest {
+    fn ingest(&self, handoff: &Arc<Handoff>, told: Option<Room>) -> Ingest {
         Ingest {
             inbox: self.store.queue(QueueName::Inbox),
             webhook_grace: webhook_grace(&self.settings.turns),
             handoff: Arc::clone(handoff),
+            told,
             repeated: Arc::new(Repeated::new(self.cluster.is_some())),
             recorder: self.recorder.clone(),
         }
@@ -326,7 +341,8 @@ impl Parts<'_> {
         let channels = channels.clone();
         let reports = agent.patience().map(|_| self.store.queue(QueueName::Reports));
         let (ids, clock) = (self.reply_ids(), self.recorder.clock);
-        Arc::new(Late { outbox, channels, ids, reports, clock })
+        let tells = agent.is_told();
+        Arc::new(Late { outbox, channels, ids, tells, reports, clock })
     }
 }
 

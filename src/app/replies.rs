@@ -98,6 +98,7 @@ mod tests {
             channels: Channels::default(),
             ids,
             reports: None,
+            tells: false,
             clock,
         };
         assert_eq!(late.put(Batch::new(thread, "k", said)).await.unwrap(), 3);

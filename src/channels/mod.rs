@@ -38,6 +38,7 @@ use crate::thread::{
 };
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{self, Op};
+use crate::twilio::sid::ParticipantSid;
 
 /// The side on which the bot speaks.
 pub trait Channel: Send + Sync {
@@ -180,6 +181,9 @@ pub trait Inlet: Send + Sync {
     /// Has what waits in a thread look again.
     fn wake(&self, thread: ThreadId);
 
+    /// Hears how a reply fares after Twilio took it; on disk when it returns. The same may be told again.
+    fn fared(&self, fared: Fared) -> BoxFuture<'_, Result<(), queue::Error>>;
+
     /// Hears that a reply failed after Twilio had taken it; on disk when it returns.
     fn fell(&self, fallen: Fallen) -> BoxFuture<'_, Result<(), queue::Error>>;
 }
@@ -244,7 +248,14 @@ pub struct Outgoing {
     pub turn: Option<MessageId>,
     /// Why it is sent once more, if it is: how it failed when Twilio had taken it.
     pub again: Option<Cause>,
+    /// What the pipeline wants back with what is told of it; channels never look into it.
+    pub note: Option<Note>,
 }
+
+/// What the pipeline wants back with what is told of a reply.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Note(pub Pii);
 
 /// A reply as it is kept until it has arrived.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -263,6 +274,43 @@ pub struct SentReply {
         skip_serializing_if = "std::ops::Not::not"
     )]
     pub again: bool,
+    /// What the pipeline wants back with what is told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Note>,
+}
+
+impl SentReply {
+    /// What is kept of one.
+    #[must_use]
+    pub fn of(out: &Outgoing) -> Self {
+        let Outgoing { thread, reply, turn, again, note, .. } = out.clone();
+        Self { thread, reply, turn, again: again.is_some(), note }
+    }
+
+    /// What is still to be kept of one that has arrived: nothing of what it says.
+    #[must_use]
+    pub fn arrived(self) -> Option<Self> {
+        self.note.is_some().then(|| Self { reply: Reply::default(), ..self })
+    }
+}
+
+/// How a reply fares after Twilio took it.
+#[derive(Clone, Debug)]
+pub struct Fared {
+    /// What it bore.
+    pub reply: Uuid,
+    /// Its own sid.
+    pub message: MessageId,
+    /// What is kept of it.
+    pub sent: SentReply,
+    /// Where it stands.
+    pub status: MessageStatus,
+    /// Why it failed.
+    pub code: Option<u32>,
+    /// On the way to whom, of several.
+    pub recipient: Option<ParticipantSid>,
+    /// Since when.
+    pub at: Timestamp,
 }
 
 /// A reply that failed after Twilio had taken it.

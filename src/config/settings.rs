@@ -283,6 +283,8 @@ sections! {
         kind: AgentKind;
         /// Where turns are posted to; present for kind http.
         url: Option<HttpUrl>;
+        /// Where it is told what became of its replies.
+        report_url: Option<HttpUrl>;
         /// Signs the requests.
         secret: Option<SecretString>;
         /// How long one turn may take.

@@ -219,6 +219,10 @@ pub fn report_id(report: &Report) -> JobId {
             let at = report.at.as_millis().to_be_bytes();
             JobId::digest("report", &[reply, b"dead", &at])
         }
+        Fate::Fares { status, recipient, .. } => {
+            let recipient = recipient.map(|one| *one.as_bytes()).unwrap_or_default();
+            JobId::digest("report", &[reply, status.as_str().as_bytes(), b"fares", &recipient])
+        }
         Fate::Silenced => JobId::digest("report", &[reply, b"silenced"]),
     }
 }
@@ -457,6 +461,7 @@ mod tests {
             report: Report {
                 reply: ID,
                 thread: thread(),
+                turn: None,
                 origin: Origin::new("evt_1".into()),
                 fate: Fate::Sent { message },
                 at: Timestamp::from_millis(1_795_000_000_003),

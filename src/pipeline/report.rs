@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Error, Patience, Report, Sign};
+use crate::agent::{Agent, Error, Fate, Origin, Patience, Report, Sign};
+use crate::channels::{Fared, Note, SentReply};
 use crate::clock::Moment;
 use crate::jobs::dependency::Dependency;
 use crate::jobs::recorder::Recorder;
@@ -20,12 +21,15 @@ use crate::jobs::{encode, lane};
 use crate::media::Files;
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::record::{self, Settled};
-use crate::queue::{Append, Delivery, Queue, QueueName};
+use crate::pipeline::report::order::Order;
+use crate::queue::{self, Append, Delivery, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::trace::{TraceContext, TraceId};
 use crate::thread::{Speaker, ThreadId};
 
+pub mod order;
+pub mod room;
 mod silence;
 
 /// Works on the reports.
@@ -38,6 +42,8 @@ pub struct Reports {
     pub schedule: Schedule,
     /// The queue itself, where it is noted which turns the agent has said something to.
     pub reports: Queue,
+    /// What was told last of each reply, where the agent is told of each step.
+    pub order: Option<Order>,
     /// How long the agent may be silent about a turn, if that is watched.
     pub patience: Option<Patience>,
     /// The files of turns, if they are made something of.
@@ -56,6 +62,28 @@ pub fn job(report: Report, trace: Option<TraceId>) -> Append {
         not_before: None,
         payload: encode(&Settled::V1 { report, trace }),
     }
+}
+
+/// Makes the job of a report on how a reply fares; none if nobody wants to know of that reply.
+#[must_use]
+pub fn of_fared(fared: Fared) -> Option<Append> {
+    let Fared { reply, message, sent, status, code, recipient, at } = fared;
+    let origin = origin(&sent.note?)?;
+    let SentReply { thread, turn, .. } = sent;
+    let fate = Fate::Fares { status, code, message: Some(message), recipient };
+    Some(job(Report { reply, thread, turn, origin, fate, at }, None))
+}
+
+/// What a channel keeps of an origin, to give it back with what is told of the reply.
+#[must_use]
+pub fn note(origin: &Origin) -> Option<Note> {
+    serde_json::to_string(origin).ok().map(|text| Note(text.into()))
+}
+
+/// Reads that again.
+#[must_use]
+pub fn origin(note: &Note) -> Option<Origin> {
+    serde_json::from_str(note.0.reveal()).ok()
 }
 
 impl Work for Reports {
@@ -88,6 +116,11 @@ impl Work for Reports {
         if let Err(pause) = self.agent_health.pass(clock) {
             return settle::report(Self::QUEUE, delivery.park(pause).await);
         }
+        match self.is_news(&report).await {
+            Ok(true) => {}
+            Ok(false) => return settle::report(Self::QUEUE, delivery.ack().await),
+            Err(error) => return settle::lost(Self::QUEUE, &error),
+        }
         let began = clock.now();
         let told = tokio::select! {
             biased;
@@ -98,7 +131,12 @@ impl Work for Reports {
         match told {
             Ok(()) => {
                 self.agent_health.succeeded(clock);
-                settle::report(Self::QUEUE, delivery.ack().await);
+                let noted = match &self.order {
+                    Some(order) => order.told(&report).await,
+                    None => Ok(()),
+                };
+                // Untold it would be told again, which the agent knows by its id.
+                settle::report(Self::QUEUE, noted.and(delivery.ack().await));
             }
             Err(error) => match self.parks(thread, &error, began) {
                 Some(pause) => settle::report(Self::QUEUE, delivery.park(pause).await),
@@ -109,6 +147,13 @@ impl Work for Reports {
 }
 
 impl Reports {
+    async fn is_news(&self, report: &Report) -> Result<bool, queue::Error> {
+        match &self.order {
+            Some(order) => order.is_news(report).await,
+            None => Ok(true),
+        }
+    }
+
     /// How long a report is parked because the agent is away; nothing if it is its own failure.
     pub(super) fn parks(&self, thread: ThreadId, error: &Error, began: Moment) -> Option<Duration> {
         let (health, clock) = (&self.agent_health, &self.recorder.clock);
@@ -155,7 +200,7 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::agent::{Answer, Fate, Origin, Turn};
+    use crate::agent::{Answer, Turn};
     use crate::clock::{Clock, Timestamp};
     use crate::queue::{Filter, Page, Store, embedded};
     use crate::telemetry::journal::Journal;
@@ -264,7 +309,8 @@ mod tests {
         let delays = vec![Duration::from_millis(1); retries];
         let agent_health = Arc::new(Dependency::new("agent"));
         let (schedule, reports) = (Schedule::new(delays), queue.clone());
-        Reports { agent, agent_health, schedule, reports, patience: None, files: None, recorder }
+        let (patience, order, files) = (None, None, None);
+        Reports { agent, agent_health, schedule, reports, order, patience, files, recorder }
     }
 
     fn report() -> Report {
@@ -272,6 +318,7 @@ mod tests {
         Report {
             reply: uuid::Uuid::from_u128(7),
             thread: Thread::Conversation(ConversationSid::from_bytes([1; 16])),
+            turn: None,
             origin: Origin::new("evt_1".into()),
             fate: Fate::Sent { message },
             at: Timestamp::from_millis(1_795_000_000_000),

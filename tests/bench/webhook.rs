@@ -422,6 +422,7 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
         inbox: store.queue(QueueName::Inbox),
         webhook_grace: Duration::ZERO,
         handoff: Arc::new(handoff),
+        told: None,
         repeated: Arc::default(),
         recorder: recorder.clone(),
     };

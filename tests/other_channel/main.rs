@@ -134,6 +134,7 @@ impl House {
             inbox: store.queue(QueueName::Inbox),
             webhook_grace: Duration::ZERO,
             handoff: Arc::clone(&handoff),
+            told: None,
             repeated: Arc::default(),
             recorder: recorder.clone(),
         };
@@ -169,6 +170,7 @@ impl House {
             admission: Arc::clone(&self.handoff.admission),
             paused: Paused::Skip,
             ids: ReplyIds::of(&"secret".into()),
+            tells: false,
             strategy: Strategy::Queue,
             lists: Arc::clone(&self.lists),
             busy: BusyTimes::default(),
@@ -188,6 +190,7 @@ impl House {
             lists: Arc::clone(&self.lists),
             schedule: schedule(),
             reports: self.store.queue(QueueName::Reports),
+            told: None,
             status,
             recorder: self.recorder.clone(),
         });

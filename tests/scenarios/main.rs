@@ -25,6 +25,7 @@ mod outages;
 mod phones;
 mod refusals;
 mod removing;
+mod reports;
 mod rig;
 mod sending;
 mod strategies;

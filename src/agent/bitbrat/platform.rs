@@ -160,6 +160,8 @@ impl BitBrat {
         let delivered = Delivered { service, topic, event, at, settlement: &settlement };
         match &report.fate {
             Fate::Sent { message } => self.tell_ending(delivered, &Ending::Sent(*message)).await,
+            // The platform has no word for what comes after that, and is not asked about.
+            Fate::Fares { .. } => Ok(()),
             Fate::Silenced => {
                 let message = "a person has the conversation".to_owned();
                 let failure = Failure { code: "paused".to_owned(), message };

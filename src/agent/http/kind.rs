@@ -30,6 +30,7 @@ impl kind::Kind for Kind {
                 secret: kind::secret(settings)?,
                 timeout: settings.timeout,
                 response_bytes_max: settings.response_bytes_max.0,
+                report_url: settings.report_url.as_ref().map(|url| url.url().clone()),
             };
             let agent: Arc<dyn Agent> = Arc::new(HttpAgent::new(options, client, of.clock));
             Ok(agent)

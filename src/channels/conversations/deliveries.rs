@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::policy::receipts::{Receipt, Receipts};
 use crate::channels::documents::{read, update};
-use crate::channels::{Fares, Inlet, Outgoing, SentReply, verdict};
+use crate::channels::{Fared, Fares, Inlet, Outgoing, SentReply, verdict};
 use crate::clock::{Moment, Timestamp};
 use crate::jobs::recorder::Recorder;
 use crate::json;
@@ -81,9 +81,7 @@ impl Deliveries {
 
     /// Notes a reply that is in its conversation. Where that fails it is there all the same.
     pub(super) async fn sent(&self, message: MessageId, out: &Outgoing) {
-        let Outgoing { id, thread, reply, turn, again, .. } = out.clone();
-        let sent = SentReply { thread, reply, turn, again: again.is_some() };
-        let said = Said { reply: id, sent: Some(sent) };
+        let said = Said { reply: out.id, sent: Some(SentReply::of(out)) };
         let noted = async {
             let said = if self.is_told().await? {
                 Some(said)
@@ -187,6 +185,12 @@ impl Deliveries {
             self.recorder.metrics.text_status(Known(status.as_str()));
             verdict::tell(message, (status, code));
         }
+        if let Some(sent) = said.sent.clone().filter(|sent| sent.note.is_some()) {
+            let Receipt { participant: recipient, at, .. } = *receipt;
+            let reply = said.reply;
+            let fared = Fared { reply, message, sent, status, code, recipient, at };
+            self.inlet.fared(fared).await?;
+        }
         match &said.sent {
             Some(sent) if status.is_failure() => {
                 self.inlet.fell(verdict::fallen(said.reply, sent.clone(), (status, code))).await
@@ -211,7 +215,7 @@ impl Kept {
         if let Some(said) = &mut self.said
             && self.receipts.have_arrived()
         {
-            said.sent = None;
+            said.sent = said.sent.take().and_then(SentReply::arrived);
         }
         self
     }

@@ -160,10 +160,13 @@ impl TextIntake {
         };
         let StatusUpdate { sid, error_code: code, .. } = update;
         let state = ReplyState { sid, status, code, at: received };
-        let Heard { is_news, sent } = self.states.hear(reply, state).await?;
+        let Heard { is_news, is_so, sent } = self.states.hear(reply, state).await?;
         if is_news {
             self.recorder.metrics.text_status(Known(status.as_str()));
             verdict::tell(sid.into(), (status, code));
+        }
+        if let Some(sent) = sent.clone().filter(|_| is_so) {
+            fallen::fared(&*self.inlet, reply, (state, sent)).await?;
         }
         match sent {
             // What follows may not have been stored when it was news.

@@ -154,14 +154,17 @@ impl Direct {
         (thread, pair): (ThreadId, &Pair),
         (state, segments): (ReplyState, u32),
     ) {
-        let ReplyState { sid, at, .. } = state;
-        let Outgoing { thread: place, reply, turn, again, .. } = out.clone();
-        let kept = SentReply { thread: place, reply, turn, again: again.is_some() };
+        let ReplyState { sid, status, at, .. } = state;
+        let kept = SentReply::of(out);
         let note = async {
             let ((), state) = futures::try_join!(
                 self.contacts.sent((thread, pair), sid, (segments, at)),
                 self.states.sent(out.id, state, kept.clone()),
             )?;
+            if state.status.rank() > status.rank() {
+                // A callback was faster, and nobody was told, since nobody knew whose it was.
+                fallen::fared(&*self.inlet, out.id, (state, kept.clone())).await?;
+            }
             if state.status.is_failure() {
                 fallen::fell((&self.contacts, &*self.inlet), out.id, (state, kept)).await?;
             }

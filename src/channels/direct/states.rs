@@ -23,6 +23,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub struct Heard {
     /// Whether it says something new.
     pub is_news: bool,
+    /// Whether the reply stands there now, news or not.
+    pub is_so: bool,
     /// The reply itself, if it is kept.
     pub sent: Option<SentReply>,
 }
@@ -43,6 +45,19 @@ struct Kept {
     /// The reply itself, until it has arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sent: Option<SentReply>,
+}
+
+impl Kept {
+    /// Forgets what was said once it has arrived. One that failed is kept until what follows of that is
+    /// stored elsewhere, which is told again if it was not.
+    fn tidy(self) -> Self {
+        let sent = if self.state.status.has_arrived() {
+            self.sent.and_then(SentReply::arrived)
+        } else {
+            self.sent
+        };
+        Self { sent, ..self }
+    }
 }
 
 impl States {
@@ -80,8 +95,7 @@ impl States {
         let note = |before: Option<Kept>| {
             let known = before.map(|kept| kept.state);
             let state = ReplyState::after(known, state).or(known).unwrap_or(state);
-            let sent = (!is_over(state)).then(|| sent.clone());
-            Some(Kept { state, sent })
+            Some(Kept { state, sent: Some(sent.clone()) }.tidy())
         };
         let after = update(&self.documents, &name(reply), note).await?;
         Ok(after.map_or(state, |kept| kept.state))
@@ -96,14 +110,15 @@ impl States {
         let change = |before: Option<Kept>| {
             let (known, sent) = before.map_or((None, None), |kept| (Some(kept.state), kept.sent));
             let state = ReplyState::after(known, heard)?;
-            Some(Kept { state, sent: sent.filter(|_| !is_over(state)) })
+            Some(Kept { state, sent }.tidy())
         };
         let after = update(&self.documents, &name(reply), change).await?;
         self.heard.notify_waiters();
         // Of a second message under the same reply nothing follows.
         let (known, sent) = after.map_or((None, None), |kept| (Some(kept.state), kept.sent));
         let is_same = known.is_some_and(|known| known.sid == heard.sid);
-        Ok(Heard { is_news: known == Some(heard), sent: sent.filter(|_| is_same) })
+        let is_so = is_same && known.is_some_and(|known| known.status == heard.status);
+        Ok(Heard { is_news: known == Some(heard), is_so, sent: sent.filter(|_| is_same) })
     }
 
     /// Waits a while until something is heard of a reply.
@@ -138,12 +153,6 @@ impl States {
     }
 }
 
-/// Whether a reply need not be kept any more: it has arrived. One that failed is kept until what follows
-/// of that is stored elsewhere, which is told again if it was not.
-const fn is_over(state: ReplyState) -> bool {
-    state.status.has_arrived()
-}
-
 fn name(reply: Uuid) -> String {
     format!("{}reply/{}", Documents::SHORT_LIVED, reply.simple())
 }
@@ -164,7 +173,7 @@ mod tests {
         let state = ReplyState { sid, status, code: None, at: Timestamp::from_millis(7) };
         let turn = format!("SM{:032x}", 2).parse().ok();
         let thread = Thread::Direct(Box::new(pair));
-        let sent = SentReply { thread, reply: Reply::text("hi"), turn, again: false };
+        let sent = SentReply { thread, reply: Reply::text("hi"), turn, again: false, note: None };
         let kept = Kept { state, sent: Some(sent.clone()) };
         let bytes = crate::jobs::encode(&kept);
         let read: Kept = json::from_slice(&bytes).unwrap();

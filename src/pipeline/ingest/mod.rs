@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::channels::{Fallen, Inlet, Seen, Source};
+use crate::channels::{Fallen, Fared, Inlet, Seen, Source};
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::{encode, lane};
 use crate::pipeline::handoff::Handoff;
 use crate::pipeline::ingest::repeated::{Came, Repeated};
 use crate::pipeline::record::{self, Inbound};
+use crate::pipeline::report;
+use crate::pipeline::report::room::Room;
 use crate::pipeline::send::outbound;
 use crate::queue::{Append, Appended, Error, Queue};
 use crate::telemetry::journal::{Door, Stage};
@@ -33,6 +35,8 @@ pub struct Ingest {
     pub webhook_grace: Duration,
     /// Which threads a person has taken over.
     pub handoff: Arc<Handoff>,
+    /// Where it goes how replies fare, if the agent is to be told of each step.
+    pub told: Option<Room>,
     /// Which messages came in lately.
     pub repeated: Arc<Repeated>,
     /// Where the stages are noted.
@@ -60,6 +64,17 @@ impl Inlet for Ingest {
         let lane = lane(thread);
         self.inbox.wake(&lane);
         self.handoff.outbox.wake(&lane);
+    }
+
+    fn fared(&self, fared: Fared) -> BoxFuture<'_, Result<(), Error>> {
+        let told = self.told.as_ref().filter(|room| room.has_place());
+        let job = told.and_then(|room| Some((room, report::of_fared(fared)?)));
+        Box::pin(async move {
+            match job {
+                Some((room, job)) => room.queue.append(vec![job]).await.map(drop),
+                None => Ok(()),
+            }
+        })
     }
 
     fn fell(&self, fallen: Fallen) -> BoxFuture<'_, Result<(), Error>> {

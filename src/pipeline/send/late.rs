@@ -21,6 +21,8 @@ pub struct Late {
     pub channels: Channels,
     /// Makes the replies' ids.
     pub ids: ReplyIds,
+    /// Whether their agent is told of each step of theirs.
+    pub tells: bool,
     /// Where it is noted that an agent has said something to a turn, if anybody waits for it.
     pub reports: Option<Queue>,
     /// Reads the time.
@@ -48,7 +50,7 @@ impl Outbox for Late {
                         .has_phone(batch.thread.id())
                         .await
                         .map_err(|error| OutboxError::Undecided(Box::new(error)))?;
-            let stamp = Stamp { ids: &self.ids, at: self.clock.wall() };
+            let stamp = Stamp { ids: &self.ids, at: self.clock.wall(), tells: self.tells };
             let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
                 .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
             if jobs.appends.is_empty() {

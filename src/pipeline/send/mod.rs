@@ -21,6 +21,7 @@ use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::lists::Lists;
 use crate::pipeline::record::Outbound;
 use crate::pipeline::report;
+use crate::pipeline::report::room::Room;
 use crate::queue::{self, Append, Cause, Delivery, Queue, QueueName};
 use crate::telemetry::journal::{Stage, Via};
 use crate::telemetry::metrics::labels::ReplyOutcome;
@@ -53,6 +54,8 @@ pub struct Sends {
     pub schedule: Schedule,
     /// Where what became of a reply goes, if its agent wants to know.
     pub reports: Queue,
+    /// Whether there is room for that, where the agent is told of each step.
+    pub told: Option<Room>,
     /// What the operator should know.
     pub status: Arc<Status>,
     /// Where the stages are noted.
@@ -102,10 +105,13 @@ impl Work for Sends {
         let trace = trace.unwrap_or_else(|| TraceContext::of_thread(name).trace());
         TraceContext::of_trace(trace, name, turn).record();
         let again = after.as_ref().filter(|after| after.again).map(|after| after.cause());
-        let out = Outgoing { id, thread, reply, accepted, turn, again };
+        let note = origin.as_ref().filter(|_| self.told.is_some()).and_then(report::note);
+        let out = Outgoing { id, thread, reply, accepted, turn, again, note };
         let pending = PendingReply { out, thread: name, turn, trace, late, origin };
         if let Some(after) = after.filter(|after| !after.again && !delivery.redelivered()) {
             let failed = Failed::of(Class::Dead, Via::Rest, after.cause());
+            // How it failed was told of the one that did.
+            let pending = PendingReply { origin: None, ..pending };
             return self.bury(delivery, &pending, failed).await;
         }
         if let Some(early) = settle::too_early(&delivery) {
@@ -319,9 +325,13 @@ impl Sends {
     }
 
     fn report_on(&self, pending: &PendingReply, fate: Fate) -> Option<(QueueName, Append)> {
-        let Outgoing { id, thread, .. } = &pending.out;
+        if self.told.as_ref().is_some_and(|room| !room.has_place()) {
+            return None;
+        }
+        let Outgoing { id, thread, turn, .. } = &pending.out;
         let (origin, at) = (pending.origin.clone()?, self.recorder.clock.wall());
-        let report = Report { reply: *id, thread: thread.clone(), origin, fate, at };
+        let (reply, thread, turn) = (*id, thread.clone(), *turn);
+        let report = Report { reply, thread, turn, origin, fate, at };
         Some((QueueName::Reports, report::job(report, Some(pending.trace))))
     }
 

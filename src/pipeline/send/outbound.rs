@@ -10,6 +10,8 @@
 //! job by job can break off within one; only there, and only if a phone comes or goes before the next
 //! attempt, is the end of a reply said twice or not at all.)
 
+use serde_json::{Value, json};
+
 use crate::agent::later::Batch;
 use crate::agent::{Origin, Turn};
 use crate::channels::Fallen;
@@ -18,6 +20,7 @@ use crate::jobs::{encode, lane};
 use crate::pii::Pii;
 use crate::pipeline::policy::{buttons, split};
 use crate::pipeline::record::{self, After, Outbound};
+use crate::pipeline::report;
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::queue::{Append, Cause, JobId, Queue};
 use crate::text::is_longer_than;
@@ -69,6 +72,28 @@ pub struct Stamp<'a> {
     pub ids: &'a ReplyIds,
     /// When they were accepted.
     pub at: Timestamp,
+    /// Whether their agent is told of each step of theirs.
+    pub tells: bool,
+}
+
+impl Stamp<'_> {
+    /// What comes back with what is told of a part.
+    fn origin(&self, part: &Part, mut note: Value) -> Option<Origin> {
+        let Part { index, part: n, parts, .. } = *part;
+        note["index"] = index.into();
+        (self.tells && !part.reply.is_empty()).then_some(Origin { note, part: n, parts })
+    }
+}
+
+/// A part of a reply, or a blank that keeps the place of one.
+struct Part {
+    reply: Reply,
+    /// Which of the replies it is of.
+    index: usize,
+    /// Which of its parts it is, from 1.
+    part: usize,
+    /// How many say something.
+    parts: usize,
 }
 
 /// Jobs for the outbox, to be appended together.
@@ -134,11 +159,13 @@ pub fn of_turn(
     is_cut: bool,
     stamp: Stamp<'_>,
 ) -> Result<Jobs, Error> {
-    let Stamp { ids, at } = stamp;
+    let Stamp { ids, at, .. } = stamp;
     let parts = parts(replies, is_cut);
-    let speaks = parts.iter().map(|part| !part.is_empty()).collect();
-    let job = |(n, reply)| {
+    let speaks = parts.iter().map(|part| !part.reply.is_empty()).collect();
+    let job = |(n, part): (usize, Part)| {
         let id = record::reply_job(turn.id, n);
+        let origin = stamp.origin(&part, json!({}));
+        let reply = part.reply;
         let outbound = Outbound::V1 {
             id: ids.id(id),
             thread: turn.thread.clone(),
@@ -147,7 +174,7 @@ pub fn of_turn(
             reply,
             at,
             late: false,
-            origin: None,
+            origin,
             after: None,
         };
         job(id, &outbound)
@@ -162,18 +189,22 @@ pub fn of_turn(
 ///
 /// If the queue would not take them.
 pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
-    let Stamp { ids, at } = stamp;
+    let Stamp { ids, at, .. } = stamp;
     let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin } = batch;
     let parts = parts(replies, is_cut);
-    let speaks: Vec<_> = parts.iter().map(|part| !part.is_empty()).collect();
+    let speaks: Vec<_> = parts.iter().map(|part| !part.reply.is_empty()).collect();
     let count = speaks.iter().filter(|speaks| **speaks).count();
     let mut said = 0;
-    let job = |(n, reply): (usize, Reply)| {
+    let job = |(n, part): (usize, Part)| {
         let job_id = record::late_reply_job(thread.id(), &key, n);
         let id = ids.id(job_id);
-        said += usize::from(!reply.is_empty());
-        let origin = origin.clone().filter(|_| !reply.is_empty());
-        let origin = origin.map(|origin| Origin { part: said, parts: count, ..origin });
+        said += usize::from(!part.reply.is_empty());
+        let given = origin.clone().filter(|_| !part.reply.is_empty());
+        let given = given.map(|origin| Origin { part: said, parts: count, ..origin });
+        // What an operator says is no agent's to hear of.
+        let own = || stamp.origin(&part, json!({ "key": key })).filter(|_| late);
+        let origin = given.or_else(own);
+        let reply = part.reply;
         let (thread, after) = (thread.clone(), None);
         job(job_id, &Outbound::V1 { id, thread, turn, trace, reply, at, late, origin, after })
     };
@@ -194,7 +225,7 @@ pub fn of_failure(fallen: Fallen, at: Timestamp) -> Append {
         reply: sent.reply,
         at,
         late: false,
-        origin: None,
+        origin: sent.note.as_ref().and_then(report::origin),
         after: Some(Box::new(After { again, class: class.into_owned(), code, detail })),
     };
     job(record::failed_reply_job(id), &outbound)
@@ -206,9 +237,15 @@ fn job(id: JobId, outbound: &Outbound) -> Append {
 }
 
 /// All parts of replies that say something, and the blanks that keep a place.
-fn parts(replies: Vec<Reply>, is_cut: bool) -> Vec<Reply> {
-    let said = replies.into_iter().map(buttons::written).filter(|reply| !reply.is_empty());
-    said.flat_map(|reply| if is_cut { cut(reply) } else { leave_whole(reply) }).collect()
+fn parts(replies: Vec<Reply>, is_cut: bool) -> Vec<Part> {
+    let said = replies.into_iter().map(buttons::written).enumerate();
+    let said = said.filter(|(_, reply)| !reply.is_empty());
+    let cut = |(index, reply)| {
+        let all = if is_cut { cut(reply) } else { leave_whole(reply) };
+        let parts = all.iter().filter(|part| !part.is_empty()).count();
+        (1..).zip(all).map(move |(part, reply)| Part { reply, index, part, parts })
+    };
+    said.flat_map(cut).collect()
 }
 
 /// Cuts a reply's text if it is long; files and a template go with the first part, attributes with
@@ -258,7 +295,7 @@ mod tests {
 
     fn stamp() -> Stamp<'static> {
         static IDS: LazyLock<ReplyIds> = LazyLock::new(|| ReplyIds::of(&"secret".into()));
-        Stamp { ids: &IDS, at: AT }
+        Stamp { ids: &IDS, at: AT, tells: false }
     }
 
     #[test]
@@ -277,7 +314,7 @@ mod tests {
         let replies = || vec![Reply::text("one"), Reply::text("two")];
         let other = ReplyIds::of(&"another secret".into());
         let mine = of_turn(&turn("alice", 1), replies(), true, stamp()).unwrap();
-        let others = Stamp { ids: &other, at: AT };
+        let others = Stamp { ids: &other, ..stamp() };
         let others = of_turn(&turn("alice", 1), replies(), true, others).unwrap();
         let jobs = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
         assert_eq!(jobs(&mine), jobs(&others), "the queue drops the second set");
@@ -369,6 +406,28 @@ mod tests {
         };
         assert_eq!(places(true), [Some((1, 2)), Some((2, 2))]);
         assert_eq!(places(false), [Some((1, 1)), None]);
+    }
+
+    #[test]
+    fn each_part_knows_which_reply_it_is_of_where_its_agent_is_told() {
+        let replies = || vec![Reply::default(), Reply::text(long()), Reply::text("two")];
+        let stamp = Stamp { tells: true, ..stamp() };
+        let told = |jobs: &Jobs| {
+            let origins = stored(jobs).into_iter().map(|Outbound::V1 { origin, .. }| origin);
+            origins.map(|of| of.map(|of| (of.note, of.part, of.parts))).collect::<Vec<_>>()
+        };
+        let of = |note: Value, part, parts| Some((note, part, parts));
+        let first = |part, parts| of(json!({"index": 1}), part, parts);
+        let cut = of_turn(&turn("alice", 1), replies(), true, stamp).unwrap();
+        assert_eq!(told(&cut), [first(1, 2), first(2, 2), of(json!({"index": 2}), 1, 1)]);
+        let whole = of_turn(&turn("alice", 1), replies(), false, stamp).unwrap();
+        assert_eq!(told(&whole), [first(1, 1), None, of(json!({"index": 2}), 1, 1)]);
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        let batch =
+            |late| Batch { late, ..Batch::new(thread.clone(), "k", vec![Reply::text("x")]) };
+        let late = of_key(batch(true), stamp).unwrap();
+        assert_eq!(told(&late), [of(json!({"key": "k", "index": 0}), 1, 1)]);
+        assert_eq!(told(&of_key(batch(false), stamp).unwrap()), [None], "an operator's");
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl Turns {
                 true
             }
         };
-        let stamp = Stamp { ids: &self.ids, at: self.recorder.clock.wall() };
+        let at = self.recorder.clock.wall();
+        let stamp = Stamp { ids: &self.ids, at, tells: self.tells };
         let jobs = match outbound::of_turn(turn, replies, is_cut, stamp) {
             Ok(jobs) => jobs,
             Err(error) => return self.refuse(delivery, (turn, own), &error).await,

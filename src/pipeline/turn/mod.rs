@@ -74,6 +74,8 @@ pub struct Turns {
     pub paused: Paused,
     /// Makes the replies' ids.
     pub ids: ReplyIds,
+    /// Whether the agent is told of each step of its replies.
+    pub tells: bool,
     /// Which messages make a turn together.
     pub strategy: Strategy,
     /// What was offered to choose from.

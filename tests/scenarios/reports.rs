@@ -1,0 +1,273 @@
+//! What an agent that wants to know is told of its replies: each step, in order, and nobody waits for it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::post;
+use chimein::clock::Clock;
+use chimein::emulator::faults::{Action, Fault, Place};
+use chimein::standard_webhooks::{self, Headers, Secret};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::agent::Agent;
+use crate::rig::{NUMBER, PHONE, Rig};
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_step_of_a_reply_is_told_in_order_until_it_has_arrived() {
+    let office = Office::start(&[]).await;
+    let callback = Place::Webhook { event_type: Some("messageStatus".to_owned()) };
+    for action in [Action::Swap, Action::Duplicate, Action::Delay { ms: 50 }] {
+        office.fault(callback.clone(), action, 2);
+    }
+    let texts = ["one", "two", "three"];
+    for text in texts {
+        office.desk.text(PHONE, NUMBER, text).await;
+    }
+    office.desk.expect_texts(PHONE, &texts).await;
+    office.until("all have arrived", |told| told.states("delivered").len() == 3).await;
+    let told = office.receiver.told();
+    let turns: Vec<_> = office.agent.asked().iter().map(|turn| turn["id"].clone()).collect();
+    for turn in turns {
+        let mine: Vec<_> = told.0.iter().filter(|report| report["turn"] == turn).collect();
+        let states: Vec<_> = mine.iter().map(|report| place(&report["state"])).collect();
+        assert!(states.is_sorted_by(|a, b| a < b), "{states:?}");
+        let last = mine.last().unwrap();
+        assert_eq!(
+            (&last["index"], &last["parts"], &last["channel"]),
+            (&json!(0), &json!(1), &json!("sms"))
+        );
+        assert!(
+            mine.iter().all(|report| report["reply"] == last["reply"] && report["key"].is_null())
+        );
+    }
+    office.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_did_not_arrive_is_told_with_code_and_meaning() {
+    let office = Office::start(&[]).await;
+    let to = Place::Text { to: Some(PHONE.to_owned()) };
+    office.fault(to.clone(), Action::Stray { code: 30003 }, 1);
+    office.desk.text(PHONE, NUMBER, "nobody there").await;
+    office.until("it is told", |told| !told.states("undelivered").is_empty()).await;
+    let report = office.receiver.told().states("undelivered").remove(0);
+    assert_eq!(report["code"], 30003);
+    assert!(report["meaning"].as_str().is_some_and(|meaning| !meaning.is_empty()), "{report}");
+    office.fault(to, Action::Fail { code: 30008 }, 1);
+    office.desk.text(PHONE, NUMBER, "once more").await;
+    office.until("the second one has arrived", |told| !told.states("delivered").is_empty()).await;
+    let told = office.receiver.told();
+    let (failed, arrived) = (told.states("failed").remove(0), told.states("delivered").remove(0));
+    assert_eq!((&failed["turn"], &failed["index"]), (&arrived["turn"], &arrived["index"]));
+    assert_ne!(failed["reply"], arrived["reply"]);
+    office.desk.settled().await;
+    assert_eq!(
+        office.receiver.told().states("dead"),
+        Vec::<Value>::new(),
+        "it was told how it failed"
+    );
+    office.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_is_away_or_silent_holds_nobody_up_and_hears_all_later() {
+    for mood in [Mood::Away, Mood::Silent] {
+        let office = Office::start(&[]).await;
+        office.receiver.is(mood);
+        let texts = ["one", "two", "three", "four"];
+        for text in texts {
+            office.desk.text(PHONE, NUMBER, text).await;
+        }
+        office
+            .desk
+            .eventually("all are answered", |desk| {
+                desk.control.texts_to(PHONE).len() == texts.len()
+            })
+            .await;
+        assert_eq!(office.receiver.told().0.len(), 0);
+        office.receiver.is(Mood::Fine);
+        office.until("all is told", |told| told.states("delivered").len() == texts.len()).await;
+        office.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_refused_is_a_dead_letter_and_turns_go_on() {
+    let office = Office::start(&[]).await;
+    office.receiver.is(Mood::Refusing);
+    office.desk.text(PHONE, NUMBER, "one").await;
+    office.desk.expect_texts(PHONE, &["one"]).await;
+    let letters = office.dead_reports().await;
+    assert_eq!(letters[0]["cause"]["class"], "agent_status", "{letters}");
+    office.desk.text(PHONE, NUMBER, "two").await;
+    office.desk.expect_texts(PHONE, &["one", "two"]).await;
+    office.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversations_replies_are_told_of_too_by_their_receivers() {
+    let receiver = Receiver::start().await;
+    let agent = Agent::start(|turn, _| echo(turn)).await;
+    let settings =
+        [("CHIMEIN_AGENT_REPORT_URL", receiver.url.as_str()), ("CHIMEIN_AGENT_SECRET", SECRET)];
+    let rig = agent.rig_with(&settings).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["hello"]).await;
+    rig.eventually("it is told", |_| !receiver.told().states("delivered").is_empty()).await;
+    let report = receiver.told().states("delivered").remove(0);
+    assert_eq!(
+        (&report["thread"], &report["channel"]),
+        (&json!(conversation), &json!("conversation"))
+    );
+    assert!(report["recipient"].as_str().is_some_and(|sid| sid.starts_with("MB")), "{report}");
+    assert!(!receiver.told().states("accepted").is_empty());
+    rig.end().await;
+}
+
+/// How far a state is on a reply's way.
+fn place(state: &Value) -> usize {
+    let way = ["accepted", "queued", "sending", "sent", "delivered", "read"];
+    way.iter().position(|known| state == *known).expect("a known state")
+}
+
+fn echo(turn: &Value) -> axum::response::Response {
+    axum::Json(json!({"replies": [turn["messages"][0]["body"]]})).into_response()
+}
+
+/// The service with an agent that echoes, and who takes its reports.
+struct Office {
+    desk: Rig,
+    agent: Agent,
+    receiver: Receiver,
+}
+
+impl Office {
+    async fn start(extra: &[(&'static str, &str)]) -> Self {
+        let (receiver, agent) = (Receiver::start().await, Agent::start(|turn, _| echo(turn)).await);
+        let ours = [
+            ("CHIMEIN_AGENT_KIND", "http"),
+            ("CHIMEIN_AGENT_URL", agent.url()),
+            ("CHIMEIN_AGENT_REPORT_URL", receiver.url.as_str()),
+            ("CHIMEIN_AGENT_SECRET", SECRET),
+            ("CHIMEIN_AGENT_SCHEDULE", "50ms,100ms,200ms"),
+        ];
+        let desk = Rig::on_numbers(&[&ours, extra].concat()).await;
+        Self { desk, agent, receiver }
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Told) -> bool) {
+        self.desk.eventually(what, |_| holds(&self.receiver.told())).await;
+    }
+
+    async fn dead_reports(&self) -> Value {
+        let admin = self.desk.app().admin_address().unwrap();
+        let url = format!("http://{admin}/v1/dead-letters?queue=reports");
+        let http = chimein::net::http::direct().unwrap().build().unwrap();
+        loop {
+            let page: Value = http.get(&url).send().await.unwrap().json().await.unwrap();
+            if page["letters"].as_array().is_some_and(|letters| !letters.is_empty()) {
+                return page["letters"].clone();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn fault(&self, place: Place, action: Action, times: u64) {
+        let fault = Fault { id: 0, place, action, times: Some(times), skip: 0, percent: None };
+        self.desk.control.add_fault(fault).unwrap();
+    }
+
+    async fn end(self) {
+        self.desk.end().await;
+    }
+}
+
+/// How the receiver is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Mood {
+    Fine,
+    Away,
+    Silent,
+    Refusing,
+}
+
+/// What was told, each report once.
+#[derive(Clone, Debug, Default)]
+struct Told(Vec<Value>);
+
+impl Told {
+    fn states(&self, state: &str) -> Vec<Value> {
+        self.0.iter().filter(|report| report["state"] == state).cloned().collect()
+    }
+}
+
+/// Who takes reports.
+struct Receiver {
+    state: Arc<(Mutex<Told>, tokio::sync::watch::Sender<Mood>)>,
+    url: String,
+    server: JoinHandle<()>,
+}
+
+impl Receiver {
+    async fn start() -> Self {
+        let state = Arc::new((Mutex::default(), tokio::sync::watch::channel(Mood::Fine).0));
+        let router = Router::new().route("/reports", post(take)).with_state(Arc::clone(&state));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/reports", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { state, url, server }
+    }
+
+    fn is(&self, mood: Mood) {
+        self.state.1.send_replace(mood);
+    }
+
+    fn told(&self) -> Told {
+        self.state.0.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn take(
+    State(state): State<Arc<(Mutex<Told>, tokio::sync::watch::Sender<Mood>)>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let given = Headers {
+        id: text(standard_webhooks::ID),
+        timestamp: text(standard_webhooks::TIMESTAMP),
+        signature: text(standard_webhooks::SIGNATURE),
+    };
+    let secret = Secret::parse(&SECRET.into()).unwrap();
+    standard_webhooks::verify(&secret, &given, &body, Clock::start().wall()).unwrap();
+    let mut mood = state.1.subscribe();
+    match *mood.borrow_and_update() {
+        Mood::Fine => {}
+        Mood::Away => return StatusCode::SERVICE_UNAVAILABLE,
+        Mood::Refusing => return StatusCode::BAD_REQUEST,
+        Mood::Silent => {}
+    }
+    let _spoken = mood.wait_for(|mood| *mood != Mood::Silent).await;
+    let report: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(report["id"].as_str(), given.id);
+    let mut told = state.0.lock().unwrap();
+    if told.0.iter().all(|known| known["id"] != report["id"]) {
+        told.0.push(report);
+    }
+    StatusCode::NO_CONTENT
+}
