@@ -15,6 +15,7 @@ use crate::channels::direct::contacts::Contacts;
 use crate::channels::direct::intake::TextIntake;
 use crate::channels::direct::policy::prepare::{Limits, Template};
 use crate::channels::direct::policy::wish::Words;
+use crate::channels::direct::retention::Retention;
 use crate::channels::direct::sender_pace::SenderPace;
 use crate::channels::direct::senders::{Sender, Senders, Source, default_rate};
 use crate::channels::direct::states::States;
@@ -102,7 +103,11 @@ impl OpenNumbers<'_> {
     pub fn start(self, tasks: &TaskTracker, stop: &CancellationToken) {
         let Self { of, intake } = self;
         let Numbers { parts, rest, .. } = of;
-        let interval = parts.settings.messaging.sweep_interval;
+        let messaging = &parts.settings.messaging;
+        let (kept, clock) = (messaging.contact_retention, parts.recorder.clock);
+        let retention = Retention { documents: parts.store.documents(), kept, clock };
+        tasks.spawn(retention.run(stop.clone()));
+        let interval = messaging.sweep_interval;
         if interval.is_zero() {
             return;
         }

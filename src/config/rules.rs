@@ -124,6 +124,8 @@ fn check_messaging(reader: &mut Reader<'_>) {
         interval.is_zero() || (seconds(1)..=minutes(24 * 60)).contains(&interval)
     });
     reader.rule("messaging.sweep_interval", is_kept, "is neither 0s nor between 1s and 1d");
+    let kept = minutes(30 * 24 * 60)..=minutes(3650 * 24 * 60);
+    within(reader, "messaging.contact_retention", kept, "is not between 30d and 3650d");
     at_most(reader, "messaging.max_segments", 1_000, "is over 1000");
     at_most(reader, "messaging.daily_segments", 1_000_000, "is over 1000000");
     let segments = |name| reader.value::<NonZeroU32>(name);

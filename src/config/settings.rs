@@ -134,6 +134,8 @@ sections! {
         paths: Paths;
         /// Time between two looks for messages that no webhook brought; none if it is zero.
         sweep_interval: Duration;
+        /// How long an idle contact or thread is kept.
+        contact_retention: Duration;
         /// Segments that one reply may have.
         max_segments: NonZeroU32;
         /// Segments that one thread may get in a day.

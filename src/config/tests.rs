@@ -356,6 +356,7 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_REALTIME_CONNECT_TIMEOUT", "6m", "realtime.connect_timeout"),
         ("CHIMEIN_RECONCILE_INTERVAL", "1s", "reconcile.interval"),
         ("CHIMEIN_MESSAGING_SWEEP_INTERVAL", "10ms", "messaging.sweep_interval"),
+        ("CHIMEIN_MESSAGING_CONTACT_RETENTION", "29d", "messaging.contact_retention"),
         ("CHIMEIN_MESSAGING_MAX_SEGMENTS", "1001", "messaging.max_segments"),
         ("CHIMEIN_MESSAGING_DAILY_SEGMENTS", "1000001", "messaging.daily_segments"),
         ("CHIMEIN_MESSAGING_DAILY_SEGMENTS", "9", "messaging.daily_segments"),

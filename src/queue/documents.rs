@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::Error;
 use super::engine::Engine;
+use super::listing::{DocumentCursor, DocumentPage, Listed};
 
 /// How often a change is tried again that others were faster with.
 const RACES_MAX: usize = 16;
@@ -18,6 +19,8 @@ pub struct Documents {
 }
 
 impl Documents {
+    /// How many documents are looked at for one page.
+    pub const PAGE_MAX: u32 = 128;
     /// The longest name in bytes.
     pub const NAME_BYTES_MAX: usize = 255;
     /// What the names of documents begin with that are forgotten once they have not been written for as
@@ -74,6 +77,31 @@ impl Documents {
             }
         }
         Err(Error::Contended)
+    }
+}
+
+impl Documents {
+    /// Lists the documents whose names begin so and go on, from where an earlier page ended. What is written
+    /// meanwhile may be listed or not. None that begins with [`Documents::SHORT_LIVED`] is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Invalid`] for a cursor of another listing, or a storage error.
+    pub async fn list(
+        &self,
+        beginning: &str,
+        after: Option<DocumentCursor>,
+    ) -> Result<DocumentPage, Error> {
+        self.engine.list_documents(beginning.to_owned(), after).await
+    }
+
+    /// Forgets a document unless it was written since it was listed; says whether it did.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], or a storage error.
+    pub async fn remove(&self, listed: &Listed) -> Result<bool, Error> {
+        self.engine.remove_document(listed.name.clone(), listed.revision).await
     }
 }
 

@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    Append, Appended, Cause, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
-    QueueName, Stats,
+    Append, Appended, Cause, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter,
+    JobId, JobStatus, Key, Page, QueueName, Stats,
 };
 use crate::clock::Timestamp;
 
@@ -84,6 +84,16 @@ pub(super) trait Engine: Send + Sync + 'static {
         document: (String, Vec<u8>),
         revision: Option<u64>,
     ) -> BoxFuture<'_, Result<bool, Error>>;
+
+    /// Lists some documents whose names begin so.
+    fn list_documents(
+        &self,
+        beginning: String,
+        after: Option<DocumentCursor>,
+    ) -> BoxFuture<'_, Result<DocumentPage, Error>>;
+
+    /// Forgets a document if its revision is still this one; durable when it answers. Says whether it did.
+    fn remove_document(&self, name: String, revision: u64) -> BoxFuture<'_, Result<bool, Error>>;
 
     /// Waits until whatever anybody stored under a key before is in its lane, if that is here. Cancel
     /// safe.

@@ -77,7 +77,8 @@
 //!
 //! **Documents** are small values by name. [`Documents::update`] changes one as it is at that moment,
 //! whoever else does, and the change is on disk when it returns. One whose name begins with
-//! [`Documents::SHORT_LIVED`] is forgotten once it has not been written for the retention time.
+//! [`Documents::SHORT_LIVED`] is forgotten once it has not been written for the retention time; the others
+//! stay until somebody who knows what they say lists and removes them.
 
 #[cfg(test)]
 mod contract;
@@ -91,6 +92,7 @@ mod inspect;
 pub mod jetstream;
 mod job;
 mod lanes;
+mod listing;
 mod names;
 mod store;
 
@@ -103,5 +105,6 @@ pub use self::inspect::{
     ParseCursorError, Stats,
 };
 pub use self::job::{Append, Appended, Cause, Key};
+pub use self::listing::{DocumentCursor, DocumentPage, Listed};
 pub use self::names::{JobId, ParseJobIdError, QueueName};
 pub use self::store::{Marks, Queue, Store};

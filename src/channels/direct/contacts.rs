@@ -33,6 +33,8 @@ struct Heard {
     message: TextSid,
     at: Timestamp,
     medium: Medium,
+    /// On which day the thread was noted, so that its record is not forgotten.
+    noted: i64,
 }
 
 /// A message of somebody, as far as it says something of its writer.
@@ -63,13 +65,15 @@ impl Contacts {
     pub async fn heard(&self, pair: &Pair, word: Word<'_>) -> Result<(), Error> {
         let thread = ThreadId::of_pair(pair);
         let has_window = pair.medium == Medium::Whatsapp;
-        let known = self.known.get(&thread);
-        if known.is_none() || word.reach.is_some() {
-            self.note_thread(thread, pair, word.reach).await?;
+        let (today, known) = (contact::day(word.at), self.known.get(&thread));
+        let is_noted = known.is_some_and(|known| !contact::is_to_be_noted(known.noted, today));
+        if !is_noted || word.reach.is_some() {
+            self.note_thread(thread, pair, (word.reach, today)).await?;
         }
         // What a sweep finds may be older than what was heard.
         if known.is_none_or(|known| known.at <= word.at) {
-            let heard = Heard { message: word.message, at: word.at, medium: pair.medium };
+            let noted = known.filter(|_| is_noted).map_or(today, |known| known.noted);
+            let heard = Heard { message: word.message, at: word.at, medium: pair.medium, noted };
             self.known.insert(thread, heard);
         }
         // Most messages say nothing that is to be written down.
@@ -86,14 +90,10 @@ impl Contacts {
         &self,
         thread: ThreadId,
         pair: &Pair,
-        reach: Option<&Pii>,
+        (reach, today): (Option<&Pii>, i64),
     ) -> Result<(), Error> {
-        let note = |known: Option<ThreadRecord>| match known {
-            Some(known) if known.reach.as_ref() == reach => None,
-            known => {
-                let record = known.unwrap_or_else(|| ThreadRecord::new(pair.clone()));
-                Some(ThreadRecord { reach: reach.cloned(), ..record })
-            }
+        let note = |known: Option<ThreadRecord>| {
+            known.unwrap_or_else(|| ThreadRecord::new(pair.clone())).heard(reach, today)
         };
         update(&self.documents, &thread_name(thread), note).await.map(drop)
     }
@@ -184,5 +184,5 @@ impl Contacts {
 }
 
 fn thread_name(thread: ThreadId) -> String {
-    format!("thread/{thread}")
+    format!("{}{thread}", contact::THREADS)
 }

@@ -1,7 +1,7 @@
 //! Dead letters, counts, marks and documents.
 
 use super::*;
-use crate::queue::{Cursor, Filter, JobState, JobStatus, Page};
+use crate::queue::{Cursor, Documents, Filter, JobState, JobStatus, Page};
 
 pub(super) async fn a_dead_letter_keeps_everything_and_frees_its_lane(harness: impl Harness) {
     let store = harness.open().await;
@@ -263,4 +263,60 @@ pub(super) async fn a_document_that_many_change_loses_no_change(harness: impl Ha
     });
     soon(futures::future::join_all(writers)).await;
     assert_eq!(store.documents().read("count").await.unwrap().as_deref(), Some(&[32][..]));
+}
+
+pub(super) async fn documents_are_listed_by_page_and_removed_unless_they_were_written(
+    harness: impl Harness,
+) {
+    let store = harness.open().await;
+    let documents = store.documents();
+    let many = usize::try_from(Documents::PAGE_MAX).unwrap() + 10;
+    let write = async |name: &str, value: &[u8]| {
+        documents.update(name, |_| Some(value.to_vec())).await.unwrap();
+    };
+    for n in 0..many {
+        write(&format!("thread/{n:04}"), b"1").await;
+    }
+    for name in ["thread", "threads/1", "contact/1", "~thread/1", "contact/é*"] {
+        write(name, b"other").await;
+    }
+    let all = async |beginning: &str| {
+        let (mut found, mut after, mut pages) = (Vec::new(), None, 0);
+        loop {
+            let page = documents.list(beginning, after).await.unwrap();
+            assert!(page.documents.len() <= usize::try_from(Documents::PAGE_MAX).unwrap());
+            found.extend(page.documents);
+            pages += 1;
+            after = match page.next {
+                Some(next) => Some(next),
+                None => return (found, pages),
+            };
+        }
+    };
+    let (threads, pages) = all("thread/").await;
+    let mut names: Vec<_> = threads.iter().map(|one| one.name.clone()).collect();
+    names.sort_unstable();
+    let expected: Vec<_> = (0..many).map(|n| format!("thread/{n:04}")).collect();
+    assert_eq!((names, pages > 1), (expected, true));
+    let (contacts, _) = all("contact/").await;
+    let mut names: Vec<_> = contacts.iter().map(|one| one.name.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["contact/1", "contact/é*"]);
+    assert_eq!(contacts[0].value, b"other");
+    let now = Clock::start().wall();
+    assert!(contacts.iter().all(|one| now.since(one.changed) < PATIENCE));
+
+    write("contact/1", b"news").await;
+    for listed in &contacts {
+        let is_gone = documents.remove(listed).await.unwrap();
+        assert_eq!(is_gone, listed.name != "contact/1", "{listed:?}");
+        assert!(!documents.remove(listed).await.unwrap(), "once");
+    }
+    assert_eq!(documents.read("contact/1").await.unwrap().as_deref(), Some(&b"news"[..]));
+    assert_eq!(documents.read("contact/é*").await.unwrap(), None);
+    write("contact/é*", b"back").await;
+    assert_eq!(documents.read("contact/é*").await.unwrap().as_deref(), Some(&b"back"[..]));
+    store.close().await;
+    let documents = harness.open().await.documents();
+    assert_eq!(documents.read("contact/é*").await.unwrap().as_deref(), Some(&b"back"[..]));
 }

@@ -99,6 +99,7 @@ macro_rules! contract {
                 marks_have_bounds,
                 documents_are_replaced_whole_and_survive_reopen,
                 a_document_that_many_change_loses_no_change,
+                documents_are_listed_by_page_and_removed_unless_they_were_written,
             },
             model::{random_walks_agree_with_a_list},
         }

@@ -20,6 +20,11 @@ pub(super) enum Write {
     Discard(Letter),
     /// Answers that it was added, or that another one was faster.
     Document(NewDocument),
+    /// Answers that it was added if the document of this revision was there and is forgotten.
+    Forget {
+        name: String,
+        revision: u64,
+    },
 }
 
 /// A job to append, with the caller's times.
@@ -121,6 +126,7 @@ impl<'a> Batch<'a> {
             Write::Redrive(letter) => self.redrive(letter),
             Write::Discard(letter) => self.discard(letter),
             Write::Document(document) => self.put_document(document),
+            Write::Forget { name, revision } => self.remove_document(name, *revision),
         }
     }
 
@@ -192,6 +198,12 @@ impl<'a> Batch<'a> {
     fn put_document(&self, document: &NewDocument) -> rusqlite::Result<WriteAnswer> {
         let is_written = documents::write(self.db, document)?;
         Ok(Ok(vec![if is_written { Appended::Added } else { Appended::Duplicate }]))
+    }
+
+    /// Forgets a document as far as nobody has written it.
+    fn remove_document(&self, name: &str, revision: u64) -> rusqlite::Result<WriteAnswer> {
+        let is_removed = documents::remove(self.db, name, revision)?;
+        Ok(Ok(vec![if is_removed { Appended::Added } else { Appended::Duplicate }]))
     }
 
     fn append_one(&mut self, new: &mut NewJob) -> rusqlite::Result<Appended> {

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::clock::Timestamp;
 use crate::queue::engine::Document;
+use crate::queue::{DocumentCursor, DocumentPage, Documents, Listed};
 
 /// How many documents are forgotten at once at most.
 const FORGOTTEN_MAX: i64 = 256;
@@ -34,7 +35,8 @@ pub(super) fn write(db: &Connection, new: &NewDocument) -> rusqlite::Result<bool
     let changed = match revision {
         None => db
             .prepare_cached(
-                "INSERT INTO documents (name, value, revision, changed_at) VALUES (?1, ?2, 1, ?3)
+                // One that was forgotten and comes again is no earlier one.
+                "INSERT INTO documents (name, value, revision, changed_at) VALUES (?1, ?2, ?3, ?3)
                  ON CONFLICT (name) DO NOTHING",
             )?
             .execute(params![name, value, at])?,
@@ -46,6 +48,42 @@ pub(super) fn write(db: &Connection, new: &NewDocument) -> rusqlite::Result<bool
             .execute(params![name, value, at, i64::try_from(*revision).unwrap_or(i64::MAX)])?,
     };
     Ok(changed == 1)
+}
+
+/// Forgets a document, unless another was written in between; says whether it did.
+pub(super) fn remove(db: &Connection, name: &str, revision: u64) -> rusqlite::Result<bool> {
+    let removed = db
+        .prepare_cached("DELETE FROM documents WHERE name = ?1 AND revision = ?2")?
+        .execute(params![name, i64::try_from(revision).unwrap_or(i64::MAX)])?;
+    Ok(removed == 1)
+}
+
+/// Lists some whose names begin so and come after another one.
+pub(super) fn list(
+    db: &Connection,
+    beginning: &str,
+    after: Option<&str>,
+) -> rusqlite::Result<DocumentPage> {
+    let from = after.filter(|after| *after > beginning).unwrap_or(beginning);
+    // As wide as what begins with it: no name goes on with the last of all characters.
+    let to = format!("{beginning}{}", char::MAX);
+    let mut statement = db.prepare_cached(
+        "SELECT name, value, revision, changed_at FROM documents
+         WHERE name > ?1 AND name < ?2 ORDER BY name LIMIT ?3",
+    )?;
+    let rows = statement.query_map(params![from, to, Documents::PAGE_MAX], |row| {
+        let revision: i64 = row.get(2)?;
+        Ok(Listed {
+            name: row.get(0)?,
+            value: row.get(1)?,
+            changed: Timestamp::from_millis(row.get(3)?),
+            revision: revision.unsigned_abs(),
+        })
+    })?;
+    let documents = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let is_full = u32::try_from(documents.len()).is_ok_and(|count| count >= Documents::PAGE_MAX);
+    let next = documents.last().filter(|_| is_full).map(|last| DocumentCursor(last.name.clone()));
+    Ok(DocumentPage { documents, next })
 }
 
 /// Forgets some of those whose time is over.
@@ -61,7 +99,6 @@ const FORGET: &str = "DELETE FROM documents WHERE name IN
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::Documents;
 
     #[test]
     fn what_is_forgotten_is_found_by_its_age_and_not_by_looking_at_all() {

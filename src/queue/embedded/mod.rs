@@ -62,8 +62,8 @@ use self::writer::{Op, Submit, Threads, Writer};
 use super::engine::{Document, Engine, Leased, Trouble};
 use super::lanes::{Entry, Taken};
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
-    QueueName, Stats,
+    Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
+    JobStatus, Key, Page, QueueName, Stats,
 };
 use crate::clock::Clock;
 use crate::files;
@@ -340,6 +340,21 @@ impl Engine for Embedded {
         let new = NewDocument { name, value, revision, at: self.clock.wall() };
         let written = self.write(Write::Document(new));
         written.map(|answer| answer.map(|all| all == [Appended::Added])).boxed()
+    }
+
+    fn list_documents(
+        &self,
+        beginning: String,
+        after: Option<DocumentCursor>,
+    ) -> BoxFuture<'_, Result<DocumentPage, Error>> {
+        let after = after.map(|DocumentCursor(name)| name);
+        let list = move |db: &_| documents::list(db, &beginning, after.as_deref());
+        self.reader.read(&self.shared.fault, list).boxed()
+    }
+
+    fn remove_document(&self, name: String, revision: u64) -> BoxFuture<'_, Result<bool, Error>> {
+        let removed = self.write(Write::Forget { name, revision });
+        removed.map(|answer| answer.map(|all| all == [Appended::Added])).boxed()
     }
 
     fn sync(&self, _key: &Key) -> BoxFuture<'_, Result<(), Error>> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::context::{PublishAckFuture, PublishError, PublishErrorKind};
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{LastRawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::names::Names;
 use super::record::Record;
+use crate::clock::Timestamp;
 use crate::queue::Error;
 use crate::queue::engine::Trouble;
 use crate::telemetry::chain::Chain;
@@ -297,4 +298,10 @@ fn is_unknown(error: &PublishError) -> bool {
 fn code_of(error: &PublishError) -> Option<ErrorCode> {
     let source = error.source()?;
     source.downcast_ref::<jetstream::Error>().map(jetstream::Error::error_code)
+}
+
+/// When the server took a message.
+pub(super) fn written_at(message: &StreamMessage) -> Timestamp {
+    let millis = message.time.unix_timestamp_nanos() / 1_000_000;
+    Timestamp::from_millis(i64::try_from(millis).unwrap_or(0))
 }

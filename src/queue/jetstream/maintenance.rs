@@ -11,9 +11,9 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::DirectGetErrorKind;
 
 use super::holding::Holding;
+use super::log::written_at;
 use super::record::State;
 use super::shared::{self, Shared};
-use crate::clock::Timestamp;
 use crate::queue::Error;
 use crate::queue::engine::Trouble;
 use crate::telemetry::chain::Chain;
@@ -125,9 +125,4 @@ async fn next(
         Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => Ok(None),
         Err(error) => Err(shared.log.away("read", error)),
     }
-}
-
-fn written_at(message: &StreamMessage) -> Timestamp {
-    let millis = message.time.unix_timestamp_nanos() / 1_000_000;
-    Timestamp::from_millis(i64::try_from(millis).unwrap_or(0))
 }

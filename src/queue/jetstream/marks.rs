@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store, UpdateErrorKind};
+use async_nats::jetstream::stream::{DeleteMessageErrorKind, DirectGetErrorKind};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use super::log::{RACES_MAX, away};
+use super::log::{RACES_MAX, away, written_at};
 use super::names;
 use crate::queue::engine::Document;
-use crate::queue::{Documents, Error};
+use crate::queue::{DocumentCursor, DocumentPage, Documents, Error, Listed};
 
 /// How many marks wait for the next tick; past it, whoever raises one more waits for a flush.
 pub(super) const DIRTY_MAX: usize = 20_000;
@@ -96,6 +97,53 @@ impl MarkBucket {
                 Err(error) => Err(self.away("write to", error)),
             },
         }
+    }
+
+    /// Forgets a document if its revision is still this one; says whether it did. Nothing is left of it, not
+    /// even the note that it is gone.
+    pub(super) async fn remove_document(&self, name: &str, revision: u64) -> Result<bool, Error> {
+        match self.of(name).stream.delete_message(revision).await {
+            Ok(is_gone) => Ok(is_gone),
+            Err(error) if matches!(error.kind(), DeleteMessageErrorKind::JetStream(_)) => Ok(false),
+            Err(error) => Err(self.away("delete from", error)),
+        }
+    }
+
+    /// Lists some documents whose names begin so, those first that were not written for longest.
+    pub(super) async fn list_documents(
+        &self,
+        beginning: &str,
+        after: Option<DocumentCursor>,
+    ) -> Result<DocumentPage, Error> {
+        let invalid = Error::Invalid { what: "a cursor is what an earlier page gave as next" };
+        let mut from = match after {
+            Some(DocumentCursor(text)) => text.parse::<u64>().map_err(|_| invalid)?,
+            None => 1,
+        };
+        let mut documents = Vec::new();
+        for _ in 0..Documents::PAGE_MAX {
+            let filter = format!("{}{}", self.bucket.prefix, names::DOCUMENTS);
+            let message =
+                match self.bucket.stream.direct_get_next_for_subject(filter, Some(from)).await {
+                    Ok(message) => message,
+                    Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => {
+                        return Ok(DocumentPage { documents, next: None });
+                    }
+                    Err(error) => return Err(self.away("read", error)),
+                };
+            from = message.sequence + 1;
+            let key = message.subject.strip_prefix(&self.bucket.prefix);
+            let Some(name) = key.and_then(names::parse_document) else { continue };
+            if name.len() > beginning.len() && name.starts_with(beginning) {
+                documents.push(Listed {
+                    name,
+                    value: message.payload.to_vec(),
+                    changed: written_at(&message),
+                    revision: message.sequence,
+                });
+            }
+        }
+        Ok(DocumentPage { documents, next: Some(DocumentCursor(from.to_string())) })
     }
 
     /// The bucket of a document.

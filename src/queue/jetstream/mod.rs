@@ -82,8 +82,8 @@ use self::setup::Wanted;
 use self::shared::Shared;
 use super::engine::{Document, Engine, Leased, Trouble};
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, Error, Filter, JobId, JobStatus, Key, Page,
-    QueueName, Stats,
+    Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
+    JobStatus, Key, Page, QueueName, Stats,
 };
 use crate::clock::Clock;
 use crate::telemetry::chain::Chain;
@@ -365,6 +365,26 @@ impl Engine for JetStream {
         async move {
             let _call = self.shared.call()?;
             self.shared.marks.put_document(&name, value, revision).await
+        }
+        .boxed()
+    }
+
+    fn list_documents(
+        &self,
+        beginning: String,
+        after: Option<DocumentCursor>,
+    ) -> BoxFuture<'_, Result<DocumentPage, Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.marks.list_documents(&beginning, after).await
+        }
+        .boxed()
+    }
+
+    fn remove_document(&self, name: String, revision: u64) -> BoxFuture<'_, Result<bool, Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.marks.remove_document(&name, revision).await
         }
         .boxed()
     }

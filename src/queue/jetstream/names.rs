@@ -110,6 +110,15 @@ pub(super) fn document(name: &str) -> String {
     format!("d.{}", URL_SAFE_NO_PAD.encode(name))
 }
 
+/// The bucket's keys of all documents.
+pub(super) const DOCUMENTS: &str = "d.*";
+
+/// The name of the document of a key; none for a key of another kind.
+pub(super) fn parse_document(key: &str) -> Option<String> {
+    let bytes = URL_SAFE_NO_PAD.decode(key.strip_prefix("d.")?).ok()?;
+    String::from_utf8(bytes).ok()
+}
+
 /// The bucket's key of a partition's floor. It names the stream's birth: the numbers of another stream
 /// say nothing about this one's.
 pub(super) fn floor(stream_created: i64, partition: u16) -> String {
@@ -168,6 +177,8 @@ mod tests {
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.=/".contains(&byte);
         for name in ["CH1", "a b*>.", "é"] {
             assert!(mark(name).bytes().all(valid), "{name}");
+            assert_eq!(parse_document(&document(name)).as_deref(), Some(name));
+            assert_eq!(parse_document(&mark(name)), None);
         }
     }
 }

@@ -74,6 +74,11 @@ impl Contact {
     }
 }
 
+/// What the names of contacts begin with.
+pub const CONTACTS: &str = "contact/";
+/// What the names of threads' records begin with.
+pub const THREADS: &str = "thread/";
+
 /// The name of a contact: SMS, MMS and RCS of one pair of addresses share one, WhatsApp has its own.
 /// Source: changelog of 2026-03-15: opt-outs of SMS, MMS and RCS are one per pair of numbers.
 #[must_use]
@@ -83,7 +88,7 @@ pub fn name(pair: &Pair) -> String {
         Medium::Whatsapp => Medium::Whatsapp,
     };
     let shared = Pair { medium: class, ..pair.clone() };
-    format!("contact/{}", ThreadId::of_pair(&shared))
+    format!("{CONTACTS}{}", ThreadId::of_pair(&shared))
 }
 
 /// The name of what stands for a WhatsApp id: the address that its thread was begun with.
@@ -107,6 +112,9 @@ pub struct ThreadRecord {
     /// How many segments went out on it.
     #[serde(default)]
     pub segments: u32,
+    /// The day, counted from 1970, on which the person was noted to have written.
+    #[serde(default)]
+    pub seen: i64,
     /// Our newest messages, the newest last.
     #[serde(default)]
     pub sent: VecDeque<TextSid>,
@@ -116,7 +124,18 @@ impl ThreadRecord {
     /// Begins with nothing.
     #[must_use]
     pub const fn new(pair: Pair) -> Self {
-        Self { pair, reach: None, day: 0, segments: 0, sent: VecDeque::new() }
+        Self { pair, reach: None, day: 0, segments: 0, seen: 0, sent: VecDeque::new() }
+    }
+
+    /// Hears a message of the person; says what is known then, or nothing if that is not worth a note.
+    #[must_use]
+    pub fn heard(self, reach: Option<&Pii>, today: i64) -> Option<Self> {
+        let is_same = self.reach.as_ref() == reach;
+        if is_same && !is_to_be_noted(self.seen, today) {
+            return None;
+        }
+        let seen = self.seen.max(today);
+        Some(Self { reach: reach.cloned(), seen, ..self })
     }
 
     /// Notes one of our messages; nothing if it is known already.
@@ -144,7 +163,18 @@ impl ThreadRecord {
     }
 }
 
-const fn day(at: Timestamp) -> i64 {
+/// How many days pass until it is noted again that somebody writes.
+const SEEN_EVERY: i64 = 7;
+
+/// Whether it is to be noted again that somebody writes.
+#[must_use]
+pub const fn is_to_be_noted(seen: i64, today: i64) -> bool {
+    today - seen >= SEEN_EVERY
+}
+
+/// The day of a time, counted from 1970.
+#[must_use]
+pub const fn day(at: Timestamp) -> i64 {
     at.as_millis().div_euclid(DAY_MILLIS)
 }
 
@@ -183,6 +213,16 @@ mod tests {
         assert_eq!(name(&pair(Medium::Sms)), name(&pair(Medium::Rcs)));
         assert_ne!(name(&pair(Medium::Sms)), name(&pair(Medium::Whatsapp)));
         assert!(!name(&pair(Medium::Sms)).contains("5555"));
+    }
+
+    #[test]
+    fn a_thread_is_noted_anew_once_a_week_and_when_the_person_moves() {
+        let pair = Pair { medium: Medium::Sms, ours: "a".into(), theirs: "b".into() };
+        let record = ThreadRecord::new(pair).heard(None, 20_000).unwrap();
+        assert_eq!(record.clone().heard(None, 20_006), None);
+        assert_eq!(record.clone().heard(None, 20_007).unwrap().seen, 20_007);
+        let moved = record.heard(Some(&"c".into()), 20_001).unwrap();
+        assert_eq!((moved.reach, moved.seen), (Some("c".into()), 20_001));
     }
 
     #[test]
