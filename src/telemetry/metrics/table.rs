@@ -71,7 +71,7 @@ metrics! {
     REPLIES: Counter "chimein_replies_total" ["outcome", "via"]
         "Attempts to send a reply, by how they ended and by which road.";
     TEXT_STATUSES: Counter "chimein_text_statuses_total" ["status"]
-        "What status callbacks told of replies by SMS, WhatsApp and RCS, each step of a reply once.";
+        "What Twilio told of replies on their way to phones, each step of a reply once for each receiver.";
     REST_REQUESTS: Counter "chimein_rest_requests_total" ["op", "outcome"]
         "Requests to Twilio's REST API, by operation and by how they ended.";
     REST_SECONDS: Histogram "chimein_rest_seconds" ["op"]
