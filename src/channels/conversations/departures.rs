@@ -30,6 +30,12 @@ impl Departures {
         Self { policy, marks, returned: Recent::new(CONVERSATIONS_MAX) }
     }
 
+    /// Whether nothing is ever left.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.policy.is_off()
+    }
+
     /// Whether a seat is to be left.
     #[must_use]
     pub fn judge(&self, facts: &Facts, now: Timestamp) -> Seat {

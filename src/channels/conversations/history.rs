@@ -41,7 +41,7 @@ impl Conversations {
     /// A message as history; none if Twilio itself wrote it.
     fn past(&self, message: Message) -> Option<Past> {
         let author = message.author.unwrap_or_default();
-        let is_own = match self.catch_up.arrivals.author(author.reveal()) {
+        let is_own = match self.arrivals.author(author.reveal()) {
             Author::Ours => true,
             Author::Theirs => false,
             Author::System => return None,

@@ -146,7 +146,7 @@ impl Reconciler {
     /// Whether there is anything to leave by the operator's wish.
     #[must_use]
     pub fn leaves(&self) -> bool {
-        !self.arrivals.departures.policy.is_off()
+        !self.arrivals.departures.is_off()
     }
 
     /// Sweeps at once and then again after every interval, until `stop` is cancelled.
