@@ -23,8 +23,8 @@ impl Direct {
         let theirs = record.and_then(|record| record.reach).unwrap_or_else(|| pair.theirs.clone());
         let ours = service_of(&pair.ours).is_none().then(|| pair.ours.clone());
         let (out, back) = (
-            TextFilter { to: Some(theirs.clone()), from: ours.clone(), ..TextFilter::default() },
-            TextFilter { to: ours, from: Some(theirs), ..TextFilter::default() },
+            TextFilter { to: Some(theirs.clone()), from: ours.clone() },
+            TextFilter { to: ours, from: Some(theirs) },
         );
         let own = self.newest(out).await?.into_iter();
         let own = own.filter(|text| !text.is_inbound && is_sent(text)).map(past).collect();
