@@ -343,12 +343,13 @@ mod tests {
             outage.failed(Some(B), slow, at(goes + 4));
             assert_eq!(outage.pass(at(goes + 4)), Pass::Wait(at(next)));
         }
-        let mut outage = away();
-        for goes in [1, 3, 6, 11, 16] {
+        let limit = Duration::from_secs(15);
+        let mut outage = Outage::away(at(0), limit);
+        for goes in [1, 3, 6, 11, 15] {
             assert_eq!(outage.pass(at(goes)), Pass::Go, "while others are out");
         }
-        outage.failed(Some(A), Duration::from_secs(15), at(16));
-        assert_eq!(outage.pass(at(20)), Pass::Wait(at(21)));
+        outage.failed(Some(A), limit, at(16));
+        assert_eq!(outage.pass(at(16)), Pass::Wait(at(17)));
     }
 
     #[test]

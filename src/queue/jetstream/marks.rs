@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_nats::jetstream::kv::{CreateErrorKind, Operation, Store, UpdateErrorKind};
-use async_nats::jetstream::stream::{DeleteMessageErrorKind, DirectGetErrorKind};
+use async_nats::jetstream::stream::DirectGetErrorKind;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::log::{RACES_MAX, away, written_at};
@@ -102,11 +102,11 @@ impl MarkBucket {
     /// Forgets a document if its revision is still this one; says whether it did. Nothing is left of it, not
     /// even the note that it is gone.
     pub(super) async fn remove_document(&self, name: &str, revision: u64) -> Result<bool, Error> {
-        match self.of(name).stream.delete_message(revision).await {
-            Ok(is_gone) => Ok(is_gone),
-            Err(error) if matches!(error.kind(), DeleteMessageErrorKind::JetStream(_)) => Ok(false),
-            Err(error) => Err(self.away("delete from", error)),
-        }
+        let bucket = self.of(name);
+        let subject = format!("{}{}", bucket.prefix, names::document(name));
+        // A bucket denies deletes, and keeps one message a subject: what was written since stays.
+        let purged = bucket.stream.purge().filter(subject).sequence(revision + 1).await;
+        purged.map(|done| done.purged > 0).map_err(|error| self.away("delete from", error))
     }
 
     /// Lists some documents whose names begin so, those first that were not written for longest.
