@@ -12,7 +12,7 @@ ARG DEBIAN_IMAGE=debian:13.1-slim
 
 FROM ${RUST_IMAGE} AS build
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev make \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
