@@ -14,6 +14,7 @@ use super::*;
 use crate::queue::{Cause, Delivery, Queue, Store};
 use crate::test_nats::{self, NatsServer};
 
+mod disk;
 mod outage;
 mod replicas;
 mod setup;
