@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::carry;
 use super::fetch::{Error, Fetch, Opened};
-use super::link::{Grant, Links, Refusal};
+use super::link::{Grant, InvalidLink, Links};
 use crate::clock::Clock;
 use crate::http::caller;
 use crate::telemetry::chain::Chain;
@@ -113,10 +113,10 @@ impl Room {
         tokio::time::timeout(PLACE_WITHIN, carried.acquire_owned()).await.ok()?.ok()
     }
 
-    fn refuse(&self, request: &Request, refusal: Refusal) -> Response {
+    fn refuse(&self, request: &Request, refusal: InvalidLink) -> Response {
         let (status, word) = match refusal {
-            Refusal::Forged => (StatusCode::FORBIDDEN, "forged_link"),
-            Refusal::Expired => (StatusCode::GONE, "expired_link"),
+            InvalidLink::Forged => (StatusCode::FORBIDDEN, "forged_link"),
+            InvalidLink::Expired => (StatusCode::GONE, "expired_link"),
         };
         if let Some(left_out) = self.refused.admit(caller::peer(request.extensions())) {
             tracing::warn!(reason = %refusal, left_out, "links to files were refused");

@@ -60,7 +60,7 @@ pub struct Link {
 
 /// Why a token opens nothing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Refusal {
+pub enum InvalidLink {
     /// It is none of ours: made by somebody else, changed, or of an older secret.
     #[error("the link is none that was given out here")]
     Forged,
@@ -111,10 +111,10 @@ impl Links {
     ///
     /// # Errors
     ///
-    /// See [`Refusal`].
-    pub fn read(&self, token: &str, now: Timestamp) -> Result<Grant, Refusal> {
-        let grant = self.proven(token).ok_or(Refusal::Forged)?;
-        if grant.until <= now { Err(Refusal::Expired) } else { Ok(grant) }
+    /// See [`InvalidLink`].
+    pub fn read(&self, token: &str, now: Timestamp) -> Result<Grant, InvalidLink> {
+        let grant = self.proven(token).ok_or(InvalidLink::Forged)?;
+        if grant.until <= now { Err(InvalidLink::Expired) } else { Ok(grant) }
     }
 
     /// The token of a grant.
@@ -218,7 +218,7 @@ mod tests {
                 );
                 let grant = Grant { thread, file, until: at(3600) };
                 assert_eq!(links.read(token, at(3599)), Ok(grant));
-                assert_eq!(links.read(token, at(3600)), Err(Refusal::Expired));
+                assert_eq!(links.read(token, at(3600)), Err(InvalidLink::Expired));
             }
         }
     }
@@ -233,12 +233,12 @@ mod tests {
                 let mut changed = token.to_owned();
                 changed.replace_range(place..=place, letter);
                 if changed != token {
-                    assert_eq!(links.read(&changed, at(0)), Err(Refusal::Forged), "{place}");
+                    assert_eq!(links.read(&changed, at(0)), Err(InvalidLink::Forged), "{place}");
                 }
             }
         }
         for other in ["", "A", &token[1..], &token[..token.len() - 1], &format!("{token}A")] {
-            assert_eq!(links.read(other, at(0)), Err(Refusal::Forged), "{other}");
+            assert_eq!(links.read(other, at(0)), Err(InvalidLink::Forged), "{other}");
         }
     }
 
@@ -250,10 +250,10 @@ mod tests {
         let (one, other) = (decode(&one), decode(&other));
         let mixed = [&one[..CLAIM_BYTES], &other[CLAIM_BYTES..]].concat();
         let mixed = URL_SAFE_NO_PAD.encode(mixed);
-        assert_eq!(links.read(&mixed, at(0)), Err(Refusal::Forged));
+        assert_eq!(links.read(&mixed, at(0)), Err(InvalidLink::Forged));
         let own = links.link(threads()[0], files()[0], at(0)).unwrap();
         let elsewhere = super::tests::links("another");
-        assert_eq!(elsewhere.read(token(&own), at(0)), Err(Refusal::Forged));
+        assert_eq!(elsewhere.read(token(&own), at(0)), Err(InvalidLink::Forged));
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub enum CauseClass {
     Handoff,
     /// Who reads along could not be found out.
     Participants,
+    /// A file of the turn could not be fetched.
+    MediaUnavailable,
     /// The agent was too slow.
     AgentTimeout,
     /// The agent was not there.
@@ -84,6 +86,7 @@ impl CauseClass {
             Self::CatchUp => "catch_up",
             Self::Handoff => "handoff",
             Self::Participants => "participants",
+            Self::MediaUnavailable => "media_unavailable",
             Self::AgentTimeout => "agent_timeout",
             Self::AgentUnreachable => "agent_unreachable",
             Self::AgentBus => "agent_bus",

@@ -20,7 +20,7 @@ use chimein::agent::later::{self, Batch, Door, Outbox, OutboxError};
 use chimein::clock::{Clock, Moment};
 use chimein::json::{self, ObjectText};
 use chimein::media::Links;
-use chimein::media::link::Refusal;
+use chimein::media::link::InvalidLink;
 use chimein::net::authority::Authority;
 use chimein::queue::{Store, embedded};
 use chimein::realtime::conversations::core::{Core, Input, Options, Output};
@@ -239,7 +239,7 @@ pub fn media_token(bytes: &[u8]) {
     let now = Clock::start().wall();
     let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
     for token in [&*String::from_utf8_lossy(bytes), &encoded] {
-        assert_eq!(links.read(token, now), Err(Refusal::Forged));
+        assert_eq!(links.read(token, now), Err(InvalidLink::Forged));
     }
 }
 

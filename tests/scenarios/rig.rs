@@ -103,7 +103,8 @@ impl Rig {
             ("TWILIO_PHONE_NUMBER", NUMBER, "sms"),
             ("TWILIO_WHATSAPP_NUMBER", WHATSAPP, "whatsapp"),
         ] {
-            if self.extra.iter().any(|(set, _)| *set == name) {
+            let is_ours = |value: &str| value.split(',').any(|one| one.trim() == address);
+            if self.extra.iter().any(|(set, value)| *set == name && is_ours(value)) {
                 self.control.set_number(self.number(address, door)).unwrap();
             }
         }

@@ -10,6 +10,7 @@ use crate::media::fetch;
 use crate::queue::{Cause, Delivery};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::labels::TurnOutcome;
+use crate::thread::CauseClass;
 
 /// How often a turn is tried whose files cannot be fetched, before it goes without them.
 const ATTEMPTS_MAX: u32 = 3;
@@ -17,9 +18,6 @@ const ATTEMPTS_MAX: u32 = 3;
 /// How long a turn waits for its files, however long Twilio is away: the agent can do more without a picture
 /// than a person who hears nothing.
 const WAITS_MAX: Duration = Duration::from_secs(600);
-
-/// The word for files that could not be fetched, in causes.
-const UNFETCHED: &str = "media_unavailable";
 
 impl Turns {
     /// Asks the agent, once there is what it takes of the turn's files.
@@ -67,7 +65,7 @@ impl Turns {
         tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
             retry_in_ms = settle::millis(delay), error = %Chain(error),
             "a file of a turn could not be fetched; trying again");
-        let cause = Cause::new(UNFETCHED).with_detail(error.to_string());
+        let cause = Cause::of(CauseClass::MediaUnavailable).with_detail(error.to_string());
         settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
     }
 }
