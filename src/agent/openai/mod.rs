@@ -1,8 +1,8 @@
 //! The agent that is a model behind the OpenAI API: OpenAI's own, or a server or gateway that speaks it.
 //!
-//! A turn becomes one request, streamed and read to its end, and the model's text one reply. [`prompt`] and
-//! [`request`] write it; [`chat`], [`responses`], [`said`] and [`problem`] judge what comes back; all are
-//! pure. [`ask`] alone speaks HTTP. No tools are offered, and no answer is kept at the server.
+//! A turn becomes one request, streamed and read to its end, and the model's text one reply. `prompt` and
+//! `request` write it; `chat`, `responses`, `said` and `problem` judge what comes back; all are
+//! pure. `ask` alone speaks HTTP. No tools are offered, and no answer is kept at the server.
 //!
 //! What the server refuses for our configuration's sake (a wrong key, no credit, an unknown model) is no
 //! turn's own failure: turns wait until it is changed, see [`Error::Misconfigured`](super::Error).
