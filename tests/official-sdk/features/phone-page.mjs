@@ -92,6 +92,17 @@ export function phonePage(features) {
     await until("it is on the phone", async () => (await phone.shown()).includes("bot: seen it"));
   });
 
+  features.add("a list of choices is answered by a tap", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    const to = phone.name.split(" ")[1];
+    await browser.text(page, { From: "+15555550100", To: to, Body: "Tea or coffee?\n\n1. Tea\n2. Coffee" });
+    const choices = page.getByRole("group", { name: `Choices of ${phone.name}` });
+    await choices.getByRole("button", { name: "Coffee" }).click();
+    await until("the number is written", async () => (await phone.shown()).includes("you: 2"));
+    await until("nothing is left to choose", async () => (await choices.getByRole("button").count()) === 0);
+  });
+
   features.add("the page fits a phone's width", async (browser) => {
     const page = await browser.page({ width: 360 });
     const phone = await browser.addPhone(page);
