@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use chimein::emulator::control::Webhook;
 use chimein::emulator::{Control, Emulator};
+#[cfg(debug_assertions)]
 use chimein::fault_points::{Point, VARIABLE};
 use chimein::queue::embedded::Options;
 use chimein::queue::{QueueName, Store};
@@ -96,12 +97,14 @@ impl Service {
         self.spawn(program, extra);
     }
 
-    /// Starts the process, to die when it passes a point for the nth time.
+    /// Starts the process, to die when it passes a point for the nth time. A debug build alone has points.
+    #[cfg(debug_assertions)]
     pub fn start_to_die_at(&mut self, point: Point, nth: u32) {
         self.start(&[(VARIABLE, &format!("{}:{nth}", point.as_str()))]);
     }
 
     /// Waits for its death at a point that it has to pass.
+    #[cfg(debug_assertions)]
     pub async fn dies_at(&mut self, point: Point, within: Duration) {
         let status = self.ended(within).await;
         let (died, log) = (status.is_some_and(|status| !status.success()), self.log_tail());
