@@ -36,7 +36,7 @@ pub const PHONE: &str = "+15555550123";
 pub const WHATSAPP: &str = "whatsapp:+15555550100";
 
 /// How long something may take before the test has failed.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The emulator, the service's folder, and the service while it runs.
 pub struct Rig {
