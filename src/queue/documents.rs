@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Error;
-use super::engine::Engine;
+use super::engine::{Engine, Value};
 use super::listing::{DocumentCursor, DocumentPage, Listed};
 
 /// How often a change is tried again that others were faster with.
@@ -60,6 +60,43 @@ impl Documents {
         name: &str,
         change: impl Fn(Option<&[u8]>) -> Option<Vec<u8>> + Send,
     ) -> Result<Option<Vec<u8>>, Error> {
+        self.change(name, move |before| Some(Value { bytes: change(before)?, is_passing: false }))
+            .await
+    }
+
+    /// As [`Documents::update`], of a short-lived document that at times holds what somebody wrote: `change`
+    /// says too whether it does now. Once it no longer does, nothing of that is left in the files.
+    ///
+    /// What somebody wrote is held for few documents at a time: all of them are written anew every ten
+    /// seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Documents::update`]; [`Error::Invalid`] for a document that does not begin with
+    /// [`Documents::SHORT_LIVED`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the change may be stored or not.
+    pub async fn update_private(
+        &self,
+        name: &str,
+        change: impl Fn(Option<&[u8]>) -> Option<(Vec<u8>, bool)> + Send,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if !name.starts_with(Self::SHORT_LIVED) {
+            return Err(Error::Invalid { what: "a private document is a short-lived one" });
+        }
+        let change = move |before: Option<&[u8]>| {
+            change(before).map(|(bytes, is_passing)| Value { bytes, is_passing })
+        };
+        self.change(name, change).await
+    }
+
+    async fn change(
+        &self,
+        name: &str,
+        change: impl Fn(Option<&[u8]>) -> Option<Value> + Send,
+    ) -> Result<Option<Vec<u8>>, Error> {
         if name.is_empty() || name.len() > Self::NAME_BYTES_MAX {
             return Err(Error::Invalid { what: "the name of a document has 1 to 255 bytes" });
         }
@@ -67,13 +104,13 @@ impl Documents {
             let found = self.engine.document(name.to_owned()).await?;
             let before = found.as_ref().map(|found| found.value.as_slice());
             let Some(value) = change(before) else { return Ok(found.map(|found| found.value)) };
-            if value.len() > Self::VALUE_BYTES_MAX {
+            if value.bytes.len() > Self::VALUE_BYTES_MAX {
                 return Err(Error::Invalid { what: "a document has at most 64 KiB" });
             }
             let revision = found.map(|found| found.revision);
             let written = (name.to_owned(), value.clone());
             if self.engine.put_document(written, revision).await? {
-                return Ok(Some(value));
+                return Ok(Some(value.bytes));
             }
         }
         Err(Error::Contended)

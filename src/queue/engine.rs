@@ -22,6 +22,14 @@ pub(super) struct Document {
     pub(super) revision: u64,
 }
 
+/// What a document is to say.
+#[derive(Clone)]
+pub(super) struct Value {
+    pub(super) bytes: Vec<u8>,
+    /// Whether it holds what somebody wrote, and will not for long.
+    pub(super) is_passing: bool,
+}
+
 /// Stores and hands out jobs for all queues of one store.
 pub(super) trait Engine: Send + Sync + 'static {
     /// Appends to any queues, all or nothing, durable when it answers.
@@ -81,7 +89,7 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// where none is given; durable when it answers. Says whether it did.
     fn put_document(
         &self,
-        document: (String, Vec<u8>),
+        document: (String, Value),
         revision: Option<u64>,
     ) -> BoxFuture<'_, Result<bool, Error>>;
 

@@ -244,6 +244,36 @@ pub(super) async fn documents_are_replaced_whole_and_survive_reopen(harness: imp
     assert_eq!(documents.read("other").await.unwrap().as_deref(), Some(&b"kept"[..]));
 }
 
+pub(super) async fn a_private_document_is_one_whatever_it_holds(harness: impl Harness) {
+    let store = harness.open().await;
+    let documents = store.documents();
+    let write = async |text: &'static [u8], is_private: bool| {
+        let change = move |_: Option<&[u8]>| Some((text.to_vec(), is_private));
+        documents.update_private("~one", change).await.unwrap()
+    };
+    for (text, is_private) in [
+        (&b"their words"[..], true),
+        (b"more", true),
+        (b"", false),
+        (b"x", false),
+        (b"again", true),
+    ] {
+        assert_eq!(write(text, is_private).await.as_deref(), Some(text));
+        assert_eq!(documents.read("~one").await.unwrap().as_deref(), Some(text));
+        let unchanged = documents.update("~one", |_| None).await.unwrap();
+        assert_eq!(unchanged.as_deref(), Some(text));
+    }
+    let refused = documents.update_private("one", |_| Some((Vec::new(), true))).await;
+    assert!(matches!(refused, Err(Error::Invalid { .. })));
+    store.close().await;
+    let documents = harness.open().await.documents();
+    assert_eq!(documents.read("~one").await.unwrap().as_deref(), Some(&b"again"[..]));
+    // Written as any other it is one like any other.
+    let plain = documents.update("~one", |_| Some(b"plain".to_vec())).await.unwrap();
+    assert_eq!(plain, documents.read("~one").await.unwrap());
+    assert_eq!(plain.as_deref(), Some(&b"plain"[..]));
+}
+
 pub(super) async fn a_document_that_many_change_loses_no_change(harness: impl Harness) {
     let store = harness.open().await;
     let add = |before: Option<&[u8]>| {

@@ -98,6 +98,7 @@ macro_rules! contract {
                 marks_only_rise_and_survive_reopen,
                 marks_have_bounds,
                 documents_are_replaced_whole_and_survive_reopen,
+                a_private_document_is_one_whatever_it_holds,
                 a_document_that_many_change_loses_no_change,
                 documents_are_listed_by_page_and_removed_unless_they_were_written,
             },

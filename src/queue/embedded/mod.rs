@@ -59,7 +59,7 @@ use self::shared::Shared;
 use self::sweep::{Retention, Sweep};
 use self::tidy::Tidy;
 use self::writer::{Op, Submit, Threads, Writer};
-use super::engine::{Document, Engine, Leased, Trouble};
+use super::engine::{Document, Engine, Leased, Trouble, Value};
 use super::lanes::{Entry, Taken};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
@@ -334,7 +334,7 @@ impl Engine for Embedded {
 
     fn put_document(
         &self,
-        (name, value): (String, Vec<u8>),
+        (name, value): (String, Value),
         revision: Option<u64>,
     ) -> BoxFuture<'_, Result<bool, Error>> {
         let new = NewDocument { name, value, revision, at: self.clock.wall() };

@@ -12,7 +12,11 @@ use super::fault::Fault;
 use crate::queue::Error;
 
 /// Numbered from 1 by their place.
-const MIGRATIONS: [&str; 2] = [include_str!("0001_first.sql"), include_str!("0002_documents.sql")];
+pub(super) const MIGRATIONS: [&str; 3] = [
+    include_str!("0001_first.sql"),
+    include_str!("0002_documents.sql"),
+    include_str!("0003_passing.sql"),
+];
 
 /// At how many pages of the log the writer itself brings it into the file, within a commit.
 pub(super) const LOG_PAGES_MAX: u32 = 16_000;

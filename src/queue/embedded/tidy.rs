@@ -2,7 +2,8 @@
 //!
 //! SQLite marks what is deleted as free and leaves the bytes. Three things take them away: each
 //! deletion writes zeros over its row (`secure_delete`); where rows were moved between pages, and
-//! copies stayed in the gaps, [`scrub`] writes the open payloads anew; and the log, which holds the
+//! copies stayed in the gaps, [`scrub`] writes the open payloads anew and the documents that hold what
+//! somebody wrote; and the log, which holds the
 //! pages as they were, is emptied. The last two follow what was written within [`TICKS_BETWEEN`], at a
 //! clean stop too. What the disk itself keeps below the file system is beyond this.
 //!
@@ -10,7 +11,8 @@
 //! append and each acknowledgement a row more, about a third of the processor's time; zeros cost
 //! nothing that can be measured. Decides when; reads no clock, ticks bring the time.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Transaction, TransactionBehavior, params_from_iter};
 
 use super::schema::BUSY_TIMEOUT;
 
@@ -53,7 +55,10 @@ enum State {
     /// The log was asked into the file, beside the work.
     Asked,
     /// The payloads are written anew; the log is still to be emptied.
-    Scrubbed,
+    Scrubbed {
+        /// The count of changes then. What is written until the log is empty is for the next round.
+        changes: u64,
+    },
 }
 
 /// What the writer does next.
@@ -86,18 +91,20 @@ impl Tidy {
                 Step::Nothing
             }
             State::Asked => Step::Scrub,
-            State::Scrubbed => Step::EmptyLog,
+            State::Scrubbed { .. } => Step::EmptyLog,
         }
     }
 
-    /// Notes that the payloads are written anew.
-    pub(super) const fn scrubbed(&mut self) {
-        self.state = State::Scrubbed;
+    /// Notes that the payloads are written anew, which counts as changes too.
+    pub(super) const fn scrubbed(&mut self, changes: u64) {
+        self.state = State::Scrubbed { changes };
     }
 
     /// Notes that the log is empty.
-    pub(super) const fn emptied(&mut self, changes: u64) {
-        self.changes_seen = Some(changes);
+    pub(super) const fn emptied(&mut self) {
+        if let State::Scrubbed { changes } = self.state {
+            self.changes_seen = Some(changes);
+        }
         self.rest();
     }
 
@@ -107,7 +114,7 @@ impl Tidy {
     }
 }
 
-/// Writes the payloads anew, each page with nothing between its rows; nothing if they are too many.
+/// Writes anew what somebody wrote, each page with nothing between its rows; nothing if it is too much.
 ///
 /// Deleting all rows of a table at once clears its pages as a whole, and rows that are added in their
 /// order are not moved. Source: SQLite, "DELETE", "The Truncate Optimization", and "PRAGMA
@@ -116,25 +123,34 @@ pub(super) fn scrub(db: &Connection, most: Most) -> rusqlite::Result<()> {
     let (rows, bytes): (i64, i64) = db
         .prepare_cached(
             "SELECT count(*), coalesce(sum(bytes), 0)
-             FROM (SELECT length(payload) AS bytes FROM payloads LIMIT ?1)",
+             FROM (SELECT length(payload) AS bytes FROM payloads
+                   UNION ALL SELECT length(value) FROM passing LIMIT ?1)",
         )?
         .query_row([most.rows + 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
     if rows > most.rows || bytes > most.bytes {
         return Ok(());
     }
     let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
-    let kept: Vec<(i64, Vec<u8>)> = transaction
-        .prepare_cached("SELECT seq, payload FROM payloads ORDER BY seq")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<rusqlite::Result<_>>()?;
-    transaction.execute("DELETE FROM payloads", [])?;
-    let mut insert =
-        transaction.prepare_cached("INSERT INTO payloads (seq, payload) VALUES (?1, ?2)")?;
-    for (seq, payload) in &kept {
-        insert.execute(params![seq, payload])?;
+    for table in ["payloads", "passing"] {
+        write_anew(&transaction, table)?;
     }
-    drop(insert);
     transaction.commit()
+}
+
+/// Writes all rows of a table anew, in the order of their numbers, which come first.
+fn write_anew(db: &Connection, table: &str) -> rusqlite::Result<()> {
+    let mut read = db.prepare_cached(&format!("SELECT * FROM {table} ORDER BY seq"))?;
+    let columns = read.column_count();
+    let kept: Vec<Vec<Value>> = read
+        .query_map([], |row| (0..columns).map(|column| row.get(column)).collect())?
+        .collect::<rusqlite::Result<_>>()?;
+    db.execute(&format!("DELETE FROM {table}"), [])?;
+    let places = vec!["?"; columns].join(", ");
+    let mut insert = db.prepare_cached(&format!("INSERT INTO {table} VALUES ({places})"))?;
+    for row in kept {
+        insert.execute(params_from_iter(row))?;
+    }
+    Ok(())
 }
 
 /// Brings the log into the file and cuts it to nothing; false if somebody reads it or is at it. Waits
@@ -180,16 +196,22 @@ pub(super) fn zero_once(db: &Connection) -> rusqlite::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::params;
+
     use super::*;
+    use crate::clock::Timestamp;
+    use crate::queue::embedded::documents::{self, NewDocument};
+    use crate::queue::embedded::schema;
+    use crate::queue::engine;
 
     #[test]
     fn a_round_asks_for_the_log_scrubs_and_empties_until_that_is_done() {
         let mut tidy = Tidy::new();
         assert_eq!(tidy.tick(0), Step::AskForLog, "nobody knows what was before");
         assert_eq!(tidy.tick(0), Step::Scrub);
-        tidy.scrubbed();
+        tidy.scrubbed(9);
         assert_eq!(tidy.tick(9), Step::EmptyLog, "somebody was reading");
-        tidy.emptied(9);
+        tidy.emptied();
         for _ in 0..TICKS_BETWEEN + 5 {
             assert_eq!(tidy.tick(9), Step::Nothing, "nothing was written");
         }
@@ -198,6 +220,17 @@ mod tests {
         let waited = (0..=TICKS_BETWEEN).map(|_| tidy.tick(10)).collect::<Vec<_>>();
         assert!(waited[..20].iter().all(|step| *step == Step::Nothing), "a failure rests");
         assert_eq!(waited[20], Step::AskForLog);
+    }
+
+    #[test]
+    fn what_is_written_while_the_log_is_read_is_for_the_next_round() {
+        let mut tidy = Tidy::new();
+        assert_eq!([tidy.tick(0), tidy.tick(0)], [Step::AskForLog, Step::Scrub]);
+        tidy.scrubbed(9);
+        assert_eq!(tidy.tick(12), Step::EmptyLog, "somebody was reading, and rows were moved");
+        tidy.emptied();
+        let round = |_| tidy.tick(12);
+        assert_eq!((0..=TICKS_BETWEEN).map(round).last(), Some(Step::AskForLog));
     }
 
     #[test]
@@ -210,11 +243,8 @@ mod tests {
              CREATE TABLE payloads (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;",
         )
         .unwrap();
-        let mut seed = 11_usize;
-        let mut dice = |below: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-            (seed >> 33) % below
-        };
+        db.execute_batch(include_str!("0003_passing.sql")).unwrap();
+        let mut dice = dice(11);
         let (mut open, mut ever) = (Vec::new(), 0);
         while ever < 6000 {
             db.execute_batch("BEGIN").unwrap();
@@ -249,6 +279,80 @@ mod tests {
         assert_eq!(left(), open.len());
     }
 
+    /// Throws the same numbers at each run.
+    fn dice(mut seed: usize) -> impl FnMut(usize) -> usize {
+        move |below| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+            (seed >> 33) % below
+        }
+    }
+
+    #[test]
+    fn a_private_document_leaves_nothing_of_what_it_no_longer_says() {
+        assert!(
+            left_of_documents(false) > 1,
+            "any document leaves nothing, this test shows nothing"
+        );
+        assert_eq!(left_of_documents(true), 1, "the one that has not arrived");
+    }
+
+    /// Of how many texts something is in the file when all but one have been taken out of their documents.
+    fn left_of_documents(is_private: bool) -> usize {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("queue.db");
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA secure_delete = ON;",
+        )
+        .unwrap();
+        for migration in schema::MIGRATIONS {
+            db.execute_batch(migration).unwrap();
+        }
+        // As ids, which come in no order.
+        let name =
+            |n: u64| format!("~receipts/IM{0:016x}{0:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let write = |n: u64, text: &str, revision: Option<u64>| {
+            let is_passing = is_private && text.contains('<');
+            let value = engine::Value { bytes: text.into(), is_passing };
+            let at = Timestamp::from_millis(1);
+            let new = NewDocument { name: name(n), value, revision, at };
+            assert!(documents::write(&db, &new).unwrap());
+        };
+        let (mut open, mut dice) = (Vec::new(), dice(0));
+        db.execute_batch("BEGIN").unwrap();
+        for n in 0..2000 {
+            let text = format!("<{n:04}>").repeat([1, 2, 3, 10, 50, 110, 250][dice(7)]);
+            write(n, &format!("what it says: {text}"), None);
+            open.push(n);
+            while open.len() > [5, 40, 80][dice(3)] {
+                write(
+                    open.swap_remove(dice(open.len())),
+                    "it has arrived, and nothing is left",
+                    Some(1),
+                );
+            }
+        }
+        while open.len() > 1 {
+            write(
+                open.swap_remove(dice(open.len())),
+                "it has arrived, and nothing is left",
+                Some(1),
+            );
+        }
+        db.execute_batch("COMMIT").unwrap();
+        let arrived = if open == [0] { 1 } else { 0 };
+        let found = documents::read(&db, &name(arrived)).unwrap().unwrap();
+        assert_eq!(
+            (found.value.as_slice(), found.revision),
+            (&b"it has arrived, and nothing is left"[..], 2)
+        );
+        scrub(&db, ALONE).unwrap();
+        assert!(empty_log(&db).unwrap());
+        let bytes = std::fs::read(&path).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        (0..2000).filter(|n| text.contains(&format!("<{n:04}>"))).count()
+    }
+
     #[test]
     fn a_file_from_before_is_written_over_once() {
         let folder = tempfile::TempDir::new().unwrap();
@@ -260,6 +364,7 @@ mod tests {
              CREATE TABLE payloads (seq INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;",
         )
         .unwrap();
+        db.execute_batch(include_str!("0003_passing.sql")).unwrap();
         for seq in 0..500 {
             db.execute("INSERT INTO payloads VALUES (?1, ?2)", params![seq, text.as_bytes()])
                 .unwrap();

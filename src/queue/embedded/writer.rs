@@ -348,12 +348,12 @@ impl Writer {
             }
             Step::Scrub => {
                 tidy::scrub(&self.db, tidy::BESIDE_WORK)?;
-                self.tidy.scrubbed();
+                self.tidy.scrubbed(self.db.total_changes());
             }
             Step::EmptyLog => {}
         }
         if tidy::empty_log(&self.db)? {
-            self.tidy.emptied(self.db.total_changes());
+            self.tidy.emptied();
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ use self::marks::MarkBucket;
 use self::names::Names;
 use self::setup::Wanted;
 use self::shared::Shared;
-use super::engine::{Document, Engine, Leased, Trouble};
+use super::engine::{Document, Engine, Leased, Trouble, Value};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
     JobStatus, Key, Page, QueueName, Stats,
@@ -359,12 +359,12 @@ impl Engine for JetStream {
 
     fn put_document(
         &self,
-        (name, value): (String, Vec<u8>),
+        (name, value): (String, Value),
         revision: Option<u64>,
     ) -> BoxFuture<'_, Result<bool, Error>> {
         async move {
             let _call = self.shared.call()?;
-            self.shared.marks.put_document(&name, value, revision).await
+            self.shared.marks.put_document(&name, value.bytes, revision).await
         }
         .boxed()
     }
