@@ -164,9 +164,11 @@ fn check_numbers(reader: &mut Reader<'_>) {
         .map(|name| reader.value::<Senders>(name).unwrap_or_default());
     let has_service = reader.is_set("messaging.service_sid");
     let known = phone.with(&whatsapp);
-    // Without its word a number of WhatsApp alone is nobody's.
-    let is_ours =
-        |address: &Pii| known.contains(address) || has_service && !whatsapp.0.contains(address);
+    // Without its word a number of WhatsApp alone is nobody's, however that is set.
+    let is_ours = |address: &Pii| {
+        let on_whatsapp = Pii::from(format!("whatsapp:{}", address.reveal()));
+        known.contains(address) || has_service && !known.contains(&on_whatsapp)
+    };
     let rates = reader.value::<SenderRates>("messaging.sender_rates");
     let are_ours = rates.as_ref().map(|rates| rates.addresses().all(is_ours));
     let sources = reader.value::<Sources>("messaging.sources");

@@ -442,7 +442,13 @@ fn numbers_are_shown_masked_and_what_is_set_for_them_is_found() {
     // Something set for the bare number of a sender of WhatsApp would have no effect.
     let [service, rate] = service;
     let whatsapp = ("TWILIO_WHATSAPP_NUMBER", "+15555550100");
-    for given in [vec![whatsapp, rate], vec![whatsapp, rate, service]] {
+    let prefixed = ("TWILIO_WHATSAPP_NUMBER", "whatsapp:+15555550100");
+    for given in [
+        vec![whatsapp, rate],
+        vec![whatsapp, rate, service],
+        vec![prefixed, rate],
+        vec![prefixed, rate, service],
+    ] {
         let report = load(None, &environment(given));
         let told = report.problems().iter().map(ToString::to_string).collect::<String>();
         assert!(told.contains("a number on WhatsApp begins with whatsapp:"), "{told}");

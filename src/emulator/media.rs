@@ -17,7 +17,7 @@ use super::answer::json as answer;
 use super::faults::{Action, Occasion};
 use super::hub::Hub;
 use super::rest::fields::Fields;
-use super::rest::{Broken, auth, header_text, respond};
+use super::rest::{Broken, auth, cut_off, header_text, respond};
 use super::state::model::Media;
 use super::state::refusal::Refusal;
 use crate::json;
@@ -71,17 +71,6 @@ async fn faulty(
     }
 }
 
-/// The first half of a body, or as much of it as came in the first part, and then the connection breaks.
-fn cut_off(body: Body) -> Body {
-    use futures::StreamExt as _;
-    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-    let first = body.into_data_stream().take(1).map(|part| {
-        let part = part.map_err(std::io::Error::other)?;
-        Ok(part.slice(..part.len() / 2))
-    });
-    Body::from_stream(first.chain(futures::stream::once(async { Err(broken) })))
-}
-
 /// Answers a request of the media service; faults on requests reach it too.
 ///
 /// # Errors
@@ -90,11 +79,8 @@ fn cut_off(body: Body) -> Body {
 pub(super) async fn serve(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, Broken> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let fault = hub.fault(Occasion::Rest(method.as_str(), &path));
-    let undone = matches!(
-        fault,
-        Some(Action::Answer { .. } | Action::Intercept { .. } | Action::BreakBefore)
-    );
-    let answer = if undone { answer(204, &json!({})) } else { served(hub, request).await };
+    let is_undone = fault.as_ref().is_some_and(Action::is_instead);
+    let answer = if is_undone { answer(204, &json!({})) } else { served(hub, request).await };
     faulty(hub, fault, answer).await
 }
 

@@ -19,7 +19,7 @@ pub use self::join_rules::{Addresses, Attribute, Since};
 pub use self::messaging::{
     Keywords, Paths, PerSender, SenderRates, Senders, Source, Sources, TemplateVariables,
 };
-pub use self::openai::{ModelName, OpenAiApi, Sentence, Temperature, TokenParameter};
+pub use self::openai::{ModelName, Sentence, Temperature};
 pub use self::places::{
     BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, Networks, SocketUrl,
 };
@@ -130,6 +130,24 @@ pub enum AgentKind {
     BitBrat,
 }
 
+/// Which of the two APIs of OpenAI is spoken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OpenAiApi {
+    /// Chat completions, which every server knows.
+    Chat,
+    /// Responses, used without state.
+    Responses,
+}
+
+/// By which name chat completions take the bound on tokens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TokenParameter {
+    /// The older one, which every server knows but for some models of OpenAI.
+    MaxTokens,
+    /// The newer one, which those models want.
+    MaxCompletionTokens,
+}
+
 /// What carries BitBrat's bus. All that it knows can be told, so that a wrong one is told by name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BusDriver {
@@ -225,6 +243,10 @@ words! {
     AgentKind, "echo, http, openai or bitbrat", {
         "echo" => Self::Echo, "http" => Self::Http,
         "openai" => Self::OpenAi, "bitbrat" => Self::BitBrat,
+    }
+    OpenAiApi, "chat or responses", { "chat" => Self::Chat, "responses" => Self::Responses }
+    TokenParameter, "max_tokens or max_completion_tokens", {
+        "max_tokens" => Self::MaxTokens, "max_completion_tokens" => Self::MaxCompletionTokens,
     }
     BusDriver, "nats", { "nats" => Self::Nats, "pubsub" => Self::PubSub, "noop" => Self::Noop }
     SnapshotMode, "off, final-only, significant or all", {

@@ -3,48 +3,6 @@
 use super::Setting;
 use crate::pii::Pii;
 
-/// Which of the two APIs is spoken.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum OpenAiApi {
-    /// Chat completions, which every server knows.
-    Chat,
-    /// Responses, used without state.
-    Responses,
-}
-
-impl Setting for OpenAiApi {
-    const WANTED: &'static str = "chat or responses";
-
-    fn parse(text: &str) -> Option<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "chat" => Some(Self::Chat),
-            "responses" => Some(Self::Responses),
-            _ => None,
-        }
-    }
-}
-
-/// By which name chat completions take the bound on tokens.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TokenParameter {
-    /// The older one, which every server knows but for some models of OpenAI.
-    MaxTokens,
-    /// The newer one, which those models want.
-    MaxCompletionTokens,
-}
-
-impl Setting for TokenParameter {
-    const WANTED: &'static str = "max_tokens or max_completion_tokens";
-
-    fn parse(text: &str) -> Option<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "max_tokens" => Some(Self::MaxTokens),
-            "max_completion_tokens" => Some(Self::MaxCompletionTokens),
-            _ => None,
-        }
-    }
-}
-
 /// The name of a model, as its server knows it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ModelName(String);

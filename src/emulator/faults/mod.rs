@@ -180,6 +180,12 @@ impl Action {
             Self::Overtake => "overtake",
         }
     }
+
+    /// Whether it stands in for the work of a request, which is not done then.
+    #[must_use]
+    pub const fn is_instead(&self) -> bool {
+        matches!(self, Self::Answer { .. } | Self::Intercept { .. } | Self::BreakBefore)
+    }
 }
 
 /// Something that passes a place now.

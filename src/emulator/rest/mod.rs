@@ -99,7 +99,7 @@ pub(super) async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Respo
         hub.sleep(Duration::from_millis(ms)).await;
     }
     let answered = match &fault {
-        Some(Action::Answer { .. } | Action::Intercept { .. } | Action::BreakBefore) => None,
+        Some(fault) if fault.is_instead() => None,
         Some(_) | None => Some(match bytes {
             Err(_) => Err(Refusal::TooLarge),
             Ok(_) => match auth::check(&hub.credentials, &parts.headers) {
@@ -201,18 +201,23 @@ fn write(hub: &Hub, outcome: Written) -> Result<Response<Body>, Broken> {
             response = response
                 .header(header::CONTENT_TYPE, "application/json;charset=utf-8")
                 .header(header::CONTENT_LENGTH, body.len());
-            if outcome.is_cut { half(&body) } else { Body::from(body) }
+            let body = Body::from(body);
+            if outcome.is_cut { cut_off(body) } else { body }
         }
     };
     // Only a redirect's place is not ours to choose; where no header can hold it there is no answer.
     response.body(body).map_err(|_| Broken)
 }
 
-/// A body that breaks in its middle.
-fn half(body: &str) -> Body {
-    let half = body.as_bytes().get(..body.len() / 2).unwrap_or_default().to_vec();
+/// The first half of a body, or as much of it as came in the first part, and then the connection breaks.
+pub(super) fn cut_off(body: Body) -> Body {
+    use futures::StreamExt as _;
     let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-    Body::from_stream(futures::stream::iter([Ok(bytes::Bytes::from(half)), Err(broken)]))
+    let first = body.into_data_stream().take(1).map(|part| {
+        let part = part.map_err(std::io::Error::other)?;
+        Ok(part.slice(..part.len() / 2))
+    });
+    Body::from_stream(first.chain(futures::stream::once(async { Err(broken) })))
 }
 
 /// What a proxy answers, without a header or a word of Twilio's.

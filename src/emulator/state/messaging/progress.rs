@@ -181,7 +181,10 @@ impl World {
     fn move_on(&mut self, at: Timestamp, seq: u64, (status, code): (MessageStatus, Option<u32>)) {
         let step = self.messaging.step;
         let is_read = self.settings.limits.read_receipts;
-        self.messaging.rest(seq);
+        // Into the queue by hand: what it waited for before lets it leave.
+        if status != MessageStatus::Queued {
+            self.messaging.rest(seq);
+        }
         let Some(text) = self.messaging.text_mut(seq) else { return };
         text.status = status;
         text.error_code = code;

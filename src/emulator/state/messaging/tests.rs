@@ -113,6 +113,14 @@ fn what_is_moved_by_hand_waits_for_its_own_next_step() {
     assert!(world.move_text(at(10), text.sid, (MessageStatus::Failed, Some(30005))).unwrap());
     world.remove_text(late.sid).unwrap();
     assert_eq!(world.deadline(), None, "nothing waits for what is over or gone");
+    let service = Some(world.default_messaging_service().to_string());
+    let draft = Draft { service, ..draft((PHONE, OURS), "put into the queue by hand") };
+    let text = world.send_text(at(20), draft).unwrap();
+    assert_eq!(text.status, MessageStatus::Accepted);
+    assert!(world.move_text(at(20), text.sid, (MessageStatus::Queued, None)).unwrap());
+    world.tick(at(30));
+    let text = world.messaging().find(text.sid).unwrap();
+    assert_eq!(text.status, MessageStatus::Delivered, "it leaves by itself all the same");
 }
 
 #[test]

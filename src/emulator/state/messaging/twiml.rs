@@ -133,16 +133,16 @@ fn parse(text: &str) -> Option<Element> {
             rest = &rest[end..];
             continue;
         };
-        let aside = aside(piece);
-        if let Aside::Broken = aside {
-            return None;
-        }
-        if let Aside::Is { skipped, text } = aside {
-            if let Some(element) = open.last_mut() {
-                element.text.push_str(text);
+        match aside(piece) {
+            Aside::No => {}
+            Aside::Broken => return None,
+            Aside::Is { skipped, text } => {
+                if let Some(element) = open.last_mut() {
+                    element.text.push_str(text);
+                }
+                rest = &piece[skipped..];
+                continue;
             }
-            rest = &piece[skipped..];
-            continue;
         }
         let end = end_of_tag(piece)?;
         rest = &piece[end + 1..];
