@@ -14,8 +14,8 @@ use axum::response::Response;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::problem::problem;
 use crate::http::caller::{self, Page};
+use crate::http::problem::problem;
 use crate::net::authority::Authority;
 
 /// Who may call.

@@ -14,8 +14,8 @@ use axum::{Json, Router};
 use futures::future::BoxFuture;
 use serde_json::json;
 
-use super::problem::problem;
 use super::replies;
+use crate::http::problem::problem;
 use crate::telemetry::chain::Chain;
 use crate::thread::ThreadId;
 

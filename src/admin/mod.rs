@@ -15,7 +15,6 @@ mod health;
 mod insight;
 mod mask;
 pub mod operate;
-mod problem;
 pub mod replies;
 
 use std::net::SocketAddr;

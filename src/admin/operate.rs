@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::access::{self, Access};
 use super::dead_letters::{DeadLetters, Fate, LETTERS_MAX, Selection, Target};
-use super::problem::problem;
+use crate::http::problem::problem;
 use crate::json;
 use crate::queue::Error;
 use crate::telemetry::chain::Chain;

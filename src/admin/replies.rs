@@ -16,8 +16,8 @@ use axum::{Json, Router};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::problem::problem;
 use crate::channels::Fares;
+use crate::http::problem::problem;
 use crate::queue::Cause;
 use crate::telemetry::chain::Chain;
 use crate::thread::ThreadId;

@@ -28,15 +28,9 @@ pub fn rest_options(twilio: &Twilio, proxies: Proxies) -> rest::Options {
     // Whoever names the other two of an unknown region has them from one place: assumed.
     let messaging = place(account, account.messaging_base_url.as_ref(), "messaging");
     let region = account.region.as_ref().map(|name| name.as_str());
-    let media = account.media_base_url.as_ref().map_or_else(
-        || {
-            let url = Url::parse(&format!("https://{}", rest::media_host(region)));
-            url.expect("settings take only names that can be part of a host")
-        },
-        |base| base.url().clone(),
-    );
+    let media = account.media_base_url.as_ref().map(|base| base.url().clone());
     rest::Options {
-        media_base_url: media,
+        media_base_url: media.unwrap_or_else(|| at_host(&rest::media_host(region))),
         conversations_base_url: known(place(account, own, "conversations")),
         messaging_base_url: messaging.unwrap_or_else(|| api.clone()),
         api_base_url: api,
@@ -57,9 +51,12 @@ fn place(account: &Account, given: Option<&BaseUrl>, product: &str) -> Option<Ur
     }
     let region = account.region.as_ref().map(|name| name.as_str());
     let edge = account.edge.as_ref().map(|name| name.as_str());
-    let host = rest::host(product, region, edge)?;
+    rest::host(product, region, edge).map(|host| at_host(&host))
+}
+
+fn at_host(host: &str) -> Url {
     let url = Url::parse(&format!("https://{host}"));
-    Some(url.expect("settings take only names that can be part of a host"))
+    url.expect("settings take only names that can be part of a host")
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `chimein handoff`: gives a thread to a person, or back to the bot.
 //!
 //! Asks the running service on its admin listener, which writes the mark into the conversation's
-//! attributes at Twilio, or into its own store for a direct thread. Exit code 0 means that it is written and the service knows.
+//! attributes at Twilio, or into its own store for a direct thread. Exit code 0 means that it is written
+//! and the service knows.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -15,6 +15,7 @@ pub mod caller;
 mod crowd;
 mod phase;
 mod places;
+pub mod problem;
 mod unverified;
 mod watch;
 

@@ -135,8 +135,12 @@ impl Work for Reports {
                     Some(order) => order.told(&report).await,
                     None => Ok(()),
                 };
-                // Untold it would be told again, which the agent knows by its id.
-                settle::report(Self::QUEUE, noted.and(delivery.ack().await));
+                // What is not noted is told again, which the agent knows by its id.
+                let settled = match noted {
+                    Ok(()) => delivery.ack().await,
+                    Err(error) => Err(error),
+                };
+                settle::report(Self::QUEUE, settled);
             }
             Err(error) => match self.parks(thread, &error, began) {
                 Some(pause) => settle::report(Self::QUEUE, delivery.park(pause).await),

@@ -257,7 +257,7 @@ impl Delivery {
         loop {
             tokio::select! {
                 () = &mut lost => return Error::LeaseLost { id: self.leased.id },
-                () = clock.sleep_until(clock.now() + self.leased.lease_time / 3) => {}
+                () = clock.sleep(self.leased.lease_time / 3) => {}
             }
             if let Err(error) = self.extend().await {
                 return error;

@@ -450,7 +450,7 @@ async fn load(
                     error = %Chain(&*error.0),
                     "watermark could not be read"
                 );
-                clock.sleep_until(clock.now() + backoff.next_delay(&mut random)).await;
+                clock.sleep(backoff.next_delay(&mut random)).await;
             }
         }
     }

@@ -42,7 +42,7 @@ impl Room {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = clock.sleep_until(clock.now() + COUNT_EVERY) => {}
+                () = clock.sleep(COUNT_EVERY) => {}
             }
             match self.queue.stats().await {
                 Ok(stats) => self.counted(stats.ready + stats.delayed + stats.leased),

@@ -90,7 +90,7 @@ async fn wind_down(shared: &Shared, partition: u16) {
             dispatches.iter().for_each(|dispatch| dispatch.take_down(&holding));
             return;
         }
-        shared.clock.sleep_until(shared.clock.now() + LOOK).await;
+        shared.clock.sleep(LOOK).await;
     }
 }
 
@@ -105,7 +105,7 @@ async fn hold(shared: Arc<Shared>, holding: Arc<Holding>) {
                 "reading a partition starts again"
             );
             tokio::select! {
-                () = shared.clock.sleep_until(shared.clock.now() + AGAIN) => {}
+                () = shared.clock.sleep(AGAIN) => {}
                 () = stop.cancelled() => {}
             }
         }

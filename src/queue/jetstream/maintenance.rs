@@ -36,7 +36,7 @@ pub(super) async fn keep(shared: Arc<Shared>) {
     let mut floors: HashMap<u64, u64> = HashMap::new();
     for tick in 1_u64.. {
         tokio::select! {
-            () = shared.clock.sleep_until(shared.clock.now() + TICK) => {}
+            () = shared.clock.sleep(TICK) => {}
             () = shared.closed.cancelled() => return,
         }
         let round = async {

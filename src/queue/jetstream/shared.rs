@@ -181,7 +181,7 @@ impl Shared {
             biased;
             () = seen => Ok(()),
             () = self.closed.cancelled() => Err(Error::Closed),
-            () = self.clock.sleep_until(self.clock.now() + most) => {
+            () = self.clock.sleep(most) => {
                 Err(self.log.away("read", Behind))
             }
         }

@@ -1,5 +1,6 @@
 //! One request and its answer: bounds, headers, and telling apart what happened.
 
+use std::future::Future;
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
@@ -21,29 +22,34 @@ use crate::twilio::sid::ConversationSid;
 const ERROR_BYTES_MAX: usize = 16 * 1024;
 
 /// The status of what Twilio has no room for; it was never processed. Source: Error 20429, read 2026-11-21.
-pub(super) const TOO_MANY_REQUESTS: u16 = 429;
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// How long a request's id may be; Twilio's have 34 letters.
 const REQUEST_ID_MAX: usize = 64;
 
 /// How long to wait before a read is asked for again. Whoever asks has a slower schedule of his own,
 /// made for outages; a single 503 is none.
-pub(super) const READ_PAUSES: [Duration; 3] =
+const READ_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
 impl Client {
     /// Reads: sends a request that changes nothing, and again after a hiccup.
     pub(super) async fn get<T: DeserializeOwned>(&self, op: Op, url: Url) -> Result<T, Error> {
+        self.read_patiently(|| self.call(op, Method::GET, url.clone(), None)).await
+    }
+
+    /// Asks for what changes nothing, and again after a hiccup.
+    pub(super) async fn read_patiently<T, F>(&self, ask: impl Fn() -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         for pause in READ_PAUSES {
-            match self.call(op, Method::GET, url.clone(), None).await {
-                Err(error) if error.is_hiccup() => {
-                    let clock = &self.inner.clock;
-                    clock.sleep_until(clock.now() + pause).await;
-                }
+            match ask().await {
+                Err(error) if error.is_hiccup() => self.inner.clock.sleep(pause).await,
                 answer => return answer,
             }
         }
-        self.call(op, Method::GET, url, None).await
+        ask().await
     }
 
     /// Sends a request once and reads its answer as JSON.
@@ -124,10 +130,15 @@ impl Client {
                 .map(|bytes| (status, bytes))
                 .map_err(|source| Error::Unknown { op, source });
         }
+        Err(self.refusal(op, response).await)
+    }
+
+    /// Reads an answer that is no success, of a request that has its place still.
+    pub(super) async fn refusal(&self, op: Op, response: Response) -> Error {
         if response.status().as_u16() == TOO_MANY_REQUESTS {
             self.inner.limiter.refused(self.inner.clock.now());
         }
-        Err(refused(op, response, self.inner.clock.wall()).await)
+        refused(op, response, self.inner.clock.wall()).await
     }
 
     /// Sends a request once there is a place for it, which is held until the answer is read.
@@ -177,7 +188,7 @@ fn is_page(bytes: &[u8]) -> bool {
 }
 
 /// Reads an answer that is no success; its body may be HTML, empty or broken off.
-pub(super) async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
+async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
     #[derive(Deserialize)]
     struct Body {
         #[serde(default, deserialize_with = "number")]

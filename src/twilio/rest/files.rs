@@ -13,7 +13,6 @@ use reqwest::{Method, Response};
 use serde::Deserialize;
 use url::Url;
 
-use super::exchange::{READ_PAUSES, refused};
 use super::operations::none_if_absent;
 use super::{Cause, Client, Error, Op, below};
 use crate::twilio::sid::{MediaSid, TextSid};
@@ -79,7 +78,7 @@ impl Client {
         match name {
             FileName::OfText { message, file } => {
                 let url = self.text_media_url(message, file);
-                none_if_absent(self.point(url, file).await)
+                none_if_absent(self.read_patiently(|| self.pointed(&url, file)).await)
             }
             FileName::OfConversation(file) => self.find_media(file).await,
         }
@@ -106,20 +105,7 @@ impl Client {
         Ok(Some(Whereabouts::Elsewhere(place)))
     }
 
-    /// Asks for a file of a text, and again after a hiccup.
-    async fn point(&self, url: Url, file: MediaSid) -> Result<Whereabouts, Error> {
-        for pause in READ_PAUSES {
-            match self.pointed(&url, file).await {
-                Err(error) if error.is_hiccup() => {
-                    let clock = &self.inner.clock;
-                    clock.sleep_until(clock.now() + pause).await;
-                }
-                answer => return answer,
-            }
-        }
-        self.pointed(&url, file).await
-    }
-
+    /// Asks once for a file of a text.
     async fn pointed(&self, url: &Url, file: MediaSid) -> Result<Whereabouts, Error> {
         let started = self.inner.clock.now();
         // What waits for a place first has its own time.
@@ -149,9 +135,6 @@ impl Client {
             self.inner.limiter.succeeded();
             return Ok(Whereabouts::Here(response));
         }
-        if status.as_u16() == super::exchange::TOO_MANY_REQUESTS {
-            self.inner.limiter.refused(self.inner.clock.now());
-        }
-        Err(refused(op, response, self.inner.clock.wall()).await)
+        Err(self.refusal(op, response).await)
     }
 }
