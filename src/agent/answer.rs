@@ -10,9 +10,8 @@
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use url::Url;
 
-use super::form::{self, Form, Stranger, optional, value};
+use super::form::{self, Form, Stranger, is_url, optional, value};
 use super::{Answer, Error, buttons};
 use crate::json::{self, Members};
 use crate::pii::Pii;
@@ -238,8 +237,7 @@ pub(super) fn message(body: &[u8]) -> Result<Message, String> {
 /// What is wrong, without a word of the body but the names of its fields.
 pub(super) fn addresses(body: &[u8]) -> Result<Addresses, String> {
     let mut room = Vec::new();
-    let members: Members<'_> = json::lend(text::without_mark(body), &mut room)
-        .map_err(|_| "wanted {\"to\":…,\"from\":…}".to_owned())?;
+    let members = members(body, &mut room, ("the body", "{\"to\":…,\"from\":…}"))?;
     ADDRESSES.check(&members).map_err(|stranger| stranger.to_string())?;
     Addresses::of(&members)
 }
@@ -289,10 +287,6 @@ fn whole(members: &Members<'_>, place: &str, form: &Form) -> Result<Reply, Strin
 fn media_urls(members: &Members<'_>, place: &str) -> Result<Vec<Pii>, String> {
     let wanted = "a list of at most 10 URLs that begin with https:// or http://";
     let urls: Vec<Pii> = optional(members, "media_urls", place, wanted)?.unwrap_or_default();
-    let is_url = |url: &Pii| {
-        Url::parse(url.reveal())
-            .is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.host_str().is_some())
-    };
     if urls.len() > MEDIA_URLS_MAX || !urls.iter().all(is_url) {
         return Err(format!("`{place}.media_urls` is not {wanted}"));
     }

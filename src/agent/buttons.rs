@@ -1,9 +1,8 @@
 //! The buttons of a reply, read as strictly as the rest of it. Pure.
 
 use serde_json::value::RawValue;
-use url::Url;
 
-use super::form::{self, Form, optional};
+use super::form::{self, Form, is_url, optional};
 use crate::json::{self, Members};
 use crate::pii::Pii;
 use crate::thread::Button;
@@ -37,12 +36,14 @@ pub(super) fn read(members: &Members<'_>, place: &str) -> Result<Vec<Button>, St
         let (count, most) = (list.len(), Button::COUNT_MAX);
         return Err(format!("`{place}.buttons` has {count}, at most {most} are allowed"));
     }
+    // As whoever reads an answer compares them.
+    let called = |button: &Button| button.title.reveal().trim().to_lowercase();
     let mut buttons: Vec<Button> = Vec::with_capacity(list.len());
     for (at, raw) in list.into_iter().enumerate() {
         let place = format!("{place}.buttons[{at}]");
         let button = button(raw, &place)?;
-        let title = button.title.reveal().to_lowercase();
-        if buttons.iter().any(|other| other.title.reveal().to_lowercase() == title) {
+        let title = called(&button);
+        if buttons.iter().any(|other| called(other) == title) {
             return Err(format!("`{place}` has the title of another, and answers name titles"));
         }
         buttons.push(button);
@@ -69,10 +70,6 @@ fn button(raw: &RawValue, place: &str) -> Result<Button, String> {
     let title = title.filter(is_line);
     let title = title.ok_or_else(|| format!("`{place}.title` must be one line of text"))?;
     let url = bounded("url", Button::URL_CHARS_MAX)?;
-    let is_url = |url: &Pii| {
-        Url::parse(url.reveal())
-            .is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.host_str().is_some())
-    };
     if url.as_ref().is_some_and(|url| !is_url(url)) {
         return Err(format!("`{place}.url` is not a URL that begins with https:// or http://"));
     }
@@ -116,6 +113,7 @@ mod tests {
             (json!([{"text": "planted"}]), "unknown field `text`, did you mean `title`?"),
             (json!([{"title": "x", "payload": "planted"}]), "did you mean `id`?"),
             (json!([{"title": "Yes"}, {"title": "yes"}]), "buttons[1]` has the title of another"),
+            (json!([{"title": "Yes"}, {"title": " yes"}]), "buttons[1]` has the title of another"),
         ] {
             let error = read(&buttons).unwrap_err();
             assert!(error.contains(words) && !error.contains("planted"), "{buttons}: {error}");

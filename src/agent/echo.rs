@@ -26,7 +26,7 @@ impl kind::Kind for Kind {
 
     fn examine<'a>(&'a self, _: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, kind::Error>> {
         let found = Finding::warn(
-            "agent",
+            kind::CHECK,
             "echo: the bot repeats what people say".to_owned(),
             "set CHIMEIN_AGENT_KIND and CHIMEIN_AGENT_URL once there is an agent",
         );

@@ -4,8 +4,10 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use url::Url;
 
 use crate::json::{self, Members};
+use crate::pii::Pii;
 use crate::text::nearest;
 
 /// Reads the entries of a list as they stand; none if it is no list.
@@ -31,6 +33,12 @@ pub(super) fn value<T: DeserializeOwned>(
     wanted: &str,
 ) -> Result<T, String> {
     json::from_str(raw.get()).map_err(|_| format!("`{place}` is not {wanted}"))
+}
+
+/// Whether a text is a whole URL of the web.
+pub(super) fn is_url(url: &Pii) -> bool {
+    Url::parse(url.reveal())
+        .is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.host_str().is_some())
 }
 
 /// The names that an object may have.

@@ -24,7 +24,7 @@ use super::answer::{self, Asked};
 use super::document::Document;
 use super::report;
 use super::{Agent, Answer, Error, Report, Turn};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::net::http::retry_after;
 use crate::standard_webhooks::{self, Secret};
 
@@ -96,28 +96,14 @@ impl HttpAgent {
         let document = report::Document::of(report, &id);
         let body = serde_json::to_vec(&document).expect("a report is always JSON");
         let request = self.signed(url, &id, body).timeout(REPORT_WITHIN);
-        let response = request.send().await.map_err(|error| match self.failed(&id, error) {
-            Error::Timeout { turn, .. } => Error::Timeout { turn, limit: REPORT_WITHIN },
-            error => error,
-        })?;
+        let sent = request.send().await;
+        let response = sent.map_err(|error| failed(&id, error, REPORT_WITHIN))?;
         if response.status().is_success() { Ok(()) } else { Err(self.refused(id, &response)) }
     }
 
     fn signed(&self, url: &Url, id: &str, body: Vec<u8>) -> reqwest::RequestBuilder {
-        let mut request = self
-            .client
-            .post(url.clone())
-            .header(CONTENT_TYPE, "application/json")
-            .header(standard_webhooks::ID, id);
-        if let Some(secret) = &self.options.secret {
-            let now = self.clock.wall();
-            request =
-                request.header(standard_webhooks::TIMESTAMP, now.as_secs().to_string()).header(
-                    standard_webhooks::SIGNATURE,
-                    standard_webhooks::sign(secret, id, now, &body),
-                );
-        }
-        request.body(body)
+        let secret = self.options.secret.as_ref();
+        signed(&self.client, (url, secret), (id, body), self.clock.wall())
     }
 
     async fn read(&self, mut response: reqwest::Response, id: &str) -> Result<Bytes, Error> {
@@ -133,12 +119,35 @@ impl HttpAgent {
     }
 
     fn failed(&self, id: &str, error: reqwest::Error) -> Error {
-        let turn = id.to_owned();
-        if error.is_timeout() {
-            Error::Timeout { turn, limit: self.options.timeout }
-        } else {
-            Error::Unreachable { turn, source: error.without_url() }
-        }
+        failed(id, error, self.options.timeout)
+    }
+}
+
+/// A POST of JSON, signed if there is a secret.
+fn signed(
+    client: &reqwest::Client,
+    (url, secret): (&Url, Option<&Secret>),
+    (id, body): (&str, Vec<u8>),
+    at: Timestamp,
+) -> reqwest::RequestBuilder {
+    let mut request = client
+        .post(url.clone())
+        .header(CONTENT_TYPE, "application/json")
+        .header(standard_webhooks::ID, id);
+    if let Some(secret) = secret {
+        request = request
+            .header(standard_webhooks::TIMESTAMP, at.as_secs().to_string())
+            .header(standard_webhooks::SIGNATURE, standard_webhooks::sign(secret, id, at, &body));
+    }
+    request.body(body)
+}
+
+fn failed(id: &str, error: reqwest::Error, limit: Duration) -> Error {
+    let turn = id.to_owned();
+    if error.is_timeout() {
+        Error::Timeout { turn, limit }
+    } else {
+        Error::Unreachable { turn, source: error.without_url() }
     }
 }
 

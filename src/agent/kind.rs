@@ -2,8 +2,10 @@
 //! keep it from working, and what the pages of its platform ask for.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
+use url::Url;
 
 use super::Agent;
 use crate::clock::Clock;
@@ -11,9 +13,16 @@ use crate::config::Settings;
 use crate::config::kinds::AgentKind;
 use crate::config::settings::{self, Twilio};
 use crate::finding::Finding;
-use crate::net::tls;
+use crate::net::place::{is_private, place_of};
+use crate::net::{self, tls};
 use crate::standard_webhooks::{Secret, SecretError};
 use crate::telemetry::metrics::Metrics;
+
+/// What findings about an agent's server are called.
+pub(super) const CHECK: &str = "agent";
+
+/// How long an agent's server may take to say that it is there; a turn may take minutes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A kind of agent.
 pub trait Kind: Sync {
@@ -63,7 +72,7 @@ impl Making<'_> {
     ///
     /// If it cannot be made of the settings.
     pub fn client(&self) -> Result<reqwest::Client, Error> {
-        let builder = crate::net::http::builder(self.tls.clone(), &self.settings.proxy.proxies());
+        let builder = net::http::builder(self.tls.clone(), &self.settings.proxy.proxies());
         Ok(builder.connect_timeout(self.twilio.account.connect_timeout).build()?)
     }
 }
@@ -109,4 +118,23 @@ pub enum Error {
 /// If it is of the wrong form.
 pub fn secret(settings: &settings::Agent) -> Result<Option<Secret>, Error> {
     settings.secret.as_ref().map(Secret::parse).transpose().map_err(Into::into)
+}
+
+/// Makes the client that an agent's server is looked at with.
+///
+/// # Errors
+///
+/// If it cannot be made of the settings.
+pub(super) fn examiner(settings: &Settings) -> Result<reqwest::Client, Error> {
+    let (tls, _) = tls::client_config()?;
+    Ok(net::http::builder(tls, &settings.proxy.proxies()).timeout(PATIENCE).build()?)
+}
+
+/// Warns of a server that is asked in the clear across the internet.
+pub(super) fn unencrypted(url: &Url, setting: &str) -> Option<Finding> {
+    (url.scheme() == "http" && !is_private(url)).then(|| {
+        let place = place_of(url);
+        let found = format!("{place} is asked without encryption, with what people wrote");
+        Finding::warn(CHECK, found, format!("let {setting} be an https URL"))
+    })
 }

@@ -26,6 +26,7 @@ use super::{Answer, Origin};
 use crate::clock::Clock;
 use crate::http::body::{self, BodyError, Unproven};
 use crate::http::caller;
+use crate::http::problem::problem;
 use crate::pii::Pii;
 use crate::standard_webhooks::{self, Headers, Secret};
 use crate::telemetry::chain::Chain;
@@ -323,10 +324,6 @@ pub(super) fn not_stored(error: &OutboxError) -> Response {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-pub(super) fn problem(status: StatusCode, error: &str, detail: &str) -> Response {
-    (status, axum::Json(json!({"error": error, "detail": detail}))).into_response()
 }
 
 #[cfg(test)]

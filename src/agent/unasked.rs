@@ -20,7 +20,8 @@ use axum::routing::post;
 use serde_json::json;
 
 use super::answer::{self, Addresses, Message};
-use super::later::{Batch, ID_BYTES_MAX, Outbox, not_read, not_stored, problem, read};
+use super::later::{Batch, ID_BYTES_MAX, Outbox, not_read, not_stored, read};
+use crate::http::problem::problem;
 use crate::standard_webhooks;
 use crate::telemetry::chain::Chain;
 

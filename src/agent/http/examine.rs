@@ -3,36 +3,22 @@
 //! Pings it as turns come, by `POST` and signed, and once more with a secret that nobody has. A ping has
 //! no message in it, so nothing is thought or said. Time is read for the signature.
 
-use std::time::Duration;
-
 use super::ping;
-use crate::agent::kind::Error;
+use crate::agent::kind::{self, CHECK, Error};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::finding::Finding;
-use crate::net::place::{is_private, place_of};
-use crate::net::{self, tls};
+use crate::net::place::place_of;
 use crate::standard_webhooks::Secret;
 use crate::telemetry::chain::Chain;
 
-const CHECK: &str = "agent";
 const SECRET: &str = "agent.secret";
-
-/// How long the agent's server may take; a turn may take minutes, a ping does not.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the agent's server and judges its answer.
 pub(super) async fn server(all: &Settings, url: &url::Url) -> Result<Vec<Finding>, Error> {
-    let (tls, _) = tls::client_config()?;
-    let http = net::http::builder(tls, &all.proxy.proxies()).timeout(PATIENCE).build()?;
+    let http = kind::examiner(all)?;
     let place = place_of(url);
-    let secret = match all.agent.secret.as_ref().map(Secret::parse).transpose() {
-        Ok(secret) => secret,
-        Err(error) => {
-            let remedy = "set CHIMEIN_AGENT_SECRET to whsec_ and 24 to 64 random bytes in base64";
-            return Ok(vec![Finding::fail(SECRET, error.to_string(), remedy)]);
-        }
-    };
+    let secret = kind::secret(&all.agent)?;
     let clock = Clock::start();
     let ping = async |secret: Option<&Secret>| {
         let answer = ping::request(&http, url, secret, clock.wall()).send().await;
@@ -50,10 +36,7 @@ pub(super) async fn server(all: &Settings, url: &url::Url) -> Result<Vec<Finding
             }
         }
     }
-    if url.scheme() == "http" && !is_private(url) {
-        let found = format!("{place} is asked without encryption, with what people wrote");
-        findings.push(Finding::warn(CHECK, found, "let CHIMEIN_AGENT_URL be an https URL"));
-    }
+    findings.extend(kind::unencrypted(url, "CHIMEIN_AGENT_URL"));
     Ok(findings)
 }
 

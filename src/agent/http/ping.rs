@@ -4,12 +4,11 @@
 //! about, and whatever is answered is not read beyond its status. Decides nothing; the time comes as
 //! an argument.
 
-use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 use url::Url;
 
 use crate::clock::Timestamp;
-use crate::standard_webhooks::{self, Secret};
+use crate::standard_webhooks::Secret;
 
 /// Makes the request, signed with the secret if there is one.
 pub(super) fn request(
@@ -20,14 +19,5 @@ pub(super) fn request(
 ) -> reqwest::RequestBuilder {
     let id = format!("ping_{}", uuid::Uuid::new_v4().simple());
     let body = json!({ "type": "ping", "id": id, "messages": [] }).to_string().into_bytes();
-    let mut request = client
-        .post(url.clone())
-        .header(CONTENT_TYPE, "application/json")
-        .header(standard_webhooks::ID, &id);
-    if let Some(secret) = secret {
-        request = request
-            .header(standard_webhooks::TIMESTAMP, at.as_secs().to_string())
-            .header(standard_webhooks::SIGNATURE, standard_webhooks::sign(secret, &id, at, &body));
-    }
-    request.body(body)
+    super::signed(client, (url, secret), (id.as_str(), body), at)
 }

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::problem::{self, Problem};
-use super::reading::{Fault, Read, Text};
+use super::reading::{Fault, Heard, Read};
 use super::said::{End, Said};
 use crate::json;
 
@@ -66,44 +66,31 @@ struct Part {
 
 /// Reads one answer.
 #[derive(Debug)]
-pub(super) struct Chat {
-    text: Text,
-    end: Option<End>,
-    has_refused: bool,
-    calls_tools: bool,
-    has_begun: bool,
-    is_done: bool,
-}
+pub(super) struct Chat(Heard);
 
 impl Chat {
     /// Begins with an answer whose text may have so many bytes.
     pub(super) const fn new(bytes_max: usize) -> Self {
-        Self {
-            text: Text::new(bytes_max),
-            end: None,
-            has_refused: false,
-            calls_tools: false,
-            has_begun: false,
-            is_done: false,
-        }
+        Self(Heard::new(bytes_max))
     }
 
     fn take(&mut self, delta: Delta) -> Result<(), Fault> {
+        let heard = &mut self.0;
         let texts = match delta.content {
             Some(Content::Text(text)) => vec![text],
             Some(Content::Parts(parts)) => parts.into_iter().filter_map(|part| part.text).collect(),
             None => Vec::new(),
         };
         for text in &texts {
-            self.text.push(text)?;
-            self.has_begun |= !text.is_empty();
+            heard.text.push(text)?;
+            heard.has_begun |= !text.is_empty();
         }
-        self.has_refused |= delta.refusal.is_some_and(|refusal| !refusal.is_empty());
+        heard.has_refused |= delta.refusal.is_some_and(|refusal| !refusal.is_empty());
         let calls = delta.tool_calls.is_some_and(|calls| !calls.is_empty());
-        self.calls_tools |= calls || delta.function_call.is_some();
+        heard.calls_tools |= calls || delta.function_call.is_some();
         let thinks = [delta.reasoning, delta.reasoning_content].into_iter().flatten();
-        self.has_begun |= thinks.into_iter().any(|thought| thought.as_str() != Some(""));
-        self.has_begun |= self.has_refused || self.calls_tools;
+        heard.has_begun |= thinks.into_iter().any(|thought| thought.as_str() != Some(""));
+        heard.has_begun |= heard.has_refused || heard.calls_tools;
         Ok(())
     }
 }
@@ -111,7 +98,7 @@ impl Chat {
 impl Read for Chat {
     fn event(&mut self, data: &str) -> Result<(), Fault> {
         if data.trim() == "[DONE]" {
-            self.is_done = true;
+            self.0.end = self.0.end.or(Some(End::Whole));
             return Ok(());
         }
         let chunk: Chunk = json::from_str(data).map_err(|_| Fault::Garbled)?;
@@ -125,9 +112,9 @@ impl Read for Chat {
             }
             // Ollama has sent an empty one with every event. Source: ollama issue 4357, read 2026-11-29.
             if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-                self.has_begun = true;
-                self.calls_tools |= matches!(reason.as_str(), "tool_calls" | "function_call");
-                self.end = match reason.as_str() {
+                self.0.has_begun = true;
+                self.0.calls_tools |= matches!(reason.as_str(), "tool_calls" | "function_call");
+                self.0.end = match reason.as_str() {
                     "content_filter" => Some(End::Filtered),
                     "length" => Some(End::Cut),
                     // Assumed: gateways that lose their model in the middle say so here.
@@ -140,17 +127,15 @@ impl Read for Chat {
     }
 
     fn has_begun(&self) -> bool {
-        self.has_begun
+        self.0.has_begun
     }
 
     fn finish(self) -> Result<Said, Fault> {
-        let end = match self.end {
-            Some(End::Filtered) => End::Filtered,
-            _ if self.has_refused => End::Refused,
-            Some(end) => end,
-            None if self.is_done => End::Whole,
-            None => return Err(Fault::Incomplete),
-        };
-        Ok(Said { text: self.text.into_string(), end, calls_tools: self.calls_tools })
+        let mut heard = self.0;
+        if heard.has_refused {
+            // It is one, though the stream broke off behind it.
+            heard.end = heard.end.or(Some(End::Refused));
+        }
+        heard.finish()
     }
 }

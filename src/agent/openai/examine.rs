@@ -1,19 +1,12 @@
 //! Whether the model server takes our key and knows our model, without a word said to the model.
 
-use std::time::Duration;
-
 use super::health::Health;
 use super::settings::Options;
-use crate::agent::kind::Error;
+use crate::agent::kind::{self, CHECK, Error};
 use crate::config::Settings;
 use crate::finding::Finding;
-use crate::net::place::{is_private, place_of};
-use crate::net::{self, tls};
+use crate::net::place::place_of;
 use crate::telemetry::chain::Chain;
-
-const CHECK: &str = "agent";
-/// How long the server may take to list its models.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks the server and judges its answer.
 pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
@@ -24,8 +17,7 @@ pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
             return Ok(vec![Finding::fail(CHECK, Chain(&error).to_string(), remedy)]);
         }
     };
-    let (tls, _) = tls::client_config()?;
-    let client = net::http::builder(tls, &all.proxy.proxies()).timeout(PATIENCE).build()?;
+    let client = kind::examiner(all)?;
     let url = all.openai.base_url.url();
     let place = place_of(url);
     let mut findings = vec![match options.health(&client).await {
@@ -44,10 +36,7 @@ pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
             "set CHIMEIN_OPENAI_FALLBACK to what is said then",
         ));
     }
-    if url.scheme() == "http" && !is_private(url) {
-        let found = format!("{place} is asked without encryption, with what people wrote");
-        findings.push(Finding::warn(CHECK, found, "let OPENAI_BASE_URL be an https URL"));
-    }
+    findings.extend(kind::unencrypted(url, "OPENAI_BASE_URL"));
     Ok(findings)
 }
 

@@ -64,8 +64,8 @@ impl Options {
 
 /// Judges an answer to the question.
 fn judge(status: u16, body: &[u8], model: &str) -> Health {
-    match (status, problem::of_answer(status, body)) {
-        (200..=299, _) => {
+    match status {
+        200..=299 => {
             let list: Option<Value> = json::from_slice(body).ok();
             let models = list.as_ref().and_then(|list| list.get("data")).and_then(Value::as_array);
             let is_it = |listed: &Value| listed.get("id").and_then(Value::as_str) == Some(model);
@@ -76,9 +76,11 @@ fn judge(status: u16, body: &[u8], model: &str) -> Health {
             }
         }
         // A server may do without this question.
-        (404 | 405 | 501, _) => Health::NotChecked { status },
-        (_, Problem::Configuration(remedy)) => Health::Refused { status, remedy: remedy.as_str() },
-        _ => Health::Ill { status },
+        404 | 405 | 501 => Health::NotChecked { status },
+        _ => match problem::of_answer(status, body) {
+            Problem::Configuration(remedy) => Health::Refused { status, remedy: remedy.as_str() },
+            Problem::Overflow | Problem::Filtered | Problem::Status(_) => Health::Ill { status },
+        },
     }
 }
 

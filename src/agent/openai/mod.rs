@@ -10,8 +10,6 @@
 mod ask;
 mod chat;
 mod examine;
-#[cfg(test)]
-mod golden;
 mod health;
 mod kind;
 mod problem;
@@ -21,6 +19,8 @@ mod request;
 mod responses;
 mod said;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,7 +1,7 @@
 //! What both ways to ask have in common in how their answers are read. Pure.
 
 use super::problem::Problem;
-use super::said::Said;
+use super::said::{End, Said};
 
 /// Reads an answer event by event.
 pub(super) trait Read {
@@ -34,6 +34,49 @@ pub(super) enum Fault {
     Incomplete,
     /// The server says that something went wrong.
     Problem(Problem),
+}
+
+/// What was read of an answer so far.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// What it says.
+    pub(super) text: Text,
+    /// How it ended, once that is told.
+    pub(super) end: Option<End>,
+    /// Whether the model has declined in a field of its own.
+    pub(super) has_refused: bool,
+    /// Whether it has asked for a tool.
+    pub(super) calls_tools: bool,
+    /// Whether it has begun to say or to think something.
+    pub(super) has_begun: bool,
+}
+
+impl Heard {
+    /// Begins with an answer whose text may have so many bytes.
+    pub(super) const fn new(bytes_max: usize) -> Self {
+        Self {
+            text: Text::new(bytes_max),
+            end: None,
+            has_refused: false,
+            calls_tools: false,
+            has_begun: false,
+        }
+    }
+
+    /// Ends the answer.
+    ///
+    /// # Errors
+    ///
+    /// If it broke off.
+    pub(super) fn finish(self) -> Result<Said, Fault> {
+        let end = match self.end {
+            Some(End::Filtered) => End::Filtered,
+            Some(_) if self.has_refused => End::Refused,
+            Some(end) => end,
+            None => return Err(Fault::Incomplete),
+        };
+        Ok(Said { text: self.text.into_string(), end, calls_tools: self.calls_tools })
+    }
 }
 
 /// A text that grows up to a bound.

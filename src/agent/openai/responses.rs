@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::problem;
-use super::reading::{Fault, Read, Text};
+use super::reading::{Fault, Heard, Read};
 use super::said::{End, Said};
 use crate::json;
 
@@ -63,51 +63,39 @@ struct Part {
 
 /// Reads one answer.
 #[derive(Debug)]
-pub(super) struct Responses {
-    text: Text,
-    end: Option<End>,
-    has_refused: bool,
-    calls_tools: bool,
-    has_begun: bool,
-}
+pub(super) struct Responses(Heard);
 
 impl Responses {
     /// Begins with an answer whose text may have so many bytes.
     pub(super) const fn new(bytes_max: usize) -> Self {
-        Self {
-            text: Text::new(bytes_max),
-            end: None,
-            has_refused: false,
-            calls_tools: false,
-            has_begun: false,
-        }
+        Self(Heard::new(bytes_max))
     }
 
     fn look(&mut self, item: &Item) {
-        self.calls_tools |= item.kind.as_deref().is_some_and(|kind| kind.ends_with("_call"));
+        self.0.calls_tools |= item.kind.as_deref().is_some_and(|kind| kind.ends_with("_call"));
         let mut parts = item.content.iter().flatten();
-        self.has_refused |= parts.any(|part| part.kind.as_deref() == Some("refusal"));
+        self.0.has_refused |= parts.any(|part| part.kind.as_deref() == Some("refusal"));
     }
 
     /// Takes the answer as a whole, as the last event has it.
     fn last(&mut self, response: Response) -> Result<(), Fault> {
-        self.has_begun = true;
-        if let Some(error) = response.error.filter(|error| !error.is_null()) {
+        self.0.has_begun = true;
+        if let Some(error) = response.error {
             return Err(Fault::Problem(problem::in_stream(error)));
         }
-        let came_in_pieces = !self.text.is_empty();
+        let came_in_pieces = !self.0.text.is_empty();
         for item in response.output.iter().flatten() {
             self.look(item);
             let is_text = |part: &&Part| part.kind.as_deref() == Some("output_text");
             let parts = item.content.iter().flatten().filter(is_text);
             if !came_in_pieces && item.kind.as_deref() == Some("message") {
                 for text in parts.filter_map(|part| part.text.as_deref()) {
-                    self.text.push(text)?;
+                    self.0.text.push(text)?;
                 }
             }
         }
         let reason = response.incomplete_details.and_then(|details| details.reason);
-        self.end = match (response.status.as_deref(), reason.as_deref()) {
+        self.0.end = match (response.status.as_deref(), reason.as_deref()) {
             (_, Some("content_filter")) => Some(End::Filtered),
             (Some("incomplete"), _) => Some(End::Cut),
             (Some("failed" | "cancelled"), _) => {
@@ -127,16 +115,16 @@ impl Read for Responses {
         }
         let event: Event = json::from_str(data).map_err(|_| Fault::Garbled)?;
         let kind = event.kind.as_deref().unwrap_or_default();
-        self.has_begun |= kind.ends_with(".delta");
+        self.0.has_begun |= kind.ends_with(".delta");
         if let Some(item) = &event.item {
             self.look(item);
         }
         match kind {
             "response.output_text.delta" => {
-                self.text.push(event.delta.as_ref().and_then(Value::as_str).unwrap_or_default())
+                self.0.text.push(event.delta.as_ref().and_then(Value::as_str).unwrap_or_default())
             }
             "response.refusal.delta" | "response.refusal.done" => {
-                self.has_refused = true;
+                self.0.has_refused = true;
                 Ok(())
             }
             "response.completed" | "response.incomplete" | "response.failed" => {
@@ -147,7 +135,7 @@ impl Read for Responses {
                 let error = event.error.or_else(|| json::from_str(data).ok());
                 Err(Fault::Problem(problem::in_stream(error.unwrap_or_default())))
             }
-            "" => match event.error.filter(|error| !error.is_null()) {
+            "" => match event.error {
                 Some(error) => Err(Fault::Problem(problem::in_stream(error))),
                 None => self.last(json::from_str(data).map_err(|_| Fault::Garbled)?),
             },
@@ -156,16 +144,10 @@ impl Read for Responses {
     }
 
     fn has_begun(&self) -> bool {
-        self.has_begun
+        self.0.has_begun
     }
 
     fn finish(self) -> Result<Said, Fault> {
-        let end = match self.end {
-            Some(End::Filtered) => End::Filtered,
-            Some(_) if self.has_refused => End::Refused,
-            Some(end) => end,
-            None => return Err(Fault::Incomplete),
-        };
-        Ok(Said { text: self.text.into_string(), end, calls_tools: self.calls_tools })
+        self.0.finish()
     }
 }
