@@ -145,14 +145,6 @@ impl Came<'_> {
 
 async fn store(agent: &BitBrat, came: Came<'_>, reply: Reply, outbox: &dyn Outbox) -> AckKind {
     let Reply { thread, chosen, key, turn, is_phone, progress } = reply;
-    let place = match outbox.thread(thread).await {
-        Ok(Some(place)) => place,
-        Ok(None) => {
-            let missing = Missing::UnknownThread;
-            return undeliverable(agent, &came, missing.code(), &missing).await;
-        }
-        Err(error) => return not_stored(&came, thread, &error),
-    };
     let now = agent.clock.wall();
     let age = now.since(came.published(now));
     let _before_its_answer = match &progress {
@@ -174,6 +166,14 @@ async fn store(agent: &BitBrat, came: Came<'_>, reply: Reply, outbox: &dyn Outbo
     {
         return kept(Err(error));
     }
+    let place = match outbox.thread(thread).await {
+        Ok(Some(place)) => place,
+        Ok(None) => {
+            let missing = Missing::UnknownThread;
+            return undeliverable(agent, &came, missing.code(), &missing).await;
+        }
+        Err(error) => return not_stored(&came, thread, &error),
+    };
     let batch = Batch {
         turn,
         late: turn.is_some(),

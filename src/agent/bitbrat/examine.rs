@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use async_nats::jetstream;
+use async_nats::jetstream::context::GetStreamByNameErrorKind;
 
 use super::names::{DEAD_LETTER, EGRESS, INGRESS, Names, SNAPSHOT};
 use crate::finding::Finding;
@@ -31,20 +32,16 @@ pub(super) async fn bus(options: nats::Options, names: &Names) -> Vec<Finding> {
         let subject = names.subject(topic);
         match tokio::time::timeout(PATIENCE, context.stream_by_subject(&subject)).await {
             Ok(Ok(stream)) => taken.push(stream),
-            Ok(Err(_)) if names.stream_subject().is_some() => {
-                let found = format!("no stream takes {subject} yet; the service makes one");
-                findings.push(Finding::warn(CHECK, found, "see that BUS_PREFIX is the platform's"));
+            Ok(Err(error)) if matches!(error.kind(), GetStreamByNameErrorKind::NotFound) => {
+                findings.push(missing(&subject, names));
             }
-            Ok(Err(_)) => findings.push(Finding::fail(
-                CHECK,
-                format!("no stream takes {subject}"),
-                "make the platform's streams, or set BUS_PREFIX as its other services have it",
-            )),
-            Err(_) => findings.push(Finding::fail(
-                CHECK,
-                "the server answers, but not for JetStream".to_owned(),
-                "start NATS with JetStream (-js) and a store",
-            )),
+            // It would say the same of every other topic.
+            Ok(Err(_)) | Err(_) => {
+                let found = "the server answers, but not for JetStream".to_owned();
+                let remedy = "start NATS with JetStream (-js) and a store";
+                findings.push(Finding::fail(CHECK, found, remedy));
+                return findings;
+            }
         }
     }
     if findings.is_empty() {
@@ -53,4 +50,17 @@ pub(super) async fn bus(options: nats::Options, names: &Names) -> Vec<Finding> {
         findings.push(Finding::ok(CHECK, format!("all topics are taken by {}", taken.join(", "))));
     }
     findings
+}
+
+/// Judges that no stream takes a subject.
+fn missing(subject: &str, names: &Names) -> Finding {
+    if names.stream_subject().is_some() {
+        let found = format!("no stream takes {subject} yet; the service makes one");
+        return Finding::warn(CHECK, found, "see that BUS_PREFIX is the platform's");
+    }
+    Finding::fail(
+        CHECK,
+        format!("no stream takes {subject}"),
+        "make the platform's streams, or set BUS_PREFIX as its other services have it",
+    )
 }
