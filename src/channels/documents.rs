@@ -26,6 +26,19 @@ pub(in crate::channels) async fn update<T: DeserializeOwned + Serialize>(
     Ok(documents.update(name, change).await?.and_then(|bytes| decode(&bytes)))
 }
 
+/// As [`update`], of a short-lived document that says whether it holds what somebody wrote.
+pub(in crate::channels) async fn update_private<T: DeserializeOwned + Serialize>(
+    documents: &Documents,
+    name: &str,
+    holds_text: impl Fn(&T) -> bool + Send,
+    change: impl Fn(Option<T>) -> Option<T> + Send,
+) -> Result<Option<T>, Error> {
+    let change = move |before: Option<&[u8]>| {
+        change(before.and_then(decode)).map(|after| (encode(&after), holds_text(&after)))
+    };
+    Ok(documents.update_private(name, change).await?.and_then(|bytes| decode(&bytes)))
+}
+
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let decoded = json::from_slice(bytes);
     if decoded.is_err() {

@@ -287,6 +287,12 @@ impl SentReply {
         Self { thread, reply, turn, again: again.is_some(), note }
     }
 
+    /// Whether it still says something.
+    #[must_use]
+    pub fn says_something(&self) -> bool {
+        self.reply != Reply::default()
+    }
+
     /// What is still to be kept of one that has arrived: nothing of what it says.
     #[must_use]
     pub fn arrived(self) -> Option<Self> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::policy::receipts::{Receipt, Receipts};
-use crate::channels::documents::{read, update};
+use crate::channels::documents::{read, update, update_private};
 use crate::channels::{Fared, Fares, Inlet, Outgoing, SentReply, verdict};
 use crate::clock::{Moment, Timestamp};
 use crate::jobs::recorder::Recorder;
@@ -86,7 +86,7 @@ impl Deliveries {
             let said = if self.is_told().await? {
                 Some(said)
             } else {
-                let _before = self.lately.insert(message, said);
+                self.lately.insert(message, said);
                 // It may have been told in between.
                 let is_told = self.is_told.load(Ordering::Acquire);
                 is_told.then(|| self.lately.remove(&message)).flatten()
@@ -127,12 +127,12 @@ impl Deliveries {
             let before = before.unwrap_or_default();
             let is_new = before.said.is_none();
             is_news.store(is_new, Ordering::Relaxed);
-            is_new.then(|| Kept { said: Some(said.clone()), ..before })
+            is_new.then(|| Kept { said: Some(said.clone()), ..before }.tidy())
         };
         let name = |_: Option<MessageId>| Some(message);
         let (receipts, reply) = (receipts_name(message), reply_name(reply));
         let (kept, _) = futures::try_join!(
-            update(&self.documents, &receipts, note),
+            update_private(&self.documents, &receipts, Kept::holds_text, note),
             update(&self.documents, &reply, name),
         )?;
         let kept = kept.unwrap_or_default();
@@ -151,8 +151,10 @@ impl Deliveries {
     pub(super) async fn heard(&self, told: &DeliveryUpdate, at: Timestamp) -> Result<(), Error> {
         let message = MessageId::from(told.message_sid);
         let Some(status) = told.status.and_then(status) else { return Ok(()) };
-        if !self.is_told.swap(true, Ordering::AcqRel) {
+        if !self.is_told.load(Ordering::Acquire) {
+            // In this order, so that it is marked later where that fails.
             self.marks.raise(TOLD, 1).await?;
+            self.is_told.store(true, Ordering::Release);
         }
         let (participant, code) = (told.participant_sid, told.error_code);
         let receipt = Receipt { participant, status, code, at };
@@ -162,10 +164,15 @@ impl Deliveries {
             is_news.store(kept.receipts.hear(receipt), Ordering::Relaxed);
             is_news.load(Ordering::Relaxed).then(|| kept.tidy())
         };
-        let kept = update(&self.documents, &receipts_name(message), hear).await?;
+        let name = receipts_name(message);
+        let kept = update_private(&self.documents, &name, Kept::holds_text, hear).await?;
         let kept = kept.unwrap_or_default();
-        if let (None, Some(said)) = (&kept.said, self.lately.remove(&message)) {
-            return self.link(message, said).await;
+        if kept.said.is_none()
+            && let Some(said) = self.lately.get(&message)
+        {
+            self.link(message, said).await?;
+            self.lately.remove(&message);
+            return Ok(());
         }
         let heard = (&receipt, is_news.into_inner());
         self.follow(message, heard, kept.said.as_ref()).await
@@ -210,6 +217,12 @@ impl Deliveries {
 }
 
 impl Kept {
+    fn holds_text(&self) -> bool {
+        self.said
+            .as_ref()
+            .is_some_and(|said| said.sent.as_ref().is_some_and(SentReply::says_something))
+    }
+
     /// Forgets what was said once it has arrived.
     fn tidy(mut self) -> Self {
         if let Some(said) = &mut self.said

@@ -24,7 +24,7 @@ pub struct ConversationFacts {
     clock: Clock,
     memory: Arc<ConversationMemory>,
     conversations: Flights<Option<Arc<Conversation>>>,
-    participants: Flights<Arc<[Participant]>>,
+    participants: Flights<(Arc<[Participant]>, Readers)>,
 }
 
 impl std::fmt::Debug for ConversationFacts {
@@ -70,13 +70,26 @@ impl ConversationFacts {
         &self,
         sid: ConversationSid,
     ) -> Result<Arc<[Participant]>, rest::Error> {
+        Ok(self.present(sid).await?.0)
+    }
+
+    async fn present(
+        &self,
+        sid: ConversationSid,
+    ) -> Result<(Arc<[Participant]>, Readers), rest::Error> {
         let read = async {
             let found = self.rest.list_participants(sid).all(PARTICIPANTS_MAX).await?;
             let readers = readers(&found, &self.clock);
-            self.memory.change(sid, |known| known.readers = Some(readers));
-            Ok(found.into())
+            self.memory.change(sid, |known| known.readers = Some(readers.clone()));
+            Ok((found.into(), readers))
         };
         self.participants.read(sid, read).await
+    }
+
+    /// Who reads along on a phone, if that is remembered from no longer ago than `age`.
+    fn remembered(&self, sid: ConversationSid, age: Duration) -> Option<Readers> {
+        let known = self.memory.of(sid).readers;
+        known.filter(|known| self.clock.now().since(known.at) < age)
     }
 
     /// By which of our numbers a conversation's messages leave, as it was no longer ago than `age`.
@@ -89,12 +102,10 @@ impl ConversationFacts {
         sid: ConversationSid,
         age: Duration,
     ) -> Result<Arc<[(Pii, CountedBy)]>, rest::Error> {
-        let known = self.memory.of(sid).readers;
-        if let Some(known) = known.filter(|known| self.clock.now().since(known.at) < age) {
-            return Ok(known.numbers);
+        match self.remembered(sid, age) {
+            Some(known) => Ok(known.numbers),
+            None => Ok(self.present(sid).await?.1.numbers),
         }
-        let found = self.participants(sid).await?;
-        Ok(readers(&found, &self.clock).numbers)
     }
 
     /// Whether anybody reads a conversation on a phone now. In one that Twilio does not know nobody does;
@@ -104,8 +115,8 @@ impl ConversationFacts {
     ///
     /// If Twilio did not say.
     pub async fn has_phone(&self, sid: ConversationSid) -> Result<bool, rest::Error> {
-        match self.participants(sid).await {
-            Ok(found) => Ok(readers(&found, &self.clock).has_phone),
+        match self.present(sid).await {
+            Ok((_, readers)) => Ok(readers.has_phone),
             Err(error) if error.status() == Some(404) => Ok(false),
             Err(error) => Err(error),
         }
@@ -121,8 +132,7 @@ impl ConversationFacts {
         sid: ConversationSid,
         age: Duration,
     ) -> Result<bool, rest::Error> {
-        let known = self.memory.of(sid).readers;
-        match known.filter(|known| self.clock.now().since(known.at) < age) {
+        match self.remembered(sid, age) {
             Some(known) => Ok(known.has_phone),
             None => self.has_phone(sid).await,
         }
@@ -131,6 +141,11 @@ impl ConversationFacts {
     /// Hears that a conversation has changed: who asks from here on is told of after it.
     pub fn changed(&self, sid: ConversationSid) {
         self.conversations.close(sid);
+    }
+
+    /// Hears that somebody has come or gone: who asks from here on is told of those who are there after it.
+    pub fn moved(&self, sid: ConversationSid) {
+        self.participants.close(sid);
     }
 }
 

@@ -109,8 +109,10 @@ impl JoinRules {
             Verdict::Refuse(reason) => self.remember(conversation, Some(reason)),
             // Attributes and age are at hand there, and refuse no longer; an address may not be.
             Verdict::Open => {
-                let is_over = |known: &mut Chosen| known.reason != Some(Reason::Address);
-                self.memory.change(conversation, |known| known.choice.take_if(is_over));
+                let is_over = |known: Chosen| known.reason != Some(Reason::Address);
+                if self.known(conversation).is_some_and(is_over) {
+                    self.forget(conversation);
+                }
             }
         }
         self.is_refused(conversation)

@@ -2,9 +2,10 @@
 //! that is served without a conversation.
 //!
 //! A message tells who wrote it and not to which of our numbers. The participants do; they are asked for
-//! once for each writer of a conversation, and only where there is such a number at all. Whoever has no
-//! phone in the conversation is answered there as anywhere. The [rules](super::join_rules) keep the bot out
-//! of new conversations over such a number; here it is about those in which it sits already.
+//! once for each writer of a conversation, and only where there is such a number that the writer's phone can
+//! reach. Whoever has no phone in the conversation is answered there as anywhere. The
+//! [rules](super::join_rules) keep the bot out of new conversations over such a number; here it is about
+//! those in which it sits already.
 
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ impl OtherRoad {
         writer: &Pii,
     ) -> Result<bool, rest::Error> {
         let direct = &self.rules.policy.direct;
-        if direct.is_empty() {
+        if !may_be_direct(writer, direct) {
             return Ok(false);
         }
         let name = (conversation, writer.clone());
@@ -52,9 +53,21 @@ impl OtherRoad {
         let participants = self.rules.facts.participants(conversation).await?;
         let mut bindings = participants.iter().filter_map(|one| one.messaging_binding.as_ref());
         let answers = bindings.any(|binding| is_direct(binding, writer, direct));
-        let _before = self.known.insert(name, answers);
+        self.known.insert(name, answers);
         Ok(answers)
     }
+}
+
+/// Whether somebody writes from a phone by which one of these addresses of ours can be reached.
+fn may_be_direct(writer: &Pii, direct: &[Pii]) -> bool {
+    let theirs = word(writer);
+    let is_phone = theirs.is_some() || writer.reveal().starts_with('+');
+    is_phone && direct.iter().any(|ours| word(ours) == theirs)
+}
+
+/// The word of its channel before an address, if that is not SMS.
+fn word(address: &Pii) -> Option<&str> {
+    address.reveal().split_once(':').map(|(word, _)| word)
 }
 
 /// Whether somebody writes over one of these addresses of ours.
@@ -84,8 +97,24 @@ mod tests {
                 proxy_address: ours.map(Into::into),
                 projected_address: None,
             };
+            assert!(may_be_direct(&writer.into(), &direct), "{writer}");
             let is_elsewhere = is_direct(&binding, &writer.into(), &direct);
             assert_eq!(is_elsewhere, expected, "{theirs} {ours:?} {writer}");
         }
+    }
+
+    #[test]
+    fn nobody_is_asked_for_who_cannot_write_to_a_direct_number() {
+        for (writer, ours, expected) in [
+            ("+15555550123", "+15555550100", true),
+            ("+15555550123", "whatsapp:+15555550100", false),
+            ("whatsapp:+15555550123", "+15555550100", false),
+            ("whatsapp:US.1a", "whatsapp:+15555550100", true),
+            ("alice", "+15555550100", false),
+        ] {
+            let may_be = may_be_direct(&writer.into(), &[ours.into()]);
+            assert_eq!(may_be, expected, "{writer} {ours}");
+        }
+        assert!(!may_be_direct(&"+15555550123".into(), &[]));
     }
 }

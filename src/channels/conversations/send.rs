@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::channels::conversations::attributes::attributes as read_attributes;
 use crate::channels::conversations::channel::Conversations;
-use crate::channels::conversations::policy::authors::Authors;
+use crate::channels::conversations::policy::authors::{Author, Authors};
 use crate::channels::conversations::policy::removal::{Rejoin, Word};
 use crate::channels::conversations::record::attributes_with_key;
 use crate::channels::conversations::seats::PoolMember;
@@ -90,13 +90,10 @@ impl Conversations {
 
     /// Whether anybody but the bot and one other reads along.
     async fn have_others(&self, conversation: ConversationSid) -> Result<bool, Failed> {
-        let members = self.seats.members();
-        let is_ours =
-            |identity: &str| members.iter().any(|member| member.identity.as_str() == identity);
         let found = self.facts.participants(conversation).await;
         let found = found.map_err(|error| self.did_nothing(&error))?;
         let reads = |participant: &&rest::Participant| match &participant.identity {
-            Some(identity) => !is_ours(identity.reveal()),
+            Some(identity) => self.arrivals.author(identity.reveal()) != Author::Ours,
             // Our own number in a group has no address of anybody.
             None => {
                 let binding = participant.messaging_binding.as_ref();

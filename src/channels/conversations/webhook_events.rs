@@ -81,8 +81,9 @@ impl Arrivals {
 
     /// A participant that is one of ours was removed by somebody.
     async fn removal_heard(&self, participant: &Participant) -> Result<(), Error> {
-        let Some(identity) = self.is_ours(participant) else { return Ok(()) };
         let conversation = participant.conversation_sid;
+        self.facts.moved(conversation);
+        let Some(identity) = self.is_ours(participant) else { return Ok(()) };
         let on_socket = self.join_rules.seats.heard_since(conversation).is_some();
         self.join_rules.seats.leave(conversation, identity);
         if self.join_rules.seats.is_held(conversation) {
@@ -102,6 +103,7 @@ impl Arrivals {
     /// A participant who comes over an address that is wished makes the conversation a wished one.
     async fn participant_heard(&self, participant: &Participant) -> Result<(), Error> {
         let conversation = participant.conversation_sid;
+        self.facts.moved(conversation);
         if self.is_ours(participant).is_some() {
             return self.removals.let_in(conversation).await;
         }

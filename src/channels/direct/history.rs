@@ -26,9 +26,10 @@ impl Direct {
             TextFilter { to: Some(theirs.clone()), from: ours.clone() },
             TextFilter { to: ours, from: Some(theirs) },
         );
-        let own = self.newest(out).await?.into_iter();
-        let own = own.filter(|text| !text.is_inbound && is_sent(text)).map(past).collect();
-        let came = self.newest(back).await?.into_iter().filter(|text| text.is_inbound);
+        let (own, came) = futures::try_join!(self.newest(out), self.newest(back))?;
+        let own = own.into_iter().filter(|text| !text.is_inbound && is_sent(text));
+        let own = own.map(past).collect();
+        let came = came.into_iter().filter(|text| text.is_inbound);
         let came = before(came.map(past).collect(), turn, &gathered);
         for past in merged(own, came) {
             gathered.take(past);

@@ -54,7 +54,7 @@ impl Retention {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = self.clock.sleep_until(self.clock.now() + ROUND_EVERY) => {}
+                () = self.clock.sleep(ROUND_EVERY) => {}
             }
         }
     }
@@ -71,7 +71,7 @@ impl Retention {
                 }
                 let Some(next) = page.next else { break };
                 after = Some(next);
-                self.clock.sleep_until(self.clock.now() + pause).await;
+                self.clock.sleep(pause).await;
             }
         }
         Ok(forgotten)

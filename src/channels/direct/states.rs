@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::policy::reply_state::ReplyState;
 use crate::channels::SentReply;
-use crate::channels::documents::{read, update};
+use crate::channels::documents::{read, update_private};
 use crate::clock::Clock;
 use crate::queue::{Documents, Error};
 
@@ -48,6 +48,10 @@ struct Kept {
 }
 
 impl Kept {
+    fn holds_text(&self) -> bool {
+        self.sent.as_ref().is_some_and(SentReply::says_something)
+    }
+
     /// Forgets what was said once it has arrived. One that failed is kept until what follows of that is
     /// stored elsewhere, which is told again if it was not.
     fn tidy(self) -> Self {
@@ -97,7 +101,7 @@ impl States {
             let state = ReplyState::after(known, state).or(known).unwrap_or(state);
             Some(Kept { state, sent: Some(sent.clone()) }.tidy())
         };
-        let after = update(&self.documents, &name(reply), note).await?;
+        let after = update_private(&self.documents, &name(reply), Kept::holds_text, note).await?;
         Ok(after.map_or(state, |kept| kept.state))
     }
 
@@ -112,7 +116,7 @@ impl States {
             let state = ReplyState::after(known, heard)?;
             Some(Kept { state, sent }.tidy())
         };
-        let after = update(&self.documents, &name(reply), change).await?;
+        let after = update_private(&self.documents, &name(reply), Kept::holds_text, change).await?;
         self.heard.notify_waiters();
         // Of a second message under the same reply nothing follows.
         let (known, sent) = after.map_or((None, None), |kept| (Some(kept.state), kept.sent));

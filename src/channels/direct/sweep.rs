@@ -72,7 +72,7 @@ impl TextSweep {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = clock.sleep_until(clock.now() + settle::spread(self.interval)) => {}
+                () = clock.sleep(settle::spread(self.interval)) => {}
             }
             let swept = async {
                 self.status.wait_for_rest(Op::ListTexts, &clock).await;
