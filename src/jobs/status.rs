@@ -109,7 +109,7 @@ impl Status {
     /// not to wait for each.
     fn works(&self, op: Op, clock: &Clock) {
         if self.needed_for(op).succeeded(clock) {
-            for other in self.all() {
+            for other in self.all().into_iter().chain([&self.files]) {
                 other.nudged(clock);
             }
         }
@@ -208,7 +208,7 @@ impl Status {
         self.all().into_iter().any(Dependency::is_away)
     }
 
-    /// All that jobs wait for.
+    /// All that jobs wait for, but for files, which a turn goes without in the end.
     const fn all(&self) -> [&Dependency; 6] {
         let Self { adding, sending, reading, changing, texting, reading_texts, .. } = self;
         [adding, sending, reading, changing, texting, reading_texts]

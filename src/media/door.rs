@@ -11,9 +11,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::get;
-use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +21,7 @@ use super::fetch::{Error, Fetch, Opened};
 use super::link::{Grant, InvalidLink, Links};
 use crate::clock::Clock;
 use crate::http::caller;
+use crate::http::problem::problem;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::refusals::Refusals;
 
@@ -95,9 +95,13 @@ async fn serve(
         return answer;
     };
     let opening = room.door.fetch.open(grant.file, room.door.bytes_max);
+    let begun = room.door.clock.now();
     let opened = tokio::time::timeout(CARRIED_WITHIN, opening).await;
     match opened.unwrap_or(Err(Error::Late(CARRIED_WITHIN))) {
-        Ok(opened) => room.give(request.method(), grant, opened, place),
+        Ok(opened) => {
+            let left = CARRIED_WITHIN.saturating_sub(room.door.clock.now().since(begun));
+            room.give(request.method(), grant, opened, (place, left))
+        }
         Err(error) => failed(grant, &error),
     }
 }
@@ -129,7 +133,7 @@ impl Room {
         method: &Method,
         grant: Grant,
         opened: Opened,
-        place: OwnedSemaphorePermit,
+        (place, within): (OwnedSemaphorePermit, Duration),
     ) -> Response {
         let left = grant.until.since(self.door.clock.wall());
         let cached = format!("private, max-age={}", left.as_secs());
@@ -146,7 +150,7 @@ impl Room {
         let body = if method == Method::HEAD {
             Body::empty()
         } else {
-            carry::carry(opened, place, CARRIED_WITHIN, &self.door.tasks)
+            carry::carry(opened, place, within, &self.door.tasks)
         };
         answer.body(body).expect("statuses and header values are well formed")
     }
@@ -165,8 +169,4 @@ fn failed(grant: Grant, error: &Error) -> Response {
         }
     };
     problem(status, word, &error.to_string())
-}
-
-fn problem(status: StatusCode, error: &str, detail: &str) -> Response {
-    (status, axum::Json(json!({"error": error, "detail": detail}))).into_response()
 }

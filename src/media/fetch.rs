@@ -148,7 +148,7 @@ impl Fetch {
             if !matches!(found, Err(Error::Gone)) {
                 break;
             }
-            self.clock.sleep_until(self.clock.now() + pause).await;
+            self.clock.sleep(pause).await;
             found = self.reach(name).await;
         }
         let response = found?;

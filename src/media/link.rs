@@ -120,7 +120,7 @@ impl Links {
     /// The token of a grant.
     #[must_use]
     pub fn token(&self, grant: Grant) -> String {
-        let mut bytes = claim(grant).to_vec();
+        let mut bytes = claim(grant);
         let mac = signed(self.key.expose_secret(), &bytes).finalize().into_bytes();
         bytes.extend_from_slice(&mac);
         URL_SAFE_NO_PAD.encode(bytes)
@@ -148,7 +148,7 @@ fn signed(key: &[u8], text: &[u8]) -> Hmac<Sha256> {
 }
 
 /// What is signed. Every part has its fixed place, so that nothing can be read as something else.
-fn claim(grant: Grant) -> [u8; CLAIM_BYTES] {
+fn claim(grant: Grant) -> Vec<u8> {
     let Grant { thread, file, until } = grant;
     let (kind, message, file) = match file {
         FileName::OfConversation(file) => (b'C', [0; 16], file),
@@ -157,7 +157,6 @@ fn claim(grant: Grant) -> [u8; CLAIM_BYTES] {
     };
     // The prefix of a thread's name is that of its kind.
     let name = thread.to_string();
-    let mut bytes = [0; CLAIM_BYTES];
     let seconds = until.as_secs().to_be_bytes();
     let parts: [&[u8]; 7] = [
         &[VERSION],
@@ -168,10 +167,7 @@ fn claim(grant: Grant) -> [u8; CLAIM_BYTES] {
         file.as_bytes(),
         &seconds,
     ];
-    for (place, byte) in bytes.iter_mut().zip(parts.concat()) {
-        *place = byte;
-    }
-    bytes
+    parts.concat()
 }
 
 /// Reads what was signed.

@@ -236,11 +236,15 @@ async fn everything_is_asked_by_the_proxy() {
 #[tokio::test]
 async fn a_bus_that_is_away_is_told() {
     let bench = Bench::start().await;
+    let bare = NatsServer::start_plain(&test_nats::programs()[0], "");
     let nobody = format!("nats://{}", free_address());
-    let pairs = [("CHIMEIN_AGENT_KIND", "bitbrat"), ("NATS_URL", nobody.as_str())];
-    let (outcome, findings) = bench.examine(&pairs).await;
-    assert!(findings.contains(&("bus".to_owned(), "fail".to_owned())), "{}", outcome.output);
-    assert!(outcome.output.contains("check NATS_URL"), "{}", outcome.output);
+    for (url, said) in [(nobody, "check NATS_URL"), (bare.url(), "not for JetStream")] {
+        let pairs =
+            [("CHIMEIN_AGENT_KIND", "bitbrat"), ("BUS_PREFIX", "dev."), ("NATS_URL", url.as_str())];
+        let (outcome, findings) = bench.examine(&pairs).await;
+        assert!(findings.contains(&("bus".to_owned(), "fail".to_owned())), "{}", outcome.output);
+        assert!(outcome.output.contains(said), "{}", outcome.output);
+    }
     bench.stop().await;
 }
 

@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use super::{Thought, Turns};
 use crate::agent::Turn;
-use crate::jobs::settle;
-use crate::jobs::worker::Work as _;
 use crate::media::fetch;
-use crate::queue::{Cause, Delivery};
-use crate::telemetry::chain::Chain;
-use crate::telemetry::metrics::labels::TurnOutcome;
+use crate::queue::Delivery;
 use crate::thread::CauseClass;
 
 /// How often a turn is tried whose files cannot be fetched, before it goes without them.
@@ -48,24 +44,11 @@ impl Turns {
         turn: &Turn,
         error: &fetch::Error,
     ) {
-        let clock = &self.recorder.clock;
-        self.recorder.metrics.turn(TurnOutcome::Retried);
+        let of = (turn.thread.id(), turn.id);
         let parked = match error {
-            fetch::Error::Asking(error) => self.status.parks(error, clock),
+            fetch::Error::Asking(error) => self.status.parks(error, &self.recorder.clock),
             _ => None,
         };
-        if let Some(pause) = parked {
-            tracing::debug!(message_sid = %turn.id, conversation_sid = %turn.thread,
-                retry_in_ms = settle::millis(pause), error = %Chain(error),
-                "twilio gives no files; the turn waits");
-            return settle::report(Self::QUEUE, delivery.park(pause).await);
-        }
-        let attempt = delivery.attempt();
-        let delay = self.schedule.delay_after(attempt, None, settle::jitter()).unwrap_or_default();
-        tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
-            retry_in_ms = settle::millis(delay), error = %Chain(error),
-            "a file of a turn could not be fetched; trying again");
-        let cause = Cause::of(CauseClass::MediaUnavailable).with_detail(error.to_string());
-        settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+        self.wait_for_twilio(delivery, of, parked, (CauseClass::MediaUnavailable, error)).await;
     }
 }

@@ -200,13 +200,13 @@ impl Turns {
                 self.busy.end(thread, own, self.recorder.clock.wall());
                 return settle::report(Self::QUEUE, delivery.ack().await);
             };
+            let Some(told) = self.with_history(delivery, of, &messages).await else { return };
+            let history;
+            (delivery, history) = told;
             if let Err(pause) = self.agent_health.pass(&self.recorder.clock) {
                 self.busy.end(thread, own, self.recorder.clock.wall());
                 return settle::report(Self::QUEUE, delivery.park(pause).await);
             }
-            let Some(told) = self.with_history(delivery, of, &messages).await else { return };
-            let history;
-            (delivery, history) = told;
             let speaker = of.channel.speaker(of.thread, of.speaker);
             let (attempt, files) = (delivery.attempt(), Offers::default());
             let thread_of = of.thread.clone();
