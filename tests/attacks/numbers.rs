@@ -1,8 +1,6 @@
 //! Strangers at the doors of plain numbers: what is forged, replayed, too large, too slow or not theirs is
 //! refused, the log tells of it in bounds and without a text or a number, and people are answered.
 
-use std::time::Duration;
-
 use chimein::clock::{Clock, Moment};
 use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::state::messaging::Number;
@@ -19,31 +17,30 @@ const DOORS: [&str; 4] =
 const PHONE: &str = "+15555550123";
 /// What no line of the log may have in it.
 const PLANTED: [&str; 2] = ["planted words", "5555550177"];
+/// A signature that nobody made.
+const FORGED: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 /// How often each of the doors is tried without a signature.
 const TRIES: usize = 150;
 /// How many lines a start has to say at most, and one unsigned kind of refusal a minute, beside one that is
 /// signed.
 const OWN_LINES: usize = 20;
 const LINES_A_MINUTE: usize = 10;
-/// How long nothing may follow for it to be nothing.
-const QUIET: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_what_twilio_signed_for_this_door_and_account_is_taken() {
     let desk = Desk::start(&[]).await;
     let own = desk.message(1, "hello");
     for door in DOORS {
-        let (url, forged) = (desk.url(door), "AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-        let signature = desk.twilio.sign(&url, &own);
+        let signature = desk.twilio.sign(&desk.url(door), &own);
         let elsewhere = desk.twilio.sign(&desk.url("/webhooks/twilio"), &own);
         let swapped = own.replace("hello", "hullo");
         for (what, signature, body) in [
             ("no signature", None, own.as_str()),
-            ("a forged one", Some(forged), &own),
+            ("a forged one", Some(FORGED), &own),
             ("one of another door", Some(&*elsewhere), &own),
             ("one of another text", Some(&*signature), &swapped),
         ] {
-            let answer = desk.post(door, signature, body).await;
+            let answer = desk.twilio.post_as(door, signature, body).await;
             assert!(answer.starts_with("HTTP/1.1 403"), "{door}, {what}: {answer}");
             assert!(answer.contains("application/json"), "{door}, {what}: {answer}");
         }
@@ -96,7 +93,7 @@ async fn a_flood_at_these_doors_fills_no_log_and_tells_it_no_text_and_no_number(
     for n in 0..TRIES {
         for door in DOORS {
             let path = format!("{door}?n={n}&From=%2B1{}", PLANTED[1]);
-            let answer = desk.post(&path, Some("AAAAAAAAAAAAAAAAAAAAAAAAAAA="), &planted).await;
+            let answer = desk.twilio.post_as(&path, Some(FORGED), &planted).await;
             assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
             let signed = desk.twilio.post_to(&path, "MessageSid=planted+words").await;
             assert!(signed.starts_with("HTTP/1.1 400"), "{signed}");
@@ -146,8 +143,8 @@ async fn the_state_of_one_message_says_nothing_of_anothers_reply() {
     let callback = ours.callback.clone().unwrap();
     let place = &callback[callback.find("/webhooks").unwrap()..];
     let failed = |sid: &str| {
-        desk.form(&[
-            ("AccountSid", &desk.account),
+        form::encode([
+            ("AccountSid", desk.account.as_str()),
             ("MessageSid", sid),
             ("MessageStatus", "failed"),
             ("ErrorCode", "30008"),
@@ -162,7 +159,7 @@ async fn the_state_of_one_message_says_nothing_of_anothers_reply() {
         let answer = desk.twilio.post_to(path, &failed(sid)).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
-    tokio::time::sleep(QUIET).await;
+    desk.settled().await;
     assert_eq!(desk.said(PHONE), ["hello"], "none of them was about this reply");
     // What is about it has it sent once more, however often it is told.
     for _ in 0..3 {
@@ -212,31 +209,14 @@ impl Desk {
 
     fn message_of(&self, account: &str, sid: u32, body: &str) -> String {
         let sid = format!("SM{sid:032x}");
-        self.form(&[
+        form::encode([
             ("AccountSid", account),
-            ("MessageSid", &sid),
+            ("MessageSid", sid.as_str()),
             ("SmsStatus", "received"),
             ("From", PHONE),
             ("To", NUMBER),
             ("Body", body),
         ])
-    }
-
-    fn form(&self, fields: &[(&str, &str)]) -> String {
-        form::encode(fields.iter().copied())
-    }
-
-    /// Posts a form as whoever has this signature.
-    async fn post(&self, path: &str, signature: Option<&str>, body: &str) -> String {
-        let signature =
-            signature.map_or_else(String::new, |it| format!("x-twilio-signature: {it}\r\n"));
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\n{signature}\
-             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-            self.service.port(),
-            body.len()
-        );
-        ask(self.service.port(), request.as_bytes()).await
     }
 
     fn fault(&self, place: Place, action: Action) {
@@ -254,12 +234,19 @@ impl Desk {
         texts.map(|text| text.body.into_revealed()).collect()
     }
 
-    /// Waits until so much was said, and a little for more.
+    /// Waits until so much was said and nothing is left to do.
     async fn expect(&self, theirs: &str, texts: &[&str]) {
         let said = child::eventually(|| self.said(theirs).len() >= texts.len()).await;
         assert!(said, "{}", self.service.log_tail());
-        tokio::time::sleep(QUIET).await;
+        self.settled().await;
         assert_eq!(self.said(theirs), texts);
+    }
+
+    /// Waits until no webhook is on its way and the service has no job.
+    async fn settled(&self) {
+        let told = || self.control.open_webhooks() == 0;
+        let is_over = || told() && self.service.open_jobs() == 0 && told();
+        assert!(child::eventually(is_over).await, "jobs are left\n{}", self.service.log_tail());
     }
 
     async fn answers_still(&self) {

@@ -1,7 +1,6 @@
 //! A message's way to the platform and back, and what must not happen twice or at all.
 
 use chimein::emulator::Incoming;
-use chimein::emulator::state::messaging::Number;
 use serde_json::{Value, json};
 
 use crate::nats_server::NatsServer;
@@ -41,8 +40,6 @@ async fn a_text_to_a_plain_number_is_answered_by_the_platform() {
     let (number, source) = ("TWILIO_PHONE_NUMBER", "CHIMEIN_MESSAGING_SOURCES");
     let direct = format!("{NUMBER}=direct");
     let rig = service(&server, &[(number, NUMBER), (source, direct.as_str())]).await;
-    let url = format!("http://{}/webhooks/twilio/sms", rig.app().address());
-    rig.control.set_number(Number::told_to(NUMBER, url)).unwrap();
     let _texted = rig.control.text(Incoming::new(PHONE, NUMBER, "hello")).await.unwrap();
     rig.eventually("the answer", |rig| !rig.control.texts_to(PHONE).is_empty()).await;
     platform.await_acknowledged(OWN_DURABLE).await;
@@ -69,8 +66,7 @@ async fn attributes_are_written_by_their_documented_names() {
     let rig = service(&server, &[]).await;
     let conversation = rig.sms(PHONE, "hello").await;
     rig.eventually("the event is published", |_| !platform.asked().is_empty()).await;
-    let passed = platform.passed(INGRESS);
-    let asked = passed.iter().find(|one| one.body["type"] == "chat.message.v1").unwrap();
+    let asked = platform.asked().remove(0);
     let of = |name: &str| {
         let found = asked.headers.iter().find(|(given, _)| given == name);
         found.unwrap_or_else(|| panic!("{name} is missing")).1.clone()

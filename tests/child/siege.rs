@@ -219,10 +219,16 @@ impl Twilio {
     /// Posts a signed form to a path, with or without a query; gives the answer.
     pub async fn post_to(&self, path: &str, body: &str) -> String {
         let signature = self.sign(&format!("http://127.0.0.1:{}{path}", self.port), body);
+        self.post_as(path, Some(&signature), body).await
+    }
+
+    /// As [`Twilio::post_to`], with this signature or with none.
+    pub async fn post_as(&self, path: &str, signature: Option<&str>, body: &str) -> String {
+        let signature =
+            signature.map_or_else(String::new, |it| format!("x-twilio-signature: {it}\r\n"));
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\n\
-             content-type: application/x-www-form-urlencoded\r\nx-twilio-signature: {signature}\r\n\
-             content-length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\nconnection: close\r\n{signature}\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
             self.port,
             body.len()
         );

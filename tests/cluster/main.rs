@@ -78,9 +78,7 @@ async fn happens(rig: &mut Rig, said: u32, messages: u32) {
         rig.instances[1].start(&[]);
     }
     if is_at(80) {
-        rig.nats.kill();
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        rig.nats.begin();
+        rig.restart_nats().await;
     }
 }
 

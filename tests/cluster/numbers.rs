@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use chimein::emulator::state::messaging::Number;
-use chimein::fault_points::Point;
 
 use crate::child::{NUMBER, weather, within};
-use crate::line::{self, Line, PATIENCE, People};
+use crate::line::{self, Line, PATIENCE, People, STEPS};
 use crate::nats_server::NatsServer;
 use crate::rig::Rig;
 
@@ -21,13 +20,7 @@ async fn on_nats_a_kill_at_each_step_of_a_texts_way_loses_nothing_and_repeats_no
     let engine =
         [("CHIMEIN_QUEUE_ENGINE", "nats"), ("NATS_URL", &url), ("INSTANCE_ID", "instance-0")];
     let mut line = Line::start(&engine).await;
-    for points in [
-        &[Point::WebhookStored][..],
-        &[Point::AgentAnswered],
-        &[Point::TurnSettled],
-        &[Point::SentByRest, Point::ReplyFound],
-        &[Point::SendSettled],
-    ] {
+    for points in STEPS {
         line.survives(points).await;
     }
     line.emulator.shutdown().await;
@@ -44,7 +37,10 @@ async fn on_a_plain_number_everybody_is_answered_once_whichever_instance_dies() 
     let mut people = People::new(20_261_129);
     weather::storm(&rig.control);
     for nth in 0..TEXTS {
-        happens(&mut rig, nth * 100 / TEXTS, nth * 100 % TEXTS < 100).await;
+        // Once at each percent.
+        if nth * 100 % TEXTS < 100 {
+            happens(&mut rig, nth * 100 / TEXTS).await;
+        }
         people.write(&rig.control).await;
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
@@ -53,22 +49,14 @@ async fn on_a_plain_number_everybody_is_answered_once_whichever_instance_dies() 
     rig.stop().await;
 }
 
-/// One instance after the other dies and comes again, one of them gracefully; NATS is restarted. Once at
-/// each percent.
-async fn happens(rig: &mut Rig, percent: u32, is_first: bool) {
-    if !is_first {
-        return;
-    }
+/// One instance after the other dies and comes again, one of them gracefully; NATS is restarted.
+async fn happens(rig: &mut Rig, percent: u32) {
     match percent {
         15 => rig.instances[0].kill().await,
         30 => rig.instances[0].start(&[]),
         40 => rig.instances[1].stop().await,
         50 => rig.instances[1].start(&[]),
-        60 => {
-            rig.nats.kill();
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            rig.nats.begin();
-        }
+        60 => rig.restart_nats().await,
         75 => rig.instances[2].kill().await,
         85 => rig.instances[2].start(&[]),
         _ => {}

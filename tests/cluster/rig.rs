@@ -131,6 +131,25 @@ impl Rig {
         self.instances.iter().map(|instance| instance.log().concat().matches(text).count()).sum()
     }
 
+    /// Kills NATS, and starts it again once every instance has lost it.
+    pub async fn restart_nats(&mut self) {
+        let before = self.nats_missed();
+        self.nats.kill();
+        let all = || self.nats_missed().iter().zip(&before).all(|(now, before)| now > before);
+        assert!(within(START_MAX, all).await, "{}", self.logs());
+        self.nats.begin();
+    }
+
+    /// How often each instance has logged that NATS is away, while it ran or while it started.
+    fn nats_missed(&self) -> Vec<usize> {
+        let is_one = |line: &&str| {
+            let is_lost = line.contains("nats connection changed") && line.contains("disconnected");
+            is_lost || line.contains("the start waits for nats")
+        };
+        let logs = self.instances.iter().map(|instance| instance.log().concat());
+        logs.map(|log| log.lines().filter(is_one).count()).collect()
+    }
+
     /// The last lines of all logs.
     pub fn logs(&self) -> String {
         self.instances.iter().map(|instance| instance.log_tail() + "\n\n").collect()

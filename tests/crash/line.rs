@@ -37,15 +37,16 @@ pub const SETTINGS: [(&str, &str); 6] = [
 ];
 const SHORT: &str = "50ms,100ms,200ms,500ms,1s,1s,1s,1s,1s,1s,1s,1s,2s,2s,2s,2s";
 
-/// A Twilio that takes texts as fast as they come.
-pub async fn start_emulator(seed: u64) -> Emulator {
-    let options = emulator::Options { seed: Some(seed), ..emulator::Options::default() };
-    let emulator = Emulator::start(options).await.unwrap();
-    emulator.control().set_limits(limits());
-    emulator
-}
+/// The steps of a text's way on either engine, each with the points to die at one after the other.
+pub const STEPS: [&[Point]; 5] = [
+    &[Point::WebhookStored],
+    &[Point::AgentAnswered],
+    &[Point::TurnSettled],
+    &[Point::SentByRest, Point::ReplyFound],
+    &[Point::SendSettled],
+];
 
-/// Its limits: a list that lags, and no pace.
+/// The limits of a Twilio that takes texts as fast as they come: a list that lags, and no pace.
 pub fn limits() -> Limits {
     Limits { long_code_rate: 1000, list_lag_ms: 500, ..Limits::default() }
 }
@@ -62,7 +63,9 @@ pub struct Line {
 impl Line {
     /// Starts both, and stops the service once its sweep knows where it has come to.
     pub async fn start(engine: &[(&str, &str)]) -> Self {
-        let emulator = start_emulator(7).await;
+        let limits = limits();
+        let options = emulator::Options { seed: Some(7), limits, ..emulator::Options::default() };
+        let emulator = Emulator::start(options).await.unwrap();
         let (control, admin) = (emulator.control(), free_port());
         let listen = format!("127.0.0.1:{admin}");
         let settings = [&SETTINGS, engine, &[("CHIMEIN_ADMIN_LISTEN", listen.as_str())]].concat();
@@ -101,7 +104,7 @@ impl Line {
         assert_eq!(said, [phone], "{points:?}");
     }
 
-    /// Waits until no job is left, and for quiet; gives the number of dead letters.
+    /// Waits until no job is left; gives the number of dead letters.
     pub async fn settled(&self) -> Option<u64> {
         let clock = Clock::start();
         while clock.now().since(Moment::ORIGIN) < PATIENCE {
@@ -122,9 +125,8 @@ impl Line {
         let answer = ask(self.admin, request.as_bytes()).await;
         let (_, body) = answer.split_once("\r\n\r\n")?;
         let told: serde_json::Value = serde_json::from_str(body).ok()?;
-        let sum = |name: &str| -> u64 {
-            told["queues"].as_array().unwrap().iter().filter_map(|one| one[name].as_u64()).sum()
-        };
+        let queues = told["queues"].as_array()?;
+        let sum = |name: &str| -> u64 { queues.iter().filter_map(|one| one[name].as_u64()).sum() };
         Some((sum("ready") + sum("delayed") + sum("leased"), sum("dead")))
     }
 }

@@ -9,7 +9,7 @@ use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::state::limits::Limits;
 use chimein::emulator::state::messaging::Number;
 
-use crate::numbers::{create, limits};
+use crate::numbers::{create, inbound, limits, statuses};
 use crate::rig::{NUMBER, PHONE, Rig};
 
 /// How many people write, and how much each.
@@ -20,7 +20,6 @@ const TEXTS: usize = 6;
 async fn what_is_told_in_order_is_answered_in_order_whatever_becomes_of_answers() {
     let rig = Rig::on_numbers(&[]).await;
     rig.control.set_limits(Limits { list_lag_ms: 1_000, ..limits() });
-    let statuses = || Place::Webhook { event_type: Some("messageStatus".to_owned()) };
     let answers = || Place::Rest { method: None, path: Some("/Messages".to_owned()) };
     for (place, action, percent) in [
         (inbound(), Action::Duplicate, 30),
@@ -82,9 +81,10 @@ async fn what_is_told_late_swapped_or_never_is_answered_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_store_takes_nothing_twilio_is_told_so_and_nothing_is_lost() {
     let rig = Rig::on_numbers(&[("CHIMEIN_MESSAGING_SWEEP_INTERVAL", "2s")]).await;
-    let again = rig.number(NUMBER, "sms").url.unwrap() + "#rc=3&rp=5xx,ct,rt";
+    let once = rig.number(NUMBER, "sms").url.unwrap();
+    let again = format!("{once}#rc=3&rp=5xx,ct,rt");
     let mut expected = Vec::new();
-    for (url, text) in [(again, "brought again"), (plain(&rig), "found by the sweep")] {
+    for (url, text) in [(again, "brought again"), (once, "found by the sweep")] {
         rig.control.set_number(Number::told_to(NUMBER, url)).unwrap();
         let refused = || rig.webhook_answers().iter().filter(|status| **status == 503).count();
         let before = refused();
@@ -104,14 +104,6 @@ async fn while_the_store_takes_nothing_twilio_is_told_so_and_nothing_is_lost() {
 fn sometimes(rig: &Rig, place: Place, action: Action, percent: u64) {
     let fault = Fault { id: 0, place, action, times: None, skip: 0, percent: Some(percent) };
     rig.control.add_fault(fault).unwrap();
-}
-
-fn inbound() -> Place {
-    Place::Webhook { event_type: Some("inboundMessage".to_owned()) }
-}
-
-fn plain(rig: &Rig) -> String {
-    rig.number(NUMBER, "sms").url.unwrap()
 }
 
 fn phone(one: usize) -> String {

@@ -1,15 +1,10 @@
 //! How replies in conversations fare on their way to phones: told by `onDeliveryUpdated`, in any order.
 
-use std::time::Duration;
-
 use chimein::emulator::faults::{Action, Place};
 use chimein::twilio::sid::ConversationSid;
 use serde_json::{Value, json};
 
 use crate::rig::{PHONE, Rig};
-
-/// How long something may take before the test has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_is_followed_until_it_has_arrived_in_whatever_order_that_is_told() {
@@ -39,7 +34,7 @@ async fn what_no_phone_gets_is_a_dead_letter_with_its_code() {
         let office = Office::start().await;
         office.rig.fault(to(PHONE), action, 1);
         let conversation = office.answered("hello").await;
-        let cause = office.dead_letter().await["cause"].clone();
+        let cause = office.rig.dead_letter_of("outbox").await["cause"].clone();
         assert_eq!((&cause["code"], &cause["class"]), (&json!(code), &json!(class)), "{cause}");
         office.rig.expect(conversation, &["hello"]).await;
         office.rig.end().await;
@@ -54,7 +49,7 @@ async fn what_passes_is_sent_once_more_where_nobody_else_has_it() {
     office.rig.expect(conversation, &["once more", "once more"]).await;
     office.rig.fault(to(PHONE), Action::Fail { code: 30008 }, 2);
     office.rig.sms(PHONE, "twice").await;
-    assert_eq!(office.dead_letter().await["cause"]["code"], 30008);
+    assert_eq!(office.rig.dead_letter_of("outbox").await["cause"]["code"], 30008);
     office.rig.expect(conversation, &["once more", "once more", "twice", "twice"]).await;
     office.rig.end().await;
 }
@@ -67,7 +62,7 @@ async fn what_others_have_got_is_not_sent_to_them_again() {
     office.rig.rest_post(&participants, &[("Identity", "alice")]).await;
     office.rig.fault(to(PHONE), Action::Fail { code: 30001 }, 1);
     office.rig.sms(PHONE, "and now").await;
-    let cause = office.dead_letter().await["cause"].clone();
+    let cause = office.rig.dead_letter_of("outbox").await["cause"].clone();
     assert_eq!((&cause["code"], &cause["class"]), (&json!(30001), &json!("undelivered")));
     office.rig.expect(conversation, &["hello", "and now"]).await;
     office.rig.end().await;
@@ -118,13 +113,12 @@ fn to(phone: &str) -> Place {
 /// The service with its admin listener.
 struct Office {
     rig: Rig,
-    http: reqwest::Client,
 }
 
 impl Office {
     async fn start() -> Self {
         let rig = Rig::start(&[("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")]).await;
-        Self { rig, http: chimein::net::http::direct().unwrap().build().unwrap() }
+        Self { rig }
     }
 
     /// A phone writes and is answered.
@@ -141,7 +135,7 @@ impl Office {
     async fn say(&self, conversation: ConversationSid, key: &str, body: &str) {
         let url = self.url(&format!("v1/threads/{conversation}/replies"));
         let body = json!({"replies": [body]}).to_string();
-        let answer = self.http.post(url).header("webhook-id", key).body(body).send().await;
+        let answer = self.rig.http.post(url).header("webhook-id", key).body(body).send().await;
         assert_eq!(answer.unwrap().status(), 202);
     }
 
@@ -152,33 +146,11 @@ impl Office {
         key: &str,
         holds: impl Fn(&Value) -> bool,
     ) -> Value {
-        self.until(&format!("v1/threads/{conversation}/replies/{key}"), holds).await
-    }
-
-    /// Waits for a dead reply; gives it.
-    async fn dead_letter(&self) -> Value {
-        let page = self.until("v1/dead-letters?queue=outbox", |page| {
-            page["letters"].as_array().is_some_and(|letters| !letters.is_empty())
-        });
-        page.await["letters"][0].clone()
-    }
-
-    async fn until(&self, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
-        let waited = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let answer = self.http.get(self.url(path)).send().await.unwrap();
-                let answer: Value = answer.json().await.unwrap();
-                if holds(&answer) {
-                    return answer;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        waited.await.expect("it holds in the end")
+        self.rig.admin_says(&format!("/v1/threads/{conversation}/replies/{key}"), holds).await
     }
 
     async fn metrics(&self) -> String {
-        self.http.get(self.url("metrics")).send().await.unwrap().text().await.unwrap()
+        self.rig.http.get(self.url("metrics")).send().await.unwrap().text().await.unwrap()
     }
 
     fn url(&self, path: &str) -> String {

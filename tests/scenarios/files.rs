@@ -9,7 +9,6 @@ use chimein::clock::{Clock, Timestamp};
 use chimein::emulator::Incoming;
 use chimein::emulator::control::Attachment;
 use chimein::emulator::faults::{Action, Place};
-use chimein::emulator::state::messaging::Number;
 use chimein::media::Links;
 use chimein::thread::ThreadId;
 use chimein::twilio::rest::FileName;
@@ -31,7 +30,6 @@ async fn a_link_gives_the_very_bytes_by_both_roads() {
     let texted = file(&rig, &agent, 0).await;
     said_with_file(&rig, &bytes).await;
     let said = file(&rig, &agent, 1).await;
-    let http = http();
     for file in [texted, said] {
         assert_eq!(file["content_type"], "image/png");
         assert_eq!((file.get("data"), file.get("reason")), (None, None), "{file}");
@@ -39,8 +37,8 @@ async fn a_link_gives_the_very_bytes_by_both_roads() {
         let left = ends.since(Clock::start().wall()).as_secs();
         assert!((3500..=3600).contains(&left), "{left}");
         let link = file["link"].as_str().unwrap();
-        let head = http.head(link).send().await.unwrap();
-        let got = http.get(link).send().await.unwrap();
+        let head = rig.http.head(link).send().await.unwrap();
+        let got = rig.http.get(link).send().await.unwrap();
         for answer in [&head, &got] {
             assert_eq!(answer.status(), 200);
             for (name, expected) in [
@@ -116,18 +114,18 @@ async fn a_link_opens_nothing_once_it_is_over_changed_or_too_much() {
         (&format!("{base}/media/x"), 403, "forged_link"),
         (&large, 502, "too_large"),
     ] {
-        let answer = http().get(link).send().await.unwrap();
+        let answer = rig.http.get(link).send().await.unwrap();
         assert_eq!(answer.status(), status, "{word}");
         assert_eq!(answer.json::<Value>().await.unwrap()["error"], word);
     }
-    assert_eq!(http().post(small).send().await.unwrap().status(), 405);
+    assert_eq!(rig.http.post(small).send().await.unwrap().status(), 405);
     rig.fault(at("/Media/"), Action::Answer { status: 404, code: None, retry_after: None }, 3);
-    let answer = http().get(small).send().await.unwrap();
+    let answer = rig.http.get(small).send().await.unwrap();
     assert_eq!(
         (answer.status().as_u16(), &answer.json::<Value>().await.unwrap()["error"]),
         (404, &json!("gone"))
     );
-    assert_eq!(http().get(small).send().await.unwrap().status(), 200);
+    assert_eq!(rig.http.get(small).send().await.unwrap().status(), 200);
     rig.end().await;
 }
 
@@ -187,8 +185,8 @@ async fn an_agent_that_answers_with_the_link_sends_the_file() {
     let sent = rig.control.texts_to(PHONE).remove(0);
     // Twilio asks for it as anybody would.
     let place = sent.media[0].url.clone().unwrap().into_revealed();
-    assert_eq!(http().head(&place).send().await.unwrap().status(), 200);
-    assert_eq!(http().get(&place).send().await.unwrap().bytes().await.unwrap(), bytes);
+    assert_eq!(rig.http.head(&place).send().await.unwrap().status(), 200);
+    assert_eq!(rig.http.get(&place).send().await.unwrap().bytes().await.unwrap(), bytes);
     rig.end().await;
 }
 
@@ -212,8 +210,7 @@ async fn desk(agent: &Agent, extra: &[(&'static str, &str)]) -> Rig {
     let ours =
         [("TWILIO_PHONE_NUMBER", TEXTS), ("CHIMEIN_MESSAGING_SOURCES", "+15555550101=direct")];
     let rig = agent.rig_with(&[&ours, extra].concat()).await;
-    let url = format!("http://{}/webhooks/twilio/sms", rig.app().address());
-    rig.control.set_number(Number::told_to(TEXTS, url)).unwrap();
+    rig.control.set_number(rig.number(TEXTS, "sms")).unwrap();
     rig
 }
 
@@ -229,7 +226,8 @@ async fn said_with_file(rig: &Rig, bytes: &[u8]) {
     let (urls, credentials) = (rig.emulator.urls(), rig.emulator.credentials());
     let place = format!("v1/Services/{}/Media?Filename=a.png", credentials.service_sid);
     let token = credentials.auth_token.expose_secret();
-    let uploading = http()
+    let uploading = rig
+        .http
         .post(urls.api.join(&place).unwrap())
         .basic_auth(credentials.account_sid, Some(token))
         .header("content-type", "image/png")
@@ -259,8 +257,4 @@ fn at(part: &str) -> Place {
 
 fn pattern(size: usize) -> Vec<u8> {
     (0..size).map(|n| u8::try_from(n * 31 % 251).unwrap()).collect()
-}
-
-fn http() -> reqwest::Client {
-    chimein::net::http::direct().unwrap().build().unwrap()
 }

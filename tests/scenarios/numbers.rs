@@ -1,7 +1,5 @@
 //! Plain numbers: SMS and WhatsApp without a conversation keep the same promises.
 
-use std::time::Duration;
-
 use chimein::clock::Clock;
 use chimein::emulator::faults::{Action, Place};
 use chimein::emulator::record::Happening;
@@ -13,7 +11,7 @@ use chimein::twilio::messaging::MessageStatus;
 use chimein::twilio::sid::ConversationSid;
 use serde_json::{Value, json};
 
-use crate::rig::{NUMBER, PATIENCE, PHONE, Rig, WHATSAPP};
+use crate::rig::{NUMBER, PHONE, Rig, WHATSAPP};
 
 pub const FRIEND: &str = "whatsapp:+15555550123";
 
@@ -45,7 +43,7 @@ async fn a_reply_with_an_unknown_outcome_is_found_by_its_callback() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_with_an_unknown_outcome_is_found_without_a_callback() {
-    let lost = [Place::Webhook { event_type: Some("messageStatus".to_owned()) }];
+    let lost = [statuses()];
     futures::future::join_all(mishaps().map(|action| answers_all(action, &lost))).await;
 }
 
@@ -53,8 +51,7 @@ async fn a_reply_with_an_unknown_outcome_is_found_without_a_callback() {
 async fn a_reply_that_is_listed_late_is_not_sent_again() {
     let rig = Rig::on_numbers(&[]).await;
     rig.control.set_limits(Limits { list_lag_ms: 6_000, ..limits() });
-    let lost = Place::Webhook { event_type: Some("messageStatus".to_owned()) };
-    rig.fault(lost, Action::Lose, 100);
+    rig.fault(statuses(), Action::Lose, 100);
     rig.fault(create(), Action::BreakAfter, 1);
     rig.text(PHONE, NUMBER, "hello").await;
     rig.expect_texts(PHONE, &["hello"]).await;
@@ -64,8 +61,7 @@ async fn a_reply_that_is_listed_late_is_not_sent_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_found_is_not_taken_for_the_next_one_that_says_the_same() {
     let rig = Rig::on_numbers(&[]).await;
-    let lost = Place::Webhook { event_type: Some("messageStatus".to_owned()) };
-    rig.fault(lost, Action::Lose, 100);
+    rig.fault(statuses(), Action::Lose, 100);
     rig.fault(create(), Action::BreakAfter, 1);
     rig.text(PHONE, NUMBER, "ok").await;
     rig.expect_texts(PHONE, &["ok"]).await;
@@ -82,7 +78,7 @@ async fn what_was_found_and_does_not_arrive_is_a_dead_letter_too() {
     let to = Place::Text { to: Some(PHONE.to_owned()) };
     rig.fault(to, Action::Fail { code: 30003 }, 1);
     rig.text(PHONE, NUMBER, "nobody there").await;
-    assert_eq!(rig.dead_letter().await["cause"]["code"], 30003);
+    assert_eq!(rig.dead_letter_of("outbox").await["cause"]["code"], 30003);
     rig.end().await;
 }
 
@@ -125,7 +121,6 @@ async fn answers_all(action: Action, lost: &[Place]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_comes_twice_or_by_no_webhook_is_answered_once() {
     let rig = Rig::on_numbers(&[("CHIMEIN_MESSAGING_SWEEP_INTERVAL", "1s")]).await;
-    let inbound = || Place::Webhook { event_type: Some("inboundMessage".to_owned()) };
     rig.fault(inbound(), Action::Duplicate, 1);
     rig.text(PHONE, NUMBER, "twice").await;
     rig.expect_texts(PHONE, &["twice"]).await;
@@ -221,8 +216,7 @@ async fn a_template_whose_outcome_nobody_knows_is_not_sent_again() {
     let template = format!("HX{:032x}", 7);
     let rig = Rig::on_numbers(&[("CHIMEIN_WHATSAPP_TEMPLATE", &template)]).await;
     rig.control.set_template(&template, "Write to us.").unwrap();
-    let lost = Place::Webhook { event_type: Some("messageStatus".to_owned()) };
-    rig.fault(lost, Action::Lose, 100);
+    rig.fault(statuses(), Action::Lose, 100);
     rig.fault(create(), Action::BreakAfter, 1);
     rig.send("k1", &json!({"to": FRIEND, "from": WHATSAPP, "body": "It is time."})).await;
     rig.expect_texts(FRIEND, &["Write to us."]).await;
@@ -335,7 +329,7 @@ async fn what_fails_after_twilio_took_it_is_sent_once_more_or_a_dead_letter() {
     let (place, action) = to(30003);
     rig.fault(place, action, 1);
     rig.text(PHONE, NUMBER, "nobody there").await;
-    assert_eq!(rig.dead_letter().await["cause"]["code"], 30003);
+    assert_eq!(rig.dead_letter_of("outbox").await["cause"]["code"], 30003);
     rig.settled().await;
     assert_eq!(rig.control.texts_to(PHONE).len(), 3, "it is not sent again by itself");
     rig.end().await;
@@ -349,6 +343,16 @@ pub fn limits() -> Limits {
 /// The request that sends.
 pub fn create() -> Place {
     Place::Rest { method: Some("POST".to_owned()), path: Some("/Messages.json".to_owned()) }
+}
+
+/// The webhook that tells of a text's states.
+pub fn statuses() -> Place {
+    Place::Webhook { event_type: Some("messageStatus".to_owned()) }
+}
+
+/// The webhook that tells of a text to us.
+pub fn inbound() -> Place {
+    Place::Webhook { event_type: Some("inboundMessage".to_owned()) }
 }
 
 /// A service on two numbers, and what is asked about texts.
@@ -409,26 +413,6 @@ impl Rig {
     /// What became of what was said under a key.
     async fn fate(&self, thread: &str, key: &str) -> Value {
         self.ask_admin(&format!("/v1/threads/{thread}/replies/{key}")).await
-    }
-
-    /// Waits for a dead reply; gives it.
-    async fn dead_letter(&self) -> Value {
-        let waited = tokio::time::timeout(PATIENCE, async {
-            loop {
-                let page = self.ask_admin("/v1/dead-letters?queue=outbox").await;
-                if let Some(letter) = page["letters"].as_array().and_then(|all| all.first()) {
-                    return letter.clone();
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        });
-        waited.await.expect("a dead letter")
-    }
-
-    async fn ask_admin(&self, path: &str) -> Value {
-        let admin = self.app().admin_address().unwrap();
-        let answer = self.http.get(format!("http://{admin}{path}")).send().await.unwrap();
-        answer.json().await.unwrap()
     }
 
     /// What was sent to somebody, oldest first.

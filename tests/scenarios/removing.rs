@@ -254,9 +254,5 @@ async fn say_by_hand(rig: &Rig, conversation: ConversationSid, reply: &str) {
 
 /// The one dead letter of the outbox.
 async fn dead_letter(rig: &Rig) -> serde_json::Value {
-    let address = rig.app().admin_address().unwrap();
-    let url = format!("http://{address}/v1/dead-letters?queue=outbox");
-    let http = chimein::net::http::direct().unwrap().build().unwrap();
-    let listed: serde_json::Value = http.get(url).send().await.unwrap().json().await.unwrap();
-    listed["letters"][0].clone()
+    rig.ask_admin("/v1/dead-letters?queue=outbox").await["letters"][0].clone()
 }

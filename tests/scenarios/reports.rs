@@ -1,7 +1,6 @@
 //! What an agent that wants to know is told of its replies: each step, in order, and nobody waits for it.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -10,13 +9,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
 use chimein::clock::Clock;
-use chimein::emulator::faults::{Action, Fault, Place};
+use chimein::emulator::faults::{Action, Place};
 use chimein::standard_webhooks::{self, Headers, Secret};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::agent::Agent;
+use crate::numbers::statuses;
 use crate::rig::{NUMBER, PHONE, Rig};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -24,9 +24,8 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_step_of_a_reply_is_told_in_order_until_it_has_arrived() {
     let office = Office::start(&[]).await;
-    let callback = Place::Webhook { event_type: Some("messageStatus".to_owned()) };
     for action in [Action::Swap, Action::Duplicate, Action::Delay { ms: 50 }] {
-        office.fault(callback.clone(), action, 2);
+        office.desk.fault(statuses(), action, 2);
     }
     let texts = ["one", "two", "three"];
     for text in texts {
@@ -56,13 +55,13 @@ async fn each_step_of_a_reply_is_told_in_order_until_it_has_arrived() {
 async fn what_did_not_arrive_is_told_with_code_and_meaning() {
     let office = Office::start(&[]).await;
     let to = Place::Text { to: Some(PHONE.to_owned()) };
-    office.fault(to.clone(), Action::Stray { code: 30003 }, 1);
+    office.desk.fault(to.clone(), Action::Stray { code: 30003 }, 1);
     office.desk.text(PHONE, NUMBER, "nobody there").await;
     office.until("it is told", |told| !told.states("undelivered").is_empty()).await;
     let report = office.receiver.told().states("undelivered").remove(0);
     assert_eq!(report["code"], 30003);
     assert!(report["meaning"].as_str().is_some_and(|meaning| !meaning.is_empty()), "{report}");
-    office.fault(to, Action::Fail { code: 30008 }, 1);
+    office.desk.fault(to, Action::Fail { code: 30008 }, 1);
     office.desk.text(PHONE, NUMBER, "once more").await;
     office.until("the second one has arrived", |told| !told.states("delivered").is_empty()).await;
     let told = office.receiver.told();
@@ -106,8 +105,8 @@ async fn a_report_that_is_refused_is_a_dead_letter_and_turns_go_on() {
     office.receiver.is(Mood::Refusing);
     office.desk.text(PHONE, NUMBER, "one").await;
     office.desk.expect_texts(PHONE, &["one"]).await;
-    let letters = office.dead_reports().await;
-    assert_eq!(letters[0]["cause"]["class"], "agent_status", "{letters}");
+    let letter = office.desk.dead_letter_of("reports").await;
+    assert_eq!(letter["cause"]["class"], "agent_status", "{letter}");
     office.desk.text(PHONE, NUMBER, "two").await;
     office.desk.expect_texts(PHONE, &["one", "two"]).await;
     office.end().await;
@@ -166,24 +165,6 @@ impl Office {
 
     async fn until(&self, what: &str, holds: impl Fn(&Told) -> bool) {
         self.desk.eventually(what, |_| holds(&self.receiver.told())).await;
-    }
-
-    async fn dead_reports(&self) -> Value {
-        let admin = self.desk.app().admin_address().unwrap();
-        let url = format!("http://{admin}/v1/dead-letters?queue=reports");
-        let http = chimein::net::http::direct().unwrap().build().unwrap();
-        loop {
-            let page: Value = http.get(&url).send().await.unwrap().json().await.unwrap();
-            if page["letters"].as_array().is_some_and(|letters| !letters.is_empty()) {
-                return page["letters"].clone();
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    fn fault(&self, place: Place, action: Action, times: u64) {
-        let fault = Fault { id: 0, place, action, times: Some(times), skip: 0, percent: None };
-        self.desk.control.add_fault(fault).unwrap();
     }
 
     async fn end(self) {

@@ -225,6 +225,38 @@ impl Rig {
         answer
     }
 
+    /// Asks the admin listener; gives the answer.
+    pub async fn ask_admin(&self, path: &str) -> serde_json::Value {
+        let admin = self.app().admin_address().unwrap();
+        let answer = self.http.get(format!("http://{admin}{path}")).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// Asks the admin listener until something holds of the answer; gives that.
+    pub async fn admin_says(
+        &self,
+        path: &str,
+        holds: impl Fn(&serde_json::Value) -> bool,
+    ) -> serde_json::Value {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let answer = self.ask_admin(path).await;
+                if holds(&answer) {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        waited.await.unwrap_or_else(|_| panic!("{path} does not say it in the end"))
+    }
+
+    /// Waits for a queue's dead letters; gives the first.
+    pub async fn dead_letter_of(&self, queue: &str) -> serde_json::Value {
+        let has_one = |page: &serde_json::Value| page["letters"].get(0).is_some();
+        let page = self.admin_says(&format!("/v1/dead-letters?queue={queue}"), has_one).await;
+        page["letters"][0].clone()
+    }
+
     /// Waits until the service's socket has a conversation, so that it tells of what happens there.
     pub async fn on_socket(&self, conversation: ConversationSid) {
         self.eventually("the socket has the conversation", |rig| {

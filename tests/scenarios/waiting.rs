@@ -101,13 +101,7 @@ async fn something_that_answers_in_twilios_place_is_an_outage_and_kills_nothing(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_is_away_costs_no_attempt_and_ends_for_all() {
-    let is_away = Arc::new(AtomicBool::new(true));
-    let away = Arc::clone(&is_away);
-    let agent = Agent::start(move |turn, _| match away.load(Ordering::Relaxed) {
-        true => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        false => Json(json!({"replies": [turn["messages"][0]["body"]]})).into_response(),
-    })
-    .await;
+    let (agent, is_away) = away().await;
     let rig = agent.rig_with(&IMPATIENT).await;
     let waiting = newcomers(&rig).await;
     rig.eventually("it is noticed", |rig| says(rig, "agent_down")).await;
@@ -123,13 +117,7 @@ async fn an_agent_that_is_away_costs_no_attempt_and_ends_for_all() {
 /// Who is back has as much room as before, and may think for long.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_agent_that_was_away_has_all_at_once_who_waited_for_it() {
-    let is_away = Arc::new(AtomicBool::new(true));
-    let away = Arc::clone(&is_away);
-    let agent = Agent::start(move |turn, _| match away.load(Ordering::Relaxed) {
-        true => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        false => Json(json!({"replies": [turn["messages"][0]["body"]]})).into_response(),
-    })
-    .await;
+    let (agent, is_away) = away().await;
     let rig = agent.rig().await;
     let waiting = newcomers(&rig).await;
     rig.eventually("it is noticed", |rig| says(rig, "agent_down")).await;
@@ -156,6 +144,17 @@ async fn an_agent_without_room_is_asked_again_and_no_attempt_is_counted() {
     let waiting = newcomers(&rig).await;
     rig.eventually("all are answered", |rig| answered(rig, &waiting) == waiting.len()).await;
     rig.end().await;
+}
+
+/// An agent that is away for as long as that is so, and echoes afterwards.
+async fn away() -> (Agent, Arc<AtomicBool>) {
+    let is_away = Arc::new(AtomicBool::new(true));
+    let away = Arc::clone(&is_away);
+    let agent = Agent::start(move |turn, _| match away.load(Ordering::Relaxed) {
+        true => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        false => Json(json!({"replies": [turn["messages"][0]["body"]]})).into_response(),
+    });
+    (agent.await, is_away)
 }
 
 /// Several conversations that begin now.
