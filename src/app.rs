@@ -346,6 +346,7 @@ fn pages(
         egress_topic: platform.map(|platform| platform.egress_topic),
         service: server.name.as_str().to_owned(),
         instance_id: instance.to_owned(),
+        required_variables: kinds::schema().required_variables(),
         effective,
         debug_token: settings.admin.debug_token.clone(),
         metrics: recorder.metrics.clone(),

@@ -13,7 +13,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::insight::{Connector, Shared};
-use crate::config::manual;
 
 /// Conversations that a page lists at most; the total is shown beside them.
 pub(super) const CONVERSATIONS_SHOWN_MAX: usize = 1_000;
@@ -85,7 +84,7 @@ pub(super) async fn config(State(options): State<Shared>) -> Response {
     Json(json!({
         "service": options.service,
         "config": config,
-        "requiredEnv": manual::required_variables(),
+        "requiredEnv": options.required_variables,
         "origins": origins,
     }))
     .into_response()

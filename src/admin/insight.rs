@@ -103,6 +103,8 @@ pub struct Options {
     pub instance_id: String,
     /// The topic that replies are asked on, where they come by a bus.
     pub egress_topic: Option<String>,
+    /// The variables that must be set.
+    pub required_variables: Vec<String>,
     /// The effective settings, secrets masked.
     pub effective: Vec<Effective>,
     /// What debug pages ask for, and metrics beyond this machine.

@@ -9,8 +9,9 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
+use crate::agent::kinds;
 use crate::clock::{Clock, Timestamp};
-use crate::config::{self, Environment};
+use crate::config::Environment;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::{JobState, Queue};
 use crate::twilio::sid::ConversationSid;
@@ -386,7 +387,8 @@ fn bare() -> Options {
         service: "chimein".to_owned(),
         instance_id: "chimein-1".to_owned(),
         egress_topic: Some("internal.egress.v1.twilio-ingress".to_owned()),
-        effective: config::load(None, &environment).effective,
+        required_variables: kinds::schema().required_variables(),
+        effective: kinds::load(None, &environment).effective,
         debug_token: None,
         is_on_platform: false,
         metrics: Metrics::new(),

@@ -6,8 +6,7 @@ use futures::future::BoxFuture;
 
 use super::kind::{self, Making};
 use super::{Agent, Answer, Error, Turn};
-use crate::config::Settings;
-use crate::config::kinds::AgentKind;
+use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 use crate::thread::Reply;
 
@@ -15,8 +14,8 @@ use crate::thread::Reply;
 pub struct Kind;
 
 impl kind::Kind for Kind {
-    fn word(&self) -> AgentKind {
-        AgentKind::Echo
+    fn declares(&self) -> Declaration {
+        Declaration::bare("echo")
     }
 
     fn make<'a>(&'a self, _: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, kind::Error>> {

@@ -12,6 +12,7 @@
 mod examine;
 mod kind;
 mod ping;
+pub mod settings;
 
 use std::time::Duration;
 

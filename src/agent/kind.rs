@@ -9,9 +9,8 @@ use url::Url;
 
 use super::Agent;
 use crate::clock::Clock;
-use crate::config::Settings;
-use crate::config::kinds::AgentKind;
 use crate::config::settings::{self, Twilio};
+use crate::config::{AgentSettings, Declaration, Settings};
 use crate::finding::Finding;
 use crate::net::place::{is_private, place_of};
 use crate::net::{self, tls};
@@ -26,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A kind of agent.
 pub trait Kind: Sync {
-    /// Its word among the settings.
-    fn word(&self) -> AgentKind;
+    /// Its word among the settings, and the settings that it has for itself.
+    fn declares(&self) -> Declaration;
 
     /// Makes the agent that the settings ask for.
     ///
@@ -97,6 +96,12 @@ pub enum Error {
          TWILIO_API_SECRET and TWILIO_IDENTITY too"
     )]
     NumbersAlone(&'static str),
+    /// Nobody has read what it has for itself, since it was not declared.
+    #[error("agent.kind {0} has no settings: it is not among the kinds of agents")]
+    Undeclared(&'static str),
+    /// It is no part of this build.
+    #[error("agent.kind {0} needs a chimein that was built with the feature nats")]
+    NotBuilt(&'static str),
     /// The bus does not let us in.
     #[error("the message bus cannot be used")]
     Bus(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -109,6 +114,15 @@ pub enum Error {
     /// The TLS configuration could not be made.
     #[error("the TLS configuration could not be made")]
     Tls(#[from] tls::Error),
+}
+
+/// What the settings hold for the kind that is chosen, by the type that it declared.
+///
+/// # Errors
+///
+/// If that type was not declared when they were read.
+pub fn own<T: AgentSettings>(settings: &Settings) -> Result<&T, Error> {
+    settings.kinds.get().ok_or(Error::Undeclared(settings.agent.kind.word()))
 }
 
 /// The secret that agents sign with, if one is set.

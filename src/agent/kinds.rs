@@ -1,24 +1,30 @@
-//! All kinds of agents, a line each: whoever adds one adds its file or folder, its line here, and its
-//! settings with their manual.
+//! All kinds of agents, a line each: whoever adds one adds its folder, and its line here.
 
-#[cfg(feature = "nats")]
-use super::bitbrat;
+use std::path::Path;
+
 use super::kind::Kind;
-use super::{echo, http, openai};
-use crate::config::Settings;
+use super::{bitbrat, echo, http, openai};
+use crate::config::{Environment, Report, Schema, Settings};
 
-/// The kinds; the first one stands for what is not built in, which the settings refuse.
-const KINDS: &[&dyn Kind] = &[
-    &echo::Kind,
-    &http::Kind,
-    &openai::Kind,
-    #[cfg(feature = "nats")]
-    &bitbrat::Kind,
-];
+/// The kinds, in the order of the manual; what `http` says of itself goes on with the section `[agent]`.
+pub const KINDS: &[&dyn Kind] = &[&echo::Kind, &http::Kind, &openai::Kind, &bitbrat::Kind];
 
 /// The kind that the settings ask for.
 #[must_use]
 pub fn of(settings: &Settings) -> &'static dyn Kind {
-    let wanted = settings.agent.kind;
-    KINDS.iter().copied().find(|kind| kind.word() == wanted).unwrap_or(KINDS[0])
+    let wanted = settings.agent.kind.word();
+    // The settings refuse every other word.
+    KINDS.iter().copied().find(|kind| kind.declares().word == wanted).unwrap_or(KINDS[0])
+}
+
+/// All keys that there are, those of the kinds among them.
+#[must_use]
+pub fn schema() -> Schema {
+    Schema::of(KINDS.iter().map(|kind| kind.declares()).collect())
+}
+
+/// Reads the settings of the house and of all kinds, see [`Schema::load`].
+#[must_use]
+pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
+    schema().load(file, environment)
 }

@@ -9,6 +9,9 @@ pub mod answer;
 mod beside;
 #[cfg(feature = "nats")]
 pub mod bitbrat;
+#[cfg(not(feature = "nats"))]
+#[path = "bitbrat/unbuilt.rs"]
+pub mod bitbrat;
 mod buttons;
 pub mod document;
 pub mod echo;

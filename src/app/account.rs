@@ -62,7 +62,8 @@ fn at_host(host: &str) -> Url {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Environment, load};
+    use crate::agent::kinds::load;
+    use crate::config::Environment;
 
     #[test]
     fn a_region_alone_is_asked_by_way_of_its_own_edge() {

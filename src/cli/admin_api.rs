@@ -247,7 +247,8 @@ fn base(report: &Report) -> Result<Url, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Environment};
+    use crate::agent::kinds;
+    use crate::config::Environment;
 
     #[test]
     fn the_listener_is_found_as_seen_from_its_machine() {
@@ -261,7 +262,7 @@ mod tests {
         ] {
             let environment =
                 Environment::from_pairs(listen.map(|listen| ("CHIMEIN_ADMIN_LISTEN", listen)));
-            let base = base(&config::load(None, &environment)).ok();
+            let base = base(&kinds::load(None, &environment)).ok();
             assert_eq!(base.as_ref().map(Url::as_str), found, "{listen:?}");
         }
     }
@@ -277,7 +278,7 @@ mod tests {
             stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\n\r\nno\n").unwrap();
         });
         let environment = Environment::from_pairs([("CHIMEIN_ADMIN_DEBUG_TOKEN", "planted")]);
-        let api = AdminApi::new(&config::load(None, &environment), Some(&url)).unwrap();
+        let api = AdminApi::new(&kinds::load(None, &environment), Some(&url)).unwrap();
         assert!(!format!("{api:?}").contains("planted"));
         let answer = api.get::<serde_json::Value>(&["v1", "queues"], &[]).await;
         assert!(matches!(answer, Err(Error::Unreadable { .. })), "{answer:?}");

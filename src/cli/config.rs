@@ -13,7 +13,8 @@ use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
 use super::outcome::MISUSE;
-use crate::config::{self, Effective, Environment, Problem};
+use crate::agent::kinds;
+use crate::config::{Effective, Environment, Problem};
 use crate::text::printable;
 
 /// What `chimein config` is told.
@@ -57,7 +58,7 @@ struct Outcome {
 }
 
 fn show(args: &Args, environment: &Environment) -> Outcome {
-    let report = config::load(args.config.as_deref(), environment);
+    let report = kinds::load(args.config.as_deref(), environment);
     let problems = report.problems();
     let is_fit = problems.is_empty();
     let output =
@@ -133,6 +134,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::config::MASK;
 
     #[test]
     fn the_table_shows_values_with_their_origin_and_masks_secrets() {
@@ -140,7 +142,7 @@ mod tests {
             ("TWILIO_AUTH_TOKEN", "planted-secret"),
             ("CHIMEIN_AGENT_TIMEOUT", "90s"),
         ]);
-        let table = as_table(&config::load(None, &environment).effective);
+        let table = as_table(&kinds::load(None, &environment).effective);
         let row = |key: &str| -> Vec<String> {
             let row = table.lines().find(|line| line.starts_with(key)).unwrap();
             row.split_whitespace().map(str::to_owned).collect()
@@ -151,18 +153,18 @@ mod tests {
         );
         assert_eq!(row("agent.kind"), ["agent.kind", "echo", "default"]);
         assert_eq!(row("agent.url"), ["agent.url", "-", "not", "set"]);
-        assert_eq!(row("twilio.auth_token")[1], config::MASK);
+        assert_eq!(row("twilio.auth_token")[1], MASK);
         assert!(!table.contains("planted"), "{table}");
     }
 
     #[test]
     fn json_holds_settings_and_problems() {
         let environment = Environment::from_pairs([("SERVICE_PORT", "planted")]);
-        let report = config::load(None, &environment);
+        let report = kinds::load(None, &environment);
         let json = as_json(&report.effective, report.problems());
         assert!(!json.contains("planted"), "{json}");
         let json: Value = serde_json::from_str(&json).unwrap();
-        assert_eq!(json["settings"].as_array().unwrap().len(), config::KEYS.len());
+        assert_eq!(json["settings"].as_array().unwrap().len(), kinds::schema().keys().len());
         let problems = json["problems"].as_array().unwrap();
         let port = problems.iter().find(|problem| problem["key"] == "server.port").unwrap();
         assert_eq!(port["from"], "environment SERVICE_PORT");

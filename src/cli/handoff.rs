@@ -14,7 +14,8 @@ use url::Url;
 
 use super::admin_api::{self, AdminApi};
 use super::outcome::{self, Outcome};
-use crate::config::{self, Environment};
+use crate::agent::kinds;
+use crate::config::Environment;
 use crate::thread::ThreadId;
 
 /// What `chimein handoff` is told.
@@ -85,7 +86,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
 }
 
 async fn act(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
-    let report = config::load(args.config.as_deref(), environment);
+    let report = kinds::load(args.config.as_deref(), environment);
     let api = AdminApi::new(&report, args.url.as_ref())?;
     match &args.action {
         Action::Pause(one) => {

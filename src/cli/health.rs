@@ -14,8 +14,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::admin::STORE_FAILING;
+use crate::agent::kinds;
+use crate::config::Environment;
 use crate::config::kinds::{Listen, Setting as _};
-use crate::config::{self, Environment};
 
 /// What `chimein health` is told.
 #[derive(Debug, clap::Args)]
@@ -105,7 +106,7 @@ fn lacks_store(answer: &str) -> bool {
 
 /// Where the service is reached from its own machine.
 fn address(args: &Args, environment: &Environment) -> Result<SocketAddr, Error> {
-    let report = config::load(args.config.as_deref(), environment);
+    let report = kinds::load(args.config.as_deref(), environment);
     let admin: Option<String> = report.value("admin.listen");
     let admin = admin.and_then(|text| Listen::parse(text.trim()));
     let admin = admin.ok_or(Error::Setting { key: "admin.listen" })?;

@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::admin_api::{self, AdminApi};
 use super::outcome::{self, Outcome};
-use crate::config::{self, Environment};
+use crate::agent::kinds;
+use crate::config::Environment;
 use crate::thread::ThreadId;
 use crate::twilio::sid::ContentSid;
 
@@ -128,7 +129,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
 async fn send(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
     let key = args.key.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
     let failed = |source| Error::Api { key: key.clone(), source };
-    let report = config::load(args.config.as_deref(), environment);
+    let report = kinds::load(args.config.as_deref(), environment);
     let api = AdminApi::new(&report, args.url.as_ref()).map_err(failed)?;
     let is_known = match args.conversation {
         Some(thread) => ask_for(&api, thread).await?,

@@ -12,10 +12,11 @@ use std::process::ExitCode;
 use tokio::runtime::{Handle, Runtime};
 
 use super::signals;
+use crate::agent::kinds;
 use crate::app::{self, App};
 use crate::clock::Clock;
 use crate::config::settings::Telemetry;
-use crate::config::{self, Effective, Environment, Settings};
+use crate::config::{Effective, Environment, Settings};
 use crate::telemetry::log;
 use crate::telemetry::otlp::{self, Exporter, Resource, Spans};
 use crate::text::printable;
@@ -63,7 +64,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
     if let Some(order) = environment.get(crate::fault_points::VARIABLE) {
         crate::fault_points::arm(order)?;
     }
-    let report = config::load(args.config.as_deref(), environment);
+    let report = kinds::load(args.config.as_deref(), environment);
     let effective = report.effective.clone();
     let settings = match report.into_settings() {
         Ok(settings) => settings,

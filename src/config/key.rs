@@ -1,6 +1,8 @@
 //! The names of a setting: in the manual and files, and in the environment.
 //!
-//! Pure. Which settings there are is `settings`' to say; what reads them is given their keys.
+//! Pure. Which settings there are is for sections to say; what reads them is given their keys.
+
+use super::kinds::Setting;
 
 /// The variable that names the configuration file.
 pub const FILE_VARIABLE: &str = "CHIMEIN_CONFIG";
@@ -11,7 +13,7 @@ pub struct Key {
     /// Section and key: `agent.url`.
     pub name: &'static str,
     /// Names that others rely on; without any the name is made from the key.
-    pub(super) named: &'static [&'static str],
+    named: &'static [&'static str],
     /// Whether the value must not be shown.
     pub secret: bool,
     /// Whether there may be no value.
@@ -19,6 +21,12 @@ pub struct Key {
 }
 
 impl Key {
+    /// Names a setting of a kind of value; without variables that others rely on, its own is made of the name.
+    #[must_use]
+    pub const fn of<T: Setting>(name: &'static str, named: &'static [&'static str]) -> Self {
+        Self { name, named, secret: T::SECRET, optional: T::OPTIONAL }
+    }
+
     /// Gives the environment variables that set it, the first one that is set wins.
     #[must_use]
     pub fn variables(&self) -> Vec<String> {

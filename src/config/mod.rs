@@ -1,11 +1,15 @@
 //! Typed settings with their manual.
 //!
 //! Decides what the service is told: three layers, lowest first, are the manual's defaults
-//! (`config/default.toml`, compiled in), a file, and the environment. Every value is parsed once,
+//! (compiled in, `config/default.toml` shows them), a file, and the environment. Every value is parsed once,
 //! into its final type; everything that is wrong comes out at once, each with its remedy. Files are
 //! read here and nowhere else; time does not enter; secrets become `SecretString` and are shown
 //! masked. The environment comes as a value, see [`Environment`].
+//!
+//! The kinds of agents are not known here. Each declares its own keys in its folder, see
+//! [`AgentSettings`]; whoever reads settings makes a [`Schema`] of the kinds that there are.
 
+mod agents;
 mod environment;
 mod key;
 pub mod kinds;
@@ -13,7 +17,8 @@ mod kubernetes;
 pub mod manual;
 mod problem;
 mod reader;
-mod rules;
+pub mod rules;
+pub mod section;
 pub mod settings;
 
 use std::fs::File;
@@ -24,15 +29,18 @@ use std::str::FromStr;
 use secrecy::SecretString;
 use toml::Table;
 
+pub use self::agents::{AgentSettings, Declaration, OfKinds};
 pub use self::environment::Environment;
 pub use self::key::{FILE_VARIABLE, Key};
+pub use self::manual::Manual;
 pub use self::problem::{Origin, Problem, Reason};
-pub use self::reader::{Effective, MASK};
+pub use self::reader::{Effective, MASK, Reader};
 #[cfg(test)]
 pub(crate) use self::rules::AGENT_RESPONSE_BYTES_MAX;
-pub use self::settings::{KEYS, Settings};
+pub use self::section::Section;
+pub use self::settings::Settings;
 
-use self::reader::{Layers, Reader, SECRET_BYTES_MAX};
+use self::reader::{Layers, SECRET_BYTES_MAX};
 use crate::net::proxies::{Direct, Proxies, Proxy};
 use crate::text;
 
@@ -98,9 +106,69 @@ impl Report {
     }
 }
 
-/// Reads the settings from `file` (else the file that `CHIMEIN_CONFIG` names) and `environment`.
-#[must_use]
-pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
+/// All keys that there are: the house's own, and those of the kinds of agents.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    kinds: Vec<Declaration>,
+}
+
+impl Schema {
+    /// Takes what the kinds of agents declare, in the order of the manual.
+    #[must_use]
+    pub const fn of(kinds: Vec<Declaration>) -> Self {
+        Self { kinds }
+    }
+
+    /// Gives every key in the order of the manual.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        settings::keys(&self.kinds)
+    }
+
+    /// Gives the manual.
+    #[must_use]
+    pub fn manual(&self) -> Manual {
+        Manual::of(&self.kinds)
+    }
+
+    /// Gives the variables of every key that must be set: neither optional nor with a default.
+    #[must_use]
+    pub fn required_variables(&self) -> Vec<String> {
+        let (entries, keys) = (self.manual().entries(), self.keys());
+        let without_default = entries.iter().zip(keys).filter(|(entry, _)| entry.default.is_none());
+        let required = without_default.filter(|(_, key)| !key.optional);
+        required.flat_map(|(_, key)| key.variables()).collect()
+    }
+
+    /// Reads the settings from `file` (else the file that `CHIMEIN_CONFIG` names) and `environment`.
+    #[must_use]
+    pub fn load(&self, file: Option<&Path>, environment: &Environment) -> Report {
+        let (file, mut problems) = self::file(file, environment);
+        let layers = Layers {
+            defaults: self.manual().defaults(),
+            file,
+            environment,
+            read_secret: &read_secret,
+        };
+        let words = self.kinds.iter().map(|kind| kind.word).collect();
+        let mut reader = Reader::new(self.keys(), words, layers);
+        reader.refuse_unknown();
+        let settings = Settings::read(&mut reader, &self.kinds);
+        let admin_token = reader.value("admin.debug_token");
+        let [https, http, all] =
+            ["proxy.https", "proxy.http", "proxy.all"].map(|name| reader.value::<Proxy>(name));
+        let direct: Direct = reader.value("proxy.no_proxy").unwrap_or_default();
+        let proxies = Proxies::new(https, http, all, direct);
+        problems.append(&mut reader.problems);
+        Report { effective: reader.effective, settings, admin_token, proxies, problems }
+    }
+}
+
+/// The file that is named, as a table, or what is wrong with it.
+fn file(
+    file: Option<&Path>,
+    environment: &Environment,
+) -> (Option<(PathBuf, Table)>, Vec<Problem>) {
     let (origin, path) = match file {
         Some(path) => (Origin::File(path.to_owned()), Some(path.to_owned())),
         None => (
@@ -122,22 +190,7 @@ pub fn load(file: Option<&Path>, environment: &Environment) -> Report {
             None
         }
     });
-    let layers = Layers {
-        defaults: manual::defaults(),
-        file: table,
-        environment,
-        read_secret: &read_secret,
-    };
-    let mut reader = Reader::new(KEYS, layers);
-    reader.refuse_unknown();
-    let settings = Settings::read(&mut reader);
-    let admin_token = reader.value("admin.debug_token");
-    let [https, http, all] =
-        ["proxy.https", "proxy.http", "proxy.all"].map(|name| reader.value::<Proxy>(name));
-    let direct: Direct = reader.value("proxy.no_proxy").unwrap_or_default();
-    let proxies = Proxies::new(https, http, all, direct);
-    problems.append(&mut reader.problems);
-    Report { effective: reader.effective, settings, admin_token, proxies, problems }
+    (table, problems)
 }
 
 /// Reads a secret's file; what some editors add to its start and its end is no part of the secret.

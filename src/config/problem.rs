@@ -3,6 +3,7 @@
 //! Pure. A problem names the key, where its value came from, what is wrong and the remedy. It never
 //! repeats a value: the wrong one may be a secret in the wrong place.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -67,7 +68,7 @@ pub enum Reason {
     #[error("is not {wanted}")]
     Malformed {
         /// What it should look like.
-        wanted: &'static str,
+        wanted: Cow<'static, str>,
     },
     /// The value contradicts a limit or another setting.
     #[error("{0}")]

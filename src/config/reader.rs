@@ -40,8 +40,9 @@ pub(super) struct Layers<'a> {
 }
 
 /// Reads values and remembers problems.
-pub(super) struct Reader<'a> {
-    keys: &'static [Key],
+pub struct Reader<'a> {
+    keys: Vec<Key>,
+    agents: Vec<&'static str>,
     layers: Layers<'a>,
     pub(super) problems: Vec<Problem>,
     pub(super) effective: Vec<Effective>,
@@ -49,9 +50,10 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Begins to read `keys`, all that there are.
-    pub(super) fn new(keys: &'static [Key], layers: Layers<'a>) -> Self {
-        Self { keys, layers, problems: Vec::new(), effective: Vec::new(), needs_required: true }
+    /// Begins to read `keys`, all that there are, where these kinds of agents are.
+    pub(super) fn new(keys: Vec<Key>, agents: Vec<&'static str>, layers: Layers<'a>) -> Self {
+        let (problems, effective) = (Vec::new(), Vec::new());
+        Self { keys, agents, layers, problems, effective, needs_required: true }
     }
 
     /// Says whether required values may be missing from now on.
@@ -60,7 +62,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads one key; `None` means that a problem was noted, or that nothing required is needed.
-    pub(super) fn read<T: Setting>(&mut self, key: &'static Key) -> Option<T> {
+    pub fn read<T: Setting>(&mut self, key: &'static Key) -> Option<T> {
         let (text, origin) = match self.find(key) {
             Ok(found) => found,
             Err((origin, reason)) => {
@@ -77,47 +79,47 @@ impl<'a> Reader<'a> {
             }
             return value;
         };
-        let value = T::parse(text.trim());
+        let value = T::parse_among(text.trim(), &self.agents);
         // What is not well-formed may be a secret in the wrong place.
         let is_fit_to_see = value.is_some() && !key.secret;
         let shown = if is_fit_to_see { T::shown(&text) } else { MASK.to_owned() };
         self.show(key, Some(shown), origin.clone());
         if value.is_none() {
-            self.note(key, origin, Reason::Malformed { wanted: T::WANTED });
+            self.note(key, origin, Reason::Malformed { wanted: T::wanted_among(&self.agents) });
         }
         value
     }
 
     /// Gives a key's value once more, if it has a well-formed one.
-    pub(super) fn value<T: Setting>(&self, name: &'static str) -> Option<T> {
-        let (text, _) = self.find(self.key(name)).ok()?;
-        T::parse(text?.trim())
+    pub fn value<T: Setting>(&self, name: &'static str) -> Option<T> {
+        let (text, _) = self.find(&self.key(name)).ok()?;
+        T::parse_among(text?.trim(), &self.agents)
     }
 
     /// Whether a key has any value, be it well-formed or not.
-    pub(super) fn is_set(&self, name: &'static str) -> bool {
-        match self.find(self.key(name)) {
+    pub fn is_set(&self, name: &'static str) -> bool {
+        match self.find(&self.key(name)) {
             Ok((text, _)) => text.is_some_and(|text| !text.trim().is_empty()),
             Err(_) => true,
         }
     }
 
     /// Notes that a value breaks a rule; `None` says that the rule cannot be judged.
-    pub(super) fn rule(&mut self, name: &'static str, is_kept: Option<bool>, broken: &'static str) {
+    pub fn rule(&mut self, name: &'static str, is_kept: Option<bool>, broken: &'static str) {
         if is_kept != Some(false) {
             return;
         }
         let key = self.key(name);
-        let origin = match self.find(key) {
+        let origin = match self.find(&key) {
             Ok((_, origin)) | Err((origin, _)) => origin,
         };
-        self.note(key, origin, Reason::Rule(broken));
+        self.note(&key, origin, Reason::Rule(broken));
     }
 
     /// Notes every name in the file or the environment that is no setting.
     pub(super) fn refuse_unknown(&mut self) {
         if let Some((path, table)) = &self.layers.file {
-            let known: Vec<String> = file_names(self.keys);
+            let known: Vec<String> = file_names(&self.keys);
             let origin = Origin::File(path.clone());
             let unknown = names_of(table).filter(|name| !known.contains(name));
             let problems: Vec<Problem> = unknown
@@ -125,7 +127,7 @@ impl<'a> Reader<'a> {
                 .collect();
             self.problems.extend(problems);
         }
-        let known = variable_names(self.keys);
+        let known = variable_names(&self.keys);
         for name in self.layers.environment.names() {
             let value = self.layers.environment.get(name).unwrap_or_default();
             let is_known = known.iter().any(|known| known == name);
@@ -193,8 +195,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn key(&self, name: &str) -> &'static Key {
-        self.keys.iter().find(|key| key.name == name).expect("rules name keys of the table")
+    fn key(&self, name: &str) -> Key {
+        self.keys
+            .iter()
+            .find(|key| key.name == name)
+            .copied()
+            .expect("rules name keys of the table")
     }
 
     fn note(&mut self, key: &Key, origin: Origin, reason: Reason) {
@@ -202,7 +208,7 @@ impl<'a> Reader<'a> {
         self.problems.push(Problem { key: key.name.to_owned(), origin, reason, remedy });
     }
 
-    fn show(&mut self, key: &'static Key, shown: Option<String>, origin: Origin) {
+    fn show(&mut self, key: &Key, shown: Option<String>, origin: Origin) {
         self.effective.push(Effective { key: key.name, shown, origin });
     }
 }
@@ -238,7 +244,8 @@ fn text_in(table: &Table, name: &str) -> Result<Option<String>, Reason> {
         }
         other => scalar(other),
     };
-    text.map(Some).ok_or(Reason::Malformed { wanted: "text, a number, a switch or a list of them" })
+    text.map(Some)
+        .ok_or(Reason::Malformed { wanted: "text, a number, a switch or a list of them".into() })
 }
 
 fn scalar(value: &Value) -> Option<String> {

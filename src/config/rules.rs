@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::agents::Declaration;
 use super::kinds::{
-    AgentKind, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity, Listen, ModelName,
-    Name, QueueEngine, RestAuth, SenderRates, Senders, Size, Sources, TemplateVariables, Timeout,
+    AgentKind, BaseUrl, HostPart, Identities, Identity, Listen, Name, QueueEngine, RestAuth,
+    SenderRates, Senders, Size, Sources, TemplateVariables, Timeout,
 };
 use super::reader::Reader;
 use crate::net::authority::Hosts;
@@ -21,19 +22,19 @@ use crate::net::proxies::Proxy;
 use crate::pii::Pii;
 use crate::standard_webhooks::Secret;
 use crate::telemetry::otlp;
-use crate::thread::{HISTORY_CHARS_MAX, HISTORY_MESSAGES_MAX};
 use crate::twilio::rest;
 
 /// The largest answer of an agent that may be read: cut into parts, it still fits into the outbox.
 pub(crate) const AGENT_RESPONSE_BYTES_MAX: usize = 512 << 10;
 
 /// Notes every rule that the values break; those about Twilio only if it is on.
-pub(super) fn check(reader: &mut Reader<'_>, is_twilio_on: bool) {
+pub(super) fn check(reader: &mut Reader<'_>, kinds: &[Declaration], is_twilio_on: bool) {
     if is_twilio_on {
         check_twilio(reader);
     }
     check_messaging(reader);
     check_listeners(reader);
+    check_agents(reader, kinds);
     check_work(reader);
     check_nats(reader);
     check_proxies(reader);
@@ -249,22 +250,15 @@ fn check_listeners(reader: &mut Reader<'_>) {
     );
 }
 
-fn check_work(reader: &mut Reader<'_>) {
-    let kind = reader.value::<AgentKind>("agent.kind");
-    let has_url = reader.value::<HttpUrl>("agent.url").is_some();
-    let reachable = kind.map(|kind| kind != AgentKind::Http || has_url);
-    reader.rule("agent.url", reachable, "is required, as a well-formed URL, for agent.kind http");
-    check_openai(reader, kind);
-    if kind == Some(AgentKind::BitBrat) {
-        let has_nats = cfg!(feature = "nats");
-        let broken = "is bitbrat, and this chimein was built without the feature nats";
-        reader.rule("agent.kind", Some(has_nats), broken);
-        let driver =
-            reader.value("bitbrat.driver").map(|driver: BusDriver| driver == BusDriver::Nats);
-        reader.rule("bitbrat.driver", driver, "is not nats, the only bus that chimein speaks");
+/// The rules of all kinds of agents; some are judged only where their kind is chosen.
+fn check_agents(reader: &mut Reader<'_>, kinds: &[Declaration]) {
+    let chosen = reader.value::<AgentKind>("agent.kind").map(AgentKind::word);
+    for kind in kinds {
+        (kind.check)(reader, chosen == Some(kind.word));
     }
-    let silence = seconds(1)..=minutes(24 * 60);
-    within(reader, "bitbrat.answer_within", silence, "is not between 1s and 1d");
+}
+
+fn check_work(reader: &mut Reader<'_>) {
     let secret = reader.value::<SecretString>("agent.secret");
     let secret = secret.map(|secret| Secret::parse(&secret).is_ok());
     reader.rule("agent.secret", secret, "is not whsec_ and 24 to 64 bytes in base64");
@@ -317,19 +311,6 @@ fn check_work(reader: &mut Reader<'_>) {
     within(reader, "seats.leave_idle_after", idle, "is under 1h, in the middle of a conversation");
 }
 
-fn check_openai(reader: &mut Reader<'_>, kind: Option<AgentKind>) {
-    let has_model = reader.value::<ModelName>("openai.model").is_some();
-    let is_named = kind.map(|kind| kind != AgentKind::OpenAi || has_model);
-    reader.rule("openai.model", is_named, "is required for agent.kind openai");
-    let few = |most: usize| move |count: usize| count <= most;
-    let messages = reader.value("openai.history_messages").map(few(HISTORY_MESSAGES_MAX));
-    reader.rule("openai.history_messages", messages, "is over 100");
-    let chars = reader.value("openai.history_chars").map(few(HISTORY_CHARS_MAX));
-    reader.rule("openai.history_chars", chars, "is over 200000");
-    let first = MILLISECOND * 100..=minutes(60);
-    within(reader, "openai.first_token_timeout", first, "is not between 100ms and 1h");
-}
-
 fn check_nats(reader: &mut Reader<'_>) {
     let engine = reader.value::<QueueEngine>("queue.engine");
     let is_built = engine.map(|engine| engine == QueueEngine::Embedded || cfg!(feature = "nats"));
@@ -378,7 +359,8 @@ fn overlap(left: SocketAddr, right: SocketAddr) -> bool {
     left.port() == right.port() && shares_address
 }
 
-fn within(
+/// Requires that a key's duration is within a range.
+pub fn within(
     reader: &mut Reader<'_>,
     key: &'static str,
     range: RangeInclusive<Duration>,
@@ -389,12 +371,13 @@ fn within(
 }
 
 /// Requires that the first key's duration is longer than the second one's.
-fn longer(reader: &mut Reader<'_>, [long, short]: [&'static str; 2], broken: &'static str) {
+pub fn longer(reader: &mut Reader<'_>, [long, short]: [&'static str; 2], broken: &'static str) {
     let pair = reader.value::<Duration>(long).zip(reader.value::<Duration>(short));
     reader.rule(long, pair.map(|(long, short)| long > short), broken);
 }
 
-fn at_most(reader: &mut Reader<'_>, key: &'static str, limit: u32, broken: &'static str) {
+/// Requires that a key's number is no larger than a limit.
+pub fn at_most(reader: &mut Reader<'_>, key: &'static str, limit: u32, broken: &'static str) {
     let is_kept = reader.value(key).map(|value: NonZeroU32| value.get() <= limit);
     reader.rule(key, is_kept, broken);
 }

@@ -1,7 +1,8 @@
-//! The settings as types, one section after the other, and the table of their keys.
+//! The settings as types, one section after the other, and the order of their keys.
 //!
-//! Pure. Each line gives a key its type; its name, its environment variables and its place in
-//! [`KEYS`] follow from it. What a key means is said once, in `config/default.toml`.
+//! Pure. Each line gives a key its type; its name and its environment variables follow from it. What a
+//! key means is said once, in `manual.toml` beside this. What the kinds of agents have for themselves is in
+//! their own folders.
 
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
@@ -10,60 +11,22 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::agents::{Declaration, OfKinds};
 use super::key::Key;
 use super::kinds::{
-    Addresses, AgentKind, Attribute, BaseUrl, BusDriver, HostPart, HttpUrl, Identities, Identity,
-    Keywords, Listen, ModelName, Name, NatsUrls, Networks, OpenAiApi, Paths, Prefix, Progress,
-    QueueEngine, Ratio, Rejoin, RestAuth, Schedule, SenderRates, Senders, Sentence, Setting, Since,
-    Size, SnapshotMode, SocketUrl, Source, Sources, Temperature, TemplateVariables, Timeout,
-    TokenParameter, TopicPrefix, TurnStrategy, TurnsBegin, WhilePaused,
+    Addresses, AgentKind, Attribute, BaseUrl, HostPart, Identities, Identity, Keywords, Listen,
+    Name, NatsUrls, Networks, Paths, Prefix, QueueEngine, Ratio, Rejoin, RestAuth, Schedule,
+    SenderRates, Senders, Since, Size, SocketUrl, Source, Sources, TemplateVariables, Timeout,
+    TurnStrategy, TurnsBegin, WhilePaused,
 };
 use super::reader::Reader;
 use super::rules;
+use super::section::{Section, sections};
 use crate::net::authority::Hosts;
 use crate::net::proxies::{Direct, Proxies, Proxy};
 use crate::pii::Pii;
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ContentSid, MessagingServiceSid};
-
-macro_rules! sections {
-    ($(
-        $(#[$doc:meta])*
-        $section:ident = $name:literal {
-            $($(#[$field_doc:meta])* $field:ident: $kind:ty $(= $($variable:literal),+)?;)*
-        }
-    )*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Clone, Debug)]
-            pub struct $section {
-                $($(#[$field_doc])* pub $field: $kind,)*
-            }
-
-            impl $section {
-                const KEYS: &[Key] = &[$(Key {
-                    name: concat!($name, ".", stringify!($field)),
-                    named: &[$($($variable),+)?],
-                    secret: <$kind as Setting>::SECRET,
-                    optional: <$kind as Setting>::OPTIONAL,
-                }),*];
-
-                /// Reads every key before it gives up for want of one.
-                fn read(reader: &mut Reader<'_>) -> Option<Self> {
-                    let mut keys = Self::KEYS.iter();
-                    $(let $field = keys.next().and_then(|key| reader.read(key));)*
-                    Some(Self { $($field: $field?),* })
-                }
-            }
-        )*
-
-        /// Every key in the order of the manual.
-        pub const KEYS: &[Key] = &{
-            const PARTS: &[&[Key]] = &[$($section::KEYS),*];
-            joined::<{ total(PARTS) }>(PARTS)
-        };
-    };
-}
 
 sections! {
     /// Whether Twilio is on.
@@ -283,10 +246,6 @@ sections! {
     Agent = "agent" {
         /// Which kind.
         kind: AgentKind;
-        /// Where turns are posted to; present for kind http.
-        url: Option<HttpUrl>;
-        /// Where it is told what became of its replies.
-        report_url: Option<HttpUrl>;
         /// Signs the requests.
         secret: Option<SecretString>;
         /// How long one turn may take.
@@ -297,58 +256,6 @@ sections! {
         response_bytes_max: Size;
         /// How many at once.
         concurrency: NonZeroUsize;
-    }
-    /// The model server, for kind openai.
-    OpenAi = "openai" {
-        /// Who asks.
-        api_key: Option<SecretString> = "OPENAI_API_KEY";
-        /// Where the API is.
-        base_url: BaseUrl = "OPENAI_BASE_URL";
-        /// Which API is spoken.
-        api: OpenAiApi;
-        /// Which model is asked; present for kind openai.
-        model: Option<ModelName>;
-        /// The file of the system prompt.
-        system_file: Option<PathBuf>;
-        /// How many tokens an answer may have.
-        max_tokens: Option<NonZeroU32>;
-        /// By which name that is told.
-        token_parameter: TokenParameter;
-        /// How freely words are chosen.
-        temperature: Option<Temperature>;
-        /// What is said where the model says nothing.
-        fallback: Option<Sentence>;
-        /// How many messages of what was said before are told.
-        history_messages: usize;
-        /// How many characters they may have.
-        history_chars: usize;
-        /// How long the first word may take.
-        first_token_timeout: Duration;
-    }
-    /// BitBrat's bus, for kind bitbrat.
-    BitBrat = "bitbrat" {
-        /// What carries the bus.
-        driver: BusDriver = "MESSAGE_BUS_DRIVER", "MESSAGE_BUS";
-        /// Goes before every topic.
-        prefix: Option<TopicPrefix> = "BUS_PREFIX";
-        /// The service's key on the platform.
-        service: Name;
-        /// What the topic that replies are asked on ends in.
-        egress_instance: Name = "EGRESS_INSTANCE_ID", "SERVICE_INSTANCE_ID";
-        /// How long the bus waits for word on an egress event.
-        ack_wait_seconds: NonZeroU32 = "NATS_ACK_WAIT_SECONDS";
-        /// To whom words of progress are sent.
-        progress: Progress;
-        /// How long the platform may be silent about a turn.
-        answer_within: Option<Duration>;
-        /// Whether it is asked once more then.
-        ask_again: bool;
-        /// Which snapshots are written.
-        snapshot_mode: SnapshotMode = "PERSISTENCE_SNAPSHOT_MODE";
-        /// Whether an event's payload is part of its snapshot.
-        include_raw_payloads: bool = "PERSISTENCE_INCLUDE_RAW_PAYLOADS";
-        /// The longest event in a snapshot.
-        snapshot_bytes_max: Option<NonZeroUsize> = "PERSISTENCE_MAX_SNAPSHOT_BYTES";
     }
     /// Sending replies.
     Send = "send" {
@@ -517,10 +424,8 @@ pub struct Settings {
     pub turns: Turns,
     /// The agent.
     pub agent: Agent,
-    /// The model server, for kind openai.
-    pub openai: OpenAi,
-    /// BitBrat's bus, for kind bitbrat.
-    pub bitbrat: BitBrat,
+    /// What the kinds of agents have for themselves.
+    pub kinds: OfKinds,
     /// Sending replies.
     pub send: Send,
     /// The socket.
@@ -541,9 +446,42 @@ pub struct Settings {
     pub proxy: ProxyServers,
 }
 
+/// Every key in the order of the manual, where the kinds of agents follow on the agent.
+pub(super) fn keys(kinds: &[Declaration]) -> Vec<Key> {
+    const BEFORE: &[&[Key]] = &[
+        Switch::KEYS,
+        Account::KEYS,
+        ChatService::KEYS,
+        Bot::KEYS,
+        Messaging::KEYS,
+        Whatsapp::KEYS,
+        Media::KEYS,
+        Server::KEYS,
+        Webhook::KEYS,
+        Queue::KEYS,
+        Nats::KEYS,
+        Join::KEYS,
+        Turns::KEYS,
+        Agent::KEYS,
+    ];
+    const AFTER: &[&[Key]] = &[
+        Send::KEYS,
+        Realtime::KEYS,
+        Reconcile::KEYS,
+        Seats::KEYS,
+        Guard::KEYS,
+        Admin::KEYS,
+        Log::KEYS,
+        Telemetry::KEYS,
+        ProxyServers::KEYS,
+    ];
+    let of_kinds: Vec<&[Key]> = kinds.iter().map(|kind| kind.keys).collect();
+    [BEFORE, &of_kinds, AFTER].concat().concat()
+}
+
 impl Settings {
     /// Reads every section and checks the rules between them, whatever problems there are.
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader<'_>, kinds: &[Declaration]) -> Option<Self> {
         let switch = Switch::read(reader);
         let is_on = switch.as_ref().is_some_and(|switch| switch.enabled);
         let twilio = Twilio::read(reader, is_on);
@@ -557,8 +495,7 @@ impl Settings {
         let join = Join::read(reader);
         let turns = Turns::read(reader);
         let agent = Agent::read(reader);
-        let openai = OpenAi::read(reader);
-        let bitbrat = BitBrat::read(reader);
+        let of_kinds = OfKinds::read(kinds, reader);
         let send = Send::read(reader);
         let realtime = Realtime::read(reader);
         let reconcile = Reconcile::read(reader);
@@ -568,7 +505,7 @@ impl Settings {
         let log = Log::read(reader);
         let telemetry = Telemetry::read(reader);
         let proxy = ProxyServers::read(reader);
-        rules::check(reader, is_on);
+        rules::check(reader, kinds, is_on);
         Some(Self {
             twilio: if switch?.enabled { Some(twilio?) } else { None },
             messaging: messaging?,
@@ -581,8 +518,7 @@ impl Settings {
             join: join?,
             turns: turns?,
             agent: agent?,
-            openai: openai?,
-            bitbrat: bitbrat?,
+            kinds: of_kinds?,
             send: send?,
             realtime: realtime?,
             reconcile: reconcile?,
@@ -594,28 +530,4 @@ impl Settings {
             proxy: proxy?,
         })
     }
-}
-
-const fn total(parts: &[&[Key]]) -> usize {
-    let (mut at, mut sum) = (0, 0);
-    while at < parts.len() {
-        sum += parts[at].len();
-        at += 1;
-    }
-    sum
-}
-
-const fn joined<const N: usize>(parts: &[&[Key]]) -> [Key; N] {
-    let mut keys = [Key { name: "", named: &[], secret: false, optional: false }; N];
-    let (mut part, mut to) = (0, 0);
-    while part < parts.len() {
-        let mut at = 0;
-        while at < parts[part].len() {
-            keys[to] = parts[part][at];
-            to += 1;
-            at += 1;
-        }
-        part += 1;
-    }
-    keys
 }

@@ -4,8 +4,9 @@ use std::fs;
 
 use secrecy::ExposeSecret;
 
-use super::kinds::AgentKind;
 use super::*;
+use crate::agent::bitbrat::settings::BitBratSettings;
+use crate::agent::kinds::load;
 
 #[test]
 fn the_environment_alone_is_enough() {
@@ -14,7 +15,7 @@ fn the_environment_alone_is_enough() {
     assert_eq!(twilio.account.auth_token.expose_secret(), "planted-auth-token");
     assert_eq!(twilio.conversations.unwrap().bot.name.as_str(), "bot");
     assert_eq!(settings.server.port.get(), 3_000);
-    assert_eq!(settings.agent.kind, AgentKind::Echo);
+    assert_eq!(settings.agent.kind.word(), "echo");
 }
 
 #[test]
@@ -125,7 +126,8 @@ fn a_bus_that_is_not_spoken_is_refused_only_where_it_would_be_used() {
     }
     assert!(load(None, &environment([("MESSAGE_BUS_DRIVER", "pubsub")])).into_settings().is_ok());
     let right = [("CHIMEIN_AGENT_KIND", "bitbrat"), ("MESSAGE_BUS", "nats"), ("BUS_PREFIX", "")];
-    assert!(load(None, &environment(right)).into_settings().unwrap().bitbrat.prefix.is_none());
+    let settings = load(None, &environment(right)).into_settings().unwrap();
+    assert!(settings.kinds.get::<BitBratSettings>().unwrap().prefix.is_none());
 }
 
 #[test]

@@ -12,9 +12,10 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::Response;
+use chimein::agent::kinds;
 use chimein::app::{self, App};
 use chimein::clock::Clock;
-use chimein::config::{self, Environment};
+use chimein::config::Environment;
 use chimein::media::Links;
 use chimein::media::door::{CARRIED_MAX, WAITING_MAX};
 use chimein::twilio::rest::FileName;
@@ -250,7 +251,7 @@ impl House {
             ("CHIMEIN_MESSAGING_SWEEP_INTERVAL", "0s".to_owned()),
             ("CHIMEIN_MEDIA_MAX_BYTES", "4MiB".to_owned()),
         ];
-        let report = config::load(None, &Environment::from_pairs(environment));
+        let report = kinds::load(None, &Environment::from_pairs(environment));
         let effective = report.effective.clone();
         let settings = report.into_settings().unwrap();
         let app = App::start(&settings, effective, listener).await.unwrap();

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chimein::agent::kinds;
 use chimein::config::kinds::Setting;
-use chimein::config::{self, Environment, KEYS, Settings, manual};
+use chimein::config::{Environment, Settings};
 use serde_json::Value;
 
 use super::read;
@@ -17,7 +18,8 @@ const OF_THE_FILE: &[&str] =
 
 #[test]
 fn every_variable_of_the_compose_file_is_one_of_the_code() {
-    let variables: Vec<String> = KEYS.iter().flat_map(|key| key.variables()).collect();
+    let variables: Vec<String> =
+        kinds::schema().keys().iter().flat_map(|key| key.variables()).collect();
     for variable in keys(&service()["environment"]) {
         assert!(variables.iter().any(|known| known == variable), "{variable}");
     }
@@ -88,7 +90,8 @@ fn a_container_has_no_rights_that_it_does_not_need() {
 #[test]
 fn the_guide_names_only_what_there_is() {
     let guide = read("config/bitbrat/README.md");
-    let variables: Vec<String> = KEYS.iter().flat_map(|key| key.variables()).collect();
+    let variables: Vec<String> =
+        kinds::schema().keys().iter().flat_map(|key| key.variables()).collect();
     let words = guide.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
     for word in words.filter(|word| word.starts_with("CHIMEIN_") || word.starts_with("TWILIO_")) {
         let is_known = variables.iter().any(|known| known == word) || OF_THE_FILE.contains(&word);
@@ -107,8 +110,8 @@ fn settings() -> Settings {
     let given = service["environment"].as_object().unwrap().iter();
     let given = given.map(|(name, value)| (name.clone(), filled_in(value.as_str().unwrap())));
     let given: Vec<(String, String)> = given.filter(|(_, value)| !value.is_empty()).collect();
-    let entries = manual::entries();
-    let required = manual::required_variables().into_iter().map(|name| {
+    let entries = kinds::schema().manual().entries();
+    let required = kinds::schema().required_variables().into_iter().map(|name| {
         let entry = entries.iter().find(|entry| entry.environment == name).unwrap();
         let prefix =
             ["AC", "SK", "IS"].iter().find(|sid| entry.meaning.contains(&format!("({sid}…)")));
@@ -119,7 +122,7 @@ fn settings() -> Settings {
     let public = std::iter::once((public.0.to_owned(), public.1.to_owned()));
     let pairs: Vec<(String, String)> = required.chain(public).chain(given).collect();
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    config::load(None, &Environment::from_pairs(pairs)).into_settings().unwrap()
+    kinds::load(None, &Environment::from_pairs(pairs)).into_settings().unwrap()
 }
 
 /// A value with its defaults in the place of variables.

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use chimein::admin;
+use chimein::agent::kinds::schema;
 use chimein::config::kinds::{Paths, Setting};
-use chimein::config::{KEYS, manual};
 use chimein::manual::PAGES;
 use chimein::telemetry::metrics::table;
 use chimein::webhook;
@@ -35,8 +35,21 @@ fn the_manual_has_the_table_of_settings() {
         page: "src/manual/configuration.md",
         start: "<!-- configuration table: written from config/default.toml by `UPDATE=1 cargo test --test house` -->\n",
         end: "<!-- end of the configuration table -->\n",
-        text: manual::markdown(),
+        text: schema().manual().markdown(),
     });
+}
+
+#[test]
+fn the_file_of_defaults_is_the_whole_manual() {
+    const HINT: &str = "# Written by `UPDATE=1 cargo test --test house` from src/config/manual.toml and \
+                        src/agent/*/settings.toml.\n#\n";
+    let expected = format!("{HINT}{}", schema().manual().text());
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(root().join("config/default.toml"), expected).unwrap();
+    } else {
+        let found = read("config/default.toml");
+        assert_eq!(found, expected, "run UPDATE=1 cargo test --test house -- --test-threads=1");
+    }
 }
 
 #[test]
@@ -130,11 +143,12 @@ fn has(page: &str, anchor: &str) -> bool {
 
 #[test]
 fn the_architecture_names_the_variables_and_secrets_of_the_code() {
+    let keys = schema().keys();
     let secrets = list("secrets");
-    let mut expected: Vec<String> = manual::required_variables();
+    let mut expected: Vec<String> = schema().required_variables();
     expected.retain(|name| {
         KEPT_WITH_SECRETS.contains(&name.as_str())
-            || KEYS.iter().any(|key| key.secret && key.variables().contains(name))
+            || keys.iter().any(|key| key.secret && key.variables().contains(name))
     });
     assert_eq!(secrets, expected);
 
@@ -142,12 +156,12 @@ fn the_architecture_names_the_variables_and_secrets_of_the_code() {
     let shared = texts(&architecture["defaults"]["services"]["env"]);
     let env: Vec<String> =
         list("env").into_iter().chain(shared.into_iter().map(str::to_owned)).collect();
-    let required = manual::required_variables();
+    let required = schema().required_variables();
     for name in required.iter().filter(|name| !secrets.contains(name)) {
         assert!(env.contains(name), "{name} is required and not listed");
     }
     for name in env {
-        let key = KEYS.iter().find(|key| key.variables().contains(&name));
+        let key = keys.iter().find(|key| key.variables().contains(&name));
         assert!(key.is_some_and(|key| !key.secret), "{name} is no variable of the code");
     }
 }
@@ -201,7 +215,8 @@ fn the_architecture_names_the_topics_of_the_code() {
         }
     }
     assert_eq!(keys(topics).len(), 5, "a topic that is not ours is listed");
-    let prefix = KEYS.iter().find(|known| known.name == "bitbrat.prefix").unwrap();
+    let keys = schema().keys();
+    let prefix = keys.iter().find(|known| known.name == "bitbrat.prefix").unwrap();
     assert_eq!(
         prefix.variables(),
         [architecture["messaging"]["config"]["prefix"].as_str().unwrap()]

@@ -5,6 +5,7 @@
 
 mod agent;
 mod channel;
+mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,9 +111,14 @@ struct House {
 
 impl House {
     async fn start() -> Self {
+        let loud = Arc::new(Loud::default());
+        Self::around(Arc::<Loud>::clone(&loud), loud).await
+    }
+
+    async fn around(thinks: Arc<dyn Agent>, agent: Arc<Loud>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(embedded::Options::new(folder.path().join("queue.db"))).unwrap();
-        let (office, agent) = (Arc::new(PostOffice::default()), Arc::new(Loud::default()));
+        let office = Arc::new(PostOffice::default());
         let clock = Clock::start();
         let recorder = Recorder {
             journal: Journal::new(1024),
@@ -152,16 +158,15 @@ impl House {
             stop,
             _folder: folder,
         };
-        house.work();
+        house.work(thinks);
         house
     }
 
-    fn work(&self) {
+    fn work(&self, agent: Arc<dyn Agent>) {
         let channels =
             Channels::default().with(ThreadKind::Direct, Arc::<PostOffice>::clone(&self.office));
         let status = Arc::new(Status::default());
         let schedule = || Schedule::new(vec![Duration::from_millis(10); 5]);
-        let agent: Arc<dyn Agent> = Arc::<Loud>::clone(&self.agent);
         self.run(Turns {
             agent,
             channels: channels.clone(),

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chimein::admin::{Insight as _, Readiness};
+use chimein::agent::kinds;
 use chimein::app::{self, App};
 use chimein::clock::Timestamp;
-use chimein::config::{self, Environment};
+use chimein::config::Environment;
 use chimein::emulator::control::Webhook;
 use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::record::{Happening, Record};
@@ -92,7 +93,7 @@ impl Rig {
     pub async fn launch_service(&mut self) {
         let listener = app::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
         let public_url = format!("http://{}", listener.local_addr().unwrap());
-        let report = config::load(None, &self.environment(public_url));
+        let report = kinds::load(None, &self.environment(public_url));
         let effective = report.effective.clone();
         let settings = report.into_settings().unwrap();
         let app = App::start(&settings, effective, listener).await.unwrap();

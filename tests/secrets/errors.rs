@@ -2,8 +2,9 @@
 
 use std::error::Error;
 
+use chimein::agent::kinds;
 use chimein::clock::{Clock, Timestamp};
-use chimein::config::{self, Environment, KEYS};
+use chimein::config::Environment;
 use chimein::net::tls;
 use chimein::queue::{Append, JobId, Key, QueueName, Store, embedded};
 use chimein::realtime::twilsock::frame;
@@ -29,7 +30,7 @@ fn settings_print_no_secret() {
         ("CHIMEIN_AGENT_SECRET", AGENT_SECRET),
         ("CHIMEIN_ADMIN_DEBUG_TOKEN", AUTH_TOKEN),
     ];
-    let report = config::load(None, &Environment::from_pairs(pairs));
+    let report = kinds::load(None, &Environment::from_pairs(pairs));
     assert_clean("the report", &format!("{report:?}"));
     assert_clean("the environment", &format!("{:?}", Environment::from_pairs(pairs)));
     assert_clean("the settings", &format!("{:?}", report.into_settings().unwrap()));
@@ -37,10 +38,10 @@ fn settings_print_no_secret() {
 
 #[test]
 fn problems_repeat_no_value() {
-    for key in KEYS {
+    for key in kinds::schema().keys() {
         for variable in key.variables() {
             let environment = Environment::from_pairs([(variable.as_str(), MARK)]);
-            let report = config::load(None, &environment);
+            let report = kinds::load(None, &environment);
             if let Err(error) = report.into_settings() {
                 let own: Vec<_> =
                     error.0.iter().filter(|problem| problem.key == key.name).collect();

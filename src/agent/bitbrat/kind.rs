@@ -6,12 +6,11 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::platform::{BitBrat, Options};
+use super::settings::{BitBratSettings, Progress, SnapshotMode};
 use super::{envelope, examine, names, progress, snapshot};
 use crate::agent::kind::{self, Error, Making, Platform};
 use crate::agent::{Agent, Patience};
-use crate::config::Settings;
-use crate::config::kinds::{AgentKind, Progress, SnapshotMode};
-use crate::config::settings;
+use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 use crate::nats;
 use crate::net::tls;
@@ -20,14 +19,15 @@ use crate::net::tls;
 pub struct Kind;
 
 impl kind::Kind for Kind {
-    fn word(&self) -> AgentKind {
-        AgentKind::BitBrat
+    fn declares(&self) -> Declaration {
+        Declaration::of::<BitBratSettings>("bitbrat")
     }
 
     fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>> {
         Box::pin(async move {
-            let options = options(&of)?;
-            let name = of.settings.bitbrat.service.as_str().to_owned();
+            let own: &BitBratSettings = kind::own(of.settings)?;
+            let options = options(&of, own)?;
+            let name = own.service.as_str().to_owned();
             let (connection, tls) = (of.settings.nats.clone(), of.tls.clone());
             let dial = Box::new(move || nats::Options::of(&connection, &name, &tls));
             let platform = BitBrat::connect(options, dial, of.clock).await;
@@ -41,17 +41,17 @@ impl kind::Kind for Kind {
         Box::pin(async move {
             let (tls, _) = tls::client_config()?;
             let options = nats::Options::of(&settings.nats, "chimein-doctor", &tls);
-            Ok(examine::bus(options, &names(&settings.bitbrat)).await)
+            Ok(examine::bus(options, &names(kind::own(settings)?)).await)
         })
     }
 
     fn platform(&self, settings: &Settings) -> Option<Platform> {
-        Some(Platform { egress_topic: names(&settings.bitbrat).own_egress() })
+        let own = kind::own(settings).ok()?;
+        Some(Platform { egress_topic: names(own).own_egress() })
     }
 }
 
-fn options(of: &Making<'_>) -> Result<Options, Error> {
-    let settings = &of.settings.bitbrat;
+fn options(of: &Making<'_>, settings: &BitBratSettings) -> Result<Options, Error> {
     let policy = snapshot::Policy {
         is_on: settings.snapshot_mode != SnapshotMode::Off,
         includes_raw: settings.include_raw_payloads,
@@ -75,7 +75,7 @@ fn options(of: &Making<'_>) -> Result<Options, Error> {
 }
 
 /// The names on the platform's bus that the settings make.
-fn names(settings: &settings::BitBrat) -> names::Names {
+fn names(settings: &BitBratSettings) -> names::Names {
     let prefix = settings.prefix.as_ref().map(|prefix| prefix.as_str().to_owned());
     names::Names {
         prefix: prefix.unwrap_or_default(),

@@ -26,6 +26,7 @@ mod platform;
 pub mod progress;
 mod run;
 pub mod selection;
+pub mod settings;
 pub mod snapshot;
 pub mod status;
 pub mod target;

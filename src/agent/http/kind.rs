@@ -4,33 +4,34 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use super::settings::HttpSettings;
 use super::{HttpAgent, Options, examine};
 use crate::agent::kind::{self, Error, Making};
 use crate::agent::{Agent, echo};
-use crate::config::Settings;
-use crate::config::kinds::AgentKind;
+use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 
 /// The kind of agent that is behind a URL.
 pub struct Kind;
 
 impl kind::Kind for Kind {
-    fn word(&self) -> AgentKind {
-        AgentKind::Http
+    fn declares(&self) -> Declaration {
+        Declaration::of::<HttpSettings>("http")
     }
 
     fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>> {
         Box::pin(async move {
             let settings = &of.settings.agent;
+            let own: &HttpSettings = kind::own(of.settings)?;
             // The settings refuse this kind without a URL.
-            let Some(url) = &settings.url else { return echo::Kind.make(of).await };
+            let Some(url) = &own.url else { return echo::Kind.make(of).await };
             let client = of.client()?;
             let options = Options {
                 url: url.url().clone(),
                 secret: kind::secret(settings)?,
                 timeout: settings.timeout,
                 response_bytes_max: settings.response_bytes_max.0,
-                report_url: settings.report_url.as_ref().map(|url| url.url().clone()),
+                report_url: own.report_url.as_ref().map(|url| url.url().clone()),
             };
             let agent: Arc<dyn Agent> = Arc::new(HttpAgent::new(options, client, of.clock));
             Ok(agent)
@@ -39,7 +40,7 @@ impl kind::Kind for Kind {
 
     fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
         Box::pin(async move {
-            match &settings.agent.url {
+            match &kind::own::<HttpSettings>(settings)?.url {
                 Some(url) => examine::server(settings, url.url()).await,
                 None => Ok(Vec::new()),
             }

@@ -19,8 +19,8 @@ use super::reading::{Fault, Read};
 use super::request::Style;
 use super::responses::Responses;
 use super::said::Said;
+use super::settings::OpenAiApi;
 use crate::clock::{Clock, Moment};
-use crate::config::kinds::OpenAiApi;
 
 /// The most of one event that is held. The last event of a Responses stream has the whole answer, each
 /// letter in up to six bytes, and the system prompt.

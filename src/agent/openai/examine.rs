@@ -1,7 +1,8 @@
 //! Whether the model server takes our key and knows our model, without a word said to the model.
 
 use super::health::Health;
-use super::settings::Options;
+use super::options::Options;
+use super::settings::OpenAiSettings;
 use crate::agent::kind::{self, CHECK, Error};
 use crate::config::Settings;
 use crate::finding::Finding;
@@ -10,7 +11,8 @@ use crate::telemetry::chain::Chain;
 
 /// Asks the server and judges its answer.
 pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
-    let options = match Options::of(all) {
+    let own: &OpenAiSettings = kind::own(all)?;
+    let options = match Options::of(all, own) {
         Ok(options) => options,
         Err(error) => {
             let remedy = "let the file be text that this user may read, or leave the setting out";
@@ -18,7 +20,7 @@ pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
         }
     };
     let client = kind::examiner(all)?;
-    let url = all.openai.base_url.url();
+    let url = own.base_url.url();
     let place = place_of(url);
     let mut findings = vec![match options.health(&client).await {
         Ok(health) => judge(&place, options.model(), health),
@@ -29,7 +31,7 @@ pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
             Finding::fail(CHECK, found, remedy)
         }
     }];
-    if all.openai.fallback.is_none() {
+    if own.fallback.is_none() {
         findings.push(Finding::warn(
             CHECK,
             "no fallback: where the model has no words, the message is a dead letter".to_owned(),

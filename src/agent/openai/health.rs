@@ -6,8 +6,8 @@ use reqwest::header::AUTHORIZATION;
 use serde_json::Value;
 
 use super::ask::{authorization, whole};
+use super::options::Options;
 use super::problem::{self, Problem};
-use super::settings::Options;
 use crate::json;
 
 /// The most of the list that is read.

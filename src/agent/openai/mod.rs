@@ -12,13 +12,14 @@ mod chat;
 mod examine;
 mod health;
 mod kind;
+mod options;
 mod problem;
 mod prompt;
 mod reading;
 mod request;
 mod responses;
 mod said;
-mod settings;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -28,10 +29,10 @@ use futures::future::BoxFuture;
 
 use self::ask::{Failure, Server};
 pub use self::kind::Kind;
+pub use self::options::{Options, SettingsError};
 use self::problem::Problem;
 use self::reading::Fault;
 use self::said::{End, Said, Unsaid};
-pub use self::settings::{Options, SettingsError};
 use super::{Agent, Answer, Error, Turn};
 use crate::clock::Clock;
 use crate::pii::Pii;

@@ -148,7 +148,7 @@ fn name(author: &str, profile: Option<&str>) -> String {
 mod tests {
     use super::super::request::Style;
     use super::*;
-    use crate::config::kinds::{OpenAiApi, TokenParameter};
+    use crate::agent::openai::settings::{OpenAiApi, TokenParameter};
     use crate::thread::{Extras, Media, Speaker, Thread};
     use crate::twilio::sid::MessageSid;
 

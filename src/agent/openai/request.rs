@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::prompt::Line;
-use crate::config::kinds::{OpenAiApi, TokenParameter};
+use super::settings::{OpenAiApi, TokenParameter};
 use crate::pii::Pii;
 
 /// What of a request is the same for every turn.

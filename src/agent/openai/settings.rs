@@ -1,80 +1,155 @@
-//! What the settings mean for this agent, and its system prompt, read from a file at the start.
-//!
-//! I/O: one file. The key passes through to the one header that it is for.
+//! The section `[openai]`: its keys, the kinds of their values, and the rules that they keep. Pure.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::request::Style;
-use crate::config::{self, Reason, Settings};
+use crate::config::kinds::{BaseUrl, Setting, words};
+use crate::config::rules::within;
+use crate::config::section::sections;
+use crate::config::{AgentSettings, Reader};
 use crate::pii::Pii;
-use crate::thread::Budget;
+use crate::thread::{HISTORY_CHARS_MAX, HISTORY_MESSAGES_MAX};
 
-/// The longest system prompt.
-pub const SYSTEM_BYTES_MAX: usize = 64 << 10;
-
-/// What an [`OpenAi`](super::OpenAi) needs to know.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub(super) base_url: String,
-    pub(super) key: Option<SecretString>,
-    pub(super) style: Style,
-    pub(super) fallback: Option<Pii>,
-    pub(super) history: Budget,
-    pub(super) first_token_timeout: Duration,
-    pub(super) timeout: Duration,
-    pub(super) response_bytes_max: usize,
+sections! {
+    /// The model server, for kind openai.
+    OpenAiSettings = "openai" {
+        /// Who asks.
+        api_key: Option<SecretString> = "OPENAI_API_KEY";
+        /// Where the API is.
+        base_url: BaseUrl = "OPENAI_BASE_URL";
+        /// Which API is spoken.
+        api: OpenAiApi;
+        /// Which model is asked; present for kind openai.
+        model: Option<ModelName>;
+        /// The file of the system prompt.
+        system_file: Option<PathBuf>;
+        /// How many tokens an answer may have.
+        max_tokens: Option<NonZeroU32>;
+        /// By which name that is told.
+        token_parameter: TokenParameter;
+        /// How freely words are chosen.
+        temperature: Option<Temperature>;
+        /// What is said where the model says nothing.
+        fallback: Option<Sentence>;
+        /// How many messages of what was said before are told.
+        history_messages: usize;
+        /// How many characters they may have.
+        history_chars: usize;
+        /// How long the first word may take.
+        first_token_timeout: Duration;
+    }
 }
 
-/// Why the settings do not make an agent.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SettingsError {
-    /// No model is named. The settings refuse that before.
-    #[error("openai.model is required: set CHIMEIN_OPENAI_MODEL")]
-    NoModel,
-    /// The system prompt could not be read.
-    #[error("the system prompt {} {reason}; see openai.system_file, CHIMEIN_OPENAI_SYSTEM_FILE", path.display())]
-    System {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        reason: Reason,
-    },
+impl AgentSettings for OpenAiSettings {
+    const MANUAL: &'static str = include_str!("settings.toml");
+
+    fn check(reader: &mut Reader<'_>, is_chosen: bool) {
+        let has_model = reader.value::<ModelName>("openai.model").is_some();
+        let is_named = !is_chosen || has_model;
+        reader.rule("openai.model", Some(is_named), "is required for agent.kind openai");
+        let few = |most: usize| move |count: usize| count <= most;
+        let messages = reader.value("openai.history_messages").map(few(HISTORY_MESSAGES_MAX));
+        reader.rule("openai.history_messages", messages, "is over 100");
+        let chars = reader.value("openai.history_chars").map(few(HISTORY_CHARS_MAX));
+        reader.rule("openai.history_chars", chars, "is over 200000");
+        let first = Duration::from_millis(100)..=Duration::from_secs(60 * 60);
+        within(reader, "openai.first_token_timeout", first, "is not between 100ms and 1h");
+    }
 }
 
-impl Options {
-    /// Maps the settings, and reads the system prompt.
-    ///
-    /// # Errors
-    ///
-    /// If the prompt cannot be read.
-    pub fn of(all: &Settings) -> Result<Self, SettingsError> {
-        let (agent, settings) = (&all.agent, &all.openai);
-        let model = settings.model.as_ref().ok_or(SettingsError::NoModel)?;
-        let system = settings.system_file.as_ref().map(|path| {
-            let text = config::read_bounded(path, SYSTEM_BYTES_MAX);
-            text.map_err(|reason| SettingsError::System { path: path.clone(), reason })
-        });
-        let system = system.transpose()?.map(|text| text.trim().to_owned());
-        Ok(Self {
-            base_url: settings.base_url.as_typed().trim_end_matches('/').to_owned(),
-            key: settings.api_key.clone(),
-            style: Style {
-                api: settings.api,
-                model: model.as_str().to_owned(),
-                system: system.filter(|text| !text.is_empty()).map(Pii::from),
-                tokens_max: settings.max_tokens.map(std::num::NonZeroU32::get),
-                token_parameter: settings.token_parameter,
-                temperature: settings.temperature.map(|temperature| temperature.0),
-            },
-            fallback: settings.fallback.as_ref().map(|text| text.0.clone()),
-            history: Budget { messages: settings.history_messages, chars: settings.history_chars },
-            first_token_timeout: settings.first_token_timeout,
-            timeout: agent.timeout,
-            response_bytes_max: agent.response_bytes_max.0,
-        })
+/// Which of the two APIs of OpenAI is spoken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OpenAiApi {
+    /// Chat completions, which every server knows.
+    Chat,
+    /// Responses, used without state.
+    Responses,
+}
+
+/// By which name chat completions take the bound on tokens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TokenParameter {
+    /// The older one, which every server knows but for some models of OpenAI.
+    MaxTokens,
+    /// The newer one, which those models want.
+    MaxCompletionTokens,
+}
+
+words! {
+    OpenAiApi, "chat or responses", { "chat" => Self::Chat, "responses" => Self::Responses }
+    TokenParameter, "max_tokens or max_completion_tokens", {
+        "max_tokens" => Self::MaxTokens, "max_completion_tokens" => Self::MaxCompletionTokens,
+    }
+}
+
+/// The name of a model, as its server knows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ModelName(String);
+
+impl ModelName {
+    /// Gives the name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for ModelName {
+    const WANTED: &'static str = "a model's name of 1 to 256 characters without spaces";
+
+    fn parse(text: &str) -> Option<Self> {
+        let fits = !text.chars().any(|c| c.is_whitespace() || c.is_control());
+        (fits && (1..=256).contains(&text.chars().count())).then(|| Self(text.to_owned()))
+    }
+}
+
+/// How freely a model chooses its words.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Temperature(pub f64);
+
+impl Setting for Temperature {
+    const WANTED: &'static str = "a number from 0 to 2, such as 0.7";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|number| (0.0..=2.0).contains(number)).map(Self)
+    }
+}
+
+/// A sentence that is said to people.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sentence(pub Pii);
+
+impl Setting for Sentence {
+    const WANTED: &'static str = "a text of 1 to 1600 characters";
+
+    fn parse(text: &str) -> Option<Self> {
+        let fits = (1..=1600).contains(&text.chars().count());
+        fits.then(|| Self(text.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_has_the_name_that_its_server_gives_it() {
+        for name in ["gpt-5", "llama3.2:latest", "Qwen/Qwen2.5-7B-Instruct", "модель"] {
+            assert!(ModelName::parse(name).is_some(), "{name}");
+        }
+        for name in ["", "two words", "a\u{7}", &"x".repeat(257)] {
+            assert_eq!(ModelName::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_temperature_is_a_number_that_servers_take() {
+        assert_eq!(Temperature::parse("0.7"), Some(Temperature(0.7)));
+        for text in ["-0.1", "2.1", "NaN", "warm", ""] {
+            assert_eq!(Temperature::parse(text), None, "{text}");
+        }
     }
 }

@@ -20,7 +20,8 @@ use self::place::LetterStore;
 use super::admin_api;
 use super::outcome::{self, MISUSE, Outcome};
 use crate::admin::dead_letters::{Fate, LETTERS_MAX, Selection, Target};
-use crate::config::{self, Environment};
+use crate::agent::kinds;
+use crate::config::Environment;
 use crate::queue;
 use crate::thread::ThreadId;
 
@@ -167,7 +168,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
 }
 
 async fn work(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
-    let report = config::load(args.config.as_deref(), environment);
+    let report = kinds::load(args.config.as_deref(), environment);
     let place = LetterStore::find(&report, args.url.as_ref()).await?;
     let note = place.note();
     let outcome = act(&place, args).await;

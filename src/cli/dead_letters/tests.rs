@@ -81,7 +81,7 @@ async fn what_cannot_be_undone_wants_yes() {
 async fn a_selection_is_settled_page_by_page() {
     let mut bench = Bench::new().await;
     for page in [1, 2, 5] {
-        let report = config::load(None, &environment(bench.place.path(), &bench.listen));
+        let report = kinds::load(None, &environment(bench.place.path(), &bench.listen));
         let place = LetterStore::find(&report, None).await.unwrap();
         let done = settle_selection(&place, Selection::default(), Fate::Redrive, page).await;
         assert_eq!(done.unwrap(), 5, "pages of {page}");

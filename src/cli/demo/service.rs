@@ -12,9 +12,10 @@ use uuid::Uuid;
 use super::Error;
 use super::channel::Channel;
 use crate::admin::{Insight as _, Readiness};
+use crate::agent::kinds;
 use crate::app::{self, App};
 use crate::cli::signals;
-use crate::config::{self, Environment};
+use crate::config::Environment;
 use crate::emulator::control::Webhook;
 use crate::emulator::state::messaging::Number;
 use crate::emulator::{self, Emulator};
@@ -61,7 +62,7 @@ impl Demo {
             own.push(("CHIMEIN_MESSAGING_SENDER_RATES", format!("{}=1000", channel.ours())));
         }
         let environment = overlay(environment, &emulator, own);
-        let report = config::load(None, &environment);
+        let report = kinds::load(None, &environment);
         let effective = report.effective.clone();
         let settings = report.into_settings()?;
         let options = log::Options {

@@ -22,7 +22,7 @@ use serde_json::json;
 use super::outcome::{self, Outcome};
 use crate::agent::{kind, kinds};
 use crate::clock::Clock;
-use crate::config::{self, Environment};
+use crate::config::Environment;
 use crate::finding::{Finding, Verdict};
 use crate::net::tls;
 use crate::twilio::rest;
@@ -72,10 +72,10 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
 }
 
 async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
-    let report = config::load(args.config.as_deref(), environment);
+    let report = kinds::load(args.config.as_deref(), environment);
     let mut findings: Vec<Finding> = report.problems().iter().map(local::setting).collect();
     if let Ok(settings) = report.into_settings() {
-        let kinds = config::KEYS.len();
+        let kinds = kinds::schema().keys().len();
         findings.push(Finding::ok("settings", format!("{kinds} keys, nothing wrong with them")));
         let (store, is_running) = queue::examine(&settings, args.offline).await?;
         findings.extend(store);

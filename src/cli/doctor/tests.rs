@@ -125,7 +125,7 @@ async fn a_token_is_missed_where_somebody_would_be_refused() {
         #[cfg(feature = "nats")]
         (&[token, near, platform], "ok"),
     ] {
-        let settings = config::load(None, &bench.environment(instead)).into_settings().unwrap();
+        let settings = kinds::load(None, &bench.environment(instead)).into_settings().unwrap();
         let found = local::debug_token(&settings);
         assert_eq!(found.row()[0], verdict, "{instead:?}: {found:?}");
     }

@@ -5,9 +5,9 @@
 
 mod join_rules;
 mod messaging;
-mod openai;
 mod places;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::num::{NonZeroU16, NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -19,7 +19,6 @@ pub use self::join_rules::{Addresses, Attribute, Since};
 pub use self::messaging::{
     Keywords, Paths, PerSender, SenderRates, Senders, Source, Sources, TemplateVariables,
 };
-pub use self::openai::{ModelName, Sentence, Temperature};
 pub use self::places::{
     BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, Networks, SocketUrl,
 };
@@ -37,6 +36,18 @@ pub trait Setting: Sized {
 
     /// Reads a trimmed text.
     fn parse(text: &str) -> Option<Self>;
+
+    /// Reads a trimmed text where what is well-formed depends on which kinds of agents there are.
+    fn parse_among(text: &str, agents: &[&'static str]) -> Option<Self> {
+        let _any = agents;
+        Self::parse(text)
+    }
+
+    /// What a well-formed value looks like among these kinds of agents.
+    fn wanted_among(agents: &[&'static str]) -> Cow<'static, str> {
+        let _any = agents;
+        Cow::Borrowed(Self::WANTED)
+    }
 
     /// Gives what stands for no value, if the setting may be left out.
     fn absent() -> Option<Self> {
@@ -93,9 +104,10 @@ from_str! {
     usize, "a whole number";
 }
 
+/// Makes settings of enums whose values have a word each.
 macro_rules! words {
     ($($kind:ty, $wanted:literal, { $($word:literal => $value:expr),* $(,)? })*) => {$(
-        impl Setting for $kind {
+        impl $crate::config::kinds::Setting for $kind {
             const WANTED: &'static str = $wanted;
 
             fn parse(text: &str) -> Option<Self> {
@@ -108,6 +120,8 @@ macro_rules! words {
     )*};
 }
 
+pub(crate) use words;
+
 /// What signs in to the REST API.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RestAuth {
@@ -117,70 +131,37 @@ pub enum RestAuth {
     Key,
 }
 
-/// What thinks.
+/// What thinks, by the word of one of the kinds there are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AgentKind {
-    /// Repeats the message.
-    Echo,
-    /// Asks a URL.
-    Http,
-    /// Asks a model by the OpenAI API.
-    OpenAi,
-    /// Asks a platform over its message bus.
-    BitBrat,
+pub struct AgentKind(&'static str);
+
+impl AgentKind {
+    /// Gives the word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        self.0
+    }
 }
 
-/// Which of the two APIs of OpenAI is spoken.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum OpenAiApi {
-    /// Chat completions, which every server knows.
-    Chat,
-    /// Responses, used without state.
-    Responses,
-}
+impl Setting for AgentKind {
+    const WANTED: &'static str = "a kind of agent";
 
-/// By which name chat completions take the bound on tokens.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TokenParameter {
-    /// The older one, which every server knows but for some models of OpenAI.
-    MaxTokens,
-    /// The newer one, which those models want.
-    MaxCompletionTokens,
-}
+    fn parse(_: &str) -> Option<Self> {
+        None
+    }
 
-/// What carries BitBrat's bus. All that it knows can be told, so that a wrong one is told by name.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum BusDriver {
-    /// NATS JetStream, the one that chimein speaks.
-    Nats,
-    /// Google Pub/Sub.
-    PubSub,
-    /// Nothing: what is published is gone.
-    Noop,
-}
+    fn parse_among(text: &str, agents: &[&'static str]) -> Option<Self> {
+        agents.iter().find(|word| word.eq_ignore_ascii_case(text)).copied().map(Self)
+    }
 
-/// Which of BitBrat's snapshots are written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum SnapshotMode {
-    /// None.
-    Off,
-    /// The final ones.
-    FinalOnly,
-    /// Those that matter; of ours the final ones.
-    Significant,
-    /// All; of ours the final ones.
-    All,
-}
-
-/// To whom BitBrat's words of progress are sent.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Progress {
-    /// To nobody.
-    Never,
-    /// Where no phone reads.
-    Chats,
-    /// To everybody.
-    Always,
+    fn wanted_among(agents: &[&'static str]) -> Cow<'static, str> {
+        match agents {
+            [first @ .., last] if !first.is_empty() => {
+                Cow::Owned(format!("{} or {last}", first.join(", ")))
+            }
+            _ => Cow::Owned(agents.concat()),
+        }
+    }
 }
 
 /// How turns are made of messages.
@@ -240,22 +221,6 @@ words! {
         "false" => false, "0" => false, "no" => false, "off" => false,
     }
     RestAuth, "token or key", { "token" => Self::Token, "key" => Self::Key }
-    AgentKind, "echo, http, openai or bitbrat", {
-        "echo" => Self::Echo, "http" => Self::Http,
-        "openai" => Self::OpenAi, "bitbrat" => Self::BitBrat,
-    }
-    OpenAiApi, "chat or responses", { "chat" => Self::Chat, "responses" => Self::Responses }
-    TokenParameter, "max_tokens or max_completion_tokens", {
-        "max_tokens" => Self::MaxTokens, "max_completion_tokens" => Self::MaxCompletionTokens,
-    }
-    BusDriver, "nats", { "nats" => Self::Nats, "pubsub" => Self::PubSub, "noop" => Self::Noop }
-    SnapshotMode, "off, final-only, significant or all", {
-        "off" => Self::Off, "final-only" => Self::FinalOnly,
-        "significant" => Self::Significant, "all" => Self::All,
-    }
-    Progress, "never, chats or always", {
-        "never" => Self::Never, "chats" => Self::Chats, "always" => Self::Always,
-    }
     TurnStrategy, "queue, burst, supersede or drop", {
         "queue" => Self::Queue, "burst" => Self::Burst,
         "supersede" => Self::Supersede, "drop" => Self::Drop,
@@ -461,32 +426,6 @@ impl Setting for Prefix {
     }
 }
 
-/// What goes before every topic of a message bus.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TopicPrefix(String);
-
-impl TopicPrefix {
-    /// Gives the prefix, its dot included.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Setting for TopicPrefix {
-    const WANTED: &'static str =
-        "words of letters, digits, hyphens and underscores, each with its dot, such as local.";
-
-    fn parse(text: &str) -> Option<Self> {
-        let is_word = |word: &str| {
-            !word.is_empty()
-                && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-        };
-        let words = text.strip_suffix('.')?;
-        (text.len() <= 63 && words.split('.').all(is_word)).then(|| Self(text.to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -560,16 +499,6 @@ mod tests {
         assert_eq!(Identity::parse("system"), None);
         assert_eq!(Identity::parse(""), None);
         assert_eq!(Identity::parse(&"x".repeat(257)), None);
-    }
-
-    #[test]
-    fn a_topic_prefix_ends_in_its_dot() {
-        for text in ["local.", "eu.prod.", "a-b_c."] {
-            assert!(TopicPrefix::parse(text).is_some(), "{text}");
-        }
-        for text in ["local", ".", "a..", "a*.", ">.", "a b."] {
-            assert_eq!(TopicPrefix::parse(text), None, "{text}");
-        }
     }
 
     #[test]

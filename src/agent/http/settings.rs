@@ -1,0 +1,26 @@
+//! The keys of kind `http`, which stand in the section `[agent]`, and the rule that they keep. Pure.
+
+use crate::config::kinds::HttpUrl;
+use crate::config::section::sections;
+use crate::config::{AgentSettings, Reader};
+
+sections! {
+    /// The agent behind a URL, for kind http.
+    HttpSettings = "agent" {
+        /// Where turns are posted to; present for kind http.
+        url: Option<HttpUrl>;
+        /// Where it is told what became of its replies.
+        report_url: Option<HttpUrl>;
+    }
+}
+
+impl AgentSettings for HttpSettings {
+    const MANUAL: &'static str = include_str!("settings.toml");
+
+    fn check(reader: &mut Reader<'_>, is_chosen: bool) {
+        let has_url = reader.value::<HttpUrl>("agent.url").is_some();
+        let is_kept = !is_chosen || has_url;
+        let broken = "is required, as a well-formed URL, for agent.kind http";
+        reader.rule("agent.url", Some(is_kept), broken);
+    }
+}
