@@ -4,18 +4,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use futures::future::BoxFuture;
 use url::Url;
 
 use super::Agent;
+use super::later::Outbox;
 use crate::clock::Clock;
 use crate::config::settings::{self, Twilio};
 use crate::config::{AgentSettings, Declaration, Settings};
 use crate::finding::Finding;
 use crate::net::place::{is_private, place_of};
 use crate::net::{self, tls};
+use crate::queue::Documents;
 use crate::standard_webhooks::{Secret, SecretError};
 use crate::telemetry::metrics::Metrics;
+use crate::thread::ThreadId;
 
 /// What findings about an agent's server are called.
 pub(super) const CHECK: &str = "agent";
@@ -42,6 +46,13 @@ pub trait Kind: Sync {
     /// If it could not even be looked at; what is found wrong is no error.
     fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>>;
 
+    /// The routes on the public listener that an agent of this kind answers by; none where it has none of
+    /// its own.
+    fn doors(&self, of: Serving<'_>) -> Option<Router> {
+        let _any = of;
+        None
+    }
+
     /// What the platform that the agent is part of asks of the debug pages; nothing where there is none.
     fn platform(&self, settings: &Settings) -> Option<Platform> {
         let _any = settings;
@@ -60,6 +71,8 @@ pub struct Making<'a> {
     pub tls: &'a rustls::ClientConfig,
     /// What is counted.
     pub metrics: &'a Metrics,
+    /// What has to be remembered longer than any turn.
+    pub documents: &'a Documents,
     /// Reads the time.
     pub clock: Clock,
 }
@@ -74,6 +87,44 @@ impl Making<'_> {
         let builder = net::http::builder(self.tls.clone(), &self.settings.proxy.proxies());
         Ok(builder.connect_timeout(self.twilio.account.connect_timeout).build()?)
     }
+}
+
+/// What an agent's own routes are made of.
+pub struct Serving<'a> {
+    /// All settings.
+    pub settings: &'a Settings,
+    /// Where replies go that come after their turn.
+    pub outbox: Arc<dyn Outbox>,
+    /// Gives threads to people and back.
+    pub handing: Arc<dyn Handing>,
+    /// What has to be remembered longer than any turn.
+    pub documents: Documents,
+    /// Reads the time.
+    pub clock: Clock,
+}
+
+/// Gives threads to people and back.
+pub trait Handing: Send + Sync {
+    /// Gives a thread to a person, or back to the bot; done when it returns.
+    ///
+    /// # Errors
+    ///
+    /// See [`NotHanded`].
+    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHanded>>;
+}
+
+/// Why a thread did not change hands.
+#[derive(Debug, thiserror::Error)]
+pub enum NotHanded {
+    /// There is no such thread.
+    #[error("there is no such conversation any more")]
+    Unknown,
+    /// Its attributes leave no room for the mark.
+    #[error("the conversation's attributes are no json object; make them one at twilio")]
+    Attributes,
+    /// It could not be done now.
+    #[error("the conversation could not be changed now; call again")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A platform whose tools read the debug pages.

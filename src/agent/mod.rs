@@ -13,6 +13,7 @@ pub mod bitbrat;
 #[path = "bitbrat/unbuilt.rs"]
 pub mod bitbrat;
 mod buttons;
+pub mod chatwoot;
 pub mod document;
 pub mod echo;
 mod form;
@@ -134,6 +135,8 @@ pub struct Patience {
     pub within: Duration,
     /// Whether it is asked once more then.
     pub asks_anew: bool,
+    /// Whether a turn is a dead letter that it says nothing to after that.
+    pub buries: bool,
 }
 
 /// Why an agent gave no answer. Never holds what either side said.
@@ -163,6 +166,15 @@ pub enum Error {
         /// What was published: the turn's or the reply's id.
         about: String,
         /// What the bus said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What has to be known of the turn could not be read or written.
+    #[error("the store failed while the agent was asked about turn {turn}")]
+    Store {
+        /// The turn's id.
+        turn: String,
+        /// What the store said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -254,6 +266,7 @@ impl Error {
             Self::Status { status: 429, .. } => Sign::Busy,
             Self::Status { status: 408 | 500..=599, .. } => Sign::Doubtful,
             Self::Status { .. }
+            | Self::Store { .. }
             | Self::TooLarge { .. }
             | Self::Malformed { .. }
             | Self::Wordless { .. } => Sign::Alive,
@@ -267,6 +280,7 @@ impl Error {
             Self::Timeout { .. }
             | Self::Unreachable { .. }
             | Self::Bus { .. }
+            | Self::Store { .. }
             | Self::Incomplete { .. }
             | Self::Misconfigured { .. } => Retry::Backoff,
             Self::Status { status, retry_after, .. } => match (status, retry_after) {

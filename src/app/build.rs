@@ -89,7 +89,8 @@ impl Parts<'_> {
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
         let Self { settings, twilio, .. } = *self;
         let metrics = &self.recorder.metrics;
-        let making = kind::Making { settings, twilio, tls: &tls, metrics, clock };
+        let documents = &self.store.documents();
+        let making = kind::Making { settings, twilio, tls: &tls, metrics, documents, clock };
         let agent = kinds::of(settings).make(making).await?;
         let talks = Talks::of(self, &rest, &tls);
         let numbers = Numbers::of(self, &rest);
@@ -118,7 +119,7 @@ impl Parts<'_> {
         self.work((&agent, files), (&channels, lists, told), &handoff, (tasks, stop));
         let outbox = self.outbox(&channels, &*agent);
         let operate = self.operate(&channels, &handoff, &outbox);
-        let router = self.router(intakes, Arc::clone(&outbox))?.merge(media);
+        let router = self.router(intakes, &outbox, &handoff)?.merge(media);
         if let Some(talks) = talks {
             talks.start(tasks, stop);
         }
@@ -302,12 +303,27 @@ impl Parts<'_> {
         }
     }
 
-    fn router(&self, intakes: Intakes, outbox: Arc<dyn later::Outbox>) -> Result<Router, Error> {
+    fn router(
+        &self,
+        intakes: Intakes,
+        outbox: &Arc<dyn later::Outbox>,
+        handoff: &Arc<Handoff>,
+    ) -> Result<Router, Error> {
         let Recorder { metrics, clock, .. } = self.recorder;
         let mut router = webhook::router(self.webhook_options(), intakes, metrics.clone(), *clock);
         if let Some(secret) = kind::secret(&self.settings.agent)? {
-            let door = later::Door { outbox, secret, clock: *clock };
+            let door = later::Door { outbox: Arc::clone(outbox), secret, clock: *clock };
             router = router.merge(later::router(door));
+        }
+        let serving = kind::Serving {
+            settings: self.settings,
+            outbox: Arc::clone(outbox),
+            handing: Arc::new(Hands(Arc::clone(handoff))),
+            documents: self.store.documents(),
+            clock: *clock,
+        };
+        if let Some(doors) = kinds::of(self.settings).doors(serving) {
+            router = router.merge(doors);
         }
         Ok(router)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::admin::handoff::{Handover, NotHandedOver};
+use crate::agent::kind::{Handing, NotHanded};
 use crate::pipeline::handoff::{Error, Handoff};
 use crate::thread::ThreadId;
 
@@ -24,5 +25,17 @@ impl Handover for Hands {
 
     fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>> {
         Box::pin(self.0.paused(count))
+    }
+}
+
+impl Handing for Hands {
+    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHanded>> {
+        Box::pin(async move {
+            self.0.set(thread, is_paused).await.map_err(|error| match error {
+                Error::Unknown(_) => NotHanded::Unknown,
+                Error::Attributes(_) => NotHanded::Attributes,
+                Error::Channel(_) | Error::Store(_) => NotHanded::Failed(Box::new(error)),
+            })
+        })
     }
 }

@@ -32,6 +32,7 @@ pages! {
     conversations "which messages make a turn; taking over by a person; removal"
     agents "the contract with an agent: turn, answers, later replies"
     openai "a model as the agent: what it is told, what becomes of its answer"
+    chatwoot "a bot written for Chatwoot as the agent"
     reports "how an agent hears what became of its replies"
     operation "commands, the words of /readyz, proxies"
     configuration "every variable"

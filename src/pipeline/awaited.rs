@@ -24,7 +24,8 @@ pub fn job(turn: &Turn, asked: u32, patience: Patience, now: Timestamp) -> Appen
         let of = Awaited { thread, turn, asked, messages };
         encode(&Settled::AwaitedAs { speaker, of })
     };
-    let is_kept = patience.asks_anew && asked == 0;
+    // What may be a dead letter is kept whole, so that it can be redriven.
+    let is_kept = patience.asks_anew && (asked == 0 || patience.buries);
     let payload = of(if is_kept { turn.messages.clone() } else { Vec::new() });
     Append {
         id: record::awaited_id(turn.id, asked),

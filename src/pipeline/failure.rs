@@ -31,6 +31,7 @@ pub const fn class(error: &Error) -> CauseClass {
         Error::Timeout { .. } => CauseClass::AgentTimeout,
         Error::Unreachable { .. } => CauseClass::AgentUnreachable,
         Error::Bus { .. } => CauseClass::AgentBus,
+        Error::Store { .. } => CauseClass::AgentStore,
         Error::Status { .. } => CauseClass::AgentStatus,
         Error::TooLarge { .. } => CauseClass::AgentAnswerTooLarge,
         Error::Malformed { .. } => CauseClass::AgentAnswerMalformed,

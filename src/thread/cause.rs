@@ -49,6 +49,8 @@ pub enum CauseClass {
     AgentUnreachable,
     /// The agent's bus did not take it.
     AgentBus,
+    /// What has to be known to ask the agent could not be read or written.
+    AgentStore,
     /// The agent refused it.
     AgentStatus,
     /// The agent's answer is larger than what is read, or than what the outbox takes.
@@ -90,6 +92,7 @@ impl CauseClass {
             Self::AgentTimeout => "agent_timeout",
             Self::AgentUnreachable => "agent_unreachable",
             Self::AgentBus => "agent_bus",
+            Self::AgentStore => "agent_store",
             Self::AgentStatus => "agent_status",
             Self::AgentAnswerTooLarge => "agent_answer_too_large",
             Self::AgentAnswerMalformed => "agent_answer_malformed",

@@ -103,6 +103,7 @@ const IMPURE: &[&str] = &[
 const CLOCKS: &[&str] = &[
     // Programs, and the library's way in.
     "src/app.rs",
+    "src/agent/chatwoot/examine.rs",
     "src/agent/http/examine.rs",
     "src/cli/",
     "src/client.rs",

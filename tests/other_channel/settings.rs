@@ -7,6 +7,7 @@ use chimein::agent::kinds::KINDS;
 use chimein::clock::Clock;
 use chimein::config::{Environment, MASK, Report, Schema};
 use chimein::net::tls;
+use chimein::queue::{Store, embedded};
 use chimein::telemetry::metrics::Metrics;
 
 use crate::House;
@@ -40,7 +41,7 @@ fn its_settings_are_shown_explained_and_judged_as_all_are() {
         (("CHIMEIN_LOUD_MARC", "x"), "did you mean CHIMEIN_LOUD_MARK?"),
         (("CHIMEIN_LOUD_MARK", "quiet"), "loud.mark (environment CHIMEIN_LOUD_MARK): is quiet"),
         (("CHIMEIN_LOUD_MARK", "a b"), "loud.mark (environment CHIMEIN_LOUD_MARK): is not 1 to 63"),
-        (("CHIMEIN_AGENT_KIND", "shy"), "is not echo, http, openai, bitbrat or loud"),
+        (("CHIMEIN_AGENT_KIND", "shy"), "is not echo, http, openai, chatwoot, bitbrat or loud"),
     ] {
         let report = load(&[given]);
         let [problem] = report.problems() else { panic!("{:?}", report.problems()) };
@@ -72,6 +73,12 @@ async fn made(given: &[(&str, &str)]) -> Arc<dyn chimein::agent::Agent> {
     let twilio = settings.twilio.as_ref().unwrap();
     let ((tls, _), metrics) = (tls::client_config().unwrap(), Metrics::new());
     let (tls, clock) = (&tls, Clock::start());
-    let made = Kind.make(Making { settings: &settings, twilio, tls, metrics: &metrics, clock });
-    made.await.unwrap()
+    let place = tempfile::tempdir().unwrap();
+    let options = embedded::Options::new(place.path().join("queue.db"));
+    let store = Store::open(options).unwrap();
+    let (documents, metrics) = (&store.documents(), &metrics);
+    let making = Making { settings: &settings, twilio, tls, metrics, documents, clock };
+    let made = Kind.make(making).await.unwrap();
+    store.close().await;
+    made
 }

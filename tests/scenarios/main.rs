@@ -4,12 +4,15 @@
 
 #[path = "../hooks/mod.rs"]
 mod hooks;
+#[path = "../ports/mod.rs"]
+mod ports;
 #[path = "../proxy/mod.rs"]
 mod proxy;
 
 mod agent;
 mod breaking;
 mod buttons;
+mod chatwoot;
 mod choosing;
 mod deliveries;
 mod doors;

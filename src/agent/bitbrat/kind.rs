@@ -70,7 +70,11 @@ fn options(of: &Making<'_>, settings: &BitBratSettings) -> Result<Options, Error
             Progress::Always => progress::Wish::Always,
         },
         ack_wait: Duration::from_secs(settings.ack_wait_seconds.get().into()),
-        patience: settings.answer_within.map(|within| Patience { within, asks_anew }),
+        patience: settings.answer_within.map(|within| Patience {
+            within,
+            asks_anew,
+            buries: false,
+        }),
     })
 }
 

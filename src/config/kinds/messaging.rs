@@ -167,7 +167,7 @@ const PATH_BYTES_MAX: usize = 256;
 const TAKEN: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 
 /// Below which the public listener serves something else, or may one day.
-const TAKEN_BELOW: [&str; 3] = ["/_debug", "/media", "/v1"];
+const TAKEN_BELOW: [&str; 4] = ["/_debug", "/api", "/media", "/v1"];
 
 impl Setting for Paths {
     const WANTED: &'static str = "paths such as /sms, separated by commas, of letters, digits and \

@@ -8,10 +8,11 @@ use crate::jobs::worker::Work as _;
 use crate::pipeline::awaited;
 use crate::pipeline::failure;
 use crate::pipeline::record::{self, Awaited};
-use crate::queue::{self, Delivery, QueueName};
+use crate::queue::{self, Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
+use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
-use crate::thread::Speaker;
+use crate::thread::{CauseClass, Speaker};
 
 impl Reports {
     /// Looks whether the agent has said something to a turn.
@@ -31,10 +32,36 @@ impl Reports {
                 elapsed_ms = settle::millis(patience.within), attempt = of.asked + 1,
                 "agent has said nothing to a turn that it took over");
         }
-        if !patience.asks_anew || of.asked > 0 || of.messages.is_empty() {
+        let is_wished = patience.asks_anew && !of.messages.is_empty();
+        // Who redrives the dead letter wants it asked again.
+        let is_redriven = patience.buries && delivery.redelivered();
+        if is_wished && (of.asked == 0 || is_redriven) {
+            return self.ask_anew(delivery, (of, speaker), patience).await;
+        }
+        if !patience.buries {
             return settle::report(Self::QUEUE, delivery.ack().await);
         }
-        self.ask_anew(delivery, (of, speaker), patience).await;
+        self.bury_unanswered(delivery, &of, patience).await;
+    }
+
+    /// Makes a dead letter of a turn that the agent has taken each time and never said anything to.
+    async fn bury_unanswered(&self, delivery: Delivery, of: &Awaited, patience: Patience) {
+        let (turn, thread, class) = (of.turn, of.thread.id(), CauseClass::AgentTimeout);
+        tracing::error!(message_sid = %turn, conversation_sid = %thread, attempt = of.asked + 1,
+            "agent has said nothing to a turn each time that it was asked; it is a dead letter");
+        let cause = Cause::of(class).with_detail(format!(
+            "the agent has taken the turn {} times and said nothing to it within {} s; redrive it to \
+             ask again",
+            of.asked + 1,
+            patience.within.as_secs()
+        ));
+        let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason: class.as_str(), code: None };
+        let settled = delivery.dead(cause).await;
+        if settled.is_ok() {
+            self.recorder.stage(thread, Some(turn), stage);
+            self.recorder.metrics.turn(TurnOutcome::Dead);
+        }
+        settle::report(Self::QUEUE, settled);
     }
 
     async fn ask_anew(

@@ -1,0 +1,294 @@
+//! The calls that a bot written for Chatwoot answers by, on our own listener:
+//! `POST /api/v1/accounts/{account}/conversations/{conversation}/messages` and `…/toggle_status`.
+//!
+//! The header `api_access_token` is the bot's token, compared in constant time and before a body is read.
+//! There is one token for all conversations, as Chatwoot has it; a conversation is known here by its
+//! number once a message of it was posted, and not otherwise. A message is on disk before it is
+//! answered 200, takes the way of every late reply, and counts once by [`BotMessage::key`].
+//! `open` gives the conversation to a person, after what was said before has left; `pending` gives it
+//! back. Source: Chatwoot's API, "Create New Message", "Toggle Status", read 2026-11-30.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header, request};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::ledger::{Ledger, TalkNote};
+use super::words::{self, BotMessage, TalkStatus, Writing};
+use super::{ids, payload};
+use crate::agent::kind::{Handing, NotHanded};
+use crate::agent::later::{Batch, Outbox, not_read, not_stored, read};
+use crate::clock::Clock;
+use crate::http::caller;
+use crate::http::problem::problem;
+use crate::telemetry::chain::Chain;
+use crate::telemetry::refusals::Refusals;
+use crate::thread::MessageId;
+
+/// Where messages are posted to.
+const MESSAGES: &str = "/api/v1/accounts/{account}/conversations/{conversation}/messages";
+/// Where a conversation is given to a person, and back.
+const STATUS: &str = "/api/v1/accounts/{account}/conversations/{conversation}/toggle_status";
+/// Where a bot shows that it is typing; taken and passed over, since typing is shown while it thinks.
+const TYPING: &str = "/api/v1/accounts/{account}/conversations/{conversation}/toggle_typing_status";
+
+/// The names of the header with the token. Rack, by which Chatwoot reads it, takes one for the other.
+const TOKENS: [&str; 2] = ["api_access_token", "api-access-token"];
+
+/// How long handing over waits for the bot's last words to leave; chosen, less than callers wait.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
+
+/// What the calls need.
+#[derive(Clone)]
+pub(super) struct Desk {
+    /// The bot's token.
+    pub(super) token: SecretString,
+    /// Where words go.
+    pub(super) outbox: Arc<dyn Outbox>,
+    /// Gives conversations to people and back.
+    pub(super) handing: Arc<dyn Handing>,
+    /// Knows conversations by their numbers.
+    pub(super) ledger: Ledger,
+    /// Reads the time.
+    pub(super) clock: Clock,
+}
+
+/// What all requests share.
+#[derive(Clone)]
+struct Counter {
+    desk: Desk,
+    refused: Refusals,
+}
+
+/// Makes the routes.
+pub(super) fn router(desk: Desk) -> Router {
+    let refused = Refusals::new(desk.clock);
+    Router::new()
+        .route(MESSAGES, post(message))
+        .route(STATUS, post(status))
+        .route(TYPING, post(typing))
+        .with_state(Counter { desk, refused })
+}
+
+type Where = Path<(String, String)>;
+
+async fn message(State(counter): State<Counter>, Path(at): Where, request: Request) -> Response {
+    match counter.heard(at, request).await {
+        Ok(call) => match words::message(&call.body, call.writing) {
+            Ok(message) => counter.desk.say(call, message).await,
+            Err(why) => unprocessable(&why),
+        },
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn status(State(counter): State<Counter>, Path(at): Where, request: Request) -> Response {
+    match counter.heard(at, request).await {
+        Ok(call) => match words::status(&call.body, call.writing) {
+            Ok(status) => counter.desk.turn_over(call, status).await,
+            Err(why) => unprocessable(&why),
+        },
+        Err(refusal) => *refusal,
+    }
+}
+
+async fn typing(State(counter): State<Counter>, Path(at): Where, request: Request) -> Response {
+    match counter.heard(at, request).await {
+        Ok(_) => StatusCode::OK.into_response(),
+        Err(refusal) => *refusal,
+    }
+}
+
+fn unprocessable(why: &str) -> Response {
+    problem(StatusCode::UNPROCESSABLE_ENTITY, "unprocessable", why)
+}
+
+/// A call of the bot about a conversation that there is.
+struct BotCall {
+    number: u64,
+    note: TalkNote,
+    body: bytes::Bytes,
+    writing: Writing,
+}
+
+impl Counter {
+    /// Checks who calls and about what, then reads the body.
+    async fn heard(
+        &self,
+        (account, conversation): (String, String),
+        request: Request,
+    ) -> Result<BotCall, Box<Response>> {
+        let (head, body) = request.into_parts();
+        if !self.desk.is_the_bots(&head.headers) {
+            return Err(Box::new(self.refuse(&head)));
+        }
+        let content_type = head.headers.get(header::CONTENT_TYPE);
+        let writing = Writing::of(content_type.and_then(|value| value.to_str().ok()));
+        let Some(writing) = writing else {
+            let detail = "send application/json or a form; files are not taken";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Err(Box::new(problem(status, "unsupported_media_type", detail)));
+        };
+        if account.parse() != Ok(payload::ACCOUNT) {
+            let detail = format!("the only account is {}", payload::ACCOUNT);
+            return Err(Box::new(problem(StatusCode::NOT_FOUND, "unknown_account", &detail)));
+        }
+        let number = conversation.parse().ok();
+        let (number, note) = self.desk.look_up(number).await?;
+        let body = read(&head, body).await.map_err(|error| Box::new(not_read(error)))?;
+        Ok(BotCall { number, note, body: body.proven(), writing })
+    }
+
+    /// Turns away who has not the token.
+    fn refuse(&self, head: &request::Parts) -> Response {
+        if let Some(left_out) = self.refused.admit(caller::peer(&head.extensions)) {
+            tracing::warn!(left_out, "calls of a bot were refused: their token is not ours");
+        }
+        let detail = "the header api_access_token is missing, or is not CHIMEIN_CHATWOOT_TOKEN";
+        problem(StatusCode::UNAUTHORIZED, "invalid_token", detail)
+    }
+}
+
+impl Desk {
+    fn is_the_bots(&self, headers: &HeaderMap) -> bool {
+        let mut given = TOKENS.iter().flat_map(|name| headers.get_all(*name));
+        // Digests tell nothing of how much of a token is right.
+        let ours = Sha256::digest(self.token.expose_secret().as_bytes());
+        let is_ours = given.next().is_some_and(|given| Sha256::digest(given.as_bytes()) == ours);
+        is_ours && given.next().is_none()
+    }
+
+    async fn look_up(&self, number: Option<u64>) -> Result<(u64, TalkNote), Box<Response>> {
+        let unknown = || {
+            let detail = "no message of a conversation of this number was posted to the bot";
+            problem(StatusCode::NOT_FOUND, "unknown_conversation", detail)
+        };
+        let number = number.ok_or_else(|| Box::new(unknown()))?;
+        match self.ledger.find(number).await {
+            Ok(Some(note)) => Ok((number, note)),
+            Ok(None) => Err(Box::new(unknown())),
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "a bot's conversation was not looked up");
+                Err(Box::new(unavailable()))
+            }
+        }
+    }
+
+    /// Stores what the bot says.
+    async fn say(&self, call: BotCall, message: BotMessage) -> Response {
+        let BotCall { number, note, .. } = call;
+        let turns = note.answered_by(message.in_reply_to);
+        let turn = turns.last().copied().or_else(|| note.latest());
+        let key = message.key(turn);
+        let is_private = message.reply.is_none();
+        let content = message.reply.as_ref().and_then(|reply| reply.body.clone());
+        if let Some(reply) = message.reply {
+            let thread = match self.outbox.thread(note.thread).await {
+                Ok(Some(thread)) => thread,
+                Ok(None) => {
+                    let detail = "the conversation is of a channel that is off";
+                    return problem(StatusCode::NOT_FOUND, "unknown_conversation", detail);
+                }
+                Err(error) => return not_stored(&error),
+            };
+            let batch = Batch { turn, late: true, ..Batch::new(thread, &key, vec![reply]) };
+            if let Err(error) = self.outbox.put(batch).await {
+                tracing::error!(conversation_sid = %note.thread, error = %Chain(&error),
+                    "a bot's words were not stored");
+                return not_stored(&error);
+            }
+            if let Err(refusal) = self.hear((number, &note), &turns, Some(&key)).await {
+                return *refusal;
+            }
+        }
+        let content = content.as_ref().map(|content| content.reveal());
+        Json(self.told(number, (&key, content, is_private))).into_response()
+    }
+
+    /// What a message looks like that was made of a bot's words.
+    fn told(&self, number: u64, (key, content, is_private): (&str, Option<&str>, bool)) -> Value {
+        json!({
+            "id": ids::of_words(key),
+            "content": content,
+            "conversation_id": number,
+            "account_id": payload::ACCOUNT,
+            "message_type": 1,
+            "content_type": "text",
+            "content_attributes": {},
+            "created_at": self.clock.wall().as_secs(),
+            "private": is_private,
+            "status": "sent",
+            "source_id": null,
+        })
+    }
+
+    /// Gives a conversation to a person, or back.
+    async fn turn_over(&self, call: BotCall, status: TalkStatus) -> Response {
+        let BotCall { number, note, .. } = call;
+        let given = match status {
+            TalkStatus::Open => {
+                if let Some(key) = &note.said {
+                    self.outbox.left((note.thread, key), LAST_WORDS_WITHIN).await;
+                }
+                self.handing.set(note.thread, true).await
+            }
+            TalkStatus::Pending => self.handing.set(note.thread, false).await,
+            // There is nothing to close; whoever writes next is answered.
+            TalkStatus::Resolved => Ok(()),
+        };
+        if let Err(error) = given {
+            tracing::warn!(conversation_sid = %note.thread, error = %Chain(&error),
+                "conversation was not handed over");
+            return not_handed(&error);
+        }
+        let turns = note.answered_by(None);
+        if let Err(refusal) = self.hear((number, &note), &turns, None).await {
+            return *refusal;
+        }
+        let payload = json!({
+            "success": true,
+            "conversation_id": number,
+            "current_status": status.as_str(),
+        });
+        Json(json!({ "meta": {}, "payload": payload })).into_response()
+    }
+
+    /// Notes that the bot has said something to these turns.
+    async fn hear(
+        &self,
+        (number, note): (u64, &TalkNote),
+        turns: &[MessageId],
+        said: Option<&str>,
+    ) -> Result<(), Box<Response>> {
+        for turn in turns {
+            let heard = self.outbox.heard(*turn).await;
+            heard.map_err(|error| Box::new(not_stored(&error)))?;
+        }
+        self.ledger.hear(number, turns, said).await.map_err(|error| {
+            tracing::error!(conversation_sid = %note.thread, error = %Chain(&error),
+                "a bot's word was not noted");
+            Box::new(unavailable())
+        })
+    }
+}
+
+fn unavailable() -> Response {
+    let detail = "the store failed; send it again";
+    problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+}
+
+fn not_handed(error: &NotHanded) -> Response {
+    let detail = error.to_string();
+    match error {
+        NotHanded::Unknown => problem(StatusCode::NOT_FOUND, "unknown_conversation", &detail),
+        NotHanded::Attributes => problem(StatusCode::CONFLICT, "malformed_attributes", &detail),
+        NotHanded::Failed(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &detail),
+    }
+}

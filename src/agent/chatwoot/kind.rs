@@ -1,0 +1,58 @@
+//! The kind `chatwoot` among the settings.
+
+use std::sync::Arc;
+
+use axum::Router;
+use futures::future::BoxFuture;
+
+use super::ledger::Ledger;
+use super::settings::ChatwootSettings;
+use super::{ChatwootBot, Options, calls, examine};
+use crate::agent::kind::{self, Error, Making, Serving};
+use crate::agent::{Agent, echo};
+use crate::config::{Declaration, Settings};
+use crate::finding::Finding;
+
+/// The kind of agent that is a bot written for Chatwoot.
+pub struct Kind;
+
+impl kind::Kind for Kind {
+    fn declares(&self) -> Declaration {
+        Declaration::of::<ChatwootSettings>("chatwoot")
+    }
+
+    fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>> {
+        Box::pin(async move {
+            let settings: &ChatwootSettings = kind::own(of.settings)?;
+            // The settings refuse this kind without a URL.
+            let Some(url) = &settings.url else { return echo::Kind.make(of).await };
+            let options = Options {
+                url: url.url().clone(),
+                secret: settings.secret.clone(),
+                dialect: settings.dialect,
+                timeout: of.settings.agent.timeout,
+                answer_within: Some(settings.answer_within).filter(|within| !within.is_zero()),
+            };
+            let memory = (Ledger(of.documents.clone()), of.clock);
+            let agent: Arc<dyn Agent> = Arc::new(ChatwootBot::new(options, of.client()?, memory));
+            Ok(agent)
+        })
+    }
+
+    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+        Box::pin(examine::bot(settings))
+    }
+
+    fn doors(&self, of: Serving<'_>) -> Option<Router> {
+        let own: &ChatwootSettings = kind::own(of.settings).ok()?;
+        let token = own.token.clone()?;
+        let Serving { outbox, handing, documents, clock, .. } = of;
+        Some(calls::router(calls::Desk {
+            token,
+            outbox,
+            handing,
+            ledger: Ledger(documents),
+            clock,
+        }))
+    }
+}

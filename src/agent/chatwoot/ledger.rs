@@ -1,0 +1,237 @@
+//! Which number each conversation has with the bot, which of its messages wait for the bot's word, and
+//! what it said last: a small document a conversation, in the store for all instances.
+//!
+//! It is written before a message is posted, so that no call of the bot is faster, and holds nothing that
+//! people wrote. It is forgotten with the ids of jobs, after which the next message gives the conversation
+//! the same number again.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids;
+use crate::json;
+use crate::queue::{Documents, Error};
+use crate::thread::{MessageId, ThreadId};
+
+/// How many messages of a conversation may wait for the bot's word at once, and how many that have it are
+/// remembered.
+const TURNS_MAX: usize = 32;
+
+/// What is known of a conversation.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct TalkNote {
+    /// The conversation.
+    pub(super) thread: ThreadId,
+    /// The turns that were posted and that the bot has said nothing to, oldest first.
+    #[serde(default, deserialize_with = "json::null_as_default")]
+    pub(super) open: Vec<MessageId>,
+    /// Those that it has said something to, oldest first.
+    #[serde(default, deserialize_with = "json::null_as_default")]
+    pub(super) heard: Vec<MessageId>,
+    /// The key of what it said last.
+    #[serde(default)]
+    pub(super) said: Option<String>,
+}
+
+/// What a turn is posted under.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Noted {
+    /// The conversation's number.
+    pub(super) number: u64,
+    /// Whether the bot has said something to the turn already.
+    pub(super) is_heard: bool,
+}
+
+impl TalkNote {
+    fn new(thread: ThreadId) -> Self {
+        Self { thread, open: Vec::new(), heard: Vec::new(), said: None }
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        // One that this release cannot read is none.
+        json::from_slice(bytes).ok()
+    }
+
+    fn written(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("names and keys are always JSON")
+    }
+
+    fn ask(&mut self, turn: MessageId) {
+        self.open.retain(|open| *open != turn);
+        self.open.push(turn);
+        keep_newest(&mut self.open);
+    }
+
+    /// The turns that a word of the bot answers: the one that it names, if that waits, else all.
+    pub(super) fn answered_by(&self, in_reply_to: Option<u64>) -> Vec<MessageId> {
+        let is_named = |turn: &&MessageId| {
+            (0..=1).any(|asked| Some(ids::of_message(**turn, asked)) == in_reply_to)
+        };
+        match self.open.iter().find(is_named) {
+            Some(turn) => vec![*turn],
+            None => self.open.clone(),
+        }
+    }
+
+    /// The turn that what is said now belongs to.
+    pub(super) fn latest(&self) -> Option<MessageId> {
+        self.open.last().or(self.heard.last()).copied()
+    }
+
+    fn hear(&mut self, turns: &[MessageId], said: Option<&str>) {
+        self.open.retain(|open| !turns.contains(open));
+        self.heard.retain(|heard| !turns.contains(heard));
+        self.heard.extend(turns);
+        keep_newest(&mut self.heard);
+        if let Some(said) = said {
+            self.said = Some(said.to_owned());
+        }
+    }
+}
+
+fn keep_newest(turns: &mut Vec<MessageId>) {
+    let _oldest = turns.drain(..turns.len().saturating_sub(TURNS_MAX));
+}
+
+/// The documents.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger(pub(super) Documents);
+
+impl Ledger {
+    /// Notes that a turn is about to be posted; on disk when it returns.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed, or more conversations want the same numbers than chance gives.
+    pub(super) async fn ask(&self, thread: ThreadId, turn: MessageId) -> Result<Noted, Error> {
+        let change = |before: Option<&[u8]>| {
+            let mut note = before.and_then(TalkNote::read).unwrap_or(TalkNote::new(thread));
+            if note.thread != thread || note.heard.contains(&turn) {
+                return None;
+            }
+            note.ask(turn);
+            Some(note.written())
+        };
+        for at in 0..ids::TRIES_MAX {
+            let number = ids::of_thread(thread, at);
+            let stands = self.0.update(&name(number), change).await?;
+            let note = stands.as_deref().and_then(TalkNote::read);
+            if let Some(note) = note.filter(|note| note.thread == thread) {
+                return Ok(Noted { number, is_heard: note.heard.contains(&turn) });
+            }
+        }
+        Err(Error::Invalid { what: "all numbers of the conversation are taken" })
+    }
+
+    /// Looks up a conversation by its number.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub(super) async fn find(&self, number: u64) -> Result<Option<TalkNote>, Error> {
+        Ok(self.0.read(&name(number)).await?.as_deref().and_then(TalkNote::read))
+    }
+
+    /// Notes that the bot has said something to these turns, and under which key.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub(super) async fn hear(
+        &self,
+        number: u64,
+        turns: &[MessageId],
+        said: Option<&str>,
+    ) -> Result<(), Error> {
+        let change = |before: Option<&[u8]>| {
+            let before = before.and_then(TalkNote::read)?;
+            let mut note = before.clone();
+            note.hear(turns, said);
+            (note != before).then(|| note.written())
+        };
+        self.0.update(&name(number), change).await.map(drop)
+    }
+}
+
+fn name(number: u64) -> String {
+    format!("{}chatwoot/{number}", Documents::SHORT_LIVED)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::queue::{Store, embedded};
+    use crate::twilio::sid::{ConversationSid as Sid, MessageSid};
+
+    fn turn(n: u8) -> MessageId {
+        MessageSid::from_bytes([n; 16]).into()
+    }
+
+    fn thread(n: u8) -> ThreadId {
+        ThreadId::of_conversation(Sid::from_bytes([n; 16]))
+    }
+
+    fn open(place: &TempDir) -> Store {
+        Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_conversation_has_one_number_also_after_a_restart() {
+        let place = TempDir::new().unwrap();
+        let store = open(&place);
+        let ledger = Ledger(store.documents());
+        let noted = ledger.ask(thread(1), turn(1)).await.unwrap();
+        assert!(!noted.is_heard);
+        store.close().await;
+        let store = open(&place);
+        let ledger = Ledger(store.documents());
+        assert_eq!(ledger.ask(thread(1), turn(2)).await.unwrap().number, noted.number);
+        let note = ledger.find(noted.number).await.unwrap().unwrap();
+        assert_eq!((note.thread, note.open), (thread(1), vec![turn(1), turn(2)]));
+        assert_eq!(ledger.find(noted.number + 1).await.unwrap(), None);
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn whoever_comes_second_to_a_number_gets_another_and_keeps_it() {
+        let place = TempDir::new().unwrap();
+        let store = open(&place);
+        let ledger = Ledger(store.documents());
+        let taken = TalkNote::new(thread(9)).written();
+        let wanted = ids::of_thread(thread(1), 0);
+        ledger.0.update(&name(wanted), |_| Some(taken.clone())).await.unwrap();
+        for n in [1, 2] {
+            let noted = ledger.ask(thread(1), turn(n)).await.unwrap();
+            assert_eq!(noted.number, ids::of_thread(thread(1), 1));
+        }
+        assert_eq!(ledger.find(wanted).await.unwrap().unwrap().thread, thread(9));
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_was_heard_is_not_posted_again() {
+        let place = TempDir::new().unwrap();
+        let store = open(&place);
+        let ledger = Ledger(store.documents());
+        let number = ledger.ask(thread(1), turn(1)).await.unwrap().number;
+        ledger.hear(number, &[turn(1)], Some("k")).await.unwrap();
+        assert!(ledger.ask(thread(1), turn(1)).await.unwrap().is_heard);
+        let note = ledger.find(number).await.unwrap().unwrap();
+        assert_eq!((note.open.len(), note.said.as_deref()), (0, Some("k")));
+        assert_eq!(note.latest(), Some(turn(1)));
+        store.close().await;
+    }
+
+    #[test]
+    fn a_word_answers_what_it_names_else_all_that_wait() {
+        let mut note = TalkNote::new(thread(1));
+        for n in 0..=40 {
+            note.ask(turn(n));
+        }
+        assert_eq!(note.open.len(), TURNS_MAX);
+        assert_eq!(note.answered_by(None).len(), TURNS_MAX);
+        assert_eq!(note.answered_by(Some(ids::of_message(turn(20), 1))), [turn(20)]);
+        assert_eq!(note.answered_by(Some(7)).len(), TURNS_MAX, "a number of nothing that waits");
+    }
+}
