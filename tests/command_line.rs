@@ -110,6 +110,28 @@ fn without_any_of_the_systems_certificates_the_demo_and_the_emulator_work() {
     let _ = emulator.wait().unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn whoever_stops_reading_early_gets_no_failure() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let place = ("TMPDIR", folder.path().to_str().unwrap());
+    for arguments in [&["manual"][..], &["config"], &["demo", "--once", "hello"]] {
+        // Nobody reads from it.
+        let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(reader);
+        let mut program = Command::new(env!("CARGO_BIN_EXE_chimein"));
+        let output = program
+            .args(arguments)
+            .env_clear()
+            .envs([place, ("TWILIO_ENABLED", "false")])
+            .stdout(std::os::fd::OwnedFd::from(writer))
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
 /// Runs the program with these variables and none of this process's own.
 fn chimein(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_chimein"))

@@ -145,7 +145,8 @@ fn signed(
 
 fn failed(id: &str, error: reqwest::Error, limit: Duration) -> Error {
     let turn = id.to_owned();
-    if error.is_timeout() {
+    // Who could not be reached in time has thought about nothing.
+    if error.is_timeout() && !error.is_connect() {
         Error::Timeout { turn, limit }
     } else {
         Error::Unreachable { turn, source: error.without_url() }

@@ -12,10 +12,9 @@ use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
-use super::outcome::MISUSE;
+use super::outcome::{MISUSE, Outcome};
 use crate::agent::kinds;
 use crate::config::{Effective, Environment, Problem};
-use crate::text::printable;
 
 /// What `chimein config` is told.
 #[derive(Debug, clap::Args)]
@@ -43,18 +42,7 @@ pub enum Error {
 ///
 /// Fails if standard output cannot be written to; problems of the settings are part of the output.
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let shown = show(args, environment);
-    let output = printable(&shown.output);
-    io::Write::write_all(&mut io::stdout(), output.as_bytes()).map_err(Error::Output)?;
-    eprint!("{}", printable(&shown.complaint));
-    Ok(shown.code)
-}
-
-/// What the command says and how it ends.
-struct Outcome {
-    output: String,
-    complaint: String,
-    code: ExitCode,
+    show(args, environment).tell().map_err(Error::Output)
 }
 
 fn show(args: &Args, environment: &Environment) -> Outcome {
@@ -65,7 +53,7 @@ fn show(args: &Args, environment: &Environment) -> Outcome {
         if args.json { as_json(&report.effective, problems) } else { as_table(&report.effective) };
     let is_told = is_fit || args.json;
     let complaint = if is_told { String::new() } else { as_list(problems) };
-    let code = if is_fit { ExitCode::SUCCESS } else { ExitCode::from(MISUSE) };
+    let code = if is_fit { 0 } else { MISUSE };
     Outcome { output, complaint, code }
 }
 
@@ -174,10 +162,10 @@ mod tests {
     fn settings_that_are_not_fit_end_with_misuse() {
         let args = Args { config: None, json: false };
         let unfit = show(&args, &Environment::default());
-        assert_eq!(unfit.code, ExitCode::from(2));
+        assert_eq!(unfit.code, 2);
         assert!(unfit.complaint.contains("TWILIO_IDENTITY"), "{}", unfit.complaint);
         let off = Environment::from_pairs([("TWILIO_ENABLED", "false")]);
         let fit = show(&args, &off);
-        assert_eq!((fit.code, fit.complaint.as_str()), (ExitCode::SUCCESS, ""));
+        assert_eq!((fit.code, fit.complaint.as_str()), (0, ""));
     }
 }

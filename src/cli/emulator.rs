@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use url::Url;
 
+use crate::cli::outcome::line;
 use crate::emulator::state::messaging::Number;
 use crate::emulator::state::model::Channel;
 use crate::emulator::{self, Defect, Emulator, Options};
@@ -136,7 +137,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
 async fn serve(args: &Args) -> Result<ExitCode, Error> {
     let stop = super::signals::stop_signal().map_err(Error::Signals)?;
     let emulator = Emulator::start(options(args)).await.map_err(Error::Start)?;
-    println!("{}", emulator.info());
+    line(format_args!("{}", emulator.info()));
     let _signal = stop.await;
     let control = emulator.control();
     emulator.shutdown().await;

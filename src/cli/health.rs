@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::admin::STORE_FAILING;
 use crate::agent::kinds;
+use crate::cli::outcome::line;
 use crate::config::Environment;
 use crate::config::kinds::{Listen, Setting as _};
 
@@ -95,7 +96,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
     if !args.ready && lacks_store(&asked("/readyz")?.1) {
         return Err(Error::StoreFailing { address });
     }
-    println!("ok");
+    line(format_args!("ok"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,11 +2,12 @@
 //!
 //! The pages are compiled in, so what is printed is of this version.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 
+use super::outcome::write_out;
 use crate::manual::{PAGES, Page, page};
 
 /// What `chimein manual` is told.
@@ -33,10 +34,8 @@ pub enum Error {
 /// Fails if standard output cannot be written to. One that is closed early, as a pager does, is no
 /// failure.
 pub fn run(args: &Args) -> Result<ExitCode, Error> {
-    match io::stdout().write_all(shown(args.topic.as_deref()).as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Output(error)),
-        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
-    }
+    write_out(shown(args.topic.as_deref()).as_bytes()).map_err(Error::Output)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A page's text, or the list of all.

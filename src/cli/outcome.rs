@@ -1,5 +1,6 @@
 //! What a command says and how it ends, as a value, so that tests can look at it.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -45,7 +46,7 @@ impl Outcome {
 
     /// Prints it as a terminal may show it and gives the exit code.
     pub(super) fn tell(self) -> io::Result<ExitCode> {
-        io::stdout().write_all(printable(&self.output).as_bytes())?;
+        write_out(printable(&self.output).as_bytes())?;
         io::stderr().write_all(printable(&self.complaint).as_bytes())?;
         Ok(ExitCode::from(self.code))
     }
@@ -73,6 +74,21 @@ pub(super) fn run<E: From<Error>>(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = runtime.map_err(Error::Runtime)?.block_on(work)?;
     outcome.tell().map_err(|error| Error::Output(error).into())
+}
+
+/// Writes to standard output. One that is closed early, as a pager does, is no failure.
+pub(super) fn write_out(text: &[u8]) -> io::Result<()> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Prints a line while something goes on, if anybody is there to read it.
+pub(super) fn line(text: fmt::Arguments<'_>) {
+    if let Err(error) = write_out(format!("{text}\n").as_bytes()) {
+        tracing::debug!(error = %Chain(&error), "standard output takes nothing");
+    }
 }
 
 /// Writes an error and all its sources on one line.

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use secrecy::SecretString;
 
-use super::outcome::{MISUSE, chain};
+use super::outcome::{MISUSE, chain, line};
 use crate::config::{self, Environment};
 use crate::text::printable;
 use crate::twilio::signature::{self, Body, Keys, Request, is_callable, signed_url};
@@ -93,7 +93,7 @@ pub fn run(args: &Args, environment: &Environment) -> ExitCode {
     let Command::Check(check) = &args.command;
     match verdict(check, environment) {
         Ok(Ok(())) => {
-            println!("valid");
+            line(format_args!("valid"));
             ExitCode::SUCCESS
         }
         Ok(Err(reasons)) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::jobs::outage::{Change, Outage, Pass, Subject};
 
 /// What a stage depends on.
@@ -33,7 +33,7 @@ impl Dependency {
     pub async fn wait(&self, clock: &Clock) {
         loop {
             let changed = self.changed.notified();
-            let pass = self.outage().admit(clock.now());
+            let pass = self.decide(Outage::admit, clock);
             match pass {
                 Pass::Go => return,
                 Pass::Wait(until) => tokio::select! {
@@ -50,11 +50,22 @@ impl Dependency {
     ///
     /// The time to wait.
     pub fn pass(&self, clock: &Clock) -> Result<(), Duration> {
-        let now = clock.now();
-        match self.outage().pass(now) {
+        match self.decide(Outage::pass, clock) {
             Pass::Go => Ok(()),
-            Pass::Wait(until) => Err(until.since(now)),
+            Pass::Wait(until) => Err(until.since(clock.now())),
         }
+    }
+
+    /// Decides, and says so if it was seen to be back by that.
+    fn decide(&self, decide: impl FnOnce(&mut Outage, Moment) -> Pass, clock: &Clock) -> Pass {
+        let (was_away, pass, is_away) = {
+            let mut outage = self.outage();
+            (outage.is_away(), decide(&mut outage, clock.now()), outage.is_away())
+        };
+        if was_away && !is_away {
+            self.say(Change::Back, "");
+        }
+        pass
     }
 
     /// Notes that it worked; gives whether it was away until now.

@@ -184,7 +184,8 @@ impl Server {
     }
 
     fn broken(&self, error: reqwest::Error) -> Failure {
-        if error.is_timeout() {
+        // Who could not be reached in time has thought about nothing.
+        if error.is_timeout() && !error.is_connect() {
             Failure::TooSlow(self.timeout)
         } else {
             Failure::Unreachable(error.without_url())

@@ -52,9 +52,11 @@ impl Arrivals {
             }
             Event::ParticipantAdded(participant) => self.participant_heard(&participant).await,
             Event::ParticipantRemoved(participant) => self.removal_heard(&participant).await,
-            Event::ConversationStateUpdated(change)
-                if change.to == Some(ConversationState::Active) =>
-            {
+            Event::ConversationStateUpdated(change) => {
+                self.facts.changed(change.conversation_sid);
+                if change.to != Some(ConversationState::Active) {
+                    return Ok(());
+                }
                 let event = "onConversationStateUpdated";
                 self.heard(change.conversation_sid, received, event).await
             }
@@ -71,10 +73,10 @@ impl Arrivals {
 
     /// Hears whether a person has taken the conversation over.
     fn attributes_heard(&self, conversation: &Conversation) {
+        self.facts.changed(conversation.conversation_sid);
         if let Some(attributes) = &conversation.attributes {
             let source = Source::Dated(conversation.updated);
             let thread = conversation.conversation_sid.into();
-            self.facts.changed(conversation.conversation_sid);
             self.inlet.marked(thread, Some(attributes.reveal()), source);
         }
     }

@@ -1,6 +1,7 @@
 //! What was said between two addresses before a turn: a page of each direction, put together by time.
 //!
-//! Costs two requests of a hundred messages and stores nothing: Twilio has them. What it forgets, or was told
+//! Costs two requests of a hundred messages, four where a person writes under another name than is sent to,
+//! and stores nothing: Twilio has them. What it forgets, or was told
 //! to redact, is no history any more.
 
 use super::channel::Direct;
@@ -20,21 +21,31 @@ impl Direct {
     ) -> Result<Vec<Past>, Error> {
         let mut gathered = Gathered::new(budget, turn);
         let record = self.contacts.thread(thread).await?;
-        let theirs = record.and_then(|record| record.reach).unwrap_or_else(|| pair.theirs.clone());
-        let ours = service_of(&pair.ours).is_none().then(|| pair.ours.clone());
-        let (out, back) = (
-            TextFilter { to: Some(theirs.clone()), from: ours.clone() },
-            TextFilter { to: ours, from: Some(theirs) },
-        );
-        let (own, came) = futures::try_join!(self.newest(out), self.newest(back))?;
-        let own = own.into_iter().filter(|text| !text.is_inbound && is_sent(text));
-        let own = own.map(past).collect();
-        let came = came.into_iter().filter(|text| text.is_inbound);
-        let came = before(came.map(past).collect(), turn, &gathered);
+        let reach = record.and_then(|record| record.reach).filter(|reach| *reach != pair.theirs);
+        let (mut own, mut came) = self.both_ways(pair, &pair.theirs).await?;
+        if let Some(reach) = &reach {
+            let (own_there, came_from_there) = self.both_ways(pair, reach).await?;
+            own = merged(own, own_there);
+            came = merged(came, came_from_there);
+        }
+        let came = before(came, turn, &gathered);
         for past in merged(own, came) {
             gathered.take(past);
         }
         Ok(gathered.end())
+    }
+
+    /// What was sent to an address and what came from it.
+    async fn both_ways(&self, pair: &Pair, theirs: &Pii) -> Result<(Vec<Past>, Vec<Past>), Error> {
+        let ours = service_of(&pair.ours).is_none().then(|| pair.ours.clone());
+        let (out, back) = (
+            TextFilter { to: Some(theirs.clone()), from: ours.clone() },
+            TextFilter { to: ours, from: Some(theirs.clone()) },
+        );
+        let (own, came) = futures::try_join!(self.newest(out), self.newest(back))?;
+        let own = own.into_iter().filter(|text| !text.is_inbound && is_sent(text));
+        let came = came.into_iter().filter(|text| text.is_inbound);
+        Ok((own.map(past).collect(), came.map(past).collect()))
     }
 
     async fn newest(&self, filter: TextFilter) -> Result<Vec<Text>, rest::Error> {

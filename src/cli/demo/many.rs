@@ -9,6 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::Error;
 use super::service::{Demo, is_bot};
+use crate::cli::outcome::line;
 use crate::clock::Clock;
 use crate::emulator::Incoming;
 use crate::emulator::record::Happening;
@@ -59,14 +60,14 @@ pub async fn run(demo: &Demo, phones: u32) -> Result<ExitCode, Error> {
     let once = answers.values().filter(|count| **count == 1).count();
     let twice = answers.len() - once;
     let seconds = last.since(crate::clock::Moment::ORIGIN).as_secs_f64();
-    println!("phones            {phones}");
-    println!("answered once     {once}");
-    println!("answered twice    {twice}");
-    println!("not taken         {}", failed.len());
-    println!("seconds           {seconds:.2}");
-    println!("messages a second {:.0}", f64::from(phones) / seconds.max(f64::EPSILON));
+    line(format_args!("phones            {phones}"));
+    line(format_args!("answered once     {once}"));
+    line(format_args!("answered twice    {twice}"));
+    line(format_args!("not taken         {}", failed.len()));
+    line(format_args!("seconds           {seconds:.2}"));
+    line(format_args!("messages a second {:.0}", f64::from(phones) / seconds.max(f64::EPSILON)));
     if let Some(mebibytes) = resident_mebibytes() {
-        println!("memory MiB        {mebibytes:.0} (service and emulator together)");
+        line(format_args!("memory MiB        {mebibytes:.0} (service and emulator together)"));
     }
     let is_whole = once == usize::try_from(phones).unwrap_or(usize::MAX) && twice == 0;
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -8,6 +8,7 @@ use super::Error;
 use super::channel::Channel;
 use super::service::{Demo, IDENTITY, PATIENCE, is_bot};
 use super::timeline::Timeline;
+use crate::cli::outcome::line;
 use crate::emulator::record::Happening;
 use crate::emulator::{Incoming, Received, Texted};
 use crate::pii::Pii;
@@ -46,24 +47,24 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
         }
     });
     let _timed_out = all_seen.await.is_err();
-    print!("{timeline}");
+    line(format_args!("{}", timeline.to_string().trim_end()));
     for text in timeline.said() {
-        println!("\n{IDENTITY}: {}", printable(text));
+        line(format_args!("\n{IDENTITY}: {}", printable(text)));
     }
     if let Some(trouble) = timeline.trouble() {
-        println!("\nfailed: {}", printable(trouble));
+        line(format_args!("\nfailed: {}", printable(trouble)));
         return Ok(ExitCode::FAILURE);
     }
     if let Some(step) = timeline.missing() {
-        println!("\nfailed at: {step} (not seen within {} s)", PATIENCE.as_secs());
+        line(format_args!("\nfailed at: {step} (not seen within {} s)", PATIENCE.as_secs()));
         return Ok(ExitCode::FAILURE);
     }
     match received {
         Received::Stored { conversation, message, .. } => {
-            println!("\nanswered: message {message} in conversation {conversation}");
+            line(format_args!("\nanswered: message {message} in conversation {conversation}"));
         }
         Received::Dropped => {
-            println!("\nanswered: message {sid}; the reply is {}", timeline.state());
+            line(format_args!("\nanswered: message {sid}; the reply is {}", timeline.state()));
         }
     }
     Ok(ExitCode::SUCCESS)

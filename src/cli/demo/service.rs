@@ -14,6 +14,7 @@ use super::channel::Channel;
 use crate::admin::{Insight as _, Readiness};
 use crate::agent::kinds;
 use crate::app::{self, App};
+use crate::cli::outcome::line;
 use crate::cli::signals;
 use crate::config::Environment;
 use crate::emulator::control::Webhook;
@@ -106,16 +107,18 @@ impl Demo {
     /// Says where to look, and waits to be stopped.
     pub(super) async fn until_interrupted(&self) -> Result<ExitCode, Error> {
         let stop = signals::stop_signal().map_err(Error::Setup)?;
-        println!("A local Twilio and a bot with an echo agent are running.");
-        println!();
-        println!("  phones        {}", self.emulator.urls().phone);
-        println!("  health        http://{}/readyz", self.app.address());
+        line(format_args!("A local Twilio and a bot with an echo agent are running."));
+        line(format_args!(""));
+        line(format_args!("  phones        {}", self.emulator.urls().phone));
+        line(format_args!("  health        http://{}/readyz", self.app.address()));
         if let Some(address) = self.app.admin_address() {
-            println!("  debug page    http://{address}/_debug/twilio");
-            println!("  metrics       http://{address}/metrics");
+            line(format_args!("  debug page    http://{address}/_debug/twilio"));
+            line(format_args!("  metrics       http://{address}/metrics"));
         }
-        println!();
-        println!("Open the first address, type an SMS, see the bot answer. Ctrl-C ends it.");
+        line(format_args!(""));
+        line(format_args!(
+            "Open the first address, type an SMS, see the bot answer. Ctrl-C ends it."
+        ));
         stop.await;
         Ok(ExitCode::SUCCESS)
     }

@@ -9,6 +9,7 @@ use clap::Subcommand;
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use crate::cli::outcome::line;
 use crate::net;
 use crate::text::printable;
 
@@ -130,7 +131,7 @@ pub(super) async fn run(args: &Args) -> Result<(), Error> {
         let answer: Value = serde_json::from_str(&text).unwrap_or_default();
         return Err(Error::Refused(answer["error"].as_str().unwrap_or("no reason").to_owned()));
     }
-    println!("{}", printable(&text));
+    line(format_args!("{}", printable(&text)));
     Ok(())
 }
 

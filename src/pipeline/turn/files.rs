@@ -20,7 +20,7 @@ impl Turns {
     pub(super) async fn answered(&self, delivery: &Delivery, turn: &Turn) -> Thought {
         let has_files = turn.messages.iter().any(|message| !message.media.is_empty());
         let Some(source) = self.files.as_ref().filter(|_| has_files) else {
-            return self.agent.take(turn).await.map_or_else(Thought::Failure, Thought::Answer);
+            return self.asked(turn).await;
         };
         let thread = turn.thread.id();
         let files = if self.agent.takes_bytes() {
@@ -33,8 +33,21 @@ impl Turns {
         } else {
             source.linked(thread, &turn.messages)
         };
-        let turn = Turn { files, ..turn.clone() };
-        self.agent.take(&turn).await.map_or_else(Thought::Failure, Thought::Answer)
+        self.asked(&Turn { files, ..turn.clone() }).await
+    }
+
+    /// Asks the agent, if it is there. That is looked at last: whoever passes is taken for somebody who is
+    /// being answered.
+    async fn asked(&self, turn: &Turn) -> Thought {
+        let clock = &self.recorder.clock;
+        if let Err(pause) = self.agent_health.pass(clock) {
+            return Thought::Away(pause);
+        }
+        let start = clock.now();
+        match self.agent.take(turn).await {
+            Ok(answer) => Thought::Answer(answer, start),
+            Err(error) => Thought::Failure(error, start),
+        }
     }
 
     /// Keeps a turn whose files could not be fetched: for as long as Twilio is away, and else for another try.

@@ -203,10 +203,6 @@ impl Turns {
             let Some(told) = self.with_history(delivery, of, &messages).await else { return };
             let history;
             (delivery, history) = told;
-            if let Err(pause) = self.agent_health.pass(&self.recorder.clock) {
-                self.busy.end(thread, own, self.recorder.clock.wall());
-                return settle::report(Self::QUEUE, delivery.park(pause).await);
-            }
             let speaker = of.channel.speaker(of.thread, of.speaker);
             let (attempt, files) = (delivery.attempt(), Offers::default());
             let thread_of = of.thread.clone();
@@ -214,10 +210,9 @@ impl Turns {
             for message in &turn.messages {
                 self.recorder.stage(thread, Some(message.sid), Stage::TurnStarted);
             }
-            let start = self.recorder.clock.now();
             self.busy.begin(thread, id, self.recorder.clock.wall());
             match self.think(&delivery, (of.channel, &turn), &mut batch, stop).await {
-                Thought::Answer(answer) => {
+                Thought::Answer(answer, start) => {
                     self.agent_health.succeeded(&self.recorder.clock);
                     self.agent_room.succeeded();
                     if self.is_taken_over(thread, &answer).await {
@@ -225,8 +220,12 @@ impl Turns {
                     }
                     return self.finish(delivery, (&turn, own), answer, start).await;
                 }
-                Thought::Failure(error) => {
+                Thought::Failure(error, start) => {
                     return self.fail(delivery, (&turn, own), &error, start).await;
+                }
+                Thought::Away(pause) => {
+                    self.busy.end(thread, id, self.recorder.clock.wall());
+                    return settle::report(Self::QUEUE, delivery.park(pause).await);
                 }
                 Thought::Unfetched(error) => {
                     return self.wait_for_files(delivery, &turn, &error).await;
@@ -424,10 +423,12 @@ struct Own<'a> {
 
 /// How the thinking about a turn ended.
 enum Thought {
-    /// With an answer.
-    Answer(Answer),
+    /// With an answer, and since when the agent was asked.
+    Answer(Answer, Moment),
     /// Without one.
-    Failure(Error),
+    Failure(Error, Moment),
+    /// Before the agent was asked: it is away for so long at least.
+    Away(Duration),
     /// Before the agent was asked: a file could not be fetched.
     Unfetched(fetch::Error),
     /// The batch has grown; another turn is due.
