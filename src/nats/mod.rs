@@ -1,8 +1,8 @@
 //! How this process reaches NATS.
 //!
 //! Decides how the one connection signs in, how long a request may take, and that a connection that
-//! breaks is made again for ever. The first connection must succeed: a wrong address or sign-in is an
-//! error with its remedy, not a process that waits in silence. I/O: the socket, and a credentials file
+//! breaks is made again for ever. The first connection must succeed, but for [`connect_later`]: a wrong
+//! address or sign-in is an error with its remedy, not a process that waits in silence. I/O: the socket, and a credentials file
 //! that is read at start. Secrets go from [`Auth`] to the client and nowhere else.
 
 mod address;
@@ -71,6 +71,25 @@ pub enum Auth {
 ///
 /// If no server can be reached or none lets this user in; the error names the server and the remedy.
 pub async fn connect(options: Options) -> Result<Client, Error> {
+    connect_as(options, Wait::UntilConnected).await
+}
+
+/// Gives a client that is not connected yet, and connects as soon as a server can be reached.
+///
+/// # Errors
+///
+/// If what signs in cannot be used.
+pub async fn connect_later(options: Options) -> Result<Client, Error> {
+    connect_as(options, Wait::No).await
+}
+
+/// Whether a client is waited for until it is connected.
+enum Wait {
+    UntilConnected,
+    No,
+}
+
+async fn connect_as(options: Options, wait: Wait) -> Result<Client, Error> {
     let servers = display(&options.servers);
     let urls: Vec<_> = options.servers.iter().map(Address::server).collect();
     let mut connect = signed_in(options.auth)
@@ -84,6 +103,9 @@ pub async fn connect(options: Options) -> Result<Client, Error> {
         .event_callback(|event| async move { note(&event) });
     if let Some(tls) = options.tls {
         connect = connect.tls_client_config(tls);
+    }
+    if matches!(wait, Wait::No) {
+        connect = connect.retry_on_initial_connect();
     }
     connect.connect(urls).await.map_err(|source| Error::connect(servers, source))
 }

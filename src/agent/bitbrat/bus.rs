@@ -5,7 +5,7 @@
 //! as it is. Decides nothing about events.
 //! Source: `BitBrat` 0.33.3, `src/services/message-bus/nats-driver.ts`, read 2026-11-21.
 
-use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -27,14 +27,13 @@ use crate::telemetry::chain::Chain;
 /// How long to rest between two tries to connect or to find the streams.
 const REST: Duration = Duration::from_secs(2);
 
-/// Makes what a connection is made of, once for each try.
+/// Makes what a connection is made of.
 pub type Dial = Box<dyn Fn() -> nats::Options + Send + Sync>;
 
-/// The connection, once there is one.
+/// The connection, which is made again by itself.
 pub(super) struct Bus {
     names: Names,
-    dial: Dial,
-    client: OnceLock<Client>,
+    client: Client,
     clock: Clock,
 }
 
@@ -57,15 +56,15 @@ impl Bus {
         dial: Dial,
         clock: Clock,
     ) -> Result<Self, nats::Error> {
-        let bus = Self { names, dial, client: OnceLock::new(), clock };
-        match nats::connect((bus.dial)()).await {
-            Ok(client) => drop(bus.client.set(client)),
+        let client = match nats::connect(dial()).await {
+            Ok(client) => client,
             Err(error @ nats::Error::Unreachable { .. }) => {
                 tracing::warn!(error = %Chain(&error), "message bus cannot be reached; trying again");
+                nats::connect_later(dial()).await?
             }
             Err(error) => return Err(error),
-        }
-        Ok(bus)
+        };
+        Ok(Self { names, client, clock })
     }
 
     pub(super) const fn names(&self) -> &Names {
@@ -73,18 +72,15 @@ impl Bus {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.client.get().is_some_and(|client| client.connection_state() == State::Connected)
+        self.client.connection_state() == State::Connected
     }
 
     /// Waits until there is a connection and every subject has its stream.
     pub(super) async fn await_ready(&self) {
-        while self.client.get().is_none() {
+        while !self.was_connected() {
             self.clock.sleep(REST).await;
-            match nats::connect((self.dial)()).await {
-                Ok(client) => drop(self.client.set(client)),
-                Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "message bus cannot be reached; trying again");
-                }
+            if !self.was_connected() {
+                tracing::warn!("message bus cannot be reached; trying again");
             }
         }
         while let Err(error) = self.find_streams().await {
@@ -184,9 +180,16 @@ impl Bus {
         stream.create_consumer(config).await.map_err(|error| wrap(error.into()))
     }
 
+    /// Before that whatever is asked would wait for nothing.
+    fn was_connected(&self) -> bool {
+        self.client.statistics().connects.load(Ordering::Relaxed) > 0
+    }
+
     fn context(&self) -> Result<Context, Error> {
-        let client = self.client.get().ok_or(Error::NotConnected)?;
-        Ok(jetstream::new(client.clone()))
+        if !self.was_connected() {
+            return Err(Error::NotConnected);
+        }
+        Ok(jetstream::new(self.client.clone()))
     }
 }
 
