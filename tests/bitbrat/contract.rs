@@ -8,10 +8,11 @@
 
 use std::path::PathBuf;
 
-use chimein::agent::Turn;
 use chimein::agent::bitbrat::snapshot::{Delivered, Ending, Failure, Policy};
 use chimein::agent::bitbrat::{dead_letter, envelope, event::Event, names, snapshot, status};
+use chimein::agent::{Connection, Turn};
 use chimein::clock::Timestamp;
+use chimein::jobs::status::ConnectorState;
 use chimein::media::Offer;
 use chimein::media::link::Link;
 use chimein::thread::{Media, Speaker, Thread, TurnMessage};
@@ -267,17 +268,18 @@ fn a_dead_letter_keeps_what_identifies_the_original() {
 
 #[test]
 fn the_state_of_the_connection_is_what_persistence_reads() {
-    let source = status::Source {
+    let connection = Connection {
         identity: "bot".into(),
-        state: "CONNECTED",
+        state: ConnectorState::Connected,
         last_error: None,
         received: 12,
         published: 12,
         failed: 0,
     };
     let id = "0d0c8a3e-2f0e-4b7c-9a51-6b0e3f4f7a10".parse().unwrap();
-    check("status", &json!(status::of(&source, id, AT)), &[STATUS]);
-    let refused = status::Source { state: "ERROR", last_error: Some("refused".into()), ..source };
+    check("status", &json!(status::of(&connection, id, AT)), &[STATUS]);
+    let (state, last_error) = (ConnectorState::Error, Some("refused".into()));
+    let refused = Connection { state, last_error, ..connection };
     let refused = json!(status::of(&refused, id, AT));
     assert_eq!(refused["payload"]["lastError"]["message"], "refused");
     assert_eq!(refused["payload"]["authStatus"], "INVALID");

@@ -45,15 +45,17 @@ impl BitBrat {
     async fn tell_status(&self, service: &dyn Watched) {
         let mut changes = status::Changes::default();
         loop {
-            let source = service.connection().map(status::Source::from);
-            if let Some(source) = source.filter(|source| changes.is_new(source)) {
-                let event = status::of(&source, Uuid::new_v4(), self.clock.wall());
+            let connection = service.connection().filter(|connection| changes.is_new(connection));
+            if let Some(connection) = connection {
+                let event = status::of(&connection, Uuid::new_v4(), self.clock.wall());
                 let attributes = status::attributes(&event, &self.options.sender.names.service);
                 let told = self.publish(INGRESS, attributes, event.correlation_id(), &event).await;
                 match told {
-                    Ok(()) => changes.told(&source),
-                    Err(error) => tracing::warn!(error = %Chain(&error), state = source.state,
-                        "state of the connection to twilio could not be told; trying again"),
+                    Ok(()) => changes.told(&connection),
+                    Err(error) => {
+                        tracing::warn!(error = %Chain(&error), state = connection.state.as_str(),
+                        "state of the connection to twilio could not be told; trying again")
+                    }
                 }
             }
             self.clock.sleep(STATUS_EVERY).await;

@@ -11,59 +11,35 @@ use super::envelope::{CONNECTOR, SOURCE};
 use super::event::Event;
 use crate::agent::Connection;
 use crate::clock::Timestamp;
+use crate::jobs::status::ConnectorState;
 
 /// The type of a status event.
 pub const TYPE: &str = "system.source.status";
 
-/// How the connection to Twilio is.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Source {
-    /// The bot's identity.
-    pub identity: String,
-    /// `CONNECTED`, `CONNECTING`, `DISCONNECTED` or `ERROR`.
-    pub state: &'static str,
-    /// What Twilio refuses, for an operator.
-    pub last_error: Option<String>,
-    /// Messages of people that were seen.
-    pub received: u64,
-    /// Turns that were given to the bus.
-    pub published: u64,
-    /// Jobs that failed for good.
-    pub failed: u64,
-}
-
-impl From<Connection> for Source {
-    fn from(connection: Connection) -> Self {
-        let Connection { identity, state, last_error, received, published, failed } = connection;
-        let state = state.as_str();
-        Self { identity, state, last_error, received, published, failed }
-    }
-}
-
 /// Remembers what was told last.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
-    told: Option<&'static str>,
+    told: Option<ConnectorState>,
 }
 
 impl Changes {
     /// Whether a state is to be told: it is the first one, or another than the last one told.
     #[must_use]
-    pub fn is_new(&self, source: &Source) -> bool {
-        self.told != Some(source.state)
+    pub fn is_new(&self, connection: &Connection) -> bool {
+        self.told != Some(connection.state)
     }
 
     /// Takes note that a state was told.
-    pub const fn told(&mut self, source: &Source) {
-        self.told = Some(source.state);
+    pub const fn told(&mut self, connection: &Connection) {
+        self.told = Some(connection.state);
     }
 }
 
 /// Makes the event.
 #[must_use]
-pub fn of(source: &Source, id: Uuid, at: Timestamp) -> Event {
-    let Source { identity, state, last_error, received, published, failed } = source;
-    let at = at.to_string();
+pub fn of(connection: &Connection, id: Uuid, at: Timestamp) -> Event {
+    let Connection { identity, state, last_error, received, published, failed } = connection;
+    let (state, at) = (state.as_str(), at.to_string());
     let metrics = json!({"received": received, "published": published, "failed": failed});
     let refused = last_error.as_ref().map(|text| json!({"message": text, "at": at}));
     let auth = if last_error.is_some() { "INVALID" } else { "VALID" };
@@ -112,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_state_is_told_once_until_it_changes() {
-        let source = |state| Source {
+        use ConnectorState::{Connected, Connecting, Error};
+        let connection = |state| Connection {
             identity: "bot".into(),
             state,
             last_error: None,
@@ -122,11 +99,11 @@ mod tests {
         };
         let mut changes = Changes::default();
         let mut told = Vec::new();
-        for state in ["CONNECTING", "CONNECTED", "CONNECTED", "ERROR", "CONNECTED", "CONNECTED"] {
-            let source = source(state);
-            if changes.is_new(&source) {
-                changes.told(&source);
-                told.push(state);
+        for state in [Connecting, Connected, Connected, Error, Connected, Connected] {
+            let connection = connection(state);
+            if changes.is_new(&connection) {
+                changes.told(&connection);
+                told.push(state.as_str());
             }
         }
         assert_eq!(told, ["CONNECTING", "CONNECTED", "ERROR", "CONNECTED"]);
