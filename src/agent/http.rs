@@ -16,7 +16,6 @@ pub mod settings;
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use url::Url;
@@ -26,6 +25,7 @@ use super::document::Document;
 use super::report;
 use super::{Agent, Answer, Error, Report, Turn};
 use crate::clock::{Clock, Timestamp};
+use crate::net::body::{self, Broken};
 use crate::net::http::retry_after;
 use crate::standard_webhooks::{self, Secret};
 
@@ -107,16 +107,12 @@ impl HttpAgent {
         signed(&self.client, (url, secret), (id, body), self.clock.wall())
     }
 
-    async fn read(&self, mut response: reqwest::Response, id: &str) -> Result<Bytes, Error> {
+    async fn read(&self, response: reqwest::Response, id: &str) -> Result<Vec<u8>, Error> {
         let bytes_max = self.options.response_bytes_max;
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(id, error))? {
-            if body.len() + chunk.len() > bytes_max {
-                return Err(Error::TooLarge { turn: id.to_owned(), bytes_max });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body.freeze())
+        body::whole(response, bytes_max).await.map_err(|broken| match broken {
+            Broken::TooLarge => Error::TooLarge { turn: id.to_owned(), bytes_max },
+            Broken::Connection(error) => self.failed(id, error),
+        })
     }
 
     fn failed(&self, id: &str, error: reqwest::Error) -> Error {

@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::config::Report;
 use crate::config::kinds::{Listen, Setting};
+use crate::net::body::{self, Broken};
 use crate::net::{self, proxies::Proxies, tls};
 use crate::thread::ThreadId;
 
@@ -197,15 +198,11 @@ impl AdminApi {
         if never_sent { Error::NoAnswer { base, source } } else { Error::Lost { base, source } }
     }
 
-    async fn read(&self, mut answer: Response) -> Result<Vec<u8>, Error> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| self.failed(error))? {
-            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(Error::Unreadable { base: self.origin() });
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+    async fn read(&self, answer: Response) -> Result<Vec<u8>, Error> {
+        body::whole(answer, ANSWER_BYTES_MAX).await.map_err(|broken| match broken {
+            Broken::TooLarge => Error::Unreadable { base: self.origin() },
+            Broken::Connection(error) => self.failed(error),
+        })
     }
 
     fn refused(&self, status: u16, bytes: &[u8]) -> Error {

@@ -6,6 +6,7 @@
 //! and knows no proxies. Source: async-nats 0.51, `connector.rs`, read 2026-11-21.
 
 pub mod authority;
+pub mod body;
 pub mod dial;
 pub mod http;
 pub mod network;

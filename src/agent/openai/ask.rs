@@ -21,6 +21,7 @@ use super::responses::Responses;
 use super::said::Said;
 use super::settings::OpenAiApi;
 use crate::clock::{Clock, Moment};
+use crate::net::body::{Broken, whole};
 
 /// The most of one event that is held. The last event of a Responses stream has the whole answer, each
 /// letter in up to six bytes, and the system prompt.
@@ -200,17 +201,6 @@ pub(super) fn authorization(key: Option<&SecretString>) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Why reading stopped.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
-    /// There was more than is read.
-    #[error("the answer is larger than what is read")]
-    TooLarge,
-    /// What the transport said.
-    #[error("the connection broke")]
-    Connection(#[source] reqwest::Error),
-}
-
 /// The pieces of a body; fails where one event, or all of them, become too large.
 fn pieces<'a>(
     response: reqwest::Response,
@@ -227,21 +217,6 @@ fn pieces<'a>(
         }
         Ok(Some((piece, (response, read))))
     })
-}
-
-/// Reads a body that is not larger than `bytes_max`.
-pub(super) async fn whole(
-    mut response: reqwest::Response,
-    bytes_max: usize,
-) -> Result<Vec<u8>, Broken> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(Broken::Connection)? {
-        if body.len().saturating_add(piece.len()) > bytes_max {
-            return Err(Broken::TooLarge);
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

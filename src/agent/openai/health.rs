@@ -5,10 +5,11 @@
 use reqwest::header::AUTHORIZATION;
 use serde_json::Value;
 
-use super::ask::{authorization, whole};
+use super::ask::authorization;
 use super::options::Options;
 use super::problem::{self, Problem};
 use crate::json;
+use crate::net::body::whole;
 
 /// The most of the list that is read.
 const LIST_BYTES_MAX: usize = 1 << 20;

@@ -14,6 +14,7 @@ use crate::bytes16;
 use crate::clock::Timestamp;
 use crate::concurrency::Slot;
 use crate::json;
+use crate::net::body::{self, Broken};
 use crate::net::http::retry_after;
 use crate::twilio::form::Form;
 use crate::twilio::sid::ConversationSid;
@@ -230,16 +231,11 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GivenCode, D::Er
     Ok(GivenCode { is_given: true, number })
 }
 
-async fn read(mut response: Response, max: usize) -> Result<Vec<u8>, Cause> {
-    let mut bytes = Vec::new();
-    let http = |error: reqwest::Error| Cause::Http(error.without_url());
-    while let Some(chunk) = response.chunk().await.map_err(http)? {
-        if bytes.len() + chunk.len() > max {
-            return Err(Cause::TooLarge { max });
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
+async fn read(response: Response, max: usize) -> Result<Vec<u8>, Cause> {
+    body::whole(response, max).await.map_err(|broken| match broken {
+        Broken::TooLarge => Cause::TooLarge { max },
+        Broken::Connection(error) => Cause::Http(error.without_url()),
+    })
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
