@@ -61,6 +61,8 @@ pub mod standard_webhooks;
 pub mod bytes16;
 pub mod clock;
 #[cfg(feature = "service")]
+pub mod derived_key;
+#[cfg(feature = "service")]
 pub mod fault_points;
 #[cfg(feature = "service")]
 pub mod files;

@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
-use sha2::Sha256;
+use secrecy::SecretString;
 
 use crate::clock::Timestamp;
+use crate::derived_key::DerivedKey;
 use crate::pii::Pii;
 use crate::thread::ThreadId;
 use crate::twilio::rest::FileName;
@@ -72,7 +71,7 @@ pub enum InvalidLink {
 /// Makes and reads links.
 #[derive(Clone, Debug)]
 pub struct Links {
-    key: SecretSlice<u8>,
+    key: DerivedKey,
     base: Option<String>,
     lifetime: Duration,
 }
@@ -82,8 +81,7 @@ impl Links {
     /// without a slash at its end; where that is not known no link is made.
     #[must_use]
     pub fn new(secret: &SecretString, base: Option<String>, lifetime: Duration) -> Self {
-        let key = signed(secret.expose_secret().as_bytes(), LABEL).finalize().into_bytes();
-        Self { key: SecretSlice::from(key.to_vec()), base, lifetime }
+        Self { key: DerivedKey::of(secret, LABEL), base, lifetime }
     }
 
     /// Makes a link to a file of a thread; none if it is not known how this service is reached.
@@ -121,7 +119,7 @@ impl Links {
     #[must_use]
     pub fn token(&self, grant: Grant) -> String {
         let mut bytes = claim(grant);
-        let mac = signed(self.key.expose_secret(), &bytes).finalize().into_bytes();
+        let mac = self.key.sign(&bytes);
         bytes.extend_from_slice(&mac);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -136,15 +134,8 @@ impl Links {
             return None;
         }
         let (claimed, mac) = bytes.split_at(CLAIM_BYTES);
-        signed(self.key.expose_secret(), claimed).verify_slice(mac).ok()?;
-        read(claimed)
+        if self.key.signed(claimed, mac) { read(claimed) } else { None }
     }
-}
-
-fn signed(key: &[u8], text: &[u8]) -> Hmac<Sha256> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
-    mac.update(text);
-    mac
 }
 
 /// What is signed. Every part has its fixed place, so that nothing can be read as something else.

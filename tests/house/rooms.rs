@@ -23,6 +23,7 @@ const LEVELS: &[&[&str]] = &[
     &[
         "bytes16",
         "clock",
+        "derived_key",
         "fault_points",
         "files",
         "finding",

@@ -7,11 +7,10 @@
 //! has been changed, and replies that older releases stored keep their ids. A mark alone proves nothing, see
 //! [`crate::channels::conversations::policy::authors`].
 
-use hmac::{Hmac, KeyInit, Mac};
-use secrecy::{ExposeSecret, SecretSlice, SecretString};
-use sha2::Sha256;
+use secrecy::SecretString;
 use uuid::Uuid;
 
+use crate::derived_key::DerivedKey;
 use crate::queue::JobId;
 
 /// What tells these ids from all else that is made with the same secret.
@@ -19,30 +18,23 @@ const LABEL: &[u8] = b"chimein reply ids 1";
 
 /// Makes the ids.
 #[derive(Clone, Debug)]
-pub struct ReplyIds(SecretSlice<u8>);
+pub struct ReplyIds(DerivedKey);
 
 impl ReplyIds {
     /// Derives the key from a secret of the installation.
     #[must_use]
     pub fn of(secret: &SecretString) -> Self {
-        let key = keyed(secret.expose_secret().as_bytes(), LABEL);
-        Self(SecretSlice::from(key.to_vec()))
+        Self(DerivedKey::of(secret, LABEL))
     }
 
     /// Gives the id of the reply that a job brings: a UUID of version 8 (free form).
     #[must_use]
     pub fn id(&self, job: JobId) -> Uuid {
-        let digest = keyed(self.0.expose_secret(), job.as_bytes());
+        let digest = self.0.sign(job.as_bytes());
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
         Uuid::new_v8(id)
     }
-}
-
-fn keyed(key: &[u8], text: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
-    mac.update(text);
-    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]
