@@ -85,14 +85,6 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         self.lock().take(key)
     }
 
-    /// Forgets a key if what is remembered of it is such.
-    pub fn remove_if(&self, key: &K, is_such: impl FnOnce(&V) -> bool) {
-        let mut halves = self.lock();
-        if halves.young.get(key).or_else(|| halves.old.get(key)).is_some_and(is_such) {
-            let _forgotten = halves.take(key);
-        }
-    }
-
     /// How many keys are remembered.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -152,7 +144,6 @@ mod tests {
         assert_eq!(recent.get(&1), None, "nobody asked for it");
         assert_eq!(recent.get(&7), Some(7));
         assert_eq!(recent.insert(7, 8), Some(7));
-        recent.remove_if(&7, |value| *value == 7);
         assert_eq!(recent.remove(&7), Some(8));
         assert!(recent.len() <= 8);
     }

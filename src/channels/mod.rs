@@ -5,6 +5,7 @@
 //! speak there, by [`Channel`] and [`Marking`]. Neither asks of what kind a thread is: [`Channels`]
 //! knows whose it is.
 
+mod arrival;
 pub mod conversations;
 pub mod direct;
 mod documents;
@@ -416,7 +417,7 @@ impl Failed {
     #[must_use]
     pub fn not_ours() -> Self {
         let class = Class::Retry(None);
-        let cause = Cause::of(class.into()).with_detail("the reply is another process's by now");
+        let cause = Cause::of(class.cause()).with_detail("the reply is another process's by now");
         Self::of(class, Via::Rest, cause)
     }
 
@@ -430,7 +431,7 @@ impl Failed {
             Pass::Go => Ok(()),
             Pass::Wait(_) => {
                 let class = Class::Reconfigure;
-                Err(Self::of(class, Via::Rest, Cause::of(class.into())))
+                Err(Self::of(class, Via::Rest, Cause::of(class.cause())))
             }
         }
     }
@@ -446,7 +447,7 @@ impl Failed {
     #[must_use]
     pub fn not_stored(error: &queue::Error) -> Self {
         let class = Class::Retry(None);
-        let cause = Cause::of(class.into()).with_detail(error.to_string());
+        let cause = Cause::of(class.cause()).with_detail(error.to_string());
         Self::of(class, Via::Rest, cause)
     }
 

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Fallen, SentReply};
 use crate::queue::Cause;
-use crate::thread::{CauseClass, MessageId, SkipReason};
+use crate::thread::{CauseClass, SkipReason};
 use crate::twilio::catalogue;
 use crate::twilio::messaging::MessageStatus;
 
@@ -33,21 +33,6 @@ pub const fn judge(code: Option<u32>, was_again: bool) -> Verdict {
         Some(OPTED_OUT) => Verdict::Dead(CauseClass::Skipped(SkipReason::OptedOut)),
         Some(WINDOW_CLOSED) => Verdict::Dead(CauseClass::WindowClosed),
         _ => Verdict::Dead(CauseClass::Undelivered),
-    }
-}
-
-/// Says what became of a message, where somebody may wonder.
-pub(super) fn tell(message: MessageId, (status, code): (MessageStatus, Option<u32>)) {
-    let state = status.as_str();
-    match status {
-        _ if status.is_failure() => {
-            tracing::warn!(message_sid = %message, state, code, reason = catalogue::meaning(code),
-                "a message that twilio took did not arrive");
-        }
-        _ if status.has_arrived() => {
-            tracing::debug!(message_sid = %message, state, "a message has arrived");
-        }
-        _ => tracing::trace!(message_sid = %message, state, "a message is on its way"),
     }
 }
 

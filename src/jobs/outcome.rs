@@ -87,12 +87,6 @@ impl Class {
     }
 }
 
-impl From<Class> for CauseClass {
-    fn from(class: Class) -> Self {
-        class.cause()
-    }
-}
-
 /// Codes that no retry cures and that concern every request alike: credentials, account, region.
 const RECONFIGURE_CODES: [u32; 5] = [20003, 20005, 20006, 20403, 50385];
 

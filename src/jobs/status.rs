@@ -267,7 +267,7 @@ pub fn cause(class: Class, error: &rest::Error) -> Cause {
         Some(meaning) => format!("{error}: {meaning}"),
         None => error.to_string(),
     };
-    Cause { code, ..Cause::of(class.into()).with_detail(detail) }
+    Cause { code, ..Cause::of(class.cause()).with_detail(detail) }
 }
 
 /// Twilio's code for a refusal, where it gave one.

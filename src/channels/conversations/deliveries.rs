@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::policy::receipts::{Receipt, Receipts};
 use crate::channels::documents::{read, update, update_private};
-use crate::channels::{Fared, Fares, Inlet, Outgoing, SentReply, verdict};
+use crate::channels::{Fared, Fares, Inlet, Outgoing, SentReply, arrival, verdict};
 use crate::clock::{Moment, Timestamp};
 use crate::jobs::recorder::Recorder;
 use crate::json;
@@ -190,7 +190,7 @@ impl Deliveries {
         let Receipt { status, code, .. } = *receipt;
         if is_news {
             self.recorder.metrics.text_status(Known(status.as_str()));
-            verdict::tell(message, (status, code));
+            arrival::tell(message, (status, code));
         }
         if let Some(sent) = said.sent.clone().filter(|sent| sent.note.is_some()) {
             let Receipt { participant: recipient, at, .. } = *receipt;

@@ -312,7 +312,7 @@ fn failed(class: Class, failure: Failure, via: Via, cause: Cause) -> Failed {
 
 fn refused(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> Failed {
     let failure = Failure::Refused { status, code, retry_after };
-    let class = classify(Operation::Send, failure).into();
+    let class = classify(Operation::Send, failure).cause();
     let meaning = catalogue::meaning(code);
     let detail = format!("twilio refused the reply on the socket with status {status}: {meaning}");
     let cause = Cause { code, ..Cause::of(class).with_detail(detail) };

@@ -13,7 +13,7 @@ use super::policy::reply_state::ReplyState;
 use super::policy::wish::{self, Words};
 use super::senders::{Senders, Whose, pair};
 use super::states::{Heard, States};
-use crate::channels::{Inlet, Seen, verdict};
+use crate::channels::{Inlet, Seen, arrival};
 use crate::clock::{Clock, Timestamp};
 use crate::fault_points::{self, Point};
 use crate::jobs::recorder::Recorder;
@@ -163,7 +163,7 @@ impl TextIntake {
         let Heard { is_news, is_so, sent } = self.states.hear(reply, state).await?;
         if is_news {
             self.recorder.metrics.text_status(Known(status.as_str()));
-            verdict::tell(sid.into(), (status, code));
+            arrival::tell(sid.into(), (status, code));
         }
         if let Some(sent) = sent.clone().filter(|_| is_so) {
             fallen::fared(&*self.inlet, reply, (state, sent)).await?;

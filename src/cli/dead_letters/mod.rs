@@ -56,7 +56,7 @@ enum Action {
 #[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
-    selection: JoinRules,
+    selection: LetterFilter,
     /// How many at most, 1 to 1000.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=i64::from(LETTERS_MAX)))]
     limit: u32,
@@ -84,7 +84,7 @@ struct Settle {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
-    selection: JoinRules,
+    selection: LetterFilter,
     /// Does it without asking.
     #[arg(long)]
     yes: bool,
@@ -92,7 +92,7 @@ struct Settle {
 
 /// Which dead letters.
 #[derive(Clone, Debug, clap::Args)]
-struct JoinRules {
+struct LetterFilter {
     /// Of this queue only.
     #[arg(long, value_parser = PossibleValuesParser::new(["joins", "inbox", "outbox", "reports"]))]
     queue: Option<String>,
@@ -110,7 +110,7 @@ struct JoinRules {
     from: Option<String>,
 }
 
-impl JoinRules {
+impl LetterFilter {
     async fn selection(&self, place: &LetterStore) -> Result<Selection, Error> {
         let thread = match &self.to {
             Some(to) => Some(place.thread_between(self.from.as_deref(), to).await?),
