@@ -187,7 +187,7 @@ impl Reports {
         tracing::error!(conversation_sid = %report.thread, attempt, error = %Chain(error),
             "agent could not be told what became of a reply; the report is a dead letter");
         let queue = Self::QUEUE.as_str();
-        let stage = Stage::Dead { queue, reason: reason(error), code: None };
+        let stage = Stage::Dead { queue, reason: failure::class(error), code: None };
         let settled = delivery.dead(cause).await;
         if settled.is_ok() {
             self.recorder.stage(&report.thread, None, stage);

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::clock::Timestamp;
-use crate::thread::{MessageId, SkipReason, ThreadId};
+use crate::thread::{CauseClass, MessageId, SkipReason, ThreadId};
 
 /// One step of one message's way, or of its conversation's where no message is known yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -51,8 +51,8 @@ pub enum Stage {
     SocketJoined,
     /// The bot left the conversation to free its seat, or somebody removed it.
     Left {
-        /// Why, one of a closed set of words.
-        reason: &'static str,
+        /// Why.
+        reason: LeaveReason,
     },
     /// The message was seen for the first time.
     MessageSeen {
@@ -95,8 +95,8 @@ pub enum Stage {
     Dead {
         /// The queue whose job it was.
         queue: &'static str,
-        /// Why, one of a closed set of words.
-        reason: &'static str,
+        /// Why.
+        reason: CauseClass,
         /// Twilio's error code, where there was one.
         #[serde(skip_serializing_if = "Option::is_none")]
         code: Option<u32>,
@@ -134,6 +134,30 @@ pub enum How {
     Added,
     /// It was one already.
     Already,
+}
+
+/// Why the bot is no participant any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LeaveReason {
+    /// Somebody has removed it.
+    Removed,
+    /// The conversation is closed.
+    Closed,
+    /// Nobody has written for long.
+    Idle,
+}
+
+impl LeaveReason {
+    /// The reason's word, the same as in its JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Removed => "removed",
+            Self::Closed => "closed",
+            Self::Idle => "idle",
+        }
+    }
 }
 
 /// The door a message came in by.
@@ -298,10 +322,11 @@ mod tests {
             serde_json::to_string(&record(1, 5, sent)).unwrap(),
             @r#"{"at":5,"conversation":"CH01010101010101010101010101010101","stage":"reply_sent","via":"socket"}"#
         );
-        let dead = Stage::Dead { queue: "outbox", reason: "refused", code: Some(50433) };
+        let dead =
+            Stage::Dead { queue: "outbox", reason: CauseClass::Unsendable, code: Some(50433) };
         insta::assert_snapshot!(
             serde_json::to_string(&record(1, 5, dead)).unwrap(),
-            @r#"{"at":5,"conversation":"CH01010101010101010101010101010101","stage":"dead","queue":"outbox","reason":"refused","code":50433}"#
+            @r#"{"at":5,"conversation":"CH01010101010101010101010101010101","stage":"dead","queue":"outbox","reason":"unsendable","code":50433}"#
         );
     }
 

@@ -1,5 +1,7 @@
 //! Why an attempt failed, in one word: a closed set, the same in dead letters, reports and the log.
 
+use serde::{Serialize, Serializer};
+
 use super::SkipReason;
 
 /// The class of a cause that is kept with a job.
@@ -63,6 +65,12 @@ pub enum CauseClass {
     AgentMisconfigured,
     /// The agent answered without a word for the person.
     AgentWordless,
+}
+
+impl Serialize for CauseClass {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 impl CauseClass {

@@ -14,6 +14,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use chimein::emulator::faults::{Action, Place};
 use chimein::telemetry::journal::Stage;
+use chimein::thread::CauseClass;
 use futures::{Stream, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -124,7 +125,8 @@ async fn without_words_and_fallback_the_message_is_a_dead_letter_with_its_cause(
     let conversation = rig.sms(PHONE, "hello").await;
     rig.eventually("it is a dead letter", |rig| {
         let records = rig.app().journal().recent(conversation);
-        let is_dead = |stage: &Stage| matches!(stage, Stage::Dead { reason: "agent_wordless", .. });
+        let is_dead =
+            |stage: &Stage| matches!(stage, Stage::Dead { reason: CauseClass::AgentWordless, .. });
         records.iter().any(|record| is_dead(&record.stage))
     })
     .await;

@@ -3,7 +3,7 @@
 use axum::response::IntoResponse;
 use chimein::emulator::control::SocketOrder;
 use chimein::emulator::faults::{Action, Place};
-use chimein::telemetry::journal::Stage;
+use chimein::telemetry::journal::{LeaveReason, Stage};
 use chimein::thread::SkipReason;
 use chimein::twilio::sid::ConversationSid;
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::rig::{BOT, PHONE, Rig};
 const NO_SOCKET: (&str, &str) = ("CHIMEIN_REALTIME_ENABLED", "false");
 const ALWAYS: (&str, &str) = ("CHIMEIN_JOIN_REJOIN", "always");
 const ADMIN: (&str, &str) = ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0");
-const GONE: Stage = Stage::Left { reason: "removed" };
+const GONE: Stage = Stage::Left { reason: LeaveReason::Removed };
 const SKIPPED: Stage = Stage::Skipped { reason: SkipReason::Removed };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use chimein::emulator::record::Happening;
 use chimein::telemetry::journal::Stage;
+use chimein::thread::CauseClass;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
@@ -74,7 +75,7 @@ async fn an_answer_that_takes_too_much_room_is_a_dead_letter_at_once() {
     rig.expect(conversation, &["fine"]).await;
     assert_eq!(agent.asked().len(), 2, "one question each");
     let is_dead = |stage: &Stage| {
-        matches!(stage, Stage::Dead { queue: "inbox", reason: "agent_answer_too_large", .. })
+        matches!(stage, Stage::Dead { queue: "inbox", reason: CauseClass::AgentAnswerTooLarge, .. })
     };
     rig.eventually("the large one is a dead letter", |rig| {
         let records = rig.app().journal().recent(conversation);

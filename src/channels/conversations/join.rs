@@ -294,7 +294,7 @@ impl Joins {
         tracing::error!(conversation_sid = %conversation, attempt = delivery.attempt(), code = cause.code,
             reason = %cause.detail, "bot could not be added; the join is a dead letter");
         let queue = QueueName::Joins.as_str();
-        let stage = Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code };
+        let stage = Stage::Dead { queue, reason: CauseClass::Dead, code: cause.code };
         let settled = delivery.dead(cause).await;
         if settled.is_ok() {
             self.recorder.stage(conversation, None, stage);

@@ -14,14 +14,14 @@ use std::time::Duration;
 
 use crate::channels::Error;
 use crate::channels::conversations::arrivals::Arrivals;
-use crate::channels::conversations::policy::leaving::{Absence, Facts, Newest, Reason, Seat};
+use crate::channels::conversations::policy::leaving::{Absence, Facts, Newest, Seat};
 use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::sweep_pace::SweepPace;
 use crate::clock::Timestamp;
 use crate::jobs::lane;
 use crate::queue::Queue;
 use crate::telemetry::chain::Chain;
-use crate::telemetry::journal::Stage;
+use crate::telemetry::journal::{LeaveReason, Stage};
 use crate::telemetry::metrics::labels::JoinOutcome;
 use crate::twilio::events::ConversationState;
 use crate::twilio::rest::{self, ParticipantConversation};
@@ -147,7 +147,7 @@ impl Leaver {
     }
 
     /// Leaves one conversation, unless something has come up there. Says whether it did.
-    async fn go(&self, seat: &Taken, reason: Reason) -> Result<bool, Error> {
+    async fn go(&self, seat: &Taken, reason: LeaveReason) -> Result<bool, Error> {
         let &Taken { conversation, participant, .. } = seat;
         let recorder = &self.arrivals.recorder;
         self.arrivals.departures.note(conversation, recorder.clock.wall()).await?;
@@ -171,7 +171,7 @@ impl Leaver {
         self.seats.leave(conversation, &seat.identity);
         self.arrivals.inlet.forget(conversation.into());
         recorder.metrics.join(JoinOutcome::Left);
-        recorder.stage(conversation, None, Stage::Left { reason: reason.as_str() });
+        recorder.stage(conversation, None, Stage::Left { reason });
         tracing::debug!(conversation_sid = %conversation, reason = reason.as_str(),
             "bot leaves the conversation to free its seat");
         if self.is_busy(conversation) {

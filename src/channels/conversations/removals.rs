@@ -18,13 +18,10 @@ use crate::clock::Moment;
 use crate::jobs::recorder::Recorder;
 use crate::queue::{self, Marks};
 use crate::recent::Recent;
-use crate::telemetry::journal::Stage;
+use crate::telemetry::journal::{LeaveReason, Stage};
 use crate::telemetry::metrics::labels::JoinOutcome;
 use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
-
-/// The word for journal and logs.
-const REMOVED: &str = "removed";
 
 /// How many conversations are remembered at most; one that is forgotten costs asking again.
 const CONVERSATIONS_MAX: usize = 200_000;
@@ -115,8 +112,8 @@ impl Removals {
         }
         if !removal::is_removed(before) {
             self.recorder.metrics.join(JoinOutcome::Left);
-            self.recorder.stage(conversation, None, Stage::Left { reason: REMOVED });
-            tracing::info!(conversation_sid = %conversation, reason = REMOVED,
+            self.recorder.stage(conversation, None, Stage::Left { reason: LeaveReason::Removed });
+            tracing::info!(conversation_sid = %conversation, reason = LeaveReason::Removed.as_str(),
                 "somebody has removed the bot from the conversation");
         }
         Ok(true)

@@ -21,7 +21,7 @@ use crate::queue::{self, Cause, Delivery};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Via;
 use crate::telemetry::metrics::labels::ReplyOutcome;
-use crate::thread::{Medium, Pair, Reply, ThreadId};
+use crate::thread::{CauseClass, Medium, Pair, Reply, SkipReason, ThreadId};
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{self, NewText, Op, TextSender};
 use crate::twilio::sid::TextSid;
@@ -195,8 +195,10 @@ impl Direct {
         let parked = self.status.parks(error, &self.recorder.clock);
         let mut cause = status::cause(class, error);
         match code {
-            Some(OPTED_OUT) => cause.class = "opted_out".into(),
-            Some(WINDOW_CLOSED) => cause.class = "window_closed".into(),
+            Some(OPTED_OUT) => {
+                cause.class = CauseClass::Skipped(SkipReason::OptedOut).as_str().into()
+            }
+            Some(WINDOW_CLOSED) => cause.class = CauseClass::WindowClosed.as_str().into(),
             _ => {}
         }
         let (failure, op) = (Some(failure), Op::CreateText);

@@ -139,6 +139,7 @@ impl Timeline {
             }
             Stage::Dead { queue, reason, code } => {
                 let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+                let reason = reason.as_str();
                 self.trouble = Some(format!("dead letter in {queue}: {reason}{code}"));
             }
             // Twilio's own word for it counts, see `visible`.
@@ -243,6 +244,7 @@ const fn door_name(door: Door) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::thread::CauseClass;
 
     const fn at(millis: i64) -> Timestamp {
         Timestamp::from_millis(1_000_000 + millis)
@@ -291,7 +293,10 @@ mod tests {
         assert_eq!(timeline.missing(), Some(Step::WebhookReceived));
         timeline.take(at(1), Stage::WebhookReceived { event: "onConversationAdded" });
         timeline.take(at(2), Stage::WebhookAcknowledged);
-        timeline.take(at(3), Stage::Dead { queue: "joins", reason: "dead", code: Some(50377) });
+        timeline.take(
+            at(3),
+            Stage::Dead { queue: "joins", reason: CauseClass::Dead, code: Some(50377) },
+        );
         assert_eq!(timeline.missing(), Some(Step::Joined));
         assert_eq!(timeline.trouble(), Some("dead letter in joins: dead (50377)"));
     }

@@ -26,7 +26,7 @@ use crate::queue::{self, Append, Cause, Delivery, Queue, QueueName};
 use crate::telemetry::journal::{Stage, Via};
 use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::telemetry::trace::{TraceContext, TraceId};
-use crate::thread::{MessageId, SkipReason, ThreadId};
+use crate::thread::{CauseClass, MessageId, SkipReason, ThreadId};
 
 pub mod late;
 pub mod outbound;
@@ -300,7 +300,7 @@ impl Sends {
         tracing::error!(conversation_sid = %pending.thread, attempt = delivery.attempt(),
             code = cause.code, reason = %cause.detail, "reply could not be sent; it is a dead letter");
         let queue = QueueName::Outbox.as_str();
-        let stage = Stage::Dead { queue, reason: Class::Dead.as_str(), code: cause.code };
+        let stage = Stage::Dead { queue, reason: CauseClass::Dead, code: cause.code };
         let settled = delivery.dead(*cause).await;
         if settled.is_ok() {
             self.note(pending, stage);

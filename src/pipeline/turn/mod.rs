@@ -394,8 +394,7 @@ impl Turns {
         let settled = delivery.dead(cause).await;
         if settled.is_ok() {
             // Noted once it is stored: whoever sees the note may redrive it.
-            let stage =
-                Stage::Dead { queue: Self::QUEUE.as_str(), reason: class.as_str(), code: None };
+            let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason: class, code: None };
             self.recorder.stage(thread, Some(message), stage);
             self.recorder.metrics.turn(TurnOutcome::Dead);
         }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::telemetry::journal::LeaveReason;
 use crate::twilio::SKEW_MAX;
 use crate::twilio::events::ConversationState;
 
@@ -41,33 +42,13 @@ pub enum Newest {
     At(Timestamp),
 }
 
-/// Why a conversation is left.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Reason {
-    /// It is closed.
-    Closed,
-    /// Nobody has written for long.
-    Idle,
-}
-
-impl Reason {
-    /// The word for logs and journal.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Idle => "idle",
-        }
-    }
-}
-
 /// What becomes of a seat.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Seat {
     /// The bot keeps it.
     Keep,
     /// The bot leaves it.
-    Leave(Reason),
+    Leave(LeaveReason),
     /// The newest message decides.
     Look,
 }
@@ -94,7 +75,7 @@ impl Leaving {
     #[must_use]
     pub fn judge(&self, facts: &Facts, now: Timestamp) -> Seat {
         if self.closed && facts.state == Some(ConversationState::Closed) {
-            return Seat::Leave(Reason::Closed);
+            return Seat::Leave(LeaveReason::Closed);
         }
         let Some(idle_after) = self.idle_after else { return Seat::Keep };
         if facts.state == Some(ConversationState::Initializing) {
@@ -104,8 +85,8 @@ impl Leaving {
         match (facts.updated, facts.newest) {
             (Some(updated), _) if !is_old(updated) => Seat::Keep,
             (_, Newest::Unknown) => Seat::Look,
-            (_, Newest::At(at)) if is_old(at) => Seat::Leave(Reason::Idle),
-            (Some(_), Newest::Undated) => Seat::Leave(Reason::Idle),
+            (_, Newest::At(at)) if is_old(at) => Seat::Leave(LeaveReason::Idle),
+            (Some(_), Newest::Undated) => Seat::Leave(LeaveReason::Idle),
             (None, Newest::Undated) | (_, Newest::At(_)) => Seat::Keep,
         }
     }
@@ -145,7 +126,7 @@ mod tests {
         use ConversationState::{Active, Closed, Inactive, Initializing};
         let (old, young) = (Some(NOW.before(DAY)), Some(NOW.before(DAY / 2)));
         let (old_at, young_at) = (Newest::At(NOW.before(DAY)), Newest::At(NOW.before(DAY / 2)));
-        let (closed, idle) = (Seat::Leave(Reason::Closed), Seat::Leave(Reason::Idle));
+        let (closed, idle) = (Seat::Leave(LeaveReason::Closed), Seat::Leave(LeaveReason::Idle));
         for (leaving, state, updated, newest, seat) in [
             (OFF, Some(Closed), old, old_at, Seat::Keep),
             (OFF, Some(Active), old, old_at, Seat::Keep),
