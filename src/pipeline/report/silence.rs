@@ -55,7 +55,7 @@ impl Reports {
             of.asked + 1,
             patience.within.as_secs()
         ));
-        let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason: class.as_str(), code: None };
+        let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason: class, code: None };
         let settled = delivery.dead(cause).await;
         if settled.is_ok() {
             self.recorder.stage(thread, Some(turn), stage);
