@@ -125,6 +125,15 @@ fn replies(body: &[u8], asked: Asked<'_>) -> Result<Vec<Reply>, String> {
         stranger => format!("wanted {{\"replies\":[…]}}, {stranger}"),
     })?;
     check_conversation(&answer, asked)?;
+    listed(&answer)
+}
+
+/// Reads the replies that an object lists.
+///
+/// # Errors
+///
+/// What is wrong, without a word of them but the names of their fields.
+pub(super) fn listed(answer: &Members<'_>) -> Result<Vec<Reply>, String> {
     if !answer.has("replies") {
         return Err("wanted {\"replies\":[…]}, there is no `replies`".to_owned());
     }
@@ -139,7 +148,7 @@ fn replies(body: &[u8], asked: Asked<'_>) -> Result<Vec<Reply>, String> {
 }
 
 /// Reads a body as an object, or says what was wanted of it.
-fn members<'a>(
+pub(super) fn members<'a>(
     body: &'a [u8],
     room: &'a mut Vec<u8>,
     (what, wanted): (&str, &str),

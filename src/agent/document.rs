@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::Turn;
 use crate::media::{Data, Offer, Offers, Reason};
 use crate::pii::Pii;
-use crate::thread::{Extras, Media, MessageId, ThreadId, TurnMessage};
+use crate::thread::{Extras, Media, MessageId, Past, ThreadId, TurnMessage};
 use crate::twilio::sid::ParticipantSid;
 
 /// The form of a turn and of an answer, as JSON Schema.
@@ -36,13 +36,29 @@ pub(super) struct Document<'a> {
     /// The thread's older name.
     conversation: ThreadId,
     identity: &'a str,
+    /// What was said before, for who asks for it.
+    #[serde(skip_serializing_if = "<[PastMessage<'_>]>::is_empty")]
+    history: Vec<PastMessage<'a>>,
+    /// How much of it found no room.
+    #[serde(skip_serializing_if = "is_none")]
+    history_left_out: usize,
     messages: Vec<Message<'a>>,
+}
+
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl<'a> Document<'a> {
     /// Writes a turn.
     pub(super) fn of(turn: &'a Turn) -> Self {
+        Self::with_newest(turn, turn.history.len())
+    }
+
+    /// Writes a turn with no more than the newest so many messages of what was said before.
+    pub(super) fn with_newest(turn: &'a Turn, newest: usize) -> Self {
         let (thread, pair) = (turn.thread.id(), turn.thread.pair());
+        let history_left_out = turn.history.len().saturating_sub(newest);
         let messages = turn.messages.iter().enumerate();
         Self {
             r#type: "turn",
@@ -55,6 +71,8 @@ impl<'a> Document<'a> {
             theirs: pair.map(|pair| pair.theirs.reveal()),
             conversation: thread,
             identity: turn.speaker.reveal(),
+            history: turn.history[history_left_out..].iter().map(PastMessage::of).collect(),
+            history_left_out,
             messages: messages.map(|(at, one)| Message::of(one, (&turn.files, at))).collect(),
         }
     }
@@ -88,6 +106,33 @@ impl<'a> Message<'a> {
             media: media.map(|(at, file)| File::of(file, files.of(place, at))).collect(),
             date_created: message.created.map(|at| at.to_string()),
             extras: message.extras.as_deref(),
+        }
+    }
+}
+
+/// Something that was said before.
+#[derive(Serialize)]
+pub(super) struct PastMessage<'a> {
+    sid: MessageId,
+    own: bool,
+    author: &'a str,
+    body: Option<&'a str>,
+    /// The MIME types of its files.
+    #[serde(skip_serializing_if = "<[Option<String>]>::is_empty")]
+    files: &'a [Option<String>],
+    date_created: Option<String>,
+}
+
+impl<'a> PastMessage<'a> {
+    /// Writes one message.
+    pub(super) fn of(past: &'a Past) -> Self {
+        Self {
+            sid: past.sid,
+            own: past.is_own,
+            author: past.author.reveal(),
+            body: past.body.as_ref().map(Pii::reveal),
+            files: &past.files,
+            date_created: past.created.map(|at| at.to_string()),
         }
     }
 }

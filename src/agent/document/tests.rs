@@ -59,6 +59,31 @@ fn a_direct_turn_says_all_that_its_channel_knows() {
 }
 
 #[test]
+fn what_was_said_before_is_told_to_who_asks_and_what_found_no_room_is_counted() {
+    let mut turn = conversation();
+    let past = |is_own, body: Option<&str>| Past {
+        sid: turn.id,
+        is_own,
+        author: "+15555550123".into(),
+        body: body.map(Into::into),
+        files: if body.is_none() { vec![Some("image/png".to_owned()), None] } else { Vec::new() },
+        created: Timestamp::parse_rfc3339("2026-11-21T03:40:00Z"),
+    };
+    turn.history = vec![past(false, Some("one")), past(true, Some("two")), past(false, None)];
+    let document = written(&turn);
+    assert_eq!(problems("turn", &document), Vec::<String>::new());
+    let bodies = |document: &Value| -> Vec<Value> {
+        document["history"].as_array().unwrap().iter().map(|past| past["body"].clone()).collect()
+    };
+    assert_eq!(bodies(&document), [json!("one"), json!("two"), Value::Null]);
+    assert_eq!(document["history"][1]["own"], true);
+    assert!(document.get("history_left_out").is_none());
+    let document = serde_json::to_value(Document::with_newest(&turn, 2)).unwrap();
+    assert_eq!(problems("turn", &document), Vec::<String>::new());
+    assert_eq!((bodies(&document).len(), &document["history_left_out"]), (2, &json!(1)));
+}
+
+#[test]
 fn a_file_has_its_link_its_bytes_or_why_not() {
     for reason in Reason::ALL {
         let mut turn = conversation();
@@ -360,6 +385,7 @@ fn length(value: &Value) -> Option<u64> {
 
 fn is_of(wanted: &Value, value: &Value) -> bool {
     let is = |name: &str| match name {
+        "boolean" => value.is_boolean(),
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
         "object" => value.is_object(),
