@@ -151,8 +151,13 @@ pub enum Error {
     #[error("agent.kind {0} has no settings: it is not among the kinds of agents")]
     Undeclared(&'static str),
     /// It is no part of this build.
-    #[error("agent.kind {0} needs a chimein that was built with the feature nats")]
-    NotBuilt(&'static str),
+    #[error("agent.kind {kind} needs a chimein that was built with the feature {feature}")]
+    NotBuilt {
+        /// Its word among the settings.
+        kind: &'static str,
+        /// The cargo feature.
+        feature: &'static str,
+    },
     /// The bus does not let us in.
     #[error("the message bus cannot be used")]
     Bus(#[source] Box<dyn std::error::Error + Send + Sync>),

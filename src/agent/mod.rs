@@ -23,6 +23,11 @@ pub mod kinds;
 pub mod later;
 pub mod openai;
 mod report;
+#[cfg(feature = "sqs")]
+pub mod sqs;
+#[cfg(not(feature = "sqs"))]
+#[path = "sqs/unbuilt.rs"]
+pub mod sqs;
 mod turn;
 pub mod unasked;
 
@@ -188,6 +193,16 @@ pub enum Error {
         /// When the agent wants to be asked again.
         retry_after: Option<Duration>,
     },
+    /// The turn has no room in what the agent's road takes at once.
+    #[error(
+        "turn {turn} is larger than the {bytes_max} bytes that a message of the queue may have"
+    )]
+    TurnTooLarge {
+        /// The turn's id.
+        turn: String,
+        /// The road's limit.
+        bytes_max: usize,
+    },
     /// The answer is larger than allowed.
     #[error("the agent's answer to turn {turn} is larger than {bytes_max} bytes")]
     TooLarge {
@@ -267,6 +282,7 @@ impl Error {
             Self::Status { status: 408 | 500..=599, .. } => Sign::Doubtful,
             Self::Status { .. }
             | Self::Store { .. }
+            | Self::TurnTooLarge { .. }
             | Self::TooLarge { .. }
             | Self::Malformed { .. }
             | Self::Wordless { .. } => Sign::Alive,
@@ -288,7 +304,10 @@ impl Error {
                 (408 | 425 | 429 | 500..=599, None) => Retry::Backoff,
                 _ => Retry::No,
             },
-            Self::TooLarge { .. } | Self::Malformed { .. } | Self::Wordless { .. } => Retry::No,
+            Self::TurnTooLarge { .. }
+            | Self::TooLarge { .. }
+            | Self::Malformed { .. }
+            | Self::Wordless { .. } => Retry::No,
         }
     }
 }

@@ -33,6 +33,7 @@ pub const fn class(error: &Error) -> CauseClass {
         Error::Bus { .. } => CauseClass::AgentBus,
         Error::Store { .. } => CauseClass::AgentStore,
         Error::Status { .. } => CauseClass::AgentStatus,
+        Error::TurnTooLarge { .. } => CauseClass::AgentTurnTooLarge,
         Error::TooLarge { .. } => CauseClass::AgentAnswerTooLarge,
         Error::Malformed { .. } => CauseClass::AgentAnswerMalformed,
         Error::Incomplete { .. } => CauseClass::AgentAnswerIncomplete,

@@ -55,6 +55,8 @@ pub enum CauseClass {
     AgentStore,
     /// The agent refused it.
     AgentStatus,
+    /// The turn is larger than what the agent's road takes at once.
+    AgentTurnTooLarge,
     /// The agent's answer is larger than what is read, or than what the outbox takes.
     AgentAnswerTooLarge,
     /// The agent's answer is of another form.
@@ -102,6 +104,7 @@ impl CauseClass {
             Self::AgentBus => "agent_bus",
             Self::AgentStore => "agent_store",
             Self::AgentStatus => "agent_status",
+            Self::AgentTurnTooLarge => "agent_turn_too_large",
             Self::AgentAnswerTooLarge => "agent_answer_too_large",
             Self::AgentAnswerMalformed => "agent_answer_malformed",
             Self::AgentAnswerIncomplete => "agent_answer_incomplete",
