@@ -5,6 +5,8 @@
 //! reply that could not be sent whatever its values: an agent that writes `text` for `body` is to hear
 //! of it, instead of a silence that nobody can explain.
 //!
+//! `"handoff":true` gives the thread to a person, once what is said with it has left.
+//!
 //! `conversation`, or `thread`, says for which thread an answer is. A later reply must have it, since the path
 //! that it is posted to is not signed; in the answer to a turn it may stand, and then it must be the turn's.
 
@@ -23,7 +25,7 @@ pub const REPLIES_MAX: usize = 20;
 
 /// What an answer is made of.
 const ANSWER: Form = Form {
-    names: &["replies", "conversation", "thread"],
+    names: &["replies", "handoff", "conversation", "thread"],
     meant: &[
         ("answer", "replies"),
         ("answers", "replies"),
@@ -33,6 +35,9 @@ const ANSWER: Form = Form {
         ("output", "replies"),
         ("reply", "replies"),
         ("conversation_sid", "conversation"),
+        ("escalate", "handoff"),
+        ("hand_off", "handoff"),
+        ("handover", "handoff"),
         ("response", "replies"),
         ("responses", "replies"),
         ("text", "replies"),
@@ -109,12 +114,11 @@ pub(super) struct Asked<'a> {
 ///
 /// [`Error::Malformed`] without a word of the body but the names of its fields.
 pub(super) fn parse(body: &[u8], asked: Asked<'_>) -> Result<Answer, Error> {
-    let replies = replies(body, asked);
     let turn = || asked.id.to_owned();
-    replies.map(Answer::Replies).map_err(|reason| Error::Malformed { turn: turn(), reason })
+    answer(body, asked).map_err(|reason| Error::Malformed { turn: turn(), reason })
 }
 
-fn replies(body: &[u8], asked: Asked<'_>) -> Result<Vec<Reply>, String> {
+fn answer(body: &[u8], asked: Asked<'_>) -> Result<Answer, String> {
     let mut room = Vec::new();
     let answer = members(body, &mut room, ("the answer", "{\"replies\":[…]}"))?;
     ANSWER.check(&answer).map_err(|stranger| match stranger {
@@ -125,18 +129,27 @@ fn replies(body: &[u8], asked: Asked<'_>) -> Result<Vec<Reply>, String> {
         stranger => format!("wanted {{\"replies\":[…]}}, {stranger}"),
     })?;
     check_conversation(&answer, asked)?;
-    listed(&answer)
+    let (replies, hands_over) = listed(&answer)?;
+    Ok(if hands_over { Answer::Handoff(replies) } else { Answer::Replies(replies) })
 }
 
-/// Reads the replies that an object lists.
+/// Reads the replies that an object lists, and whether a person is to have the thread after them.
 ///
 /// # Errors
 ///
 /// What is wrong, without a word of them but the names of their fields.
-pub(super) fn listed(answer: &Members<'_>) -> Result<Vec<Reply>, String> {
-    if !answer.has("replies") {
+pub(super) fn listed(answer: &Members<'_>) -> Result<(Vec<Reply>, bool), String> {
+    let hands_over = match answer.raw("handoff") {
+        Some(raw) => value::<bool>(raw, "handoff", "true or false")?,
+        None => false,
+    };
+    if !answer.has("replies") && !hands_over {
         return Err("wanted {\"replies\":[…]}, there is no `replies`".to_owned());
     }
+    Ok((replies(answer)?, hands_over))
+}
+
+fn replies(answer: &Members<'_>) -> Result<Vec<Reply>, String> {
     let Some(list) = answer.raw("replies") else { return Ok(Vec::new()) };
     let list = form::list(list)
         .ok_or_else(|| "`replies` is no list, wanted {\"replies\":[…]}".to_owned())?;
@@ -487,7 +500,29 @@ mod tests {
     fn read(answer: &str) -> Vec<Reply> {
         match parse(answer.as_bytes(), ASKED).unwrap() {
             Answer::Replies(replies) => replies,
-            Answer::Later => panic!("replies expected"),
+            Answer::Later | Answer::Handoff(_) => panic!("replies expected"),
+        }
+    }
+
+    #[test]
+    fn a_person_gets_the_thread_after_the_last_word_or_without_one() {
+        for (answer, said) in [
+            (r#"{"handoff":true}"#, None),
+            (r#"{"replies":[],"handoff":true}"#, None),
+            (r#"{"replies":["wait"],"handoff":true}"#, Some("wait")),
+        ] {
+            let said = said.map(Reply::text).into_iter().collect();
+            assert_eq!(parse(answer.as_bytes(), ASKED).unwrap(), Answer::Handoff(said), "{answer}");
+        }
+        assert_eq!(read(r#"{"replies":["hi"],"handoff":false}"#), [Reply::text("hi")]);
+        assert_eq!(read(r#"{"replies":["hi"],"handoff":null}"#), [Reply::text("hi")]);
+        for (answer, told) in [
+            (r#"{"handoff":"yes"}"#, "`handoff`"),
+            (r#"{"handoff":false}"#, "there is no `replies`"),
+            (r#"{"replies":[],"hand_off":true}"#, "did you mean `handoff`?"),
+        ] {
+            let error = parse(answer.as_bytes(), ASKED).unwrap_err().to_string();
+            assert!(error.contains(told), "{answer}: {error}");
         }
     }
 }

@@ -116,6 +116,8 @@ pub struct Batch {
     pub cut: bool,
     /// What the agent wants back once they are settled.
     pub origin: Option<Origin>,
+    /// Whether a person is to have the thread then.
+    pub hands_over: bool,
 }
 
 impl Batch {
@@ -132,6 +134,7 @@ impl Batch {
             late: false,
             cut: false,
             origin: None,
+            hands_over: false,
         }
     }
 }
@@ -285,9 +288,10 @@ async fn store(outbox: &dyn Outbox, named: &str, posted: Posted<'_>) -> Response
     }
     // The operator's own path is not one that others repeat.
     let asked = Asked { id: key, thread: name, must_name: late };
-    let replies = match answer::parse(body, asked) {
-        Ok(Answer::Replies(replies)) => replies,
-        Ok(Answer::Later) => Vec::new(),
+    let (replies, hands_over) = match answer::parse(body, asked) {
+        Ok(Answer::Replies(replies)) => (replies, false),
+        Ok(Answer::Handoff(replies)) => (replies, true),
+        Ok(Answer::Later) => (Vec::new(), false),
         Err(error) => {
             return problem(StatusCode::BAD_REQUEST, "invalid_body", &error.to_string());
         }
@@ -304,7 +308,7 @@ async fn store(outbox: &dyn Outbox, named: &str, posted: Posted<'_>) -> Response
             return not_stored(&error);
         }
     };
-    match outbox.put(Batch { late, ..Batch::new(thread, key, replies) }).await {
+    match outbox.put(Batch { late, hands_over, ..Batch::new(thread, key, replies) }).await {
         Ok(added) => {
             (StatusCode::ACCEPTED, axum::Json(json!({"ok": true, "added": added}))).into_response()
         }

@@ -38,6 +38,8 @@ impl Turn {
 pub enum Answer {
     /// These replies, in this order; none means that there is nothing to say.
     Replies(Vec<Reply>),
+    /// These replies, and then a person is to have the thread.
+    Handoff(Vec<Reply>),
     /// The agent has taken the turn over and will send its replies by [`super::later`].
     Later,
 }

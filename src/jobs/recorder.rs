@@ -79,6 +79,7 @@ impl Tally {
             | Stage::ReplyVisible { .. }
             | Stage::Bundled { .. }
             | Stage::Held
+            | Stage::HandedOver
             | Stage::Skipped { .. } => {}
         }
     }

@@ -95,6 +95,9 @@ pub enum Outbound {
         /// How it failed after Twilio had taken it, if it did; boxed, as it is rare.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Box<After>>,
+        /// Whether a person is to have the thread now; then nothing is said, and older releases let it go.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        hands_over: bool,
     },
 }
 
@@ -193,6 +196,18 @@ pub fn late_reply_job(thread: ThreadId, key: &str, n: usize) -> JobId {
     let n = u64::try_from(n).unwrap_or(u64::MAX).to_be_bytes();
     let thread = thread.to_string();
     as_uuid(JobId::digest("late-reply", &[thread.as_bytes(), key.as_bytes(), &n]))
+}
+
+/// The job id of giving a thread to a person after what answers a turn.
+#[must_use]
+pub fn handoff_job(turn: MessageId) -> JobId {
+    as_uuid(JobId::digest("handoff", &[turn.to_string().as_bytes()]))
+}
+
+/// The job id of giving a thread to a person after what was said under a key.
+#[must_use]
+pub fn late_handoff_job(thread: ThreadId, key: &str) -> JobId {
+    as_uuid(JobId::digest("late-handoff", &[thread.to_string().as_bytes(), key.as_bytes()]))
 }
 
 /// The job id of a reply that failed after Twilio had taken it: the same however often that is told.
@@ -358,10 +373,11 @@ mod tests {
         let awaited = Settled::AwaitedAs { speaker: bot(), of };
         assert_eq!(serde_json::from_str::<Settled>(&stored(&awaited)).unwrap(), awaited);
         let note = json!({"v": "1", "event": attributes});
-        let Outbound::V1 { id, turn, trace, reply, at, late, after, .. } = outbound();
+        let Outbound::V1 { id, turn, trace, reply, at, late, after, hands_over, .. } = outbound();
         let reply = Reply { attributes, ..reply };
         let origin = Some(crate::agent::Origin::new(note));
-        let outbound = Outbound::V1 { id, thread, turn, trace, reply, at, late, origin, after };
+        let outbound =
+            Outbound::V1 { id, thread, turn, trace, reply, at, late, origin, after, hands_over };
         assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound)).unwrap(), outbound);
     }
 
@@ -452,6 +468,7 @@ mod tests {
             late: false,
             origin: None,
             after: None,
+            hands_over: false,
         }
     }
 

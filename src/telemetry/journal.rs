@@ -86,6 +86,8 @@ pub enum Stage {
     },
     /// The message waits until a person gives the conversation back.
     Held,
+    /// The agent gave the thread to a person.
+    HandedOver,
     /// The message gets no turn.
     Skipped {
         /// Why not.
@@ -120,6 +122,7 @@ impl Stage {
             Self::ReplyVisible { .. } => "reply_visible",
             Self::Bundled { .. } => "bundled",
             Self::Held => "held",
+            Self::HandedOver => "handed_over",
             Self::Skipped { .. } => "skipped",
             Self::Dead { .. } => "dead",
         }

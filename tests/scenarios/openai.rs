@@ -14,7 +14,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use chimein::emulator::faults::{Action, Place};
 use chimein::telemetry::journal::Stage;
-use chimein::thread::CauseClass;
+use chimein::thread::{CauseClass, SkipReason};
 use futures::{Stream, StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -130,6 +130,41 @@ async fn without_words_and_fallback_the_message_is_a_dead_letter_with_its_cause(
         records.iter().any(|record| is_dead(&record.stage))
     })
     .await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn without_words_a_person_gets_the_thread_after_the_fallback() {
+    let model = Model::start(|request, _| match last_words(request).as_str() {
+        "hello" => streamed(&answer_to(request)),
+        _ => fail("filtered", request),
+    })
+    .await;
+    let settings = [
+        ("CHIMEIN_OPENAI_FALLBACK", "A colleague will help you."),
+        ("CHIMEIN_OPENAI_HANDOFF", "true"),
+        ("CHIMEIN_SEND_SCHEDULE", "20ms,50ms,100ms"),
+    ];
+    let rig = model.rig(&settings).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["re: hello"]).await;
+    // Twilio does not take the mark at once.
+    let path = Some(format!("/Conversations/{conversation}"));
+    let update = Place::Rest { method: Some("POST".to_owned()), path };
+    rig.fault(update, Action::Answer { status: 500, code: None, retry_after: None }, 2);
+    rig.sms(PHONE, "a thing to say nothing about").await;
+    let stages = |rig: &Rig, wanted: fn(&Stage) -> bool| {
+        let records = rig.app().journal().recent(conversation);
+        records.iter().filter(|record| wanted(&record.stage)).count()
+    };
+    rig.eventually("a person has it", |rig| stages(rig, |of| *of == Stage::HandedOver) == 1).await;
+    rig.expect(conversation, &["re: hello", "A colleague will help you."]).await;
+    rig.sms(PHONE, "are you there?").await;
+    rig.eventually("it is the person's", |rig| {
+        stages(rig, |of| matches!(of, Stage::Skipped { reason: SkipReason::Paused })) == 1
+    })
+    .await;
+    assert_eq!(model.asked().len(), 2);
     rig.end().await;
 }
 

@@ -31,11 +31,11 @@ pub(super) async fn examine(all: &Settings) -> Result<Vec<Finding>, Error> {
             Finding::fail(CHECK, found, remedy)
         }
     }];
-    if own.fallback.is_none() {
+    if own.fallback.is_none() && !own.handoff {
         findings.push(Finding::warn(
             CHECK,
             "no fallback: where the model has no words, the message is a dead letter".to_owned(),
-            "set CHIMEIN_OPENAI_FALLBACK to what is said then",
+            "set CHIMEIN_OPENAI_FALLBACK to what is said then, or CHIMEIN_OPENAI_HANDOFF to true",
         ));
     }
     findings.extend(kind::unencrypted(url, "OPENAI_BASE_URL"));

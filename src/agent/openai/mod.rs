@@ -45,6 +45,7 @@ pub struct OpenAi {
     server: Server,
     style: request::Style,
     fallback: Option<Pii>,
+    hands_over: bool,
     history: Budget,
     metrics: Metrics,
     /// Whether the operator has been told that the server refuses us, and nothing has been answered since.
@@ -71,6 +72,7 @@ impl OpenAi {
             },
             style: options.style,
             fallback: options.fallback,
+            hands_over: options.hands_over,
             history: options.history,
             metrics: metrics.clone(),
             is_refused: AtomicBool::new(false),
@@ -122,8 +124,10 @@ impl OpenAi {
         tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread, reason,
             "model said nothing that a person can be given");
         self.metrics.wordless(Known(reason));
+        let said = self.fallback.iter().map(|text| Reply::text(text.clone())).collect();
         match &self.fallback {
-            Some(text) => Ok(Answer::Replies(vec![Reply::text(text.clone())])),
+            _ if self.hands_over => Ok(Answer::Handoff(said)),
+            Some(_) => Ok(Answer::Replies(said)),
             None if unsaid == Unsaid::TooLarge => Err(Error::TooLarge {
                 turn: turn.id.to_string(),
                 bytes_max: self.server.text_bytes_max,

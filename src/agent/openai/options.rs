@@ -23,6 +23,8 @@ pub struct Options {
     pub(super) key: Option<SecretString>,
     pub(super) style: Style,
     pub(super) fallback: Option<Pii>,
+    /// Whether a person gets the thread then.
+    pub(super) hands_over: bool,
     pub(super) history: Budget,
     pub(super) first_token_timeout: Duration,
     pub(super) timeout: Duration,
@@ -72,6 +74,7 @@ impl Options {
                 temperature: settings.temperature.map(|temperature| temperature.0),
             },
             fallback: settings.fallback.as_ref().map(|text| text.0.clone()),
+            hands_over: settings.handoff,
             history: Budget { messages: settings.history_messages, chars: settings.history_chars },
             first_token_timeout: settings.first_token_timeout,
             timeout: agent.timeout,

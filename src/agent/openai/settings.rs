@@ -34,6 +34,8 @@ sections! {
         temperature: Option<Temperature>;
         /// What is said where the model says nothing.
         fallback: Option<Sentence>;
+        /// Whether a person gets the thread where the model says nothing.
+        handoff: bool;
         /// How many messages of what was said before are told.
         history_messages: usize;
         /// How many characters they may have.

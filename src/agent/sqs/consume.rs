@@ -131,7 +131,7 @@ async fn handle(agent: &Sqs, came: Vec<Came>, outbox: &dyn Outbox) -> Vec<(Strin
 }
 
 async fn store(agent: &Sqs, came: &Came, letter: Letter, outbox: &dyn Outbox) -> Verdict {
-    let Letter { turn, thread, key, replies } = letter;
+    let Letter { turn, thread, key, replies, hands_over } = letter;
     if let Err(error) = outbox.heard(turn).await {
         return not_stored(agent, came, &error);
     }
@@ -143,7 +143,8 @@ async fn store(agent: &Sqs, came: &Came, letter: Letter, outbox: &dyn Outbox) ->
         }
         Err(error) => return not_stored(agent, came, &error),
     };
-    let batch = Batch { turn: Some(turn), late: true, ..Batch::new(place, &key, replies) };
+    let batch =
+        Batch { turn: Some(turn), late: true, hands_over, ..Batch::new(place, &key, replies) };
     match outbox.put(batch).await {
         Ok(added) => {
             tracing::debug!(conversation_sid = %thread, message_sid = %turn, count = added,

@@ -14,7 +14,7 @@ const ID_BYTES_MAX: usize = 128;
 
 /// What a message of the reply queue is made of.
 const LETTER: Form = Form {
-    names: &["turn", "thread", "conversation", "id", "replies"],
+    names: &["turn", "thread", "conversation", "id", "replies", "handoff"],
     meant: &[
         ("answer", "replies"),
         ("messages", "replies"),
@@ -36,6 +36,8 @@ pub(super) struct Letter {
     pub(super) key: String,
     /// The replies; none says that there is nothing to say.
     pub(super) replies: Vec<Reply>,
+    /// Whether a person is to have the thread after them.
+    pub(super) hands_over: bool,
 }
 
 /// Reads a message's body.
@@ -56,7 +58,8 @@ pub(super) fn read(body: &str) -> Result<Letter, String> {
         return Err(format!("`message.id` has more than {ID_BYTES_MAX} bytes"));
     }
     let key = id.map_or_else(|| format!("sqs:{turn}"), |id| format!("sqs:{turn}:{id}"));
-    Ok(Letter { turn, thread, key, replies: answer::listed(&members)? })
+    let (replies, hands_over) = answer::listed(&members)?;
+    Ok(Letter { turn, thread, key, replies, hands_over })
 }
 
 fn thread(members: &Members<'_>) -> Result<ThreadId, String> {
@@ -85,6 +88,12 @@ mod tests {
         assert_eq!(letter.thread.to_string(), format!("CH{H}"));
         assert_eq!(letter.replies, [Reply::text("one"), Reply::text("two")]);
         assert_eq!(letter.key, format!("sqs:IM{H}"));
+        assert!(!letter.hands_over);
+    }
+
+    #[test]
+    fn a_letter_may_give_the_thread_to_a_person() {
+        assert!(letter(json!({"handoff": true})).unwrap().hands_over);
     }
 
     #[test]

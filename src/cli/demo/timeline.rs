@@ -146,6 +146,7 @@ impl Timeline {
             Stage::TurnStarted
             | Stage::Bundled { .. }
             | Stage::Held
+            | Stage::HandedOver
             | Stage::Left { .. }
             | Stage::ReplyVisible { .. } => {}
         }

@@ -28,6 +28,7 @@ use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::telemetry::trace::{TraceContext, TraceId};
 use crate::thread::{CauseClass, MessageId, SkipReason, ThreadId};
 
+mod handing;
 pub mod late;
 pub mod outbound;
 pub mod reply_ids;
@@ -92,12 +93,22 @@ impl Work for Sends {
     }
 
     async fn work(&self, delivery: Delivery, _stop: &CancellationToken) {
-        let Outbound::V1 { id, thread, turn, trace, reply, at: accepted, late, origin, after } =
-            match serde_json::from_slice(delivery.payload()) {
-                Ok(record) => record,
-                Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
-            };
-        if reply.is_empty() {
+        let Outbound::V1 {
+            id,
+            thread,
+            turn,
+            trace,
+            reply,
+            at: accepted,
+            late,
+            origin,
+            after,
+            hands_over,
+        } = match serde_json::from_slice(delivery.payload()) {
+            Ok(record) => record,
+            Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
+        };
+        if reply.is_empty() && !hands_over {
             // It keeps the place of a part, of a reply that was left whole.
             return settle::report(Self::QUEUE, delivery.ack().await);
         }
@@ -121,6 +132,9 @@ impl Work for Sends {
             let failed = Failed::of(Class::Dead, Via::Rest, channels::not_served());
             return self.bury(delivery, &pending, failed).await;
         };
+        if hands_over {
+            return self.hand_over(channel, delivery, &pending).await;
+        }
         let sent = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),

@@ -11,6 +11,7 @@
 //! attempt, is the end of a reply said twice or not at all.)
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::agent::later::Batch;
 use crate::agent::{Origin, Turn};
@@ -23,8 +24,9 @@ use crate::pipeline::record::{self, After, Outbound};
 use crate::pipeline::report;
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::queue::{Append, Cause, JobId, Queue};
+use crate::telemetry::trace::TraceId;
 use crate::text::is_longer_than;
-use crate::thread::Reply;
+use crate::thread::{MessageId, Reply, Thread};
 
 /// The most jobs that one answer or batch takes: what one append takes.
 pub const PARTS_MAX: usize = Queue::APPEND_JOBS_MAX;
@@ -111,6 +113,29 @@ impl Jobs {
         self.speaks.iter().filter(|speaks| **speaks).count()
     }
 
+    /// Adds the one that gives the thread to a person.
+    fn hand_over(
+        &mut self,
+        id: JobId,
+        (thread, turn, trace): (Thread, Option<MessageId>, Option<TraceId>),
+        at: Timestamp,
+    ) {
+        let outbound = Outbound::V1 {
+            id: Uuid::from_bytes(*id.as_bytes()),
+            thread,
+            turn,
+            trace,
+            reply: Reply::default(),
+            at,
+            late: false,
+            origin: None,
+            after: None,
+            hands_over: true,
+        };
+        self.appends.push(job(id, &outbound));
+        self.speaks.push(false);
+    }
+
     /// Gives the jobs if the queue takes them all.
     fn within(self, bytes_max: usize) -> Result<Self, Error> {
         let parts = self.appends.len();
@@ -148,14 +173,14 @@ pub fn is_long(replies: &[Reply]) -> bool {
 
 /// Makes the jobs of the replies to a turn, long ones cut if a phone reads along.
 ///
-/// Each part is a job with an id of its own.
+/// Each part is a job with an id of its own, and so is what gives the thread to a person after them.
 ///
 /// # Errors
 ///
 /// If the queue would not take them.
 pub fn of_turn(
     turn: &Turn,
-    replies: Vec<Reply>,
+    (replies, hands_over): (Vec<Reply>, bool),
     is_cut: bool,
     stamp: Stamp<'_>,
 ) -> Result<Jobs, Error> {
@@ -176,11 +201,17 @@ pub fn of_turn(
             late: false,
             origin,
             after: None,
+            hands_over: false,
         };
         job(id, &outbound)
     };
     let appends = parts.into_iter().enumerate().map(job).collect();
-    Jobs { appends, speaks }.within(TURN_BYTES_MAX)
+    let mut jobs = Jobs { appends, speaks };
+    if hands_over {
+        let (id, thread) = (record::handoff_job(turn.id), turn.thread.clone());
+        jobs.hand_over(id, (thread, Some(turn.id), Some(turn.trace())), at);
+    }
+    jobs.within(TURN_BYTES_MAX)
 }
 
 /// Makes the jobs of replies that came under an idempotency key of their own.
@@ -190,7 +221,7 @@ pub fn of_turn(
 /// If the queue would not take them.
 pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
     let Stamp { ids, at, .. } = stamp;
-    let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin } = batch;
+    let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin, hands_over } = batch;
     let parts = parts(replies, is_cut);
     let speaks: Vec<_> = parts.iter().map(|part| !part.reply.is_empty()).collect();
     let count = speaks.iter().filter(|speaks| **speaks).count();
@@ -206,10 +237,26 @@ pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
         let origin = given.or_else(own);
         let reply = part.reply;
         let (thread, after) = (thread.clone(), None);
-        job(job_id, &Outbound::V1 { id, thread, turn, trace, reply, at, late, origin, after })
+        let outbound = Outbound::V1 {
+            id,
+            thread,
+            turn,
+            trace,
+            reply,
+            at,
+            late,
+            origin,
+            after,
+            hands_over: false,
+        };
+        job(job_id, &outbound)
     };
     let appends = parts.into_iter().enumerate().map(job).collect();
-    Jobs { appends, speaks }.within(BATCH_BYTES_MAX)
+    let mut jobs = Jobs { appends, speaks };
+    if hands_over {
+        jobs.hand_over(record::late_handoff_job(thread.id(), &key), (thread, turn, trace), at);
+    }
+    jobs.within(BATCH_BYTES_MAX)
 }
 
 /// Makes the job of a reply that failed after Twilio had taken it.
@@ -227,6 +274,7 @@ pub fn of_failure(fallen: Fallen, at: Timestamp) -> Append {
         late: false,
         origin: sent.note.as_ref().and_then(report::origin),
         after: Some(Box::new(After { again, class: class.into_owned(), code, detail })),
+        hands_over: false,
     };
     job(record::failed_reply_job(id), &outbound)
 }
@@ -301,8 +349,8 @@ mod tests {
     #[test]
     fn the_same_turn_gives_the_same_jobs_on_every_attempt() {
         let replies = || vec![Reply::text("one"), Reply::text("two")];
-        let first = of_turn(&turn("+15555550123", 1), replies(), true, stamp()).unwrap();
-        let second = of_turn(&turn("+15555550123", 2), replies(), true, stamp()).unwrap();
+        let first = of_turn(&turn("+15555550123", 1), (replies(), false), true, stamp()).unwrap();
+        let second = of_turn(&turn("+15555550123", 2), (replies(), false), true, stamp()).unwrap();
         assert_eq!(first, second);
         let [one, two] = &first.appends[..] else { panic!("two jobs") };
         assert_ne!(one.id, two.id);
@@ -313,9 +361,9 @@ mod tests {
     fn what_a_reply_bears_at_twilio_does_not_follow_from_its_job() {
         let replies = || vec![Reply::text("one"), Reply::text("two")];
         let other = ReplyIds::of(&"another secret".into());
-        let mine = of_turn(&turn("alice", 1), replies(), true, stamp()).unwrap();
+        let mine = of_turn(&turn("alice", 1), (replies(), false), true, stamp()).unwrap();
         let others = Stamp { ids: &other, ..stamp() };
-        let others = of_turn(&turn("alice", 1), replies(), true, others).unwrap();
+        let others = of_turn(&turn("alice", 1), (replies(), false), true, others).unwrap();
         let jobs = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
         assert_eq!(jobs(&mine), jobs(&others), "the queue drops the second set");
         for ((Outbound::V1 { id, .. }, Outbound::V1 { id: other, .. }), job) in
@@ -330,8 +378,9 @@ mod tests {
     fn a_long_reply_is_cut_for_a_phone_and_not_for_a_chat() {
         let media = vec![MediaSid::from_bytes([9; 16])];
         let reply = || Reply { media_sids: media.clone(), ..Reply::text(long()) };
-        let cut = of_turn(&turn("whatsapp:+15555550123", 1), vec![reply()], true, stamp()).unwrap();
-        let whole = of_turn(&turn("alice", 1), vec![reply()], false, stamp()).unwrap();
+        let cut = of_turn(&turn("whatsapp:+15555550123", 1), (vec![reply()], false), true, stamp())
+            .unwrap();
+        let whole = of_turn(&turn("alice", 1), (vec![reply()], false), false, stamp()).unwrap();
         assert_eq!((cut.said(), whole.said()), (2, 1));
         let files: Vec<_> =
             stored(&cut).iter().map(|Outbound::V1 { reply, .. }| reply.media_sids.len()).collect();
@@ -344,7 +393,8 @@ mod tests {
     fn cut_or_not_the_same_replies_have_the_same_ids() {
         let replies = || vec![Reply::text("one"), Reply::text(long()), Reply::text("two")];
         let ids = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
-        let of_turn = |is_cut| of_turn(&turn("alice", 1), replies(), is_cut, stamp()).unwrap();
+        let of_turn =
+            |is_cut| of_turn(&turn("alice", 1), (replies(), false), is_cut, stamp()).unwrap();
         assert_eq!(ids(&of_turn(true)), ids(&of_turn(false)));
         let thread = || Thread::from(ConversationSid::from_bytes([1; 16]));
         let of_key = |cut| {
@@ -365,7 +415,7 @@ mod tests {
         };
         let replies = vec![Reply::text(padded), silent, Reply::text("x".repeat(1601))];
         assert!(is_long(&replies));
-        let jobs = of_turn(&turn("+15555550123", 1), replies, true, stamp()).unwrap();
+        let jobs = of_turn(&turn("+15555550123", 1), (replies, false), true, stamp()).unwrap();
         for Outbound::V1 { reply, .. } in stored(&jobs) {
             assert!(!reply.is_empty() && !is_long(&[reply]));
         }
@@ -384,10 +434,32 @@ mod tests {
     }
 
     #[test]
+    fn a_person_gets_the_thread_after_what_is_said_with_it() {
+        let of_turn =
+            |replies| of_turn(&turn("alice", 1), (replies, true), false, stamp()).unwrap();
+        let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
+        let late =
+            Batch { hands_over: true, ..Batch::new(thread, "evt_1", vec![Reply::text("wait")]) };
+        for (jobs, said) in [
+            (of_turn(vec![Reply::text("wait")]), 1),
+            (of_turn(Vec::new()), 0),
+            (of_key(late, stamp()).unwrap(), 1),
+        ] {
+            let hands: Vec<_> =
+                stored(&jobs).iter().map(|Outbound::V1 { hands_over, .. }| *hands_over).collect();
+            assert_eq!(jobs.said(), said);
+            assert_eq!(hands, [vec![false; said], vec![true]].concat());
+        }
+    }
+
+    #[test]
     fn blank_replies_make_no_jobs() {
         let replies = vec![Reply::text("  "), Reply::default(), Reply::text("hi")];
         assert_eq!(
-            of_turn(&turn("alice", 1), replies.clone(), false, stamp()).unwrap().appends.len(),
+            of_turn(&turn("alice", 1), (replies.clone(), false), false, stamp())
+                .unwrap()
+                .appends
+                .len(),
             1
         );
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
@@ -418,9 +490,9 @@ mod tests {
         };
         let of = |note: Value, part, parts| Some((note, part, parts));
         let first = |part, parts| of(json!({"index": 1}), part, parts);
-        let cut = of_turn(&turn("alice", 1), replies(), true, stamp).unwrap();
+        let cut = of_turn(&turn("alice", 1), (replies(), false), true, stamp).unwrap();
         assert_eq!(told(&cut), [first(1, 2), first(2, 2), of(json!({"index": 2}), 1, 1)]);
-        let whole = of_turn(&turn("alice", 1), replies(), false, stamp).unwrap();
+        let whole = of_turn(&turn("alice", 1), (replies(), false), false, stamp).unwrap();
         assert_eq!(told(&whole), [first(1, 1), None, of(json!({"index": 2}), 1, 1)]);
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
         let batch =
@@ -436,7 +508,7 @@ mod tests {
         for text in [sentences, "x".repeat(AGENT_RESPONSE_BYTES_MAX)] {
             for is_cut in [true, false] {
                 let replies = vec![Reply::text(text.clone())];
-                let jobs = of_turn(&turn("alice", 1), replies, is_cut, stamp()).unwrap();
+                let jobs = of_turn(&turn("alice", 1), (replies, false), is_cut, stamp()).unwrap();
                 assert!(jobs.appends.len() > 300);
             }
         }
@@ -445,7 +517,7 @@ mod tests {
     #[test]
     fn what_the_outbox_would_not_take_is_told_before() {
         let turn = turn("+15555550123", 1);
-        let refused = |replies| of_turn(&turn, replies, true, stamp()).unwrap_err();
+        let refused = |replies| of_turn(&turn, (replies, false), true, stamp()).unwrap_err();
         let many = vec![Reply::text("x"); PARTS_MAX + 1];
         assert_eq!(refused(many), Error::Parts { parts: PARTS_MAX + 1 });
         let wide = |bytes: usize| {

@@ -31,8 +31,9 @@ impl Turns {
         let took = self.recorder.clock.now().since(start);
         self.recorder.metrics.agent(took);
         self.busy.end(turn.thread.id(), turn.id, self.recorder.clock.wall());
-        let replies = match answer {
-            Answer::Replies(replies) => replies,
+        let (replies, hands_over) = match answer {
+            Answer::Replies(replies) => (replies, false),
+            Answer::Handoff(replies) => (replies, true),
             Answer::Later => {
                 let now = self.recorder.clock.wall();
                 let settled = match self.patience {
@@ -75,7 +76,7 @@ impl Turns {
         };
         let at = self.recorder.clock.wall();
         let stamp = Stamp { ids: &self.ids, at, tells: self.tells };
-        let jobs = match outbound::of_turn(turn, replies, is_cut, stamp) {
+        let jobs = match outbound::of_turn(turn, (replies, hands_over), is_cut, stamp) {
             Ok(jobs) => jobs,
             Err(error) => return self.refuse(delivery, (turn, own), &error).await,
         };

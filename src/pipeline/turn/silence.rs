@@ -18,7 +18,7 @@ impl Turns {
     /// sent; also where it may be and Twilio does not say.
     pub(super) async fn is_taken_over(&self, thread: ThreadId, answer: &Answer) -> bool {
         let has_replies = match answer {
-            Answer::Replies(replies) => !replies.is_empty(),
+            Answer::Replies(replies) | Answer::Handoff(replies) => !replies.is_empty(),
             Answer::Later => false,
         };
         has_replies
