@@ -33,7 +33,7 @@ pages! {
     agents "the contract with an agent: turn, answers, later replies"
     openai "a model as the agent: what it is told, what becomes of its answer"
     chatwoot "a bot written for Chatwoot as the agent"
-    sqs "an agent behind queues of Amazon SQS: turns, replies, a Lambda"
+    sqs "an agent behind queues of Amazon SQS"
     reports "how an agent hears what became of its replies"
     operation "commands, the words of /readyz, proxies"
     configuration "every variable"
