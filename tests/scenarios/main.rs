@@ -21,6 +21,7 @@ mod files;
 mod groups;
 mod handoff;
 mod leaving;
+mod model;
 mod network;
 mod numbers;
 mod openai;

@@ -1,0 +1,150 @@
+//! The promises, each for any kind of agent.
+
+use chimein::twilio::sid::ConversationSid;
+
+use crate::peer::{Peer, rig};
+use crate::rig::{PHONE, Rig};
+
+/// Somebody else's phone.
+const OTHER: &str = "+15555550124";
+
+/// What is asked is answered, each thing once and in order.
+pub async fn answers_in_order<P: Peer>() {
+    let peer = P::start().await;
+    let rig = rig(&peer).await;
+    let (mut conversation, mut expected) = (None, Vec::new());
+    for text in ["hello", "and again", "bye"] {
+        conversation = Some(rig.sms(PHONE, text).await);
+        expected.push(text);
+    }
+    // An echo says it back as it is.
+    let conversation = conversation.unwrap();
+    rig.eventually("all is answered", |rig| rig.replies(conversation).len() >= 3).await;
+    rig.settled().await;
+    let said = rig.replies(conversation);
+    let said: Vec<_> = said.iter().map(|text| text.trim_start_matches("re: ")).collect();
+    assert_eq!(said, expected);
+    rig.end().await;
+}
+
+/// Who has nothing to say says nothing, and the next turn is answered.
+pub async fn says_nothing<P: Peer>() {
+    let peer = P::start().await;
+    let rig = rig(&peer).await;
+    rig.sms(PHONE, "nothing").await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["re: hello"]).await;
+    rig.end().await;
+}
+
+/// Several things are said in their order.
+pub async fn says_several_things<P: Peer>() {
+    let peer = P::start().await;
+    let rig = rig(&peer).await;
+    let conversation = rig.sms(PHONE, "several").await;
+    rig.expect(conversation, &["one", "two"]).await;
+    rig.end().await;
+}
+
+/// A slow turn is answered in the end, and nobody else waits for it.
+pub async fn is_slow_and_holds_up_nobody<P: Peer>() {
+    let peer = P::start().await;
+    let rig = rig(&peer).await;
+    let conversation = rig.sms(PHONE, "slow").await;
+    asked(&rig, &peer, "slow").await;
+    let other = rig.sms(OTHER, "hello").await;
+    said(&rig, other, &["re: hello"]).await;
+    assert!(rig.replies(conversation).is_empty());
+    peer.let_go_on();
+    rig.expect(conversation, &["re: slow"]).await;
+    rig.end().await;
+}
+
+/// What is said after the turn arrives, and once though it is said twice.
+pub async fn answers_late_and_once<P: Peer>() {
+    let peer = P::start().await;
+    let rig = rig(&peer).await;
+    let conversation = rig.sms(PHONE, "late").await;
+    asked(&rig, &peer, "late").await;
+    peer.say_later(&rig, "at last").await;
+    peer.say_later(&rig, "at last").await;
+    said(&rig, conversation, &["at last"]).await;
+    rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["at last", "re: hello"]).await;
+    rig.end().await;
+}
+
+/// A turn that was taken over is answered though the service was started anew meanwhile.
+pub async fn survives_our_restart<P: Peer>() {
+    let peer = P::start().await;
+    let mut rig = rig(&peer).await;
+    let conversation = rig.sms(PHONE, "late").await;
+    asked(&rig, &peer, "late").await;
+    rig.settled().await;
+    rig.stop_service().await;
+    rig.start_service().await;
+    peer.say_later(&rig, "at last").await;
+    rig.expect(conversation, &["at last"]).await;
+    rig.end().await;
+}
+
+/// A turn over which the agent dies is asked again, and answered once.
+pub async fn dies_before_it_answers<P: Peer>() {
+    dies::<P>("die before").await;
+}
+
+/// A turn whose answer the agent has given, and died, is answered once.
+pub async fn dies_after_it_answered<P: Peer>() {
+    dies::<P>("die after").await;
+}
+
+async fn dies<P: Peer>(text: &str) {
+    let peer = P::start().await;
+    let rig = rig(&peer).await;
+    let conversation = rig.sms(PHONE, text).await;
+    let answer = format!("re: {text}");
+    said(&rig, conversation, &[answer.as_str()]).await;
+    rig.eventually("it is asked again", |_| peer.asked().len() >= 2).await;
+    rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &[answer.as_str(), "re: hello"]).await;
+    rig.end().await;
+}
+
+/// What nobody understands reaches nobody, and the next turn is answered.
+pub async fn talks_garbage<P: Peer>() {
+    let peer = P::start().await;
+    let rig = rig(&peer).await;
+    rig.sms(PHONE, "garbage").await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["re: hello"]).await;
+    rig.end().await;
+}
+
+/// What people write while the agent is away is answered once it is back, in order.
+pub async fn is_away_and_comes_back<P: Peer>() {
+    let mut peer = P::start().await;
+    let rig = rig(&peer).await;
+    let conversation = rig.sms(PHONE, "before").await;
+    said(&rig, conversation, &["re: before"]).await;
+    rig.settled().await;
+    peer.go_away().await;
+    rig.sms(PHONE, "one").await;
+    rig.sms(PHONE, "two").await;
+    let other = rig.sms(OTHER, "three").await;
+    peer.come_back().await;
+    said(&rig, conversation, &["re: before", "re: one", "re: two"]).await;
+    rig.expect(other, &["re: three"]).await;
+    assert_eq!(rig.replies(conversation).len(), 3);
+    rig.end().await;
+}
+
+/// Waits until a peer was asked a text.
+async fn asked(rig: &Rig, peer: &impl Peer, text: &str) {
+    let is_asked = |_: &Rig| peer.asked().iter().any(|asked| asked == text);
+    rig.eventually("it is asked", is_asked).await;
+}
+
+/// Waits until these things were said, whatever else there is to do.
+async fn said(rig: &Rig, conversation: ConversationSid, texts: &[&str]) {
+    rig.eventually(&format!("it says {texts:?}"), |rig| rig.replies(conversation) == texts).await;
+}

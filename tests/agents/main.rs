@@ -1,0 +1,73 @@
+//! One list of promises for whoever writes to a bot, kept whatever kind of agent thinks: `claims` has them,
+//! and each kind has one file with its peer, which does what it is told by the words that people write.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[allow(dead_code, reason = "the scenarios use the rest of it")]
+#[path = "../scenarios/agent.rs"]
+mod agent;
+#[cfg(feature = "nats")]
+mod bitbrat;
+mod claims;
+mod echo;
+mod http;
+#[allow(dead_code, reason = "the scenarios use the rest of it")]
+#[path = "../scenarios/model.rs"]
+mod model;
+#[cfg(feature = "nats")]
+#[path = "../nats_server/mod.rs"]
+mod nats_server;
+mod openai;
+mod peer;
+#[cfg(feature = "nats")]
+#[allow(dead_code, reason = "the tests of that kind use the rest of it")]
+#[path = "../bitbrat/platform.rs"]
+mod platform;
+#[allow(dead_code, reason = "the scenarios use the rest of it")]
+#[path = "../scenarios/rig.rs"]
+mod rig;
+#[cfg(feature = "sqs")]
+mod sqs;
+#[cfg(feature = "sqs")]
+#[path = "../sqs_server/mod.rs"]
+mod sqs_server;
+
+/// Makes a test of each promise that a kind of agent can be held to.
+macro_rules! keeps {
+    ($kind:ident: $peer:ty { $($claim:ident)* }) => {
+        mod $kind {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $claim() {
+                    crate::claims::$claim::<$peer>().await;
+                }
+            )*
+        }
+    };
+}
+
+mod kept_by {
+    keeps! { echo: crate::echo::Echo { answers_in_order } }
+    keeps! { http: crate::http::Http {
+        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        talks_garbage is_away_and_comes_back
+    } }
+    // A model answers at once, and what says nothing is a dead letter.
+    keeps! { openai: crate::openai::Model {
+        answers_in_order is_slow_and_holds_up_nobody dies_before_it_answers dies_after_it_answered
+        talks_garbage is_away_and_comes_back
+    } }
+    #[cfg(feature = "nats")]
+    keeps! { bitbrat: crate::bitbrat::BitBrat {
+        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        talks_garbage is_away_and_comes_back
+    } }
+    #[cfg(feature = "sqs")]
+    keeps! { sqs: crate::sqs::Sqs {
+        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        talks_garbage is_away_and_comes_back
+    } }
+}
