@@ -99,16 +99,18 @@ impl<'a> Talks<'a> {
     async fn arrivals(&self, inlet: Arc<dyn Inlet>) -> Arrivals {
         let Parts { settings, store, recorder, .. } = *self.parts;
         let authors = Authors::new(self.identities.clone());
-        let kept = Kept { marks: store.marks(), documents: store.documents() };
+        let memory = || self.facts.memory();
+        let kept = Kept { marks: store.marks(), documents: store.documents(), memory: memory() };
         let (begin, now) = (begin(&settings.turns), recorder.clock.wall());
         let beginnings = Beginnings::open(begin, now, authors.clone(), kept).await;
         let (policy, rejoin) =
             (join_policy(&settings.join, &settings.messaging), rejoin(&settings.join));
         let facts = || Arc::clone(&self.facts);
         let rules = JoinRules::new(policy, facts(), self.seats(), recorder.clone());
-        let departures = Arc::new(Departures::new(leaving(&settings.seats), store.marks()));
+        let departures =
+            Arc::new(Departures::new(leaving(&settings.seats), store.marks(), memory()));
         let known = (self.seats(), Arc::clone(&departures), recorder.clone());
-        let removals = Removals::new(rejoin, store.marks(), self.rest.clone(), known);
+        let removals = Removals::new(rejoin, (store.marks(), memory()), self.rest.clone(), known);
         let kept = (store.documents(), store.marks());
         let deliveries = Deliveries::new(kept, Arc::clone(&inlet), recorder.clone());
         Arrivals {
@@ -121,7 +123,7 @@ impl<'a> Talks<'a> {
             departures,
             facts: facts(),
             deliveries: Arc::new(deliveries),
-            watermarks: Arc::new(ContiguousWatermarks(self.facts.memory())),
+            watermarks: Arc::new(ContiguousWatermarks(memory())),
             recorder: recorder.clone(),
         }
     }

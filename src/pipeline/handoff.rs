@@ -57,7 +57,8 @@ pub struct Handoff {
     pub memory: Memory,
 }
 
-/// What was heard of conversations.
+/// What was heard of threads. It is apart from what their channels remember, since it must not forget who is
+/// with a person, whatever else goes on, and can list them.
 #[derive(Debug, Default)]
 pub struct Memory {
     known: DashMap<ThreadId, Known>,

@@ -426,13 +426,14 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
         repeated: Arc::default(),
         recorder: recorder.clone(),
     };
-    let departures = Arc::new(Departures::new(Leaving::default(), store.marks()));
+    let departures = Arc::new(Departures::new(Leaving::default(), store.marks(), facts.memory()));
     let known = (Arc::clone(&seats), Arc::clone(&departures), recorder.clone());
-    let removals = Removals::new(Rejoin::Never, store.marks(), rest, known);
+    let removals = Removals::new(Rejoin::Never, (store.marks(), facts.memory()), rest, known);
     let rules = JoinRules::new(JoinPolicy::default(), Arc::clone(&facts), seats, recorder.clone());
     let authors = Authors::new(vec!["bot".to_owned()]);
     let start = Start { process: clock.wall(), store: clock.wall() };
-    let kept = Kept { marks: store.marks(), documents: store.documents() };
+    let memory = facts.memory();
+    let kept = Kept { marks: store.marks(), documents: store.documents(), memory };
     let beginnings = Beginnings::new(Begin::Unanswered, start, authors.clone(), kept);
     let inlet: Arc<dyn Inlet> = Arc::new(ingest);
     let kept = (store.documents(), store.marks());

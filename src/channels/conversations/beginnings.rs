@@ -7,21 +7,19 @@
 //! conversations have nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::channels::Seen;
+use crate::channels::conversations::memory::ConversationMemory;
 use crate::channels::conversations::policy::authors::{Author, Authors};
 use crate::channels::conversations::policy::beginning::{
     self, Answered, Begin, Facts, Standing, Start, Whose,
 };
 use crate::clock::Timestamp;
 use crate::queue::{Documents, Error, Marks};
-use crate::recent::Recent;
 use crate::telemetry::chain::Chain;
 use crate::thread::TurnMessage;
 use crate::twilio::sid::ConversationSid;
-
-/// How many conversations are remembered at most; one that is forgotten is read from the store.
-const CONVERSATIONS_MAX: usize = 100_000;
 
 /// The document that says when the store was first used.
 const BEGAN: &str = "began";
@@ -33,7 +31,6 @@ pub struct Beginnings {
     start: Start,
     authors: Authors,
     kept: Kept,
-    answered: Recent<ConversationSid, Answered>,
 }
 
 /// Where things are kept.
@@ -43,6 +40,8 @@ pub struct Kept {
     pub marks: Marks,
     /// What each was answered by.
     pub documents: Documents,
+    /// What need not be read again.
+    pub memory: Arc<ConversationMemory>,
 }
 
 /// A message that waits for its turn.
@@ -59,8 +58,8 @@ pub struct Waiting<'a> {
 impl Beginnings {
     /// Starts with what is known of the store.
     #[must_use]
-    pub fn new(begin: Begin, start: Start, authors: Authors, kept: Kept) -> Self {
-        Self { begin, start, authors, kept, answered: Recent::new(CONVERSATIONS_MAX) }
+    pub const fn new(begin: Begin, start: Start, authors: Authors, kept: Kept) -> Self {
+        Self { begin, start, authors, kept }
     }
 
     /// Starts now, on a store that may have been used before. What it cannot say counts as never used.
@@ -117,7 +116,7 @@ impl Beginnings {
     }
 
     async fn keep(&self, conversation: ConversationSid, answered: Answered) -> Result<(), Error> {
-        if self.answered.get(&conversation).is_some_and(|last| last.index >= answered.index) {
+        if self.known(conversation).is_some_and(|last| last.index >= answered.index) {
             return Ok(());
         }
         let later = |before: Option<&[u8]>| match before.and_then(read) {
@@ -125,9 +124,7 @@ impl Beginnings {
             Some(_) | None => Some(written(answered)),
         };
         let kept = self.kept.documents.update(&name(conversation), later).await?;
-        let _last = self
-            .answered
-            .insert(conversation, kept.and_then(|text| read(&text)).unwrap_or(answered));
+        self.knows(conversation, kept.and_then(|text| read(&text)).unwrap_or(answered));
         Ok(())
     }
 
@@ -154,7 +151,7 @@ impl Beginnings {
     }
 
     async fn answered(&self, conversation: ConversationSid) -> Result<Option<Answered>, Error> {
-        if let Some(answered) = self.answered.get(&conversation) {
+        if let Some(answered) = self.known(conversation) {
             return Ok(Some(answered));
         }
         let Some(kept) = self.kept.documents.read(&name(conversation)).await? else {
@@ -162,9 +159,17 @@ impl Beginnings {
         };
         let answered = read(&kept);
         if let Some(answered) = answered {
-            self.answered.insert(conversation, answered);
+            self.knows(conversation, answered);
         }
         Ok(answered)
+    }
+
+    fn known(&self, conversation: ConversationSid) -> Option<Answered> {
+        self.kept.memory.of(conversation).answered
+    }
+
+    fn knows(&self, conversation: ConversationSid, answered: Answered) {
+        self.kept.memory.change(conversation, |known| known.answered = Some(answered));
     }
 }
 

@@ -5,29 +5,27 @@
 //! off nothing is read: the sweep then brings the bot back everywhere. Decides nothing; see
 //! [`policy::leaving`](crate::channels::conversations::policy::leaving).
 
+use std::sync::Arc;
+
+use crate::channels::conversations::memory::ConversationMemory;
 use crate::channels::conversations::policy::leaving::{Absence, Facts, Leaving, Seat};
 use crate::clock::Timestamp;
 use crate::queue::{Error, Marks};
-use crate::recent::Recent;
 use crate::twilio::sid::ConversationSid;
-
-/// How many conversations are remembered at most; one that is forgotten costs a needless join.
-const CONVERSATIONS_MAX: usize = 200_000;
 
 /// What is remembered of leaving.
 pub struct Departures {
     /// What the operator wishes.
     pub policy: Leaving,
     marks: Marks,
-    /// The leaving after which the bot was sent back.
-    returned: Recent<ConversationSid, Timestamp>,
+    memory: Arc<ConversationMemory>,
 }
 
 impl Departures {
     /// Starts with what the marks tell.
     #[must_use]
-    pub fn new(policy: Leaving, marks: Marks) -> Self {
-        Self { policy, marks, returned: Recent::new(CONVERSATIONS_MAX) }
+    pub const fn new(policy: Leaving, marks: Marks, memory: Arc<ConversationMemory>) -> Self {
+        Self { policy, marks, memory }
     }
 
     /// Whether nothing is ever left.
@@ -91,12 +89,12 @@ impl Departures {
         conversation: ConversationSid,
     ) -> Result<Option<Timestamp>, Error> {
         let left = self.since(conversation).await?;
-        Ok(left.filter(|left| self.returned.get(&conversation) != Some(*left)))
+        Ok(left.filter(|left| self.memory.of(conversation).returned != Some(*left)))
     }
 
-    /// Notes that the bot was sent back after it had left.
+    /// Notes that the bot was sent back after it had left; where that is forgotten, it is joined needlessly.
     pub fn returns(&self, conversation: ConversationSid, left: Timestamp) {
-        self.returned.insert(conversation, left);
+        self.memory.change(conversation, |known| known.returned = Some(left));
     }
 }
 

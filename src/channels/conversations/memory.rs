@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::channels::conversations::policy::beginning::Answered;
 use crate::channels::conversations::policy::join_policy::Reason;
 use crate::clock::{Moment, Timestamp};
 use crate::pii::Pii;
@@ -35,6 +36,27 @@ pub struct Remembered {
     pub readers: Option<Readers>,
     /// When it was last seen being set up.
     pub set_up: Option<Moment>,
+    /// What it was answered by before this service was there.
+    pub answered: Option<Answered>,
+    /// The leaving after which the bot was sent back.
+    pub returned: Option<Timestamp>,
+    /// What was heard of the bot being removed.
+    pub removal: HeardRemoval,
+}
+
+/// What was heard of the bot being removed from a conversation, and need not be asked or read again.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeardRemoval {
+    /// When Twilio said last that the bot is not there.
+    pub asked: Option<Moment>,
+    /// Whether the next message brings the bot back.
+    pub is_awaited: bool,
+    /// Whether a webhook has told of a removal that the socket is still to tell of: by then somebody may
+    /// have let the bot in again, and the late word must not count as another removal.
+    pub is_told: bool,
+    /// Whether the bot is to be there again and its join is not done: a seat that the socket says is
+    /// lost by then is one from before.
+    pub is_returning: bool,
 }
 
 /// How far a conversation is known.

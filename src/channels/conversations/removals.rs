@@ -12,19 +12,15 @@ use tokio::sync::Mutex;
 
 use crate::channels::Error;
 use crate::channels::conversations::departures::Departures;
+use crate::channels::conversations::memory::{ConversationMemory, HeardRemoval};
 use crate::channels::conversations::policy::removal::{self, Rejoin, Word};
 use crate::channels::conversations::seats::Seats;
-use crate::clock::Moment;
 use crate::jobs::recorder::Recorder;
 use crate::queue::{self, Marks};
-use crate::recent::Recent;
 use crate::telemetry::journal::{LeaveReason, Stage};
 use crate::telemetry::metrics::labels::JoinOutcome;
 use crate::twilio::rest;
 use crate::twilio::sid::ConversationSid;
-
-/// How many conversations are remembered at most; one that is forgotten costs asking again.
-const CONVERSATIONS_MAX: usize = 200_000;
 
 /// How long Twilio's word that the bot is not there is believed: a conversation in which people chat
 /// costs a look a minute.
@@ -43,21 +39,7 @@ pub struct Removals {
     /// Where removals are noted.
     pub recorder: Recorder,
     marks: Marks,
-    memory: Memory,
-}
-
-/// What need not be asked or read again.
-struct Memory {
-    /// When Twilio said last that the bot is not there.
-    asked: Recent<ConversationSid, Moment>,
-    /// Where the next message brings the bot back.
-    awaited: Recent<ConversationSid, ()>,
-    /// Where a webhook has told of a removal that the socket is still to tell of: by then somebody may
-    /// have let the bot in again, and the late word must not count as another removal.
-    told: Recent<ConversationSid, ()>,
-    /// Where the bot is to be again and its join is not done: a seat that the socket says is lost by
-    /// then is one from before.
-    returning: Recent<ConversationSid, ()>,
+    memory: Arc<ConversationMemory>,
     /// Two words of one removal, by socket and by webhook, are noted one after the other.
     noting: Mutex<()>,
 }
@@ -67,11 +49,12 @@ impl Removals {
     #[must_use]
     pub fn new(
         rejoin: Rejoin,
-        marks: Marks,
+        (marks, memory): (Marks, Arc<ConversationMemory>),
         rest: rest::Client,
         (seats, departures, recorder): (Arc<Seats>, Arc<Departures>, Recorder),
     ) -> Self {
-        Self { rejoin, rest, seats, departures, recorder, marks, memory: Memory::new() }
+        let noting = Mutex::default();
+        Self { rejoin, rest, seats, departures, recorder, marks, memory, noting }
     }
 
     /// Hears that a seat was lost; says whether that was somebody's doing.
@@ -84,32 +67,28 @@ impl Removals {
         conversation: ConversationSid,
         word: Word,
     ) -> Result<bool, queue::Error> {
-        match word {
+        let is_late = self.heard(conversation, |heard| match word {
             Word::Webhook { on_socket } => {
-                self.memory.returning.remove(&conversation);
-                if on_socket {
-                    self.memory.told.insert(conversation, ());
-                }
+                heard.is_returning = false;
+                heard.is_told |= on_socket;
+                false
             }
-            Word::Socket(_) if self.memory.returning.get(&conversation).is_some() => {
-                return Ok(false);
-            }
-            Word::Socket(_) if self.memory.told.remove(&conversation).is_some() => {
-                return Ok(false);
-            }
-            Word::Socket(_) => {}
+            Word::Socket(_) => heard.is_returning || std::mem::take(&mut heard.is_told),
+        });
+        if is_late {
+            return Ok(false);
         }
         if removal::is_own(word, self.departures.last(conversation).await?) {
             return Ok(false);
         }
-        let _one = self.memory.noting.lock().await;
+        let _one = self.noting.lock().await;
         let before = self.marks.read(&name(conversation)).await?;
         let mark = removal::removed(before, self.recorder.clock.wall());
         self.marks.raise(&name(conversation), mark).await?;
-        self.memory.asked.remove(&conversation);
-        if self.rejoin == Rejoin::Always {
-            self.memory.awaited.insert(conversation, ());
-        }
+        self.heard(conversation, |heard| {
+            heard.asked = None;
+            heard.is_awaited |= self.rejoin == Rejoin::Always;
+        });
         if !removal::is_removed(before) {
             self.recorder.metrics.join(JoinOutcome::Left);
             self.recorder.stage(conversation, None, Stage::Left { reason: LeaveReason::Removed });
@@ -125,7 +104,7 @@ impl Removals {
     ///
     /// If the store failed.
     pub async fn wished(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
-        self.memory.returning.insert(conversation, ());
+        self.heard(conversation, |heard| heard.is_returning = true);
         self.let_in(conversation).await
     }
 
@@ -135,7 +114,7 @@ impl Removals {
     ///
     /// If the store failed.
     pub async fn joined(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
-        self.memory.returning.remove(&conversation);
+        self.heard(conversation, |heard| heard.is_returning = false);
         self.let_in(conversation).await
     }
 
@@ -145,7 +124,7 @@ impl Removals {
     ///
     /// If the store failed.
     pub async fn seated(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
-        self.memory.told.remove(&conversation);
+        self.heard(conversation, |heard| heard.is_told = false);
         self.let_in(conversation).await
     }
 
@@ -155,8 +134,10 @@ impl Removals {
     ///
     /// If the store failed.
     pub async fn let_in(&self, conversation: ConversationSid) -> Result<(), queue::Error> {
-        self.memory.asked.remove(&conversation);
-        self.memory.awaited.remove(&conversation);
+        self.heard(conversation, |heard| {
+            heard.asked = None;
+            heard.is_awaited = false;
+        });
         let before = self.marks.read(&name(conversation)).await?;
         if removal::is_removed(before) {
             let mark = removal::back(before, self.recorder.clock.wall());
@@ -179,7 +160,7 @@ impl Removals {
     /// Whether the next message is to bring the bot back; asked once.
     #[must_use]
     pub fn is_awaited(&self, conversation: ConversationSid) -> bool {
-        self.memory.awaited.remove(&conversation).is_some()
+        self.heard(conversation, |heard| std::mem::take(&mut heard.is_awaited))
     }
 
     /// Whether the bot was removed and stays away; asks Twilio before it says so.
@@ -195,7 +176,7 @@ impl Removals {
             return Ok(false);
         }
         let now = self.recorder.clock.now();
-        let asked = self.memory.asked.get(&conversation);
+        let asked = self.memory.of(conversation).removal.asked;
         if asked.is_some_and(|at| now.since(at) < ASKED_FOR) {
             return Ok(true);
         }
@@ -203,20 +184,17 @@ impl Removals {
             self.seated(conversation).await?;
             return Ok(false);
         }
-        self.memory.asked.insert(conversation, now);
+        self.heard(conversation, |heard| heard.asked = Some(now));
         Ok(true)
     }
-}
 
-impl Memory {
-    fn new() -> Self {
-        Self {
-            asked: Recent::new(CONVERSATIONS_MAX),
-            awaited: Recent::new(CONVERSATIONS_MAX),
-            told: Recent::new(CONVERSATIONS_MAX),
-            noting: Mutex::default(),
-            returning: Recent::new(CONVERSATIONS_MAX),
-        }
+    /// Changes what was heard of the bot being removed.
+    fn heard<T>(
+        &self,
+        conversation: ConversationSid,
+        change: impl FnOnce(&mut HeardRemoval) -> T,
+    ) -> T {
+        self.memory.change(conversation, |known| change(&mut known.removal))
     }
 }
 
