@@ -61,13 +61,13 @@ pub struct App {
     stops: Stops,
     tasks: TaskTracker,
     sockets: parts::Group,
-    opened: Option<Opened>,
+    opened: Option<OpenedStore>,
     grace: std::time::Duration,
 }
 
 /// The queues, and the other instances that share them.
 #[derive(Debug)]
-struct Opened {
+struct OpenedStore {
     store: Store,
     cluster: Option<shared::Cluster>,
 }
@@ -154,7 +154,7 @@ impl App {
                 cluster: cluster.as_ref(),
             };
             service = Some(parts.start(&tasks, &stops.workers).await?);
-            opened = Some(Opened { store, cluster });
+            opened = Some(OpenedStore { store, cluster });
         }
         let watched = service.as_ref().zip(opened.as_ref());
         let running = watched.map(|(service, opened)| running(settings, service, opened));
@@ -251,7 +251,7 @@ impl App {
 }
 
 /// What the health pages look at.
-fn running(settings: &Settings, service: &build::Service, opened: &Opened) -> health::Running {
+fn running(settings: &Settings, service: &build::Service, opened: &OpenedStore) -> health::Running {
     let wants = match (&service.seats, settings.realtime.enabled) {
         (None, _) => health::Wants::Numbers,
         (Some(_), false) => health::Wants::Conversations,

@@ -230,7 +230,7 @@ impl DeadLetters {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Listing, Error> {
-        let wanted = Wanted::parse(selection)?;
+        let wanted = ParsedSelection::parse(selection)?;
         let (found, next) = self.page(&wanted, cursor, limit).await?;
         let letters = found.iter().map(|(queue, summary)| line(*queue, summary)).collect();
         Ok(Listing { letters, next: next.map(|place| place.to_string()) })
@@ -286,7 +286,7 @@ impl DeadLetters {
         fate: Fate,
         limit: u32,
     ) -> Result<Bulk, Error> {
-        let mut wanted = Wanted::parse(selection)?;
+        let mut wanted = ParsedSelection::parse(selection)?;
         // What died in this very millisecond counts as before.
         let now = || self.clock.wall() + Duration::from_millis(1);
         let before = *wanted.filter.before.get_or_insert_with(now);
@@ -304,7 +304,7 @@ impl DeadLetters {
 
     async fn page(
         &self,
-        wanted: &Wanted,
+        wanted: &ParsedSelection,
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<(Vec<(QueueName, DeadSummary)>, Option<QueueCursor>), Error> {
@@ -333,12 +333,12 @@ impl DeadLetters {
 }
 
 /// A selection that was understood.
-struct Wanted {
+struct ParsedSelection {
     queue: Option<QueueName>,
     filter: Filter,
 }
 
-impl Wanted {
+impl ParsedSelection {
     fn parse(selection: &Selection) -> Result<Self, Error> {
         let queue = match selection.queue.as_deref() {
             Some(name) => Some(

@@ -13,7 +13,7 @@ use super::insight::{Options, Readiness, Shared, uptime};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Health<'a> {
+struct HealthAnswer<'a> {
     status: &'static str,
     service: &'a str,
     timestamp: String,
@@ -24,21 +24,21 @@ struct Health<'a> {
 struct Root<'a> {
     message: String,
     #[serde(flatten)]
-    health: Health<'a>,
+    health: HealthAnswer<'a>,
     version: &'static str,
 }
 
 #[derive(Serialize)]
-struct Ready<'a> {
+struct ReadyAnswer<'a> {
     #[serde(flatten)]
-    health: Health<'a>,
+    health: HealthAnswer<'a>,
     ready: bool,
     degraded: bool,
     reasons: Vec<&'static str>,
 }
 
-fn body(options: &Options) -> Health<'_> {
-    Health {
+fn body(options: &Options) -> HealthAnswer<'_> {
+    HealthAnswer {
         status: "ok",
         service: &options.service,
         timestamp: options.clock.wall().to_string(),
@@ -63,6 +63,6 @@ pub(super) async fn ready(State(options): State<Shared>) -> Response {
         Readiness::NotReady(reasons) => (false, false, reasons),
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let answer = Ready { health: body(&options), ready, degraded, reasons };
+    let answer = ReadyAnswer { health: body(&options), ready, degraded, reasons };
     (status, Json(answer)).into_response()
 }

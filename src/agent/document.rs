@@ -42,7 +42,7 @@ pub(super) struct Document<'a> {
     /// How much of it found no room.
     #[serde(skip_serializing_if = "is_none")]
     history_left_out: usize,
-    messages: Vec<Message<'a>>,
+    messages: Vec<DocumentMessage<'a>>,
 }
 
 fn is_none(count: &usize) -> bool {
@@ -73,27 +73,29 @@ impl<'a> Document<'a> {
             identity: turn.speaker.reveal(),
             history: turn.history[history_left_out..].iter().map(PastMessage::of).collect(),
             history_left_out,
-            messages: messages.map(|(at, one)| Message::of(one, (&turn.files, at))).collect(),
+            messages: messages
+                .map(|(at, one)| DocumentMessage::of(one, (&turn.files, at)))
+                .collect(),
         }
     }
 }
 
 /// A message with the names that Twilio's own JSON has.
 #[derive(Serialize)]
-struct Message<'a> {
+struct DocumentMessage<'a> {
     sid: MessageId,
     index: Option<u64>,
     author: &'a str,
     participant_sid: Option<ParticipantSid>,
     body: Option<&'a str>,
     attributes: &'a Map<String, Value>,
-    media: Vec<File<'a>>,
+    media: Vec<DocumentFile<'a>>,
     date_created: Option<String>,
     #[serde(flatten)]
     extras: Option<&'a Extras>,
 }
 
-impl<'a> Message<'a> {
+impl<'a> DocumentMessage<'a> {
     fn of(message: &'a TurnMessage, (files, place): (&'a Offers, usize)) -> Self {
         let media = message.media.iter().enumerate();
         Self {
@@ -103,7 +105,7 @@ impl<'a> Message<'a> {
             participant_sid: message.participant,
             body: message.body.as_ref().map(Pii::reveal),
             attributes: &message.attributes,
-            media: media.map(|(at, file)| File::of(file, files.of(place, at))).collect(),
+            media: media.map(|(at, file)| DocumentFile::of(file, files.of(place, at))).collect(),
             date_created: message.created.map(|at| at.to_string()),
             extras: message.extras.as_deref(),
         }
@@ -139,7 +141,7 @@ impl<'a> PastMessage<'a> {
 
 /// A file: what the message says of it, and what there is of it.
 #[derive(Serialize)]
-struct File<'a> {
+struct DocumentFile<'a> {
     #[serde(flatten)]
     media: &'a Media,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,7 +154,7 @@ struct File<'a> {
     reason: Option<&'static str>,
 }
 
-impl<'a> File<'a> {
+impl<'a> DocumentFile<'a> {
     fn of(media: &'a Media, offer: Option<&'a Offer>) -> Self {
         let link = offer.and_then(|offer| offer.link.as_ref());
         let data = offer.and_then(|offer| offer.data.as_ref());

@@ -167,7 +167,7 @@ pub struct Door {
 /// Makes the routes.
 pub fn router(door: Door) -> Router {
     let refused = Refusals::new(door.clock);
-    let room = Room { door, refused };
+    let room = LateShared { door, refused };
     Router::new().route(PATH, post(take)).route(THREADS_PATH, post(take)).with_state(room)
 }
 
@@ -201,12 +201,12 @@ async fn take_trusted(
 
 /// What all requests share.
 #[derive(Clone)]
-struct Room {
+struct LateShared {
     door: Door,
     refused: Refusals,
 }
 
-impl Room {
+impl LateShared {
     /// Turns away who has not signed.
     fn refuse(&self, head: &request::Parts, refusal: standard_webhooks::Error) -> Response {
         if let Some(left_out) = self.refused.admit(caller::peer(&head.extensions)) {
@@ -216,7 +216,11 @@ impl Room {
     }
 }
 
-async fn take(State(room): State<Room>, Path(thread): Path<String>, request: Request) -> Response {
+async fn take(
+    State(room): State<LateShared>,
+    Path(thread): Path<String>,
+    request: Request,
+) -> Response {
     let (head, body) = request.into_parts();
     let given = Headers {
         id: text(&head.headers, standard_webhooks::ID),

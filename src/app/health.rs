@@ -73,8 +73,8 @@ impl Running {
     }
 
     /// How the sockets are that are to be here.
-    fn sockets(&self) -> Sockets {
-        let mut sockets = Sockets::default();
+    fn sockets(&self) -> SocketsHealth {
+        let mut sockets = SocketsHealth::default();
         let members = self.seats.as_ref().map(|seats| seats.members()).unwrap_or_default();
         for listening in members.iter().map(PoolMember::listening) {
             let Listening::Here(client) = listening else { continue };
@@ -92,14 +92,14 @@ impl fmt::Debug for Running {
 
 /// How many identities have their socket here, and how those are.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Sockets {
+struct SocketsHealth {
     up: usize,
     refused: usize,
     /// Neither up nor refused.
     down: usize,
 }
 
-impl Sockets {
+impl SocketsHealth {
     const fn note(&mut self, state: State) {
         let count = match state {
             State::Connected | State::Live => &mut self.up,
@@ -240,7 +240,7 @@ mod tests {
             (vec![refused, live], Degraded(vec!["socket_refused"])),
             (vec![waiting, live], Degraded(vec!["socket_down"])),
         ] {
-            let mut sockets = Sockets::default();
+            let mut sockets = SocketsHealth::default();
             states.iter().for_each(|state| sockets.note(*state));
             assert_eq!(sockets.readiness(), wanted, "{states:?}");
         }

@@ -41,7 +41,7 @@ pub struct ResumeStore {
 
 /// What a file holds.
 #[derive(Debug, Deserialize, Serialize)]
-struct Stored {
+struct StoredPlace {
     version: u32,
     service: ChatServiceSid,
     resume: Resume,
@@ -58,7 +58,7 @@ impl ResumeStore {
     #[must_use]
     pub fn read(&self, identity: &str) -> Option<Resume> {
         let path = self.path(identity);
-        let stored: Stored = match read(&path) {
+        let stored: StoredPlace = match read(&path) {
             Ok(stored) => stored,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
@@ -80,7 +80,7 @@ impl ResumeStore {
             return;
         }
         let path = self.path(identity);
-        let stored = Stored { version: VERSION, service: self.service, resume };
+        let stored = StoredPlace { version: VERSION, service: self.service, resume };
         if let Err(error) = write(&path, &stored).await {
             tracing::warn!(path = %path.display(), error = %Chain(&error),
                 "place of the socket cannot be kept; the next start opens conversations anew");
@@ -130,7 +130,7 @@ impl Kept {
     }
 }
 
-fn read(path: &Path) -> io::Result<Stored> {
+fn read(path: &Path) -> io::Result<StoredPlace> {
     let bytes = std::fs::metadata(path)?.len();
     if usize::try_from(bytes).unwrap_or(usize::MAX) > BYTES_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());
@@ -138,7 +138,7 @@ fn read(path: &Path) -> io::Result<Stored> {
     serde_json::from_slice(&std::fs::read(path)?).map_err(Into::into)
 }
 
-async fn write(path: &Path, stored: &Stored) -> io::Result<()> {
+async fn write(path: &Path, stored: &StoredPlace) -> io::Result<()> {
     let bytes = serde_json::to_vec(stored)?;
     if bytes.len() > BYTES_MAX {
         return Err(io::ErrorKind::FileTooLarge.into());

@@ -154,14 +154,14 @@ impl AdminApi {
         to: &str,
     ) -> Result<ThreadId, Error> {
         #[derive(Deserialize)]
-        struct Found {
+        struct FoundThread {
             thread: ThreadId,
         }
         let mut body = json!({ "to": to });
         if let Some(from) = from {
             body["from"] = json!(from);
         }
-        let found: Found = self.post(&["v1", "threads", "find"], &body).await?;
+        let found: FoundThread = self.post(&["v1", "threads", "find"], &body).await?;
         Ok(found.thread)
     }
 
@@ -272,7 +272,9 @@ mod tests {
             use std::io::{Read as _, Write as _};
             let (mut stream, _) = listener.accept().unwrap();
             let _ = stream.read(&mut [0; 1024]).unwrap();
-            stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\n\r\nno\n").unwrap();
+            stream
+                .write_all(b"HTTP/1.1 404 Not FoundThread\r\ncontent-length: 3\r\n\r\nno\n")
+                .unwrap();
         });
         let environment = Environment::from_pairs([("CHIMEIN_ADMIN_DEBUG_TOKEN", "planted")]);
         let api = AdminApi::new(&kinds::load(None, &environment), Some(&url)).unwrap();

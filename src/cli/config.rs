@@ -75,7 +75,7 @@ fn as_list(problems: &[Problem]) -> String {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct ConfigDocument<'a> {
     settings: Vec<ShownSetting<'a>>,
     problems: Vec<ShownProblem<'a>>,
 }
@@ -113,7 +113,7 @@ fn as_json(effective: &[Effective], problems: &[Problem]) -> String {
             remedy: &problem.remedy,
         })
         .collect();
-    let document = Document { settings, problems };
+    let document = ConfigDocument { settings, problems };
     serde_json::to_string_pretty(&document).expect("text and lists are always JSON") + "\n"
 }
 

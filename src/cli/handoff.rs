@@ -22,7 +22,7 @@ use crate::thread::ThreadId;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: HandoffAction,
     /// The configuration file; without it the one that CHIMEIN_CONFIG names.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -32,7 +32,7 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum HandoffAction {
     /// Gives a conversation to a person: the bot keeps silent.
     Pause(One),
     /// Gives it back to the bot; what was held is answered, what the loop guard cut is asked again.
@@ -89,25 +89,25 @@ async fn act(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
     let report = kinds::load(args.config.as_deref(), environment);
     let api = AdminApi::new(&report, args.url.as_ref())?;
     match &args.action {
-        Action::Pause(one) => {
+        HandoffAction::Pause(one) => {
             let thread = one.named(&api).await?;
             set(&api, thread, "pause").await?;
             Ok(Outcome::done(format!("{thread} is with a person\n")))
         }
-        Action::Resume(one) => {
+        HandoffAction::Resume(one) => {
             let thread = one.named(&api).await?;
             set(&api, thread, "resume").await?;
             Ok(Outcome::done(format!("{thread} is with the bot\n")))
         }
-        Action::List => {
-            let Listing { paused } = api.get(&["v1", "handoff"], &[]).await?;
+        HandoffAction::List => {
+            let PausedList { paused } = api.get(&["v1", "handoff"], &[]).await?;
             Ok(Outcome::done(paused.iter().map(|sid| format!("{sid}\n")).collect()))
         }
     }
 }
 
 #[derive(Deserialize)]
-struct Listing {
+struct PausedList {
     paused: Vec<String>,
 }
 

@@ -136,13 +136,13 @@ async fn send(args: &Args, environment: &Environment) -> Result<Outcome, Error> 
         None => true,
     };
     let reply = reply(args)?;
-    let Taken { thread, added } = match (args.conversation, &args.to) {
+    let TakenReply { thread, added } = match (args.conversation, &args.to) {
         (Some(thread), _) => {
             let thread = thread.to_string();
             let path = ["v1", "threads", &thread, "replies"];
             let body = json!({ "replies": [reply] });
-            let taken: Taken = api.post_once(&path, &key, &body).await.map_err(failed)?;
-            Taken { thread, ..taken }
+            let taken: TakenReply = api.post_once(&path, &key, &body).await.map_err(failed)?;
+            TakenReply { thread, ..taken }
         }
         (None, to) => {
             let mut body = reply;
@@ -162,10 +162,10 @@ async fn send(args: &Args, environment: &Environment) -> Result<Outcome, Error> 
     let path = ["v1", "threads", &thread, "replies", &key];
     let end = tokio::time::timeout(Duration::from_secs(seconds), settled(&api, &path)).await;
     Ok(match end {
-        Ok(Ok(End::Sent(fares))) => {
+        Ok(Ok(ReplyEnd::Sent(fares))) => {
             Outcome { output: format!("{}sent{fares}\n", outcome.output), ..outcome }
         }
-        Ok(Ok(End::Dead(cause))) => outcome
+        Ok(Ok(ReplyEnd::Dead(cause))) => outcome
             .with_note(&format!(
                 "it failed for good: {cause}; `chimein dead-letters list --queue outbox` has it"
             ))
@@ -182,7 +182,7 @@ async fn send(args: &Args, environment: &Environment) -> Result<Outcome, Error> 
 
 /// What the service answers to what it has taken.
 #[derive(Deserialize)]
-struct Taken {
+struct TakenReply {
     #[serde(default, deserialize_with = "crate::json::null_as_default")]
     thread: String,
     added: usize,
@@ -221,11 +221,11 @@ fn variable(text: &str) -> Result<(String, String), String> {
 /// Asks for a thread; false if Twilio does not say whether there is one.
 async fn ask_for(api: &AdminApi, conversation: ThreadId) -> Result<bool, Error> {
     #[derive(Deserialize)]
-    struct Found {
+    struct KnownThread {
         state: String,
     }
     let path = ["v1", "threads", &conversation.to_string()];
-    match api.get::<Found>(&path, &[]).await {
+    match api.get::<KnownThread>(&path, &[]).await {
         Ok(found) if found.state == "closed" => Err(Error::Closed { conversation }),
         Ok(_) => Ok(true),
         Err(admin_api::Error::Refused { status: 503, .. }) => Ok(false),
@@ -234,48 +234,48 @@ async fn ask_for(api: &AdminApi, conversation: ThreadId) -> Result<bool, Error> 
 }
 
 /// How a reply ended.
-enum End {
+enum ReplyEnd {
     /// At Twilio, and how it fares.
     Sent(String),
     Dead(String),
 }
 
 /// Waits until a reply is at Twilio or a dead letter. A service that is away meanwhile may come back.
-async fn settled(api: &AdminApi, path: &[&str]) -> Result<End, admin_api::Error> {
+async fn settled(api: &AdminApi, path: &[&str]) -> Result<ReplyEnd, admin_api::Error> {
     #[derive(Deserialize)]
-    struct Fate {
+    struct PartsFate {
         state: String,
-        cause: Option<Cause>,
+        cause: Option<GivenCause>,
         #[serde(default, deserialize_with = "crate::json::null_as_default")]
-        delivery: Vec<Delivery>,
+        delivery: Vec<ReplyDelivery>,
     }
     #[derive(Deserialize)]
-    struct Delivery {
+    struct ReplyDelivery {
         state: String,
         is_over: bool,
     }
     #[derive(Deserialize)]
-    struct Cause {
+    struct GivenCause {
         class: String,
         code: Option<u32>,
         detail: String,
     }
     loop {
-        match api.get::<Fate>(path, &[]).await {
-            Ok(Fate { state, delivery, .. })
+        match api.get::<PartsFate>(path, &[]).await {
+            Ok(PartsFate { state, delivery, .. })
                 if state == "sent" && delivery.iter().all(|one| one.is_over) =>
             {
                 let states: Vec<_> = delivery.into_iter().map(|one| one.state).collect();
                 let fares = if states.is_empty() { String::new() } else { ", ".to_owned() };
-                return Ok(End::Sent(fares + &states.join(", ")));
+                return Ok(ReplyEnd::Sent(fares + &states.join(", ")));
             }
-            Ok(Fate { cause: Some(Cause { class, code, detail }), .. }) => {
+            Ok(PartsFate { cause: Some(GivenCause { class, code, detail }), .. }) => {
                 let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
                 let words = if detail.is_empty() { class } else { detail };
                 let words: String = words.chars().filter(|letter| !letter.is_control()).collect();
-                return Ok(End::Dead(format!("{words}{code}")));
+                return Ok(ReplyEnd::Dead(format!("{words}{code}")));
             }
-            Ok(Fate { .. })
+            Ok(PartsFate { .. })
             | Err(
                 admin_api::Error::NoAnswer { .. }
                 | admin_api::Error::Lost { .. }

@@ -116,14 +116,14 @@ pub(super) struct Core {
     timing: Timing,
     instance: InstanceId,
     seed: String,
-    own: Own,
+    own: OwnLife,
     peers: Peers,
-    leases: BTreeMap<LeaseKey, Seen>,
+    leases: BTreeMap<LeaseKey, SeenMember>,
     kinds: BTreeMap<String, BTreeSet<String>>,
     book: BTreeMap<LeaseKey, Mine>,
     in_flight: BTreeMap<Key, Record>,
     is_read: bool,
-    stage: Stage,
+    stage: MemberStage,
     is_stale: bool,
     rest_until: Moment,
     outputs: VecDeque<Output>,
@@ -131,7 +131,7 @@ pub(super) struct Core {
 
 /// How far along a member is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
+enum MemberStage {
     Sharing,
     Leaving,
     Left,
@@ -139,7 +139,7 @@ enum Stage {
 
 /// The own life.
 #[derive(Debug)]
-struct Own {
+struct OwnLife {
     id: MemberId,
     incarnation: u64,
     revision: u64,
@@ -151,7 +151,7 @@ struct Own {
 }
 
 #[derive(Debug)]
-struct Seen {
+struct SeenMember {
     revision: u64,
     holder: Option<MemberId>,
 }
@@ -167,7 +167,7 @@ enum Mine {
 impl Core {
     /// Begins a life; `seed` must never have been used before.
     pub fn new(now: Moment, timing: Timing, instance: InstanceId, seed: String) -> Self {
-        let own = Own::new(now, &instance, &seed, 1);
+        let own = OwnLife::new(now, &instance, &seed, 1);
         Self {
             timing,
             instance,
@@ -179,7 +179,7 @@ impl Core {
             book: BTreeMap::new(),
             in_flight: BTreeMap::new(),
             is_read: false,
-            stage: Stage::Sharing,
+            stage: MemberStage::Sharing,
             is_stale: true,
             rest_until: now,
             outputs: VecDeque::from([Output::Follow]),
@@ -197,7 +197,7 @@ impl Core {
             }
             Input::Unclaim { kind } => self.unclaim(now, &kind),
             Input::Released(lease) => self.release(&lease),
-            Input::Leave if self.stage == Stage::Sharing => self.stage = Stage::Leaving,
+            Input::Leave if self.stage == MemberStage::Sharing => self.stage = MemberStage::Leaving,
             Input::Leave | Input::Tick => {}
             Input::Reading => self.reading(now),
             Input::Read => self.read(),
@@ -209,7 +209,7 @@ impl Core {
                     Some(Record::Lease(record)) => record.holder(),
                     Some(Record::Member(_)) | None => None,
                 };
-                self.lease_found(now, lease, Seen { revision, holder });
+                self.lease_found(now, lease, SeenMember { revision, holder });
             }
             Input::Written { key, wrote } => self.written(now, key, wrote),
         }
@@ -223,7 +223,7 @@ impl Core {
 
     /// Until when the leases in the book are believed in.
     pub fn held_until(&self) -> Option<Moment> {
-        let renewed_at = self.own.renewed_at.filter(|_| self.stage == Stage::Sharing)?;
+        let renewed_at = self.own.renewed_at.filter(|_| self.stage == MemberStage::Sharing)?;
         Some(renewed_at + self.timing.belief())
     }
 
@@ -256,9 +256,9 @@ impl Core {
 
     fn act(&mut self, now: Moment) {
         match self.stage {
-            Stage::Sharing => self.share(now),
-            Stage::Leaving if now >= self.rest_until => self.resign(),
-            Stage::Leaving | Stage::Left => {}
+            MemberStage::Sharing => self.share(now),
+            MemberStage::Leaving if now >= self.rest_until => self.resign(),
+            MemberStage::Leaving | MemberStage::Left => {}
         }
     }
 
@@ -488,7 +488,7 @@ impl Core {
         }
     }
 
-    fn lease_found(&mut self, now: Moment, lease: LeaseKey, found: Seen) {
+    fn lease_found(&mut self, now: Moment, lease: LeaseKey, found: SeenMember) {
         if self.leases.get(&lease).is_some_and(|seen| seen.revision >= found.revision) {
             return;
         }
@@ -517,7 +517,7 @@ impl Core {
             (Key::Lease(lease), Wrote::Done(revision)) => {
                 let Record::Lease(record) = record else { return };
                 let holder = record.holder();
-                self.lease_found(now, lease.clone(), Seen { revision, holder });
+                self.lease_found(now, lease.clone(), SeenMember { revision, holder });
                 self.book_ended(lease);
             }
             (Key::Member(id), Wrote::Conflict) => {
@@ -558,19 +558,19 @@ impl Core {
 
     /// Others have ended this life, or the bucket has forgotten it: all is lost, a new life begins.
     fn ended(&mut self, now: Moment) {
-        if self.stage != Stage::Sharing {
-            self.stage = Stage::Left;
+        if self.stage != MemberStage::Sharing {
+            self.stage = MemberStage::Left;
             self.outputs.push_back(Output::Left);
             return;
         }
         let all: Vec<_> = self.book.keys().cloned().collect();
         all.into_iter().for_each(|lease| self.lose(lease));
-        self.own = Own::new(now, &self.instance, &self.seed, self.own.incarnation + 1);
+        self.own = OwnLife::new(now, &self.instance, &self.seed, self.own.incarnation + 1);
         self.outputs.push_back(Output::Ended);
     }
 }
 
-impl Own {
+impl OwnLife {
     fn new(now: Moment, instance: &InstanceId, seed: &str, incarnation: u64) -> Self {
         let id = MemberId::new(instance, &format!("{seed}-{incarnation}"));
         Self {

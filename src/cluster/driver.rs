@@ -38,12 +38,12 @@ pub(super) struct Driver {
     inboxes: BTreeMap<&'static str, Arc<Inbox>>,
     live: watch::Sender<usize>,
     follow: Option<Watch>,
-    work: FuturesUnordered<BoxFuture<'static, Happened>>,
+    work: FuturesUnordered<BoxFuture<'static, MemberHappened>>,
     leave_by: Option<Moment>,
     has_left: bool,
 }
 
-enum Happened {
+enum MemberHappened {
     Found(Input),
     Nothing,
     Followed(Option<Box<(Bucket, Watch)>>),
@@ -103,7 +103,7 @@ impl Driver {
         left.cancel();
     }
 
-    async fn happened(&mut self) -> Happened {
+    async fn happened(&mut self) -> MemberHappened {
         let deadline = self.core.deadline(self.clock.now());
         let deadline = self.leave_by.map_or(deadline, |by| by.min(deadline));
         let follow = self.follow.as_mut();
@@ -119,29 +119,29 @@ impl Driver {
         };
         tokio::select! {
             Some(done) = self.work.next() => done,
-            () = self.shared.wake.notified() => Happened::Asked,
-            entry = entry => Happened::Entry(entry),
-            () = self.clock.sleep_until(deadline) => Happened::Time,
+            () = self.shared.wake.notified() => MemberHappened::Asked,
+            entry = entry => MemberHappened::Entry(entry),
+            () = self.clock.sleep_until(deadline) => MemberHappened::Time,
         }
     }
 
-    fn take(&mut self, happened: Happened) {
+    fn take(&mut self, happened: MemberHappened) {
         match happened {
-            Happened::Found(input) => self.tell(input),
-            Happened::Nothing | Happened::Time => self.tell(Input::Tick),
-            Happened::Asked => self.asked(),
-            Happened::Followed(Some(opened)) => {
+            MemberHappened::Found(input) => self.tell(input),
+            MemberHappened::Nothing | MemberHappened::Time => self.tell(Input::Tick),
+            MemberHappened::Asked => self.asked(),
+            MemberHappened::Followed(Some(opened)) => {
                 let (bucket, watch) = *opened;
                 self.bucket = bucket;
                 self.follow = Some(watch);
                 self.tell(Input::Reading);
             }
-            Happened::Followed(None) => self.follow_again(self.options.heartbeat),
-            Happened::Entry(None) => {
+            MemberHappened::Followed(None) => self.follow_again(self.options.heartbeat),
+            MemberHappened::Entry(None) => {
                 self.follow = None;
                 self.follow_again(Duration::ZERO);
             }
-            Happened::Entry(Some(entry)) => {
+            MemberHappened::Entry(Some(entry)) => {
                 let is_current = entry.seen_current;
                 if let Some(key) = Key::parse(&entry.key) {
                     self.tell(bucket::found(key, &entry.value, entry.revision, entry.operation));
@@ -202,14 +202,14 @@ impl Driver {
                     let written = bucket.write(&key, &record, expected);
                     let wrote = tokio::time::timeout(patience, written).await;
                     let wrote = wrote.unwrap_or(Wrote::Unknown);
-                    Happened::Found(Input::Written { key, wrote })
+                    MemberHappened::Found(Input::Written { key, wrote })
                 }));
             }
             Output::Look(key) => {
                 let (bucket, patience) = (self.bucket.clone(), self.options.heartbeat);
                 self.work.push(Box::pin(async move {
                     let looked = tokio::time::timeout(patience, bucket.look(key)).await;
-                    looked.ok().flatten().map_or(Happened::Nothing, Happened::Found)
+                    looked.ok().flatten().map_or(MemberHappened::Nothing, MemberHappened::Found)
                 }));
             }
             Output::Follow => {
@@ -252,7 +252,7 @@ impl Driver {
                 let watch = bucket.follow().await.ok()?;
                 Some(Box::new((bucket, watch)))
             };
-            Happened::Followed(opened.await)
+            MemberHappened::Followed(opened.await)
         }));
     }
 }

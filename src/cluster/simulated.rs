@@ -52,7 +52,7 @@ proptest! {
         seed in 1_u64..u64::MAX,
         history in proptest::collection::vec(events(), 1..25),
     ) {
-        let mut world = World::new(seed);
+        let mut world = SimulatedWorld::new(seed);
         world.apply(&Event::Join);
         for event in &history {
             world.apply(event);
@@ -69,7 +69,7 @@ proptest! {
 #[test]
 fn a_killed_members_names_are_held_again_within_seven_seconds_and_a_left_ones_at_once() {
     for (event, bound) in [(Event::Kill(0), 7500), (Event::Leave(0), 1500)] {
-        let mut world = World::new(7);
+        let mut world = SimulatedWorld::new(7);
         for _ in 0..3 {
             world.apply(&Event::Join);
         }
@@ -89,7 +89,7 @@ fn a_killed_members_names_are_held_again_within_seven_seconds_and_a_left_ones_at
 
 #[test]
 fn a_joining_member_gets_its_share_and_little_moves() {
-    let mut world = World::new(11);
+    let mut world = SimulatedWorld::new(11);
     world.apply(&Event::Join);
     world.apply(&Event::Join);
     world.pass(Duration::from_secs(10));
@@ -105,7 +105,7 @@ fn a_joining_member_gets_its_share_and_little_moves() {
 #[test]
 fn what_is_claimed_when_all_has_settled_is_held_too() {
     for members in 1..4 {
-        let mut world = World::new(13);
+        let mut world = SimulatedWorld::new(13);
         for _ in 0..members {
             world.apply(&Event::Join);
         }
@@ -122,7 +122,7 @@ fn what_is_claimed_when_all_has_settled_is_held_too() {
 
 #[test]
 fn epochs_rise_with_every_holder() {
-    let mut world = World::new(3);
+    let mut world = SimulatedWorld::new(3);
     world.apply(&Event::Join);
     for _ in 0..4 {
         world.apply(&Event::Join);
@@ -136,7 +136,7 @@ fn epochs_rise_with_every_holder() {
 
 #[test]
 fn an_outage_of_the_bucket_ends_nobody() {
-    let mut world = World::new(5);
+    let mut world = SimulatedWorld::new(5);
     for _ in 0..3 {
         world.apply(&Event::Join);
     }
@@ -151,7 +151,7 @@ fn an_outage_of_the_bucket_ends_nobody() {
     assert_eq!(world.ended, 0);
 }
 
-struct World {
+struct SimulatedWorld {
     now: Moment,
     random: u64,
     revision: u64,
@@ -176,16 +176,16 @@ struct Node {
     inputs: VecDeque<(Moment, Input)>,
     is_following: bool,
     wants_follow: bool,
-    asks: Vec<Ask>,
+    asks: Vec<SimulatedAsk>,
     winding_down: Vec<(Moment, LeaseKey)>,
 }
 
-enum Ask {
+enum SimulatedAsk {
     Write { at: Moment, gives_up: Moment, key: Key, record: Record, expected: u64, is_heard: bool },
     Look { at: Moment, key: Key },
 }
 
-impl World {
+impl SimulatedWorld {
     fn new(seed: u64) -> Self {
         Self {
             now: Moment::ORIGIN + Duration::from_secs(100),
@@ -292,10 +292,12 @@ impl World {
         let asks = std::mem::take(&mut self.nodes[who].asks);
         for ask in asks {
             match ask {
-                Ask::Write { gives_up, key, .. } if now >= gives_up => {
+                SimulatedAsk::Write { gives_up, key, .. } if now >= gives_up => {
                     self.answer(who, Input::Written { key, wrote: Wrote::Unknown });
                 }
-                Ask::Write { at, key, record, expected, is_heard, .. } if now >= at && !is_cut => {
+                SimulatedAsk::Write { at, key, record, expected, is_heard, .. }
+                    if now >= at && !is_cut =>
+                {
                     let known = self.bucket.get(&key).map_or(0, |(revision, _)| *revision);
                     let wrote = if known == expected {
                         Wrote::Done(self.store(&key, record))
@@ -306,13 +308,15 @@ impl World {
                     let wrote = if is_heard { wrote } else { Wrote::Unknown };
                     self.answer(who, Input::Written { key, wrote });
                 }
-                Ask::Look { at, key } if now >= at && !is_cut => {
+                SimulatedAsk::Look { at, key } if now >= at && !is_cut => {
                     let found = self.bucket.get(&key).cloned();
                     let revision = found.as_ref().map_or(0, |(revision, _)| *revision);
                     let record = found.map(|(_, record)| record);
                     self.answer(who, Input::Found { key, revision, record });
                 }
-                Ask::Write { .. } | Ask::Look { .. } => self.nodes[who].asks.push(ask),
+                SimulatedAsk::Write { .. } | SimulatedAsk::Look { .. } => {
+                    self.nodes[who].asks.push(ask)
+                }
             }
         }
         if self.nodes[who].wants_follow && !is_cut {
@@ -396,10 +400,10 @@ impl World {
             Output::Write { key, record, expected } => {
                 let gives_up = self.now + TIMING.heartbeat;
                 let is_heard = self.random(30) > 0;
-                let ask = Ask::Write { at, gives_up, key, record, expected, is_heard };
+                let ask = SimulatedAsk::Write { at, gives_up, key, record, expected, is_heard };
                 self.nodes[who].asks.push(ask);
             }
-            Output::Look(key) => self.nodes[who].asks.push(Ask::Look { at, key }),
+            Output::Look(key) => self.nodes[who].asks.push(SimulatedAsk::Look { at, key }),
             Output::Follow => {
                 self.nodes[who].is_following = false;
                 self.nodes[who].wants_follow = true;

@@ -31,12 +31,12 @@ pub struct Declaration {
     read: Option<fn(&mut Reader<'_>) -> Option<Shared>>,
 }
 
-type Shared = Arc<dyn Read>;
+type Shared = Arc<dyn ReadSettings>;
 
 /// What was read, whatever its type.
-trait Read: Any + Debug + Send + Sync {}
+trait ReadSettings: Any + Debug + Send + Sync {}
 
-impl<T: AgentSettings> Read for T {}
+impl<T: AgentSettings> ReadSettings for T {}
 
 impl Declaration {
     /// Declares a kind that has nothing to set.

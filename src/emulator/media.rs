@@ -128,7 +128,7 @@ fn allow(mut response: Response<Body>) -> Response<Body> {
 
 /// Why a caller is nobody, with Twilio's code for it.
 #[derive(Clone, Copy, Debug)]
-enum Unknown {
+enum UnknownCaller {
     /// By its access token, or for want of anything.
     Token,
     /// By its name and password.
@@ -138,22 +138,22 @@ enum Unknown {
 /// Whose file it becomes: the token's identity; nobody's if a server brings it (assumed).
 ///
 /// What comes with basic authentication stands or falls by it, whatever token is beside (assumed).
-fn author(hub: &Hub, headers: &HeaderMap) -> Result<Option<String>, Unknown> {
+fn author(hub: &Hub, headers: &HeaderMap) -> Result<Option<String>, UnknownCaller> {
     if headers.contains_key(header::AUTHORIZATION) {
-        return auth::check(&hub.credentials, headers).then_some(None).ok_or(Unknown::Basic);
+        return auth::check(&hub.credentials, headers).then_some(None).ok_or(UnknownCaller::Basic);
     }
     let token = header_text(headers, "x-twilio-token").unwrap_or_default();
     let secret_of =
         |key| (key == hub.credentials.api_key).then(|| hub.credentials.api_secret.clone());
     let verified = access_token::verify(&token, hub.clock().wall(), secret_of);
-    let grant = verified.map_err(|_| Unknown::Token)?;
+    let grant = verified.map_err(|_| UnknownCaller::Token)?;
     Ok(Some(grant.identity.into_revealed()))
 }
 
-fn refused(unknown: Unknown) -> Response<Body> {
+fn refused(unknown: UnknownCaller) -> Response<Body> {
     match unknown {
-        Unknown::Token => answer(401, &json!({"status": 401, "code": 20101})),
-        Unknown::Basic => answer(401, &Refusal::Unauthenticated.body()),
+        UnknownCaller::Token => answer(401, &json!({"status": 401, "code": 20101})),
+        UnknownCaller::Basic => answer(401, &Refusal::Unauthenticated.body()),
     }
 }
 

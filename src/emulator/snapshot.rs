@@ -59,7 +59,7 @@ pub enum Error {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Stored<W> {
+struct StoredWorld<W> {
     version: u32,
     account_sid: AccountSid,
     auth_token: String,
@@ -89,7 +89,7 @@ pub(super) async fn read(path: &Path) -> Result<Option<(Credentials, World)>, Er
     if version != VERSION {
         return Err(Error::Version { path: path.to_owned(), found: version });
     }
-    let stored: Stored<World> = serde_json::from_slice(&bytes).map_err(malformed)?;
+    let stored: StoredWorld<World> = serde_json::from_slice(&bytes).map_err(malformed)?;
     let credentials = Credentials {
         account_sid: stored.account_sid,
         auth_token: SecretString::from(stored.auth_token),
@@ -102,7 +102,7 @@ pub(super) async fn read(path: &Path) -> Result<Option<(Credentials, World)>, Er
 
 /// The snapshot as text, to be taken under the lock and written outside of it.
 pub(super) fn text(credentials: &Credentials, world: &World) -> String {
-    let stored = Stored {
+    let stored = StoredWorld {
         version: VERSION,
         account_sid: credentials.account_sid,
         auth_token: credentials.auth_token.expose_secret().to_owned(),

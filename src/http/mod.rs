@@ -161,7 +161,7 @@ pub async fn serve(
     // Of its own, so that accepting ends with this future too.
     let cancel = cancel.child_token();
     let _ends = cancel.clone().drop_guard();
-    let server = Arc::new(Server { router, options, unverified, cancel });
+    let server = Arc::new(ListenerShared { router, options, unverified, cancel });
     let runtime = Handle::current();
     // On a thread of its own: who has just come waits behind nobody's requests, and the system drops no
     // connection because too many wait to be accepted; it would come again after a second.
@@ -176,14 +176,17 @@ pub async fn serve(
 }
 
 /// What all connections of a listener share.
-struct Server {
+struct ListenerShared {
     router: Router,
     options: Options,
     unverified: Unverified,
     cancel: CancellationToken,
 }
 
-async fn accept_until_cancelled(listener: TcpListener, server: &Arc<Server>) -> JoinSet<()> {
+async fn accept_until_cancelled(
+    listener: TcpListener,
+    server: &Arc<ListenerShared>,
+) -> JoinSet<()> {
     let Options { connections_max, connections_per_address: per_address, .. } = server.options;
     let trusted = Arc::clone(&server.options.trusted_proxies);
     let clock = server.options.clock;
@@ -205,7 +208,7 @@ async fn accept_until_cancelled(listener: TcpListener, server: &Arc<Server>) -> 
             place = taking => {
                 // Who is refused is closed by being dropped.
                 if let Some(((stream, peer), place)) = waiting.take().zip(place) {
-                    let client = Client { stream, peer, place };
+                    let client = ConnectedClient { stream, peer, place };
                     connections.spawn(converse(client, Arc::clone(server)));
                 }
             }
@@ -228,7 +231,7 @@ async fn accept_until_cancelled(listener: TcpListener, server: &Arc<Server>) -> 
 }
 
 /// Who has connected, and the place that the connection takes.
-struct Client {
+struct ConnectedClient {
     stream: TcpStream,
     peer: SocketAddr,
     place: ConnectionSlot,
@@ -245,8 +248,8 @@ fn was_the_clients(error: &io::Error) -> bool {
 }
 
 /// Answers one connection's requests until either side ends it.
-async fn converse(client: Client, server: Arc<Server>) {
-    let Client { stream, peer, place } = client;
+async fn converse(client: ConnectedClient, server: Arc<ListenerShared>) {
+    let ConnectedClient { stream, peer, place } = client;
     // A connection that says nothing costs no buffers.
     let begun = attend(pin!(stream.readable()), &place, &server, |_| {}).await;
     let Some(Ok(())) = begun else { return };
@@ -275,7 +278,7 @@ async fn respond(
     request: Request<Incoming>,
     peer: SocketAddr,
     place: &ConnectionSlot,
-    server: &Server,
+    server: &ListenerShared,
 ) -> Result<Response<Answer>, Infallible> {
     let watch = &place.watch;
     watch.turn().await;
@@ -305,7 +308,7 @@ fn refusal(status: StatusCode, error: &str) -> Response {
 async fn attend<C: Future>(
     mut connection: Pin<&mut C>,
     place: &ConnectionSlot,
-    server: &Server,
+    server: &ListenerShared,
     finish: impl FnOnce(Pin<&mut C>),
 ) -> Option<C::Output> {
     tokio::select! {

@@ -22,7 +22,7 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 /// A listener's places.
 #[derive(Debug)]
 pub(super) struct ConnectionSlots {
-    table: Mutex<Table>,
+    table: Mutex<PlaceTable>,
     /// Told when a connection has ended, waits, or will not leave after all.
     changed: Notify,
     trusted: Arc<[Network]>,
@@ -30,7 +30,7 @@ pub(super) struct ConnectionSlots {
 }
 
 #[derive(Debug)]
-struct Table {
+struct PlaceTable {
     crowd: Crowd,
     watches: HashMap<u64, Arc<Watch>>,
     /// How many made room or got none since it was said, and when that was.
@@ -42,7 +42,7 @@ impl ConnectionSlots {
     /// Has the places that the bounds allow.
     pub(super) fn new(bounds: Bounds, trusted: Arc<[Network]>, clock: Clock) -> Arc<Self> {
         let crowd = Crowd::new(bounds);
-        let table = Table { crowd, watches: HashMap::new(), asked: 0, said_at: None };
+        let table = PlaceTable { crowd, watches: HashMap::new(), asked: 0, said_at: None };
         let (table, changed) = (Mutex::new(table), Notify::new());
         Arc::new(Self { table, changed, trusted, clock })
     }
@@ -91,12 +91,12 @@ impl ConnectionSlots {
         Ok(Some(ConnectionSlot { watch, id, places: Arc::clone(self) }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, PlaceTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Table {
+impl PlaceTable {
     /// Says at times that connections made room or got none, and how many.
     fn say_asked(&mut self, now: Moment) {
         self.asked += 1;

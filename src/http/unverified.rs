@@ -16,13 +16,13 @@ pub(super) struct Unverified(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    book: Mutex<Book>,
+    book: Mutex<UnverifiedBook>,
     /// Told when somebody holds less.
     freed: Notify,
 }
 
 #[derive(Debug)]
-struct Book {
+struct UnverifiedBook {
     account: Account,
     /// How those are told who have to give up.
     tokens: HashMap<u64, CancellationToken>,
@@ -31,7 +31,7 @@ struct Book {
 impl Unverified {
     /// Allows so many bytes beyond what every connection may hold.
     pub(super) fn new(bytes_max: usize) -> Self {
-        let book = Book { account: Account::new(bytes_max), tokens: HashMap::new() };
+        let book = UnverifiedBook { account: Account::new(bytes_max), tokens: HashMap::new() };
         Self(Arc::new(Shared { book: Mutex::new(book), freed: Notify::new() }))
     }
 
@@ -40,7 +40,7 @@ impl Unverified {
         Hold { all: self.clone(), free, id: None, given_up: CancellationToken::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Book> {
+    fn lock(&self) -> MutexGuard<'_, UnverifiedBook> {
         self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

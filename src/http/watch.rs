@@ -28,12 +28,12 @@ const HEAD_BYTES_FREE: usize = 8 * 1024;
 /// What is known of one connection, for its own task and for whoever needs its place.
 #[derive(Debug)]
 pub(super) struct Watch {
-    seen: Mutex<Seen>,
+    seen: Mutex<ConnectionSeen>,
     clock: Clock,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct ConnectionSeen {
     phase: Phase,
     /// What was told of it last.
     told: Option<Rest>,
@@ -51,8 +51,14 @@ impl Watch {
     /// Begins with a connection that was just opened.
     pub(super) fn new(clock: Clock) -> Self {
         let phase = Phase::Head { since: clock.now() };
-        let seen =
-            Seen { phase, told: None, is_slow: false, is_asked: false, waker: None, next: None };
+        let seen = ConnectionSeen {
+            phase,
+            told: None,
+            is_slow: false,
+            is_asked: false,
+            waker: None,
+            next: None,
+        };
         Self { seen: Mutex::new(seen), clock }
     }
 
@@ -141,7 +147,7 @@ impl Watch {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionSeen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -88,14 +88,14 @@ impl fmt::Debug for Members<'_> {
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Object)
+        deserializer.deserialize_map(MemberObject)
     }
 }
 
 /// Reads an object without a look at its values.
-struct Object;
+struct MemberObject;
 
-impl<'de> Visitor<'de> for Object {
+impl<'de> Visitor<'de> for MemberObject {
     type Value = Members<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,9 +105,9 @@ impl<'de> Visitor<'de> for Object {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
         #[derive(Deserialize)]
         #[serde(transparent)]
-        struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+        struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
         let mut members = Vec::with_capacity(map.size_hint().unwrap_or(0));
-        while let Some((Name(name), value)) = map.next_entry()? {
+        while let Some((MemberName(name), value)) = map.next_entry()? {
             members.push((name, value));
         }
         Ok(Members(members))

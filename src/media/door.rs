@@ -60,7 +60,7 @@ pub struct Door {
 }
 
 /// What all requests share.
-struct Room {
+struct DoorShared {
     door: Door,
     carried: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
@@ -69,7 +69,7 @@ struct Room {
 
 /// Makes the routes.
 pub fn router(door: Door) -> Router {
-    let room = Room {
+    let room = DoorShared {
         refused: Refusals::new(door.clock),
         door,
         carried: Arc::new(Semaphore::new(CARRIED_MAX)),
@@ -79,7 +79,7 @@ pub fn router(door: Door) -> Router {
 }
 
 async fn serve(
-    State(room): State<Arc<Room>>,
+    State(room): State<Arc<DoorShared>>,
     Path(token): Path<String>,
     request: Request,
 ) -> Response {
@@ -106,7 +106,7 @@ async fn serve(
     }
 }
 
-impl Room {
+impl DoorShared {
     /// Waits for a place among the files under way; none if too many wait, or for too long.
     async fn place(&self) -> Option<OwnedSemaphorePermit> {
         let carried = Arc::clone(&self.carried);

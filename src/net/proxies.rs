@@ -167,12 +167,12 @@ pub struct Direct(Vec<Rule>);
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Rule {
-    hosts: Hosts,
+    hosts: ProxyHosts,
     port: Option<u16>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
-enum Hosts {
+enum ProxyHosts {
     /// `*`.
     All,
     /// A domain and what is below it.
@@ -206,11 +206,11 @@ impl Rule {
             Some((_, Err(_))) | None => (entry, None),
         };
         if name == "*" {
-            return Self { hosts: Hosts::All, port };
+            return Self { hosts: ProxyHosts::All, port };
         }
         let hosts = network(name).unwrap_or_else(|| {
             let name = name.strip_prefix('*').unwrap_or(name);
-            Hosts::Domain(name.trim_matches('.').to_ascii_lowercase())
+            ProxyHosts::Domain(name.trim_matches('.').to_ascii_lowercase())
         });
         Self { hosts, port }
     }
@@ -218,19 +218,19 @@ impl Rule {
     fn has(&self, host: &Host<&str>, port: Option<u16>) -> bool {
         let is_port = self.port.is_none() || self.port == port;
         let is_host = match (&self.hosts, address_of(host), host) {
-            (Hosts::All, _, _) => true,
-            (Hosts::Network(network, bits), Some(address), _) => {
+            (ProxyHosts::All, _, _) => true,
+            (ProxyHosts::Network(network, bits), Some(address), _) => {
                 in_network(address, *network, *bits)
             }
-            (Hosts::Domain(domain), None, Host::Domain(name)) => is_below(name, domain),
-            (Hosts::Network(..) | Hosts::Domain(_), _, _) => false,
+            (ProxyHosts::Domain(domain), None, Host::Domain(name)) => is_below(name, domain),
+            (ProxyHosts::Network(..) | ProxyHosts::Domain(_), _, _) => false,
         };
         is_port && is_host
     }
 }
 
 /// Reads an address with or without brackets, or a network.
-fn network(text: &str) -> Option<Hosts> {
+fn network(text: &str) -> Option<ProxyHosts> {
     let (address, bits) = match text.split_once('/') {
         Some((address, bits)) => (address, Some(bits.parse::<u8>().ok()?)),
         None => (text, None),
@@ -239,7 +239,7 @@ fn network(text: &str) -> Option<Hosts> {
     let address: IpAddr = inner.unwrap_or(address).parse().ok()?;
     let bits_max = if address.is_ipv4() { 32 } else { 128 };
     let bits = bits.unwrap_or(bits_max);
-    (bits <= bits_max).then_some(Hosts::Network(address, bits))
+    (bits <= bits_max).then_some(ProxyHosts::Network(address, bits))
 }
 
 fn in_network(address: IpAddr, network: IpAddr, bits: u8) -> bool {

@@ -27,7 +27,7 @@ pub struct Lists {
 
 /// What is kept of a list.
 #[derive(Deserialize, Serialize)]
-struct List {
+struct KeptList {
     reply: Uuid,
     buttons: Vec<Button>,
 }
@@ -52,7 +52,7 @@ impl Lists {
         reply: Uuid,
         buttons: &[Button],
     ) -> Result<(), Error> {
-        let list = encode(&List { reply, buttons: buttons.to_vec() });
+        let list = encode(&KeptList { reply, buttons: buttons.to_vec() });
         let note = |before: Option<&[u8]>| before.is_none().then(|| b"1".to_vec());
         let place = |before: Option<&[u8]>| (before != Some(&list[..])).then(|| list.clone());
         let name = name(thread);
@@ -79,7 +79,9 @@ impl Lists {
         }
         let Some(stored) = self.documents.read(&name(thread)).await? else { return Ok(()) };
         // One that this release cannot read is none.
-        let Ok(List { buttons, .. }) = json::from_slice::<List>(&stored) else { return Ok(()) };
+        let Ok(KeptList { buttons, .. }) = json::from_slice::<KeptList>(&stored) else {
+            return Ok(());
+        };
         for message in messages.iter_mut().filter(|message| may_choose(message)) {
             if let Some(choice) = buttons::chosen(&buttons, body(message)) {
                 let extras = message.extras.take().unwrap_or_default();

@@ -88,7 +88,7 @@ pub(super) struct Ends {
     pub cancel: CancellationToken,
 }
 
-enum Happened {
+enum ClientHappened {
     Incoming(ConnId, Result<Incoming, Error>),
     Connected(ConnId, Result<Box<Socket>, Error>),
     Token(Result<AccessToken, TokenError>),
@@ -142,7 +142,7 @@ impl Driver {
         loop {
             let happened = self.wait(stop_at).await;
             match happened {
-                Happened::Stop => {
+                ClientHappened::Stop => {
                     let over = stop_at.is_some();
                     stop_at.get_or_insert(self.clock.now() + self.shutdown_grace);
                     self.asks.close();
@@ -166,54 +166,54 @@ impl Driver {
     }
 
     /// Waits for the next thing to happen.
-    async fn wait(&mut self, stop_at: Option<Moment>) -> Happened {
+    async fn wait(&mut self, stop_at: Option<Moment>) -> ClientHappened {
         let deadline = self.core.deadline();
         let crowded = self.core.events_waiting() > EVENTS_HARD * self.events_max;
         let has_events = self.core.events_waiting() > 0;
         tokio::select! {
             biased;
-            () = self.cancel.cancelled(), if stop_at.is_none() => Happened::Stop,
-            () = self.clock.sleep_until_or_never(stop_at), if stop_at.is_some() => Happened::Stop,
+            () = self.cancel.cancelled(), if stop_at.is_none() => ClientHappened::Stop,
+            () = self.clock.sleep_until_or_never(stop_at), if stop_at.is_some() => ClientHappened::Stop,
             permit = self.events.reserve(), if has_events => match permit {
                 Ok(permit) => {
                     if let Some(event) = self.core.next_event() {
                         log(&event);
                         permit.send(event);
                     }
-                    Happened::Room
+                    ClientHappened::Room
                 }
-                Err(_) => Happened::Stop,
+                Err(_) => ClientHappened::Stop,
             },
-            () = self.events.closed(), if stop_at.is_none() => Happened::Stop,
-            (conn, result) = connected(&mut self.connecting) => Happened::Connected(conn, result),
-            result = &mut self.token => Happened::Token(result),
-            Some(loaded) = self.loads.next() => Happened::Loaded(loaded),
-            Some(()) = self.closing.next() => Happened::Closed,
-            ask = self.asks.recv(), if stop_at.is_none() => Happened::Asked(ask),
+            () = self.events.closed(), if stop_at.is_none() => ClientHappened::Stop,
+            (conn, result) = connected(&mut self.connecting) => ClientHappened::Connected(conn, result),
+            result = &mut self.token => ClientHappened::Token(result),
+            Some(loaded) = self.loads.next() => ClientHappened::Loaded(loaded),
+            Some(()) = self.closing.next() => ClientHappened::Closed,
+            ask = self.asks.recv(), if stop_at.is_none() => ClientHappened::Asked(ask),
             (conn, result) = incoming(&mut self.socket), if !crowded => {
-                Happened::Incoming(conn, result)
+                ClientHappened::Incoming(conn, result)
             }
-            () = self.clock.sleep_until_or_never(deadline) => Happened::Time,
+            () = self.clock.sleep_until_or_never(deadline) => ClientHappened::Time,
         }
     }
 
-    fn take_in(&mut self, happened: Happened) {
+    fn take_in(&mut self, happened: ClientHappened) {
         match happened {
-            Happened::Incoming(conn, result) => self.on_incoming(conn, result),
-            Happened::Connected(conn, result) => self.on_connected(conn, result),
-            Happened::Token(result) => self.on_token(result),
-            Happened::Loaded((conversation, epoch, handled)) => {
+            ClientHappened::Incoming(conn, result) => self.on_incoming(conn, result),
+            ClientHappened::Connected(conn, result) => self.on_connected(conn, result),
+            ClientHappened::Token(result) => self.on_token(result),
+            ClientHappened::Loaded((conversation, epoch, handled)) => {
                 self.input(Input::Watermark { conversation, epoch, handled });
             }
             // All handles are gone; the events alone keep the client going.
-            Happened::Asked(None) => {}
-            Happened::Asked(Some(ask)) => self.on_ask(ask),
-            Happened::Room => {
+            ClientHappened::Asked(None) => {}
+            ClientHappened::Asked(Some(ask)) => self.on_ask(ask),
+            ClientHappened::Room => {
                 self.hand_over();
                 self.input(Input::Tick);
             }
-            Happened::Time => self.input(Input::Tick),
-            Happened::Closed | Happened::Stop => {}
+            ClientHappened::Time => self.input(Input::Tick),
+            ClientHappened::Closed | ClientHappened::Stop => {}
         }
     }
 

@@ -280,16 +280,16 @@ impl<'de> Deserialize<'de> for Thread {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Stored {
+        enum StoredThread {
             Conversation(ConversationSid),
             Direct(Pair),
             Other(IgnoredAny),
         }
-        match Stored::deserialize(deserializer)? {
-            Stored::Conversation(sid) => Ok(Self::Conversation(sid)),
-            Stored::Direct(pair) => Ok(Self::Direct(Box::new(pair))),
+        match StoredThread::deserialize(deserializer)? {
+            StoredThread::Conversation(sid) => Ok(Self::Conversation(sid)),
+            StoredThread::Direct(pair) => Ok(Self::Direct(Box::new(pair))),
             // Not told by what is there, which may be a number.
-            Stored::Other(_) => Err(D::Error::custom("not a thread")),
+            StoredThread::Other(_) => Err(D::Error::custom("not a thread")),
         }
     }
 }

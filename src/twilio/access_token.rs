@@ -109,7 +109,7 @@ pub enum Error {
 }
 
 #[derive(Deserialize, Serialize)]
-struct Claims {
+struct TokenClaims {
     jti: String,
     grants: Grants,
     iat: i64,
@@ -151,7 +151,7 @@ pub fn mint(
     let issued = now.as_secs();
     // Whole seconds, so that the claim and what is remembered are one moment; rounded up to one.
     let expires = (now + request.lifetime).as_secs().max(issued.saturating_add(1));
-    let claims = Claims {
+    let claims = TokenClaims {
         jti: format!("{}-{issued}", request.key_sid),
         grants: Grants {
             identity: Some(request.identity.clone()),
@@ -191,7 +191,7 @@ pub fn verify(
     if header.alg != Algorithm::HS256 || header.cty.as_deref() != Some(CONTENT_TYPE) {
         return Err(Error::Header);
     }
-    let unchecked: Claims =
+    let unchecked: TokenClaims =
         jsonwebtoken::dangerous::insecure_decode_claims(jwt).map_err(|_| Error::Malformed)?;
     let secret = secret_of(unchecked.iss).ok_or(Error::UnknownKey(unchecked.iss))?;
     let mut validation = Validation::new(Algorithm::HS256);
@@ -199,7 +199,7 @@ pub fn verify(
     validation.validate_exp = false;
     validation.required_spec_claims.clear();
     let key = DecodingKey::from_secret(secret.expose_secret().as_bytes());
-    let claims = jsonwebtoken::decode::<Claims>(jwt, &key, &validation)
+    let claims = jsonwebtoken::decode::<TokenClaims>(jwt, &key, &validation)
         .map_err(|error| match error.kind() {
             ErrorKind::InvalidSignature => Error::Signature,
             _ => Error::Malformed,
@@ -214,7 +214,7 @@ pub fn install_crypto() {
     let _ = PROVIDER.install_default();
 }
 
-fn granted(claims: Claims, now: Timestamp) -> Result<Grant, Error> {
+fn granted(claims: TokenClaims, now: Timestamp) -> Result<Grant, Error> {
     let expires = Timestamp::from_millis(claims.exp.saturating_mul(1000));
     if now >= expires {
         return Err(Error::Expired(expires));

@@ -59,10 +59,10 @@ pub fn entries() -> &'static [Entry] {
 
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
     #[derive(Deserialize)]
-    struct Table {
+    struct CodeTable {
         codes: Vec<Entry>,
     }
-    let table: Table = serde_json::from_str(include_str!("error-codes.json"))
+    let table: CodeTable = serde_json::from_str(include_str!("error-codes.json"))
         .expect("the compiled-in table is read by a test");
     let mut codes = table.codes;
     codes.sort_unstable_by_key(|entry| entry.code);

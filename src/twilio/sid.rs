@@ -74,7 +74,7 @@ macro_rules! sids {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_str(Text(PhantomData))
+                deserializer.deserialize_str(SidText(PhantomData))
             }
         }
     )*};
@@ -159,14 +159,14 @@ impl Serialize for TextSid {
 
 impl<'de> Deserialize<'de> for TextSid {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Text(PhantomData))
+        deserializer.deserialize_str(SidText(PhantomData))
     }
 }
 
 /// Reads a sid from a JSON string without a copy of its text.
-struct Text<T>(PhantomData<T>);
+struct SidText<T>(PhantomData<T>);
 
-impl<T: FromStr<Err = ParseSidError>> Visitor<'_> for Text<T> {
+impl<T: FromStr<Err = ParseSidError>> Visitor<'_> for SidText<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

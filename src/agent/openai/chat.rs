@@ -17,13 +17,13 @@ use crate::json;
 #[derive(Debug, Deserialize)]
 struct Chunk {
     #[serde(default)]
-    choices: Option<Vec<Choice>>,
+    choices: Option<Vec<ChatChoice>>,
     #[serde(default)]
     error: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Choice {
+struct ChatChoice {
     #[serde(default)]
     index: Option<u64>,
     #[serde(default)]
@@ -37,7 +37,7 @@ struct Choice {
 #[derive(Debug, Deserialize)]
 struct Delta {
     #[serde(default)]
-    content: Option<Content>,
+    content: Option<ChatContent>,
     #[serde(default)]
     refusal: Option<String>,
     #[serde(default)]
@@ -53,13 +53,13 @@ struct Delta {
 /// Text, or parts of which some are.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-enum Content {
+enum ChatContent {
     Text(String),
-    Parts(Vec<Part>),
+    Parts(Vec<ContentPart>),
 }
 
 #[derive(Debug, Deserialize)]
-struct Part {
+struct ContentPart {
     #[serde(default)]
     text: Option<String>,
 }
@@ -77,8 +77,10 @@ impl Chat {
     fn take(&mut self, delta: Delta) -> Result<(), Fault> {
         let heard = &mut self.0;
         let texts = match delta.content {
-            Some(Content::Text(text)) => vec![text],
-            Some(Content::Parts(parts)) => parts.into_iter().filter_map(|part| part.text).collect(),
+            Some(ChatContent::Text(text)) => vec![text],
+            Some(ChatContent::Parts(parts)) => {
+                parts.into_iter().filter_map(|part| part.text).collect()
+            }
             None => Vec::new(),
         };
         for text in &texts {

@@ -29,7 +29,7 @@ pub(super) struct Line {
 }
 
 /// Somebody's words, before it is known whether names are needed.
-struct Word<'a> {
+struct PromptWord<'a> {
     is_own: bool,
     author: &'a str,
     profile: Option<&'a str>,
@@ -39,7 +39,7 @@ struct Word<'a> {
 /// Writes the lines of a turn, after the newest so many messages of what was said before.
 pub(super) fn lines(turn: &Turn, newest: usize) -> Vec<Line> {
     let past = turn.history.iter().skip(turn.history.len().saturating_sub(newest)).map(of_past);
-    let words: Vec<Word<'_>> = past.chain(turn.messages.iter().map(of_message)).collect();
+    let words: Vec<PromptWord<'_>> = past.chain(turn.messages.iter().map(of_message)).collect();
     let names = names(&words);
     let mut lines: Vec<Line> = Vec::with_capacity(words.len());
     for word in words {
@@ -59,9 +59,9 @@ pub(super) fn lines(turn: &Turn, newest: usize) -> Vec<Line> {
     lines
 }
 
-fn of_message(message: &TurnMessage) -> Word<'_> {
+fn of_message(message: &TurnMessage) -> PromptWord<'_> {
     let profile = message.extras.as_ref().and_then(|extras| extras.profile_name.as_ref());
-    Word {
+    PromptWord {
         is_own: false,
         author: message.author.reveal(),
         profile: profile.map(Pii::reveal),
@@ -72,8 +72,8 @@ fn of_message(message: &TurnMessage) -> Word<'_> {
     }
 }
 
-fn of_past(past: &Past) -> Word<'_> {
-    Word {
+fn of_past(past: &Past) -> PromptWord<'_> {
+    PromptWord {
         is_own: past.is_own,
         author: past.author.reveal(),
         profile: None,
@@ -99,7 +99,7 @@ fn words<'a>(
 }
 
 /// The names of those who speak, if they are several.
-fn names<'a>(words: &[Word<'a>]) -> Vec<(&'a str, String)> {
+fn names<'a>(words: &[PromptWord<'a>]) -> Vec<(&'a str, String)> {
     let mut names: Vec<(&str, String)> = Vec::new();
     for word in words.iter().filter(|word| !word.is_own) {
         if names.iter().any(|(author, _)| *author == word.author) {

@@ -42,12 +42,12 @@ impl Style {
     }
 
     fn chat<'a>(&'a self, lines: &'a [Line]) -> ChatRequest<'a> {
-        let system = self.system.as_ref().map(|system| Message {
+        let system = self.system.as_ref().map(|system| PromptMessage {
             role: "system",
             name: None,
             content: system.reveal().to_owned(),
         });
-        let of_line = |line: &'a Line| Message {
+        let of_line = |line: &'a Line| PromptMessage {
             role: role(line),
             name: line.name.as_deref(),
             content: line.text.reveal().to_owned(),
@@ -72,7 +72,7 @@ impl Style {
             Some(name) => format!("{name}: {}", line.text.reveal()),
             None => line.text.reveal().to_owned(),
         };
-        let of_line = |line| Message { role: role(line), name: None, content: content(line) };
+        let of_line = |line| PromptMessage { role: role(line), name: None, content: content(line) };
         ResponsesRequest {
             model: &self.model,
             instructions: self.system.as_ref().map(Pii::reveal),
@@ -92,7 +92,7 @@ const fn role(line: &Line) -> &'static str {
 #[derive(Serialize)]
 struct ChatRequest<'a> {
     model: &'a str,
-    messages: Vec<Message<'a>>,
+    messages: Vec<PromptMessage<'a>>,
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_tokens: Option<u32>,
@@ -107,7 +107,7 @@ struct ResponsesRequest<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     instructions: Option<&'a str>,
-    input: Vec<Message<'a>>,
+    input: Vec<PromptMessage<'a>>,
     stream: bool,
     store: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +117,7 @@ struct ResponsesRequest<'a> {
 }
 
 #[derive(Serialize)]
-struct Message<'a> {
+struct PromptMessage<'a> {
     role: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,

@@ -20,7 +20,7 @@ struct Event {
     #[serde(default)]
     delta: Option<Value>,
     #[serde(default)]
-    item: Option<Item>,
+    item: Option<OutputItem>,
     #[serde(default)]
     response: Option<Response>,
     #[serde(default)]
@@ -32,29 +32,29 @@ struct Response {
     #[serde(default)]
     status: Option<String>,
     #[serde(default)]
-    output: Option<Vec<Item>>,
+    output: Option<Vec<OutputItem>>,
     #[serde(default)]
     error: Option<Value>,
     #[serde(default)]
-    incomplete_details: Option<Details>,
+    incomplete_details: Option<IncompleteDetails>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Details {
+struct IncompleteDetails {
     #[serde(default)]
     reason: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Item {
+struct OutputItem {
     #[serde(default, rename = "type")]
     kind: Option<String>,
     #[serde(default)]
-    content: Option<Vec<Part>>,
+    content: Option<Vec<OutputPart>>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Part {
+struct OutputPart {
     #[serde(default, rename = "type")]
     kind: Option<String>,
     #[serde(default)]
@@ -71,7 +71,7 @@ impl Responses {
         Self(Heard::new(bytes_max))
     }
 
-    fn look(&mut self, item: &Item) {
+    fn look(&mut self, item: &OutputItem) {
         self.0.calls_tools |= item.kind.as_deref().is_some_and(|kind| kind.ends_with("_call"));
         let mut parts = item.content.iter().flatten();
         self.0.has_refused |= parts.any(|part| part.kind.as_deref() == Some("refusal"));
@@ -86,7 +86,7 @@ impl Responses {
         let came_in_pieces = !self.0.text.is_empty();
         for item in response.output.iter().flatten() {
             self.look(item);
-            let is_text = |part: &&Part| part.kind.as_deref() == Some("output_text");
+            let is_text = |part: &&OutputPart| part.kind.as_deref() == Some("output_text");
             let parts = item.content.iter().flatten().filter(is_text);
             if !came_in_pieces && item.kind.as_deref() == Some("message") {
                 for text in parts.filter_map(|part| part.text.as_deref()) {

@@ -103,7 +103,7 @@ impl Cluster {
     ) -> Result<(Self, Store), Error> {
         let served = &settings.nats;
         let name = settings.server.name.as_str();
-        let start = Start { clock, gives_up_at: clock.now() + START_PATIENCE };
+        let start = PatientStart { clock, gives_up_at: clock.now() + START_PATIENCE };
         let connect = || async { Ok(nats::connect(nats::Options::of(served, name, tls)).await?) };
         let client = start.patiently(connect).await?;
         let prefix = served.prefix.as_str();
@@ -193,12 +193,12 @@ impl Cluster {
 }
 
 /// The start, as far as it waits for NATS.
-struct Start {
+struct PatientStart {
     clock: Clock,
     gives_up_at: Moment,
 }
 
-impl Start {
+impl PatientStart {
     /// Tries again what fails because NATS is away for a moment, until the patience is over.
     async fn patiently<T, F>(&self, attempt: impl Fn() -> F) -> Result<T, Error>
     where

@@ -18,12 +18,12 @@ const PAGES_MAX: usize = 10;
 
 /// The dead letters of a queue of joins by lane, and how many seats there are for them.
 pub(crate) struct DeadJoins {
-    letters: HashMap<Key, Letter>,
+    letters: HashMap<Key, DeadJoin>,
     room: usize,
 }
 
 #[derive(Clone, Copy)]
-struct Letter {
+struct DeadJoin {
     id: JobId,
     /// Whether it failed because no identity had room.
     lacks_room: bool,
@@ -31,7 +31,7 @@ struct Letter {
 
 /// What becomes of a conversation without the bot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Fate {
+enum JoinFate {
     /// No join of it is a dead letter.
     New,
     /// Its join is tried again.
@@ -73,9 +73,9 @@ impl DeadJoins {
         conversation: ConversationSid,
     ) -> Result<bool, Error> {
         match self.fate(&lane(conversation)) {
-            Fate::New => Ok(false),
-            Fate::Wait => Ok(true),
-            Fate::Again(id) => match joins.redrive(id).await {
+            JoinFate::New => Ok(false),
+            JoinFate::Wait => Ok(true),
+            JoinFate::Again(id) => match joins.redrive(id).await {
                 Ok(()) => Ok(true),
                 // Somebody was faster: redriven or dropped.
                 Err(Error::NoDeadLetter { .. }) => Ok(false),
@@ -87,18 +87,20 @@ impl DeadJoins {
     fn take(&mut self, letters: Vec<DeadSummary>) {
         self.letters.extend(letters.into_iter().map(|letter| {
             let lacks_room = letter.cause.code == Some(TOO_MANY_CONVERSATIONS);
-            (letter.key, Letter { id: letter.id, lacks_room })
+            (letter.key, DeadJoin { id: letter.id, lacks_room })
         }));
     }
 
-    fn fate(&mut self, key: &Key) -> Fate {
-        let Some(&Letter { id, lacks_room }) = self.letters.get(key) else { return Fate::New };
+    fn fate(&mut self, key: &Key) -> JoinFate {
+        let Some(&DeadJoin { id, lacks_room }) = self.letters.get(key) else {
+            return JoinFate::New;
+        };
         if !lacks_room {
-            return Fate::Again(id);
+            return JoinFate::Again(id);
         }
-        let Some(room) = self.room.checked_sub(1) else { return Fate::Wait };
+        let Some(room) = self.room.checked_sub(1) else { return JoinFate::Wait };
         self.room = room;
-        Fate::Again(id)
+        JoinFate::Again(id)
     }
 }
 
@@ -115,11 +117,11 @@ mod tests {
         dead_joins.take(vec![letter(1, full), letter(2, full), letter(3, Some(50_416))]);
         dead_joins.take(vec![letter(4, None)]);
         for (n, fate) in [
-            (1, Fate::Again(id(1))),
-            (2, Fate::Wait),
-            (3, Fate::Again(id(3))),
-            (4, Fate::Again(id(4))),
-            (5, Fate::New),
+            (1, JoinFate::Again(id(1))),
+            (2, JoinFate::Wait),
+            (3, JoinFate::Again(id(3))),
+            (4, JoinFate::Again(id(4))),
+            (5, JoinFate::New),
         ] {
             assert_eq!(dead_joins.fate(&lane(n)), fate, "{n}");
         }

@@ -44,22 +44,22 @@ pub struct Deliveries {
     /// When it was looked for that mark last.
     looked: Mutex<Option<Moment>>,
     /// The newest replies, while it does not.
-    lately: Recent<MessageId, Said>,
+    lately: Recent<MessageId, SaidReply>,
 }
 
 /// What is kept of a message.
 #[derive(Clone, Default, Deserialize, Serialize)]
-struct Kept {
+struct KeptMessage {
     #[serde(default, deserialize_with = "json::null_as_default")]
     receipts: Receipts,
     /// Which reply it is, where it is known to be one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    said: Option<Said>,
+    said: Option<SaidReply>,
 }
 
 /// A reply that is a message.
 #[derive(Clone, Deserialize, Serialize)]
-struct Said {
+struct SaidReply {
     reply: Uuid,
     /// The reply itself, until it has arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ impl Deliveries {
 
     /// Notes a reply that is in its conversation. Where that fails it is there all the same.
     pub(super) async fn sent(&self, message: MessageId, out: &Outgoing) {
-        let said = Said { reply: out.id, sent: Some(SentReply::of(out)) };
+        let said = SaidReply { reply: out.id, sent: Some(SentReply::of(out)) };
         let noted = async {
             let said = if self.is_told().await? {
                 Some(said)
@@ -120,19 +120,19 @@ impl Deliveries {
     }
 
     /// Notes which reply a message is, and does what is to follow of what was told of it before.
-    async fn link(&self, message: MessageId, said: Said) -> Result<(), Error> {
+    async fn link(&self, message: MessageId, said: SaidReply) -> Result<(), Error> {
         let reply = said.reply;
         let is_news = AtomicBool::new(false);
-        let note = |before: Option<Kept>| {
+        let note = |before: Option<KeptMessage>| {
             let before = before.unwrap_or_default();
             let is_new = before.said.is_none();
             is_news.store(is_new, Ordering::Relaxed);
-            is_new.then(|| Kept { said: Some(said.clone()), ..before }.tidy())
+            is_new.then(|| KeptMessage { said: Some(said.clone()), ..before }.tidy())
         };
         let name = |_: Option<MessageId>| Some(message);
         let (receipts, reply) = (receipts_name(message), reply_name(reply));
         let (kept, _) = futures::try_join!(
-            update_private(&self.documents, &receipts, Kept::holds_text, note),
+            update_private(&self.documents, &receipts, KeptMessage::holds_text, note),
             update(&self.documents, &reply, name),
         )?;
         let kept = kept.unwrap_or_default();
@@ -159,13 +159,13 @@ impl Deliveries {
         let (participant, code) = (told.participant_sid, told.error_code);
         let receipt = Receipt { participant, status, code, at };
         let is_news = AtomicBool::new(false);
-        let hear = |before: Option<Kept>| {
+        let hear = |before: Option<KeptMessage>| {
             let mut kept = before.unwrap_or_default();
             is_news.store(kept.receipts.hear(receipt), Ordering::Relaxed);
             is_news.load(Ordering::Relaxed).then(|| kept.tidy())
         };
         let name = receipts_name(message);
-        let kept = update_private(&self.documents, &name, Kept::holds_text, hear).await?;
+        let kept = update_private(&self.documents, &name, KeptMessage::holds_text, hear).await?;
         let kept = kept.unwrap_or_default();
         if kept.said.is_none()
             && let Some(said) = self.lately.get(&message)
@@ -184,7 +184,7 @@ impl Deliveries {
         &self,
         message: MessageId,
         (receipt, is_news): (&Receipt, bool),
-        said: Option<&Said>,
+        said: Option<&SaidReply>,
     ) -> Result<(), Error> {
         let Some(said) = said else { return Ok(()) };
         let Receipt { status, code, .. } = *receipt;
@@ -210,13 +210,13 @@ impl Deliveries {
     pub(super) async fn of(&self, reply: Uuid) -> Result<Option<Vec<Fares>>, Error> {
         let message: Option<MessageId> = read(&self.documents, &reply_name(reply)).await?;
         let Some(message) = message else { return Ok(None) };
-        let kept: Option<Kept> = read(&self.documents, &receipts_name(message)).await?;
+        let kept: Option<KeptMessage> = read(&self.documents, &receipts_name(message)).await?;
         let receipts = kept.unwrap_or_default().receipts;
         Ok(Some(receipts.iter().map(|one| Fares::told(one.status, one.code)).collect()))
     }
 }
 
-impl Kept {
+impl KeptMessage {
     fn holds_text(&self) -> bool {
         self.said
             .as_ref()

@@ -48,12 +48,12 @@ impl<T: Clone> Flights<T> {
         read: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         match self.join(conversation) {
-            Part::Reads(ticket) => {
+            ReadPart::Reads(ticket) => {
                 let answer = read.await?;
                 ticket.share(answer.clone());
                 Ok(answer)
             }
-            Part::Waits(mut answer) => {
+            ReadPart::Waits(mut answer) => {
                 let shared = answer.wait_for(Option::is_some).await.ok().and_then(|it| it.clone());
                 match shared {
                     Some(answer) => Ok(answer),
@@ -68,15 +68,15 @@ impl<T: Clone> Flights<T> {
         self.lock().reads.remove(&conversation);
     }
 
-    fn join(&self, conversation: ConversationSid) -> Part<'_, T> {
+    fn join(&self, conversation: ConversationSid) -> ReadPart<'_, T> {
         let mut under_way = self.lock();
         if let Some(flight) = under_way.reads.get(&conversation) {
-            return Part::Waits(flight.answer.clone());
+            return ReadPart::Waits(flight.answer.clone());
         }
         under_way.last += 1;
         let (id, (told, answer)) = (under_way.last, watch::channel(None));
         under_way.reads.insert(conversation, Flight { id, answer });
-        Part::Reads(Ticket { flights: self, conversation, id, told })
+        ReadPart::Reads(ReadTicket { flights: self, conversation, id, told })
     }
 }
 
@@ -87,28 +87,28 @@ impl<T> Flights<T> {
 }
 
 /// What somebody does who asks.
-enum Part<'a, T> {
+enum ReadPart<'a, T> {
     /// Reads, for all.
-    Reads(Ticket<'a, T>),
+    Reads(ReadTicket<'a, T>),
     /// Waits for what another one reads.
     Waits(watch::Receiver<Option<T>>),
 }
 
 /// The right to read for all; dropping it ends the read.
-struct Ticket<'a, T> {
+struct ReadTicket<'a, T> {
     flights: &'a Flights<T>,
     conversation: ConversationSid,
     id: u64,
     told: watch::Sender<Option<T>>,
 }
 
-impl<T> Ticket<'_, T> {
+impl<T> ReadTicket<'_, T> {
     fn share(self, answer: T) {
         self.told.send_replace(Some(answer));
     }
 }
 
-impl<T> Drop for Ticket<'_, T> {
+impl<T> Drop for ReadTicket<'_, T> {
     fn drop(&mut self) {
         let mut under_way = self.flights.lock();
         let is_own = |flight: &Flight<T>| flight.id == self.id;

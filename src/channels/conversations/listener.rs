@@ -62,11 +62,11 @@ impl Listener {
                 chunk = chunks.next() => chunk,
             };
             let Some(chunk) = chunk else { return };
-            let mut heard = Heard::default();
+            let mut heard = HeardTogether::default();
             for event in chunk {
                 self.hear(event, &mut heard);
             }
-            let Heard { seen, whole, watermarks, told, seats } = heard;
+            let HeardTogether { seen, whole, watermarks, told, seats } = heard;
             if !self.store(seen, &whole, &stop).await {
                 return;
             }
@@ -81,7 +81,7 @@ impl Listener {
         }
     }
 
-    fn hear(&self, event: Event, heard: &mut Heard) {
+    fn hear(&self, event: Event, heard: &mut HeardTogether) {
         let recorder = &self.arrivals.recorder;
         let _within = way(&event).map(|way| way.span("socket").entered());
         match event {
@@ -98,7 +98,7 @@ impl Listener {
             }
             Event::Joined { conversation, details } => {
                 self.seats.hear(conversation, &self.identity, recorder.clock.wall());
-                heard.seats.insert(conversation, Change::Taken);
+                heard.seats.insert(conversation, SeatChange::Taken);
                 if let Some(details) = details {
                     self.hear_details(conversation, &details);
                 }
@@ -113,7 +113,7 @@ impl Listener {
                 self.seats.leave(conversation, &self.identity);
                 // Another one of ours may sit there.
                 if !self.seats.is_held(conversation) {
-                    heard.seats.insert(conversation, Change::Lost { since });
+                    heard.seats.insert(conversation, SeatChange::Lost { since });
                 }
                 tracing::info!(conversation_sid = %conversation, "bot has left the conversation");
             }
@@ -178,11 +178,11 @@ impl Listener {
     }
 
     /// Notes from where the bot was removed, and where it is again.
-    async fn note_seats(&self, seats: BTreeMap<ConversationSid, Change>) {
+    async fn note_seats(&self, seats: BTreeMap<ConversationSid, SeatChange>) {
         let noted = seats.into_iter().map(|(conversation, change)| async move {
             let noted = match change {
-                Change::Taken => self.arrivals.removals.seated(conversation).await,
-                Change::Lost { since } => {
+                SeatChange::Taken => self.arrivals.removals.seated(conversation).await,
+                SeatChange::Lost { since } => {
                     self.arrivals.seat_lost(conversation, Word::Socket(since)).await
                 }
             };
@@ -206,7 +206,7 @@ impl Listener {
 
 /// What was heard together.
 #[derive(Default)]
-struct Heard {
+struct HeardTogether {
     /// Messages to store.
     seen: Vec<Seen>,
     /// Which conversations are known to their end with them.
@@ -216,11 +216,11 @@ struct Heard {
     /// Up to which change.
     told: BTreeMap<ConversationSid, Timestamp>,
     /// What became of seats.
-    seats: BTreeMap<ConversationSid, Change>,
+    seats: BTreeMap<ConversationSid, SeatChange>,
 }
 
 /// What became of a seat.
-enum Change {
+enum SeatChange {
     /// The bot has it.
     Taken,
     /// It has it no longer.
@@ -230,7 +230,7 @@ enum Change {
     },
 }
 
-impl Heard {
+impl HeardTogether {
     fn reach(
         &mut self,
         conversation: ConversationSid,

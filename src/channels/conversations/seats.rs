@@ -150,7 +150,7 @@ impl PoolMember {
 
 /// Who holds a seat, after which listing that was noted last, and since when its socket has it.
 #[derive(Clone, Copy, Debug)]
-struct Held {
+struct HeldSeat {
     at: u16,
     /// Since when its socket has it, if it does.
     heard: Option<Timestamp>,
@@ -165,7 +165,7 @@ pub struct Listing(u64);
 #[derive(Debug)]
 pub struct Seats {
     members: Vec<PoolMember>,
-    held: DashMap<ConversationSid, Held>,
+    held: DashMap<ConversationSid, HeldSeat>,
     listings: AtomicU64,
 }
 
@@ -300,7 +300,7 @@ impl Seats {
             return;
         };
         let noted = Listing(self.listings.load(Ordering::Relaxed));
-        let mut held = Held { at: u16::try_from(at).unwrap_or(0), heard, noted };
+        let mut held = HeldSeat { at: u16::try_from(at).unwrap_or(0), heard, noted };
         let before = match self.held.entry(conversation) {
             Entry::Occupied(mut seat) => {
                 let before = *seat.get();
@@ -348,7 +348,7 @@ impl Seats {
     /// Notes that an identity sits in a conversation no longer.
     pub fn leave(&self, conversation: ConversationSid, identity: &str) {
         let is_theirs =
-            |held: &Held| self.member(*held).is_some_and(|member| member.identity == identity);
+            |held: &HeldSeat| self.member(*held).is_some_and(|member| member.identity == identity);
         let removed = self.held.remove_if(&conversation, |_, held| is_theirs(held));
         if let Some(member) = removed.and_then(|(_, held)| self.member(held)) {
             member.went();
@@ -398,7 +398,7 @@ impl Seats {
         self.members.iter().map(|member| (member.identity.as_str(), member.count()))
     }
 
-    fn member(&self, held: Held) -> Option<&PoolMember> {
+    fn member(&self, held: HeldSeat) -> Option<&PoolMember> {
         self.members.get(usize::from(held.at))
     }
 

@@ -22,14 +22,14 @@ const THREADS_MAX: usize = 100_000;
 pub struct Contacts {
     documents: Documents,
     /// Threads that are known to be stored, with what was heard there last.
-    known: Recent<ThreadId, Heard>,
+    known: Recent<ThreadId, LastHeard>,
     /// Names of ids that are known to be noted.
     aliases: Recent<String, ()>,
 }
 
 /// The last message of somebody in a thread.
 #[derive(Clone, Copy, Debug)]
-struct Heard {
+struct LastHeard {
     message: TextSid,
     at: Timestamp,
     medium: Medium,
@@ -73,7 +73,8 @@ impl Contacts {
         // What a sweep finds may be older than what was heard.
         if known.is_none_or(|known| known.at <= word.at) {
             let noted = known.filter(|_| is_noted).map_or(today, |known| known.noted);
-            let heard = Heard { message: word.message, at: word.at, medium: pair.medium, noted };
+            let heard =
+                LastHeard { message: word.message, at: word.at, medium: pair.medium, noted };
             self.known.insert(thread, heard);
         }
         // Most messages say nothing that is to be written down.

@@ -39,7 +39,7 @@ pub struct States {
 
 /// What is kept of a reply.
 #[derive(Clone, Deserialize, Serialize)]
-struct Kept {
+struct KeptReply {
     #[serde(flatten)]
     state: ReplyState,
     /// The reply itself, until it has arrived.
@@ -47,7 +47,7 @@ struct Kept {
     sent: Option<SentReply>,
 }
 
-impl Kept {
+impl KeptReply {
     fn holds_text(&self) -> bool {
         self.sent.as_ref().is_some_and(SentReply::says_something)
     }
@@ -80,7 +80,7 @@ impl States {
         Ok(self.kept(reply).await?.map(|kept| kept.state))
     }
 
-    async fn kept(&self, reply: Uuid) -> Result<Option<Kept>, Error> {
+    async fn kept(&self, reply: Uuid) -> Result<Option<KeptReply>, Error> {
         read(&self.documents, &name(reply)).await
     }
 
@@ -96,12 +96,13 @@ impl States {
         state: ReplyState,
         sent: SentReply,
     ) -> Result<ReplyState, Error> {
-        let note = |before: Option<Kept>| {
+        let note = |before: Option<KeptReply>| {
             let known = before.map(|kept| kept.state);
             let state = ReplyState::after(known, state).or(known).unwrap_or(state);
-            Some(Kept { state, sent: Some(sent.clone()) }.tidy())
+            Some(KeptReply { state, sent: Some(sent.clone()) }.tidy())
         };
-        let after = update_private(&self.documents, &name(reply), Kept::holds_text, note).await?;
+        let after =
+            update_private(&self.documents, &name(reply), KeptReply::holds_text, note).await?;
         Ok(after.map_or(state, |kept| kept.state))
     }
 
@@ -111,12 +112,13 @@ impl States {
     ///
     /// If the store could not be read or written.
     pub async fn hear(&self, reply: Uuid, heard: ReplyState) -> Result<Heard, Error> {
-        let change = |before: Option<Kept>| {
+        let change = |before: Option<KeptReply>| {
             let (known, sent) = before.map_or((None, None), |kept| (Some(kept.state), kept.sent));
             let state = ReplyState::after(known, heard)?;
-            Some(Kept { state, sent }.tidy())
+            Some(KeptReply { state, sent }.tidy())
         };
-        let after = update_private(&self.documents, &name(reply), Kept::holds_text, change).await?;
+        let after =
+            update_private(&self.documents, &name(reply), KeptReply::holds_text, change).await?;
         self.heard.notify_waiters();
         // Of a second message under the same reply nothing follows.
         let (known, sent) = after.map_or((None, None), |kept| (Some(kept.state), kept.sent));
@@ -178,9 +180,9 @@ mod tests {
         let turn = format!("SM{:032x}", 2).parse().ok();
         let thread = Thread::Direct(Box::new(pair));
         let sent = SentReply { thread, reply: Reply::text("hi"), turn, again: false, note: None };
-        let kept = Kept { state, sent: Some(sent.clone()) };
+        let kept = KeptReply { state, sent: Some(sent.clone()) };
         let bytes = crate::jobs::encode(&kept);
-        let read: Kept = json::from_slice(&bytes).unwrap();
+        let read: KeptReply = json::from_slice(&bytes).unwrap();
         assert_eq!((read.state, read.sent), (state, Some(sent)));
     }
 }

@@ -29,7 +29,7 @@ use crate::thread::ThreadId;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    action: Action,
+    action: LetterAction,
     /// The configuration file; without it the one that CHIMEIN_CONFIG names.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -42,19 +42,19 @@ pub struct Args {
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum LetterAction {
     /// Lists dead letters with their causes.
-    List(List),
+    List(ListArgs),
     /// Shows one with its history.
     Show(Show),
     /// Makes dead letters open jobs again, at their old place in their conversation.
-    Redrive(Settle),
+    Redrive(SettleArgs),
     /// Forgets dead letters.
-    Drop(Settle),
+    Drop(SettleArgs),
 }
 
 #[derive(Debug, clap::Args)]
-struct List {
+struct ListArgs {
     #[command(flatten)]
     selection: LetterFilter,
     /// How many at most, 1 to 1000.
@@ -76,7 +76,7 @@ struct Show {
 }
 
 #[derive(Debug, clap::Args)]
-struct Settle {
+struct SettleArgs {
     /// The letters, as the list names them.
     #[arg(value_name = "QUEUE/ID", required_unless_present = "all", conflicts_with = "all")]
     targets: Vec<Target>,
@@ -181,13 +181,13 @@ async fn work(args: &Args, environment: &Environment) -> Result<Outcome, Error> 
 
 async fn act(place: &LetterStore, args: &Args) -> Result<Outcome, Error> {
     match &args.action {
-        Action::List(list) => {
+        LetterAction::List(list) => {
             let selection = list.selection.selection(place).await?;
             let listing = place.list(&selection, list.cursor.as_deref(), list.limit).await?;
             let shown = if args.json { outcome::json(&listing) } else { print::listing(&listing) };
             Ok(Outcome::done(shown))
         }
-        Action::Show(show) => {
+        LetterAction::Show(show) => {
             let letter = place.show(show.target, show.reveal).await?;
             Ok(Outcome::done(if args.json {
                 outcome::json(&letter)
@@ -195,14 +195,16 @@ async fn act(place: &LetterStore, args: &Args) -> Result<Outcome, Error> {
                 print::letter(&letter)
             }))
         }
-        Action::Redrive(settle) => settle_those(place, settle, Fate::Redrive, args.json).await,
-        Action::Drop(settle) => settle_those(place, settle, Fate::Drop, args.json).await,
+        LetterAction::Redrive(settle) => {
+            settle_those(place, settle, Fate::Redrive, args.json).await
+        }
+        LetterAction::Drop(settle) => settle_those(place, settle, Fate::Drop, args.json).await,
     }
 }
 
 async fn settle_those(
     place: &LetterStore,
-    settle: &Settle,
+    settle: &SettleArgs,
     fate: Fate,
     as_json: bool,
 ) -> Result<Outcome, Error> {
@@ -229,7 +231,7 @@ async fn settle_those(
 }
 
 /// Says what would be done.
-async fn ask(place: &LetterStore, settle: &Settle, fate: Fate) -> Result<Outcome, Error> {
+async fn ask(place: &LetterStore, settle: &SettleArgs, fate: Fate) -> Result<Outcome, Error> {
     let (count, at_least) = if settle.all {
         let selection = settle.selection.selection(place).await?;
         let listing = place.list(&selection, None, LETTERS_MAX).await?;

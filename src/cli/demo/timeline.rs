@@ -78,7 +78,7 @@ impl fmt::Display for Step {
 pub struct Timeline {
     start: Timestamp,
     wanted: &'static [Step],
-    entries: Vec<Entry>,
+    entries: Vec<TimelineEntry>,
     trouble: Option<String>,
     /// How many replies, or parts of them, the agent gave.
     replies: Option<usize>,
@@ -88,7 +88,7 @@ pub struct Timeline {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct TimelineEntry {
     step: Step,
     at: Timestamp,
     detail: &'static str,
@@ -202,7 +202,7 @@ impl Timeline {
 
     fn put(&mut self, step: Step, at: Timestamp, detail: &'static str) {
         if self.entries.iter().all(|entry| entry.step != step) {
-            self.entries.push(Entry { step, at, detail });
+            self.entries.push(TimelineEntry { step, at, detail });
         }
     }
 }

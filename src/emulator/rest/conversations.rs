@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::fields::Fields;
 use super::page::Wanted;
 use super::path::Scope;
-use super::{Answered, Call, Reply};
+use super::{Answered, Reply, RestCall};
 use crate::clock::Timestamp;
 use crate::emulator::state::World;
 use crate::emulator::state::command::{Actor, Command, NewConversation, NewParticipant, Outcome};
@@ -34,7 +34,7 @@ const FIELDS: [&str; 11] = [
 /// Participants that one request may bring. Source: error dictionary 50426; the number is assumed.
 const PARTICIPANTS_MAX: usize = 10;
 
-impl Call<'_> {
+impl RestCall<'_> {
     pub(super) async fn conversations(&self, scope: Scope, service: ChatServiceSid) -> Answered {
         match *self.method {
             Method::GET => self.list_conversations(scope, service),

@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::page::Wanted;
 use super::path::Scope;
-use super::{Answered, Call, Reply};
+use super::{Answered, Reply, RestCall};
 use crate::emulator::state::command::{Command, MessageChange, NewMessage};
 use crate::emulator::state::refusal::Refusal;
 use crate::twilio::sid::{ChatServiceSid, ConversationSid, MessageSid};
@@ -25,7 +25,7 @@ const CREATE: [&str; 9] = [
 /// Source: API definition, `UpdateConversationMessage`, read 2026-11-21.
 const UPDATE: [&str; 6] = ["Author", "Body", "DateCreated", "DateUpdated", "Attributes", "Subject"];
 
-impl Call<'_> {
+impl RestCall<'_> {
     pub(super) async fn messages(
         &self,
         scope: Scope,

@@ -11,7 +11,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::text_json::{self, TextPage};
-use super::{Answered, Call, Reply, path};
+use super::{Answered, Reply, RestCall, path};
 use crate::emulator::media::STORE;
 use crate::emulator::record::Happening;
 use crate::emulator::state::messaging::list::{Filter, SIZE_DEFAULT, SIZE_MAX, Span, Start};
@@ -60,7 +60,7 @@ const FILTERS: [&str; 5] = ["To", "From", "DateSent", "DateSent<", "DateSent>"];
 /// Seconds that a text may be told to wait at most. Source: API definition, `ValidityPeriod`.
 const VALIDITY_MAX_S: u64 = 36_000;
 
-impl Call<'_> {
+impl RestCall<'_> {
     pub(super) async fn messaging(&self) -> Answered {
         let segments = path::segments(self.path)?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();

@@ -57,7 +57,7 @@ pub(super) enum Reply {
 pub(super) type Answered = Result<Reply, Refusal>;
 
 /// A request with what handlers need of it.
-struct Call<'a> {
+struct RestCall<'a> {
     hub: &'a Hub,
     method: &'a Method,
     form: Fields,
@@ -85,7 +85,7 @@ pub(super) async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Respo
     let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
     let form = bytes.as_ref().map(|bytes| Fields::parse(bytes)).unwrap_or_default();
     let fields = form.pairs().to_vec();
-    let call = Call {
+    let call = RestCall {
         hub: &hub,
         method: &method,
         form,
@@ -123,7 +123,7 @@ pub(super) async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Respo
 
 /// What a request is answered with once faults have had their way.
 #[derive(Default)]
-struct Written {
+struct WrittenAnswer {
     status: u16,
     code: Option<u32>,
     body: Option<Value>,
@@ -149,24 +149,26 @@ pub(super) async fn respond(
         }
         (Some(Action::Answer { status, code, retry_after }), _) => {
             let body = Some(fault_body(status, code));
-            Written { status, code, body, retry_after, ..Written::default() }
+            WrittenAnswer { status, code, body, retry_after, ..WrittenAnswer::default() }
         }
         (Some(Action::AnswerAfter { status, code }), _) => {
             let body = Some(fault_body(status, code));
-            Written { status, code, body, ..Written::default() }
+            WrittenAnswer { status, code, body, ..WrittenAnswer::default() }
         }
         (_, Some(Ok(Reply::Json(status, body)))) => {
-            Written { status, body: Some(body), ..Written::default() }
+            WrittenAnswer { status, body: Some(body), ..WrittenAnswer::default() }
         }
-        (_, Some(Ok(Reply::Empty)) | None) => Written { status: 204, ..Written::default() },
+        (_, Some(Ok(Reply::Empty)) | None) => {
+            WrittenAnswer { status: 204, ..WrittenAnswer::default() }
+        }
         (_, Some(Ok(Reply::Redirect(url)))) => {
-            Written { status: 307, location: Some(url), ..Written::default() }
+            WrittenAnswer { status: 307, location: Some(url), ..WrittenAnswer::default() }
         }
-        (_, Some(Err(refusal))) => Written {
+        (_, Some(Err(refusal))) => WrittenAnswer {
             status: refusal.status(),
             code: Some(refusal.code()),
             body: Some(refusal_body(&refusal)),
-            ..Written::default()
+            ..WrittenAnswer::default()
         },
     };
     if let Some(body) = &mut outcome.body {
@@ -177,7 +179,7 @@ pub(super) async fn respond(
     write(hub, outcome).map(|response| (response, code))
 }
 
-fn write(hub: &Hub, outcome: Written) -> Result<Response<Body>, Broken> {
+fn write(hub: &Hub, outcome: WrittenAnswer) -> Result<Response<Body>, Broken> {
     let status = outcome.status;
     let request_id = hub.with(|core, _| core.world.ids_mut().raw("RQ"));
     let mut response = Response::builder()
@@ -256,7 +258,7 @@ pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-impl Call<'_> {
+impl RestCall<'_> {
     async fn answer(&self) -> Answered {
         if self.path.starts_with("/2010-04-01/") {
             return self.messaging().await;

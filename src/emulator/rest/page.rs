@@ -14,12 +14,12 @@ use crate::twilio::form;
 pub struct Wanted {
     size: usize,
     number: u64,
-    token: Option<Token>,
+    token: Option<PageToken>,
     descending: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Token {
+enum PageToken {
     /// Items after this position, in the direction of the list.
     After(u64),
     /// The page that ends before this position.
@@ -55,8 +55,8 @@ impl Wanted {
             let (direction, position) = text.split_at_checked(2)?;
             let position = position.parse().ok()?;
             match direction {
-                "PT" => Some(Token::After(position)),
-                "PB" => Some(Token::Before(position)),
+                "PT" => Some(PageToken::After(position)),
+                "PB" => Some(PageToken::Before(position)),
                 _ => None,
             }
         })?;
@@ -84,11 +84,11 @@ impl Wanted {
             |one: u64, other: u64| if self.descending { one > other } else { one < other };
         let (from, to) = match self.token {
             None => (0, self.size),
-            Some(Token::After(position)) => {
+            Some(PageToken::After(position)) => {
                 let from = all.iter().filter(|(at, _)| !is_before(position, *at)).count();
                 (from, from.saturating_add(self.size))
             }
-            Some(Token::Before(position)) => {
+            Some(PageToken::Before(position)) => {
                 let to = all.iter().filter(|(at, _)| is_before(*at, position)).count();
                 (to.saturating_sub(self.size), to)
             }
@@ -120,8 +120,8 @@ impl Wanted {
         let next = page.last.filter(|_| page.has_next);
         let previous = page.first.filter(|_| page.has_previous);
         let token = self.token.map(|token| match token {
-            Token::After(position) => ("PT", position),
-            Token::Before(position) => ("PB", position),
+            PageToken::After(position) => ("PT", position),
+            PageToken::Before(position) => ("PB", position),
         });
         let mut answer = json!({
             "meta": {

@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::page::Wanted;
 use super::path::Scope;
-use super::{Answered, Call, Reply};
+use super::{Answered, Reply, RestCall};
 use crate::emulator::state::command::{Command, LastRead, NewParticipant, ParticipantChange};
 use crate::emulator::state::refusal::Refusal;
 use crate::pii::Pii;
@@ -35,7 +35,7 @@ const UPDATE: [&str; 9] = [
     "LastReadTimestamp",
 ];
 
-impl Call<'_> {
+impl RestCall<'_> {
     pub(super) async fn participants(
         &self,
         scope: Scope,

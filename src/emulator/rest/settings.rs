@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::page::Wanted;
 use super::webhooks::filters;
-use super::{Answered, Call, Reply};
+use super::{Answered, Reply, RestCall};
 use crate::emulator::state::model::{Autocreation, AutocreationKind, HookMethod};
 use crate::emulator::state::refusal::Refusal;
 use crate::emulator::state::{AddressFields, ServiceConfiguration};
@@ -30,7 +30,7 @@ const ADDRESS: [&str; 12] = [
 const ADDRESS_TYPES: [&str; 8] =
     ["sms", "whatsapp", "messenger", "gbm", "email", "rcs", "apple", "chat"];
 
-impl Call<'_> {
+impl RestCall<'_> {
     /// The defaults of the account are the emulator's and cannot be changed.
     pub(super) fn account_configuration(&self) -> Answered {
         match *self.method {

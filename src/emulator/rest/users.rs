@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::page::Wanted;
 use super::path::Scope;
-use super::{Answered, Call, Reply};
+use super::{Answered, Reply, RestCall};
 use crate::emulator::state::World;
 use crate::emulator::state::command::{Actor, Command, LastRead, ParticipantChange, UserFields};
 use crate::emulator::state::model::{Conversation, NotificationLevel, Participant, User};
@@ -14,7 +14,7 @@ use crate::twilio::sid::ChatServiceSid;
 /// Source: API definition, `CreateUser`, read 2026-11-21.
 const FIELDS: [&str; 4] = ["Identity", "FriendlyName", "Attributes", "RoleSid"];
 
-impl Call<'_> {
+impl RestCall<'_> {
     pub(super) async fn users(&self, scope: Scope, service: ChatServiceSid) -> Answered {
         match *self.method {
             Method::GET => {

@@ -5,7 +5,7 @@ use axum::http::Method;
 use super::fields::Fields;
 use super::page::Wanted;
 use super::path::Scope;
-use super::{Answered, Call, Reply};
+use super::{Answered, Reply, RestCall};
 use crate::emulator::state::HookFields;
 use crate::emulator::state::event::EventKind;
 use crate::emulator::state::model::{HookMethod, HookSettings, HookTarget};
@@ -23,7 +23,7 @@ const SCOPED: [&str; 7] = [
     "Configuration.ReplayAfter",
 ];
 
-impl Call<'_> {
+impl RestCall<'_> {
     /// The account's settings, or a service's. Nothing absent is changed.
     pub(super) fn hook_settings(&self, service: Option<ChatServiceSid>) -> Answered {
         let view = self.account_view();

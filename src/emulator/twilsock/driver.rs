@@ -42,7 +42,7 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 /// What a task of a connection ends with: a frame to send, perhaps.
 type Done = Option<(Box<Header>, Bytes)>;
 
-struct Connection {
+struct DriverConnection {
     hub: Arc<Hub>,
     conn_id: u64,
     socket: Socket,
@@ -56,7 +56,7 @@ struct Connection {
 }
 
 /// Why a connection ended.
-enum End {
+enum ConnectionEnd {
     /// Say goodbye to the WebSocket.
     Close(&'static str),
     /// Just let go.
@@ -74,7 +74,7 @@ pub(super) async fn run(hub: Arc<Hub>, upgraded: Upgraded) {
         WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
     let now = hub.clock().now();
     let Attached { conn_id, session, orders, cut } = attach(&hub, now);
-    let mut connection = Connection {
+    let mut connection = DriverConnection {
         session,
         next_ping: hub.options.ping_interval.map(|interval| now + interval),
         hub: Arc::clone(&hub),
@@ -86,8 +86,8 @@ pub(super) async fn run(hub: Arc<Hub>, upgraded: Upgraded) {
         frozen: None,
     };
     let reason = match connection.drive(orders).await {
-        End::Cut(reason) => reason,
-        End::Close(reason) => {
+        ConnectionEnd::Cut(reason) => reason,
+        ConnectionEnd::Close(reason) => {
             // The client may be gone already; then there is nobody to say goodbye to.
             let goodbye = connection.socket.close(None);
             let _ = tokio::time::timeout(GOODBYE, goodbye).await;
@@ -180,8 +180,8 @@ pub(super) fn encoded(hub: &Hub, header: &Header, payload: &Bytes) -> Bytes {
 /// How long the closing handshake may take.
 const GOODBYE: Duration = Duration::from_millis(500);
 
-impl Connection {
-    async fn drive(&mut self, mut orders: mpsc::Receiver<Order>) -> End {
+impl DriverConnection {
+    async fn drive(&mut self, mut orders: mpsc::Receiver<Order>) -> ConnectionEnd {
         let (cut, stop, clock) = (self.cut.clone(), self.hub.stop.clone(), self.hub.clock());
         loop {
             if let Err(end) = self.flush().await {
@@ -191,8 +191,8 @@ impl Connection {
             let may_read = self.frozen.is_none() && self.tasks.len() < REQUESTS_MAX;
             tokio::select! {
                 biased;
-                () = cut.cancelled() => return End::Cut("cut"),
-                () = stop.cancelled() => return End::Close("the emulator stops"),
+                () = cut.cancelled() => return ConnectionEnd::Cut("cut"),
+                () = stop.cancelled() => return ConnectionEnd::Close("the emulator stops"),
                 Some(order) = orders.recv() => {
                     if let Err(end) = self.obey(order).await {
                         return end;
@@ -207,8 +207,8 @@ impl Connection {
                 }
                 message = self.socket.next(), if may_read => match message {
                     Some(Ok(message)) => self.read(message),
-                    Some(Err(_)) => return End::Cut("the connection broke"),
-                    None => return End::Cut("the client went"),
+                    Some(Err(_)) => return ConnectionEnd::Cut("the connection broke"),
+                    None => return ConnectionEnd::Cut("the client went"),
                 },
                 () = clock.sleep_until_or_never(deadline) => self.tick(),
             }
@@ -272,7 +272,7 @@ impl Connection {
         });
     }
 
-    async fn obey(&mut self, order: Order) -> Result<(), End> {
+    async fn obey(&mut self, order: Order) -> Result<(), ConnectionEnd> {
         match order {
             Order::Send(header, payload) => self.write(header, payload).await,
             Order::SendLater(delay, header, payload) => {
@@ -305,7 +305,7 @@ impl Connection {
     }
 
     /// Does what the session wants done.
-    async fn flush(&mut self) -> Result<(), End> {
+    async fn flush(&mut self) -> Result<(), ConnectionEnd> {
         while let Some(output) = self.session.poll() {
             match output {
                 Output::Send(header, payload) => self.write(header, payload).await?,
@@ -329,16 +329,16 @@ impl Connection {
                         });
                     }
                 }
-                Output::HangUp(reason) => return Err(End::Close(reason)),
+                Output::HangUp(reason) => return Err(ConnectionEnd::Close(reason)),
             }
         }
         Ok(())
     }
 
-    async fn write(&mut self, header: Box<Header>, payload: Bytes) -> Result<(), End> {
+    async fn write(&mut self, header: Box<Header>, payload: Bytes) -> Result<(), ConnectionEnd> {
         if let Some(waiting) = &mut self.frozen {
             if waiting.len() >= ORDERS_MAX {
-                return Err(End::Cut("too much waits for a frozen socket"));
+                return Err(ConnectionEnd::Cut("too much waits for a frozen socket"));
             }
             waiting.push_back((header, payload));
             return Ok(());
@@ -348,10 +348,10 @@ impl Connection {
         tokio::select! {
             biased;
             sent = self.socket.send(Message::Binary(bytes)) => {
-                sent.map_err(|_| End::Cut("the connection broke"))
+                sent.map_err(|_| ConnectionEnd::Cut("the connection broke"))
             }
-            () = cut.cancelled() => Err(End::Cut("cut")),
-            () = stop.cancelled() => Err(End::Cut("the emulator stops")),
+            () = cut.cancelled() => Err(ConnectionEnd::Cut("cut")),
+            () = stop.cancelled() => Err(ConnectionEnd::Cut("the emulator stops")),
         }
     }
 }

@@ -59,13 +59,13 @@ pub(in crate::emulator) enum Output {
 #[derive(Debug)]
 enum State {
     AwaitingInit { until: Moment },
-    Open(Box<Open>),
+    Open(Box<OpenSession>),
     Closing { until: Moment },
     Ended,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenSession {
     grant: Grant,
     expires: Moment,
     warn: Option<Moment>,
@@ -293,7 +293,7 @@ impl Session {
         // Source: access token protocol notes, "Warning time", guess.
         let warn = now + left.saturating_sub(self.authority.warning);
         let warn = (self.authority.defect != Some(Defect::NoTokenWarning)).then_some(warn);
-        let open = Open { grant, expires: now + left, warn };
+        let open = OpenSession { grant, expires: now + left, warn };
         self.state = State::Open(Box::new(open));
     }
 

@@ -23,15 +23,15 @@ use crate::json;
 const BATCH_MAX: usize = 1000;
 
 #[derive(Deserialize)]
-struct Request {
+struct SubscriptionRequest {
     action: String,
     correlation_id: Value,
     #[serde(default, deserialize_with = "json::null_as_default")]
-    requests: Vec<Wanted>,
+    requests: Vec<WantedObject>,
 }
 
 #[derive(Deserialize)]
-struct Wanted {
+struct WantedObject {
     object_sid: String,
     object_type: String,
     #[serde(default)]
@@ -40,7 +40,7 @@ struct Wanted {
 
 /// What became of one object.
 struct Replay {
-    wanted: Wanted,
+    wanted: WantedObject,
     kind: Kind,
     events: Vec<Logged>,
     /// The newest event, sent as a live one before the replay; a fault.
@@ -51,9 +51,11 @@ struct Replay {
 
 /// Answers `POST /v4/Subscriptions`, everything that follows included.
 pub(super) fn serve(call: &Call<'_>, id: &str) {
-    let Ok(request) = serde_json::from_value::<Request>(call.body.clone()) else {
-        let answer =
-            Answer::json(400, json!({"status": 400, "code": 54050, "message": "Bad Request"}));
+    let Ok(request) = serde_json::from_value::<SubscriptionRequest>(call.body.clone()) else {
+        let answer = Answer::json(
+            400,
+            json!({"status": 400, "code": 54050, "message": "Bad SubscriptionRequest"}),
+        );
         return call.hub.with(|core, _| reply(core, call.who, id, answer));
     };
     let (objects, replayed) = call.hub.with(|core, _| {
@@ -72,7 +74,7 @@ pub(super) fn serve(call: &Call<'_>, id: &str) {
     call.hub.record(Happening::SocketSubscribed { conn_id, objects, replayed });
 }
 
-fn cancel(core: &mut Core, call: &Call<'_>, request: Request) -> (usize, usize) {
+fn cancel(core: &mut Core, call: &Call<'_>, request: SubscriptionRequest) -> (usize, usize) {
     let events: Vec<Value> = request
         .requests
         .iter()
@@ -85,8 +87,8 @@ fn cancel(core: &mut Core, call: &Call<'_>, request: Request) -> (usize, usize) 
     (0, 0)
 }
 
-fn establish(core: &mut Core, call: &Call<'_>, request: Request) -> (usize, usize) {
-    let Request { correlation_id, requests, .. } = request;
+fn establish(core: &mut Core, call: &Call<'_>, request: SubscriptionRequest) -> (usize, usize) {
+    let SubscriptionRequest { correlation_id, requests, .. } = request;
     let (mut established, mut failed, mut replayed) = (Vec::new(), Vec::new(), 0);
     for wanted in requests.into_iter().take(BATCH_MAX) {
         let replay = match replay(core, call, wanted) {
@@ -132,7 +134,7 @@ fn establish(core: &mut Core, call: &Call<'_>, request: Request) -> (usize, usiz
     (objects, replayed)
 }
 
-fn replay(core: &mut Core, call: &Call<'_>, wanted: Wanted) -> Result<Replay, Value> {
+fn replay(core: &mut Core, call: &Call<'_>, wanted: WantedObject) -> Result<Replay, Value> {
     let kind = [Kind::Document, Kind::List, Kind::Map]
         .into_iter()
         .find(|kind| kind.as_str() == wanted.object_type)

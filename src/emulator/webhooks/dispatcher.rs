@@ -17,7 +17,7 @@ use crate::twilio::sid::ConversationSid;
 
 /// What orders webhooks of one URL.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
-enum Lane {
+enum WebhookLane {
     Conversation(ConversationSid),
     /// Events without a conversation, and delayed ones, follow nobody.
     Alone(String),
@@ -61,10 +61,10 @@ pub(in crate::emulator) async fn dispatch(
     calls.shutdown().await;
 }
 
-fn line_up(hub: &Weak<Hub>, lanes: &mut Lanes<String, Lane, Outgoing>, item: Outgoing) {
+fn line_up(hub: &Weak<Hub>, lanes: &mut Lanes<String, WebhookLane, Outgoing>, item: Outgoing) {
     let lane = match (item.conversation, item.delay) {
-        (Some(conversation), None) => Lane::Conversation(conversation),
-        (None, _) | (_, Some(_)) => Lane::Alone(item.delivery_id.clone()),
+        (Some(conversation), None) => WebhookLane::Conversation(conversation),
+        (None, _) | (_, Some(_)) => WebhookLane::Alone(item.delivery_id.clone()),
     };
     // A status callback's query names its reply; all of them are one place to the receiver.
     let place = item.target.url.split(['?', '#']).next().unwrap_or_default().to_owned();

@@ -37,21 +37,21 @@ pub struct Known {
     /// change that the socket told of before, it is less than `updated`.
     dated: Option<Timestamp>,
     /// What the socket said last.
-    socket: Option<Word>,
+    socket: Option<SocketWord>,
     /// Whether the last word that counted was a webhook's.
     by_webhook: bool,
 }
 
 /// One word of the socket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Word {
+struct SocketWord {
     is_paused: bool,
     updated: Option<Timestamp>,
 }
 
 /// How a word stands to what is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Order {
+enum WordOrder {
     /// It is about an earlier time.
     Earlier,
     /// Nobody can tell.
@@ -78,7 +78,7 @@ impl Known {
     ) -> Self {
         let is_paused = mark.must_hold();
         let heard = match source {
-            Source::Socket(updated) => Some(Word { is_paused, updated }),
+            Source::Socket(updated) => Some(SocketWord { is_paused, updated }),
             Source::Dated(_) | Source::Answer(_) => None,
         };
         let socket = heard.or_else(|| before.and_then(|known| known.socket));
@@ -90,12 +90,12 @@ impl Known {
         let told = Self { is_paused, is_doubted, at: now, updated, dated, socket, by_webhook };
         let Some(known) = before else { return told };
         match known.order(source, has_socket) {
-            Order::Earlier => Self { socket, ..known },
-            Order::Later => told,
-            Order::Unclear if known.is_paused == is_paused => {
+            WordOrder::Earlier => Self { socket, ..known },
+            WordOrder::Later => told,
+            WordOrder::Unclear if known.is_paused == is_paused => {
                 Self { is_doubted: known.is_doubted || is_doubted, dated: known.dated, ..told }
             }
-            Order::Unclear => Self {
+            WordOrder::Unclear => Self {
                 is_paused: true,
                 is_doubted: true,
                 by_webhook: false,
@@ -125,33 +125,35 @@ impl Known {
     }
 
     /// Assumed: the socket and REST give one change one date, but for what is below a second.
-    fn order(&self, source: Source, has_socket: bool) -> Order {
+    fn order(&self, source: Source, has_socket: bool) -> WordOrder {
         let is_last_by_socket =
-            self.socket == Some(Word { is_paused: self.is_paused, updated: self.dated });
+            self.socket == Some(SocketWord { is_paused: self.is_paused, updated: self.dated });
         let last = self.updated.map(Timestamp::as_secs);
         let exact = self.exactly_updated();
         match (source, source.updated().map(Timestamp::as_secs)) {
-            (Source::Answer(_), _) => Order::Later,
-            (Source::Socket(_), _) if is_last_by_socket => Order::Later,
+            (Source::Answer(_), _) => WordOrder::Later,
+            (Source::Socket(_), _) if is_last_by_socket => WordOrder::Later,
             // Webhooks may date to the millisecond, too; then there is nothing to doubt.
             (Source::Socket(Some(at)), _) if exact.is_some() => {
                 if Some(at) < exact {
-                    Order::Earlier
+                    WordOrder::Earlier
                 } else {
-                    Order::Later
+                    WordOrder::Later
                 }
             }
-            (Source::Socket(_) | Source::Dated(_), Some(at)) if last > Some(at) => Order::Earlier,
-            (Source::Socket(_), Some(at)) if last < Some(at) => Order::Later,
-            (Source::Dated(_), Some(at)) if last.is_some() && last < Some(at) => Order::Later,
-            (Source::Dated(_), Some(_)) if self.by_webhook && !self.is_doubted => Order::Later,
-            (Source::Socket(_), _) | (Source::Dated(_), Some(_)) if last.is_some() => {
-                Order::Unclear
+            (Source::Socket(_) | Source::Dated(_), Some(at)) if last > Some(at) => {
+                WordOrder::Earlier
             }
-            (Source::Socket(_), _) => Order::Later,
+            (Source::Socket(_), Some(at)) if last < Some(at) => WordOrder::Later,
+            (Source::Dated(_), Some(at)) if last.is_some() && last < Some(at) => WordOrder::Later,
+            (Source::Dated(_), Some(_)) if self.by_webhook && !self.is_doubted => WordOrder::Later,
+            (Source::Socket(_), _) | (Source::Dated(_), Some(_)) if last.is_some() => {
+                WordOrder::Unclear
+            }
+            (Source::Socket(_), _) => WordOrder::Later,
             // Without a date on either side the socket's order is all there is.
-            (Source::Dated(_), _) if self.is_by_socket() && has_socket => Order::Earlier,
-            (Source::Dated(_), _) => Order::Later,
+            (Source::Dated(_), _) if self.is_by_socket() && has_socket => WordOrder::Earlier,
+            (Source::Dated(_), _) => WordOrder::Later,
         }
     }
 }

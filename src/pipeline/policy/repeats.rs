@@ -15,13 +15,13 @@ use crate::twilio::SKEW_MAX;
 /// What a process remembers of the messages that it heard of last.
 #[derive(Clone, Debug, Default)]
 pub struct Repeats {
-    heard: HashMap<MessageId, Heard>,
+    heard: HashMap<MessageId, FirstHeard>,
     order: VecDeque<MessageId>,
 }
 
 /// When a message was first heard of, and by which doors it came since, one bit a door.
 #[derive(Clone, Copy, Debug)]
-struct Heard {
+struct FirstHeard {
     since: Timestamp,
     ingest: u8,
 }
@@ -53,7 +53,7 @@ impl Repeats {
 
     /// Takes note of a message that nobody had heard of.
     pub fn first(&mut self, message: MessageId, door: Door, now: Timestamp) {
-        let heard = Heard { since: now, ingest: bit(door) };
+        let heard = FirstHeard { since: now, ingest: bit(door) };
         if self.heard.insert(message, heard).is_none() {
             self.order.push_back(message);
         }

@@ -74,7 +74,7 @@ struct PendingReply {
 }
 
 /// How an attempt ended that did not fail.
-enum End {
+enum SendEnd {
     /// Nobody is to hear it.
     Unwanted(SkipReason),
     /// The number that it leaves by has others before it.
@@ -141,10 +141,10 @@ impl Work for Sends {
             sent = self.attempt(channel, &delivery, &pending) => sent,
         };
         match sent {
-            Ok(End::Unwanted(reason)) => self.leave_unsent(delivery, &pending, reason).await,
-            Ok(End::AwaitsJoin) => self.await_join(channel, delivery, &pending).await,
-            Ok(End::NotYet(wait)) => settle::report(Self::QUEUE, delivery.put_off(wait).await),
-            Ok(End::Sent(sent)) => self.brought(channel, delivery, (&pending, sent)).await,
+            Ok(SendEnd::Unwanted(reason)) => self.leave_unsent(delivery, &pending, reason).await,
+            Ok(SendEnd::AwaitsJoin) => self.await_join(channel, delivery, &pending).await,
+            Ok(SendEnd::NotYet(wait)) => settle::report(Self::QUEUE, delivery.put_off(wait).await),
+            Ok(SendEnd::Sent(sent)) => self.brought(channel, delivery, (&pending, sent)).await,
             Err(failed) => self.fail(channel, delivery, (&pending, failed)).await,
         }
     }
@@ -156,16 +156,16 @@ impl Sends {
         channel: &dyn Channel,
         delivery: &Delivery,
         pending: &PendingReply,
-    ) -> Result<End, Failed> {
+    ) -> Result<SendEnd, Failed> {
         let look = delivery.redelivered();
         if let Some(reason) = self.unwanted(channel, pending).await? {
             // One that is there already is sent.
             if !(look && channel.find(&pending.out).await?.is_some()) {
-                return Ok(End::Unwanted(reason));
+                return Ok(SendEnd::Unwanted(reason));
             }
         }
         if let Some(wait) = channel.departure(&pending.out).await? {
-            return Ok(End::NotYet(wait));
+            return Ok(SendEnd::NotYet(wait));
         }
         let Outgoing { id, reply, .. } = &pending.out;
         if !reply.buttons.is_empty() {
@@ -173,8 +173,8 @@ impl Sends {
             offered.map_err(|error| Failed::not_stored(&error))?;
         }
         match channel.send(&pending.out, delivery, look).await? {
-            Sending::Sent(sent) => Ok(End::Sent(sent)),
-            Sending::NotThereYet => Ok(End::AwaitsJoin),
+            Sending::Sent(sent) => Ok(SendEnd::Sent(sent)),
+            Sending::NotThereYet => Ok(SendEnd::AwaitsJoin),
         }
     }
 

@@ -80,15 +80,15 @@ pub struct Stamp<'a> {
 
 impl Stamp<'_> {
     /// What comes back with what is told of a part.
-    fn origin(&self, part: &Part, mut note: Value) -> Option<Origin> {
-        let Part { index, part: n, parts, .. } = *part;
+    fn origin(&self, part: &ReplyPart, mut note: Value) -> Option<Origin> {
+        let ReplyPart { index, part: n, parts, .. } = *part;
         note["index"] = index.into();
         (self.tells && !part.reply.is_empty()).then_some(Origin { note, part: n, parts })
     }
 }
 
 /// A part of a reply, or a blank that keeps the place of one.
-struct Part {
+struct ReplyPart {
     reply: Reply,
     /// Which of the replies it is of.
     index: usize,
@@ -187,7 +187,7 @@ pub fn of_turn(
     let Stamp { ids, at, .. } = stamp;
     let parts = parts(replies, is_cut);
     let speaks = parts.iter().map(|part| !part.reply.is_empty()).collect();
-    let job = |(n, part): (usize, Part)| {
+    let job = |(n, part): (usize, ReplyPart)| {
         let id = record::reply_job(turn.id, n);
         let origin = stamp.origin(&part, json!({}));
         let reply = part.reply;
@@ -226,7 +226,7 @@ pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
     let speaks: Vec<_> = parts.iter().map(|part| !part.reply.is_empty()).collect();
     let count = speaks.iter().filter(|speaks| **speaks).count();
     let mut said = 0;
-    let job = |(n, part): (usize, Part)| {
+    let job = |(n, part): (usize, ReplyPart)| {
         let job_id = record::late_reply_job(thread.id(), &key, n);
         let id = ids.id(job_id);
         said += usize::from(!part.reply.is_empty());
@@ -285,13 +285,13 @@ fn job(id: JobId, outbound: &Outbound) -> Append {
 }
 
 /// All parts of replies that say something, and the blanks that keep a place.
-fn parts(replies: Vec<Reply>, is_cut: bool) -> Vec<Part> {
+fn parts(replies: Vec<Reply>, is_cut: bool) -> Vec<ReplyPart> {
     let said = replies.into_iter().map(buttons::written).enumerate();
     let said = said.filter(|(_, reply)| !reply.is_empty());
     let cut = |(index, reply)| {
         let all = if is_cut { cut(reply) } else { leave_whole(reply) };
         let parts = all.iter().filter(|part| !part.is_empty()).count();
-        (1..).zip(all).map(move |(part, reply)| Part { reply, index, part, parts })
+        (1..).zip(all).map(move |(part, reply)| ReplyPart { reply, index, part, parts })
     };
     said.flat_map(cut).collect()
 }

@@ -20,10 +20,10 @@ const KEPT: Duration = Duration::from_secs(60);
 
 /// The memory.
 #[derive(Debug, Default)]
-pub struct BusyTimes(DashMap<ThreadId, Span>);
+pub struct BusyTimes(DashMap<ThreadId, BusySpan>);
 
 #[derive(Clone, Copy, Debug)]
-struct Span {
+struct BusySpan {
     turn: MessageId,
     since: Timestamp,
     until: Option<Timestamp>,
@@ -38,7 +38,7 @@ impl BusyTimes {
         let before = self.0.get(&thread).map(|span| *span);
         let begun = before.filter(|span| span.turn == turn && span.until.is_none());
         let since = begun.map_or(now, |span| span.since);
-        self.0.insert(thread, Span { turn, since, until: None });
+        self.0.insert(thread, BusySpan { turn, since, until: None });
     }
 
     /// Forgets what ended long ago; everything where that leaves too much, so that it is not done for

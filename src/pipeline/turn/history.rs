@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Own, Turns};
+use super::{OwnMessage, Turns};
 use crate::channels::Error;
 use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
@@ -20,7 +20,7 @@ impl Turns {
     pub(super) async fn with_history(
         &self,
         delivery: Delivery,
-        of: Own<'_>,
+        of: OwnMessage<'_>,
         messages: &[TurnMessage],
     ) -> Option<(Delivery, Vec<Past>)> {
         let history = tokio::select! {
@@ -41,7 +41,11 @@ impl Turns {
         }
     }
 
-    async fn history(&self, of: Own<'_>, messages: &[TurnMessage]) -> Result<Vec<Past>, Error> {
+    async fn history(
+        &self,
+        of: OwnMessage<'_>,
+        messages: &[TurnMessage],
+    ) -> Result<Vec<Past>, Error> {
         let budget = self.agent.history();
         let Some(last) = messages.last().filter(|_| !budget.is_nothing()) else {
             return Ok(Vec::new());
@@ -56,7 +60,7 @@ impl Turns {
     }
 
     /// Puts a turn off whose history Twilio does not tell.
-    async fn wait_for_history(&self, delivery: Delivery, of: Own<'_>, error: &Error) {
+    async fn wait_for_history(&self, delivery: Delivery, of: OwnMessage<'_>, error: &Error) {
         let parked = error.parks(&self.status, &self.recorder.clock);
         let of = (of.thread.id(), of.message);
         self.wait_for_twilio(delivery, of, parked, (CauseClass::CatchUp, error)).await;

@@ -134,7 +134,7 @@ impl Work for Turns {
         match admitted {
             Admitted::Turn => {
                 let speaker = speaker.as_ref();
-                let own = Own { channel, thread: &thread, speaker, message: own };
+                let own = OwnMessage { channel, thread: &thread, speaker, message: own };
                 self.take(delivery, own, batch, stop).await;
             }
             Admitted::Skip(reason) => {
@@ -184,7 +184,7 @@ impl Turns {
     async fn take(
         &self,
         mut delivery: Delivery,
-        of: Own<'_>,
+        of: OwnMessage<'_>,
         mut batch: TurnBatch,
         stop: &CancellationToken,
     ) {
@@ -412,7 +412,7 @@ async fn show_typing(channel: &dyn Channel, thread: ThreadId, clock: Clock) -> I
 
 /// The message that a delivery is about, and where it was said.
 #[derive(Clone, Copy)]
-struct Own<'a> {
+struct OwnMessage<'a> {
     channel: &'a dyn Channel,
     thread: &'a Thread,
     /// As whom of ours it was heard, where that is known.

@@ -17,10 +17,10 @@ const ENTRY_BYTES: usize = 128;
 
 /// Jobs that nobody has seen, by `seq`.
 #[derive(Default)]
-pub(super) struct Fresh(Mutex<Kept>);
+pub(super) struct Fresh(Mutex<FreshJob>);
 
 #[derive(Default)]
-struct Kept {
+struct FreshJob {
     jobs: HashMap<u64, Loaded>,
     bytes: usize,
 }
@@ -44,7 +44,7 @@ impl Fresh {
         Some(job)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, FreshJob> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -68,7 +68,7 @@ impl EmbeddedLease {
             .lanes()
             .begin(now, self.lease)
             .map_err(|Lost| Error::LeaseLost { id: self.id })?;
-        let mut undo = Undo { lease: self, armed: true };
+        let mut undo = GiveBack { lease: self, armed: true };
         let place = self.submit.reserve().await?;
         let (answer, answered) = oneshot::channel();
         let settle = Settle { queue: self.queue, lease: self.lease, begun, how, now, at };
@@ -136,12 +136,12 @@ impl Lease for EmbeddedLease {
 }
 
 /// Gives the job back if its consumer goes away before the writer has the settlement.
-struct Undo<'a> {
+struct GiveBack<'a> {
     lease: &'a EmbeddedLease,
     armed: bool,
 }
 
-impl Drop for Undo<'_> {
+impl Drop for GiveBack<'_> {
     fn drop(&mut self) {
         if self.armed {
             let now = self.lease.clock.now();

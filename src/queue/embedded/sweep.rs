@@ -112,7 +112,7 @@ impl Sweep {
     }
 
     /// Finds what has expired among the next jobs, and where to go on.
-    fn look(&self, db: &Connection, after: i64, now: Timestamp) -> rusqlite::Result<Found> {
+    fn look(&self, db: &Connection, after: i64, now: Timestamp) -> rusqlite::Result<ExpiredFound> {
         let keep_done = now.before(self.retention.done);
         let keep_dead = now.before(self.retention.dead);
         let mut statement = db.prepare_cached(
@@ -120,7 +120,7 @@ impl Sweep {
              ORDER BY seq LIMIT ?2",
         )?;
         let mut rows = statement.query(params![after, JOBS_PER_STEP])?;
-        let mut found = Found { expired: Vec::new(), next: None };
+        let mut found = ExpiredFound { expired: Vec::new(), next: None };
         let mut seen = 0;
         while let Some(row) = rows.next()? {
             let (seq, state): (i64, i64) = (row.get(0)?, row.get(1)?);
@@ -147,7 +147,7 @@ impl Sweep {
     }
 }
 
-struct Found {
+struct ExpiredFound {
     expired: Vec<i64>,
     /// Where the next step starts; `None` at the end of the walk.
     next: Option<i64>,

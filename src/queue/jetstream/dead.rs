@@ -36,7 +36,7 @@ pub(super) struct DeadIndex {
 
 /// One message of it.
 #[derive(Deserialize, Serialize)]
-struct Letter {
+struct DeadMessage {
     key: String,
     born: u64,
     appended_at: Timestamp,
@@ -68,7 +68,7 @@ impl DeadIndex {
         (work, died_at): (&Work, Timestamp),
     ) -> Result<(), Error> {
         let summary = summary((queue, id), record, (work, died_at));
-        let letter = Letter {
+        let letter = DeadMessage {
             key: summary.key.as_str().to_owned(),
             born: record.born.unwrap_or(0),
             appended_at: summary.appended_at,
@@ -161,7 +161,7 @@ impl DeadIndex {
         Ok(DeadLetters { letters: found.into_values().collect(), next })
     }
 
-    fn decode(&self, bytes: &Bytes) -> Result<Letter, Error> {
+    fn decode(&self, bytes: &Bytes) -> Result<DeadMessage, Error> {
         serde_json::from_slice(bytes).map_err(|_| Error::Corrupt {
             path: PathBuf::from(&self.stream_name),
             source: Arc::new(Unreadable),
@@ -177,7 +177,7 @@ impl DeadIndex {
     }
 }
 
-impl Letter {
+impl DeadMessage {
     fn summary(self, id: crate::queue::JobId) -> Result<DeadSummary, Error> {
         Ok(DeadSummary {
             id,

@@ -40,7 +40,7 @@ struct Settling {
 }
 
 /// What the lanes hear at the end of a settlement.
-enum End {
+enum SettlementEnd {
     Finish,
     FinishFirst,
     Hold(Moment),
@@ -72,28 +72,28 @@ impl JetLease {
         let first = Settling { name: *name, attempts: begun.first.attempts };
         let along = self.along(&begun.absorbed);
         let names = std::iter::once(first).chain(along.iter().copied()).map(|job| job.name);
-        let mut undo = Undo { lease: self, names: names.collect(), armed: true };
+        let mut undo = LeaveInDoubt { lease: self, names: names.collect(), armed: true };
         let (answers, end) = match settlement {
             Settlement::Ack(appends) => {
                 let along = along.iter().map(|job| job.name.1).collect();
-                (self.ack(Moved { appends, along }).await?, End::Finish)
+                (self.ack(Moved { appends, along }).await?, SettlementEnd::Finish)
             }
             Settlement::Retry(delay, cause) => {
                 self.retry(&[&[first], &*along].concat(), (delay, &cause), at).await?;
-                (Vec::new(), End::Hold(now + delay))
+                (Vec::new(), SettlementEnd::Hold(now + delay))
             }
             Settlement::Dead(cause) => {
                 self.bury(first, &cause, at).await?;
-                (Vec::new(), End::FinishFirst)
+                (Vec::new(), SettlementEnd::FinishFirst)
             }
-            Settlement::PutOff(_) | Settlement::Park(_) => (Vec::new(), End::Hold(now)),
+            Settlement::PutOff(_) | Settlement::Park(_) => (Vec::new(), SettlementEnd::Hold(now)),
         };
         undo.armed = false;
         let now = shared.clock.now();
         dispatch.change(holding, |lanes| match end {
-            End::Finish => lanes.finish(now, *lease),
-            End::FinishFirst => lanes.finish_first(now, *lease),
-            End::Hold(until) => lanes.hold(now, *lease, until),
+            SettlementEnd::Finish => lanes.finish(now, *lease),
+            SettlementEnd::FinishFirst => lanes.finish_first(now, *lease),
+            SettlementEnd::Hold(until) => lanes.hold(now, *lease, until),
         });
         Ok(answers)
     }
@@ -234,13 +234,13 @@ impl Lease for JetLease {
 }
 
 /// Leaves the jobs in doubt if their settlement fails or their consumer goes away in the middle.
-struct Undo<'a> {
+struct LeaveInDoubt<'a> {
     lease: &'a JetLease,
     names: Vec<Name>,
     armed: bool,
 }
 
-impl Drop for Undo<'_> {
+impl Drop for LeaveInDoubt<'_> {
     fn drop(&mut self) {
         if self.armed {
             let JetLease { shared, holding, name, lease } = self.lease;

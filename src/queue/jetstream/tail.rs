@@ -56,7 +56,7 @@ pub(super) struct Read {
 
 /// Why a reading ended.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-enum Broken {
+enum TailBroken {
     #[error("the connection was made anew")]
     Reconnected,
     #[error("the server fell silent")]
@@ -127,7 +127,7 @@ impl Tail {
         loop {
             let look = self.clock.now() + LOOK;
             let message = tokio::select! {
-                message = self.subscriber.next() => message.ok_or_else(|| self.broken(Broken::Ended))?,
+                message = self.subscriber.next() => message.ok_or_else(|| self.broken(TailBroken::Ended))?,
                 () = self.clock.sleep_until(look) => {
                     self.check()?;
                     continue;
@@ -154,10 +154,10 @@ impl Tail {
     fn check(&self) -> Result<(), Error> {
         let statistics = self.context.client().statistics();
         if statistics.connects.load(Ordering::Relaxed) != self.connects {
-            return Err(self.broken(Broken::Reconnected));
+            return Err(self.broken(TailBroken::Reconnected));
         }
         if self.clock.now().since(self.heard) > SILENCE {
-            return Err(self.broken(Broken::Silent));
+            return Err(self.broken(TailBroken::Silent));
         }
         Ok(())
     }
@@ -176,7 +176,7 @@ impl Tail {
         let last = headers.and_then(|headers| headers.get_last("Nats-Last-Consumer"));
         let last = last.and_then(|last| last.as_str().parse::<u64>().ok());
         if last.is_some_and(|last| last != self.delivered) {
-            return Err(self.broken(Broken::Gap));
+            return Err(self.broken(TailBroken::Gap));
         }
         Ok(())
     }
@@ -185,17 +185,17 @@ impl Tail {
         let message = Message { message, context: self.context.clone() };
         let (rev, number, pending) = match message.info() {
             Ok(info) => (info.stream_sequence, info.consumer_sequence, info.pending),
-            Err(_) => return Err(self.broken(Broken::Foreign)),
+            Err(_) => return Err(self.broken(TailBroken::Foreign)),
         };
         if number != self.delivered + 1 {
-            return Err(self.broken(Broken::Gap));
+            return Err(self.broken(TailBroken::Gap));
         }
         self.delivered = number;
         let async_nats::Message { subject, payload, .. } = message.message;
         Ok(Read { rev, subject: subject.to_string(), payload, pending })
     }
 
-    fn broken(&self, broken: Broken) -> Error {
+    fn broken(&self, broken: TailBroken) -> Error {
         away("read", &self.stream, broken)
     }
 }

@@ -251,11 +251,11 @@ impl Commands {
         result: &Result<Answer, RequestError>,
     ) {
         #[derive(Deserialize)]
-        struct Told {
+        struct ToldCommand {
             typing_timeout: u64,
         }
         let Ok(answer) = result else { return };
-        if let Ok(told) = json::from_slice::<Told>(&answer.body) {
+        if let Ok(told) = json::from_slice::<ToldCommand>(&answer.body) {
             let timeout = Duration::from_secs(told.typing_timeout.min(60));
             self.typing.insert(conversation, now + timeout);
         }

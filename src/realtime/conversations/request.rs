@@ -79,7 +79,7 @@ pub fn page(my_conversations: &Url, token: Option<&str>) -> Request {
 #[must_use]
 pub fn send(conversations: &Url, message: &SendMessage) -> Request {
     #[derive(Serialize)]
-    struct Body<'a> {
+    struct MessageBody<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         body: Option<&'a str>,
         #[serde(skip_serializing_if = "<[MediaSid]>::is_empty")]
@@ -91,7 +91,7 @@ pub fn send(conversations: &Url, message: &SendMessage) -> Request {
         attributes: &'a str,
     }
     let content = message.content.as_ref();
-    let body = Body {
+    let body = MessageBody {
         body: message.body.as_ref().map(crate::pii::Pii::reveal),
         media_sids: &message.media,
         content_sid: content.map(|(sid, _)| sid.to_string()),
@@ -111,11 +111,11 @@ pub fn join(
     mutation_id: Uuid,
 ) -> Request {
     #[derive(Serialize)]
-    struct Body<'a> {
+    struct MessageBody<'a> {
         identity: &'a str,
     }
     let url = below(conversations, &[&conversation.to_string(), "Participants"]);
-    write("POST", &url, mutation_id, &Body { identity })
+    write("POST", &url, mutation_id, &MessageBody { identity })
 }
 
 /// Leaves a seat.
@@ -139,11 +139,11 @@ pub fn horizon(
     mutation_id: Uuid,
 ) -> Request {
     #[derive(Serialize)]
-    struct Body {
+    struct MessageBody {
         last_read_message_index: u64,
     }
     let url = below(my_conversations, &[&conversation.to_string()]);
-    write("POST", &url, mutation_id, &Body { last_read_message_index: index })
+    write("POST", &url, mutation_id, &MessageBody { last_read_message_index: index })
 }
 
 /// Says that the bot is typing.
@@ -198,7 +198,7 @@ pub type Failure = Outcome<std::convert::Infallible>;
 #[must_use]
 pub fn written(result: Result<Answer, RequestError>) -> Written {
     #[derive(Deserialize)]
-    struct Taken {
+    struct TakenWrite {
         resource_url: Url,
     }
     #[derive(Deserialize)]
@@ -211,7 +211,7 @@ pub fn written(result: Result<Answer, RequestError>) -> Written {
         Err(error) => return Written::Failed(not_answered(&error)),
     };
     match answer.status {
-        202 => match json::from_slice::<Taken>(&answer.body) {
+        202 => match json::from_slice::<TakenWrite>(&answer.body) {
             Ok(taken) => Written::Look(taken.resource_url),
             Err(_) => Written::Done(answer.body),
         },
@@ -286,11 +286,11 @@ pub fn failed<T>(failure: Failure) -> Outcome<T> {
 #[must_use]
 pub fn sent(body: &[u8]) -> Outcome<Sent> {
     #[derive(Deserialize)]
-    struct Body {
+    struct MessageBody {
         sid: MessageSid,
         index: u64,
     }
-    match json::from_slice::<Body>(body) {
+    match json::from_slice::<MessageBody>(body) {
         Ok(body) => Outcome::Done(Sent { sid: body.sid, index: body.index }),
         Err(_) => Outcome::Unknown { reason: UnknownReason::Unreadable },
     }

@@ -70,12 +70,12 @@ pub struct Ask {
 /// The book. `O` says whose object it is.
 #[derive(Debug)]
 pub struct Book<O> {
-    entries: Vec<Option<Entry<O>>>,
+    entries: Vec<Option<BookEntry<O>>>,
     free: Vec<u32>,
     by_sid: HashMap<Box<str>, u32>,
     wanted: VecDeque<u32>,
     cancels: VecDeque<(Box<str>, Kind)>,
-    batches: BTreeMap<u64, Batch>,
+    batches: BTreeMap<u64, RequestBatch>,
     renewals: VecDeque<(Moment, Vec<u32>)>,
     resting: VecDeque<(Moment, u32)>,
     live: usize,
@@ -89,7 +89,7 @@ pub struct Book<O> {
 }
 
 #[derive(Debug)]
-struct Entry<O> {
+struct BookEntry<O> {
     sid: Box<str>,
     kind: Kind,
     owner: O,
@@ -106,7 +106,7 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Batch {
+struct RequestBatch {
     objects: Vec<u32>,
     open: usize,
     deadline: Option<Moment>,
@@ -142,7 +142,7 @@ impl<O: Copy> Book<O> {
         if let Some(slot) = self.by_sid.get(sid).copied() {
             self.drop_entry(slot);
         }
-        let entry = Entry {
+        let entry = BookEntry {
             sid: sid.into(),
             kind,
             owner,
@@ -256,7 +256,7 @@ impl<O: Copy> Book<O> {
         random: &mut Random,
     ) {
         #[derive(Deserialize)]
-        struct Reply {
+        struct BookReply {
             #[serde(default)]
             estimated_delivery_in_ms: Option<u64>,
             #[serde(default)]
@@ -266,7 +266,7 @@ impl<O: Copy> Book<O> {
         }
         let reply = answer
             .filter(|(status, _)| (200..300).contains(status))
-            .and_then(|(_, body)| json::from_slice::<Reply>(body).ok());
+            .and_then(|(_, body)| json::from_slice::<BookReply>(body).ok());
         let Some(reply) = reply else {
             self.not_before = now + self.backoff.next_delay(random);
             self.give_back(correlation_id);
@@ -384,14 +384,14 @@ impl<O: Copy> Book<O> {
         let retried = std::mem::take(&mut self.retried).min(objects.len());
         let body = self.establish_body(correlation_id, retried, only_ttl, &objects);
         let open = objects.len();
-        self.batches.insert(correlation_id, Batch { objects, open, deadline: None });
+        self.batches.insert(correlation_id, RequestBatch { objects, open, deadline: None });
         Some(Ask { correlation_id, establishes: true, body })
     }
 
     fn establish_body(&self, correlation_id: u64, retried: usize, ttl: bool, of: &[u32]) -> Bytes {
         let requests = of.iter().filter_map(|slot| {
             let entry = self.entries.get(usize::try_from(*slot).ok()?)?.as_ref()?;
-            Some(Wish {
+            Some(ObjectWish {
                 object_sid: &entry.sid,
                 object_type: entry.kind.as_str(),
                 last_event_id: Some(entry.last_event_id),
@@ -406,7 +406,7 @@ impl<O: Copy> Book<O> {
             return None;
         }
         let gone: Vec<_> = self.cancels.drain(..most).collect();
-        let wishes = gone.iter().map(|(sid, kind)| Wish {
+        let wishes = gone.iter().map(|(sid, kind)| ObjectWish {
             object_sid: sid,
             object_type: kind.as_str(),
             last_event_id: None,
@@ -528,17 +528,17 @@ impl<O: Copy> Book<O> {
         }
     }
 
-    fn entry(&mut self, slot: u32) -> Option<&mut Entry<O>> {
+    fn entry(&mut self, slot: u32) -> Option<&mut BookEntry<O>> {
         self.entry_slot(slot)?.as_mut()
     }
 
-    fn entry_slot(&mut self, slot: u32) -> Option<&mut Option<Entry<O>>> {
+    fn entry_slot(&mut self, slot: u32) -> Option<&mut Option<BookEntry<O>>> {
         self.entries.get_mut(usize::try_from(slot).ok()?)
     }
 }
 
 #[derive(Serialize)]
-struct Wish<'a> {
+struct ObjectWish<'a> {
     object_sid: &'a str,
     object_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -550,10 +550,10 @@ fn body(
     correlation_id: u64,
     retried_requests: usize,
     reason: Option<&'static str>,
-    requests: Vec<Wish<'_>>,
+    requests: Vec<ObjectWish<'_>>,
 ) -> Bytes {
     #[derive(Serialize)]
-    struct Body<'a> {
+    struct RequestBody<'a> {
         event_protocol_version: u32,
         action: &'static str,
         correlation_id: u64,
@@ -561,9 +561,9 @@ fn body(
         ttl_in_s: i64,
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<&'static str>,
-        requests: Vec<Wish<'a>>,
+        requests: Vec<ObjectWish<'a>>,
     }
-    let body = Body {
+    let body = RequestBody {
         event_protocol_version: 4,
         action,
         correlation_id,

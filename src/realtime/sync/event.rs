@@ -100,7 +100,7 @@ pub enum Change<'a> {
 /// The payload as a whole is not what it should be.
 pub fn parse(payload: &[u8]) -> Result<Notification<'_>, Error> {
     #[derive(Deserialize)]
-    struct Envelope<'a> {
+    struct PayloadEnvelope<'a> {
         #[serde(borrow)]
         event_type: Cow<'a, str>,
         #[serde(default)]
@@ -110,19 +110,19 @@ pub fn parse(payload: &[u8]) -> Result<Notification<'_>, Error> {
         #[serde(borrow, default)]
         events: Option<Vec<&'a RawValue>>,
     }
-    let envelope: Envelope<'_> =
+    let envelope: PayloadEnvelope<'_> =
         serde_json::from_slice(payload).map_err(|error| Error { column: error.column() })?;
     let kind = envelope.event_type;
     let events = envelope.event.into_iter().chain(envelope.events.into_iter().flatten());
     let events = events
-        .filter_map(|entry| serde_json::from_str::<Fields<'_>>(entry.get()).ok()?.read(&kind))
+        .filter_map(|entry| serde_json::from_str::<EntryFields<'_>>(entry.get()).ok()?.read(&kind))
         .collect();
     Ok(Notification { correlation_id: envelope.correlation_id, events })
 }
 
 /// The union of all fields of an entry.
 #[derive(Deserialize)]
-struct Fields<'a> {
+struct EntryFields<'a> {
     #[serde(default)]
     id: Option<i64>,
     #[serde(
@@ -144,7 +144,7 @@ struct Fields<'a> {
     #[serde(default)]
     last_event_id: Option<i64>,
     #[serde(default)]
-    error: Option<Failure>,
+    error: Option<EventFailure>,
 }
 
 #[derive(Deserialize)]
@@ -156,12 +156,12 @@ enum Index<'a> {
 }
 
 #[derive(Deserialize)]
-struct Failure {
+struct EventFailure {
     #[serde(default, deserialize_with = "json::null_as_default")]
     status: u16,
 }
 
-impl<'a> Fields<'a> {
+impl<'a> EntryFields<'a> {
     fn read(self, kind: &str) -> Option<Event<'a>> {
         let index = match &self.item_index {
             Some(Index::Number(index)) => Some(*index),

@@ -80,7 +80,7 @@ pub struct Page<'a> {
     #[serde(borrow)]
     pub items: Vec<Item<'a>>,
     #[serde(default, deserialize_with = "json::null_as_default")]
-    meta: Meta,
+    meta: PageMeta,
 }
 
 /// One item of a list or map.
@@ -101,7 +101,7 @@ pub struct Item<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Meta {
+struct PageMeta {
     #[serde(default)]
     next_token: Option<serde::de::IgnoredAny>,
 }

@@ -154,8 +154,8 @@ impl Serialize for Method {
 
 impl<'de> Deserialize<'de> for Method {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Name;
-        impl serde::de::Visitor<'_> for Name {
+        struct MethodName;
+        impl serde::de::Visitor<'_> for MethodName {
             type Value = Method;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -166,7 +166,7 @@ impl<'de> Deserialize<'de> for Method {
                 Ok(Method::from(name))
             }
         }
-        deserializer.deserialize_str(Name)
+        deserializer.deserialize_str(MethodName)
     }
 }
 
@@ -501,7 +501,7 @@ fn prelude(bytes: &[u8], limits: &Limits) -> Result<Option<(usize, usize)>, Erro
 /// Reads the header and its CRLF; gives the payload's size too.
 fn read_header(text: &[u8], limits: &Limits) -> Result<(Header, usize), Error> {
     #[derive(Deserialize)]
-    struct Size {
+    struct HeaderSize {
         #[serde(default)]
         payload_size: Option<u64>,
     }
@@ -510,7 +510,7 @@ fn read_header(text: &[u8], limits: &Limits) -> Result<(Header, usize), Error> {
     };
     let at = |error: serde_json::Error| Error::Header { column: error.column() };
     let header = json::from_slice(text).map_err(at)?;
-    let size: Size = json::from_slice(text).map_err(at)?;
+    let size: HeaderSize = json::from_slice(text).map_err(at)?;
     let bytes = size.payload_size.unwrap_or(0);
     match usize::try_from(bytes) {
         Ok(size) if size <= limits.payload_bytes_max => Ok((header, size)),

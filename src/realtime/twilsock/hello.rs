@@ -104,10 +104,10 @@ pub fn close(id: &str) -> Bytes {
 pub fn backoff_hint(payload: &[u8]) -> Option<Duration> {
     #[derive(Deserialize)]
     struct Payload {
-        backoff_policy: Policy,
+        backoff_policy: ReconnectPolicy,
     }
     #[derive(Deserialize)]
-    struct Policy {
+    struct ReconnectPolicy {
         reconnect_min_ms: u64,
     }
     let payload: Payload = json::from_slice(payload).ok()?;

@@ -220,7 +220,7 @@ impl<T> Requests<T> {
 /// Writes a request's frame.
 fn encode_request(id: &str, request: &Request) -> Bytes {
     #[derive(Serialize)]
-    struct Header<'a> {
+    struct RequestHeader<'a> {
         id: &'a str,
         method: &'static str,
         active_grant: &'static str,
@@ -229,7 +229,7 @@ fn encode_request(id: &str, request: &Request) -> Bytes {
     }
     // Source: Twilsock protocol notes 2.3, observed, read 2026-11-21.
     let payload_type = request.http.headers.get("Content-Type").map(String::as_str);
-    let header = Header {
+    let header = RequestHeader {
         id,
         method: "message",
         active_grant: "ip_messaging",

@@ -58,15 +58,15 @@ enum State {
         deadline: Moment,
     },
     Initialising {
-        link: Link,
+        link: OpenLink,
         id: u64,
         deadline: Moment,
     },
     Connected {
-        link: Link,
+        link: OpenLink,
     },
     Updating {
-        link: Link,
+        link: OpenLink,
         id: u64,
         deadline: Moment,
     },
@@ -79,7 +79,7 @@ enum State {
 
 /// What is known of an open WebSocket.
 #[derive(Clone, Copy, Debug)]
-struct Link {
+struct OpenLink {
     conn: ConnId,
     heard: Moment,
     probed: bool,
@@ -260,7 +260,8 @@ impl<T> Session<T> {
         let id = self.requests.next_number();
         let frame_id = self.requests.frame_id(id);
         let bytes = hello::init(&frame_id, &held.jwt, self.continuation.as_ref());
-        let link = Link { conn, heard: now, probed: false, healthy_at: None, token: held.serial };
+        let link =
+            OpenLink { conn, heard: now, probed: false, healthy_at: None, token: held.serial };
         self.outputs.push_back(Output::Write(conn, bytes));
         let deadline = now + self.options.handshake_timeout;
         self.state = State::Initialising { link, id, deadline };
@@ -347,7 +348,7 @@ impl<T> Session<T> {
         }
     }
 
-    fn on_init_reply(&mut self, now: Moment, mut link: Link, frame: Frame) {
+    fn on_init_reply(&mut self, now: Moment, mut link: OpenLink, frame: Frame) {
         let status = frame.header.status.unwrap_or_else(Status::ok);
         match status.code {
             200..=299 => {
@@ -374,7 +375,7 @@ impl<T> Session<T> {
         }
     }
 
-    fn on_update_reply(&mut self, now: Moment, mut link: Link, frame: Frame) {
+    fn on_update_reply(&mut self, now: Moment, mut link: OpenLink, frame: Frame) {
         let status = frame.header.status.unwrap_or_else(Status::ok);
         match status.code {
             200..=299 => {
@@ -434,7 +435,7 @@ impl<T> Session<T> {
         self.state = State::Connecting { conn, deadline };
     }
 
-    fn update(&mut self, now: Moment, mut link: Link) {
+    fn update(&mut self, now: Moment, mut link: OpenLink) {
         let Some(held) = &self.tokens.current else { return };
         let id = self.requests.next_number();
         let bytes = hello::update(&self.requests.frame_id(id), &held.jwt);
@@ -507,7 +508,7 @@ impl<T> Session<T> {
     }
 
     /// The watchdog: probes a silent peer, then gives it up; a peer that stayed is proof of health.
-    fn watch(&mut self, now: Moment, link: Link) {
+    fn watch(&mut self, now: Moment, link: OpenLink) {
         let silence = now.since(link.heard);
         if silence >= self.options.silence_max {
             return self.retry(now, DisconnectReason::Silent, false);
@@ -528,7 +529,7 @@ impl<T> Session<T> {
     }
 
     /// The open WebSocket, if there is one.
-    fn link_mut(&mut self) -> Option<&mut Link> {
+    fn link_mut(&mut self) -> Option<&mut OpenLink> {
         match &mut self.state {
             State::Initialising { link, .. }
             | State::Connected { link }
@@ -542,7 +543,7 @@ impl<T> Session<T> {
         }
     }
 
-    fn link_deadline(&self, link: &Link) -> Moment {
+    fn link_deadline(&self, link: &OpenLink) -> Moment {
         let dead = link.heard + self.options.silence_max;
         let probe = link.heard + self.options.probe_after;
         let quiet = if link.probed { dead } else { probe.min(dead) };

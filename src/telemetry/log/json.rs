@@ -34,7 +34,7 @@ impl Lines {
         Self { service, is_reshaped, clock: Clock::start(), writer }
     }
 
-    fn line(&self, level: Level, target: &str, spans: &[Fields], own: Fields) -> Value {
+    fn line(&self, level: Level, target: &str, spans: &[LineFields], own: LineFields) -> Value {
         let mut line = Map::new();
         let mut put = |key: &str, value: Value| drop(line.insert(key.to_owned(), value));
         put("ts", self.clock.wall().to_string().into());
@@ -61,30 +61,30 @@ where
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        let mut fields = Fields::default();
+        let mut fields = LineFields::default();
         attributes.record(&mut fields);
         span.extensions_mut().insert(fields);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(fields) = span.extensions_mut().get_mut::<Fields>() {
+        if let Some(fields) = span.extensions_mut().get_mut::<LineFields>() {
             values.record(fields);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let mut own = Fields::default();
+        let mut own = LineFields::default();
         event.record(&mut own);
-        let spans: Vec<Fields> = context
+        let spans: Vec<LineFields> = context
             .event_scope(event)
             .into_iter()
             .flatten()
-            .filter_map(|span| span.extensions().get::<Fields>().cloned())
+            .filter_map(|span| span.extensions().get::<LineFields>().cloned())
             .collect();
         let metadata = event.metadata();
         // Outer spans first, so that the inner ones win.
-        let spans: Vec<Fields> = spans.into_iter().rev().collect();
+        let spans: Vec<LineFields> = spans.into_iter().rev().collect();
         let mut text = self.line(*metadata.level(), metadata.target(), &spans, own).to_string();
         text.push('\n');
         // A log that cannot be written has nowhere to say so.
@@ -94,19 +94,19 @@ where
 
 /// The fields of one event or span.
 #[derive(Clone, Default)]
-struct Fields {
+struct LineFields {
     message: String,
     values: Map<String, Value>,
 }
 
-impl Fields {
+impl LineFields {
     fn put(&mut self, field: &Field, value: Value) {
         let value = if promises_a_secret(field.name()) { MASK.into() } else { value };
         self.values.insert(field.name().to_owned(), value);
     }
 }
 
-impl Visit for Fields {
+impl Visit for LineFields {
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.put(field, value.into());
     }

@@ -30,10 +30,10 @@ use crate::telemetry::journal::{Door, Via};
 /// All metrics; clones count into the same registry.
 #[derive(Clone)]
 pub struct Metrics {
-    inner: Arc<Inner>,
+    inner: Arc<MetricsInner>,
 }
 
-struct Inner {
+struct MetricsInner {
     registry: Registry,
     webhook_requests: Family<WebhookLabels, Counter>,
     webhook_ack_seconds: Histogram,
@@ -65,7 +65,7 @@ impl Metrics {
         let r = &mut registry;
         let build_info = register(r, table::BUILD_INFO, Family::<BuildLabels, Gauge>::default());
         build_info.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
-        let inner = Inner {
+        let inner = MetricsInner {
             webhook_requests: register(r, table::WEBHOOK_REQUESTS, Family::default()),
             webhook_ack_seconds: register(
                 r,

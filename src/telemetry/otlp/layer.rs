@@ -56,7 +56,7 @@ impl Spans {
         Self { tracer, clock }
     }
 
-    fn end(&self, open: Open, trace: TraceId, parent: Option<SpanId>) {
+    fn end(&self, open: OpenStage, trace: TraceId, parent: Option<SpanId>) {
         let trace = OtelTraceId::from_bytes(*trace.as_bytes());
         NEXT.set((trace, open.id));
         let parent = parent.map(|id| {
@@ -92,7 +92,7 @@ fn system_time(at: Timestamp) -> SystemTime {
 fn parent<'a, S: LookupSpan<'a>>(span: &SpanRef<'a, S>, trace: TraceId) -> Option<SpanId> {
     span.scope().skip(1).find_map(|around| {
         let extensions = around.extensions();
-        let open = extensions.get::<Open>()?;
+        let open = extensions.get::<OpenStage>()?;
         (open.trace == Some(trace)).then_some(open.id)
     })
 }
@@ -106,14 +106,14 @@ where
             return;
         }
         let Some(span) = context.span(id) else { return };
-        let mut open = Open::at(self.clock.wall(), self.clock.now());
+        let mut open = OpenStage::at(self.clock.wall(), self.clock.now());
         attributes.record(&mut open);
         span.extensions_mut().insert(open);
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
-        if let Some(open) = span.extensions_mut().get_mut::<Open>() {
+        if let Some(open) = span.extensions_mut().get_mut::<OpenStage>() {
             values.record(open);
         }
     }
@@ -123,9 +123,9 @@ where
             return;
         }
         for span in context.event_scope(event).into_iter().flatten() {
-            if let Some(open) = span.extensions_mut().get_mut::<Open>() {
+            if let Some(open) = span.extensions_mut().get_mut::<OpenStage>() {
                 if open.trouble.is_none() {
-                    let mut sentence = Sentence::default();
+                    let mut sentence = LineSentence::default();
                     event.record(&mut sentence);
                     open.trouble = Some(sentence.0);
                 }
@@ -136,7 +136,7 @@ where
 
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         let Some(span) = context.span(&id) else { return };
-        let Some(open) = span.extensions_mut().remove::<Open>() else { return };
+        let Some(open) = span.extensions_mut().remove::<OpenStage>() else { return };
         if let Some(trace) = open.trace {
             self.end(open, trace, parent(&span, trace));
         }
@@ -150,7 +150,7 @@ impl fmt::Debug for Spans {
 }
 
 /// A stage that has not ended.
-struct Open {
+struct OpenStage {
     id: SpanId,
     began: Timestamp,
     began_moment: Moment,
@@ -161,7 +161,7 @@ struct Open {
     trouble: Option<String>,
 }
 
-impl Open {
+impl OpenStage {
     fn at(began: Timestamp, began_moment: Moment) -> Self {
         let (id, _) = Uuid::new_v4().as_u64_pair();
         Self {
@@ -187,7 +187,7 @@ impl Open {
     }
 }
 
-impl Visit for Open {
+impl Visit for OpenStage {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.put(field, value.to_owned());
     }
@@ -199,9 +199,9 @@ impl Visit for Open {
 
 /// The constant sentence of a log line.
 #[derive(Default)]
-struct Sentence(String);
+struct LineSentence(String);
 
-impl Visit for Sentence {
+impl Visit for LineSentence {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
             self.0 = format!("{value:?}");

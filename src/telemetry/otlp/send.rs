@@ -65,7 +65,7 @@ impl HttpClient for Client {
 
 /// Why a batch was not taken.
 #[derive(Debug, thiserror::Error)]
-enum Refused {
+enum BatchRefused {
     #[error("the collector took more than {} ms", .0.as_millis())]
     Late(Duration),
     #[error("the collector could not take it before the end")]
@@ -98,17 +98,17 @@ impl Batches {
         Self { sending, client, timeout, runtime, cut, is_failing: AtomicBool::new(false) }
     }
 
-    async fn send(&self, batch: Vec<SpanData>) -> Result<(), Refused> {
+    async fn send(&self, batch: Vec<SpanData>) -> Result<(), BatchRefused> {
         let sent = tokio::select! {
             biased;
-            () = self.cut.cancelled() => return Err(Refused::Cut),
+            () = self.cut.cancelled() => return Err(BatchRefused::Cut),
             sent = tokio::time::timeout(self.timeout, self.sending.export(batch)) => sent,
         };
         let trouble = self.client.remember(None);
         match sent {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(trouble.map_or(Refused::Sdk(error), Refused::NoAnswer)),
-            Err(_) => Err(Refused::Late(self.timeout)),
+            Ok(Err(error)) => Err(trouble.map_or(BatchRefused::Sdk(error), BatchRefused::NoAnswer)),
+            Err(_) => Err(BatchRefused::Late(self.timeout)),
         }
     }
 }

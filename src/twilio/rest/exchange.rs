@@ -191,7 +191,7 @@ fn is_page(bytes: &[u8]) -> bool {
 /// Reads an answer that is no success; its body may be HTML, empty or broken off.
 async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
     #[derive(Deserialize)]
-    struct Body {
+    struct RefusalBody {
         #[serde(default, deserialize_with = "number")]
         code: GivenCode,
         status: Option<IgnoredAny>,
@@ -205,7 +205,7 @@ async fn refused(op: Op, response: Response, now: Timestamp) -> Error {
         .map(str::to_owned);
     // The status is the fact; a body that cannot be read only means that there is no code.
     let body = match read(response, ERROR_BYTES_MAX).await {
-        Ok(bytes) => json::from_slice::<Body>(&bytes).ok(),
+        Ok(bytes) => json::from_slice::<RefusalBody>(&bytes).ok(),
         Err(_) => None,
     };
     let is_twilios = body

@@ -56,11 +56,11 @@ pub enum Whereabouts {
 /// What the media service says of a file.
 #[derive(Deserialize)]
 struct Record {
-    links: Option<Links>,
+    links: Option<FileLinks>,
 }
 
 #[derive(Deserialize)]
-struct Links {
+struct FileLinks {
     content_direct_temporary: Option<String>,
     content: Option<String>,
 }

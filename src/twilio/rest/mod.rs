@@ -164,10 +164,10 @@ pub enum BuildError {
 /// Asks Twilio; clones share connections and bounds.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    inner: Arc<ClientInner>,
 }
 
-struct Inner {
+struct ClientInner {
     http: reqwest::Client,
     base: Url,
     /// With its version.
@@ -211,7 +211,7 @@ impl Client {
             .timeout(options.request_timeout)
             .pool_max_idle_per_host(options.in_flight_max);
         Ok(Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(ClientInner {
                 http: http.build().map_err(BuildError::Http)?,
                 base,
                 core_base: below(&api_base, &[CORE_VERSION]),

@@ -44,7 +44,7 @@ enum Api {
 type Answer = HashMap<String, Box<RawValue>>;
 
 /// A page that was read.
-struct Page<T> {
+struct ReadPage<T> {
     items: Vec<T>,
     skipped: usize,
     following: Option<Url>,
@@ -88,7 +88,7 @@ impl<T: Entry> Pages<T> {
     /// As any request; [`Cause::Page`] where the listing leads nowhere or in a circle.
     pub async fn next(&mut self) -> Result<Option<Vec<T>>, Error> {
         if let Some(url) = self.glance.clone() {
-            let Page { items, skipped, following } = self.read(url).await?;
+            let ReadPage { items, skipped, following } = self.read(url).await?;
             self.glance = None;
             match following {
                 // What was left out will be so once more.
@@ -101,7 +101,7 @@ impl<T: Entry> Pages<T> {
         if self.seen.len() >= PAGES_MAX || self.seen.contains(&url) {
             return Err(Error::NotSent { op: self.op, source: Cause::Page });
         }
-        let Page { items, skipped, following } = self.read(url.clone()).await?;
+        let ReadPage { items, skipped, following } = self.read(url.clone()).await?;
         self.seen.insert(url);
         self.next = following;
         self.skipped += skipped;
@@ -114,7 +114,7 @@ impl<T: Entry> Pages<T> {
         self.skipped
     }
 
-    async fn read(&self, url: Url) -> Result<Page<T>, Error> {
+    async fn read(&self, url: Url) -> Result<ReadPage<T>, Error> {
         let op = self.op;
         let answer = self.client.get(op, url).await?;
         let unknown = |source| Error::Unknown { op, source };
@@ -149,7 +149,7 @@ impl<T: Entry> Pages<T> {
                 "entries of a listing cannot be read and are left out; the first is named"
             );
         }
-        Ok(Page { items, skipped, following })
+        Ok(ReadPage { items, skipped, following })
     }
 
     /// Collects all pages, up to `max` items.
@@ -266,18 +266,20 @@ mod tests {
         for (base, next, wanted) in [
             (
                 "https://conversations.twilio.com/v1",
-                "https://conversations.twilio.com/v1/Conversations?Page=1&PageToken=a%2Fb",
-                Some("https://conversations.twilio.com/v1/Conversations?Page=1&PageToken=a%2Fb"),
+                "https://conversations.twilio.com/v1/Conversations?ReadPage=1&PageToken=a%2Fb",
+                Some(
+                    "https://conversations.twilio.com/v1/Conversations?ReadPage=1&PageToken=a%2Fb",
+                ),
             ),
             (
                 "http://127.0.0.1:99/twilio/v1",
-                "https://evil.example/v1/Conversations?Page=1",
-                Some("http://127.0.0.1:99/twilio/v1/Conversations?Page=1"),
+                "https://evil.example/v1/Conversations?ReadPage=1",
+                Some("http://127.0.0.1:99/twilio/v1/Conversations?ReadPage=1"),
             ),
             (
                 "https://conversations.ie1.twilio.com/v1",
-                "/v1/Conversations?Page=1",
-                Some("https://conversations.ie1.twilio.com/v1/Conversations?Page=1"),
+                "/v1/Conversations?ReadPage=1",
+                Some("https://conversations.ie1.twilio.com/v1/Conversations?ReadPage=1"),
             ),
             ("https://h/v1", "https://h/Conversations", None),
             ("https://h/v1", "ftp://[", None),
@@ -290,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_next_page_may_be_told_by_its_path() {
-        let uri = "/2010-04-01/Accounts/AC1/Messages.json?Page=1&PageToken=PASM1";
+        let uri = "/2010-04-01/Accounts/AC1/Messages.json?ReadPage=1&PageToken=PASM1";
         for (base, next, wanted) in [
             (
                 "https://api.twilio.com/2010-04-01",

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 pub(super) fn candidates(url: &str) -> Vec<String> {
     let url = &with_path(url);
     let mut forms = vec![url.clone()];
-    if let Some(parts) = Parts::of(url) {
+    if let Some(parts) = UrlParts::of(url) {
         // An explicit port is dropped, never swapped for the default one.
         match parts.port_from {
             Some(port_from) => {
@@ -40,7 +40,7 @@ pub(super) fn candidates(url: &str) -> Vec<String> {
 /// segments and letters of any script. Programs that read URLs rewrite each of these.
 #[must_use]
 pub fn is_callable(configured: &str) -> bool {
-    let has_host = Parts::of(configured).is_some_and(|parts| {
+    let has_host = UrlParts::of(configured).is_some_and(|parts| {
         let host_end = parts.port_from.unwrap_or(parts.host_end);
         parts.host_from < host_end
     });
@@ -56,7 +56,7 @@ pub fn is_callable(configured: &str) -> bool {
 #[must_use]
 pub fn signed_url(configured: &str) -> String {
     let url = configured.split_once('#').map_or(configured, |(url, _)| url);
-    let Some(parts) = Parts::of(url) else { return url.to_owned() };
+    let Some(parts) = UrlParts::of(url) else { return url.to_owned() };
     with_path(&format!("{}{}", &url[..parts.scheme_end], &url[parts.host_from..]))
 }
 
@@ -105,7 +105,7 @@ fn is_name(text: &str) -> bool {
 }
 
 fn with_path(url: &str) -> String {
-    match Parts::of(url) {
+    match UrlParts::of(url) {
         Some(parts) if !url[parts.host_end..].starts_with('/') => {
             format!("{}/{}", &url[..parts.host_end], &url[parts.host_end..])
         }
@@ -119,7 +119,7 @@ fn with_raw_apostrophe(url: &str) -> Option<String> {
 }
 
 /// Where the authority's pieces are.
-struct Parts {
+struct UrlParts {
     /// Where the scheme and its `://` end.
     scheme_end: usize,
     /// Where the host starts, after any user info.
@@ -131,7 +131,7 @@ struct Parts {
     default_port: u16,
 }
 
-impl Parts {
+impl UrlParts {
     fn of(url: &str) -> Option<Self> {
         let scheme_end = url.find("://")?;
         let default_port = match &url[..scheme_end] {

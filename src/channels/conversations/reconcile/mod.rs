@@ -111,7 +111,7 @@ pub struct Found {
 }
 
 /// An open conversation of the service.
-struct Open {
+struct OpenConversation {
     sid: ConversationSid,
     created: Option<Timestamp>,
     updated: Option<Timestamp>,
@@ -128,9 +128,9 @@ struct Seated {
 }
 
 /// How long to wait after sweeps that ended early, one after the other: each time twice as long.
-struct Rest(Duration);
+struct SweepRest(Duration);
 
-impl Rest {
+impl SweepRest {
     const fn reset(&mut self) {
         self.0 = RETRY_AFTER;
     }
@@ -153,7 +153,7 @@ impl Reconciler {
     pub async fn run(self, stop: CancellationToken) {
         let clock = self.arrivals.clock();
         let mut since = clock.wall().before(self.interval);
-        let mut rest = Rest(RETRY_AFTER);
+        let mut rest = SweepRest(RETRY_AFTER);
         loop {
             let begun = clock.wall();
             let swept = tokio::select! {
@@ -174,7 +174,7 @@ impl Reconciler {
         }
     }
 
-    fn pause_after(&self, swept: Result<Found, Error>, rest: &mut Rest) -> Duration {
+    fn pause_after(&self, swept: Result<Found, Error>, rest: &mut SweepRest) -> Duration {
         match swept {
             Ok(found) if found.missing > 0 => {
                 tracing::info!(count = found.missing, "sweep found conversations without the bot");
@@ -195,7 +195,7 @@ impl Reconciler {
 
     /// How long to wait after a sweep that ended early: where Twilio refuses us as long as the workers
     /// would, else briefly, or as long as it asks.
-    fn rest_after(&self, error: &Error, rest: &mut Rest) -> Duration {
+    fn rest_after(&self, error: &Error, rest: &mut SweepRest) -> Duration {
         let pause = rest.next(self.interval);
         let (Error::Rest(error)
         | Error::CatchUp(channels::Error::Rest(error))
@@ -240,7 +240,7 @@ impl Reconciler {
 
     /// Has the bot join those of the conversations without it in which it should be. Says how many
     /// there are.
-    async fn find(&self, missing: Vec<Open>) -> Result<usize, Error> {
+    async fn find(&self, missing: Vec<OpenConversation>) -> Result<usize, Error> {
         let mut count = 0;
         if missing.is_empty() {
             return Ok(count);
@@ -248,7 +248,7 @@ impl Reconciler {
         let arrivals = &self.arrivals;
         let room = self.seats.room(arrivals.recorder.clock.now());
         let mut dead_joins = DeadJoins::read(&arrivals.joins, room).await?;
-        for Open { sid, created, updated, verdict } in missing {
+        for OpenConversation { sid, created, updated, verdict } in missing {
             if arrivals.join_rules.note(sid, verdict) {
                 continue;
             }
@@ -285,7 +285,7 @@ impl Reconciler {
     }
 
     /// The service's open conversations, as far back as the bot is to be in any.
-    async fn open(&self) -> Result<Vec<Open>, Error> {
+    async fn open(&self) -> Result<Vec<OpenConversation>, Error> {
         let join_rules = &self.arrivals.join_rules;
         let from = join_rules.policy.created.map(|since| since.at(self.arrivals.clock().wall()));
         let mut open = Vec::new();
@@ -293,7 +293,7 @@ impl Reconciler {
             self.rest.list_conversations(ConversationFilter { from, ..Default::default() });
         while let Some(page) = self.paced(&mut pages).await? {
             let found = page.into_iter().filter(|found| is_open(found.state));
-            open.extend(found.map(|found| Open {
+            open.extend(found.map(|found| OpenConversation {
                 sid: found.sid,
                 created: found.created,
                 updated: found.updated,
@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn sweeps_that_end_early_come_ever_later_until_one_ends_well() {
-        let mut rest = Rest(RETRY_AFTER);
+        let mut rest = SweepRest(RETRY_AFTER);
         let max = Duration::from_secs(30);
         let pauses: Vec<_> = (0..5).map(|_| rest.next(max).as_secs()).collect();
         assert_eq!(pauses, [5, 10, 20, 30, 30]);
