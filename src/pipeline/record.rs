@@ -66,6 +66,9 @@ pub struct Said {
 }
 
 /// A reply that waits to be sent.
+///
+/// It says not as whom: a pair's thread has our address in it, and in a conversation it is whoever has the
+/// seat when it is sent, which may be another than when it was stored.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "v")]
 pub enum Outbound {
@@ -126,6 +129,9 @@ impl After {
 }
 
 /// What became of a reply, to be told to its agent.
+///
+/// A report says not as whom it was said: the agent knows its reply by what it gave with it. Only what may be
+/// asked anew needs a speaker, and has one in its second form.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(tag = "v")]
 pub enum Settled {
