@@ -17,7 +17,7 @@ pub use url::Url;
 pub use uuid::Uuid;
 
 pub use crate::clock::{Clock, Timestamp};
-pub use crate::net::proxies::{Direct, Proxies, Proxy};
+pub use crate::net::proxies::{DirectHosts, Proxies, Proxy};
 pub use crate::net::tls;
 pub use crate::pii::Pii;
 pub use crate::realtime::{

@@ -96,7 +96,7 @@ pub fn sign(secret: &Secret, id: &str, at: Timestamp, body: &[u8]) -> String {
 
 /// What the headers of a request say, as far as it can be judged without its body.
 #[derive(Clone, Copy, Debug)]
-pub struct Claim<'a> {
+pub struct HeaderClaim<'a> {
     id: &'a str,
     timestamp: &'a str,
     signatures: &'a str,
@@ -108,7 +108,7 @@ pub struct Claim<'a> {
 /// # Errors
 ///
 /// See [`Error`].
-pub fn claim<'a>(headers: &Headers<'a>, now: Timestamp) -> Result<Claim<'a>, Error> {
+pub fn claim<'a>(headers: &Headers<'a>, now: Timestamp) -> Result<HeaderClaim<'a>, Error> {
     let id = headers.id.filter(|id| !id.is_empty()).ok_or(Error::Header(ID))?;
     let timestamp = headers.timestamp.ok_or(Error::Header(TIMESTAMP))?;
     let seconds: i64 = timestamp.parse().map_err(|_| Error::Header(TIMESTAMP))?;
@@ -117,11 +117,11 @@ pub fn claim<'a>(headers: &Headers<'a>, now: Timestamp) -> Result<Claim<'a>, Err
         return Err(Error::Stale);
     }
     let signatures = headers.signature.ok_or(Error::Header(SIGNATURE))?;
-    let claim = Claim { id, timestamp, signatures };
+    let claim = HeaderClaim { id, timestamp, signatures };
     if claim.given().next().is_none() { Err(Error::Mismatch) } else { Ok(claim) }
 }
 
-impl Claim<'_> {
+impl HeaderClaim<'_> {
     /// Checks a body against what its headers claim; all listed signatures are tried.
     ///
     /// # Errors

@@ -142,14 +142,14 @@ pub struct Bulk {
 
 /// What becomes of dead letters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fate {
+pub enum LetterFate {
     /// They become open jobs again.
     Redrive,
     /// They are forgotten.
     Drop,
 }
 
-impl Fate {
+impl LetterFate {
     /// Gives the verb, as it stands in paths and on the command line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -258,14 +258,14 @@ impl DeadLetters {
     /// # Errors
     ///
     /// [`Error::NoDeadLetter`], or a storage error.
-    pub async fn settle(&self, target: Target, fate: Fate) -> Result<(), Error> {
+    pub async fn settle(&self, target: Target, fate: LetterFate) -> Result<(), Error> {
         let queue = self.store.queue(target.queue);
         match fate {
-            Fate::Redrive => {
+            LetterFate::Redrive => {
                 queue.redrive(target.id).await?;
                 tracing::info!(job_id = %target.id, "operator redrove a dead letter");
             }
-            Fate::Drop => {
+            LetterFate::Drop => {
                 queue.drop(target.id).await?;
                 tracing::info!(job_id = %target.id, "operator dropped a dead letter");
             }
@@ -283,7 +283,7 @@ impl DeadLetters {
     pub async fn settle_all(
         &self,
         selection: &Selection,
-        fate: Fate,
+        fate: LetterFate,
         limit: u32,
     ) -> Result<Bulk, Error> {
         let mut wanted = ParsedSelection::parse(selection)?;

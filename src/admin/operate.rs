@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::access::{self, Access};
-use super::dead_letters::{DeadLetters, Fate, LETTERS_MAX, Selection, Target};
+use super::dead_letters::{DeadLetters, LETTERS_MAX, LetterFate, Selection, Target};
 use crate::http::problem::problem;
 use crate::json;
 use crate::queue::Error;
@@ -122,28 +122,28 @@ async fn show(
 }
 
 async fn redrive_one(dead_letters: State<DeadLetters>, path: Path<(String, String)>) -> Response {
-    settle(dead_letters, path, Fate::Redrive).await
+    settle(dead_letters, path, LetterFate::Redrive).await
 }
 
 async fn drop_one(dead_letters: State<DeadLetters>, path: Path<(String, String)>) -> Response {
-    settle(dead_letters, path, Fate::Drop).await
+    settle(dead_letters, path, LetterFate::Drop).await
 }
 
 async fn settle(
     State(dead_letters): State<DeadLetters>,
     Path((queue, id)): Path<(String, String)>,
-    fate: Fate,
+    fate: LetterFate,
 ) -> Response {
     let Some(target) = target(&queue, &id) else { return unknown() };
     answer(dead_letters.settle(target, fate).await.map(|()| json!({ "ok": true })))
 }
 
 async fn redrive_all(dead_letters: State<DeadLetters>, body: Bytes) -> Response {
-    settle_all(dead_letters, &body, Fate::Redrive).await
+    settle_all(dead_letters, &body, LetterFate::Redrive).await
 }
 
 async fn drop_all(dead_letters: State<DeadLetters>, body: Bytes) -> Response {
-    settle_all(dead_letters, &body, Fate::Drop).await
+    settle_all(dead_letters, &body, LetterFate::Drop).await
 }
 
 #[derive(Deserialize)]
@@ -154,7 +154,11 @@ struct BulkBody {
     limit: Option<u32>,
 }
 
-async fn settle_all(State(dead_letters): State<DeadLetters>, body: &[u8], fate: Fate) -> Response {
+async fn settle_all(
+    State(dead_letters): State<DeadLetters>,
+    body: &[u8],
+    fate: LetterFate,
+) -> Response {
     let Ok(BulkBody { select, limit }) = json::from_slice(body) else {
         let detail =
             r#"wanted {"select":{"queue":…,"class":…,"conversation":…,"before":…},"limit":…}"#;

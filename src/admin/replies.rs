@@ -43,12 +43,12 @@ pub trait Replies: Send + Sync {
         &'a self,
         thread: ThreadId,
         key: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Fate>, Failed>>;
+    ) -> BoxFuture<'a, Result<Option<RepliesFate>, Failed>>;
 }
 
 /// What became of the parts of a reply.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Fate {
+pub struct RepliesFate {
     /// How many there are.
     pub parts: usize,
     /// How many of them are at Twilio.
@@ -59,7 +59,7 @@ pub struct Fate {
     pub delivery: Vec<Fares>,
 }
 
-impl Fate {
+impl RepliesFate {
     /// The word for it: `dead` if any part failed, `sent` if all are at Twilio, else `queued`.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
@@ -118,7 +118,7 @@ async fn reply(
     let Ok(thread) = thread.parse::<ThreadId>() else { return malformed() };
     match replies.fate(thread, &key).await {
         Ok(Some(fate)) => {
-            let Fate { parts, sent, dead, delivery } = &fate;
+            let RepliesFate { parts, sent, dead, delivery } = &fate;
             let delivery: Vec<_> = delivery.iter().map(delivered).collect();
             Json(json!({
                 "state": fate.as_str(),
@@ -192,10 +192,18 @@ mod tests {
     async fn a_reply_is_queued_sent_or_dead_with_its_cause() {
         let dead = Cause::new("dead").with_code(50_400).with_detail("refused");
         for (fate, status, said) in [
-            (Ok(Some(Fate { parts: 3, sent: 2, dead: None, delivery: Vec::new() })), 200, "queued"),
-            (Ok(Some(Fate { parts: 3, sent: 3, dead: None, delivery: Vec::new() })), 200, "sent"),
             (
-                Ok(Some(Fate { parts: 3, sent: 1, dead: Some(dead), delivery: Vec::new() })),
+                Ok(Some(RepliesFate { parts: 3, sent: 2, dead: None, delivery: Vec::new() })),
+                200,
+                "queued",
+            ),
+            (
+                Ok(Some(RepliesFate { parts: 3, sent: 3, dead: None, delivery: Vec::new() })),
+                200,
+                "sent",
+            ),
+            (
+                Ok(Some(RepliesFate { parts: 3, sent: 1, dead: Some(dead), delivery: Vec::new() })),
                 200,
                 "dead",
             ),
@@ -213,7 +221,7 @@ mod tests {
 
     struct Known {
         state: Result<Option<&'static str>, ()>,
-        fate: Result<Option<Fate>, ()>,
+        fate: Result<Option<RepliesFate>, ()>,
     }
 
     impl Replies for Known {
@@ -225,7 +233,7 @@ mod tests {
             &'a self,
             _: ThreadId,
             key: &'a str,
-        ) -> BoxFuture<'a, Result<Option<Fate>, Failed>> {
+        ) -> BoxFuture<'a, Result<Option<RepliesFate>, Failed>> {
             assert_eq!(key, "a/b");
             let fate = self.fate.clone().map_err(|()| Failed("planted".into()));
             Box::pin(std::future::ready(fate))
@@ -243,7 +251,7 @@ mod tests {
             &'a self,
             _: ThreadId,
             _: &'a str,
-        ) -> BoxFuture<'a, Result<Option<Fate>, Failed>> {
+        ) -> BoxFuture<'a, Result<Option<RepliesFate>, Failed>> {
             Box::pin(std::future::pending())
         }
     }

@@ -212,14 +212,14 @@ fn reply(raw: &RawValue, place: &str) -> Result<Option<Reply>, String> {
 
 /// The two addresses of a thread.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Addresses {
+pub(super) struct PairAddresses {
     /// Theirs.
     pub(super) to: Pii,
     /// Ours, if it is named.
     pub(super) from: Option<Pii>,
 }
 
-impl Addresses {
+impl PairAddresses {
     fn of(members: &Members<'_>) -> Result<Self, String> {
         let address = |name| optional::<Pii>(members, name, "message", "an address");
         let to = address("to")?.filter(|to| !to.reveal().trim().is_empty());
@@ -248,7 +248,7 @@ pub(super) fn message(body: &[u8]) -> Result<Message, String> {
     let mut room = Vec::new();
     let members = members(body, &mut room, ("the body", "{\"to\":…,\"body\":…}"))?;
     let reply = whole(&members, "message", &MESSAGE)?;
-    let Addresses { to, from } = Addresses::of(&members)?;
+    let PairAddresses { to, from } = PairAddresses::of(&members)?;
     Ok(Message { to, from, reply })
 }
 
@@ -257,11 +257,11 @@ pub(super) fn message(body: &[u8]) -> Result<Message, String> {
 /// # Errors
 ///
 /// What is wrong, without a word of the body but the names of its fields.
-pub(super) fn addresses(body: &[u8]) -> Result<Addresses, String> {
+pub(super) fn addresses(body: &[u8]) -> Result<PairAddresses, String> {
     let mut room = Vec::new();
     let members = members(body, &mut room, ("the body", "{\"to\":…,\"from\":…}"))?;
     ADDRESSES.check(&members).map_err(|stranger| stranger.to_string())?;
-    Addresses::of(&members)
+    PairAddresses::of(&members)
 }
 
 fn whole(members: &Members<'_>, place: &str, form: &Form) -> Result<Reply, String> {

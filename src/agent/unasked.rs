@@ -19,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use serde_json::json;
 
-use super::answer::{self, Addresses, Message};
+use super::answer::{self, Message, PairAddresses};
 use super::later::{Batch, ID_BYTES_MAX, Outbox, not_read, not_stored, read};
 use crate::http::problem::problem;
 use crate::standard_webhooks;
@@ -47,7 +47,7 @@ async fn find(State(outbox): State<Arc<dyn Outbox>>, request: Request) -> Respon
         Err(error) => return not_read(error),
     };
     let thread = answer::addresses(&unproven.proven())
-        .and_then(|Addresses { to, from }| outbox.between(from.as_ref(), &to));
+        .and_then(|PairAddresses { to, from }| outbox.between(from.as_ref(), &to));
     match thread {
         Ok(thread) => {
             let body = json!({ "thread": thread.id().to_string(), "channel": thread.channel() });

@@ -12,8 +12,8 @@ use super::Error;
 use super::account::rest_options;
 use super::conversations::{OpenTalks, Talks};
 use super::counted::Counted;
-use super::handover::Hands;
-use super::numbers::{Numbers, OpenNumbers};
+use super::handover::OperatorHands;
+use super::numbers::{NumbersChannel, OpenNumbers};
 use super::parts::Parts;
 use super::replies::Asked;
 use super::shared::Cluster;
@@ -93,7 +93,7 @@ impl Parts<'_> {
         let making = kind::Making { settings, twilio, tls: &tls, metrics, documents, clock };
         let agent = kinds::of(settings).make(making).await?;
         let talks = Talks::of(self, &rest, &tls);
-        let numbers = Numbers::of(self, &rest);
+        let numbers = NumbersChannel::of(self, &rest);
         let handoff = self.handoff(talks.as_ref());
         let told = agent.is_told().then(|| Room::new(self.store.queue(QueueName::Reports)));
         let inlet: Arc<dyn Inlet> = Arc::new(self.ingest(&handoff, told.clone()));
@@ -318,7 +318,7 @@ impl Parts<'_> {
         let serving = kind::Serving {
             settings: self.settings,
             outbox: Arc::clone(outbox),
-            handing: Arc::new(Hands(Arc::clone(handoff))),
+            handing: Arc::new(OperatorHands(Arc::clone(handoff))),
             documents: self.store.documents(),
             clock: *clock,
         };
@@ -341,7 +341,7 @@ impl Parts<'_> {
             Listen::On(address) => Access::new(address, settings.debug_token.clone()),
         };
         let dead_letters = DeadLetters::new(self.store.clone(), self.recorder.clock);
-        let handover = Arc::new(Hands(Arc::clone(handoff)));
+        let handover = Arc::new(OperatorHands(Arc::clone(handoff)));
         let outbox_queue = self.store.queue(QueueName::Outbox);
         let ids = self.reply_ids();
         let asked = Asked { channels: channels.clone(), outbox: outbox_queue, ids };

@@ -205,7 +205,7 @@ fn listen(parts: &Parts<'_>, identities: Vec<String>, sockets: Sockets) {
             let sockets = Arc::clone(&sockets);
             Box::pin(async move { sockets.listen(identity, stop).await })
         };
-        let duty = shared::Duty::Identities(identities);
+        let duty = shared::SharedDuty::Identities(identities);
         tasks.spawn(cluster.hold(duty, listen, stop.clone()));
         return;
     }
@@ -225,7 +225,7 @@ fn sweep(parts: &Parts<'_>, reconciler: Reconciler, tasks: &TaskTracker, stop: &
         let reconciler = Reconciler { duty: Duty::Find, ..reconciler };
         let sweep =
             move |_, stop| -> BoxFuture<'static, ()> { Box::pin(reconciler.clone().run(stop)) };
-        tasks.spawn(cluster.hold(shared::Duty::Sweep, sweep, stop.clone()));
+        tasks.spawn(cluster.hold(shared::SharedDuty::Sweep, sweep, stop.clone()));
         return;
     }
     tasks.spawn(reconciler.run(stop.clone()));

@@ -10,9 +10,9 @@ use crate::pipeline::handoff::{Error, Handoff};
 use crate::thread::ThreadId;
 
 /// The pipeline's handoff as the operator's routes see it.
-pub struct Hands(pub Arc<Handoff>);
+pub struct OperatorHands(pub Arc<Handoff>);
 
-impl Handover for Hands {
+impl Handover for OperatorHands {
     fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHandedOver>> {
         Box::pin(async move {
             self.0.set(thread, is_paused).await.map_err(|error| match error {
@@ -28,7 +28,7 @@ impl Handover for Hands {
     }
 }
 
-impl Handing for Hands {
+impl Handing for OperatorHands {
     fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHanded>> {
         Box::pin(async move {
             self.0.set(thread, is_paused).await.map_err(|error| match error {

@@ -8,7 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::intake::TextsFirst;
 use super::parts::Parts;
-use super::shared::Duty;
+use super::shared::SharedDuty;
 use crate::channels::Inlet;
 use crate::channels::direct::channel::{Direct, TYPING_MAX};
 use crate::channels::direct::contacts::Contacts;
@@ -27,7 +27,7 @@ use crate::twilio::rest;
 use crate::webhook::{self, TEXT_STATUS_ROUTE};
 
 /// The channel, before messages have a way in.
-pub struct Numbers<'a> {
+pub struct NumbersChannel<'a> {
     parts: &'a Parts<'a>,
     rest: rest::Client,
     senders: Arc<Senders>,
@@ -37,11 +37,11 @@ pub struct Numbers<'a> {
 
 /// The channel, before it is started.
 pub struct OpenNumbers<'a> {
-    of: Numbers<'a>,
+    of: NumbersChannel<'a>,
     intake: TextIntake,
 }
 
-impl<'a> Numbers<'a> {
+impl<'a> NumbersChannel<'a> {
     /// Reads which numbers there are; none of the channel where there are none.
     pub fn of(parts: &'a Parts<'a>, rest: &rest::Client) -> Option<Self> {
         let senders = senders(parts);
@@ -76,7 +76,7 @@ impl<'a> Numbers<'a> {
 impl OpenNumbers<'_> {
     /// The side on which the bot speaks.
     pub fn channel(&self) -> Direct {
-        let Numbers { parts, rest, senders, contacts, states } = &self.of;
+        let NumbersChannel { parts, rest, senders, contacts, states } = &self.of;
         let public_base = parts.public_base();
         Direct {
             rest: rest.clone(),
@@ -102,7 +102,7 @@ impl OpenNumbers<'_> {
     /// Starts the sweep, on one instance of several.
     pub fn start(self, tasks: &TaskTracker, stop: &CancellationToken) {
         let Self { of, intake } = self;
-        let Numbers { parts, rest, .. } = of;
+        let NumbersChannel { parts, rest, .. } = of;
         let messaging = &parts.settings.messaging;
         let (kept, clock) = (messaging.contact_retention, parts.recorder.clock);
         let retention = Retention { documents: parts.store.documents(), kept, clock };
@@ -123,7 +123,7 @@ impl OpenNumbers<'_> {
         if let Some(cluster) = parts.cluster {
             let run =
                 move |_, stop| -> BoxFuture<'static, ()> { Box::pin(sweep.clone().run(stop)) };
-            tasks.spawn(cluster.hold(Duty::TextSweep, run, stop.clone()));
+            tasks.spawn(cluster.hold(SharedDuty::TextSweep, run, stop.clone()));
             return;
         }
         tasks.spawn(sweep.run(stop.clone()));

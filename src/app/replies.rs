@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 
-use crate::admin::replies::{Failed, Fate, Replies};
+use crate::admin::replies::{Failed, Replies, RepliesFate};
 use crate::channels::{self, Channels};
 use crate::jobs::lane;
 use crate::pipeline::record;
@@ -32,7 +32,7 @@ impl Replies for Asked {
         &'a self,
         thread: ThreadId,
         key: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Fate>, Failed>> {
+    ) -> BoxFuture<'a, Result<Option<RepliesFate>, Failed>> {
         Box::pin(async move {
             let fate = self.find(thread, key).await;
             fate.map_err(|error| Failed(Box::new(error)))
@@ -42,8 +42,12 @@ impl Replies for Asked {
 
 impl Asked {
     /// Looks at one part after the other: their ids follow from the key.
-    async fn find(&self, thread: ThreadId, key: &str) -> Result<Option<Fate>, channels::Error> {
-        let (lane, mut fate) = (lane(thread), Fate::default());
+    async fn find(
+        &self,
+        thread: ThreadId,
+        key: &str,
+    ) -> Result<Option<RepliesFate>, channels::Error> {
+        let (lane, mut fate) = (lane(thread), RepliesFate::default());
         while fate.parts < Queue::APPEND_JOBS_MAX {
             let id = record::late_reply_job(thread, key, fate.parts);
             let Some(status) = self.outbox.find(id, &lane).await? else { break };
@@ -104,15 +108,21 @@ mod tests {
         assert_eq!(late.put(Batch::new(thread, "k", said)).await.unwrap(), 3);
         let fate = async || asked.fate(conversation.into(), "k").await.unwrap().unwrap();
 
-        assert_eq!(fate().await, Fate { parts: 3, sent: 0, dead: None, delivery: Vec::new() });
+        assert_eq!(
+            fate().await,
+            RepliesFate { parts: 3, sent: 0, dead: None, delivery: Vec::new() }
+        );
         outbox.next().await.unwrap().ack().await.unwrap();
-        assert_eq!(fate().await, Fate { parts: 3, sent: 1, dead: None, delivery: Vec::new() });
+        assert_eq!(
+            fate().await,
+            RepliesFate { parts: 3, sent: 1, dead: None, delivery: Vec::new() }
+        );
         let cause = Cause::new("dead").with_code(50_400);
         outbox.next().await.unwrap().dead(cause.clone()).await.unwrap();
         outbox.next().await.unwrap().ack().await.unwrap();
         assert_eq!(
             fate().await,
-            Fate { parts: 3, sent: 2, dead: Some(cause), delivery: Vec::new() }
+            RepliesFate { parts: 3, sent: 2, dead: Some(cause), delivery: Vec::new() }
         );
         assert_eq!(asked.fate(conversation.into(), "other").await.unwrap(), None);
         let elsewhere = ConversationSid::from_bytes([3; 16]);

@@ -95,7 +95,7 @@ impl ResumeStore {
 
 /// A running client whose place is kept.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct KeptClient {
     /// Whose client it is.
     pub identity: String,
     /// The client.
@@ -106,7 +106,7 @@ pub struct Kept {
     pub clock: Clock,
 }
 
-impl Kept {
+impl KeptClient {
     /// Keeps the place from time to time, until told to stop.
     pub async fn keep(self, stop: CancellationToken) {
         let Some(store) = &self.store else { return };

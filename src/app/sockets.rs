@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::client_factory::{ClientFactory, OpenClient};
-use super::resume_store::Kept;
+use super::resume_store::KeptClient;
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::listener::Listener;
 use crate::channels::conversations::seats::{Listening, Seats};
@@ -40,7 +40,8 @@ impl Sockets {
             marks: self.marks.clone(),
         };
         let store = self.clients.resume_store.clone();
-        let kept = Kept { identity: identity.clone(), client, store, clock: self.clients.clock };
+        let kept =
+            KeptClient { identity: identity.clone(), client, store, clock: self.clients.clock };
         tokio::join!(listener.run(events, stop.clone()), kept.clone().keep(stop.clone()));
         // A client that gave up stays, so that the health pages show it.
         stop.cancelled().await;

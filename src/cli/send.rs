@@ -299,7 +299,7 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::*;
-    use crate::admin::replies::{self, Failed, Fate, Replies};
+    use crate::admin::replies::{self, Failed, Replies, RepliesFate};
     use crate::agent::later::{Batch, Outbox, OutboxError, trusted_router};
     use crate::http;
     use crate::queue::Cause;
@@ -374,10 +374,10 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_told_that_it_was_sent_or_why_it_was_not() {
-        let queued = Fate { parts: 2, sent: 1, dead: None, delivery: Vec::new() };
-        let sent = Fate { sent: 2, ..queued.clone() };
+        let queued = RepliesFate { parts: 2, sent: 1, dead: None, delivery: Vec::new() };
+        let sent = RepliesFate { sent: 2, ..queued.clone() };
         let cause = Cause::new("dead").with_code(50_377).with_detail("is closed");
-        let dead = Fate { dead: Some(cause), ..queued.clone() };
+        let dead = RepliesFate { dead: Some(cause), ..queued.clone() };
         for (last, code, output, complaint) in
             [(sent, 0, "sent\n", ""), (dead, 1, "", "it failed for good: is closed (50377)")]
         {
@@ -394,7 +394,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_is_told_after_a_while_that_it_is_still_on_its_way() {
-        let fates = vec![Fate { parts: 1, ..Fate::default() }];
+        let fates = vec![RepliesFate { parts: 1, ..RepliesFate::default() }];
         let service = Service::with(Known { fates: Mutex::new(fates), ..Known::default() }).await;
         let outcome = service.send(&["--body", "x", "--key", "k1", "--wait=1"]).await.unwrap();
         assert_eq!(outcome.code, 3);
@@ -440,7 +440,7 @@ mod tests {
     /// What is known of every conversation, and of every reply, the last for ever.
     struct Known {
         state: Result<Option<&'static str>, ()>,
-        fates: Mutex<Vec<Fate>>,
+        fates: Mutex<Vec<RepliesFate>>,
     }
 
     impl Default for Known {
@@ -458,7 +458,7 @@ mod tests {
             &'a self,
             _: ThreadId,
             _: &'a str,
-        ) -> BoxFuture<'a, Result<Option<Fate>, Failed>> {
+        ) -> BoxFuture<'a, Result<Option<RepliesFate>, Failed>> {
             let mut fates = self.fates.lock().unwrap();
             let fate = if fates.len() > 1 { Some(fates.remove(0)) } else { fates.first().cloned() };
             Box::pin(std::future::ready(Ok(fate)))

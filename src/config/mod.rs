@@ -41,7 +41,7 @@ pub use self::section::Section;
 pub use self::settings::Settings;
 
 use self::reader::{Layers, SECRET_BYTES_MAX};
-use crate::net::proxies::{Direct, Proxies, Proxy};
+use crate::net::proxies::{DirectHosts, Proxies, Proxy};
 use crate::text;
 
 /// Bytes of a configuration file that are read at most.
@@ -157,7 +157,7 @@ impl Schema {
         let admin_token = reader.value("admin.debug_token");
         let [https, http, all] =
             ["proxy.https", "proxy.http", "proxy.all"].map(|name| reader.value::<Proxy>(name));
-        let direct: Direct = reader.value("proxy.no_proxy").unwrap_or_default();
+        let direct: DirectHosts = reader.value("proxy.no_proxy").unwrap_or_default();
         let proxies = Proxies::new(https, http, all, direct);
         problems.append(&mut reader.problems);
         Report { effective: reader.effective, settings, admin_token, proxies, problems }

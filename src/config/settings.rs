@@ -23,7 +23,7 @@ use super::reader::Reader;
 use super::rules;
 use super::section::{Section, sections};
 use crate::net::authority::Hosts;
-use crate::net::proxies::{Direct, Proxies, Proxy};
+use crate::net::proxies::{DirectHosts, Proxies, Proxy};
 use crate::pii::Pii;
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ContentSid, MessagingServiceSid};
@@ -330,7 +330,7 @@ sections! {
         /// For either that has none of its own.
         all: Option<Proxy> = "ALL_PROXY", "all_proxy";
         /// What is reached directly.
-        no_proxy: Direct = "NO_PROXY", "no_proxy";
+        no_proxy: DirectHosts = "NO_PROXY", "no_proxy";
     }
 }
 

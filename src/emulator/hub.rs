@@ -26,7 +26,7 @@ use super::state::refusal::Refusal;
 use super::state::{Effect, Target, World};
 use super::visitors::Visitors;
 use super::webhooks::caller::{Caller, Verdict};
-use super::webhooks::{self, Outgoing, Product, request};
+use super::webhooks::{self, OutgoingWebhook, Product, request};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
 
@@ -49,7 +49,7 @@ pub(super) struct Core {
     pub(super) faults: Faults,
     pub(super) sockets: Sockets,
     /// Webhooks held back until the next one has gone, a fault.
-    swapped: Vec<Outgoing>,
+    swapped: Vec<OutgoingWebhook>,
     /// Contents of media files.
     pub(super) files: HashMap<crate::twilio::sid::MediaSid, bytes::Bytes>,
 }
@@ -74,7 +74,7 @@ pub(super) struct Hub {
     pub(super) credentials: Credentials,
     pub(super) urls: Urls,
     caller: Caller,
-    outgoing: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::Sender<OutgoingWebhook>,
     /// Post-action webhooks that are neither answered nor lost.
     open_hooks: AtomicUsize,
     deliveries: mpsc::Sender<(Moment, Delivery, End)>,
@@ -90,7 +90,7 @@ pub(super) struct Hub {
 }
 
 /// What a hub is made of.
-pub(super) struct Parts {
+pub(super) struct HubParts {
     pub(super) world: World,
     pub(super) options: Options,
     pub(super) credentials: Credentials,
@@ -101,9 +101,9 @@ pub(super) struct Parts {
 }
 
 /// What a hub leaves to the tasks that work for it.
-pub(super) struct Work {
+pub(super) struct HubWork {
     /// Post-action webhooks to send.
-    pub(super) outgoing: mpsc::Receiver<Outgoing>,
+    pub(super) outgoing: mpsc::Receiver<OutgoingWebhook>,
     /// Messages to take to phones, each when it is due.
     pub(super) deliveries: mpsc::Receiver<(Moment, Delivery, End)>,
     /// When the world has something to do by itself.
@@ -112,8 +112,8 @@ pub(super) struct Work {
 
 impl Hub {
     /// Builds the hub, and what is to be done for it.
-    pub(super) fn new(parts: Parts) -> (Arc<Self>, Work) {
-        let Parts { mut world, options, credentials, urls, caller, clock, seed } = parts;
+    pub(super) fn new(parts: HubParts) -> (Arc<Self>, HubWork) {
+        let HubParts { mut world, options, credentials, urls, caller, clock, seed } = parts;
         world.set_messaging(options.delivery_delay, urls.api.as_str());
         let (outgoing, to_send) = mpsc::channel(webhooks::WAITING_MAX);
         let (deliveries, to_deliver) = mpsc::channel(DELIVERIES_MAX);
@@ -147,7 +147,7 @@ impl Hub {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        (hub, Work { outgoing: to_send, deliveries: to_deliver, deadline: due })
+        (hub, HubWork { outgoing: to_send, deliveries: to_deliver, deadline: due })
     }
 
     /// The clock.
@@ -239,13 +239,13 @@ impl Hub {
     }
 
     /// The pre-action webhook of an event, if one is set.
-    pub(super) fn pre_action(&self, core: &mut Core, asked: Occurrence) -> Option<Outgoing> {
+    pub(super) fn pre_action(&self, core: &mut Core, asked: Occurrence) -> Option<OutgoingWebhook> {
         let target = core.world.targets(&asked).into_iter().next()?;
         let outgoing = self.outgoing(core, &asked, target);
         match self.fault_in(core, Occasion::Webhook(outgoing.event)) {
-            Some(Action::MisSign) => Some(Outgoing { mis_sign: true, ..outgoing }),
+            Some(Action::MisSign) => Some(OutgoingWebhook { mis_sign: true, ..outgoing }),
             Some(Action::Delay { ms }) => {
-                Some(Outgoing { delay: Some(Duration::from_millis(ms)), ..outgoing })
+                Some(OutgoingWebhook { delay: Some(Duration::from_millis(ms)), ..outgoing })
             }
             // A lost question is one without an answer in time: the change goes through.
             Some(Action::Lose) => None,
@@ -258,7 +258,7 @@ impl Hub {
     /// # Errors
     ///
     /// If the webhook refuses the change.
-    pub(super) async fn ask(&self, question: &Outgoing) -> Result<Amendment, Refusal> {
+    pub(super) async fn ask(&self, question: &OutgoingWebhook) -> Result<Amendment, Refusal> {
         if let Some(delay) = question.delay {
             self.sleep(delay).await;
         }
@@ -333,7 +333,7 @@ impl Hub {
     }
 
     /// Puts a webhook in line, if no fault is in its way.
-    pub(super) fn post(&self, core: &mut Core, at: Timestamp, outgoing: Outgoing) {
+    pub(super) fn post(&self, core: &mut Core, at: Timestamp, outgoing: OutgoingWebhook) {
         let fault = self.fault_in(core, Occasion::Webhook(outgoing.event));
         let mut held = std::mem::take(&mut core.swapped);
         match fault {
@@ -350,11 +350,11 @@ impl Hub {
                 self.send(core, at, outgoing);
             }
             Some(Action::MisSign) => {
-                self.send(core, at, Outgoing { mis_sign: true, ..outgoing });
+                self.send(core, at, OutgoingWebhook { mis_sign: true, ..outgoing });
             }
             Some(Action::Delay { ms }) => {
                 let delay = Some(Duration::from_millis(ms));
-                self.send(core, at, Outgoing { delay, ..outgoing });
+                self.send(core, at, OutgoingWebhook { delay, ..outgoing });
             }
             Some(_) | None => self.send(core, at, outgoing),
         }
@@ -363,7 +363,7 @@ impl Hub {
         }
     }
 
-    fn send(&self, core: &mut Core, at: Timestamp, outgoing: Outgoing) {
+    fn send(&self, core: &mut Core, at: Timestamp, outgoing: OutgoingWebhook) {
         let event_type = outgoing.event;
         self.open_hooks.fetch_add(1, Ordering::AcqRel);
         if self.outgoing.try_send(outgoing).is_err() {
@@ -384,8 +384,13 @@ impl Hub {
         self.open_hooks.load(Ordering::Acquire) + held
     }
 
-    fn outgoing(&self, core: &mut Core, occurrence: &Occurrence, target: Target) -> Outgoing {
-        Outgoing {
+    fn outgoing(
+        &self,
+        core: &mut Core,
+        occurrence: &Occurrence,
+        target: Target,
+    ) -> OutgoingWebhook {
+        OutgoingWebhook {
             target,
             event: occurrence.kind.as_str(),
             product: Product::Conversations,

@@ -54,7 +54,7 @@ pub use self::snapshot::Error as SnapshotError;
 #[doc(hidden)]
 pub use self::twilsock::wire;
 
-use self::hub::{Hub, Parts};
+use self::hub::{Hub, HubParts};
 use self::state::ids::Ids;
 use self::state::refusal::Refusal;
 use self::state::{Settings, World};
@@ -156,8 +156,8 @@ impl Emulator {
     /// Opens a connection that is no socket.
     #[doc(hidden)]
     #[must_use]
-    pub fn wire(&self, now: Moment) -> wire::Wire {
-        wire::Wire::open(Arc::clone(&self.hub), now)
+    pub fn wire(&self, now: Moment) -> wire::ServerWire {
+        wire::ServerWire::open(Arc::clone(&self.hub), now)
     }
 
     /// Where it can be reached.
@@ -207,7 +207,7 @@ fn hub(
     let caller = Caller::new(clock, credentials.auth_token.clone(), options.webhook_timeout)
         .map_err(Error::Client)?;
     let seed = seed(&options);
-    let parts = Parts { world, options, credentials, urls, caller: caller.clone(), clock, seed };
+    let parts = HubParts { world, options, credentials, urls, caller: caller.clone(), clock, seed };
     let (hub, work) = Hub::new(parts);
     tasks::start(&hub, work, caller);
     Ok(hub)

@@ -7,15 +7,15 @@ use std::sync::{Arc, Weak};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::{Delivery, End, Hub, Work};
+use super::hub::{Delivery, End, Hub, HubWork};
 use super::timekeeper::keep_time;
 use super::webhooks::caller::Caller;
 use super::webhooks::dispatcher::dispatch;
 use crate::clock::{Clock, Moment};
 
 /// Starts them.
-pub(super) fn start(hub: &Arc<Hub>, work: Work, caller: Caller) {
-    let Work { outgoing, deliveries, deadline } = work;
+pub(super) fn start(hub: &Arc<Hub>, work: HubWork, caller: Caller) {
+    let HubWork { outgoing, deliveries, deadline } = work;
     let (weak, clock, stop) = (Arc::downgrade(hub), hub.clock(), &hub.stop);
     let concurrency = hub.options.webhook_concurrency.max(1);
     let sending = dispatch(Weak::clone(&weak), caller, outgoing, concurrency, stop.clone());

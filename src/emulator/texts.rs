@@ -10,14 +10,14 @@ use super::state::messaging::{Draft, Fate, INBOUND, Ring, Text, twiml};
 use super::state::model::DeliveryStatus;
 use super::state::refusal::Refusal;
 use super::webhooks::caller::Answer;
-use super::webhooks::{Outgoing, Product};
+use super::webhooks::{OutgoingWebhook, Product};
 use crate::clock::Timestamp;
 use crate::twilio::sid::TextSid;
 
 impl Hub {
     /// Puts a webhook of the messaging product in line.
     pub(super) fn ring(&self, core: &mut Core, at: Timestamp, ring: Ring) {
-        let outgoing = Outgoing {
+        let outgoing = OutgoingWebhook {
             target: ring.target,
             event: ring.event,
             product: Product::Messaging,
@@ -47,7 +47,7 @@ impl Hub {
     }
 
     /// Does what the answer of the messaging product's webhook says.
-    pub(super) fn hear_answer(&self, item: &Outgoing, answer: &Answer) {
+    pub(super) fn hear_answer(&self, item: &OutgoingWebhook, answer: &Answer) {
         let Some(sid) = item.about else { return };
         if let Some(code) = answer.complaint() {
             return self.record(Happening::Complaint { sid, code });
@@ -66,7 +66,7 @@ impl Hub {
     }
 
     /// Sends a message that an inbound webhook answered, from the number that was written to.
-    fn answer_text(&self, sid: TextSid, said: twiml::Said) {
+    fn answer_text(&self, sid: TextSid, said: twiml::TwimlMessage) {
         let pair = self.with(|core, _| {
             let text = core.world.messaging().find(sid)?;
             Some((text.from.clone()?, text.to.clone()))

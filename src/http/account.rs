@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// The bytes that all requests hold.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(super) struct BytesAccount {
     bytes_max: usize,
     held: usize,
     /// How many of those belong to holders that are to give up.
@@ -21,7 +21,7 @@ pub(super) struct Account {
 
 /// What becomes of a holder that asks for more.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Taken {
+pub(super) enum HolderFate {
     /// It has it.
     Yes,
     /// It has it once those that are to give up have.
@@ -33,7 +33,7 @@ pub(super) enum Taken {
     No,
 }
 
-impl Account {
+impl BytesAccount {
     /// Begins with nobody who holds anything.
     pub(super) fn new(bytes_max: usize) -> Self {
         let (holders, order) = (HashMap::new(), BTreeSet::new());
@@ -50,11 +50,11 @@ impl Account {
     }
 
     /// Lets a holder hold more, if there is room or can be.
-    pub(super) fn take(&mut self, id: u64, bytes: usize) -> Taken {
-        let Some(own) = self.holders.get(&id).copied() else { return Taken::No };
+    pub(super) fn take(&mut self, id: u64, bytes: usize) -> HolderFate {
+        let Some(own) = self.holders.get(&id).copied() else { return HolderFate::No };
         // Whoever is to give up gets no more.
         if !self.order.contains(&(own, id)) {
-            return Taken::No;
+            return HolderFate::No;
         }
         let wanted = own.saturating_add(bytes);
         if self.held.saturating_add(bytes) <= self.bytes_max {
@@ -62,7 +62,7 @@ impl Account {
             self.order.remove(&(own, id));
             self.order.insert((wanted, id));
             self.holders.insert(id, wanted);
-            return Taken::Yes;
+            return HolderFate::Yes;
         }
         let mut give_up = Vec::new();
         while (self.held - self.ending).saturating_add(bytes) > self.bytes_max {
@@ -76,7 +76,7 @@ impl Account {
             }
         }
         let is_enough = (self.held - self.ending).saturating_add(bytes) <= self.bytes_max;
-        if is_enough || !give_up.is_empty() { Taken::Wait { give_up } } else { Taken::No }
+        if is_enough || !give_up.is_empty() { HolderFate::Wait { give_up } } else { HolderFate::No }
     }
 
     /// Ends a holder.
@@ -98,20 +98,24 @@ mod tests {
 
     #[test]
     fn whoever_holds_most_gives_up_for_whoever_holds_less() {
-        let mut account = Account::new(100);
+        let mut account = BytesAccount::new(100);
         let [large, larger, small] = [(); 3].map(|()| account.open());
         for (id, bytes) in [(large, 40), (larger, 50), (small, 10)] {
-            assert_eq!(account.take(id, bytes), Taken::Yes);
+            assert_eq!(account.take(id, bytes), HolderFate::Yes);
         }
-        assert_eq!(account.take(small, 10), Taken::Wait { give_up: vec![larger] });
-        assert_eq!(account.take(small, 10), Taken::Wait { give_up: vec![] }, "it is on its way");
-        assert_eq!(account.take(larger, 1), Taken::No, "it gives up");
+        assert_eq!(account.take(small, 10), HolderFate::Wait { give_up: vec![larger] });
+        assert_eq!(
+            account.take(small, 10),
+            HolderFate::Wait { give_up: vec![] },
+            "it is on its way"
+        );
+        assert_eq!(account.take(larger, 1), HolderFate::No, "it gives up");
         account.close(larger);
-        assert_eq!(account.take(small, 10), Taken::Yes);
-        assert_eq!(account.take(large, 60), Taken::No, "it would hold most itself");
+        assert_eq!(account.take(small, 10), HolderFate::Yes);
+        assert_eq!(account.take(large, 60), HolderFate::No, "it would hold most itself");
         account.close(large);
-        assert_eq!(account.take(small, 80), Taken::Yes);
-        assert_eq!(account.take(small, 1), Taken::No, "there is nobody else");
+        assert_eq!(account.take(small, 80), HolderFate::Yes);
+        assert_eq!(account.take(small, 1), HolderFate::No, "there is nobody else");
     }
 
     proptest! {
@@ -119,7 +123,7 @@ mod tests {
         fn the_bound_holds_and_nobody_loses_whose_part_is_small(
             steps in prop::collection::vec((0_usize..10, 1_usize..40, any::<bool>()), 1..100)
         ) {
-            let mut account = Account::new(100);
+            let mut account = BytesAccount::new(100);
             let mut ids = [(); 10].map(|()| account.open());
             let mut held = [0; 10];
             for (who, bytes, ends) in steps {
@@ -129,9 +133,9 @@ mod tests {
                     continue;
                 }
                 match account.take(ids[who], bytes) {
-                    Taken::Yes => held[who] += bytes,
-                    Taken::No => {}
-                    Taken::Wait { give_up } => for id in give_up {
+                    HolderFate::Yes => held[who] += bytes,
+                    HolderFate::No => {}
+                    HolderFate::Wait { give_up } => for id in give_up {
                         let largest = ids.iter().position(|one| *one == id).unwrap();
                         prop_assert!(held[largest] > held[who] + bytes);
                     }

@@ -73,7 +73,7 @@ pub(super) enum Rest {
 
 /// What becomes of a new connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Admission {
+pub(super) enum CrowdAdmission {
     /// It has a place.
     Enter {
         /// Its number.
@@ -135,7 +135,7 @@ impl Crowd {
     }
 
     /// Lets a new connection in, if there is a place or somebody can be asked for one.
-    pub(super) fn admit(&mut self, home: Home, now: Moment) -> Admission {
+    pub(super) fn admit(&mut self, home: Home, now: Moment) -> CrowdAdmission {
         let Bounds { connections_max, per_address } = self.bounds;
         let staying = self.members.len() - self.leaving;
         let own = self.households.get(&home).filter(|_| !home.is_trusted);
@@ -145,7 +145,11 @@ impl Crowd {
         });
         if self.members.len() >= self.bounds.with_leaving() {
             // Who has most already holds nobody up who stands behind.
-            return if has_most { Admission::Refuse } else { Admission::Wait { until: None } };
+            return if has_most {
+                CrowdAdmission::Refuse
+            } else {
+                CrowdAdmission::Wait { until: None }
+            };
         }
         let has_share =
             staying >= connections_max / 2 && own.is_some_and(|own| own.staying >= per_address);
@@ -153,11 +157,11 @@ impl Crowd {
         if let Some(own) = own.filter(|_| has_share) {
             asked = own.first_to_leave(now, STUCK).ok();
             if asked.is_none() && own.is_mostly_midway() {
-                return Admission::Refuse;
+                return CrowdAdmission::Refuse;
             }
         }
         if asked.is_none() && staying >= connections_max {
-            let Some(largest) = largest else { return Admission::Wait { until: None } };
+            let Some(largest) = largest else { return CrowdAdmission::Wait { until: None } };
             let least = match (has_most, home.is_trusted) {
                 (true, _) => STUCK,
                 (false, true) => YOUNG,
@@ -166,8 +170,8 @@ impl Crowd {
             };
             asked = match largest.first_to_leave(now, least) {
                 Ok(id) => Some(id),
-                Err(_) if has_most => return Admission::Refuse,
-                Err(until) => return Admission::Wait { until },
+                Err(_) if has_most => return CrowdAdmission::Refuse,
+                Err(until) => return CrowdAdmission::Wait { until },
             };
         }
         if let Some(id) = asked {
@@ -177,7 +181,7 @@ impl Crowd {
         self.next += 1;
         self.members.insert(id, Guest { home, rest: None, is_leaving: false });
         self.change(home, |household| household.staying += 1);
-        Admission::Enter { id, asked }
+        CrowdAdmission::Enter { id, asked }
     }
 
     /// Notes what a connection waits for, or that it is at work; one that was asked to leave and says
@@ -309,7 +313,7 @@ mod tests {
         let mut crowd = crowd(3, 1);
         let proxy = Home { is_trusted: true, ..home(1) };
         let ids = [proxy, proxy, home(2)].map(|home| match crowd.admit(home, at(0)) {
-            Admission::Enter { id, asked: None } => id,
+            CrowdAdmission::Enter { id, asked: None } => id,
             other => panic!("{other:?}"),
         });
         for id in ids {
@@ -332,7 +336,7 @@ mod tests {
         assert_eq!(admit(&mut crowd, 2, at(10)), Some(idle));
         crowd.leave(idle);
         let nobody = crowd.admit(home(2), at(10));
-        assert_eq!(nobody, Admission::Wait { until: None });
+        assert_eq!(nobody, CrowdAdmission::Wait { until: None });
     }
 
     #[test]
@@ -341,8 +345,8 @@ mod tests {
         let id = enter(&mut crowd, 1, at(0));
         crowd.note(id, Some(Rest::Midway(at(5))));
         let (proxy, soon) = (Home { is_trusted: true, ..home(2) }, at(5) + YOUNG);
-        assert_eq!(crowd.admit(proxy, at(5)), Admission::Wait { until: Some(soon) });
-        assert!(matches!(crowd.admit(proxy, soon), Admission::Enter { asked: Some(_), .. }));
+        assert_eq!(crowd.admit(proxy, at(5)), CrowdAdmission::Wait { until: Some(soon) });
+        assert!(matches!(crowd.admit(proxy, soon), CrowdAdmission::Enter { asked: Some(_), .. }));
     }
 
     #[test]
@@ -365,19 +369,19 @@ mod tests {
             crowd.note(id, Some(Rest::Midway(at(0) + YOUNG * 2)));
         }
         let soon = at(0) + YOUNG * 4;
-        assert_eq!(crowd.admit(home(1), soon), Admission::Refuse);
+        assert_eq!(crowd.admit(home(1), soon), CrowdAdmission::Refuse);
         let proxy = Home { is_trusted: true, ..home(1) };
-        assert!(matches!(crowd.admit(proxy, soon), Admission::Enter { asked: Some(_), .. }));
+        assert!(matches!(crowd.admit(proxy, soon), CrowdAdmission::Enter { asked: Some(_), .. }));
         let mut crowd = self::crowd(4 * FEW, 100);
         for home in [1, 2].repeat(2 * FEW) {
             let id = enter(&mut crowd, home, at(0));
             crowd.note(id, Some(Rest::Midway(at(0) + YOUNG * 2)));
         }
-        assert_eq!(crowd.admit(home(1), soon), Admission::Refuse, "nobody has more");
-        while let Admission::Enter { asked, .. } = crowd.admit(home(3), soon) {
+        assert_eq!(crowd.admit(home(1), soon), CrowdAdmission::Refuse, "nobody has more");
+        while let CrowdAdmission::Enter { asked, .. } = crowd.admit(home(3), soon) {
             assert!(asked.is_some(), "one who has none yet");
         }
-        assert_eq!(crowd.admit(home(1), soon), Admission::Refuse, "and holds up nobody");
+        assert_eq!(crowd.admit(home(1), soon), CrowdAdmission::Refuse, "and holds up nobody");
     }
 
     #[test]
@@ -387,7 +391,7 @@ mod tests {
         crowd.note(first, Some(Rest::Idle(at(0))));
         assert_eq!(admit(&mut crowd, 1, at(1)), Some(first));
         crowd.note(first, None);
-        assert_eq!(crowd.admit(home(1), at(1)), Admission::Wait { until: None });
+        assert_eq!(crowd.admit(home(1), at(1)), CrowdAdmission::Wait { until: None });
         crowd.leave(first);
         crowd.leave(second);
         assert_eq!(admit(&mut crowd, 1, at(1)), None);
@@ -406,7 +410,7 @@ mod tests {
                 let id = open.get(usize::try_from(which).unwrap() % open.len().max(1)).copied();
                 match (what, id) {
                     (0, _) => {
-                        if let Admission::Enter { id, .. } = crowd.admit(home(from), now) {
+                        if let CrowdAdmission::Enter { id, .. } = crowd.admit(home(from), now) {
                             open.push(id);
                         }
                     }
@@ -457,7 +461,7 @@ mod tests {
     /// Enters where there is a place.
     fn enter(crowd: &mut Crowd, from: u8, now: Moment) -> u64 {
         match crowd.admit(home(from), now) {
-            Admission::Enter { id, asked: None } => id,
+            CrowdAdmission::Enter { id, asked: None } => id,
             other => panic!("{other:?}"),
         }
     }
@@ -465,8 +469,8 @@ mod tests {
     /// Enters; gives who was asked to leave.
     fn admit(crowd: &mut Crowd, from: u8, now: Moment) -> Option<u64> {
         match crowd.admit(home(from), now) {
-            Admission::Enter { asked, .. } => asked,
-            other @ (Admission::Wait { .. } | Admission::Refuse) => panic!("{other:?}"),
+            CrowdAdmission::Enter { asked, .. } => asked,
+            other @ (CrowdAdmission::Wait { .. } | CrowdAdmission::Refuse) => panic!("{other:?}"),
         }
     }
 }

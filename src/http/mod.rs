@@ -49,7 +49,7 @@ use self::crowd::Bounds;
 use self::phase::{Event, Limits};
 use self::places::{ConnectionSlot, ConnectionSlots};
 use self::unverified::Unverified;
-use self::watch::{Answer, Verdict, Watched};
+use self::watch::{Answer, Verdict, WatchedConnection};
 use crate::clock::Clock;
 use crate::net::network::Network;
 use crate::telemetry::chain::Chain;
@@ -257,7 +257,8 @@ async fn converse(client: ConnectedClient, server: Arc<ListenerShared>) {
         tracing::debug!(error = %Chain(&error), "a connection ended before it began");
     }
     let service = service_fn(|request| respond(request, peer, &place, &server));
-    let watched = Watched::new(stream, Arc::clone(&place.watch), server.unverified.clone());
+    let watched =
+        WatchedConnection::new(stream, Arc::clone(&place.watch), server.unverified.clone());
     // Without a time limit of hyper's, which would be one for heads and idle connections alike.
     let connection = http1::Builder::new()
         .header_read_timeout(None)

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::crowd::{Admission, Bounds, Crowd, Home};
+use super::crowd::{Bounds, Crowd, CrowdAdmission, Home};
 use super::phase::Limits;
 use super::watch::{News, Verdict, Watch};
 use crate::clock::{Clock, Moment};
@@ -72,12 +72,12 @@ impl ConnectionSlots {
         let now = self.clock.now();
         let mut table = self.lock();
         let (id, asked) = match table.crowd.admit(home, now) {
-            Admission::Enter { id, asked } => (id, asked),
-            Admission::Refuse => {
+            CrowdAdmission::Enter { id, asked } => (id, asked),
+            CrowdAdmission::Refuse => {
                 table.say_asked(now);
                 return Ok(None);
             }
-            Admission::Wait { until } => return Err(until),
+            CrowdAdmission::Wait { until } => return Err(until),
         };
         if let Some(asked) = asked {
             if let Some(watch) = table.watches.get(&asked) {

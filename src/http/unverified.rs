@@ -1,6 +1,6 @@
 //! What a listener holds of requests whose sender nobody knows yet, and who has to give it up.
 //!
-//! Decides nothing: [`Account`] does.
+//! Decides nothing: [`BytesAccount`] does.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::account::{Account, Taken};
+use super::account::{BytesAccount, HolderFate};
 
 /// The bytes that a listener holds of requests whose sender nobody knows yet.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct UnverifiedBook {
-    account: Account,
+    account: BytesAccount,
     /// How those are told who have to give up.
     tokens: HashMap<u64, CancellationToken>,
 }
@@ -31,7 +31,7 @@ struct UnverifiedBook {
 impl Unverified {
     /// Allows so many bytes beyond what every connection may hold.
     pub(super) fn new(bytes_max: usize) -> Self {
-        let book = UnverifiedBook { account: Account::new(bytes_max), tokens: HashMap::new() };
+        let book = UnverifiedBook { account: BytesAccount::new(bytes_max), tokens: HashMap::new() };
         Self(Arc::new(Shared { book: Mutex::new(book), freed: Notify::new() }))
     }
 
@@ -62,7 +62,7 @@ pub(super) struct NoRoom;
 impl Hold {
     /// Holds more if that can be at once; says so.
     pub(super) fn take_now(&mut self, bytes: usize) -> bool {
-        self.ask(bytes) == Taken::Yes
+        self.ask(bytes) == HolderFate::Yes
     }
 
     /// Holds more, once others have given up for it.
@@ -72,17 +72,17 @@ impl Hold {
             // Made before asking, so that nothing is missed between the two.
             let freed = all.0.freed.notified();
             match self.ask(bytes) {
-                Taken::Yes => return Ok(()),
-                Taken::No => return Err(NoRoom),
-                Taken::Wait { .. } => freed.await,
+                HolderFate::Yes => return Ok(()),
+                HolderFate::No => return Err(NoRoom),
+                HolderFate::Wait { .. } => freed.await,
             }
         }
     }
 
-    fn ask(&mut self, bytes: usize) -> Taken {
+    fn ask(&mut self, bytes: usize) -> HolderFate {
         if bytes <= self.free {
             self.free -= bytes;
-            return Taken::Yes;
+            return HolderFate::Yes;
         }
         let counted = bytes - self.free;
         let mut book = self.all.lock();
@@ -93,9 +93,9 @@ impl Hold {
         });
         let taken = book.account.take(id, counted);
         match &taken {
-            Taken::Yes => self.free = 0,
-            Taken::No => {}
-            Taken::Wait { give_up } => {
+            HolderFate::Yes => self.free = 0,
+            HolderFate::No => {}
+            HolderFate::Wait { give_up } => {
                 for token in give_up.iter().filter_map(|id| book.tokens.remove(id)) {
                     token.cancel();
                 }

@@ -175,7 +175,7 @@ pub(super) enum Verdict {
 
 /// A connection's bytes, on their way from and to the client.
 #[derive(Debug)]
-pub(super) struct Watched {
+pub(super) struct WatchedConnection {
     stream: Take<TcpStream>,
     watch: Arc<Watch>,
     unverified: Unverified,
@@ -183,7 +183,7 @@ pub(super) struct Watched {
     head: Option<Hold>,
 }
 
-impl Watched {
+impl WatchedConnection {
     /// Watches a connection, and counts its heads.
     pub(super) fn new(stream: TcpStream, watch: Arc<Watch>, unverified: Unverified) -> Self {
         Self { stream: stream.take(READ_BYTES_MAX), watch, unverified, head: None }
@@ -216,7 +216,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for WatchedConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -233,7 +233,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for WatchedConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

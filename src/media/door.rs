@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use super::carry;
 use super::fetch::{Error, Fetch, Opened};
-use super::link::{Grant, InvalidLink, Links};
+use super::link::{FileGrant, InvalidLink, Links};
 use crate::clock::Clock;
 use crate::http::caller;
 use crate::http::problem::problem;
@@ -131,7 +131,7 @@ impl DoorShared {
     fn give(
         &self,
         method: &Method,
-        grant: Grant,
+        grant: FileGrant,
         opened: Opened,
         (place, within): (OwnedSemaphorePermit, Duration),
     ) -> Response {
@@ -157,7 +157,7 @@ impl DoorShared {
 }
 
 /// Says why a file does not come.
-fn failed(grant: Grant, error: &Error) -> Response {
+fn failed(grant: FileGrant, error: &Error) -> Response {
     tracing::info!(conversation_sid = %grant.thread, error = %Chain(error),
         "a file could not be passed on");
     let (status, word) = match error {

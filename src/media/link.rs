@@ -39,7 +39,7 @@ const TOKEN_BYTES_MAX: usize = (CLAIM_BYTES + MAC_BYTES).div_ceil(3) * 4;
 
 /// What a link opens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Grant {
+pub struct FileGrant {
     /// The thread that the file was said in.
     pub thread: ThreadId,
     /// The file.
@@ -91,7 +91,7 @@ impl Links {
         let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
         let ends = now.as_secs().saturating_add(lifetime);
         let until = Timestamp::from_millis(ends.saturating_mul(1000));
-        let token = self.token(Grant { thread, file, until });
+        let token = self.token(FileGrant { thread, file, until });
         Some(Link { url: Pii::new(format!("{base}{PATH}{token}")), until })
     }
 
@@ -110,14 +110,14 @@ impl Links {
     /// # Errors
     ///
     /// See [`InvalidLink`].
-    pub fn read(&self, token: &str, now: Timestamp) -> Result<Grant, InvalidLink> {
+    pub fn read(&self, token: &str, now: Timestamp) -> Result<FileGrant, InvalidLink> {
         let grant = self.proven(token).ok_or(InvalidLink::Forged)?;
         if grant.until <= now { Err(InvalidLink::Expired) } else { Ok(grant) }
     }
 
     /// The token of a grant.
     #[must_use]
-    pub fn token(&self, grant: Grant) -> String {
+    pub fn token(&self, grant: FileGrant) -> String {
         let mut bytes = claim(grant);
         let mac = self.key.sign(&bytes);
         bytes.extend_from_slice(&mac);
@@ -125,7 +125,7 @@ impl Links {
     }
 
     /// What a token says, if it was made here; compared in constant time.
-    fn proven(&self, token: &str) -> Option<Grant> {
+    fn proven(&self, token: &str) -> Option<FileGrant> {
         if token.len() > TOKEN_BYTES_MAX {
             return None;
         }
@@ -139,8 +139,8 @@ impl Links {
 }
 
 /// What is signed. Every part has its fixed place, so that nothing can be read as something else.
-fn claim(grant: Grant) -> Vec<u8> {
-    let Grant { thread, file, until } = grant;
+fn claim(grant: FileGrant) -> Vec<u8> {
+    let FileGrant { thread, file, until } = grant;
     let (kind, message, file) = match file {
         FileName::OfConversation(file) => (b'C', [0; 16], file),
         FileName::OfText { message: TextSid::Sms(sid), file } => (b'S', *sid.as_bytes(), file),
@@ -162,7 +162,7 @@ fn claim(grant: Grant) -> Vec<u8> {
 }
 
 /// Reads what was signed.
-fn read(bytes: &[u8]) -> Option<Grant> {
+fn read(bytes: &[u8]) -> Option<FileGrant> {
     let (version, rest) = bytes.split_first_chunk::<1>()?;
     let (prefix, rest) = rest.split_first_chunk::<2>()?;
     let (thread, rest) = rest.split_first_chunk::<16>()?;
@@ -183,7 +183,7 @@ fn read(bytes: &[u8]) -> Option<Grant> {
     }
     let thread = name.parse().ok()?;
     let until = Timestamp::from_millis(i64::from_be_bytes(*seconds).saturating_mul(1000));
-    (*version == [VERSION] && rest.is_empty()).then_some(Grant { thread, file, until })
+    (*version == [VERSION] && rest.is_empty()).then_some(FileGrant { thread, file, until })
 }
 
 #[cfg(test)]
@@ -203,7 +203,7 @@ mod tests {
                 assert!(
                     token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
                 );
-                let grant = Grant { thread, file, until: at(3600) };
+                let grant = FileGrant { thread, file, until: at(3600) };
                 assert_eq!(links.read(token, at(3599)), Ok(grant));
                 assert_eq!(links.read(token, at(3600)), Err(InvalidLink::Expired));
             }

@@ -149,7 +149,7 @@ impl Deadline {
 
 /// How to go.
 #[derive(Clone, Copy, Debug)]
-pub struct Route<'a> {
+pub struct DialRoute<'a> {
     /// TLS, for `https` and `wss`, and for proxies that want it.
     pub tls: Option<&'a Arc<ClientConfig>>,
     /// The proxies.
@@ -190,7 +190,7 @@ impl RemoteEnd {
 /// # Cancel safety
 ///
 /// Dropping it gives the connection up.
-pub async fn dial(url: &Url, route: Route<'_>) -> Result<Stream, Error> {
+pub async fn dial(url: &Url, route: DialRoute<'_>) -> Result<Stream, Error> {
     let place = RemoteEnd::of(url)?;
     let stream = match route.proxies.of(url) {
         Some(proxy) => tunnel(proxy, &place, route).await?,
@@ -227,7 +227,7 @@ async fn connect(place: &RemoteEnd, deadline: Deadline) -> Result<Stream, Error>
     Err(last)
 }
 
-async fn encrypt(stream: Stream, place: &RemoteEnd, route: Route<'_>) -> Result<Stream, Error> {
+async fn encrypt(stream: Stream, place: &RemoteEnd, route: DialRoute<'_>) -> Result<Stream, Error> {
     let shown = place.shown();
     let Some(tls) = route.tls else { return Err(Error::NoTls { place: shown }) };
     let failed = |source| Error::Tls { place: shown.clone(), source };
@@ -239,7 +239,7 @@ async fn encrypt(stream: Stream, place: &RemoteEnd, route: Route<'_>) -> Result<
 }
 
 /// Asks a proxy for a way to a place.
-async fn tunnel(proxy: &Proxy, place: &RemoteEnd, route: Route<'_>) -> Result<Stream, Error> {
+async fn tunnel(proxy: &Proxy, place: &RemoteEnd, route: DialRoute<'_>) -> Result<Stream, Error> {
     let way = RemoteEnd::of(proxy.url())?;
     let mut stream = connect(&way, route.deadline).await?;
     if proxy.is_encrypted() {

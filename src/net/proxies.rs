@@ -107,7 +107,7 @@ pub struct Proxies {
     /// For `http` and `ws`.
     pub http: Option<Proxy>,
     /// What is reached directly all the same.
-    pub direct: Direct,
+    pub direct: DirectHosts,
 }
 
 impl Proxies {
@@ -117,7 +117,7 @@ impl Proxies {
         https: Option<Proxy>,
         http: Option<Proxy>,
         all: Option<Proxy>,
-        direct: Direct,
+        direct: DirectHosts,
     ) -> Self {
         Self { https: https.or_else(|| all.clone()), http: http.or(all), direct }
     }
@@ -163,7 +163,7 @@ fn address_of(host: &Host<&str>) -> Option<IpAddr> {
 
 /// Hosts that are reached without a proxy: `NO_PROXY`.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Direct(Vec<Rule>);
+pub struct DirectHosts(Vec<Rule>);
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Rule {
@@ -181,7 +181,7 @@ enum ProxyHosts {
     Network(IpAddr, u8),
 }
 
-impl Direct {
+impl DirectHosts {
     /// Reads entries divided by commas or blanks: `*`, `example.com`, `.example.com`, `*.example.com`,
     /// `10.0.0.7`, `10.0.0.0/8`, `[fd00::7]`, each with a port or without. What is none of them is a
     /// name that no host has.
@@ -272,7 +272,7 @@ mod tests {
         Proxies {
             https: Proxy::parse("http://user:p%40ss@secure.example:3128"),
             http: Proxy::parse("plain.example"),
-            direct: Direct::parse(direct),
+            direct: DirectHosts::parse(direct),
         }
     }
 

@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use super::dial::{Deadline, Error, Route, dial};
-use super::proxies::{Direct, Proxies, Proxy};
+use super::dial::{Deadline, DialRoute, Error, dial};
+use super::proxies::{DirectHosts, Proxies, Proxy};
 use crate::telemetry::chain::Chain;
 use crate::test_ports;
 use crate::test_proxy::TestProxy;
@@ -77,7 +77,7 @@ async fn http_clients_go_by_the_same_proxies_and_loopback_is_exempt() {
     let plain_proxy = TestProxy::start(plain.address, None).await;
     let proxies = Proxies {
         http: proxies(plain_proxy.address).http,
-        direct: Direct::parse("direct.example.test"),
+        direct: DirectHosts::parse("direct.example.test"),
         ..proxies(secure_proxy.address)
     };
     let client = super::http::builder(ClientConfig::clone(&tls), &proxies).timeout(PATIENCE);
@@ -181,7 +181,7 @@ async fn open(
     proxies: &Proxies,
     limit: Duration,
 ) -> Result<super::dial::Stream, Error> {
-    let route = Route { tls, proxies, deadline: Deadline::after(limit) };
+    let route = DialRoute { tls, proxies, deadline: Deadline::after(limit) };
     dial(&Url::parse(url).unwrap(), route).await
 }
 

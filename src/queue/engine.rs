@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 
 /// What a name stands for, and how often it was written.
 #[derive(Clone, Eq, PartialEq)]
-pub(super) struct Document {
+pub(super) struct StoredDocument {
     pub(super) value: Vec<u8>,
     /// Grows with every write.
     pub(super) revision: u64,
@@ -83,7 +83,7 @@ pub(super) trait Engine: Send + Sync + 'static {
     fn raise_mark(&self, name: String, value: u64) -> BoxFuture<'_, Result<(), Error>>;
 
     /// Reads a document.
-    fn document(&self, name: String) -> BoxFuture<'_, Result<Option<Document>, Error>>;
+    fn document(&self, name: String) -> BoxFuture<'_, Result<Option<StoredDocument>, Error>>;
 
     /// Writes a document by its name and value if its revision is still this one, or if there is none
     /// where none is given; durable when it answers. Says whether it did.

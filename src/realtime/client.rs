@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::config::{Config, TokenProvider, Watermarks};
 use super::conversations::commands::Command;
 use super::conversations::resume::Resume;
-use super::driver::{Ask, Driver, Ends};
+use super::driver::{Driver, Ends, OwnerAsk};
 use super::event::{Event, NotSentReason, Outcome, SendMessage, Sent, State, UnknownReason};
 use crate::telemetry::chain::Chain;
 use crate::twilio::sid::ConversationSid;
@@ -33,7 +33,7 @@ const EVENTS_CHANNEL: usize = 64;
 /// still be carried out.
 #[derive(Clone, Debug)]
 pub struct Client {
-    asks: mpsc::Sender<Ask>,
+    asks: mpsc::Sender<OwnerAsk>,
     state: watch::Receiver<State>,
     cancel: CancellationToken,
     task: Arc<Mutex<Option<JoinHandle<Resume>>>>,
@@ -88,7 +88,7 @@ impl Client {
     /// Sends a message. It is sent at most once; see [`Outcome`] for what to do if that failed.
     pub async fn send(&self, message: SendMessage) -> Outcome<Sent> {
         let (to, outcome) = oneshot::channel();
-        self.ask(Ask::Send(Command::Send(Box::new(message)), to), outcome).await
+        self.ask(OwnerAsk::Send(Command::Send(Box::new(message)), to), outcome).await
     }
 
     /// Shows that the bot is typing; the server is told at most every few seconds.
@@ -116,13 +116,13 @@ impl Client {
     /// others and only ever upwards. Waits only while the client is busy.
     pub async fn mark_handled(&self, conversation: ConversationSid, index: u64) {
         // A client that is shut down writes no horizons any more; its owner's marks count then.
-        drop(self.asks.send(Ask::Handled(conversation, index)).await);
+        drop(self.asks.send(OwnerAsk::Handled(conversation, index)).await);
     }
 
     /// Fetches a new token now. A client that is refused tries again at once with it.
     pub async fn renew(&self) {
         // A client that is shut down needs no token.
-        drop(self.asks.send(Ask::Renew).await);
+        drop(self.asks.send(OwnerAsk::Renew).await);
     }
 
     /// Where the client stands, and every change of it.
@@ -135,14 +135,14 @@ impl Client {
     /// shut down.
     pub async fn resume(&self) -> Option<Resume> {
         let (to, resume) = oneshot::channel();
-        self.asks.send(Ask::Resume(to)).await.ok()?;
+        self.asks.send(OwnerAsk::Resume(to)).await.ok()?;
         resume.await.ok()
     }
 
     /// How many requests the client has made through the socket; none once it is shut down.
     pub async fn requests_made(&self) -> Option<u64> {
         let (to, made) = oneshot::channel();
-        self.asks.send(Ask::RequestsMade(to)).await.ok()?;
+        self.asks.send(OwnerAsk::RequestsMade(to)).await.ok()?;
         made.await.ok()
     }
 
@@ -172,10 +172,10 @@ impl Client {
 
     async fn command(&self, command: Command) -> Outcome<()> {
         let (to, outcome) = oneshot::channel();
-        self.ask(Ask::Do(command, to), outcome).await
+        self.ask(OwnerAsk::Do(command, to), outcome).await
     }
 
-    async fn ask<T>(&self, ask: Ask, outcome: oneshot::Receiver<Outcome<T>>) -> Outcome<T> {
+    async fn ask<T>(&self, ask: OwnerAsk, outcome: oneshot::Receiver<Outcome<T>>) -> Outcome<T> {
         if self.asks.send(ask).await.is_err() {
             return Outcome::NotSent { reason: NotSentReason::ShutDown };
         }

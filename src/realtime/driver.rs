@@ -24,7 +24,7 @@ use super::conversations::resume::Resume;
 use super::event::{Event, Outcome, Sent, State};
 use super::twilsock::backoff::{Backoff, Random};
 use super::twilsock::driver::{Error, Incoming, Options, Socket};
-use super::twilsock::frame::Secret;
+use super::twilsock::frame::FrameSecret;
 use super::twilsock::session::{ConnId, Phase, Token};
 use crate::clock::{Clock, Moment};
 use crate::telemetry::chain::Chain;
@@ -39,7 +39,7 @@ const EVENTS_HARD: usize = 4;
 
 /// What the owner's handle asks for.
 #[derive(Debug)]
-pub(super) enum Ask {
+pub(super) enum OwnerAsk {
     Send(Command, oneshot::Sender<Outcome<Sent>>),
     Do(Command, oneshot::Sender<Outcome<()>>),
     Handled(ConversationSid, u64),
@@ -72,7 +72,7 @@ pub(super) struct Driver {
     watermarks: Arc<dyn Watermarks>,
     to_load: VecDeque<(ConversationSid, u32)>,
     loads: FuturesUnordered<BoxFuture<'static, Loaded>>,
-    asks: mpsc::Receiver<Ask>,
+    asks: mpsc::Receiver<OwnerAsk>,
     waiters: HashMap<CommandId, Waiter>,
     next_command: u64,
     events: mpsc::Sender<Event>,
@@ -82,7 +82,7 @@ pub(super) struct Driver {
 
 /// The ends of the channels that the task holds.
 pub(super) struct Ends {
-    pub asks: mpsc::Receiver<Ask>,
+    pub asks: mpsc::Receiver<OwnerAsk>,
     pub events: mpsc::Sender<Event>,
     pub state: watch::Sender<State>,
     pub cancel: CancellationToken,
@@ -93,7 +93,7 @@ enum ClientHappened {
     Connected(ConnId, Result<Box<Socket>, Error>),
     Token(Result<AccessToken, TokenError>),
     Loaded(Loaded),
-    Asked(Option<Ask>),
+    Asked(Option<OwnerAsk>),
     Room,
     Closed,
     Time,
@@ -275,7 +275,7 @@ impl Driver {
         match result {
             Ok(token) => {
                 let valid_for = token.expires.since(self.clock.wall());
-                let jwt = Secret::from(token.jwt.expose_secret());
+                let jwt = FrameSecret::from(token.jwt.expose_secret());
                 self.input(Input::Token(Token { jwt, valid_for }));
             }
             Err(error) => {
@@ -285,17 +285,17 @@ impl Driver {
         }
     }
 
-    fn on_ask(&mut self, ask: Ask) {
+    fn on_ask(&mut self, ask: OwnerAsk) {
         match ask {
-            Ask::Send(command, to) => self.command(command, Waiter::Sent(to)),
-            Ask::Do(command, to) => self.command(command, Waiter::Done(to)),
-            Ask::Handled(conversation, index) => {
+            OwnerAsk::Send(command, to) => self.command(command, Waiter::Sent(to)),
+            OwnerAsk::Do(command, to) => self.command(command, Waiter::Done(to)),
+            OwnerAsk::Handled(conversation, index) => {
                 self.input(Input::Handled(conversation, index));
             }
-            Ask::Renew => self.input(Input::Renew),
+            OwnerAsk::Renew => self.input(Input::Renew),
             // The asker may be gone; then nobody minds.
-            Ask::Resume(to) => drop(to.send(self.core.resume())),
-            Ask::RequestsMade(to) => drop(to.send(self.core.requests_made())),
+            OwnerAsk::Resume(to) => drop(to.send(self.core.resume())),
+            OwnerAsk::RequestsMade(to) => drop(to.send(self.core.requests_made())),
         }
     }
 

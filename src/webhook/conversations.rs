@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tracing::{Instrument as _, Span};
 
 use super::answer::Answer;
-use super::gate::{Door, Gate, Taken, Visit};
+use super::gate::{Gate, GateDoor, GateTaken, Visit};
 use super::intake::Intake;
 use crate::telemetry::trace::TraceContext;
 use crate::twilio::events::{self, Event, EventType, Phase};
@@ -14,33 +14,33 @@ use crate::twilio::events::{self, Event, EventType, Phase};
 const NEEDS: &str = "TWILIO_CHAT_SERVICE_SID";
 
 /// Takes events.
-pub(super) struct Conversations {
+pub(super) struct ConversationRoute {
     /// Where they go; nowhere if the bot is in no conversations.
     pub(super) intake: Option<Arc<dyn Intake>>,
 }
 
-impl Door for Conversations {
+impl GateDoor for ConversationRoute {
     fn name(&self) -> &'static str {
         EventType::Unknown.as_str()
     }
 
-    async fn take(&self, gate: &Gate, visit: Visit<'_>) -> Taken {
+    async fn take(&self, gate: &Gate, visit: Visit<'_>) -> GateTaken {
         let event_type = match EventType::of(&visit.fields) {
             Ok(event_type) => event_type,
             Err(error) => {
-                return Taken { answer: gate.malformed(visit.who, &error), kind: self.name() };
+                return GateTaken { answer: gate.malformed(visit.who, &error), kind: self.name() };
             }
         };
         let kind = event_type.as_str();
         if event_type.phase() == Phase::Pre {
-            return Taken { answer: Answer::Passed, kind };
+            return GateTaken { answer: Answer::Passed, kind };
         }
         let answer = self.store(gate, &visit.of(kind)).await;
-        Taken { answer: answer.unwrap_or_else(|refused| refused), kind }
+        GateTaken { answer: answer.unwrap_or_else(|refused| refused), kind }
     }
 }
 
-impl Conversations {
+impl ConversationRoute {
     async fn store(&self, gate: &Gate, visit: &Visit<'_>) -> Result<Answer, Answer> {
         let who = visit.who;
         let intake = self.intake.as_ref().ok_or_else(|| gate.not_configured(who, NEEDS))?;

@@ -2,7 +2,7 @@
 //! here and in the doors, and nowhere else.
 //!
 //! The body is read within its bounds; the signature is checked over the raw bytes and the public URL;
-//! only then are the fields read, and a [`Door`] makes something of them.
+//! only then are the fields read, and a [`GateDoor`] makes something of them.
 
 use std::future::Future;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 use super::answer::Answer;
 use super::intake::{Meta, Unavailable};
 use super::options::Options;
-use super::refused::{Refused, Who};
+use super::refused::{Refused, RefusedCaller};
 use super::url::{Hints, called};
 use crate::clock::{Clock, Moment};
 use crate::http::body::{self, BodyError, Unproven};
@@ -42,18 +42,18 @@ pub(super) struct Gate {
 }
 
 /// What requests come for.
-pub(super) trait Door: Send + Sync {
+pub(super) trait GateDoor: Send + Sync {
     /// Stands for a request in the counters until it is known what it tells of.
     fn name(&self) -> &'static str;
 
     /// Makes something of a request that Twilio has signed.
-    fn take(&self, gate: &Gate, visit: Visit<'_>) -> impl Future<Output = Taken> + Send;
+    fn take(&self, gate: &Gate, visit: Visit<'_>) -> impl Future<Output = GateTaken> + Send;
 }
 
 /// A request that Twilio has signed.
 pub(super) struct Visit<'a> {
     /// Whose it is, and of what.
-    pub(super) who: Who,
+    pub(super) who: RefusedCaller,
     /// Its line and headers.
     pub(super) head: &'a request::Parts,
     /// What it says.
@@ -70,23 +70,23 @@ impl Visit<'_> {
 }
 
 /// How a request is answered, and what it told of.
-pub(super) struct Taken {
+pub(super) struct GateTaken {
     pub(super) answer: Answer,
     pub(super) kind: &'static str,
 }
 
 impl Gate {
     /// Answers a request and counts the answer.
-    pub(super) async fn handle<D: Door>(&self, request: Request, door: &D) -> Response {
+    pub(super) async fn handle<D: GateDoor>(&self, request: Request, door: &D) -> Response {
         let started = self.clock.now();
-        let Taken { answer, kind } = self.admit(request, started, door).await;
+        let GateTaken { answer, kind } = self.admit(request, started, door).await;
         let took = self.clock.now().since(started);
         self.metrics.webhook(answer.outcome(), Known(kind), took);
         answer.into_response()
     }
 
-    async fn admit<D: Door>(&self, request: Request, started: Moment, door: &D) -> Taken {
-        let refused = |answer| Taken { answer, kind: door.name() };
+    async fn admit<D: GateDoor>(&self, request: Request, started: Moment, door: &D) -> GateTaken {
+        let refused = |answer| GateTaken { answer, kind: door.name() };
         if !matches!(*request.method(), Method::GET | Method::POST) {
             return refused(Answer::WrongMethod);
         }
@@ -100,7 +100,7 @@ impl Gate {
             Ok(unproven) => unproven,
             Err(answer) => return refused(answer),
         };
-        let who = Who::of(&head.extensions);
+        let who = RefusedCaller::of(&head.extensions);
         match self.fields(&head, &unproven.bytes, who) {
             Ok(fields) => door.take(self, Visit { who, head: &head, fields, started }).await,
             Err(answer) => refused(answer),
@@ -125,7 +125,7 @@ impl Gate {
         &self,
         head: &'a request::Parts,
         body: &'a Bytes,
-        who: Who,
+        who: RefusedCaller,
     ) -> Result<Fields<'a>, Answer> {
         let content_type = text(&head.headers, header::CONTENT_TYPE.as_str());
         let raw = signature::Body::of(head.method.as_str(), content_type, body);
@@ -152,7 +152,7 @@ impl Gate {
     fn verify(
         &self,
         head: &request::Parts,
-        who: Who,
+        who: RefusedCaller,
         body: signature::Body<'_>,
     ) -> Result<(), Answer> {
         let headers = &head.headers;
@@ -209,7 +209,11 @@ impl Gate {
     }
 
     /// Refuses what is another account's.
-    pub(super) fn check_account(&self, who: Who, account: AccountSid) -> Result<(), Answer> {
+    pub(super) fn check_account(
+        &self,
+        who: RefusedCaller,
+        account: AccountSid,
+    ) -> Result<(), Answer> {
         if account == self.options.account_sid {
             return Ok(());
         }
@@ -218,18 +222,18 @@ impl Gate {
     }
 
     /// Refuses what cannot be read.
-    pub(super) fn malformed(&self, who: Who, error: &events::Error) -> Answer {
+    pub(super) fn malformed(&self, who: RefusedCaller, error: &events::Error) -> Answer {
         self.refused.malformed(who, error);
         Answer::Malformed { field: error.field() }
     }
 
     /// Refuses what nobody here is set up for, without the setting that is named.
-    pub(super) fn not_configured(&self, who: Who, needs: &'static str) -> Answer {
+    pub(super) fn not_configured(&self, who: RefusedCaller, needs: &'static str) -> Answer {
         self.refused.not_configured(who, needs);
         Answer::NotConfigured { needs }
     }
 
-    fn unavailable(&self, who: Who, cause: &str) -> Answer {
+    fn unavailable(&self, who: RefusedCaller, cause: &str) -> Answer {
         self.refused.unstored(who, cause);
         Answer::Unavailable
     }

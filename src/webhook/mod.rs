@@ -49,11 +49,11 @@ use axum::Router;
 use axum::extract::Request;
 use axum::routing::{MethodRouter, any};
 
-use self::conversations::Conversations;
-use self::gate::{Door, Gate};
+use self::conversations::ConversationRoute;
+use self::gate::{Gate, GateDoor};
 pub use self::intake::{Intake, Intakes, Meta, TextIntake, Unavailable};
 pub use self::options::Options;
-use self::texts::{Texts, Told};
+use self::texts::{Texts, ToldText};
 pub use self::url::{Nameable, PublicBase, ROUTE, Scheme, TEXT_ROUTES, TEXT_STATUS_ROUTE};
 use crate::clock::Clock;
 use crate::telemetry::metrics::Metrics;
@@ -68,10 +68,10 @@ pub fn router(options: Options, intakes: Intakes, metrics: Metrics, clock: Clock
     let further = options.text_paths.clone();
     let gate = Arc::new(Gate { options, metrics, clock, refused });
     let Intakes { conversations, texts } = intakes;
-    let text = Arc::new(Texts { intake: texts.clone(), otherwise: Told::Text });
-    let status = Texts { intake: texts, otherwise: Told::Status };
+    let text = Arc::new(Texts { intake: texts.clone(), otherwise: ToldText::Text });
+    let status = Texts { intake: texts, otherwise: ToldText::Status };
     let mut router = Router::new()
-        .route(ROUTE, at(&gate, Arc::new(Conversations { intake: conversations })))
+        .route(ROUTE, at(&gate, Arc::new(ConversationRoute { intake: conversations })))
         .route(TEXT_STATUS_ROUTE, at(&gate, Arc::new(status)));
     let paths: BTreeSet<&str> =
         TEXT_ROUTES.into_iter().chain(further.iter().map(String::as_str)).collect();
@@ -82,7 +82,7 @@ pub fn router(options: Options, intakes: Intakes, metrics: Metrics, clock: Clock
 }
 
 /// Puts a door behind the gate.
-fn at<D: Door + 'static>(gate: &Arc<Gate>, door: Arc<D>) -> MethodRouter {
+fn at<D: GateDoor + 'static>(gate: &Arc<Gate>, door: Arc<D>) -> MethodRouter {
     let gate = Arc::clone(gate);
     any(move |request: Request| {
         let (gate, door) = (Arc::clone(&gate), Arc::clone(&door));

@@ -27,12 +27,12 @@ pub(super) struct Refused {
 
 /// Whose request it is, and of what.
 #[derive(Clone, Copy)]
-pub(super) struct Who {
+pub(super) struct RefusedCaller {
     pub(super) peer: Option<IpAddr>,
     pub(super) event_type: Option<&'static str>,
 }
 
-impl Who {
+impl RefusedCaller {
     pub(super) fn of(extensions: &Extensions) -> Self {
         Self { peer: caller::peer(extensions), event_type: None }
     }
@@ -49,7 +49,7 @@ impl Refused {
     }
 
     /// A request whose URL nobody knows.
-    pub(super) fn unknown(&self, who: Who, error: &Unknown) {
+    pub(super) fn unknown(&self, who: RefusedCaller, error: &Unknown) {
         let Some(left_out) = self.unsigned.admit(who.peer) else { return };
         let text = Chain(error).to_string();
         tracing::warn!(
@@ -61,7 +61,7 @@ impl Refused {
     }
 
     /// A request that Twilio has not signed.
-    pub(super) fn unsigned(&self, who: Who, error: &signature::Error) {
+    pub(super) fn unsigned(&self, who: RefusedCaller, error: &signature::Error) {
         let Some(left_out) = self.unsigned.admit(who.peer) else { return };
         tracing::warn!(
             reason = error.reason(),
@@ -72,7 +72,7 @@ impl Refused {
     }
 
     /// A request of another account.
-    pub(super) fn foreign(&self, who: Who) {
+    pub(super) fn foreign(&self, who: RefusedCaller) {
         let Some(left_out) = self.unusable.admit(who.peer) else { return };
         tracing::warn!(
             event_type = who.event_type,
@@ -83,7 +83,7 @@ impl Refused {
     }
 
     /// A request that cannot be read.
-    pub(super) fn malformed(&self, who: Who, error: &events::Error) {
+    pub(super) fn malformed(&self, who: RefusedCaller, error: &events::Error) {
         let Some(left_out) = self.unusable.admit(who.peer) else { return };
         let text = Chain(error).to_string();
         tracing::warn!(
@@ -95,7 +95,7 @@ impl Refused {
     }
 
     /// A request that nobody here is set up for.
-    pub(super) fn not_configured(&self, who: Who, needs: &'static str) {
+    pub(super) fn not_configured(&self, who: RefusedCaller, needs: &'static str) {
         let Some(left_out) = self.unusable.admit(who.peer) else { return };
         tracing::warn!(
             event_type = who.event_type,
@@ -107,7 +107,7 @@ impl Refused {
     }
 
     /// A request that could not be stored.
-    pub(super) fn unstored(&self, who: Who, cause: &str) {
+    pub(super) fn unstored(&self, who: RefusedCaller, cause: &str) {
         let Some(left_out) = self.unstored.admit(who.peer) else { return };
         tracing::error!(
             event_type = who.event_type,

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::answer::Answer;
-use super::gate::{Door, Gate, Taken, Visit};
+use super::gate::{Gate, GateDoor, GateTaken, Visit};
 use super::intake::TextIntake;
-use super::refused::Who;
+use super::refused::RefusedCaller;
 use super::url::REPLY;
 use crate::twilio::events::Fields;
 use crate::twilio::form::Form;
@@ -25,19 +25,19 @@ pub(super) struct Texts {
     /// Where they go; nowhere if the bot has no numbers.
     pub(super) intake: Option<Arc<dyn TextIntake>>,
     /// What a request tells of that does not say.
-    pub(super) otherwise: Told,
+    pub(super) otherwise: ToldText,
 }
 
 /// What a request tells of.
 #[derive(Clone, Copy)]
-pub(super) enum Told {
+pub(super) enum ToldText {
     /// A message that came in.
     Text,
     /// How one fares that went out.
     Status,
 }
 
-impl Told {
+impl ToldText {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -52,20 +52,20 @@ impl Told {
     }
 }
 
-impl Door for Texts {
+impl GateDoor for Texts {
     fn name(&self) -> &'static str {
         self.otherwise.as_str()
     }
 
-    async fn take(&self, gate: &Gate, visit: Visit<'_>) -> Taken {
-        let told = Told::by(&visit.fields).unwrap_or(self.otherwise);
+    async fn take(&self, gate: &Gate, visit: Visit<'_>) -> GateTaken {
+        let told = ToldText::by(&visit.fields).unwrap_or(self.otherwise);
         let visit = visit.of(told.as_str());
         let stored = match told {
-            Told::Text => self.text(gate, &visit).await,
-            Told::Status => self.status(gate, &visit).await,
+            ToldText::Text => self.text(gate, &visit).await,
+            ToldText::Status => self.status(gate, &visit).await,
         };
         let answer = stored.map_or_else(|refused| refused, |()| Answer::Silent);
-        Taken { answer, kind: told.as_str() }
+        GateTaken { answer, kind: told.as_str() }
     }
 }
 
@@ -86,7 +86,7 @@ impl Texts {
         gate.stored(visit, intake.status(update, reply(visit), gate.meta(visit))).await
     }
 
-    fn intake(&self, gate: &Gate, who: Who) -> Result<&Arc<dyn TextIntake>, Answer> {
+    fn intake(&self, gate: &Gate, who: RefusedCaller) -> Result<&Arc<dyn TextIntake>, Answer> {
         self.intake.as_ref().ok_or_else(|| gate.not_configured(who, NEEDS))
     }
 }

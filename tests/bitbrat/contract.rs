@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use chimein::agent::bitbrat::snapshot::{Delivered, Ending, Failure, Policy};
+use chimein::agent::bitbrat::snapshot::{Delivered, DeliveryEnding, Failure, Policy};
 use chimein::agent::bitbrat::{dead_letter, envelope, event::Event, names, snapshot, status};
 use chimein::agent::{Connection, Turn};
 use chimein::clock::Timestamp;
@@ -242,9 +242,9 @@ fn endings_are_recorded_as_persistence_reads_them() {
     let delivered = delivered(&event);
     let policy = Policy { is_on: true, includes_raw: true, bytes_max: None };
     let message = MessageSid::from_bytes([0xdd; 16]).into();
-    let sent = snapshot::of(delivered, &Ending::Sent(message), policy).unwrap();
+    let sent = snapshot::of(delivered, &DeliveryEnding::Sent(message), policy).unwrap();
     check("snapshot_sent", &sent, &[SNAPSHOT, SENT]);
-    let failed = snapshot::of(delivered, &Ending::Failed(&failure()), policy).unwrap();
+    let failed = snapshot::of(delivered, &DeliveryEnding::Failed(&failure()), policy).unwrap();
     check("snapshot_failed", &failed, &[SNAPSHOT, FAILED]);
     let correlation_id = event.correlation_id();
     for (record, ending) in [(&sent, "SENT"), (&failed, "FAILED")] {
@@ -343,11 +343,11 @@ fn failure() -> Failure {
     Failure { code: "send_error".into(), message: "dead: twilio refused the reply".into() }
 }
 
-fn sender() -> envelope::Sender {
+fn sender() -> envelope::EventSender {
     let service = "twilio-ingress".to_owned();
     let names = names::Names { prefix: "local.".into(), egress_instance: service.clone(), service };
     let chat_service = "ISeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee".parse().unwrap();
-    envelope::Sender { names, chat_service }
+    envelope::EventSender { names, chat_service }
 }
 
 fn turn(author: &str, body: Option<&str>, media: Vec<Media>) -> Turn {

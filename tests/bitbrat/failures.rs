@@ -203,7 +203,7 @@ async fn agent(server: &NatsServer, prefix: &str) -> BitBrat {
     let chat_service = "IS00000000000000000000000000000000".parse().unwrap();
     let options = bitbrat::Options {
         patience: None,
-        sender: envelope::Sender { names, chat_service },
+        sender: envelope::EventSender { names, chat_service },
         policy: snapshot::Policy { is_on: true, includes_raw: true, bytes_max: None },
         progress: progress::Wish::Never,
         ack_wait: Duration::from_secs(60),

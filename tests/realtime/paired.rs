@@ -11,7 +11,7 @@ use chimein::clock::{Moment, Timestamp};
 use chimein::emulator::control::SocketOrder;
 use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::state::limits::Limits;
-use chimein::emulator::wire::Wire;
+use chimein::emulator::wire::ServerWire;
 use chimein::emulator::{self, Emulator, Received};
 use chimein::realtime::conversations::commands::{Answered, Command, CommandId};
 use chimein::realtime::conversations::core::Input;
@@ -74,7 +74,7 @@ const DAWN: Timestamp = Timestamp::from_millis(1_795_219_200_000);
 /// The emulator as the link sees it.
 struct Twilio {
     emulator: Emulator,
-    wire: Option<Wire>,
+    wire: Option<ServerWire>,
     request: access_token::Request,
 }
 
@@ -136,7 +136,7 @@ impl Peer for Twilio {
     }
 
     fn is_over(&self) -> bool {
-        self.wire.as_ref().is_some_and(Wire::is_over)
+        self.wire.as_ref().is_some_and(ServerWire::is_over)
     }
 
     fn token(&self, now: Moment) -> Token {

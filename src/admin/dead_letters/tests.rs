@@ -109,10 +109,10 @@ async fn one_letter_is_redriven_or_dropped_once() {
     let (dead_letters, _place) = dead_letters().await;
     let listing = dead_letters.list(&Selection::default(), None, 100).await.unwrap();
     let targets: Vec<_> = listing.letters.iter().map(target).collect();
-    dead_letters.settle(targets[0], Fate::Redrive).await.unwrap();
-    dead_letters.settle(targets[1], Fate::Drop).await.unwrap();
+    dead_letters.settle(targets[0], LetterFate::Redrive).await.unwrap();
+    dead_letters.settle(targets[1], LetterFate::Drop).await.unwrap();
     for settled in &targets[..2] {
-        for fate in [Fate::Redrive, Fate::Drop] {
+        for fate in [LetterFate::Redrive, LetterFate::Drop] {
             let again = dead_letters.settle(*settled, fate).await;
             assert!(matches!(again, Err(Error::NoDeadLetter { .. })), "{settled} {fate:?}");
         }
@@ -127,10 +127,11 @@ async fn one_letter_is_redriven_or_dropped_once() {
 #[tokio::test]
 async fn a_bulk_call_is_bounded_and_goes_on_where_it_says() {
     let (dead_letters, _place) = dead_letters().await;
-    let first = dead_letters.settle_all(&Selection::default(), Fate::Redrive, 3).await.unwrap();
+    let first =
+        dead_letters.settle_all(&Selection::default(), LetterFate::Redrive, 3).await.unwrap();
     assert_eq!((first.done, first.more), (3, true));
     let rest = Selection { before: Some(first.before.clone()), ..Selection::default() };
-    let second = dead_letters.settle_all(&rest, Fate::Redrive, 3).await.unwrap();
+    let second = dead_letters.settle_all(&rest, LetterFate::Redrive, 3).await.unwrap();
     assert_eq!((second.done, second.more, &second.before), (2, false, &first.before));
     let dead: u64 = dead_letters.queues().await.unwrap().iter().map(|counts| counts.dead).sum();
     assert_eq!(dead, 0);
@@ -140,7 +141,7 @@ async fn a_bulk_call_is_bounded_and_goes_on_where_it_says() {
 async fn what_dies_again_after_the_border_is_left_alone() {
     let (dead_letters, _place) = dead_letters().await;
     let outbox = Selection { queue: Some("outbox".to_owned()), ..Selection::default() };
-    let bulk = dead_letters.settle_all(&outbox, Fate::Redrive, 10).await.unwrap();
+    let bulk = dead_letters.settle_all(&outbox, LetterFate::Redrive, 10).await.unwrap();
     assert_eq!(bulk.done, 2);
     let border = Timestamp::parse_rfc3339(&bulk.before).unwrap();
     while dead_letters.clock.wall() < border {
@@ -148,7 +149,7 @@ async fn what_dies_again_after_the_border_is_left_alone() {
     }
     kill(&dead_letters.store, QueueName::Outbox, 1).await;
     let rest = Selection { before: Some(bulk.before), ..outbox };
-    let again = dead_letters.settle_all(&rest, Fate::Redrive, 10).await.unwrap();
+    let again = dead_letters.settle_all(&rest, LetterFate::Redrive, 10).await.unwrap();
     assert_eq!((again.done, again.more), (0, false));
 }
 

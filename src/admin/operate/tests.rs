@@ -188,7 +188,7 @@ impl Replies for NoReplies {
         &'a self,
         _: ThreadId,
         _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<replies::Fate>, replies::Failed>> {
+    ) -> BoxFuture<'a, Result<Option<replies::RepliesFate>, replies::Failed>> {
         Box::pin(std::future::ready(Ok(None)))
     }
 }

@@ -14,10 +14,10 @@ use futures::StreamExt as _;
 use super::Error;
 use super::event::Event;
 use super::names::EGRESS;
-use super::platform::{BitBrat, Note};
+use super::platform::{BitBrat, ReplyNote};
 use super::snapshot::{Delivered, Failure};
 use super::target::Missing;
-use super::wanted::{self, Ignored, Reply, Wanted};
+use super::wanted::{self, Ignored, Wanted, WantedReply};
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::clock::Timestamp;
 use crate::json;
@@ -143,8 +143,13 @@ impl Came<'_> {
     }
 }
 
-async fn store(agent: &BitBrat, came: Came<'_>, reply: Reply, outbox: &dyn Outbox) -> AckKind {
-    let Reply { thread, chosen, key, turn, is_phone, progress } = reply;
+async fn store(
+    agent: &BitBrat,
+    came: Came<'_>,
+    reply: WantedReply,
+    outbox: &dyn Outbox,
+) -> AckKind {
+    let WantedReply { thread, chosen, key, turn, is_phone, progress } = reply;
     let now = agent.clock.wall();
     let age = now.since(came.published(now));
     let _before_its_answer = match &progress {
@@ -178,7 +183,7 @@ async fn store(agent: &BitBrat, came: Came<'_>, reply: Reply, outbox: &dyn Outbo
         turn,
         late: turn.is_some(),
         cut: is_phone,
-        origin: Some(Note::origin(&came.topic.name, came.event.clone())),
+        origin: Some(ReplyNote::origin(&came.topic.name, came.event.clone())),
         ..Batch::new(place, &key, vec![Said::text(chosen.text)])
     };
     match outbox.put(batch).await {

@@ -27,7 +27,7 @@ pub const MESSAGE: &str = "chat.message.v1";
 
 /// What an event says beside the turn.
 #[derive(Clone, Debug)]
-pub struct Sender {
+pub struct EventSender {
     /// The names on the bus.
     pub names: Names,
     /// The chat service that the conversations belong to.
@@ -43,7 +43,7 @@ pub fn correlation_id(message: MessageId) -> Uuid {
 
 /// Makes the event of a turn.
 #[must_use]
-pub fn of_turn(turn: &Turn, sender: &Sender, at: Timestamp) -> Event {
+pub fn of_turn(turn: &Turn, sender: &EventSender, at: Timestamp) -> Event {
     let correlation_id = correlation_id(turn.id);
     let conversation = turn.thread.to_string();
     let fields = [
@@ -133,7 +133,7 @@ fn identity(turn: &Turn) -> Value {
     })
 }
 
-fn message(turn: &Turn, sender: &Sender, at: Timestamp) -> Value {
+fn message(turn: &Turn, sender: &EventSender, at: Timestamp) -> Value {
     let text = text(turn);
     let last = last(turn);
     let media = files(turn);

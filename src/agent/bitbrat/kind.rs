@@ -62,7 +62,7 @@ fn options(of: &Making<'_>, settings: &BitBratSettings) -> Result<Options, Error
     let chat_service = conversations.ok_or(Error::NumbersAlone("bitbrat"))?.chat_service_sid;
     let asks_anew = settings.ask_again;
     Ok(Options {
-        sender: envelope::Sender { names: names(settings), chat_service },
+        sender: envelope::EventSender { names: names(settings), chat_service },
         policy,
         progress: match settings.progress {
             Progress::Never => progress::Wish::Never,

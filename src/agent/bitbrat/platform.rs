@@ -14,8 +14,8 @@ use tokio::sync::OnceCell;
 use super::bus::{Bus, Dial, Publication};
 use super::event::Event;
 use super::names::{DEAD_LETTER, EGRESS, INGRESS, SNAPSHOT};
-use super::snapshot::{Delivered, Ending, Failure};
-use super::words::Words;
+use super::snapshot::{Delivered, DeliveryEnding, Failure};
+use super::words::ProgressWords;
 use super::{Error, dead_letter, envelope, progress, snapshot};
 use crate::agent::{
     Agent, Answer, Beside, Error as AgentError, Fate, Origin, Patience, Report, Turn,
@@ -32,7 +32,7 @@ const KEPT_BYTES_MAX: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What events say beside their turns.
-    pub sender: envelope::Sender,
+    pub sender: envelope::EventSender,
     /// Which snapshots are written.
     pub policy: snapshot::Policy,
     /// To whom words of progress are sent.
@@ -49,7 +49,7 @@ pub struct BitBrat {
     pub(super) bus: Bus,
     pub(super) clock: Clock,
     /// Keeps words of progress before their answers.
-    pub(super) words: Words,
+    pub(super) words: ProgressWords,
     /// Set once the bus keeps replies for us: nobody is asked before.
     listening: OnceCell<()>,
 }
@@ -57,7 +57,7 @@ pub struct BitBrat {
 /// What is kept with a reply: where it came from, and the event.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(tag = "v")]
-pub(super) enum Note {
+pub(super) enum ReplyNote {
     /// The first form.
     #[serde(rename = "1")]
     V1 {
@@ -76,7 +76,7 @@ impl BitBrat {
     /// [`nats::Error`] if the server refuses us, or what signs in is malformed.
     pub async fn connect(options: Options, dial: Dial, clock: Clock) -> Result<Self, nats::Error> {
         let bus = Bus::connect(options.sender.names.clone(), dial, clock).await?;
-        Ok(Self { options, bus, clock, words: Words::new(), listening: OnceCell::new() })
+        Ok(Self { options, bus, clock, words: ProgressWords::new(), listening: OnceCell::new() })
     }
 
     /// Tells the bus that a reply could not be delivered.
@@ -85,7 +85,7 @@ impl BitBrat {
         delivered: Delivered<'_>,
         failure: &Failure,
     ) -> Result<(), Error> {
-        self.tell_ending(delivered, &Ending::Failed(failure)).await?;
+        self.tell_ending(delivered, &DeliveryEnding::Failed(failure)).await?;
         let letter = dead_letter::of(delivered, failure);
         let attributes = dead_letter::attributes(&letter, delivered.service);
         self.publish(DEAD_LETTER, attributes, dead_letter::key(&letter), &letter).await
@@ -94,7 +94,7 @@ impl BitBrat {
     async fn tell_ending(
         &self,
         delivered: Delivered<'_>,
-        ending: &Ending<'_>,
+        ending: &DeliveryEnding<'_>,
     ) -> Result<(), Error> {
         let Some(record) = snapshot::of(delivered, ending, self.options.policy) else {
             tracing::debug!("snapshot is switched off or too long; it is not written");
@@ -159,13 +159,15 @@ impl BitBrat {
         let at = report.at;
         let delivered = Delivered { service, topic, event, at, settlement: &settlement };
         match &report.fate {
-            Fate::Sent { message } => self.tell_ending(delivered, &Ending::Sent(*message)).await,
+            Fate::Sent { message } => {
+                self.tell_ending(delivered, &DeliveryEnding::Sent(*message)).await
+            }
             // The platform has no word for what comes after that, and is not asked about.
             Fate::Fares { .. } => Ok(()),
             Fate::Silenced => {
                 let message = "a person has the conversation".to_owned();
                 let failure = Failure { code: "paused".to_owned(), message };
-                self.tell_ending(delivered, &Ending::Failed(&failure)).await
+                self.tell_ending(delivered, &DeliveryEnding::Failed(&failure)).await
             }
             Fate::Dead { class, code, detail } => {
                 let code = code.map(|code| format!(" (twilio error {code})")).unwrap_or_default();
@@ -212,8 +214,8 @@ impl Agent for BitBrat {
                 // The reply is delivered when its last part is.
                 return Ok(());
             }
-            let note = Note::deserialize(&report.origin.note);
-            let Note::V1 { topic, event } = note.map_err(|_| AgentError::Malformed {
+            let note = ReplyNote::deserialize(&report.origin.note);
+            let ReplyNote::V1 { topic, event } = note.map_err(|_| AgentError::Malformed {
                 turn: report.reply.to_string(),
                 reason: "its origin was written by another release".to_owned(),
             })?;
@@ -238,7 +240,7 @@ fn failed(about: String, error: Error) -> AgentError {
     AgentError::Bus { about, source: Box::new(error) }
 }
 
-impl Note {
+impl ReplyNote {
     /// Keeps an event with its reply.
     pub(super) fn origin(topic: &str, event: Event) -> Origin {
         let correlation_id = event.correlation_id().to_owned();

@@ -14,7 +14,7 @@ use super::event::Event;
 
 /// The text to send.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Chosen {
+pub struct ChosenText {
     /// The candidate that it is of, if it has a name.
     pub candidate: Option<String>,
     /// The text, without the quotes that models put around it.
@@ -25,16 +25,16 @@ pub struct Chosen {
 /// Source: `BitBrat` 0.33.3, `src/common/events/selection.ts`, `extractEgressTextFromEvent`, read
 /// 2026-11-21.
 #[must_use]
-pub fn choose(event: &Event) -> Option<Chosen> {
+pub fn choose(event: &Event) -> Option<ChosenText> {
     if let Some(best) = best(event.list(&["candidates"])) {
         let text = best.get("text").and_then(Value::as_str).and_then(unquoted);
         let candidate = best.get("id").and_then(Value::as_str).map(str::to_owned);
         if let Some(text) = text {
-            return Some(Chosen { candidate, text });
+            return Some(ChosenText { candidate, text });
         }
     }
     let text = progress(event).or_else(|| legacy(event)).and_then(unquoted)?;
-    Some(Chosen { candidate: None, text })
+    Some(ChosenText { candidate: None, text })
 }
 
 /// The best candidate that was not turned down.
@@ -130,7 +130,7 @@ const LAYERS_MAX: usize = 2;
 const QUOTES: [(char, char); 5] =
     [('"', '"'), ('\'', '\''), ('\u{201c}', '\u{201d}'), ('\u{2018}', '\u{2019}'), ('`', '`')];
 
-impl std::fmt::Debug for Chosen {
+impl std::fmt::Debug for ChosenText {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Chosen({} bytes)", self.text.len())
     }

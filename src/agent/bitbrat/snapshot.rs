@@ -26,7 +26,7 @@ pub struct Policy {
 
 /// How a delivery ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Ending<'a> {
+pub enum DeliveryEnding<'a> {
     /// Twilio took the reply.
     Sent(MessageId),
     /// It could not be sent, or was not to be.
@@ -59,7 +59,7 @@ pub struct Delivered<'a> {
 
 /// Makes the record; none if the policy wants none or the event is too long for it.
 #[must_use]
-pub fn of(delivered: Delivered<'_>, ending: &Ending<'_>, policy: Policy) -> Option<Value> {
+pub fn of(delivered: Delivered<'_>, ending: &DeliveryEnding<'_>, policy: Policy) -> Option<Value> {
     if !policy.is_on {
         return None;
     }
@@ -70,8 +70,8 @@ pub fn of(delivered: Delivered<'_>, ending: &Ending<'_>, policy: Policy) -> Opti
     }
     let (kept, was_cut) = kept.trimmed(policy.bytes_max.unwrap_or(usize::MAX))?;
     let (status, summary) = match ending {
-        Ending::Sent(_) => ("SENT", "egress delivery success"),
-        Ending::Failed(_) => ("FAILED", "egress delivery failure"),
+        DeliveryEnding::Sent(_) => ("SENT", "egress delivery success"),
+        DeliveryEnding::Failed(_) => ("FAILED", "egress delivery failure"),
     };
     let summary = if was_cut { format!("{summary} (truncated)") } else { summary.to_owned() };
     let correlation_id = event.correlation_id();
@@ -116,12 +116,12 @@ pub fn attributes(record: &Value) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn delivery(topic: &str, status: &str, at: Timestamp, ending: &Ending<'_>) -> Value {
+fn delivery(topic: &str, status: &str, at: Timestamp, ending: &DeliveryEnding<'_>) -> Value {
     let mut delivery =
         json!({"destination": topic, "status": status, "deliveredAt": at.to_string()});
     match ending {
-        Ending::Sent(message) => delivery["providerMessageId"] = json!(message),
-        Ending::Failed(Failure { code, message }) => {
+        DeliveryEnding::Sent(message) => delivery["providerMessageId"] = json!(message),
+        DeliveryEnding::Failed(Failure { code, message }) => {
             delivery["error"] = json!({"code": code, "message": message});
         }
     }
@@ -147,7 +147,7 @@ mod tests {
     fn record(policy: Policy) -> Option<Value> {
         let event = event();
         let delivered = delivered(&event);
-        of(delivered, &Ending::Sent(sent()), policy)
+        of(delivered, &DeliveryEnding::Sent(sent()), policy)
     }
 
     const fn delivered(event: &Event) -> Delivered<'_> {
@@ -173,7 +173,7 @@ mod tests {
         let event = event();
         let delivered = delivered(&event);
         let failure = Failure { code: "send_error".into(), message: "twilio refused".into() };
-        let failed = of(delivered, &Ending::Failed(&failure), ALL).unwrap();
+        let failed = of(delivered, &DeliveryEnding::Failed(&failure), ALL).unwrap();
         assert_eq!(failed["idempotencyKey"], "c-1:final:s:t:FAILED:r:7");
         assert_eq!(failed["stepId"], "a");
         assert_eq!(record(ALL).unwrap()["idempotencyKey"], "c-1:final:s:t:SENT:r:7");
@@ -188,7 +188,7 @@ mod tests {
             (json!({}), "response"),
         ] {
             let event: Event = serde_json::from_value(json!({"routing": given})).unwrap();
-            let record = of(delivered(&event), &Ending::Sent(sent()), ALL).unwrap();
+            let record = of(delivered(&event), &DeliveryEnding::Sent(sent()), ALL).unwrap();
             assert_eq!(record["stage"], expected, "{given}");
         }
     }

@@ -7,7 +7,7 @@
 
 use super::event::Event;
 use super::progress::{self, Progress, Wish};
-use super::selection::{self, Chosen};
+use super::selection::{self, ChosenText};
 use super::target::{self, Missing};
 use crate::queue::JobId;
 use crate::thread::{MessageId, ThreadId};
@@ -16,7 +16,7 @@ use crate::thread::{MessageId, ThreadId};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Wanted {
     /// To say something.
-    Reply(Reply),
+    Reply(WantedReply),
     /// Nothing of us.
     Nothing(Ignored),
     /// To say something nowhere.
@@ -48,11 +48,11 @@ impl Ignored {
 
 /// What is to be said.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Reply {
+pub struct WantedReply {
     /// Where.
     pub thread: ThreadId,
     /// What, and which candidate's it is.
-    pub chosen: Chosen,
+    pub chosen: ChosenText,
     /// The same for the same reply.
     pub key: String,
     /// The message that it answers, where the event names it.
@@ -82,7 +82,7 @@ pub fn judge(event: &Event, is_own_topic: bool, fallback: &str, wish: Wish) -> W
         return Wanted::Nothing(reason);
     };
     match target::find(event) {
-        Ok(thread) => Wanted::Reply(Reply {
+        Ok(thread) => Wanted::Reply(WantedReply {
             thread,
             key: key(event, &chosen, fallback),
             chosen,
@@ -102,7 +102,7 @@ pub fn turn(event: &Event) -> Option<MessageId> {
 
 /// The digest of request, candidate and text. The text is part of it because nothing promises that a
 /// producer names its candidates anew each time.
-fn key(event: &Event, chosen: &Chosen, fallback: &str) -> String {
+fn key(event: &Event, chosen: &ChosenText, fallback: &str) -> String {
     let correlation_id = match event.correlation_id() {
         "" => fallback,
         id => id,

@@ -18,12 +18,12 @@ const REQUESTS_MAX: usize = 20_000;
 const AGE_MAX: Duration = Duration::from_secs(5);
 
 /// The memory, and who is first.
-pub(super) struct Words {
+pub(super) struct ProgressWords {
     first: Mutex<()>,
     answered: Recent<String, ()>,
 }
 
-impl Words {
+impl ProgressWords {
     /// Starts with no memory.
     pub(super) fn new() -> Self {
         Self { first: Mutex::default(), answered: Recent::new(REQUESTS_MAX) }
@@ -53,7 +53,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_word_goes_before_its_answer_or_not_at_all() {
-        let words = Words::new();
+        let words = ProgressWords::new();
         let fresh = Duration::from_secs(1);
         assert!(words.admit(Some("c-1"), fresh).await.is_some());
         words.answer("c-1").await;

@@ -18,7 +18,7 @@ use super::problem::{self, Problem};
 use super::reading::{Fault, Read};
 use super::request::Style;
 use super::responses::Responses;
-use super::said::Said;
+use super::said::ModelSaid;
 use super::settings::OpenAiApi;
 use crate::clock::{Clock, Moment};
 use crate::net::body::{Broken, whole};
@@ -87,7 +87,7 @@ impl Server {
     /// # Cancel safety
     ///
     /// Dropping it ends the connection, and with it the model's work.
-    pub(super) async fn ask(&self, style: &Style, body: Vec<u8>) -> Result<Said, Failure> {
+    pub(super) async fn ask(&self, style: &Style, body: Vec<u8>) -> Result<ModelSaid, Failure> {
         let first_by = self.clock.now() + self.first_token_timeout;
         let url = format!("{}/{}", self.base_url, style.path());
         let request = self.client.post(url).timeout(self.timeout).headers(self.headers());
@@ -132,7 +132,7 @@ impl Server {
         response: reqwest::Response,
         mut reader: impl Read,
         first_by: Moment,
-    ) -> Result<Said, Failure> {
+    ) -> Result<ModelSaid, Failure> {
         if is_json(response.headers()) {
             let body = whole(response, EVENT_BYTES_MAX).await;
             let body = body.map_err(|broken| self.stopped(broken))?;

@@ -9,8 +9,8 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::problem::{self, Problem};
-use super::reading::{Fault, Heard, Read};
-use super::said::{End, Said};
+use super::reading::{Fault, HeardAnswer, Read};
+use super::said::{End, ModelSaid};
 use crate::json;
 
 /// One event of a stream.
@@ -66,12 +66,12 @@ struct ContentPart {
 
 /// Reads one answer.
 #[derive(Debug)]
-pub(super) struct Chat(Heard);
+pub(super) struct Chat(HeardAnswer);
 
 impl Chat {
     /// Begins with an answer whose text may have so many bytes.
     pub(super) const fn new(bytes_max: usize) -> Self {
-        Self(Heard::new(bytes_max))
+        Self(HeardAnswer::new(bytes_max))
     }
 
     fn take(&mut self, delta: Delta) -> Result<(), Fault> {
@@ -132,7 +132,7 @@ impl Read for Chat {
         self.0.has_begun
     }
 
-    fn finish(self) -> Result<Said, Fault> {
+    fn finish(self) -> Result<ModelSaid, Fault> {
         let mut heard = self.0;
         if heard.has_refused {
             // It is one, though the stream broke off behind it.

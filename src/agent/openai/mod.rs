@@ -32,7 +32,7 @@ pub use self::kind::Kind;
 pub use self::options::{Options, SettingsError};
 use self::problem::Problem;
 use self::reading::Fault;
-use self::said::{End, Said, Unsaid};
+use self::said::{End, ModelSaid, UnsaidAnswer};
 use super::{Agent, Answer, Error, Turn};
 use crate::clock::Clock;
 use crate::pii::Pii;
@@ -91,23 +91,23 @@ impl OpenAi {
         self.tell(said.as_ref().err());
         match said {
             Ok(said) => self.reply(turn, &said),
-            Err(Failure::Fault(Fault::TooLarge)) => self.instead(turn, Unsaid::TooLarge),
+            Err(Failure::Fault(Fault::TooLarge)) => self.instead(turn, UnsaidAnswer::TooLarge),
             Err(Failure::Refused { problem: Problem::Filtered, .. }) => {
-                self.instead(turn, Unsaid::Filtered)
+                self.instead(turn, UnsaidAnswer::Filtered)
             }
             Err(Failure::Refused { problem: Problem::Overflow, .. }) => {
-                self.instead(turn, Unsaid::TooLong)
+                self.instead(turn, UnsaidAnswer::TooLong)
             }
             Err(failure) => Err(self.error(turn, failure)),
         }
     }
 
     /// Asks once, with the newest so many messages of what was said before.
-    async fn ask(&self, turn: &Turn, newest: usize) -> Result<Said, Failure> {
+    async fn ask(&self, turn: &Turn, newest: usize) -> Result<ModelSaid, Failure> {
         self.server.ask(&self.style, self.style.body(&prompt::lines(turn, newest))).await
     }
 
-    fn reply(&self, turn: &Turn, said: &Said) -> Result<Answer, Error> {
+    fn reply(&self, turn: &Turn, said: &ModelSaid) -> Result<Answer, Error> {
         if said.end == End::Cut {
             tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread,
                 "model's answer was cut short; let CHIMEIN_OPENAI_MAX_TOKENS be more, or the prompt ask for less");
@@ -119,7 +119,7 @@ impl OpenAi {
     }
 
     /// Says what is said where the model has no words for people.
-    fn instead(&self, turn: &Turn, unsaid: Unsaid) -> Result<Answer, Error> {
+    fn instead(&self, turn: &Turn, unsaid: UnsaidAnswer) -> Result<Answer, Error> {
         let reason = unsaid.as_str();
         tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread, reason,
             "model said nothing that a person can be given");
@@ -128,7 +128,7 @@ impl OpenAi {
         match &self.fallback {
             _ if self.hands_over => Ok(Answer::Handoff(said)),
             Some(_) => Ok(Answer::Replies(said)),
-            None if unsaid == Unsaid::TooLarge => Err(Error::TooLarge {
+            None if unsaid == UnsaidAnswer::TooLarge => Err(Error::TooLarge {
                 turn: turn.id.to_string(),
                 bytes_max: self.server.text_bytes_max,
             }),

@@ -1,7 +1,7 @@
 //! What both ways to ask have in common in how their answers are read. Pure.
 
 use super::problem::Problem;
-use super::said::{End, Said};
+use super::said::{End, ModelSaid};
 
 /// Reads an answer event by event.
 pub(super) trait Read {
@@ -20,7 +20,7 @@ pub(super) trait Read {
     /// # Errors
     ///
     /// If it broke off.
-    fn finish(self) -> Result<Said, Fault>;
+    fn finish(self) -> Result<ModelSaid, Fault>;
 }
 
 /// Why an answer is none.
@@ -38,9 +38,9 @@ pub(super) enum Fault {
 
 /// What was read of an answer so far.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct HeardAnswer {
     /// What it says.
-    pub(super) text: Text,
+    pub(super) text: BoundedText,
     /// How it ended, once that is told.
     pub(super) end: Option<End>,
     /// Whether the model has declined in a field of its own.
@@ -51,11 +51,11 @@ pub(super) struct Heard {
     pub(super) has_begun: bool,
 }
 
-impl Heard {
+impl HeardAnswer {
     /// Begins with an answer whose text may have so many bytes.
     pub(super) const fn new(bytes_max: usize) -> Self {
         Self {
-            text: Text::new(bytes_max),
+            text: BoundedText::new(bytes_max),
             end: None,
             has_refused: false,
             calls_tools: false,
@@ -68,25 +68,25 @@ impl Heard {
     /// # Errors
     ///
     /// If it broke off.
-    pub(super) fn finish(self) -> Result<Said, Fault> {
+    pub(super) fn finish(self) -> Result<ModelSaid, Fault> {
         let end = match self.end {
             Some(End::Filtered) => End::Filtered,
             Some(_) if self.has_refused => End::Refused,
             Some(end) => end,
             None => return Err(Fault::Incomplete),
         };
-        Ok(Said { text: self.text.into_string(), end, calls_tools: self.calls_tools })
+        Ok(ModelSaid { text: self.text.into_string(), end, calls_tools: self.calls_tools })
     }
 }
 
 /// A text that grows up to a bound.
 #[derive(Debug)]
-pub(super) struct Text {
+pub(super) struct BoundedText {
     text: String,
     bytes_max: usize,
 }
 
-impl Text {
+impl BoundedText {
     /// Begins with none.
     pub(super) const fn new(bytes_max: usize) -> Self {
         Self { text: String::new(), bytes_max }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::problem;
-use super::reading::{Fault, Heard, Read};
-use super::said::{End, Said};
+use super::reading::{Fault, HeardAnswer, Read};
+use super::said::{End, ModelSaid};
 use crate::json;
 
 #[derive(Debug, Deserialize)]
@@ -63,12 +63,12 @@ struct OutputPart {
 
 /// Reads one answer.
 #[derive(Debug)]
-pub(super) struct Responses(Heard);
+pub(super) struct Responses(HeardAnswer);
 
 impl Responses {
     /// Begins with an answer whose text may have so many bytes.
     pub(super) const fn new(bytes_max: usize) -> Self {
-        Self(Heard::new(bytes_max))
+        Self(HeardAnswer::new(bytes_max))
     }
 
     fn look(&mut self, item: &OutputItem) {
@@ -147,7 +147,7 @@ impl Read for Responses {
         self.0.has_begun
     }
 
-    fn finish(self) -> Result<Said, Fault> {
+    fn finish(self) -> Result<ModelSaid, Fault> {
         self.0.finish()
     }
 }

@@ -15,7 +15,7 @@ pub(super) enum End {
 
 /// All that a model said in one answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Said {
+pub(super) struct ModelSaid {
     /// The text; may be empty.
     pub(super) text: String,
     /// How it ended.
@@ -26,7 +26,7 @@ pub(super) struct Said {
 
 /// Why there is nothing of an answer to send.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Unsaid {
+pub(super) enum UnsaidAnswer {
     /// The model said nothing.
     Empty,
     /// A filter held it back.
@@ -41,7 +41,7 @@ pub(super) enum Unsaid {
     TooLong,
 }
 
-impl Unsaid {
+impl UnsaidAnswer {
     /// The word for logs, metrics and causes.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -55,21 +55,21 @@ impl Unsaid {
     }
 }
 
-impl Said {
+impl ModelSaid {
     /// What of it is for people.
     ///
     /// # Errors
     ///
     /// Why there is nothing.
-    pub(super) fn for_people(&self) -> Result<&str, Unsaid> {
+    pub(super) fn for_people(&self) -> Result<&str, UnsaidAnswer> {
         match self.end {
-            End::Filtered => return Err(Unsaid::Filtered),
-            End::Refused => return Err(Unsaid::Refused),
+            End::Filtered => return Err(UnsaidAnswer::Filtered),
+            End::Refused => return Err(UnsaidAnswer::Refused),
             End::Whole | End::Cut => {}
         }
         match without_thoughts(&self.text) {
-            "" if self.calls_tools => Err(Unsaid::ToolCalls),
-            "" => Err(Unsaid::Empty),
+            "" if self.calls_tools => Err(UnsaidAnswer::ToolCalls),
+            "" => Err(UnsaidAnswer::Empty),
             text => Ok(text),
         }
     }
@@ -99,16 +99,16 @@ mod tests {
             ("hi", End::Whole, false, Ok("hi")),
             (" hi \n", End::Whole, true, Ok("hi")),
             ("hi the", End::Cut, false, Ok("hi the")),
-            ("", End::Whole, false, Err(Unsaid::Empty)),
-            (" \n", End::Cut, false, Err(Unsaid::Empty)),
-            ("", End::Whole, true, Err(Unsaid::ToolCalls)),
-            ("half of it", End::Filtered, false, Err(Unsaid::Filtered)),
-            ("I cannot", End::Refused, false, Err(Unsaid::Refused)),
+            ("", End::Whole, false, Err(UnsaidAnswer::Empty)),
+            (" \n", End::Cut, false, Err(UnsaidAnswer::Empty)),
+            ("", End::Whole, true, Err(UnsaidAnswer::ToolCalls)),
+            ("half of it", End::Filtered, false, Err(UnsaidAnswer::Filtered)),
+            ("I cannot", End::Refused, false, Err(UnsaidAnswer::Refused)),
             ("<think>they want\nhi</think>\n\nhi", End::Whole, false, Ok("hi")),
-            ("<think>they want", End::Cut, false, Err(Unsaid::Empty)),
+            ("<think>they want", End::Cut, false, Err(UnsaidAnswer::Empty)),
             ("a <think> in the text", End::Whole, false, Ok("a <think> in the text")),
         ] {
-            let said = Said { text: text.to_owned(), end, calls_tools };
+            let said = ModelSaid { text: text.to_owned(), end, calls_tools };
             assert_eq!(said.for_people(), expected, "{text:?} {end:?}");
         }
     }

@@ -18,10 +18,10 @@ use super::chat::Chat;
 use super::problem::{Problem, Remedy};
 use super::reading::{Fault, Read};
 use super::responses::Responses;
-use super::said::{Said, Unsaid};
+use super::said::{ModelSaid, UnsaidAnswer};
 
 /// What a person is given, or why not.
-type Outcome = Result<Result<&'static str, Unsaid>, Fault>;
+type Outcome = Result<Result<&'static str, UnsaidAnswer>, Fault>;
 
 macro_rules! golden {
     ($name:literal) => {
@@ -35,10 +35,10 @@ const TEXT_BYTES_MAX: usize = 4096;
 async fn chat_completions_are_read_as_servers_write_them() {
     let cases: &[((&str, &[u8]), Outcome)] = &[
         (golden!("openai-chat.sse"), Ok(Ok("Hello! Grüße 👋"))),
-        (golden!("openai-refusal.sse"), Ok(Err(Unsaid::Refused))),
-        (golden!("openai-filtered.sse"), Ok(Err(Unsaid::Filtered))),
+        (golden!("openai-refusal.sse"), Ok(Err(UnsaidAnswer::Refused))),
+        (golden!("openai-filtered.sse"), Ok(Err(UnsaidAnswer::Filtered))),
         (golden!("openai-length.sse"), Ok(Ok("It began when"))),
-        (golden!("openai-tool-call.sse"), Ok(Err(Unsaid::ToolCalls))),
+        (golden!("openai-tool-call.sse"), Ok(Err(UnsaidAnswer::ToolCalls))),
         (golden!("vllm-reasoning.sse"), Ok(Ok("Hello."))),
         (golden!("vllm-think.sse"), Ok(Ok("Hello."))),
         (golden!("vllm-dies.sse"), Err(Fault::Problem(Problem::Status(500)))),
@@ -62,8 +62,8 @@ async fn responses_are_read_as_servers_write_them() {
         (golden!("openai-responses-cut.sse"), Ok(Ok("Once"))),
         (golden!("openai-responses-failed.sse"), Err(Fault::Problem(Problem::Status(500)))),
         (golden!("openai-responses-quota.sse"), Err(Fault::Problem(quota))),
-        (golden!("openai-responses-refusal.sse"), Ok(Err(Unsaid::Refused))),
-        (golden!("openai-responses-tool.sse"), Ok(Err(Unsaid::ToolCalls))),
+        (golden!("openai-responses-refusal.sse"), Ok(Err(UnsaidAnswer::Refused))),
+        (golden!("openai-responses-tool.sse"), Ok(Err(UnsaidAnswer::ToolCalls))),
     ];
     check(cases, || Responses::new(TEXT_BYTES_MAX)).await;
 }
@@ -107,13 +107,13 @@ async fn check<R: Read>(cases: &[((&str, &[u8]), Outcome)], reader: impl Fn() ->
     for ((name, transcript), expected) in cases {
         for size in [1, 7, 1 << 20] {
             let said = read(transcript, size, reader()).await;
-            let outcome = said.as_ref().map(Said::for_people).map_err(|fault| *fault);
+            let outcome = said.as_ref().map(ModelSaid::for_people).map_err(|fault| *fault);
             assert_eq!(outcome, *expected, "{name} in pieces of {size}");
         }
     }
 }
 
-async fn read(transcript: &[u8], size: usize, mut reader: impl Read) -> Result<Said, Fault> {
+async fn read(transcript: &[u8], size: usize, mut reader: impl Read) -> Result<ModelSaid, Fault> {
     let pieces =
         transcript.chunks(size).map(|piece| Ok::<_, io::Error>(Bytes::copy_from_slice(piece)));
     let mut events = pin!(SseByteStream::new(stream::iter(pieces)));

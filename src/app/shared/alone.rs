@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::Duty;
+use super::SharedDuty;
 use crate::admin;
 use crate::app::store;
 use crate::channels::instances::Instances;
@@ -38,7 +38,7 @@ pub async fn open(
 
 impl Cluster {
     /// Runs `work` for each name of a duty while it is this instance's.
-    pub fn hold<W>(&self, _: Duty, _: W, _: CancellationToken) -> BoxFuture<'static, ()>
+    pub fn hold<W>(&self, _: SharedDuty, _: W, _: CancellationToken) -> BoxFuture<'static, ()>
     where
         W: Fn(String, CancellationToken) -> BoxFuture<'static, ()> + Send + Sync + 'static,
     {

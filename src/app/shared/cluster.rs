@@ -14,7 +14,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Duty;
+use super::SharedDuty;
 use crate::admin;
 use crate::app::store;
 use crate::channels::instances::Instances;
@@ -137,14 +137,19 @@ impl Cluster {
     }
 
     /// Runs `work` for each name of a duty while it is this instance's, until `stop` is cancelled.
-    pub fn hold<W>(&self, duty: Duty, work: W, stop: CancellationToken) -> BoxFuture<'static, ()>
+    pub fn hold<W>(
+        &self,
+        duty: SharedDuty,
+        work: W,
+        stop: CancellationToken,
+    ) -> BoxFuture<'static, ()>
     where
         W: Fn(String, CancellationToken) -> BoxFuture<'static, ()> + Send + Sync + 'static,
     {
         let (kind, names) = match duty {
-            Duty::Identities(identities) => (IDENTITY, identities),
-            Duty::Sweep => (SWEEP, vec![SWEEP.to_owned()]),
-            Duty::TextSweep => (TEXT_SWEEP, vec![TEXT_SWEEP.to_owned()]),
+            SharedDuty::Identities(identities) => (IDENTITY, identities),
+            SharedDuty::Sweep => (SWEEP, vec![SWEEP.to_owned()]),
+            SharedDuty::TextSweep => (TEXT_SWEEP, vec![TEXT_SWEEP.to_owned()]),
         };
         Box::pin(hold(self.membership.claim(kind, names), work, stop))
     }

@@ -14,7 +14,7 @@ pub use self::cluster::{Cluster, Error, open};
 
 /// Work that one instance of several does at a time.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Duty {
+pub enum SharedDuty {
     /// Listening for each of these identities.
     Identities(Vec<String>),
     /// The sweep over conversations.

@@ -50,7 +50,7 @@ pub struct Leaver {
 }
 
 /// A seat that the sweep saw.
-pub(crate) struct Taken {
+pub(crate) struct SeenSeat {
     conversation: ConversationSid,
     participant: ParticipantSid,
     identity: String,
@@ -58,7 +58,7 @@ pub(crate) struct Taken {
     updated: Option<Timestamp>,
 }
 
-impl Taken {
+impl SeenSeat {
     /// Takes what the listing of an identity tells; none if it does not say what to leave by.
     pub(crate) fn new(identity: &str, of: &ParticipantConversation) -> Option<Self> {
         Some(Self {
@@ -73,7 +73,7 @@ impl Taken {
 
 impl Leaver {
     /// Whether the listing alone says that a seat is kept.
-    pub(crate) fn keeps(&self, seat: &Taken) -> bool {
+    pub(crate) fn keeps(&self, seat: &SeenSeat) -> bool {
         self.judge(seat, Newest::Unknown) == Seat::Keep
     }
 
@@ -82,7 +82,7 @@ impl Leaver {
     /// # Errors
     ///
     /// If Twilio or the store failed; what was left before stays left.
-    pub(crate) async fn leave(&self, seats: Vec<Taken>) -> Result<usize, Error> {
+    pub(crate) async fn leave(&self, seats: Vec<SeenSeat>) -> Result<usize, Error> {
         let (mut left, mut looks) = (0, 0);
         for seat in seats {
             if left >= LEAVES_MAX || looks >= LOOKS_MAX {
@@ -129,7 +129,7 @@ impl Leaver {
         Ok(Some(verdict))
     }
 
-    fn judge(&self, seat: &Taken, newest: Newest) -> Seat {
+    fn judge(&self, seat: &SeenSeat, newest: Newest) -> Seat {
         let facts = Facts { state: seat.state, updated: seat.updated, newest };
         self.arrivals.departures.judge(&facts, self.arrivals.clock().wall())
     }
@@ -147,8 +147,8 @@ impl Leaver {
     }
 
     /// Leaves one conversation, unless something has come up there. Says whether it did.
-    async fn go(&self, seat: &Taken, reason: LeaveReason) -> Result<bool, Error> {
-        let &Taken { conversation, participant, .. } = seat;
+    async fn go(&self, seat: &SeenSeat, reason: LeaveReason) -> Result<bool, Error> {
+        let &SeenSeat { conversation, participant, .. } = seat;
         let recorder = &self.arrivals.recorder;
         self.arrivals.departures.note(conversation, recorder.clock.wall()).await?;
         // Whatever was heard of a removal before: the bot sits there.

@@ -39,7 +39,7 @@ struct LastHeard {
 
 /// A message of somebody, as far as it says something of its writer.
 #[derive(Clone, Copy, Debug)]
-pub struct Word<'a> {
+pub struct ContactWord<'a> {
     /// Its sid.
     pub message: TextSid,
     /// The address that it came from, where that is not the thread's.
@@ -62,7 +62,7 @@ impl Contacts {
     /// # Errors
     ///
     /// If the store could not be read or written.
-    pub async fn heard(&self, pair: &Pair, word: Word<'_>) -> Result<(), Error> {
+    pub async fn heard(&self, pair: &Pair, word: ContactWord<'_>) -> Result<(), Error> {
         let thread = ThreadId::of_pair(pair);
         let has_window = pair.medium == Medium::Whatsapp;
         let (today, known) = (contact::day(word.at), self.known.get(&thread));

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::contacts::{Contacts, Word};
+use super::contacts::{ContactWord, Contacts};
 use super::fallen;
 use super::policy::reply_state::ReplyState;
 use super::policy::wish::{self, Words};
-use super::senders::{Senders, Whose, pair};
+use super::senders::{MessageOwner, Senders, pair};
 use super::states::{Heard, States};
 use crate::channels::{Inlet, Seen, arrival};
 use crate::clock::{Clock, Timestamp};
@@ -69,14 +69,14 @@ impl TextIntake {
     pub(super) async fn arrived(&self, arrived: Arrived) -> Result<usize, Error> {
         let Arrived { inbound, at, door } = arrived;
         let ours = match self.senders.whose(&inbound.to, inbound.messaging_service_sid) {
-            Whose::Ours(ours) => ours,
-            Whose::OtherRoad => {
+            MessageOwner::Ours(ours) => ours,
+            MessageOwner::OtherRoad => {
                 self.recorder.metrics.turn(TurnOutcome::Skipped);
                 tracing::debug!(message_sid = %inbound.sid,
                     "ignored a direct message; its conversation is answered");
                 return Ok(0);
             }
-            Whose::Nobodys => {
+            MessageOwner::Nobodys => {
                 tracing::warn!(message_sid = %inbound.sid, address = inbound.to.masked(),
                     "ignored a message to an address that is not configured; add it to \
                      TWILIO_PHONE_NUMBER or TWILIO_WHATSAPP_NUMBER");
@@ -86,7 +86,7 @@ impl TextIntake {
         let (pair, reach) = self.pair(ours, &inbound).await?;
         let thread = Thread::Direct(Box::new(pair.clone()));
         let body = inbound.body.as_ref().map_or("", |body| body.reveal());
-        let word = Word {
+        let word = ContactWord {
             message: inbound.sid,
             reach: reach.as_ref(),
             at,
@@ -108,7 +108,12 @@ impl TextIntake {
         Ok(new)
     }
 
-    async fn store(&self, pair: &Pair, word: Word<'_>, seen: Vec<Seen>) -> Result<usize, Error> {
+    async fn store(
+        &self,
+        pair: &Pair,
+        word: ContactWord<'_>,
+        seen: Vec<Seen>,
+    ) -> Result<usize, Error> {
         let heard = self.contacts.heard(pair, word);
         if word.wish.is_some() {
             // A wish is known before its message can be answered.

@@ -93,7 +93,7 @@ fn may_go(listed: &Listed) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::contacts::{Contacts, Word};
+    use super::super::contacts::{ContactWord, Contacts};
     use super::super::policy::wish::Wish;
     use super::*;
     use crate::clock::Timestamp;
@@ -156,8 +156,8 @@ mod tests {
         Pair { medium: Medium::Whatsapp, ours: "whatsapp:+15555550100".into(), theirs }
     }
 
-    fn word(at: Timestamp, wish: Option<Wish>) -> Word<'static> {
+    fn word(at: Timestamp, wish: Option<Wish>) -> ContactWord<'static> {
         let message = format!("SM{:032x}", 7).parse().unwrap();
-        Word { message, reach: None, at, wish }
+        ContactWord { message, reach: None, at, wish }
     }
 }

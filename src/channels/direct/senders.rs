@@ -39,7 +39,7 @@ pub struct Senders {
 
 /// Whose a message is that came to an address.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Whose {
+pub enum MessageOwner {
     /// Ours; the thread's side of ours is this.
     Ours(Pii),
     /// Ours, but it is answered by the other road.
@@ -57,16 +57,16 @@ impl Senders {
 
     /// Whose a message is by the address that it came to, and by the service that this belongs to.
     #[must_use]
-    pub fn whose(&self, to: &Pii, service: Option<MessagingServiceSid>) -> Whose {
+    pub fn whose(&self, to: &Pii, service: Option<MessagingServiceSid>) -> MessageOwner {
         if let Some(sender) = self.find(to) {
             return match sender.source {
-                Source::Direct => Whose::Ours(sender.address.clone()),
-                Source::Conversations => Whose::OtherRoad,
+                Source::Direct => MessageOwner::Ours(sender.address.clone()),
+                Source::Conversations => MessageOwner::OtherRoad,
             };
         }
         match self.service {
-            Some(ours) if Some(ours) == service => Whose::Ours(Pii::new(ours.to_string())),
-            _ => Whose::Nobodys,
+            Some(ours) if Some(ours) == service => MessageOwner::Ours(Pii::new(ours.to_string())),
+            _ => MessageOwner::Nobodys,
         }
     }
 
@@ -176,16 +176,16 @@ mod tests {
             service: Some(ours),
             service_rate: None,
         };
-        let service = Whose::Ours(Pii::new(ours.to_string()));
+        let service = MessageOwner::Ours(Pii::new(ours.to_string()));
         for (to, by, expected) in [
-            ("+15555550100", None, Whose::Ours("+15555550100".into())),
-            ("+1 555 555-0100", Some(ours), Whose::Ours("+15555550100".into())),
-            ("whatsapp:+15555550100", None, Whose::Ours("whatsapp:+15555550100".into())),
-            ("+15555550101", None, Whose::OtherRoad),
+            ("+15555550100", None, MessageOwner::Ours("+15555550100".into())),
+            ("+1 555 555-0100", Some(ours), MessageOwner::Ours("+15555550100".into())),
+            ("whatsapp:+15555550100", None, MessageOwner::Ours("whatsapp:+15555550100".into())),
+            ("+15555550101", None, MessageOwner::OtherRoad),
             ("+15555550102", Some(ours), service),
-            ("+15555550102", Some(other), Whose::Nobodys),
-            ("+15555550102", None, Whose::Nobodys),
-            ("rcs:brand", None, Whose::Nobodys),
+            ("+15555550102", Some(other), MessageOwner::Nobodys),
+            ("+15555550102", None, MessageOwner::Nobodys),
+            ("rcs:brand", None, MessageOwner::Nobodys),
         ] {
             assert_eq!(senders.whose(&to.into(), by), expected, "{to}");
         }

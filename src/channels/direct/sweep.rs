@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::intake::{Arrived, TextIntake};
-use super::senders::{Source, Whose};
+use super::senders::{MessageOwner, Source};
 use crate::clock::Timestamp;
 use crate::jobs::settle;
 use crate::jobs::status::Status;
@@ -167,7 +167,7 @@ impl TextSweep {
         // The list of a whole account has what came to others of its numbers.
         let senders = &self.intake.senders;
         let whose = text.to.as_ref().map(|to| senders.whose(to, text.messaging_service_sid));
-        if !matches!(whose, Some(Whose::Ours(_))) {
+        if !matches!(whose, Some(MessageOwner::Ours(_))) {
             return Ok(0);
         }
         let at = text.created.unwrap_or_else(|| self.intake.clock().wall());

@@ -19,7 +19,7 @@ use url::Url;
 use self::place::LetterStore;
 use super::admin_api;
 use super::outcome::{self, MISUSE, Outcome};
-use crate::admin::dead_letters::{Fate, LETTERS_MAX, Selection, Target};
+use crate::admin::dead_letters::{LETTERS_MAX, LetterFate, Selection, Target};
 use crate::agent::kinds;
 use crate::config::Environment;
 use crate::queue;
@@ -196,19 +196,21 @@ async fn act(place: &LetterStore, args: &Args) -> Result<Outcome, Error> {
             }))
         }
         LetterAction::Redrive(settle) => {
-            settle_those(place, settle, Fate::Redrive, args.json).await
+            settle_those(place, settle, LetterFate::Redrive, args.json).await
         }
-        LetterAction::Drop(settle) => settle_those(place, settle, Fate::Drop, args.json).await,
+        LetterAction::Drop(settle) => {
+            settle_those(place, settle, LetterFate::Drop, args.json).await
+        }
     }
 }
 
 async fn settle_those(
     place: &LetterStore,
     settle: &SettleArgs,
-    fate: Fate,
+    fate: LetterFate,
     as_json: bool,
 ) -> Result<Outcome, Error> {
-    if !settle.yes && (settle.all || fate == Fate::Drop) {
+    if !settle.yes && (settle.all || fate == LetterFate::Drop) {
         return ask(place, settle, fate).await;
     }
     let (done, missing) = if settle.all {
@@ -231,7 +233,7 @@ async fn settle_those(
 }
 
 /// Says what would be done.
-async fn ask(place: &LetterStore, settle: &SettleArgs, fate: Fate) -> Result<Outcome, Error> {
+async fn ask(place: &LetterStore, settle: &SettleArgs, fate: LetterFate) -> Result<Outcome, Error> {
     let (count, at_least) = if settle.all {
         let selection = settle.selection.selection(place).await?;
         let listing = place.list(&selection, None, LETTERS_MAX).await?;
@@ -248,7 +250,7 @@ async fn ask(place: &LetterStore, settle: &SettleArgs, fate: Fate) -> Result<Out
 async fn settle_selection(
     place: &LetterStore,
     mut selection: Selection,
-    fate: Fate,
+    fate: LetterFate,
     page: u32,
 ) -> Result<u64, Error> {
     let mut done = 0;
@@ -265,7 +267,7 @@ async fn settle_selection(
 async fn settle_targets(
     place: &LetterStore,
     targets: &[Target],
-    fate: Fate,
+    fate: LetterFate,
 ) -> Result<(u64, Vec<Target>), Error> {
     let (mut done, mut missing) = (0, Vec::new());
     for &target in targets {

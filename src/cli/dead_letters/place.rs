@@ -10,7 +10,7 @@ use url::Url;
 
 use super::Error;
 use crate::admin::dead_letters::{
-    Bulk, DeadLetters, Fate, LetterShown, Listing, Selection, Target,
+    Bulk, DeadLetters, LetterFate, LetterShown, Listing, Selection, Target,
 };
 use crate::channels::direct::senders;
 use crate::cli::admin_api::{self, AdminApi};
@@ -122,7 +122,7 @@ impl LetterStore {
     }
 
     /// Settles one letter; `false` says that there is none.
-    pub(super) async fn settle(&self, target: Target, fate: Fate) -> Result<bool, Error> {
+    pub(super) async fn settle(&self, target: Target, fate: LetterFate) -> Result<bool, Error> {
         let settled = match self {
             Self::File { desk, .. } => desk.settle(target, fate).await.map_err(Error::from),
             Self::Service(api) => settle_there(api, target, fate).await,
@@ -140,7 +140,7 @@ impl LetterStore {
     pub(super) async fn settle_all(
         &self,
         selection: &Selection,
-        fate: Fate,
+        fate: LetterFate,
         limit: u32,
     ) -> Result<Bulk, Error> {
         match self {
@@ -161,15 +161,15 @@ impl LetterStore {
     }
 }
 
-async fn settle_there(api: &AdminApi, target: Target, fate: Fate) -> Result<(), Error> {
+async fn settle_there(api: &AdminApi, target: Target, fate: LetterFate) -> Result<(), Error> {
     let id = target.id.to_string();
     let path = ["v1", "dead-letters", target.queue.as_str(), &id];
     let _: serde_json::Value = match fate {
-        Fate::Redrive => {
+        LetterFate::Redrive => {
             let [v1, letters, queue, id] = path;
             api.post(&[v1, letters, queue, id, "redrive"], &serde_json::json!({})).await?
         }
-        Fate::Drop => api.delete(&path).await?,
+        LetterFate::Drop => api.delete(&path).await?,
     };
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Dead letters as people read them. Pure.
 
-use crate::admin::dead_letters::{CauseShown, Fate, LetterShown, Listing};
+use crate::admin::dead_letters::{CauseShown, LetterFate, LetterShown, Listing};
 use crate::cli::outcome::{json, table};
 
 /// Lays out a page of the list.
@@ -58,10 +58,10 @@ pub(super) fn letters(count: u64) -> String {
 }
 
 /// Gives the verb's past.
-pub(super) const fn past(fate: Fate) -> &'static str {
+pub(super) const fn past(fate: LetterFate) -> &'static str {
     match fate {
-        Fate::Redrive => "redriven",
-        Fate::Drop => "dropped",
+        LetterFate::Redrive => "redriven",
+        LetterFate::Drop => "dropped",
     }
 }
 

@@ -4,7 +4,7 @@ use crate::webhook;
 
 /// By which road the demo's messages go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-pub enum Channel {
+pub enum DemoChannel {
     /// An SMS of which Twilio makes a conversation.
     Conversation,
     /// An SMS by the number's own webhook.
@@ -13,7 +13,7 @@ pub enum Channel {
     Whatsapp,
 }
 
-impl Channel {
+impl DemoChannel {
     /// The address of ours that is written to.
     pub const fn ours(self) -> &'static str {
         match self {

@@ -16,7 +16,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use self::channel::Channel;
+use self::channel::DemoChannel;
 use self::service::{Demo, PATIENCE};
 use crate::config::{self, Environment};
 use crate::emulator::state::refusal::Refusal;
@@ -33,8 +33,8 @@ pub struct Args {
     #[arg(long, value_name = "PHONES")]
     many: Option<u32>,
     /// Over which channel they are sent: a conversation, or plain SMS or WhatsApp without one.
-    #[arg(long, value_enum, default_value_t = Channel::Conversation)]
-    channel: Channel,
+    #[arg(long, value_enum, default_value_t = DemoChannel::Conversation)]
+    channel: DemoChannel,
     /// Where the page with the phones is served; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Error;
-use super::channel::Channel;
+use super::channel::DemoChannel;
 use super::service::{Demo, IDENTITY, PATIENCE, is_bot};
 use super::timeline::Timeline;
 use crate::cli::outcome::line;
@@ -25,8 +25,8 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
     let start = crate::clock::Clock::start().wall();
     let (theirs, ours) = (demo.channel.theirs(FROM), demo.channel.ours());
     let mut timeline = match demo.channel {
-        Channel::Conversation => Timeline::of_conversation(start),
-        Channel::Sms | Channel::Whatsapp => Timeline::of_text(start),
+        DemoChannel::Conversation => Timeline::of_conversation(start),
+        DemoChannel::Sms | DemoChannel::Whatsapp => Timeline::of_text(start),
     };
     let incoming = Incoming::new(&theirs, ours, text);
     let Texted { sid, received } = control.text(incoming).await.map_err(Error::Message)?;

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use super::Error;
-use super::channel::Channel;
+use super::channel::DemoChannel;
 use crate::admin::{Insight as _, Readiness};
 use crate::agent::kinds;
 use crate::app::{self, App};
@@ -33,14 +33,14 @@ const SEATS: u32 = 900;
 pub(super) struct Demo {
     pub(super) emulator: Emulator,
     pub(super) app: App,
-    pub(super) channel: Channel,
+    pub(super) channel: DemoChannel,
     folder: PathBuf,
 }
 
 impl Demo {
     /// Starts both for so many phones, the emulator on this address; returns once the service is ready.
     pub(super) async fn start(
-        (listen, channel): (SocketAddr, Channel),
+        (listen, channel): (SocketAddr, DemoChannel),
         phones: u32,
         environment: &Environment,
     ) -> Result<Self, Error> {
@@ -54,11 +54,15 @@ impl Demo {
         let pool = ("CHIMEIN_IDENTITY_POOL", pool(phones).join(","));
         let mut own = vec![public_url, queue];
         match channel {
-            Channel::Conversation => own.extend(conversations(&emulator).into_iter().chain([pool])),
-            Channel::Sms => own.push(("TWILIO_PHONE_NUMBER", channel.ours().to_owned())),
-            Channel::Whatsapp => own.push(("TWILIO_WHATSAPP_NUMBER", channel.ours().to_owned())),
+            DemoChannel::Conversation => {
+                own.extend(conversations(&emulator).into_iter().chain([pool]))
+            }
+            DemoChannel::Sms => own.push(("TWILIO_PHONE_NUMBER", channel.ours().to_owned())),
+            DemoChannel::Whatsapp => {
+                own.push(("TWILIO_WHATSAPP_NUMBER", channel.ours().to_owned()))
+            }
         }
-        if channel != Channel::Conversation {
+        if channel != DemoChannel::Conversation {
             // As fast as the emulator, whose senders are given no pace here.
             own.push(("CHIMEIN_MESSAGING_SENDER_RATES", format!("{}=1000", channel.ours())));
         }
@@ -76,7 +80,7 @@ impl Demo {
         let app = App::start(&settings, effective, listener).await?;
         let url = format!("http://{}{}", app.address(), channel.route());
         let control = emulator.control();
-        if channel == Channel::Conversation {
+        if channel == DemoChannel::Conversation {
             control.set_webhook(Webhook { post_url: Some(url), ..Webhook::default() });
         } else {
             let number = Number { rate: Some(1000), ..Number::told_to(channel.ours(), url) };

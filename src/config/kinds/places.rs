@@ -11,7 +11,7 @@ use url::Url;
 use super::{Setting, items, without_query};
 use crate::net::authority::Hosts;
 use crate::net::network::Network;
-use crate::net::proxies::{Direct, Proxy};
+use crate::net::proxies::{DirectHosts, Proxy};
 use crate::twilio::signature::is_callable;
 
 /// A region or an edge location: one part of a host's name.
@@ -188,7 +188,7 @@ impl Setting for Hosts {
     }
 }
 
-impl Setting for Direct {
+impl Setting for DirectHosts {
     const WANTED: &'static str = "hosts separated by commas";
 
     fn parse(text: &str) -> Option<Self> {

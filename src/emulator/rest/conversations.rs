@@ -4,7 +4,7 @@ use axum::http::Method;
 use serde::Deserialize;
 
 use super::fields::Fields;
-use super::page::Wanted;
+use super::page::WantedPage;
 use super::path::Scope;
 use super::{Answered, Reply, RestCall};
 use crate::clock::Timestamp;
@@ -78,7 +78,7 @@ impl RestCall<'_> {
 
     fn list_conversations(&self, scope: Scope, service: ChatServiceSid) -> Answered {
         self.allow_query(&["StartDate", "EndDate", "State"])?;
-        let wanted = Wanted::read(&self.query, 100)?;
+        let wanted = WantedPage::read(&self.query, 100)?;
         let (from, to) = (self.query.time("StartDate")?, self.query.time("EndDate")?);
         let state = self.query.read("State", State::from_word)?;
         let filters: Vec<(&str, &str)> = ["StartDate", "EndDate", "State"]
@@ -150,7 +150,7 @@ impl RestCall<'_> {
             return Err(Refusal::MethodNotAllowed);
         }
         self.allow_query(&["Identity", "Address"])?;
-        let wanted = Wanted::read(&self.query, 50)?;
+        let wanted = WantedPage::read(&self.query, 50)?;
         let (identity, address) = (self.query.filled("Identity"), self.query.filled("Address"));
         let filter = match (&identity, &address) {
             (Some(_), Some(_)) => return Err(Refusal::BothIdentityAndAddress),

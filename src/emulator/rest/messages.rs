@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 
-use super::page::Wanted;
+use super::page::WantedPage;
 use super::path::Scope;
 use super::{Answered, Reply, RestCall};
 use crate::emulator::state::command::{Command, MessageChange, NewMessage};
@@ -100,7 +100,7 @@ impl RestCall<'_> {
         }
         self.allow_query(&[])?;
         let (conversation, message) = self.find_message(service, of, one)?;
-        let wanted = Wanted::read(&self.query, 50)?;
+        let wanted = WantedPage::read(&self.query, 50)?;
         let (view, place) = (self.view(scope), self.list_place("delivery_receipts", Vec::new()));
         let answer = self.read(|world| {
             let (of, message) = world.find_message(conversation, message)?;
@@ -132,7 +132,7 @@ impl RestCall<'_> {
 
     fn list_messages(&self, scope: Scope, conversation: ConversationSid) -> Answered {
         self.allow_query(&["Order"])?;
-        let wanted = Wanted::read(&self.query, 100)?;
+        let wanted = WantedPage::read(&self.query, 100)?;
         let filters: Vec<(&str, &str)> =
             self.query.first("Order").map(|order| ("Order", order)).into_iter().collect();
         let (view, place) = (self.view(scope), self.list_place("messages", filters));

@@ -11,7 +11,7 @@ use crate::twilio::form;
 
 /// Which page is wanted.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Wanted {
+pub struct WantedPage {
     size: usize,
     number: u64,
     token: Option<PageToken>,
@@ -40,7 +40,7 @@ pub struct Page<T> {
 /// The page size when none is asked for. Source: API definition.
 const SIZE_DEFAULT: usize = 50;
 
-impl Wanted {
+impl WantedPage {
     /// Reads `PageSize`, `Page`, `PageToken` and `Order`.
     ///
     /// # Errors
@@ -169,7 +169,7 @@ mod tests {
             let mut query = format!("PageSize={size}&Order={order}");
             let mut seen = Vec::new();
             loop {
-                let wanted = Wanted::read(&Fields::parse(query.as_bytes()), 100).unwrap();
+                let wanted = WantedPage::read(&Fields::parse(query.as_bytes()), 100).unwrap();
                 // Positions have gaps, as message indexes do.
                 let page = wanted.cut((0..count).map(|number| (number * 3, number)));
                 let place = ListUrl { key: "items", url: "http://x/y".into(), filters: vec![("Order", order)] };
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn the_previous_page_is_the_one_before() {
         let page = |query: &str| {
-            let wanted = Wanted::read(&Fields::parse(query.as_bytes()), 100).unwrap();
+            let wanted = WantedPage::read(&Fields::parse(query.as_bytes()), 100).unwrap();
             wanted.cut((0..10).map(|number| (number, number))).items
         };
         assert_eq!(page("PageSize=3&PageToken=PT2"), [3, 4, 5]);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn page_sizes_are_clamped_and_zero_is_refused() {
-        let read = |query: &str| Wanted::read(&Fields::parse(query.as_bytes()), 5);
+        let read = |query: &str| WantedPage::read(&Fields::parse(query.as_bytes()), 5);
         assert_eq!(read("PageSize=100").unwrap().size, 5);
         assert_eq!(read("").unwrap().size, 5);
         assert_eq!(read("PageSize=0"), Err(Refusal::ParameterInvalid("PageSize")));

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 
-use super::page::Wanted;
+use super::page::WantedPage;
 use super::path::Scope;
 use super::{Answered, Reply, RestCall};
 use crate::emulator::state::command::{Command, LastRead, NewParticipant, ParticipantChange};
@@ -94,7 +94,7 @@ impl RestCall<'_> {
 
     fn list_participants(&self, scope: Scope, conversation: ConversationSid) -> Answered {
         self.allow_query(&[])?;
-        let wanted = Wanted::read(&self.query, 100)?;
+        let wanted = WantedPage::read(&self.query, 100)?;
         let (view, place) = (self.view(scope), self.list_place("participants", Vec::new()));
         let answer = self.read(|world| {
             let of = world.conversation(conversation).ok_or(Refusal::NotFound)?;

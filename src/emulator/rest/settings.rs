@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 
-use super::page::Wanted;
+use super::page::WantedPage;
 use super::webhooks::filters;
 use super::{Answered, Reply, RestCall};
 use crate::emulator::state::model::{Autocreation, AutocreationKind, HookMethod};
@@ -48,7 +48,7 @@ impl RestCall<'_> {
         match *self.method {
             Method::GET => {
                 self.allow_query(&["Type"])?;
-                let wanted = Wanted::read(&self.query, 50)?;
+                let wanted = WantedPage::read(&self.query, 50)?;
                 let kind = self.query.filled("Type");
                 let filters = kind.as_deref().map(|kind| ("Type", kind)).into_iter().collect();
                 let place = self.list_place("address_configurations", filters);
@@ -103,7 +103,7 @@ impl RestCall<'_> {
         match *self.method {
             Method::GET => {
                 self.allow_query(&[])?;
-                let wanted = Wanted::read(&self.query, 100)?;
+                let wanted = WantedPage::read(&self.query, 100)?;
                 let place = self.list_place("services", Vec::new());
                 let answer = self.read(|world| {
                     let page = wanted.cut(world.services().into_iter());

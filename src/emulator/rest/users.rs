@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 
-use super::page::Wanted;
+use super::page::WantedPage;
 use super::path::Scope;
 use super::{Answered, Reply, RestCall};
 use crate::emulator::state::World;
@@ -19,7 +19,7 @@ impl RestCall<'_> {
         match *self.method {
             Method::GET => {
                 self.allow_query(&[])?;
-                let wanted = Wanted::read(&self.query, 50)?;
+                let wanted = WantedPage::read(&self.query, 50)?;
                 let (view, place) = (self.view(scope), self.list_place("users", Vec::new()));
                 let answer = self.read(|world| {
                     let page = wanted.cut(world.users(service).into_iter());
@@ -68,7 +68,7 @@ impl RestCall<'_> {
             return Err(Refusal::MethodNotAllowed);
         }
         self.allow_query(&[])?;
-        let wanted = Wanted::read(&self.query, 50)?;
+        let wanted = WantedPage::read(&self.query, 50)?;
         let (view, place) = (self.view(scope), self.list_place("conversations", Vec::new()));
         let answer = self.read(|world| {
             let user = world.find_user(service, user)?;

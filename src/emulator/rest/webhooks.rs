@@ -3,7 +3,7 @@
 use axum::http::Method;
 
 use super::fields::Fields;
-use super::page::Wanted;
+use super::page::WantedPage;
 use super::path::Scope;
 use super::{Answered, Reply, RestCall};
 use crate::emulator::state::HookFields;
@@ -48,7 +48,7 @@ impl RestCall<'_> {
         match *self.method {
             Method::GET => {
                 self.allow_query(&[])?;
-                let wanted = Wanted::read(&self.query, 5)?;
+                let wanted = WantedPage::read(&self.query, 5)?;
                 let place = self.list_place("webhooks", Vec::new());
                 let answer = self.read(|world| {
                     let of = world.conversation(conversation).ok_or(Refusal::NotFound)?;

@@ -14,7 +14,7 @@ use crate::twilio::sid::{ChatServiceSid, UserSid};
 
 /// Who sends the requests.
 #[derive(Clone, Debug)]
-pub(super) struct Who {
+pub(super) struct SocketCaller {
     pub(super) conn_id: u64,
     pub(super) service: ChatServiceSid,
     pub(super) identity: Pii,
@@ -24,7 +24,7 @@ pub(super) struct Who {
 /// A request, taken apart.
 pub(super) struct Call<'a> {
     pub(super) hub: &'a Hub,
-    pub(super) who: &'a Who,
+    pub(super) who: &'a SocketCaller,
     pub(super) method: &'a str,
     pub(super) query: BTreeMap<String, String>,
     pub(super) body: Value,
@@ -54,7 +54,7 @@ impl Answer {
 }
 
 /// Puts a reply frame in line.
-pub(super) fn reply(core: &mut Core, who: &Who, id: &str, answer: Answer) {
+pub(super) fn reply(core: &mut Core, who: &SocketCaller, id: &str, answer: Answer) {
     let payload = answer.body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
     let reason = StatusCode::from_u16(answer.status).ok().and_then(|code| code.canonical_reason());
     let headers: BTreeMap<String, Value> = [

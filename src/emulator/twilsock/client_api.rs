@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::call::{Answer, Call, Who, reply};
+use super::call::{Answer, Call, SocketCaller, reply};
 use super::shapes::Shapes;
 use super::{subscriptions, sync_api};
 use crate::emulator::faults::{Action, Occasion};
@@ -36,7 +36,7 @@ use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
 /// If a fault wants the connection broken.
 pub(super) async fn serve(
     hub: &Hub,
-    who: &Who,
+    who: &SocketCaller,
     (id, request, payload): (String, HttpRequest, Bytes),
 ) -> Result<(), Broken> {
     let fault = hub.fault(Occasion::SocketRequest(&request.method, &request.path));

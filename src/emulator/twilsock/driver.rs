@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_util::sync::CancellationToken;
 
-use super::call::Who;
+use super::call::SocketCaller;
 use super::client_api;
 use super::session::{Authority, Output, Session};
 use crate::clock::Moment;
@@ -49,7 +49,7 @@ struct DriverConnection {
     session: Session,
     tasks: JoinSet<Done>,
     cut: CancellationToken,
-    who: Option<Who>,
+    who: Option<SocketCaller>,
     next_ping: Option<Moment>,
     /// Frames that wait for the end of a freeze.
     frozen: Option<VecDeque<(Box<Header>, Bytes)>>,
@@ -143,14 +143,14 @@ pub(super) fn identified(
     conn_id: u64,
     known: (ChatServiceSid, Pii),
     message_types: HashSet<String>,
-) -> Who {
+) -> SocketCaller {
     let (service, identity) = known.clone();
     let user = hub.with(|core, at| {
         core.sockets.identify(conn_id, known, message_types);
         core.world.set_online(at, service, identity.reveal(), true)
     });
     hub.record(Happening::SocketInitialised { conn_id, identity: identity.clone() });
-    Who { conn_id, service, identity, user }
+    SocketCaller { conn_id, service, identity, user }
 }
 
 /// The reply of a fault to an init.

@@ -14,7 +14,7 @@ use futures::FutureExt;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::call::Who;
+use super::call::SocketCaller;
 use super::client_api;
 use super::driver::{self, Attached};
 use super::session::{Output, Session};
@@ -26,13 +26,13 @@ use crate::emulator::sockets::{ORDERS_MAX, Order, close_name};
 use crate::realtime::twilsock::frame::{self, Header, Limits, Method};
 
 /// One connection, as the server sees it. Dropping it is the end of the connection.
-pub struct Wire {
+pub struct ServerWire {
     hub: Arc<Hub>,
     conn_id: u64,
     session: Session,
     orders: mpsc::Receiver<Order>,
     cut: CancellationToken,
-    who: Option<Who>,
+    who: Option<SocketCaller>,
     next_ping: Option<Moment>,
     sent: VecDeque<Bytes>,
     /// Frames that faults delay, in the order in which they are due.
@@ -42,13 +42,13 @@ pub struct Wire {
     is_over: bool,
 }
 
-impl fmt::Debug for Wire {
+impl fmt::Debug for ServerWire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wire").field("conn_id", &self.conn_id).finish_non_exhaustive()
     }
 }
 
-impl Wire {
+impl ServerWire {
     pub(in crate::emulator) fn open(hub: Arc<Hub>, now: Moment) -> Self {
         let Attached { conn_id, session, orders, cut } = driver::attach(&hub, now);
         Self {
@@ -90,7 +90,7 @@ impl Wire {
         self.settle(now);
     }
 
-    /// When [`Wire::tick`] is due.
+    /// When [`ServerWire::tick`] is due.
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
         let later = self.later.keys().next().map(|(at, _)| *at);
@@ -113,7 +113,7 @@ impl Wire {
         if self.is_frozen { None } else { self.sent.pop_front() }
     }
 
-    /// Whether the server has let go, which counts once [`Wire::poll`] gives nothing more.
+    /// Whether the server has let go, which counts once [`ServerWire::poll`] gives nothing more.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_over || self.cut.is_cancelled()
@@ -180,7 +180,7 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
+impl Drop for ServerWire {
     fn drop(&mut self) {
         driver::detach(&self.hub, self.conn_id, "the connection was dropped");
     }

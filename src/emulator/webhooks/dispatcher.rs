@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
-use super::lanes::Lanes;
-use super::{Outgoing, Product, WAITING_MAX, call, call_patiently};
+use super::lanes::WebhookLanes;
+use super::{OutgoingWebhook, Product, WAITING_MAX, call, call_patiently};
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Happening;
 use crate::twilio::sid::ConversationSid;
@@ -27,11 +27,11 @@ enum WebhookLane {
 pub(in crate::emulator) async fn dispatch(
     hub: Weak<Hub>,
     caller: Caller,
-    mut outgoing: mpsc::Receiver<Outgoing>,
+    mut outgoing: mpsc::Receiver<OutgoingWebhook>,
     concurrency: usize,
     stop: CancellationToken,
 ) {
-    let mut lanes = Lanes::new(WAITING_MAX, concurrency);
+    let mut lanes = WebhookLanes::new(WAITING_MAX, concurrency);
     let mut calls = JoinSet::new();
     loop {
         while let Some((url, lane, item)) = lanes.start() {
@@ -61,7 +61,11 @@ pub(in crate::emulator) async fn dispatch(
     calls.shutdown().await;
 }
 
-fn line_up(hub: &Weak<Hub>, lanes: &mut Lanes<String, WebhookLane, Outgoing>, item: Outgoing) {
+fn line_up(
+    hub: &Weak<Hub>,
+    lanes: &mut WebhookLanes<String, WebhookLane, OutgoingWebhook>,
+    item: OutgoingWebhook,
+) {
     let lane = match (item.conversation, item.delay) {
         (Some(conversation), None) => WebhookLane::Conversation(conversation),
         (None, _) | (_, Some(_)) => WebhookLane::Alone(item.delivery_id.clone()),
@@ -79,7 +83,7 @@ fn line_up(hub: &Weak<Hub>, lanes: &mut Lanes<String, WebhookLane, Outgoing>, it
     }
 }
 
-async fn send(hub: Weak<Hub>, caller: Caller, item: Outgoing) {
+async fn send(hub: Weak<Hub>, caller: Caller, item: OutgoingWebhook) {
     if let (Some(delay), Some(clock)) = (item.delay, hub.upgrade().map(|hub| hub.clock())) {
         clock.sleep_until(clock.now() + delay).await;
     }

@@ -10,7 +10,7 @@ use std::hash::Hash;
 
 /// Waiting and running webhooks. `U` is the URL, `K` what orders inside it, `T` the webhook.
 #[derive(Debug)]
-pub struct Lanes<U, K, T> {
+pub struct WebhookLanes<U, K, T> {
     urls: HashMap<U, Url<K, T>>,
     waiting: usize,
     waiting_max: usize,
@@ -26,7 +26,7 @@ struct Url<K, T> {
     running: usize,
 }
 
-impl<U: Clone + Eq + Hash, K: Clone + Eq + Hash, T> Lanes<U, K, T> {
+impl<U: Clone + Eq + Hash, K: Clone + Eq + Hash, T> WebhookLanes<U, K, T> {
     /// Starts empty.
     #[must_use]
     pub fn new(waiting_max: usize, running_max: usize) -> Self {
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_lane_waits_for_its_own_and_not_for_others() {
-        let mut lanes = Lanes::new(10, 10);
+        let mut lanes = WebhookLanes::new(10, 10);
         for (key, item) in [("a", 1), ("a", 2), ("b", 3)] {
             lanes.push("url", key, item).unwrap();
         }
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn one_too_many_is_given_back() {
-        let mut lanes = Lanes::new(1, 1);
+        let mut lanes = WebhookLanes::new(1, 1);
         assert_eq!(lanes.push("u", "k", 1), Ok(()));
         assert_eq!(lanes.push("u", "k", 2), Err(2));
     }
@@ -129,7 +129,7 @@ mod tests {
             running_max in 1_usize..4,
             choices in prop::collection::vec(any::<prop::sample::Index>(), 200),
         ) {
-            let mut lanes = Lanes::new(usize::MAX, running_max);
+            let mut lanes = WebhookLanes::new(usize::MAX, running_max);
             for (number, (url, key)) in pushes.iter().enumerate() {
                 lanes.push(*url, *key, number).unwrap();
             }

@@ -26,7 +26,7 @@ pub const WAITING_MAX: usize = 50_000;
 
 /// A webhook on its way.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
+pub struct OutgoingWebhook {
     /// Where it goes.
     pub target: Target,
     /// The event.
@@ -50,26 +50,38 @@ pub struct Outgoing {
 }
 
 /// Sends one webhook and records it with its answer.
-pub(super) async fn call(caller: &Caller, item: &Outgoing, record: impl Fn(Happening)) -> Answer {
+pub(super) async fn call(
+    caller: &Caller,
+    item: &OutgoingWebhook,
+    record: impl Fn(Happening),
+) -> Answer {
     call_within(caller, item, None, &record).await
 }
 
 /// Sends a webhook of the messaging product, as often as the overrides in its URL say, and then to its
 /// fallback. Source: webhook notes 2.2 and 2.4, read 2026-11-21; that the fallback is told why by
 /// `ErrorCode` and `ErrorUrl` is assumed.
-async fn call_patiently(caller: &Caller, item: &Outgoing, record: impl Fn(Happening)) -> Answer {
+async fn call_patiently(
+    caller: &Caller,
+    item: &OutgoingWebhook,
+    record: impl Fn(Happening),
+) -> Answer {
     let answer = call_again(caller, item, &record).await;
     let (Some(code), Some(url)) = (answer.complaint(), item.fallback.clone()) else {
         return answer;
     };
-    let mut second = Outgoing { fallback: None, ..item.clone() };
+    let mut second = OutgoingWebhook { fallback: None, ..item.clone() };
     second.fields.push(("ErrorCode".to_owned(), Pii::new(code.to_string())));
     second.fields.push(("ErrorUrl".to_owned(), Pii::new(signed_url(&item.target.url))));
     second.target.url = url;
     call_again(caller, &second, &record).await
 }
 
-async fn call_again(caller: &Caller, item: &Outgoing, record: &impl Fn(Happening)) -> Answer {
+async fn call_again(
+    caller: &Caller,
+    item: &OutgoingWebhook,
+    record: &impl Fn(Happening),
+) -> Answer {
     let rules = Overrides::of(&item.target.url);
     let started = caller.clock().now();
     let mut left = rules.total;
@@ -87,7 +99,7 @@ async fn call_again(caller: &Caller, item: &Outgoing, record: &impl Fn(Happening
 
 async fn call_within(
     caller: &Caller,
-    item: &Outgoing,
+    item: &OutgoingWebhook,
     timeout: Option<Duration>,
     record: &impl Fn(Happening),
 ) -> Answer {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::jobs::lane;
-use crate::pipeline::policy::repeats::{Remembered, Repeat, Repeats, judge};
+use crate::pipeline::policy::repeats::{RememberedMessage, Repeat, Repeats, judge};
 use crate::pipeline::record;
 use crate::queue::Queue;
 use crate::telemetry::journal::Door;
@@ -63,7 +63,7 @@ impl Repeated {
         let Came { thread, message, index, created, door } = came;
         let remembered = self.memory().again(message, door);
         let (since, is_new_door) = match remembered {
-            Some(Remembered { since, is_new_door }) => (Some(since), is_new_door),
+            Some(RememberedMessage { since, is_new_door }) => (Some(since), is_new_door),
             None if self.is_shared => (None, true),
             None => {
                 let found = inbox.find(record::turn_id(message), &lane(thread)).await;

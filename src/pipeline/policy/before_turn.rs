@@ -61,7 +61,7 @@ pub enum Known {
 
 /// Whether an earlier message goes first.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Order {
+pub enum TurnOrder {
     /// None does.
     First,
     /// One does, and the queue has the delivery back.
@@ -108,8 +108,8 @@ pub struct Facts {
     pub welcome: Option<Welcome>,
     /// The answer to [`Question::Known`].
     pub known: Option<Known>,
-    /// The answer to [`Question::Order`].
-    pub order: Option<Order>,
+    /// The answer to [`Question::TurnOrder`].
+    pub order: Option<TurnOrder>,
     /// The answer to [`Question::Held`]: whether they ever were.
     pub was_held: Option<bool>,
     /// The answer to [`Question::Hands`].
@@ -195,9 +195,9 @@ fn known(facts: &Facts) -> Option<Step> {
 const fn order(facts: &Facts) -> Option<Step> {
     match facts.order {
         None => Some(Step::Ask(Question::Order)),
-        Some(Order::First) => None,
-        Some(Order::Overtaken) => Some(Step::GivenBack),
-        Some(Order::Unknown) => Some(Step::PutOff(ORDER_UNKNOWN)),
+        Some(TurnOrder::First) => None,
+        Some(TurnOrder::Overtaken) => Some(Step::GivenBack),
+        Some(TurnOrder::Unknown) => Some(Step::PutOff(ORDER_UNKNOWN)),
     }
 }
 
@@ -258,7 +258,7 @@ mod tests {
     const GOOD: Facts = Facts {
         welcome: Some(Welcome::Yes),
         known: Some(Known::Yes),
-        order: Some(Order::First),
+        order: Some(TurnOrder::First),
         was_held: Some(false),
         hands: Some(Hands::Bot),
         message: Some(Answered::Yes),
@@ -316,8 +316,8 @@ mod tests {
                 Step::Retry(SECOND, Question::Known),
             ),
             (Facts { known: Some(Known::Unsaid(SPENT)), ..GOOD }, Step::Go),
-            (Facts { order: Some(Order::Overtaken), ..GOOD }, Step::GivenBack),
-            (Facts { order: Some(Order::Unknown), ..GOOD }, Step::PutOff(SECOND)),
+            (Facts { order: Some(TurnOrder::Overtaken), ..GOOD }, Step::GivenBack),
+            (Facts { order: Some(TurnOrder::Unknown), ..GOOD }, Step::PutOff(SECOND)),
             (Facts { message: no, ..GOOD }, Step::Skip(stale)),
             (Facts { message: no, before: None, ..GOOD }, Step::Skip(stale)),
             (Facts { before: Some(Before::Over(stale)), ..GOOD }, Step::Skip(stale)),

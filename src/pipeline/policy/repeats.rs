@@ -28,7 +28,7 @@ struct FirstHeard {
 
 /// A message that is remembered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Remembered {
+pub struct RememberedMessage {
     /// When it was first heard of.
     pub since: Timestamp,
     /// Whether it comes by this door for the first time.
@@ -65,11 +65,11 @@ impl Repeats {
     }
 
     /// Takes note of a message that somebody has heard of before; none if it is not remembered here.
-    pub fn again(&mut self, message: MessageId, door: Door) -> Option<Remembered> {
+    pub fn again(&mut self, message: MessageId, door: Door) -> Option<RememberedMessage> {
         let heard = self.heard.get_mut(&message)?;
         let is_new_door = heard.ingest & bit(door) == 0;
         heard.ingest |= bit(door);
-        Some(Remembered { since: heard.since, is_new_door })
+        Some(RememberedMessage { since: heard.since, is_new_door })
     }
 }
 
@@ -129,9 +129,9 @@ mod tests {
             repeats.first(message, first, NOW);
             for door in DOORS {
                 let is_new_door = door != first;
-                let again = Remembered { since: NOW, is_new_door };
+                let again = RememberedMessage { since: NOW, is_new_door };
                 assert_eq!(repeats.again(message, door), Some(again), "{first:?} {door:?}");
-                let once_more = Remembered { is_new_door: false, ..again };
+                let once_more = RememberedMessage { is_new_door: false, ..again };
                 assert_eq!(repeats.again(message, door), Some(once_more), "{first:?} {door:?}");
             }
         }

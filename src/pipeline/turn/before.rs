@@ -11,7 +11,7 @@ use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
 use crate::pipeline::handoff::{POLL_EVERY, Paused};
 use crate::pipeline::policy::before_turn::{
-    Answered, Before, Facts, Hands, Known, Order, Question, Step, Unsaid, Welcome, step,
+    Answered, Before, Facts, Hands, Known, Question, Step, TurnOrder, Unsaid, Welcome, step,
 };
 use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::turn::Turns;
@@ -146,22 +146,22 @@ impl Turns {
         unsaid
     }
 
-    async fn order(&self, delivery: &Delivery, of: &Gathering<'_>) -> Order {
-        let Some(index) = of.message.index else { return Order::First };
+    async fn order(&self, delivery: &Delivery, of: &Gathering<'_>) -> TurnOrder {
+        let Some(index) = of.message.index else { return TurnOrder::First };
         match delivery.overtaken().await {
             Ok(false) => {
                 of.channel.follow(of.thread, index);
-                Order::First
+                TurnOrder::First
             }
             Ok(true) => {
                 tracing::debug!(message_sid = %of.message.sid, conversation_sid = %of.thread,
                     "an earlier message came to light; it goes first");
-                Order::Overtaken
+                TurnOrder::Overtaken
             }
             Err(error) => {
                 tracing::debug!(message_sid = %of.message.sid, conversation_sid = %of.thread,
                     error = %Chain(&error), "whether an earlier message goes first is not known yet");
-                Order::Unknown
+                TurnOrder::Unknown
             }
         }
     }

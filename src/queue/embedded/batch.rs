@@ -42,13 +42,13 @@ pub(super) struct Settle {
     pub(super) queue: QueueName,
     pub(super) lease: LeaseId,
     pub(super) begun: Begun,
-    pub(super) how: How,
+    pub(super) how: SettledHow,
     pub(super) now: Moment,
     pub(super) at: Timestamp,
 }
 
 /// What becomes of the settled jobs.
-pub(super) enum How {
+pub(super) enum SettledHow {
     Ack(Vec<NewJob>),
     Retry { due: Moment, not_before: Timestamp, cause: Cause },
     Dead(Cause),
@@ -66,7 +66,7 @@ pub(super) struct Letter {
 pub(super) type WriteAnswer = Result<Vec<Appended>, Error>;
 
 /// What the lanes are told after the commit.
-pub(super) enum Effect {
+pub(super) enum CommitEffect {
     /// `loaded` is what its first consumer gets; `None` where only the file has it.
     Enter {
         queue: QueueName,
@@ -104,7 +104,7 @@ pub(super) enum Effect {
 pub(super) struct Batch<'a> {
     db: &'a Connection,
     seq_last: i64,
-    effects: Vec<Effect>,
+    effects: Vec<CommitEffect>,
 }
 
 impl<'a> Batch<'a> {
@@ -113,7 +113,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Gives what the lanes have to hear, and the last `seq` in use.
-    pub(super) fn into_effects(self) -> (i64, Vec<Effect>) {
+    pub(super) fn into_effects(self) -> (i64, Vec<CommitEffect>) {
         (self.seq_last, self.effects)
     }
 
@@ -141,26 +141,26 @@ impl<'a> Batch<'a> {
         let (queue, lease, now, at) = (*queue, *lease, *now, *at);
         let all = || std::iter::once(&begun.first).chain(&begun.absorbed);
         match how {
-            How::Ack(jobs) => {
+            SettledHow::Ack(jobs) => {
                 for BegunJob { seq, redelivered, .. } in all() {
                     rows::finish(self.db, row_id(*seq), at, *redelivered)?;
                 }
-                self.effects.push(Effect::Finish { queue, lease, now });
+                self.effects.push(CommitEffect::Finish { queue, lease, now });
                 self.append(jobs)
             }
-            How::Retry { due, not_before, cause } => {
+            SettledHow::Retry { due, not_before, cause } => {
                 for BegunJob { seq, attempts, .. } in all() {
                     rows::record_attempt(self.db, row_id(*seq), at, cause)?;
                     rows::postpone(self.db, row_id(*seq), *attempts, *not_before)?;
                 }
-                self.effects.push(Effect::Hold { queue, lease, until: *due, now });
+                self.effects.push(CommitEffect::Hold { queue, lease, until: *due, now });
                 Ok(Ok(Vec::new()))
             }
-            How::Dead(cause) => {
+            SettledHow::Dead(cause) => {
                 let seq = row_id(begun.first.seq);
                 rows::record_attempt(self.db, seq, at, cause)?;
                 rows::bury(self.db, seq, queue, at)?;
-                self.effects.push(Effect::FinishFirst { queue, lease, now });
+                self.effects.push(CommitEffect::FinishFirst { queue, lease, now });
                 Ok(Ok(Vec::new()))
             }
         }
@@ -180,7 +180,7 @@ impl<'a> Batch<'a> {
             attempts: 0,
             suspect: true,
         };
-        self.effects.push(Effect::Enter { queue, key, entry, now, loaded: None });
+        self.effects.push(CommitEffect::Enter { queue, key, entry, now, loaded: None });
         Ok(Ok(Vec::new()))
     }
 
@@ -226,7 +226,7 @@ impl<'a> Batch<'a> {
                 payload: std::mem::take(&mut job.payload),
             };
             let key = job.key.clone();
-            self.effects.push(Effect::Enter { queue, key, entry, now, loaded: Some(loaded) });
+            self.effects.push(CommitEffect::Enter { queue, key, entry, now, loaded: Some(loaded) });
             return Ok(Appended::Added);
         }
         if let Some(known) = rows::find(self.db, queue, job.id)?
@@ -236,7 +236,7 @@ impl<'a> Batch<'a> {
             && rows::bring_forward(self.db, known.seq, job.not_before)?
         {
             let (key, seq) = (known.key, known.seq.unsigned_abs());
-            self.effects.push(Effect::BringForward { queue, key, seq, due, now });
+            self.effects.push(CommitEffect::BringForward { queue, key, seq, due, now });
         }
         Ok(Appended::Duplicate)
     }

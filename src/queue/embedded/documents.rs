@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::clock::Timestamp;
-use crate::queue::engine::{Document, Value};
+use crate::queue::engine::{StoredDocument, Value};
 use crate::queue::{DocumentCursor, DocumentPage, Documents, Listed};
 
 /// How many documents are forgotten at once at most.
@@ -19,14 +19,14 @@ pub(super) struct NewDocument {
 }
 
 /// Reads a document.
-pub(super) fn read(db: &Connection, name: &str) -> rusqlite::Result<Option<Document>> {
+pub(super) fn read(db: &Connection, name: &str) -> rusqlite::Result<Option<StoredDocument>> {
     db.prepare_cached(
         "SELECT value, revision FROM documents WHERE name = ?1
          UNION ALL SELECT value, revision FROM passing WHERE name = ?1",
     )?
     .query_row([name], |row| {
         let revision: i64 = row.get(1)?;
-        Ok(Document { value: row.get(0)?, revision: revision.unsigned_abs() })
+        Ok(StoredDocument { value: row.get(0)?, revision: revision.unsigned_abs() })
     })
     .optional()
 }

@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
-use super::batch::{How, NewJob, Settle, Write};
+use super::batch::{NewJob, Settle, SettledHow, Write};
 use super::dispatch::Grown;
 use super::reader::Reader;
 use super::rows::{self, Loaded};
@@ -50,11 +50,11 @@ impl EmbeddedLease {
     async fn settle_now(&self, settlement: Settlement) -> Result<Vec<Appended>, Error> {
         let (now, at) = (self.clock.now(), self.clock.wall());
         let how = match settlement {
-            Settlement::Ack(jobs) => How::Ack(new_jobs(jobs, self.clock)),
+            Settlement::Ack(jobs) => SettledHow::Ack(new_jobs(jobs, self.clock)),
             Settlement::Retry(delay, cause) => {
-                How::Retry { due: now + delay, not_before: at + delay, cause }
+                SettledHow::Retry { due: now + delay, not_before: at + delay, cause }
             }
-            Settlement::Dead(cause) => How::Dead(cause),
+            Settlement::Dead(cause) => SettledHow::Dead(cause),
             Settlement::PutOff(delay) => {
                 return self.set_aside(|lanes| lanes.put_off(now, self.lease, now + delay));
             }

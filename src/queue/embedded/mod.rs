@@ -59,7 +59,7 @@ use self::shared::Shared;
 use self::sweep::{Retention, Sweep};
 use self::tidy::Tidy;
 use self::writer::{Op, Submit, Threads, Writer};
-use super::engine::{Document, Engine, Leased, Trouble, Value};
+use super::engine::{Engine, Leased, StoredDocument, Trouble, Value};
 use super::lanes::{Entry, Taken};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
@@ -328,7 +328,7 @@ impl Engine for Embedded {
         .boxed()
     }
 
-    fn document(&self, name: String) -> BoxFuture<'_, Result<Option<Document>, Error>> {
+    fn document(&self, name: String) -> BoxFuture<'_, Result<Option<StoredDocument>, Error>> {
         self.reader.read(&self.shared.fault, move |db| documents::read(db, &name)).boxed()
     }
 

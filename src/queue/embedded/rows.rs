@@ -30,7 +30,7 @@ pub(super) const fn queue_number(queue: QueueName) -> i64 {
 }
 
 /// The row of an open job without its payload.
-pub(super) struct Open {
+pub(super) struct OpenRow {
     pub(super) seq: i64,
     pub(super) queue: i64,
     pub(super) key: String,
@@ -232,14 +232,17 @@ pub(super) fn load(db: &Connection, seq: i64) -> rusqlite::Result<Option<Loaded>
 }
 
 /// Walks all open jobs in the order of their appends.
-pub(super) fn for_each_open(db: &Connection, mut visit: impl FnMut(Open)) -> rusqlite::Result<()> {
+pub(super) fn for_each_open(
+    db: &Connection,
+    mut visit: impl FnMut(OpenRow),
+) -> rusqlite::Result<()> {
     let mut statement = db.prepare(
         "SELECT seq, queue, key, position, not_before, attempts FROM jobs
          WHERE state = 0 ORDER BY seq",
     )?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        visit(Open {
+        visit(OpenRow {
             seq: row.get(0)?,
             queue: row.get(1)?,
             key: row.get(2)?,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::batch::{Batch, Effect, Settle, Write, WriteAnswer};
+use super::batch::{Batch, CommitEffect, Settle, Write, WriteAnswer};
 use super::checkpoint::Checkpoints;
 use super::lock::Lock;
 use super::shared::Shared;
@@ -268,7 +268,7 @@ impl Writer {
     fn commit(
         &mut self,
         writes: &mut [(Write, Answer)],
-    ) -> rusqlite::Result<(Vec<WriteAnswer>, Vec<Effect>)> {
+    ) -> rusqlite::Result<(Vec<WriteAnswer>, Vec<CommitEffect>)> {
         let transaction = Transaction::new_unchecked(&self.db, TransactionBehavior::Immediate)?;
         let mut batch = Batch::new(&transaction, self.seq_last);
         let answers = writes
@@ -284,26 +284,26 @@ impl Writer {
     }
 
     /// Tells the lanes what is on disk now.
-    fn tell(&self, effects: Vec<Effect>) {
+    fn tell(&self, effects: Vec<CommitEffect>) {
         for effect in effects {
             match effect {
-                Effect::Enter { queue, key, entry, now, loaded } => {
+                CommitEffect::Enter { queue, key, entry, now, loaded } => {
                     if let Some(loaded) = loaded {
                         self.shared.fresh.keep(entry.seq, loaded);
                     }
                     self.shared.dispatch(queue).change(|lanes| lanes.enter(now, &key, entry));
                 }
-                Effect::BringForward { queue, key, seq, due, now } => self
+                CommitEffect::BringForward { queue, key, seq, due, now } => self
                     .shared
                     .dispatch(queue)
                     .change(|lanes| lanes.bring_forward(now, &key, seq, due)),
-                Effect::Finish { queue, lease, now } => {
+                CommitEffect::Finish { queue, lease, now } => {
                     self.shared.dispatch(queue).change(|lanes| lanes.finish(now, lease));
                 }
-                Effect::FinishFirst { queue, lease, now } => {
+                CommitEffect::FinishFirst { queue, lease, now } => {
                     self.shared.dispatch(queue).change(|lanes| lanes.finish_first(now, lease));
                 }
-                Effect::Hold { queue, lease, until, now } => {
+                CommitEffect::Hold { queue, lease, until, now } => {
                     self.shared.dispatch(queue).change(|lanes| lanes.hold(now, lease, until));
                 }
             }

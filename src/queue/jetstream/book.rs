@@ -57,7 +57,7 @@ pub(super) struct Known {
 
 /// What is to be done about a record.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Effect {
+pub(super) enum BookEffect {
     Enter(Entering),
     BringForward {
         queue: QueueName,
@@ -94,7 +94,7 @@ impl Book {
     }
 
     /// Takes a record that the stream holds at `rev`.
-    pub(super) fn read(&mut self, name: Name, rev: u64, record: Record) -> Option<Effect> {
+    pub(super) fn read(&mut self, name: Name, rev: u64, record: Record) -> Option<BookEffect> {
         self.seen = self.seen.max(rev);
         if let Some(&settled) = self.gone.get(&name) {
             if rev >= settled {
@@ -156,7 +156,7 @@ impl Book {
     }
 
     /// The job is settled by a record of sequence `rev`; what came in meanwhile may open it again.
-    pub(super) fn settled(&mut self, name: Name, rev: u64) -> Option<Effect> {
+    pub(super) fn settled(&mut self, name: Name, rev: u64) -> Option<BookEffect> {
         let known = self.remove(name)?;
         match known.later {
             Some((later, record)) if later > rev => self.take_in(name, later, record),
@@ -171,7 +171,7 @@ impl Book {
     }
 
     /// The job is open with this newer record, which this holder wrote.
-    pub(super) fn rewritten(&mut self, name: Name, rev: u64, record: Record) -> Option<Effect> {
+    pub(super) fn rewritten(&mut self, name: Name, rev: u64, record: Record) -> Option<BookEffect> {
         self.know(name, rev, record, true);
         self.release(name)
     }
@@ -197,7 +197,7 @@ impl Book {
         self.jobs.values().map(|known| known.rev).min().unwrap_or(self.seen + 1).min(self.seen + 1)
     }
 
-    fn release(&mut self, name: Name) -> Option<Effect> {
+    fn release(&mut self, name: Name) -> Option<BookEffect> {
         let known = self.jobs.get_mut(&name)?;
         known.is_busy = false;
         let (later, record) = known.later.take()?;
@@ -205,7 +205,7 @@ impl Book {
     }
 
     /// A newer record of a job that waits or is out here.
-    fn update(&mut self, name: Name, rev: u64, record: Record) -> Option<Effect> {
+    fn update(&mut self, name: Name, rev: u64, record: Record) -> Option<BookEffect> {
         let known = self.jobs.get_mut(&name)?;
         if !self.caught_up && record.open().is_some() {
             self.know(name, rev, record, false);
@@ -221,11 +221,11 @@ impl Book {
         let not_before = record.open().and_then(|work| work.not_before);
         let key = record.key.clone();
         self.know(name, rev, record, is_ours);
-        Some(Effect::BringForward { queue: name.0, key, born, not_before })
+        Some(BookEffect::BringForward { queue: name.0, key, born, not_before })
     }
 
     /// A record of a job that is not known here.
-    fn take_in(&mut self, name: Name, rev: u64, record: Record) -> Option<Effect> {
+    fn take_in(&mut self, name: Name, rev: u64, record: Record) -> Option<BookEffect> {
         match &record.state {
             State::Open(_) => {
                 let born = record.born.unwrap_or(rev);
@@ -243,10 +243,10 @@ impl Book {
                 self.jobs.insert(name, known);
                 self.by_born.insert(born, name);
                 self.know(name, rev, record, self.caught_up);
-                enters.map(Effect::Enter)
+                enters.map(BookEffect::Enter)
             }
-            State::Moved(_) => Some(Effect::Finish { name }),
-            State::Dead(..) => Some(Effect::List { name }),
+            State::Moved(_) => Some(BookEffect::Finish { name }),
+            State::Dead(..) => Some(BookEffect::List { name }),
             State::Done => None,
         }
     }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::book::Name;
 use super::log::{Log, away, refused};
 use super::names::Names;
-use super::record::{Record, Unreadable, Work};
+use super::record::{JobWork, Record, UnreadableRecord};
 use super::tail::Tail;
 use crate::clock::{Clock, Timestamp};
 use crate::queue::{Cause, Cursor, DeadLetters, DeadSummary, Error, Filter, Key, Page, QueueName};
@@ -65,7 +65,7 @@ impl DeadIndex {
         &self,
         (queue, id): Name,
         record: &Record,
-        (work, died_at): (&Work, Timestamp),
+        (work, died_at): (&JobWork, Timestamp),
     ) -> Result<(), Error> {
         let summary = summary((queue, id), record, (work, died_at));
         let letter = DeadMessage {
@@ -164,7 +164,7 @@ impl DeadIndex {
     fn decode(&self, bytes: &Bytes) -> Result<DeadMessage, Error> {
         serde_json::from_slice(bytes).map_err(|_| Error::Corrupt {
             path: PathBuf::from(&self.stream_name),
-            source: Arc::new(Unreadable),
+            source: Arc::new(UnreadableRecord),
         })
     }
 
@@ -194,7 +194,7 @@ impl DeadMessage {
 pub(super) fn summary(
     (_, id): Name,
     record: &Record,
-    (work, died_at): (&Work, Timestamp),
+    (work, died_at): (&JobWork, Timestamp),
 ) -> DeadSummary {
     let last = work.history.last();
     DeadSummary {

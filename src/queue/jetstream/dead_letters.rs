@@ -6,7 +6,7 @@
 use super::book::Name;
 use super::dead;
 use super::log::{RACES_MAX, Swap};
-use super::record::{Record, State, Work};
+use super::record::{JobWork, Record, State};
 use super::shared::Shared;
 use crate::clock::Timestamp;
 use crate::queue::{DeadLetter, Error};
@@ -33,7 +33,7 @@ impl Shared {
         self.exhume(name, |_| State::Done).await
     }
 
-    async fn exhume(&self, name: Name, make: impl Fn(&Work) -> State) -> Result<(), Error> {
+    async fn exhume(&self, name: Name, make: impl Fn(&JobWork) -> State) -> Result<(), Error> {
         for _ in 0..RACES_MAX {
             let (subject, rev, record) = self.find_dead(name).await?;
             let (work, _) = dead_work(&record).ok_or_else(|| none(name))?;
@@ -65,7 +65,7 @@ const fn none((queue, id): Name) -> Error {
     Error::NoDeadLetter { queue, id }
 }
 
-const fn dead_work(record: &Record) -> Option<(&Work, Timestamp)> {
+const fn dead_work(record: &Record) -> Option<(&JobWork, Timestamp)> {
     match &record.state {
         State::Dead(work, died_at) => Some((work, *died_at)),
         State::Open(_) | State::Moved(_) | State::Done => None,

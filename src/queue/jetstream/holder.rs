@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::book::{Book, Effect, Name};
+use super::book::{Book, BookEffect, Name};
 use super::holding::Holding;
 use super::holdings::{Change, Holdings};
 use super::shared::Shared;
@@ -170,10 +170,10 @@ async fn take(shared: &Shared, holding: &Arc<Holding>, read: Read) -> Result<(),
     };
     let effect = holding.book().read(name, rev, record);
     match effect.and_then(|effect| shared.apply(holding, effect)) {
-        Some(Effect::Finish { name } | Effect::List { name }) => {
+        Some(BookEffect::Finish { name } | BookEffect::List { name }) => {
             complete_newest(shared, holding, name).await
         }
-        Some(Effect::Enter(_) | Effect::BringForward { .. }) | None => Ok(()),
+        Some(BookEffect::Enter(_) | BookEffect::BringForward { .. }) | None => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::book::Book;
-use super::holdings::Held;
+use super::holdings::HeldPartition;
 
 /// A partition that was gained.
 pub(super) struct Holding {
@@ -19,7 +19,7 @@ pub(super) struct Holding {
     pub(super) stamp: String,
     /// Unlike every other holding of this process.
     pub(super) generation: u64,
-    held: Box<dyn Held>,
+    held: Box<dyn HeldPartition>,
     book: Mutex<Book>,
     seen: watch::Sender<u64>,
     /// The newest record that is known to be stored, seen or not.
@@ -32,7 +32,7 @@ impl Holding {
     pub(super) fn new(
         (partition, generation): (u16, u64),
         stamp: String,
-        held: Box<dyn Held>,
+        held: Box<dyn HeldPartition>,
         (book, ended): (Book, CancellationToken),
     ) -> Self {
         let (book, seen) = (Mutex::new(book), watch::Sender::new(0));

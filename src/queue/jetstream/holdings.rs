@@ -20,7 +20,7 @@ pub trait Holdings: Send + 'static {
 /// One change of what this process works on.
 pub enum Change {
     /// This process works on the partition from here on.
-    Gained(u16, Box<dyn Held>),
+    Gained(u16, Box<dyn HeldPartition>),
     /// Another process should: finish what is out, then say [`Holdings::released`].
     Yield(u16),
     /// Another process may already: stop at once.
@@ -28,7 +28,7 @@ pub enum Change {
 }
 
 /// Tells whether a partition is still this process's.
-pub trait Held: Send + Sync + 'static {
+pub trait HeldPartition: Send + Sync + 'static {
     /// False as soon as it cannot be told for sure.
     fn is_held(&self) -> bool;
 }
@@ -66,7 +66,7 @@ impl Holdings for Claims {
     }
 }
 
-impl Held for Claim {
+impl HeldPartition for Claim {
     fn is_held(&self) -> bool {
         Self::is_held(self)
     }
@@ -100,7 +100,7 @@ impl Holdings for Everything {
 /// A partition that nobody else asks for.
 struct Always;
 
-impl Held for Always {
+impl HeldPartition for Always {
     fn is_held(&self) -> bool {
         true
     }

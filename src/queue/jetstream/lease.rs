@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use super::book::Name;
 use super::dispatch::Grown;
 use super::holding::Holding;
-use super::record::{Moved, Record, State, Work};
+use super::record::{JobWork, Moved, Record, State};
 use super::shared::{READ_MAX, Shared};
 use super::stamp::{HOLD, prepare};
 use crate::clock::{Moment, Timestamp};
@@ -123,9 +123,9 @@ impl JetLease {
         let Self { shared, holding, .. } = self;
         for (nth, &Settling { name, attempts }) in jobs.iter().enumerate() {
             holding.book().begin(name);
-            let again = |work: &Work| {
+            let again = |work: &JobWork| {
                 let work = work.failed(at, cause);
-                State::Open(Work { attempts, not_before: Some(at + delay), ..work })
+                State::Open(JobWork { attempts, not_before: Some(at + delay), ..work })
             };
             match shared.exchange(holding, name, again).await? {
                 Some((rev, record)) => {
@@ -142,8 +142,8 @@ impl JetLease {
     /// Makes the first job a dead letter.
     async fn bury(&self, first: Settling, cause: &Cause, at: Timestamp) -> Result<(), Error> {
         let Self { shared, holding, name, .. } = self;
-        let dead = |work: &Work| {
-            State::Dead(Work { attempts: first.attempts, ..work.failed(at, cause) }, at)
+        let dead = |work: &JobWork| {
+            State::Dead(JobWork { attempts: first.attempts, ..work.failed(at, cause) }, at)
         };
         holding.book().begin(*name);
         let exchanged = shared.exchange(holding, *name, dead).await?;

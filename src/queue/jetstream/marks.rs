@@ -13,7 +13,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::log::{RACES_MAX, away, written_at};
 use super::names;
-use crate::queue::engine::Document;
+use crate::queue::engine::StoredDocument;
 use crate::queue::{DocumentCursor, DocumentPage, Documents, Error, Listed};
 
 /// How many marks wait for the next tick; past it, whoever raises one more waits for a flush.
@@ -69,11 +69,11 @@ impl MarkBucket {
     }
 
     /// Reads a document.
-    pub(super) async fn document(&self, name: &str) -> Result<Option<Document>, Error> {
+    pub(super) async fn document(&self, name: &str) -> Result<Option<StoredDocument>, Error> {
         let entry = self.of(name).entry(names::document(name)).await;
         let entry = entry.map_err(|error| self.away("read", error))?;
         let kept = entry.filter(|entry| entry.operation == Operation::Put);
-        Ok(kept.map(|entry| Document { value: entry.value.into(), revision: entry.revision }))
+        Ok(kept.map(|entry| StoredDocument { value: entry.value.into(), revision: entry.revision }))
     }
 
     /// Writes a document if its revision is still this one; says whether it did.

@@ -71,16 +71,16 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::holdings::{Change, Everything, Held, Holdings, partition_names};
+pub use self::holdings::{Change, Everything, HeldPartition, Holdings, partition_names};
 pub use self::names::jobs_stream;
 
 use self::dead::DeadIndex;
 use self::log::Log;
 use self::marks::MarkBucket;
 use self::names::Names;
-use self::setup::Wanted;
+use self::setup::StoreNeeds;
 use self::shared::Shared;
-use super::engine::{Document, Engine, Leased, Trouble, Value};
+use super::engine::{Engine, Leased, StoredDocument, Trouble, Value};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
     JobStatus, Key, Page, QueueName, Stats,
@@ -166,7 +166,8 @@ impl JetStream {
             .max_ack_inflight(IN_FLIGHT_MAX)
             .build(client);
         let Options { partitions, replicas, .. } = options;
-        let wanted = Wanted { names: &names, partitions, replicas, retention: options.retention };
+        let wanted =
+            StoreNeeds { names: &names, partitions, replicas, retention: options.retention };
         let created = setup::prepare(&patient, &wanted).await?;
         let bucket = setup::made_bucket(&context, names.marks_bucket()).await?;
         let recent = setup::made_bucket(&context, names.recent_bucket()).await?;
@@ -349,7 +350,7 @@ impl Engine for JetStream {
         .boxed()
     }
 
-    fn document(&self, name: String) -> BoxFuture<'_, Result<Option<Document>, Error>> {
+    fn document(&self, name: String) -> BoxFuture<'_, Result<Option<StoredDocument>, Error>> {
         async move {
             let _call = self.shared.call()?;
             self.shared.marks.document(&name).await

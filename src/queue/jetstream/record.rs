@@ -6,7 +6,7 @@
 //! | from | change | to |
 //! | --- | --- | --- |
 //! | nothing | append | `Open` |
-//! | `Open` | delivered by a new holder ([`Work::stamp`]), tried in vain, brought forward | `Open` |
+//! | `Open` | delivered by a new holder ([`JobWork::stamp`]), tried in vain, brought forward | `Open` |
 //! | `Open` | acknowledged | `Done` |
 //! | `Open` | acknowledged with appends or absorbed jobs | `Moved`, and `Done` once all is carried out |
 //! | `Open` | given up | `Dead` |
@@ -43,18 +43,18 @@ pub(super) struct Record {
 #[derive(Clone, Eq, PartialEq)]
 pub(super) enum State {
     /// Waits or is out.
-    Open(Work),
+    Open(JobWork),
     /// Acknowledged; what that brings is still to be carried out.
     Moved(Moved),
     /// Settled; only the id is remembered.
     Done,
     /// Given up at this time, the last attempt says why.
-    Dead(Work, Timestamp),
+    Dead(JobWork, Timestamp),
 }
 
 /// What is needed to deliver a job, and how that went so far.
 #[derive(Clone, Eq, PartialEq)]
-pub(super) struct Work {
+pub(super) struct JobWork {
     pub(super) payload: Bytes,
     pub(super) not_before: Option<Timestamp>,
     /// Deliveries that failed, since the last redrive.
@@ -78,7 +78,7 @@ pub(super) struct Moved {
 /// Says that stored bytes are no record of a version known here.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("a record of the stream is not one that this version of chimein writes")]
-pub(super) struct Unreadable;
+pub(super) struct UnreadableRecord;
 
 impl Record {
     /// A job as it is appended.
@@ -89,7 +89,7 @@ impl Record {
             appended_at: at,
             born: None,
             by: None,
-            state: State::Open(Work {
+            state: State::Open(JobWork {
                 payload: Bytes::from(job.payload.clone()),
                 not_before: job.not_before,
                 attempts: 0,
@@ -113,7 +113,7 @@ impl Record {
     }
 
     /// The work of an open job.
-    pub(super) const fn open(&self) -> Option<&Work> {
+    pub(super) const fn open(&self) -> Option<&JobWork> {
         match &self.state {
             State::Open(work) => Some(work),
             State::Moved(_) | State::Done | State::Dead(..) => None,
@@ -145,25 +145,25 @@ impl Record {
     }
 
     /// Reads a record.
-    pub(super) fn decode(bytes: &Bytes) -> Result<Self, Unreadable> {
-        let end = bytes.iter().position(|&byte| byte == b'\n').ok_or(Unreadable)?;
-        let head: Head = serde_json::from_slice(&bytes[..end]).map_err(|_| Unreadable)?;
+    pub(super) fn decode(bytes: &Bytes) -> Result<Self, UnreadableRecord> {
+        let end = bytes.iter().position(|&byte| byte == b'\n').ok_or(UnreadableRecord)?;
+        let head: Head = serde_json::from_slice(&bytes[..end]).map_err(|_| UnreadableRecord)?;
         if head.version != VERSION {
-            return Err(Unreadable);
+            return Err(UnreadableRecord);
         }
         let rest = bytes.slice(end + 1..);
         let state = match head.state {
             StateHead::Open(work) => State::Open(work.with(rest)),
             StateHead::Moved { appends, along } => {
                 let along = along.iter().map(|id| id.parse()).collect::<Result<_, _>>();
-                let along = along.map_err(|_| Unreadable)?;
+                let along = along.map_err(|_| UnreadableRecord)?;
                 State::Moved(Moved { appends: cut(appends, &rest)?, along })
             }
             StateHead::Done => State::Done,
             StateHead::Dead(work, at) => State::Dead(work.with(rest), at),
         };
         Ok(Self {
-            key: Key::new(head.key).map_err(|_| Unreadable)?,
+            key: Key::new(head.key).map_err(|_| UnreadableRecord)?,
             position: head.position,
             appended_at: head.appended_at,
             born: head.born,
@@ -193,7 +193,7 @@ impl Record {
     }
 }
 
-impl Work {
+impl JobWork {
     /// The work after an attempt that failed.
     pub(super) fn failed(&self, at: Timestamp, cause: &Cause) -> Self {
         let mut work = self.clone();
@@ -278,7 +278,7 @@ struct AppendHead {
 }
 
 impl WorkHead {
-    fn of(work: &Work) -> Self {
+    fn of(work: &JobWork) -> Self {
         let attempt = |attempt: &Attempt| AttemptHead {
             number: attempt.number,
             at: attempt.at,
@@ -295,13 +295,13 @@ impl WorkHead {
         }
     }
 
-    fn with(self, payload: Bytes) -> Work {
+    fn with(self, payload: Bytes) -> JobWork {
         let attempt = |head: AttemptHead| Attempt {
             number: head.number,
             at: head.at,
             cause: Cause { class: head.class.into(), code: head.code, detail: head.detail },
         };
-        Work {
+        JobWork {
             payload,
             not_before: self.not_before,
             attempts: self.attempts,
@@ -326,21 +326,21 @@ impl AppendHead {
 }
 
 /// Cuts the payloads of appends out of what follows the head.
-fn cut(heads: Vec<AppendHead>, rest: &Bytes) -> Result<Vec<(QueueName, Append)>, Unreadable> {
+fn cut(heads: Vec<AppendHead>, rest: &Bytes) -> Result<Vec<(QueueName, Append)>, UnreadableRecord> {
     let mut from = 0_usize;
     let mut appends = Vec::with_capacity(heads.len());
     for head in heads {
-        let to = from.checked_add(head.bytes).ok_or(Unreadable)?;
+        let to = from.checked_add(head.bytes).ok_or(UnreadableRecord)?;
         let queue = QueueName::ALL.into_iter().find(|queue| queue.as_str() == head.queue);
         let id: Result<JobId, _> = head.id.parse();
         let append = Append {
-            id: id.map_err(|_| Unreadable)?,
-            key: Key::new(head.key).map_err(|_| Unreadable)?,
+            id: id.map_err(|_| UnreadableRecord)?,
+            key: Key::new(head.key).map_err(|_| UnreadableRecord)?,
             position: head.position,
             not_before: head.not_before,
-            payload: rest.get(from..to).ok_or(Unreadable)?.to_vec(),
+            payload: rest.get(from..to).ok_or(UnreadableRecord)?.to_vec(),
         };
-        appends.push((queue.ok_or(Unreadable)?, append));
+        appends.push((queue.ok_or(UnreadableRecord)?, append));
         from = to;
     }
     Ok(appends)
@@ -401,7 +401,7 @@ mod tests {
 
         #[test]
         fn no_bytes_are_read_as_something_else(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            prop_assert!(Record::decode(&Bytes::from(bytes)) == Err(Unreadable));
+            prop_assert!(Record::decode(&Bytes::from(bytes)) == Err(UnreadableRecord));
         }
     }
 
@@ -410,7 +410,7 @@ mod tests {
         let record = Record::appended(&job(b"1", None), Timestamp::from_millis(5));
         let text = String::from_utf8(record.encode().to_vec()).unwrap();
         let newer = text.replace("\"v\":1", "\"v\":2");
-        assert!(Record::decode(&Bytes::from(newer)) == Err(Unreadable));
+        assert!(Record::decode(&Bytes::from(newer)) == Err(UnreadableRecord));
     }
 
     #[test]
@@ -420,7 +420,7 @@ mod tests {
         let record =
             Record::appended(&job(b"1", None), Timestamp::from_millis(5)).then(3, moved, None);
         let bytes = record.encode();
-        assert!(Record::decode(&bytes.slice(..bytes.len() - 1)) == Err(Unreadable));
+        assert!(Record::decode(&bytes.slice(..bytes.len() - 1)) == Err(UnreadableRecord));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::book::Name;
 use super::holding::Holding;
 use super::log::{RACES_MAX, Swap};
-use super::record::{Moved, Record, State, Work};
+use super::record::{JobWork, Moved, Record, State};
 use super::shared::{Newest, Shared};
 use crate::queue::{Appended, Error};
 
@@ -28,7 +28,7 @@ impl Shared {
         &self,
         holding: &Holding,
         name: Name,
-        make: impl Fn(&Work) -> State,
+        make: impl Fn(&JobWork) -> State,
     ) -> Result<Option<(u64, Record)>, Error> {
         let known = holding.book().of(name).map(|known| {
             let record = known.is_whole.then(|| known.record.clone());
@@ -114,7 +114,7 @@ impl Shared {
 fn is_only_brought_forward(before: &Record, after: &Record) -> bool {
     match (before.open(), after.open()) {
         (Some(before), Some(after)) => {
-            let before = Work { not_before: after.not_before, ..before.clone() };
+            let before = JobWork { not_before: after.not_before, ..before.clone() };
             before == *after
         }
         (Some(_) | None, Some(_) | None) => false,

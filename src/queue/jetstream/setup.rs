@@ -27,7 +27,7 @@ const PARTITIONS: &str = "chimein-partitions";
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// What the store needs.
-pub(super) struct Wanted<'a> {
+pub(super) struct StoreNeeds<'a> {
     pub(super) names: &'a Names,
     pub(super) partitions: u16,
     pub(super) replicas: usize,
@@ -36,9 +36,9 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Checks the server, makes or checks streams and bucket; gives when the stream of jobs was made.
-pub(super) async fn prepare(context: &Context, wanted: &Wanted<'_>) -> Result<i64, Error> {
+pub(super) async fn prepare(context: &Context, wanted: &StoreNeeds<'_>) -> Result<i64, Error> {
     check_server(context)?;
-    let Wanted { names, partitions, replicas, retention } = wanted;
+    let StoreNeeds { names, partitions, replicas, retention } = wanted;
     let metadata = HashMap::from([(PARTITIONS.to_owned(), partitions.to_string())]);
     let jobs = Config {
         name: names.jobs_stream(),

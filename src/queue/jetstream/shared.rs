@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::book::{Effect, Entering, Name};
+use super::book::{BookEffect, Entering, Name};
 use super::dead::DeadIndex;
 use super::dispatch::Dispatch;
 use super::holding::Holding;
 use super::log::{Log, RACES_MAX, Stored, Swap};
 use super::marks::MarkBucket;
 use super::names;
-use super::record::{Record, State, Work};
+use super::record::{JobWork, Record, State};
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::queue::lanes::Entry;
 use crate::queue::{Append, Appended, Error, Key, QueueName};
@@ -219,7 +219,7 @@ impl Shared {
             if job.not_before.is_some_and(|not_before| not_before >= until) {
                 return Ok(());
             }
-            let next = Work { not_before: job.not_before, ..work.clone() };
+            let next = JobWork { not_before: job.not_before, ..work.clone() };
             let next = record.then(rev, State::Open(next), None);
             match self.log.swap(&subject, rev, &next).await? {
                 Swap::Done(rev) => {
@@ -249,20 +249,20 @@ impl Shared {
     }
 
     /// Does what a record asks for that can be done at once; gives back what needs the server.
-    pub(super) fn apply(&self, holding: &Holding, effect: Effect) -> Option<Effect> {
+    pub(super) fn apply(&self, holding: &Holding, effect: BookEffect) -> Option<BookEffect> {
         let now = self.clock.now();
         match effect {
-            Effect::Enter(entering) => {
+            BookEffect::Enter(entering) => {
                 self.enter(holding, &entering);
                 None
             }
-            Effect::BringForward { queue, key, born, not_before } => {
+            BookEffect::BringForward { queue, key, born, not_before } => {
                 let due = self.due(not_before);
                 self.dispatch(queue)
                     .change(holding, |lanes| lanes.bring_forward(now, &key, born, due));
                 None
             }
-            Effect::Finish { .. } | Effect::List { .. } => Some(effect),
+            BookEffect::Finish { .. } | BookEffect::List { .. } => Some(effect),
         }
     }
 

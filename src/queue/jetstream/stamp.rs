@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::book::Name;
 use super::holding::Holding;
 use super::log::Swap;
-use super::record::{Record, State, Work};
+use super::record::{JobWork, Record, State};
 use super::shared::Shared;
 use crate::queue::Error;
 
@@ -49,7 +49,7 @@ async fn stamp(
     (rev, record): (u64, Record),
 ) -> Result<Option<Record>, Error> {
     let Some(work) = record.open() else { return Ok(None) };
-    let work = Work { stamp: Some(holding.stamp.clone()), ..work.clone() };
+    let work = JobWork { stamp: Some(holding.stamp.clone()), ..work.clone() };
     let stamped = record.then(rev, State::Open(work), shared.by());
     let subject = shared.log.names().job(name.0, holding.partition, name.1);
     holding.book().begin(name);

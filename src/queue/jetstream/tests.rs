@@ -41,7 +41,7 @@ impl Holdings for Dealt {
 
 struct Flag(Arc<AtomicBool>);
 
-impl Held for Flag {
+impl HeldPartition for Flag {
     fn is_held(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

@@ -22,10 +22,10 @@ use super::commands::{self, Answered, Command, CommandId, CommandTag, Commands};
 use super::horizons::Horizons;
 use super::model::{self, Configuration};
 use super::outbox::{self, SeatId};
-use super::reads::{Attempt, Finding, Read, Reads};
+use super::reads::{Read, ReadAttempt, ReadFinding, Reads};
 use super::request;
 use super::resume::Resume;
-use super::seats::{self, Origin, Seats};
+use super::seats::{self, EventOrigin, Seats};
 use crate::clock::Moment;
 use crate::json;
 use crate::pii::Pii;
@@ -127,7 +127,7 @@ pub enum Output {
 /// What a request is for.
 #[derive(Debug)]
 enum Tag {
-    Read(Attempt),
+    Read(ReadAttempt),
     Subscribe(u64),
     Unsubscribe,
     Horizon(ConversationSid, u64),
@@ -475,23 +475,30 @@ impl Core {
         }
     }
 
-    fn on_read(&mut self, now: Moment, attempt: &Attempt, result: Result<Answer, RequestError>) {
+    fn on_read(
+        &mut self,
+        now: Moment,
+        attempt: &ReadAttempt,
+        result: Result<Answer, RequestError>,
+    ) {
         let finding = self.reads.finished(now, attempt, result, &mut self.random);
         let readable = match (&attempt.read, finding) {
-            (_, Finding::Again) => true,
+            (_, ReadFinding::Again) => true,
             (Read::Seat { conversation, epoch, part }, finding) => {
                 let body = match finding {
-                    Finding::Body(body) => Some(body),
-                    Finding::Missing | Finding::Again => None,
+                    ReadFinding::Body(body) => Some(body),
+                    ReadFinding::Missing | ReadFinding::Again => None,
                 };
                 let id = SeatId { conversation: *conversation, epoch: *epoch };
                 self.seats.read(now, id, (*part, body), self.room());
                 true
             }
-            (Read::Configuration, Finding::Body(body)) => self.on_configuration(now, &body),
-            (Read::Channels, Finding::Body(body)) => self.on_channels(now, &body),
-            (Read::Listed { .. }, Finding::Body(body)) => self.on_page(now, &body),
-            (Read::Configuration | Read::Channels | Read::Listed { .. }, Finding::Missing) => false,
+            (Read::Configuration, ReadFinding::Body(body)) => self.on_configuration(now, &body),
+            (Read::Channels, ReadFinding::Body(body)) => self.on_channels(now, &body),
+            (Read::Listed { .. }, ReadFinding::Body(body)) => self.on_page(now, &body),
+            (Read::Configuration | Read::Channels | Read::Listed { .. }, ReadFinding::Missing) => {
+                false
+            }
         };
         self.follow_seats(now);
         if !readable {
@@ -554,7 +561,7 @@ impl Core {
                 return;
             }
         };
-        let origin = Origin { correlation_id: notification.correlation_id, is_replay };
+        let origin = EventOrigin { correlation_id: notification.correlation_id, is_replay };
         for event in notification.events {
             let room = self.room();
             self.seats.event(now, event, origin, room);

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::model;
-use super::outbox::{Outbox, SeatId};
+use super::outbox::{OutQueue, SeatId};
 use super::reads::Part;
 use super::resume::ResumePoint;
 use super::roster::Roster;
@@ -26,7 +26,7 @@ use crate::twilio::sid::ConversationSid;
 
 /// An open seat.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenSeat {
     id: SeatId,
     document: ObjectId,
     /// A digest of the details told last; 0 if none were.
@@ -42,7 +42,7 @@ pub(super) struct Open {
     roster: Option<Box<Roster>>,
 }
 
-impl Open {
+impl OpenSeat {
     /// A seat that the owner waits to be caught up with, by its document and its list of messages.
     pub fn new(id: SeatId, document: ObjectId, messages: ObjectId, stream: Stream) -> Self {
         Self {
@@ -110,7 +110,7 @@ impl Open {
     }
 
     /// Takes in the document's new data.
-    pub fn document_updated(&mut self, data: &RawValue, out: &mut Outbox) {
+    pub fn document_updated(&mut self, data: &RawValue, out: &mut OutQueue) {
         let Some(details) = model::document(data) else { return };
         let digest = digest(&details);
         self.updated = details.updated.or(self.updated);
@@ -126,7 +126,7 @@ impl Open {
         now: Moment,
         (id, change): (Option<i64>, stream::Change),
         mut room: usize,
-        out: &mut Outbox,
+        out: &mut OutQueue,
     ) {
         let mut deliveries = Vec::new();
         self.stream.event(now, id, change, &mut room, &mut deliveries);
@@ -134,14 +134,14 @@ impl Open {
     }
 
     /// Takes in the end of the messages' replay: ids up to `last` exist.
-    pub fn messages_replayed(&mut self, now: Moment, last: Option<i64>, out: &mut Outbox) {
+    pub fn messages_replayed(&mut self, now: Moment, last: Option<i64>, out: &mut OutQueue) {
         if self.stream.replayed(now, last) {
             out.read(self.id, Part::Items);
         }
     }
 
     /// Takes in a page of messages.
-    pub fn page(&mut self, now: Moment, page: &Page<'_>, mut room: usize, out: &mut Outbox) {
+    pub fn page(&mut self, now: Moment, page: &Page<'_>, mut room: usize, out: &mut OutQueue) {
         let before = self.stream.delivered();
         let mut last = before;
         let mut deliveries = Vec::new();
@@ -162,21 +162,21 @@ impl Open {
     }
 
     /// A missing event was waited for long enough.
-    pub fn hold_over(&mut self, now: Moment, out: &mut Outbox) {
+    pub fn hold_over(&mut self, now: Moment, out: &mut OutQueue) {
         if self.stream.hold_is_over(now) {
             self.read_anew(out);
         }
     }
 
     /// The owner has room again.
-    pub fn room_again(&mut self, out: &mut Outbox) {
+    pub fn room_again(&mut self, out: &mut OutQueue) {
         if self.stream.room_again() {
             self.read_anew(out);
         }
     }
 
     /// Where its messages stand, after each change of them; tells the end of catching up.
-    pub fn standing(&mut self, out: &mut Outbox) -> Standing {
+    pub fn standing(&mut self, out: &mut OutQueue) -> MessagesStanding {
         let is_behind = self.stream.is_behind();
         if self.catching_up && !is_behind && !self.stream.is_reading() {
             self.catching_up = false;
@@ -184,7 +184,7 @@ impl Open {
             let conversation = self.id.conversation;
             out.tell(Event::CaughtUp { conversation, through, updated });
         }
-        Standing {
+        MessagesStanding {
             reached: (self.messages, self.stream.last_event_id()),
             hold: self.stream.deadline(),
             is_behind,
@@ -197,14 +197,14 @@ impl Open {
         object: ObjectId,
         items: String,
         last_event_id: i64,
-        out: &mut Outbox,
+        out: &mut OutQueue,
     ) {
         self.roster = Some(Box::new(Roster::opened(object, items, last_event_id)));
         out.read(self.id, Part::RosterItems);
     }
 
     /// Takes in a page of participants.
-    pub fn roster_page(&mut self, page: &Page<'_>, out: &mut Outbox) {
+    pub fn roster_page(&mut self, page: &Page<'_>, out: &mut OutQueue) {
         let Some(roster) = &mut self.roster else { return };
         if roster.page(self.id.conversation, page, out) {
             out.read(self.id, Part::RosterItems);
@@ -216,7 +216,7 @@ impl Open {
         &mut self,
         id: Option<i64>,
         change: &Change<'_>,
-        out: &mut Outbox,
+        out: &mut OutQueue,
     ) -> Option<i64> {
         let roster = self.roster.as_mut()?;
         roster.event(self.id.conversation, id, change, out);
@@ -224,7 +224,7 @@ impl Open {
     }
 
     /// Takes in the end of the participants' replay: ids up to `last` exist.
-    pub fn roster_replayed(&mut self, last: Option<i64>, out: &mut Outbox) {
+    pub fn roster_replayed(&mut self, last: Option<i64>, out: &mut OutQueue) {
         if self.roster.as_mut().is_some_and(|roster| roster.replayed(last)) {
             out.read(self.id, Part::RosterItems);
         }
@@ -235,13 +235,13 @@ impl Open {
         self.roster.take().map(|roster| roster.object())
     }
 
-    fn read_anew(&mut self, out: &mut Outbox) {
+    fn read_anew(&mut self, out: &mut OutQueue) {
         self.catching_up = true;
         out.read(self.id, Part::Items);
     }
 
     /// Tells the owner what the stream let through.
-    fn deliver(&self, deliveries: Vec<Delivery>, out: &mut Outbox) {
+    fn deliver(&self, deliveries: Vec<Delivery>, out: &mut OutQueue) {
         let conversation = self.id.conversation;
         for delivery in deliveries {
             out.tell(match delivery {
@@ -257,7 +257,7 @@ impl Open {
 
 /// Where the messages of a seat stand.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct MessagesStanding {
     /// Their list, and what to subscribe it from.
     pub reached: (ObjectId, i64),
     /// Until when an event that is missing is waited for.

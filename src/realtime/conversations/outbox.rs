@@ -31,12 +31,12 @@ pub(super) enum Output {
 
 /// What is to be done and what is told, each in its order.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct OutQueue {
     outputs: VecDeque<Output>,
     events: VecDeque<Event>,
 }
 
-impl Outbox {
+impl OutQueue {
     /// Wants something to be done.
     pub fn push(&mut self, output: Output) {
         self.outputs.push_back(output);

@@ -54,7 +54,7 @@ pub enum Part {
 
 /// A read under way, with the number of failures before.
 #[derive(Clone, Debug)]
-pub struct Attempt {
+pub struct ReadAttempt {
     /// What is read.
     pub read: Read,
     failures: u32,
@@ -62,7 +62,7 @@ pub struct Attempt {
 
 /// What a read came to.
 #[derive(Debug)]
-pub enum Finding {
+pub enum ReadFinding {
     /// Here is the body.
     Body(bytes::Bytes),
     /// It does not exist, or not for us.
@@ -76,8 +76,8 @@ pub enum Finding {
 pub struct Reads {
     in_flight_max: usize,
     in_flight: usize,
-    waiting: VecDeque<Attempt>,
-    delayed: BTreeMap<(Moment, u64), Attempt>,
+    waiting: VecDeque<ReadAttempt>,
+    delayed: BTreeMap<(Moment, u64), ReadAttempt>,
     sequence: u64,
 }
 
@@ -96,11 +96,11 @@ impl Reads {
 
     /// Wants a read.
     pub fn push(&mut self, read: Read) {
-        self.waiting.push_back(Attempt { read, failures: 0 });
+        self.waiting.push_back(ReadAttempt { read, failures: 0 });
     }
 
     /// Gives the next read to send; its result must come back through [`Reads::finished`].
-    pub fn next_attempt(&mut self, now: Moment) -> Option<Attempt> {
+    pub fn next_attempt(&mut self, now: Moment) -> Option<ReadAttempt> {
         while let Some(entry) = self.delayed.first_entry() {
             if entry.key().0 > now {
                 break;
@@ -124,27 +124,27 @@ impl Reads {
     pub fn finished(
         &mut self,
         now: Moment,
-        attempt: &Attempt,
+        attempt: &ReadAttempt,
         result: Result<Answer, RequestError>,
         random: &mut Random,
-    ) -> Finding {
+    ) -> ReadFinding {
         self.in_flight = self.in_flight.saturating_sub(1);
         match result {
             Ok(answer) => match answer.status {
-                200..=299 => Finding::Body(answer.body),
-                403 | 404 | 410 => Finding::Missing,
+                200..=299 => ReadFinding::Body(answer.body),
+                403 | 404 | 410 => ReadFinding::Missing,
                 _ => {
                     self.retry_later(now, attempt, answer.retry_after, random);
-                    Finding::Again
+                    ReadFinding::Again
                 }
             },
             Err(RequestError::Lost | RequestError::NotSent(_)) => {
                 self.waiting.push_back(attempt.clone());
-                Finding::Again
+                ReadFinding::Again
             }
             Err(RequestError::TimedOut | RequestError::Transport { .. }) => {
                 self.retry_later(now, attempt, None, random);
-                Finding::Again
+                ReadFinding::Again
             }
         }
     }
@@ -153,7 +153,7 @@ impl Reads {
     pub fn retry_later(
         &mut self,
         now: Moment,
-        attempt: &Attempt,
+        attempt: &ReadAttempt,
         at_least: Option<Duration>,
         random: &mut Random,
     ) {
@@ -161,7 +161,7 @@ impl Reads {
         backoff.skip(attempt.failures);
         let delay = backoff.next_delay(random).max(at_least.unwrap_or_default().min(DELAYS.1));
         self.sequence += 1;
-        let again = Attempt { read: attempt.read.clone(), failures: attempt.failures + 1 };
+        let again = ReadAttempt { read: attempt.read.clone(), failures: attempt.failures + 1 };
         self.delayed.insert((now + delay, self.sequence), again);
     }
 
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(channels.read, Read::Channels);
         assert!(matches!(
             reads.finished(now, &channels, answer(404), &mut random),
-            Finding::Missing
+            ReadFinding::Missing
         ));
         for _ in 0..5 {
             let attempt = reads.next_attempt(now).unwrap();

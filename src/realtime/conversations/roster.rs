@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde_json::value::RawValue;
 
 use super::model;
-use super::outbox::Outbox;
+use super::outbox::OutQueue;
 use crate::realtime::event::Event;
 use crate::realtime::sync::book::ObjectId;
 use crate::realtime::sync::event::Change;
@@ -66,7 +66,7 @@ impl Roster {
         &mut self,
         conversation: ConversationSid,
         page: &Page<'_>,
-        out: &mut Outbox,
+        out: &mut OutQueue,
     ) -> bool {
         let before = self.after.clone();
         for item in &page.items {
@@ -91,7 +91,7 @@ impl Roster {
         conversation: ConversationSid,
         id: Option<i64>,
         change: &Change<'_>,
-        out: &mut Outbox,
+        out: &mut OutQueue,
     ) {
         if let Some(id) = id {
             self.trail.note(id);
@@ -133,7 +133,7 @@ impl Roster {
         conversation: ConversationSid,
         (key, data): (&str, &RawValue),
         event: Option<i64>,
-        out: &mut Outbox,
+        out: &mut OutQueue,
     ) {
         let Some(participant) = model::participant(conversation, key, data) else { return };
         let known = self.known.get(&participant.sid).copied();

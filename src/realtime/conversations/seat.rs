@@ -15,7 +15,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::model::{self, Listed, Membership, Names};
-use super::open::Open;
+use super::open::OpenSeat;
 use super::outbox::SeatId;
 use super::reads::Part;
 use super::resume::ResumePoint;
@@ -55,7 +55,7 @@ enum State {
     Opening(Box<Opening>),
     /// They were missing; tried again later.
     Retrying,
-    Open(Box<Open>),
+    Open(Box<OpenSeat>),
 }
 
 /// The owner's watermark.
@@ -112,7 +112,7 @@ pub(super) struct Closed {
     pub was_opening: bool,
     /// Whether the owner has it, or would have been told of it in a moment.
     pub is_lost: bool,
-    pub open: Option<Box<Open>>,
+    pub open: Option<Box<OpenSeat>>,
 }
 
 impl Default for Seat {
@@ -154,7 +154,7 @@ impl Seat {
     }
 
     /// The open seat.
-    pub fn open(&self) -> Option<&Open> {
+    pub fn open(&self) -> Option<&OpenSeat> {
         match &self.state {
             State::Open(open) => Some(open),
             State::Closed | State::Opening(_) | State::Retrying => None,
@@ -162,7 +162,7 @@ impl Seat {
     }
 
     /// The open seat, to be changed.
-    pub fn open_mut(&mut self) -> Option<&mut Open> {
+    pub fn open_mut(&mut self) -> Option<&mut OpenSeat> {
         match &mut self.state {
             State::Open(open) => Some(open),
             State::Closed | State::Opening(_) | State::Retrying => None,
@@ -254,7 +254,7 @@ impl Seat {
     }
 
     /// Opens it; says whether the owner is to be told of a new seat.
-    pub fn begin(&mut self, open: Open) -> bool {
+    pub fn begin(&mut self, open: OpenSeat) -> bool {
         self.failures = 0;
         self.state = State::Open(Box::new(open));
         !std::mem::replace(&mut self.announced, true)
@@ -411,11 +411,11 @@ mod tests {
         Opened { sid: sid.to_owned(), last_event_id: 7, links, data: None }
     }
 
-    fn open() -> Open {
+    fn open() -> OpenSeat {
         let id = Seat::default().id(ConversationSid::from_bytes([1; 16]));
         let mut book = Book::new(1);
         let document = book.want(Moment::ORIGIN, "ET1", Kind::Document, 7, ());
         let messages = book.want(Moment::ORIGIN, "ES1", Kind::List, 7, ());
-        Open::new(id, document, messages, Stream::flowing(7, None))
+        OpenSeat::new(id, document, messages, Stream::flowing(7, None))
     }
 }

@@ -12,12 +12,12 @@ use url::Url;
 
 use super::directory::Directory;
 use super::model::{self, Listed, ListedPage, Membership};
-use super::open::{Open, list_change};
-use super::outbox::{Outbox, Output, SeatId};
+use super::open::{OpenSeat, list_change};
+use super::outbox::{OutQueue, Output, SeatId};
 use super::reads::{Part, Read};
 use super::resume::Resume;
 use super::seat::{Failed, Ready, Seat};
-use super::timers::Timers;
+use super::timers::SeatTimers;
 use crate::clock::Moment;
 use crate::json;
 use crate::pii::Pii;
@@ -53,7 +53,7 @@ enum Owner {
 
 /// How an event of an object came.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Origin {
+pub(super) struct EventOrigin {
     /// The subscription request that caused it, if it is a result or a replay.
     pub correlation_id: Option<u64>,
     pub is_replay: bool,
@@ -68,9 +68,9 @@ pub(super) struct Seats {
     seats: HashMap<ConversationSid, Seat>,
     /// How many of them are being opened.
     opening: usize,
-    timers: Timers,
+    timers: SeatTimers,
     resume: Option<Resume>,
-    out: Outbox,
+    out: OutQueue,
 }
 
 impl Seats {
@@ -82,9 +82,9 @@ impl Seats {
             directory: Directory::default(),
             seats: HashMap::new(),
             opening: 0,
-            timers: Timers::default(),
+            timers: SeatTimers::default(),
             resume,
-            out: Outbox::default(),
+            out: OutQueue::default(),
         }
     }
 
@@ -200,7 +200,7 @@ impl Seats {
     }
 
     /// Takes in what a notification says of an object. The owner has room for so many messages.
-    pub fn event(&mut self, now: Moment, event: sync::Event<'_>, origin: Origin, room: usize) {
+    pub fn event(&mut self, now: Moment, event: sync::Event<'_>, origin: EventOrigin, room: usize) {
         // Events of objects nobody wants any more are dropped.
         let Some((object, owner)) = self.book.find(&event.sid) else { return };
         let correlation = origin.correlation_id;
@@ -462,7 +462,7 @@ impl Seats {
         let ((messages, last), owner) = (found.messages, Owner::Messages(conversation));
         let messages = self.book.want(now, &messages, Kind::List, last, owner);
         let (id, must_read) = (seat.id(conversation), found.stream.is_reading());
-        let open = Open::new(id, document, messages, found.stream);
+        let open = OpenSeat::new(id, document, messages, found.stream);
         let is_new =
             seat.begin(open.with_contents(found.items, found.details.as_ref(), found.updated));
         match found.details {
@@ -519,7 +519,7 @@ impl Seats {
             }
             Owner::Roster(conversation) => {
                 let open = self.seats.get_mut(&conversation).and_then(Seat::open_mut);
-                if let Some(object) = open.and_then(Open::roster_gone) {
+                if let Some(object) = open.and_then(OpenSeat::roster_gone) {
                     self.book.forget(object);
                 }
             }
@@ -582,7 +582,7 @@ impl Seats {
     fn with_messages(
         &mut self,
         conversation: ConversationSid,
-        change: impl FnOnce(&mut Open, &mut Outbox),
+        change: impl FnOnce(&mut OpenSeat, &mut OutQueue),
     ) {
         let Some(open) = self.seats.get_mut(&conversation).and_then(Seat::open_mut) else { return };
         change(open, &mut self.out);

@@ -10,13 +10,13 @@ use crate::twilio::sid::ConversationSid;
 
 /// The seats that wait for something.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
+pub(super) struct SeatTimers {
     holds: BTreeSet<(Moment, ConversationSid)>,
     retries: BTreeSet<(Moment, ConversationSid)>,
     behind: BTreeSet<ConversationSid>,
 }
 
-impl Timers {
+impl SeatTimers {
     /// A message waits for an event that is missing until then.
     pub fn hold(&mut self, until: Moment, conversation: ConversationSid) {
         self.holds.insert((until, conversation));
@@ -82,7 +82,7 @@ mod tests {
     fn timers_come_in_their_order_and_not_too_early() {
         let [first, second] = [1, 2].map(|number| ConversationSid::from_bytes([number; 16]));
         let at = |seconds| Moment::ORIGIN + Duration::from_secs(seconds);
-        let mut timers = Timers::default();
+        let mut timers = SeatTimers::default();
         timers.hold(at(3), first);
         timers.hold(at(2), second);
         timers.retry(at(1), first);

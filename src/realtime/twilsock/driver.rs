@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use url::Url;
 
 use super::frame::{self, Frame, Limits};
-use crate::net::dial::{self, Deadline, Route, Stream, TimedOut};
+use crate::net::dial::{self, Deadline, DialRoute, Stream, TimedOut};
 use crate::net::proxies::Proxies;
 use crate::telemetry::chain::Chain;
 
@@ -115,7 +115,7 @@ impl Socket {
     /// Dropping it gives the connection up.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         let deadline = Deadline::after(options.connect_timeout);
-        let route = Route { tls: options.tls.as_ref(), proxies: &options.proxies, deadline };
+        let route = DialRoute { tls: options.tls.as_ref(), proxies: &options.proxies, deadline };
         let stream = dial::dial(&options.url, route).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)

@@ -297,7 +297,7 @@ pub struct Header {
         serialize_with = "serialize_secret",
         deserialize_with = "deserialize_secret"
     )]
-    pub token: Option<Secret>,
+    pub token: Option<FrameSecret>,
     /// `Init` and its reply: what ties connections of one endpoint together.
     #[serde(
         default,
@@ -305,7 +305,7 @@ pub struct Header {
         serialize_with = "serialize_secret",
         deserialize_with = "deserialize_secret"
     )]
-    pub continuation_token: Option<Secret>,
+    pub continuation_token: Option<FrameSecret>,
     /// `Init`: statistics about the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Value>,
@@ -378,11 +378,11 @@ impl fmt::Debug for Header {
     }
 }
 
-/// A token inside a header: printed by nobody, read by [`Secret::expose`] only.
+/// A token inside a header: printed by nobody, read by [`FrameSecret::expose`] only.
 #[derive(Clone, Debug)]
-pub struct Secret(SecretString);
+pub struct FrameSecret(SecretString);
 
-impl Secret {
+impl FrameSecret {
     /// Gives the text to the one place that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -390,24 +390,24 @@ impl Secret {
     }
 }
 
-impl<T: Into<String>> From<T> for Secret {
+impl<T: Into<String>> From<T> for FrameSecret {
     fn from(text: T) -> Self {
         Self(SecretString::from(text.into()))
     }
 }
 
-impl PartialEq for Secret {
+impl PartialEq for FrameSecret {
     fn eq(&self, other: &Self) -> bool {
         self.expose() == other.expose()
     }
 }
 
-fn serialize_secret<S: Serializer>(token: &Option<Secret>, to: S) -> Result<S::Ok, S::Error> {
-    token.as_ref().map(Secret::expose).serialize(to)
+fn serialize_secret<S: Serializer>(token: &Option<FrameSecret>, to: S) -> Result<S::Ok, S::Error> {
+    token.as_ref().map(FrameSecret::expose).serialize(to)
 }
 
-fn deserialize_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
-    Ok(Option::<String>::deserialize(from)?.map(Secret::from))
+fn deserialize_secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<FrameSecret>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(FrameSecret::from))
 }
 
 /// One frame: its header and its raw payload.

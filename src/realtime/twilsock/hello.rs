@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::frame::{Registration, Secret, encode};
+use super::frame::{FrameSecret, Registration, encode};
 use crate::json;
 
 /// The product that everything here is registered and paid for under.
@@ -26,7 +26,7 @@ pub const MESSAGE_TYPES: [&str; 5] = [
 
 /// Writes the first frame. `continuation` is the token of the previous connection, if any.
 #[must_use]
-pub fn init(id: &str, token: &Secret, continuation: Option<&Secret>) -> Bytes {
+pub fn init(id: &str, token: &FrameSecret, continuation: Option<&FrameSecret>) -> Bytes {
     #[derive(Serialize)]
     struct Init<'a> {
         id: &'a str,
@@ -53,7 +53,7 @@ pub fn init(id: &str, token: &Secret, continuation: Option<&Secret>) -> Bytes {
             id,
             method: "init",
             token: token.expose(),
-            continuation_token: continuation.map(Secret::expose),
+            continuation_token: continuation.map(FrameSecret::expose),
             metadata: Metadata {
                 ver: env!("CARGO_PKG_VERSION"),
                 env: "Rust",
@@ -77,7 +77,7 @@ pub fn init(id: &str, token: &Secret, continuation: Option<&Secret>) -> Bytes {
 
 /// Writes the frame that brings a new token.
 #[must_use]
-pub fn update(id: &str, token: &Secret) -> Bytes {
+pub fn update(id: &str, token: &FrameSecret) -> Bytes {
     #[derive(Serialize)]
     struct Update<'a> {
         id: &'a str,

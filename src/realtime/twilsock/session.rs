@@ -36,7 +36,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::backoff::{Backoff, Random};
-use super::frame::{Frame, Header, Method, Secret, Status, encode};
+use super::frame::{Frame, FrameSecret, Header, Method, Status, encode};
 use super::hello;
 use super::requests::{NotSent, Request, RequestError, Requests};
 pub use super::signals::{ConnId, DisconnectReason, Down, Input, Options, Output, Phase, Token};
@@ -100,7 +100,7 @@ pub struct Session<T> {
     refused_backoff: Backoff,
     random: Random,
     requests: Requests<T>,
-    continuation: Option<Secret>,
+    continuation: Option<FrameSecret>,
     next_conn: u64,
     denials: u32,
     /// Whether the last word of the server was that somebody must act.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::frame::{Frame, Secret};
+use super::frame::{Frame, FrameSecret};
 use super::requests::{self, Answer, Request, RequestError};
 
 /// Numbers the connections of one session.
@@ -19,7 +19,7 @@ pub struct ConnId(pub u64);
 #[derive(Clone, Debug)]
 pub struct Token {
     /// The JWT.
-    pub jwt: Secret,
+    pub jwt: FrameSecret,
     /// Time to its expiry, by the provider's word.
     pub valid_for: Duration,
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::frame::Secret;
+use super::frame::FrameSecret;
 use super::signals::Token;
 use crate::clock::Moment;
 
@@ -13,7 +13,7 @@ use crate::clock::Moment;
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     /// The newest token, if there is one that was not refused.
-    pub current: Option<Held>,
+    pub current: Option<HeldToken>,
     /// Whether the provider has been asked and has not answered.
     pub asking: bool,
     /// When to ask (again).
@@ -23,9 +23,9 @@ pub(super) struct Tokens {
 
 /// A token with its number.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HeldToken {
     /// The JWT.
-    pub jwt: Secret,
+    pub jwt: FrameSecret,
     /// Which of the session's tokens it is; equal tokens have equal numbers.
     pub serial: u64,
     expires: Moment,
@@ -43,7 +43,7 @@ impl Tokens {
         self.ask_at = Some(now + (valid_for - spare));
         let same = self.current.as_ref().is_some_and(|held| held.jwt == jwt);
         self.serial += u64::from(!same);
-        self.current = Some(Held { jwt, serial: self.serial, expires: now + valid_for });
+        self.current = Some(HeldToken { jwt, serial: self.serial, expires: now + valid_for });
         self.serial
     }
 

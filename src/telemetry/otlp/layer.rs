@@ -33,9 +33,9 @@ thread_local! {
 
 /// Gives the SDK our ids: a trace's follows from the message, a span's is known before its end.
 #[derive(Debug)]
-pub(super) struct Ids;
+pub(super) struct TraceIds;
 
-impl IdGenerator for Ids {
+impl IdGenerator for TraceIds {
     fn new_trace_id(&self) -> OtelTraceId {
         NEXT.get().0
     }

@@ -28,8 +28,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::layer::Ids;
 pub use self::layer::Spans;
+use self::layer::TraceIds;
 use self::send::{Batches, Client};
 use crate::clock::Clock;
 use crate::net::{self, proxies::Proxies, tls};
@@ -106,7 +106,7 @@ pub fn open(options: Options, clock: Clock, runtime: Handle) -> Result<(Spans, E
     let batches = Batches::new(sending, client, options.timeout, runtime, cut.clone());
     let provider = SdkTracerProvider::builder()
         .with_batch_exporter(batches)
-        .with_id_generator(Ids)
+        .with_id_generator(TraceIds)
         .with_sampler(Sampler::TraceIdRatioBased(options.ratio))
         .with_resource(resource(options.resource))
         .build();

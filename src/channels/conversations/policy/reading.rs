@@ -40,7 +40,7 @@ pub struct Facts {
 
 /// Whether a conversation is read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Reading {
+pub enum ReadDecision {
     /// It is not.
     Skip,
     /// It is one of those of which some are.
@@ -51,16 +51,16 @@ pub enum Reading {
 
 /// Decides about one conversation.
 #[must_use]
-pub const fn judge(facts: &Facts) -> Reading {
+pub const fn judge(facts: &Facts) -> ReadDecision {
     match facts {
-        Facts { is_deaf: true, .. } => Reading::Read,
-        Facts { told: Some(Told::Yes), .. } => Reading::Skip,
-        Facts { told: Some(Told::ThatSecond), .. } => Reading::Perhaps,
+        Facts { is_deaf: true, .. } => ReadDecision::Read,
+        Facts { told: Some(Told::Yes), .. } => ReadDecision::Skip,
+        Facts { told: Some(Told::ThatSecond), .. } => ReadDecision::Perhaps,
         Facts { told: Some(Told::No) | None, has_changed, .. } => {
             if *has_changed {
-                Reading::Read
+                ReadDecision::Read
             } else {
-                Reading::Skip
+                ReadDecision::Skip
             }
         }
     }
@@ -74,16 +74,16 @@ mod tests {
     fn only_what_the_socket_cannot_have_told_is_read() {
         let (yes, that_second, no) = (Some(Told::Yes), Some(Told::ThatSecond), Some(Told::No));
         for (is_deaf, told, has_changed, reading) in [
-            (true, None, false, Reading::Read),
-            (true, yes, false, Reading::Read),
-            (false, None, true, Reading::Read),
-            (false, None, false, Reading::Skip),
-            (false, no, true, Reading::Read),
-            (false, no, false, Reading::Skip),
-            (false, that_second, true, Reading::Perhaps),
-            (false, that_second, false, Reading::Perhaps),
-            (false, yes, true, Reading::Skip),
-            (false, yes, false, Reading::Skip),
+            (true, None, false, ReadDecision::Read),
+            (true, yes, false, ReadDecision::Read),
+            (false, None, true, ReadDecision::Read),
+            (false, None, false, ReadDecision::Skip),
+            (false, no, true, ReadDecision::Read),
+            (false, no, false, ReadDecision::Skip),
+            (false, that_second, true, ReadDecision::Perhaps),
+            (false, that_second, false, ReadDecision::Perhaps),
+            (false, yes, true, ReadDecision::Skip),
+            (false, yes, false, ReadDecision::Skip),
         ] {
             let facts = Facts { is_deaf, told, has_changed };
             assert_eq!(judge(&facts), reading, "{facts:?}");

@@ -21,7 +21,7 @@ use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::attributes::attributes;
 use crate::channels::conversations::catch_up::CatchUp;
 use crate::channels::conversations::dead_joins::DeadJoins;
-use crate::channels::conversations::leave::{Leaver, Taken};
+use crate::channels::conversations::leave::{Leaver, SeenSeat};
 use crate::channels::conversations::policy::join_policy::{Facts, Verdict};
 use crate::channels::conversations::policy::leaving::Absence;
 use crate::channels::conversations::policy::removal::Rejoin;
@@ -123,7 +123,7 @@ struct OpenConversation {
 #[derive(Default)]
 struct Seated {
     seated: HashSet<ConversationSid>,
-    leavable: Vec<Taken>,
+    leavable: Vec<SeenSeat>,
     readable: Vec<Readable>,
 }
 
@@ -323,7 +323,7 @@ impl Reconciler {
                 for found in page {
                     let conversation = found.conversation_sid;
                     all.seated.insert(conversation);
-                    let seat = Taken::new(&line.identity, &found);
+                    let seat = SeenSeat::new(&line.identity, &found);
                     all.leavable.extend(seat.filter(|seat| !self.leaver.keeps(seat)));
                     if is_open(found.conversation_state) {
                         self.seats.take(conversation, &line.identity);

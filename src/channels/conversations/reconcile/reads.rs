@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::readable::Readable;
 use super::{Duty, Error, Reconciler};
 use crate::channels;
-use crate::channels::conversations::policy::reading::{Facts, Reading, THAT_SECOND_MAX, judge};
+use crate::channels::conversations::policy::reading::{
+    Facts, ReadDecision, THAT_SECOND_MAX, judge,
+};
 use crate::channels::conversations::seats::PoolMember;
 use crate::clock::Timestamp;
 use crate::telemetry::chain::Chain;
@@ -26,13 +28,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What came of the reads that failed.
 #[derive(Debug, Default)]
-pub(crate) struct Unread {
+pub(crate) struct FailedReads {
     /// The first error that another sweep may not meet.
     pub(crate) error: Option<rest::Error>,
     failed: u32,
 }
 
-impl Unread {
+impl FailedReads {
     /// Whether so many reads have failed that the rest is left to another sweep.
     const fn is_enough(&self) -> bool {
         self.failed >= READS_FAILED_MAX
@@ -66,8 +68,8 @@ impl Reconciler {
         &self,
         readable: Vec<Readable>,
         since: Timestamp,
-    ) -> Result<Unread, Error> {
-        let mut unread = Unread::default();
+    ) -> Result<FailedReads, Error> {
+        let mut unread = FailedReads::default();
         if self.duty == Duty::Leave || readable.is_empty() {
             return Ok(unread);
         }
@@ -75,15 +77,15 @@ impl Reconciler {
         let mut perhaps = Vec::new();
         for of in readable {
             match self.judge(&of, since) {
-                Reading::Skip => {}
-                Reading::Perhaps => perhaps.push(of),
-                Reading::Read => self.read(&of, &mut unread).await?,
+                ReadDecision::Skip => {}
+                ReadDecision::Perhaps => perhaps.push(of),
+                ReadDecision::Read => self.read(&of, &mut unread).await?,
             }
         }
         perhaps.sort_by_key(|of| std::cmp::Reverse(of.updated));
         for of in perhaps.into_iter().take(THAT_SECOND_MAX) {
             // The socket may have told more by now.
-            if self.judge(&of, since) != Reading::Skip {
+            if self.judge(&of, since) != ReadDecision::Skip {
                 self.read(&of, &mut unread).await?;
             }
         }
@@ -98,7 +100,7 @@ impl Reconciler {
         }
     }
 
-    fn judge(&self, of: &Readable, since: Timestamp) -> Reading {
+    fn judge(&self, of: &Readable, since: Timestamp) -> ReadDecision {
         let &Readable { conversation, updated, line } = of;
         let line = self.seats.members().get(line);
         let is_heard = self.seats.hears(conversation);
@@ -111,7 +113,7 @@ impl Reconciler {
     }
 
     /// Reads a conversation; if Twilio does not give it, the others are read all the same.
-    async fn read(&self, of: &Readable, unread: &mut Unread) -> Result<(), Error> {
+    async fn read(&self, of: &Readable, unread: &mut FailedReads) -> Result<(), Error> {
         if unread.is_enough() {
             return Ok(());
         }
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_read_that_fails_for_its_conversations_own_sake_asks_for_no_other_sweep() {
-        let mut unread = Unread::default();
+        let mut unread = FailedReads::default();
         for error in [refused(404, None), too_large()] {
             assert_eq!(unread.note(error), Duration::ZERO);
         }
@@ -151,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_first_error_is_kept_and_the_wait_is_honoured_within_a_bound() {
-        let mut unread = Unread::default();
+        let mut unread = FailedReads::default();
         let (asked, hour) = (Duration::from_secs(7), Duration::from_secs(3600));
         assert_eq!(unread.note(refused(429, Some(asked))), asked);
         assert_eq!(unread.note(refused(503, Some(hour))), READ_WAIT_MAX);

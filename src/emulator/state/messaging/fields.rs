@@ -18,7 +18,7 @@ const GEOGRAPHY: [&str; 8] =
     ["FromCity", "FromState", "FromZip", "FromCountry", "ToCity", "ToState", "ToZip", "ToCountry"];
 
 /// What the fields of an inbound text are made of.
-pub(super) struct Inbound<'a> {
+pub(super) struct InboundFields<'a> {
     pub(super) account: AccountSid,
     pub(super) text: &'a Text,
     pub(super) extras: &'a Extras,
@@ -41,7 +41,7 @@ fn put_some(fields: &mut Named, name: &str, value: Option<&Pii>) {
 }
 
 /// The fields of the webhook of an inbound text.
-pub(super) fn inbound_fields(of: &Inbound<'_>) -> Named {
+pub(super) fn inbound_fields(of: &InboundFields<'_>) -> Named {
     let (text, mut fields) = (of.text, Named::new());
     let sid = text.sid.to_string();
     for name in ["MessageSid", "SmsSid", "SmsMessageSid"] {
@@ -85,7 +85,7 @@ pub(super) fn inbound_fields(of: &Inbound<'_>) -> Named {
 
 /// An id of the business has letters before its dot; a number has none. That `WaId` is missing beside
 /// an id, and the name `ExternalUserIdentifier`, are assumed from a changelog of 2026-07-20.
-fn whatsapp_fields(fields: &mut Named, of: &Inbound<'_>) {
+fn whatsapp_fields(fields: &mut Named, of: &InboundFields<'_>) {
     let address = of.text.from.clone().unwrap_or_default();
     let address = address.reveal().trim_start_matches("whatsapp:");
     let number = address.strip_prefix('+').map(Pii::new);
@@ -100,7 +100,7 @@ fn whatsapp_fields(fields: &mut Named, of: &Inbound<'_>) {
     put(fields, "ChannelMetadata", context);
 }
 
-fn message_type(of: &Inbound<'_>) -> &'static str {
+fn message_type(of: &InboundFields<'_>) -> &'static str {
     let extras = of.extras;
     if extras.button.is_some() {
         return "button";

@@ -3,7 +3,7 @@
 //! Pure. That it makes a conversation besides is decided elsewhere: both roads are open where both are
 //! set, so one text may come to a service twice. Source: webhook notes 1.8 and 2.1, read 2026-11-21.
 
-use super::fields::{Inbound as Fields, inbound_fields};
+use super::fields::{InboundFields as Fields, inbound_fields};
 use super::ring::{INBOUND, Ring};
 use super::text::{Direction, Draft, Fate, File, Text};
 use crate::channels::segments;

@@ -22,14 +22,14 @@ const TOO_LONG: u32 = 11750;
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Answer {
     /// Messages to be sent, in their order.
-    pub messages: Vec<Said>,
+    pub messages: Vec<TwimlMessage>,
     /// What Twilio complains of.
     pub problems: Vec<u32>,
 }
 
 /// A message of an answer.
 #[derive(Debug, Default, Eq, PartialEq)]
-pub struct Said {
+pub struct TwimlMessage {
     /// The text.
     pub body: Pii,
     /// The files.
@@ -60,7 +60,7 @@ pub fn read(content_type: Option<&str>, body: &str) -> Answer {
         },
         // Plain text goes to the phone. Source: webhook notes 2.2, unverified there.
         "text/plain" => Answer {
-            messages: vec![Said { body: Pii::new(body.trim()), ..Said::default() }],
+            messages: vec![TwimlMessage { body: Pii::new(body.trim()), ..TwimlMessage::default() }],
             problems: Vec::new(),
         },
         _ => complaint(CONTENT_TYPE),
@@ -87,7 +87,7 @@ fn response(root: Element) -> Answer {
     answer
 }
 
-fn said(verb: Element) -> Said {
+fn said(verb: Element) -> TwimlMessage {
     let attribute = |name: &str| {
         verb.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone())
     };
@@ -97,7 +97,7 @@ fn said(verb: Element) -> Said {
     };
     let bodies = inside("Body");
     let body = if bodies.is_empty() { verb.text.trim().to_owned() } else { bodies.concat() };
-    Said {
+    TwimlMessage {
         body: Pii::new(body),
         media_urls: inside("Media").into_iter().map(Pii::new).collect(),
         to: attribute("to").map(Pii::new),
@@ -282,14 +282,14 @@ mod tests {
         let answer = read(XML, document);
         assert!(answer.problems.is_empty());
         let wanted = [
-            Said {
+            TwimlMessage {
                 body: "a < b 😀".into(),
                 media_urls: vec!["http://a/b".into()],
                 to: Some("+1".into()),
                 from: None,
                 callback: Some("http://a/?x=1&y=2".into()),
             },
-            Said { body: "plain <b> & c".into(), ..Said::default() },
+            TwimlMessage { body: "plain <b> & c".into(), ..TwimlMessage::default() },
         ];
         assert_eq!(answer.messages, wanted);
     }
@@ -302,7 +302,7 @@ mod tests {
             assert_eq!(read(kind, body), Answer::default(), "{body}");
         }
         let said = read(Some("text/plain"), "OK\n").messages;
-        assert_eq!(said, [Said { body: "OK".into(), ..Said::default() }]);
+        assert_eq!(said, [TwimlMessage { body: "OK".into(), ..TwimlMessage::default() }]);
     }
 
     #[test]

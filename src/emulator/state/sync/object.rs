@@ -156,7 +156,7 @@ pub(super) enum Key<'a> {
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Content {
+enum ObjectContent {
     Document(Value),
     List(BTreeMap<u64, Item>),
     Map(BTreeMap<String, Item>),
@@ -172,7 +172,7 @@ pub struct Object {
     updated: Timestamp,
     next_event: u64,
     events: VecDeque<Logged>,
-    content: Content,
+    content: ObjectContent,
 }
 
 /// The server's largest page. Source: Sync protocol notes, 2, read 2026-11-21.
@@ -180,19 +180,19 @@ const PAGE_SIZE_MAX: usize = 100;
 
 impl Object {
     pub(super) fn document(sid: String, place: ObjectName, at: Timestamp, data: Value) -> Self {
-        Self { next_event: 1, ..Self::new(sid, place, at, Content::Document(data)) }
+        Self { next_event: 1, ..Self::new(sid, place, at, ObjectContent::Document(data)) }
     }
 
     pub(super) fn collection(sid: String, kind: Kind, place: ObjectName, at: Timestamp) -> Self {
         let content = match kind {
-            Kind::Document => Content::Document(Value::Null),
-            Kind::List => Content::List(BTreeMap::new()),
-            Kind::Map => Content::Map(BTreeMap::new()),
+            Kind::Document => ObjectContent::Document(Value::Null),
+            Kind::List => ObjectContent::List(BTreeMap::new()),
+            Kind::Map => ObjectContent::Map(BTreeMap::new()),
         };
         Self::new(sid, place, at, content)
     }
 
-    fn new(sid: String, place: ObjectName, at: Timestamp, content: Content) -> Self {
+    fn new(sid: String, place: ObjectName, at: Timestamp, content: ObjectContent) -> Self {
         let ObjectName { service, name } = place;
         let events = VecDeque::new();
         Self { sid, service, name, created: at, updated: at, next_event: 0, events, content }
@@ -220,9 +220,9 @@ impl Object {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         match self.content {
-            Content::Document(_) => Kind::Document,
-            Content::List(_) => Kind::List,
-            Content::Map(_) => Kind::Map,
+            ObjectContent::Document(_) => Kind::Document,
+            ObjectContent::List(_) => Kind::List,
+            ObjectContent::Map(_) => Kind::Map,
         }
     }
 
@@ -247,25 +247,25 @@ impl Object {
 
     pub(super) const fn document_data(&self) -> Option<&Value> {
         match &self.content {
-            Content::Document(data) => Some(data),
-            Content::List(_) | Content::Map(_) => None,
+            ObjectContent::Document(data) => Some(data),
+            ObjectContent::List(_) | ObjectContent::Map(_) => None,
         }
     }
 
     pub(super) fn map_item(&self, key: &str) -> Option<&Value> {
         match &self.content {
-            Content::Map(items) => items.get(key).map(|item| &item.data),
-            Content::Document(_) | Content::List(_) => None,
+            ObjectContent::Map(items) => items.get(key).map(|item| &item.data),
+            ObjectContent::Document(_) | ObjectContent::List(_) => None,
         }
     }
 
     pub(super) fn items(&self, query: &ItemsQuery) -> Items<'_> {
         let all: Vec<(Key<'_>, &Item)> = match &self.content {
-            Content::Document(_) => Vec::new(),
-            Content::List(items) => select(items, query, |text| text.parse().ok())
+            ObjectContent::Document(_) => Vec::new(),
+            ObjectContent::List(items) => select(items, query, |text| text.parse().ok())
                 .map(|(index, item)| (Key::Index(*index), item))
                 .collect(),
-            Content::Map(items) => select(items, query, |text| Some(text.to_owned()))
+            ObjectContent::Map(items) => select(items, query, |text| Some(text.to_owned()))
                 .map(|(key, item)| (Key::Name(key), item))
                 .collect(),
         };
@@ -276,8 +276,8 @@ impl Object {
 
     pub(super) fn set_document(&mut self, at: Timestamp, data: Value) -> Option<Changed<'static>> {
         match &mut self.content {
-            Content::Document(now) => *now = data,
-            Content::List(_) | Content::Map(_) => return None,
+            ObjectContent::Document(now) => *now = data,
+            ObjectContent::List(_) | ObjectContent::Map(_) => return None,
         }
         let id = self.advance(at);
         Some(Changed { id, at, event_type: EventType::DocumentUpdated, item: None })
@@ -290,7 +290,7 @@ impl Object {
         data: Value,
     ) -> Option<Changed<'k>> {
         let event = self.next_event;
-        let Content::Map(items) = &mut self.content else { return None };
+        let ObjectContent::Map(items) = &mut self.content else { return None };
         let known = items.get(key).map(|item| item.created);
         let item = Item { data, event, created: known.unwrap_or(at), updated: at };
         items.insert(key.to_owned(), item.clone());
@@ -306,14 +306,14 @@ impl Object {
         at: Timestamp,
         key: &'k str,
     ) -> Option<Changed<'k>> {
-        let Content::Map(items) = &mut self.content else { return None };
+        let ObjectContent::Map(items) = &mut self.content else { return None };
         let item = items.remove(key)?;
         Some(self.changed(at, EventType::MapItemRemoved, Key::Name(key), item))
     }
 
     pub(super) fn push(&mut self, at: Timestamp, data: Value) -> Option<Changed<'static>> {
         let event = self.next_event;
-        let Content::List(items) = &mut self.content else { return None };
+        let ObjectContent::List(items) = &mut self.content else { return None };
         let item = Item { data, event, created: at, updated: at };
         items.insert(event, item.clone());
         Some(self.changed(at, EventType::ListItemAdded, Key::Index(event), item))
@@ -326,7 +326,7 @@ impl Object {
         data: Value,
     ) -> Option<Changed<'static>> {
         let event = self.next_event;
-        let Content::List(items) = &mut self.content else { return None };
+        let ObjectContent::List(items) = &mut self.content else { return None };
         let item = items.get_mut(&index)?;
         *item = Item { data, event, created: item.created, updated: at };
         let item = item.clone();
@@ -338,7 +338,7 @@ impl Object {
         at: Timestamp,
         index: u64,
     ) -> Option<Changed<'static>> {
-        let Content::List(items) = &mut self.content else { return None };
+        let ObjectContent::List(items) = &mut self.content else { return None };
         let item = items.remove(&index)?;
         Some(self.changed(at, EventType::ListItemRemoved, Key::Index(index), item))
     }

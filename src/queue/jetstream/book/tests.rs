@@ -1,6 +1,6 @@
 //! The table of the module's page, line by line.
 
-use super::super::record::Work;
+use super::super::record::JobWork;
 use super::*;
 use crate::queue::{Append, Cause};
 
@@ -27,7 +27,7 @@ fn held(text: &str, rev: u64, state: State) -> Record {
 
 fn open_again(text: &str, rev: u64) -> Record {
     let work = new_job(text).open().unwrap().failed(AT, &Cause::new("busy"));
-    held(text, rev, State::Open(Work { attempts: 1, ..work }))
+    held(text, rev, State::Open(JobWork { attempts: 1, ..work }))
 }
 
 fn caught_up() -> Book {
@@ -36,9 +36,9 @@ fn caught_up() -> Book {
     book
 }
 
-fn entered(effect: Option<Effect>) -> Entering {
+fn entered(effect: Option<BookEffect>) -> Entering {
     match effect {
-        Some(Effect::Enter(entering)) => entering,
+        Some(BookEffect::Enter(entering)) => entering,
         other => panic!("{other:?} is no job entering"),
     }
 }
@@ -69,9 +69,9 @@ fn what_a_former_holder_left_is_finished_and_listed() {
     let mut book = Book::new(100);
     let work = new_job("1").open().unwrap().clone();
     let moved = held("1", 1, State::Moved(super::super::record::Moved::default()));
-    assert_eq!(book.read(name("1"), 2, moved), Some(Effect::Finish { name: name("1") }));
+    assert_eq!(book.read(name("1"), 2, moved), Some(BookEffect::Finish { name: name("1") }));
     let dead = held("2", 1, State::Dead(work, AT));
-    assert_eq!(book.read(name("2"), 3, dead), Some(Effect::List { name: name("2") }));
+    assert_eq!(book.read(name("2"), 3, dead), Some(BookEffect::List { name: name("2") }));
     assert_eq!(book.read(name("3"), 4, held("3", 1, State::Done)), None);
     assert_eq!(book.catch_up(), []);
 }
@@ -122,7 +122,7 @@ fn a_second_append_brings_forward_and_keeps_the_job_ours() {
     book.read(name("1"), 7, new_job("1"));
     let forward = new_job("1").then(7, new_job("1").state, None);
     let effect = book.read(name("1"), 8, forward);
-    assert!(matches!(effect, Some(Effect::BringForward { born: 7, not_before: None, .. })));
+    assert!(matches!(effect, Some(BookEffect::BringForward { born: 7, not_before: None, .. })));
     assert!(book.of(name("1")).is_some_and(|known| known.is_ours && known.rev == 8));
 }
 

@@ -285,7 +285,7 @@ fn the_continuation_token_comes_back_in_the_next_init() {
     rig.sleep();
     rig.give(In::Opened);
     let init = rig.written.last().unwrap();
-    assert_eq!(init.continuation_token.as_ref().map(Secret::expose), Some("ct-1"));
+    assert_eq!(init.continuation_token.as_ref().map(FrameSecret::expose), Some("ct-1"));
 }
 
 proptest! {
