@@ -92,7 +92,13 @@ async fn think(platform: Arc<Platform>, memory: Memory<Event>) {
             seen += 1;
             let event = Event(passed.body);
             let act = memory.hear(event.text("id"), event.text("text"), event.clone());
-            tokio::spawn(answer(Arc::clone(&platform), memory.clone(), event.0, act));
+            let answered = answer(Arc::clone(&platform), memory.clone(), event.0, act.clone());
+            // A slow one is not to hold up who comes after it.
+            if matches!(act, Act::SayOnceLet(_)) {
+                tokio::spawn(answered);
+            } else {
+                answered.await;
+            }
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -39,8 +39,9 @@ impl kind::Kind for Kind {
     }
 }
 
-/// How long a reply that was received is ours.
-const OURS_FOR: Duration = Duration::from_secs(30);
+/// How long a reply that was received is ours: as long may it take after a restart until one comes again that was
+/// on its way to us.
+const OURS_FOR: Duration = Duration::from_secs(10);
 
 /// Says that a queue is not named, which the settings refuse before.
 #[derive(Debug, thiserror::Error)]
