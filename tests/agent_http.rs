@@ -178,7 +178,8 @@ impl Endpoint {
         let Limits { timeout, response_bytes_max } = limits;
         let url = self.url().parse().unwrap();
         let (secret, report_url) = (Some(secret()), None);
-        let options = Options { url, secret, timeout, response_bytes_max, report_url };
+        let history = chimein::thread::Budget::default();
+        let options = Options { url, secret, timeout, response_bytes_max, history, report_url };
         let client = chimein::net::http::direct().unwrap().build().unwrap();
         HttpAgent::new(options, client, Clock::start())
     }

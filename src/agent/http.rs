@@ -28,6 +28,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::net::body::{self, Broken};
 use crate::net::http::retry_after;
 use crate::standard_webhooks::{self, Secret};
+use crate::thread::Budget;
 
 pub use self::kind::Kind;
 
@@ -42,6 +43,8 @@ pub struct Options {
     pub timeout: Duration,
     /// How large an answer may be.
     pub response_bytes_max: usize,
+    /// How much of what was said before it is told with each turn.
+    pub history: Budget,
     /// Where it is told what became of its replies, if it wants to know.
     pub report_url: Option<Url>,
 }
@@ -152,6 +155,10 @@ fn failed(id: &str, error: reqwest::Error, limit: Duration) -> Error {
 impl Agent for HttpAgent {
     fn kind(&self) -> &'static str {
         "http"
+    }
+
+    fn history(&self) -> Budget {
+        self.options.history
     }
 
     fn takes_bytes(&self) -> bool {

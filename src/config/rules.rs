@@ -22,6 +22,7 @@ use crate::net::proxies::Proxy;
 use crate::pii::Pii;
 use crate::standard_webhooks::Secret;
 use crate::telemetry::otlp;
+use crate::thread::{HISTORY_CHARS_MAX, HISTORY_MESSAGES_MAX};
 use crate::twilio::rest;
 
 /// The largest answer of an agent that may be read: cut into parts, it still fits into the outbox.
@@ -368,6 +369,16 @@ pub fn within(
 ) {
     let is_kept = reader.value(key).map(|value: Duration| range.contains(&value));
     reader.rule(key, is_kept, broken);
+}
+
+/// Requires that what an agent is told of what was said before has its bounds: the key of how many messages, and
+/// the key of how many characters.
+pub fn history(reader: &mut Reader<'_>, [messages, chars]: [&'static str; 2]) {
+    let few = |most: usize| move |count: usize| count <= most;
+    let is_kept = reader.value(messages).map(few(HISTORY_MESSAGES_MAX));
+    reader.rule(messages, is_kept, "is over 100");
+    let is_kept = reader.value(chars).map(few(HISTORY_CHARS_MAX));
+    reader.rule(chars, is_kept, "is over 200000");
 }
 
 /// Requires that the first key's duration is longer than the second one's.

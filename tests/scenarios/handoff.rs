@@ -380,6 +380,39 @@ async fn an_operator_leaves_foreign_attributes_as_they_were() {
     rig.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_gives_the_thread_to_a_person_and_is_told_what_was_said_when_it_has_it_back() {
+    let agent = Agent::start(|turn, _| {
+        let body = turn["messages"][0]["body"].as_str().unwrap_or_default();
+        let answer = match body {
+            "a person, please" => json!({"replies": ["one moment"], "handoff": true}),
+            body => json!({"replies": [format!("re: {body}")]}),
+        };
+        axum::Json(answer).into_response()
+    })
+    .await;
+    let rig = agent.rig_with(&[("CHIMEIN_AGENT_HISTORY_MESSAGES", "10")]).await;
+    let conversation = rig.sms(PHONE, "a person, please").await;
+    rig.eventually("a person has it", |rig| stages(rig, conversation, Stage::HandedOver) == 1)
+        .await;
+    rig.expect(conversation, &["one moment"]).await;
+    assert!(agent.asked()[0].get("history").is_none(), "nothing was said before");
+    rig.sms(PHONE, "my order is late").await;
+    let paused = Stage::Skipped { reason: SkipReason::Paused };
+    rig.eventually("it is the person's", |rig| stages(rig, conversation, paused) == 1).await;
+    pause(&rig, conversation, false).await;
+    rig.sms(PHONE, "thanks").await;
+    rig.expect(conversation, &["one moment", "re: thanks"]).await;
+    let asked = agent.asked();
+    let history = asked[1]["history"].as_array().unwrap().iter();
+    let told: Vec<_> = history.map(|past| past["body"].as_str().unwrap()).collect();
+    assert_eq!(
+        (asked.len(), told),
+        (2, vec!["a person, please", "one moment", "my order is late"])
+    );
+    rig.end().await;
+}
+
 /// A conversation whose second message the guard has cut.
 async fn cut_off(rig: &Rig) -> ConversationSid {
     let conversation = rig.sms(PHONE, "one").await;

@@ -10,6 +10,7 @@ use crate::agent::kind::{self, Error, Making};
 use crate::agent::{Agent, echo};
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
+use crate::thread::Budget;
 
 /// The kind of agent that is behind a URL.
 pub struct Kind;
@@ -31,6 +32,7 @@ impl kind::Kind for Kind {
                 secret: kind::secret(settings)?,
                 timeout: settings.timeout,
                 response_bytes_max: settings.response_bytes_max.0,
+                history: Budget { messages: own.history_messages, chars: own.history_chars },
                 report_url: own.report_url.as_ref().map(|url| url.url().clone()),
             };
             let agent: Arc<dyn Agent> = Arc::new(HttpAgent::new(options, client, of.clock));

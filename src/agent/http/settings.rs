@@ -1,6 +1,7 @@
 //! The keys of kind `http`, which stand in the section `[agent]`, and the rule that they keep. Pure.
 
 use crate::config::kinds::HttpUrl;
+use crate::config::rules;
 use crate::config::section::sections;
 use crate::config::{AgentSettings, Reader};
 
@@ -11,6 +12,10 @@ sections! {
         url: Option<HttpUrl>;
         /// Where it is told what became of its replies.
         report_url: Option<HttpUrl>;
+        /// How many messages of what was said before are told.
+        history_messages: usize;
+        /// How many characters they may have.
+        history_chars: usize;
     }
 }
 
@@ -22,5 +27,6 @@ impl AgentSettings for HttpSettings {
         let is_kept = !is_chosen || has_url;
         let broken = "is required, as a well-formed URL, for agent.kind http";
         reader.rule("agent.url", Some(is_kept), broken);
+        rules::history(reader, ["agent.history_messages", "agent.history_chars"]);
     }
 }

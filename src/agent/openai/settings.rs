@@ -7,11 +7,10 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::config::kinds::{BaseUrl, Setting, words};
-use crate::config::rules::within;
+use crate::config::rules::{self, within};
 use crate::config::section::sections;
 use crate::config::{AgentSettings, Reader};
 use crate::pii::Pii;
-use crate::thread::{HISTORY_CHARS_MAX, HISTORY_MESSAGES_MAX};
 
 sections! {
     /// The model server, for kind openai.
@@ -52,11 +51,7 @@ impl AgentSettings for OpenAiSettings {
         let has_model = reader.value::<ModelName>("openai.model").is_some();
         let is_named = !is_chosen || has_model;
         reader.rule("openai.model", Some(is_named), "is required for agent.kind openai");
-        let few = |most: usize| move |count: usize| count <= most;
-        let messages = reader.value("openai.history_messages").map(few(HISTORY_MESSAGES_MAX));
-        reader.rule("openai.history_messages", messages, "is over 100");
-        let chars = reader.value("openai.history_chars").map(few(HISTORY_CHARS_MAX));
-        reader.rule("openai.history_chars", chars, "is over 200000");
+        rules::history(reader, ["openai.history_messages", "openai.history_chars"]);
         let first = Duration::from_millis(100)..=Duration::from_secs(60 * 60);
         within(reader, "openai.first_token_timeout", first, "is not between 100ms and 1h");
     }

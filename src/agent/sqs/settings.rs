@@ -7,10 +7,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::config::kinds::{HostPart, HttpUrl};
-use crate::config::rules::within;
+use crate::config::rules::{self, within};
 use crate::config::section::sections;
 use crate::config::{AgentSettings, Reader};
-use crate::thread::{HISTORY_CHARS_MAX, HISTORY_MESSAGES_MAX};
 
 sections! {
     /// The queues, for kind sqs.
@@ -61,11 +60,7 @@ impl AgentSettings for SqsSettings {
         let is_whole = given("sqs.access_key_id") == given("sqs.secret_access_key");
         let broken = "is set and AWS_SECRET_ACCESS_KEY is not, or the other way round";
         reader.rule("sqs.access_key_id", Some(is_whole), broken);
-        let few = |most: usize| move |count: usize| count <= most;
-        let messages = reader.value("sqs.history_messages").map(few(HISTORY_MESSAGES_MAX));
-        reader.rule("sqs.history_messages", messages, "is over 100");
-        let chars = reader.value("sqs.history_chars").map(few(HISTORY_CHARS_MAX));
-        reader.rule("sqs.history_chars", chars, "is over 200000");
+        rules::history(reader, ["sqs.history_messages", "sqs.history_chars"]);
         let silence = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
         within(reader, "sqs.answer_within", silence, "is not between 1s and 1d");
     }
