@@ -3,12 +3,19 @@
 use std::path::Path;
 
 use super::kind::Kind;
-use super::{bitbrat, chatwoot, echo, http, openai, sqs};
+use super::{bitbrat, chatwoot, echo, http, openai, sqs, stdio};
 use crate::config::{Environment, Report, Schema, Settings};
 
 /// The kinds, in the order of the manual; what `http` says of itself goes on with the section `[agent]`.
-pub const KINDS: &[&dyn Kind] =
-    &[&echo::Kind, &http::Kind, &openai::Kind, &sqs::Kind, &chatwoot::Kind, &bitbrat::Kind];
+pub const KINDS: &[&dyn Kind] = &[
+    &echo::Kind,
+    &http::Kind,
+    &openai::Kind,
+    &sqs::Kind,
+    &stdio::Kind,
+    &chatwoot::Kind,
+    &bitbrat::Kind,
+];
 
 /// The kind that the settings ask for.
 #[must_use]

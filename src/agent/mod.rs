@@ -28,6 +28,7 @@ pub mod sqs;
 #[cfg(not(feature = "sqs"))]
 #[path = "sqs/unbuilt.rs"]
 pub mod sqs;
+pub mod stdio;
 mod turn;
 pub mod unasked;
 
@@ -183,6 +184,20 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The program that is the agent does not run.
+    #[error("the agent's program does not run, so turn {turn} was not asked")]
+    NotRunning {
+        /// The turn's id.
+        turn: String,
+    },
+    /// The agent says itself that it has no answer.
+    #[error("the agent gave turn {turn} up")]
+    GivenUp {
+        /// The turn's id.
+        turn: String,
+        /// Whether it may be asked again.
+        retry: bool,
+    },
     /// The agent answered with a status that is no success.
     #[error("the agent answered turn {turn} with status {status}")]
     Status {
@@ -274,7 +289,10 @@ impl Error {
     #[must_use]
     pub const fn sign(&self) -> Sign {
         match self {
-            Self::Unreachable { .. } | Self::Bus { .. } | Self::Misconfigured { .. } => Sign::Away,
+            Self::Unreachable { .. }
+            | Self::Bus { .. }
+            | Self::NotRunning { .. }
+            | Self::Misconfigured { .. } => Sign::Away,
             Self::Timeout { .. } | Self::Incomplete { .. } => Sign::Doubtful,
             // Source: RFC 9110, section 15.6: of these a gateway says that the server is not there.
             Self::Status { status: 502..=504, .. } => Sign::Away,
@@ -283,6 +301,7 @@ impl Error {
             Self::Status { .. }
             | Self::Store { .. }
             | Self::TurnTooLarge { .. }
+            | Self::GivenUp { .. }
             | Self::TooLarge { .. }
             | Self::Malformed { .. }
             | Self::Wordless { .. } => Sign::Alive,
@@ -297,6 +316,8 @@ impl Error {
             | Self::Unreachable { .. }
             | Self::Bus { .. }
             | Self::Store { .. }
+            | Self::NotRunning { .. }
+            | Self::GivenUp { retry: true, .. }
             | Self::Incomplete { .. }
             | Self::Misconfigured { .. } => Retry::Backoff,
             Self::Status { status, retry_after, .. } => match (status, retry_after) {
@@ -305,6 +326,7 @@ impl Error {
                 _ => Retry::No,
             },
             Self::TurnTooLarge { .. }
+            | Self::GivenUp { .. }
             | Self::TooLarge { .. }
             | Self::Malformed { .. }
             | Self::Wordless { .. } => Retry::No,

@@ -32,6 +32,7 @@ pages! {
     conversations "which messages make a turn; taking over by a person; removal"
     agents "the contract with an agent: turn, answers, later replies"
     openai "a model as the agent: what it is told, what becomes of its answer"
+    stdio "a program as the agent"
     chatwoot "a bot written for Chatwoot as the agent"
     sqs "an agent behind queues of Amazon SQS"
     reports "how an agent hears what became of its replies"

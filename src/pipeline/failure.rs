@@ -32,6 +32,8 @@ pub const fn class(error: &Error) -> CauseClass {
         Error::Unreachable { .. } => CauseClass::AgentUnreachable,
         Error::Bus { .. } => CauseClass::AgentBus,
         Error::Store { .. } => CauseClass::AgentStore,
+        Error::NotRunning { .. } => CauseClass::AgentUnreachable,
+        Error::GivenUp { .. } => CauseClass::AgentGaveUp,
         Error::Status { .. } => CauseClass::AgentStatus,
         Error::TurnTooLarge { .. } => CauseClass::AgentTurnTooLarge,
         Error::TooLarge { .. } => CauseClass::AgentAnswerTooLarge,

@@ -36,6 +36,10 @@ pub const FIELDS: &[Field] = &[
     field("job_id", "the queue's job, 32 hexadecimal digits"),
     field("key", "the setting it is about"),
     field("left_out", "lines of this kind that were left out since the last one, to bound the log"),
+    field(
+        "line",
+        "what an agent's program wrote to its standard error: one line, cut, numbers masked",
+    ),
     field("message_sid", "the message it is about (IM…, SM… or MM…)"),
     field("mode", "the rights to a file that were found, as three octal digits"),
     field("outcome", "how it ended, one of a closed set of words"),

@@ -53,6 +53,8 @@ pub enum CauseClass {
     AgentBus,
     /// What has to be known to ask the agent could not be read or written.
     AgentStore,
+    /// The agent said that it has no answer.
+    AgentGaveUp,
     /// The agent refused it.
     AgentStatus,
     /// The turn is larger than what the agent's road takes at once.
@@ -103,6 +105,7 @@ impl CauseClass {
             Self::AgentUnreachable => "agent_unreachable",
             Self::AgentBus => "agent_bus",
             Self::AgentStore => "agent_store",
+            Self::AgentGaveUp => "agent_gave_up",
             Self::AgentStatus => "agent_status",
             Self::AgentTurnTooLarge => "agent_turn_too_large",
             Self::AgentAnswerTooLarge => "agent_answer_too_large",

@@ -106,6 +106,7 @@ const CLOCKS: &[&str] = &[
     "src/app.rs",
     "src/agent/chatwoot/examine.rs",
     "src/agent/http/examine.rs",
+    "src/agent/stdio/kind.rs",
     "src/cli/",
     "src/client.rs",
     "src/emulator/mod.rs",

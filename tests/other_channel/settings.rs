@@ -41,7 +41,10 @@ fn its_settings_are_shown_explained_and_judged_as_all_are() {
         (("CHIMEIN_LOUD_MARC", "x"), "did you mean CHIMEIN_LOUD_MARK?"),
         (("CHIMEIN_LOUD_MARK", "quiet"), "loud.mark (environment CHIMEIN_LOUD_MARK): is quiet"),
         (("CHIMEIN_LOUD_MARK", "a b"), "loud.mark (environment CHIMEIN_LOUD_MARK): is not 1 to 63"),
-        (("CHIMEIN_AGENT_KIND", "shy"), "is not echo, http, openai, chatwoot, bitbrat or loud"),
+        (
+            ("CHIMEIN_AGENT_KIND", "shy"),
+            "is not echo, http, openai, sqs, stdio, chatwoot, bitbrat or loud",
+        ),
     ] {
         let report = load(&[given]);
         let [problem] = report.problems() else { panic!("{:?}", report.problems()) };

@@ -32,6 +32,7 @@ mod removing;
 mod reports;
 mod rig;
 mod sending;
+mod stdio;
 mod strategies;
 mod sweeping;
 mod taking_over;

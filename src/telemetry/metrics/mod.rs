@@ -42,6 +42,7 @@ struct MetricsInner {
     turns: Family<TurnLabels, Counter>,
     agent_seconds: Histogram,
     agent_wordless: Family<ReasonLabels, Counter>,
+    agent_bad_lines: Family<ReasonLabels, Counter>,
     replies: Family<ReplyLabels, Counter>,
     text_statuses: Family<StatusLabels, Counter>,
     rest_requests: Family<RestLabels, Counter>,
@@ -77,6 +78,7 @@ impl Metrics {
             turns: register(r, table::TURNS, Family::default()),
             agent_seconds: register(r, table::AGENT_SECONDS, Histogram::new(AGENT_BUCKETS_SECONDS)),
             agent_wordless: register(r, table::AGENT_WORDLESS, Family::default()),
+            agent_bad_lines: register(r, table::AGENT_BAD_LINES, Family::default()),
             replies: register(r, table::REPLIES, Family::default()),
             text_statuses: register(r, table::TEXT_STATUSES, Family::default()),
             rest_requests: register(r, table::REST_REQUESTS, Family::default()),
@@ -141,6 +143,11 @@ impl Metrics {
     /// Counts a turn to which a model said nothing that a person can be given.
     pub fn wordless(&self, reason: Known) {
         self.inner.agent_wordless.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Counts a line of an agent's program that is none of those that were agreed on.
+    pub fn agent_bad_line(&self, reason: Known) {
+        self.inner.agent_bad_lines.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// Counts an attempt to send a reply.
@@ -372,6 +379,7 @@ mod tests {
         metrics.turn(TurnOutcome::Answered);
         metrics.agent(brief);
         metrics.wordless(Known("empty"));
+        metrics.agent_bad_line(Known("no_json"));
         metrics.reply(ReplyOutcome::Sent, Via::Socket);
         metrics.text_status(Known("delivered"));
         metrics.rest(Known("add_participant"), RestOutcome::Done, brief);

@@ -68,6 +68,8 @@ metrics! {
         "Time the agent took for one turn, failed ones included.";
     AGENT_WORDLESS: Counter "chimein_agent_wordless_total" ["reason"]
         "Turns to which a model said nothing that a person can be given, by why; tool calls among them.";
+    AGENT_BAD_LINES: Counter "chimein_agent_bad_lines_total" ["reason"]
+        "Lines of an agent's program that are none of those that were agreed on, by why.";
     REPLIES: Counter "chimein_replies_total" ["outcome", "via"]
         "Attempts to send a reply, by how they ended and by which road.";
     TEXT_STATUSES: Counter "chimein_text_statuses_total" ["status"]

@@ -1,0 +1,62 @@
+//! The kind `stdio` among the settings.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use super::program::Starting;
+use super::run::Programs;
+use super::settings::StdioSettings;
+use super::{Stdio, examine};
+use crate::agent::kind::{self, Error, Making};
+use crate::agent::{Agent, echo, kinds};
+use crate::clock::Clock;
+use crate::config::{Declaration, Settings};
+use crate::finding::Finding;
+use crate::telemetry::refusals::Refusals;
+
+/// The kind of agent that is a program on this machine.
+pub struct Kind;
+
+impl kind::Kind for Kind {
+    fn declares(&self) -> Declaration {
+        Declaration::of::<StdioSettings>("stdio")
+    }
+
+    fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>> {
+        Box::pin(async move {
+            let own: &StdioSettings = kind::own(of.settings)?;
+            // The settings refuse this kind without a command.
+            let Some(starting) = starting(own, of.clock) else { return echo::Kind.make(of).await };
+            let running = Programs {
+                starting,
+                timeout: of.settings.agent.timeout,
+                answer_bytes_max: of.settings.agent.response_bytes_max.0,
+                bad: Refusals::new(of.clock),
+                metrics: of.metrics.clone(),
+                clock: of.clock,
+            };
+            let agent: Arc<dyn Agent> = Arc::new(Stdio::new(running, own.mode, own.credits.get()));
+            Ok(agent)
+        })
+    }
+
+    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+        Box::pin(async move {
+            let clock = Clock::start();
+            match starting(kind::own(settings)?, clock) {
+                Some(starting) => Ok(vec![examine::program(&starting, clock).await]),
+                None => Ok(Vec::new()),
+            }
+        })
+    }
+}
+
+/// How the program is started, without what is secret among our own variables.
+fn starting(own: &StdioSettings, clock: Clock) -> Option<Starting> {
+    let command = own.command.as_ref()?.as_str().into();
+    let keys = kinds::schema().keys();
+    let secrets = keys.iter().filter(|key| key.secret).flat_map(|key| key.variables());
+    let hidden = secrets.flat_map(|name| [format!("{name}_FILE"), name]).collect();
+    Some(Starting { command, hidden, noise: Refusals::new(clock) })
+}

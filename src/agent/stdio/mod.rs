@@ -1,0 +1,150 @@
+//! The agent that is a program on this machine, told and answering by lines of JSON on its standard streams.
+//!
+//! One program has all turns (`stream`), as many at once as it has credits, and is started again when it
+//! ends; or each turn has a program of its own (`spawn`). `protocol`, `lines` and `noise` are pure;
+//! `program` starts and kills, `run` carries lines. A turn whose program ended, hung or was too slow is
+//! asked again under the same id by the schedule of turns; while the program cannot be started, turns wait.
+
+mod examine;
+mod kind;
+mod lines;
+mod noise;
+mod program;
+mod protocol;
+mod run;
+pub mod settings;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::future::BoxFuture;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+pub use self::kind::Kind;
+use self::protocol::{AskedTurn, TurnEnding};
+use self::run::{ProgramRequest, Programs, Told};
+use self::settings::StdioMode;
+use super::document::Document;
+use super::{Agent, Answer, Beside, Error, Turn};
+use crate::thread::MessageId;
+
+/// Asks a program.
+pub struct Stdio {
+    running: Programs,
+    mode: StdioMode,
+    /// As many turns as the program has at once.
+    credits: Semaphore,
+    requests: mpsc::Sender<ProgramRequest>,
+    /// Taken by whoever runs the program.
+    asked: Mutex<Option<mpsc::Receiver<ProgramRequest>>>,
+    /// Whether the program runs, or is about to.
+    is_up: AtomicBool,
+}
+
+/// How many requests wait for the one who runs the program.
+const REQUESTS_MAX: usize = 64;
+
+impl Stdio {
+    /// Makes an agent that asks so many turns at once.
+    fn new(running: Programs, mode: StdioMode, credits: usize) -> Self {
+        let (requests, asked) = mpsc::channel(REQUESTS_MAX);
+        Self {
+            running,
+            mode,
+            credits: Semaphore::new(credits.min(Semaphore::MAX_PERMITS)),
+            requests,
+            asked: Mutex::new(Some(asked)),
+            is_up: AtomicBool::new(true),
+        }
+    }
+
+    async fn ask(&self, turn: &Turn) -> Result<Answer, Error> {
+        let document = serde_json::to_vec(&Document::of(turn)).expect("a turn is always JSON");
+        let question = AskedTurn { turn: turn.id, thread: turn.thread.id(), document };
+        let id = || turn.id.to_string();
+        // The semaphore is never closed.
+        let Ok(_credit) = self.credits.acquire().await else {
+            return Err(Error::NotRunning { turn: id() });
+        };
+        let told = match self.mode {
+            StdioMode::Spawn => {
+                let told = self.running.once(question).await;
+                self.is_up.store(!matches!(told, Err(None)), Ordering::Relaxed);
+                told
+            }
+            StdioMode::Stream => self.stream(question).await,
+        };
+        match told {
+            Ok(answer) => Ok(answer),
+            Err(None) => Err(Error::NotRunning { turn: id() }),
+            Err(Some(ending)) => Err(self.error(id(), ending)),
+        }
+    }
+
+    async fn stream(&self, question: AskedTurn) -> Told {
+        let turn = question.turn;
+        let (answer, told) = oneshot::channel();
+        if self.requests.send(ProgramRequest::Ask(question, answer)).await.is_err() {
+            return Err(None);
+        }
+        let mut waiting = ProgramWaiter { requests: &self.requests, turn: Some(turn) };
+        let told = told.await.unwrap_or(Err(None));
+        waiting.turn = None;
+        told
+    }
+
+    fn error(&self, turn: String, ending: TurnEnding) -> Error {
+        match ending {
+            TurnEnding::TooSlow => Error::Timeout { turn, limit: self.running.timeout },
+            TurnEnding::BrokenOff => Error::Incomplete { turn },
+            TurnEnding::GivenUp { retry } => Error::GivenUp { turn, retry },
+            TurnEnding::Malformed(reason) => Error::Malformed { turn, reason },
+            TurnEnding::TooLarge => {
+                Error::TooLarge { turn, bytes_max: self.running.answer_bytes_max }
+            }
+        }
+    }
+}
+
+/// Somebody who waits for a turn; whoever stops waiting has it cancelled.
+struct ProgramWaiter<'a> {
+    requests: &'a mpsc::Sender<ProgramRequest>,
+    turn: Option<MessageId>,
+}
+
+impl Drop for ProgramWaiter<'_> {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn {
+            // Where there is no room, its time ends it.
+            let _full = self.requests.try_send(ProgramRequest::Forsake(turn));
+        }
+    }
+}
+
+impl Agent for Stdio {
+    fn kind(&self) -> &'static str {
+        "stdio"
+    }
+
+    fn takes_bytes(&self) -> bool {
+        true
+    }
+
+    fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>> {
+        Box::pin(self.ask(turn))
+    }
+
+    fn run(self: Arc<Self>, beside: Beside) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let (StdioMode::Stream, Some(asked)) = (self.mode, asked) {
+                let says = |is_up| self.is_up.store(is_up, Ordering::Relaxed);
+                self.running.keep(asked, beside.stop, says).await;
+            }
+        })
+    }
+
+    fn lacks(&self) -> Option<&'static str> {
+        (!self.is_up.load(Ordering::Relaxed)).then_some("agent_down")
+    }
+}

@@ -1,0 +1,145 @@
+//! A program and its three streams, in a process group of its own, which ends with us.
+//!
+//! It is started by `/bin/sh -c`, without the variables that hold secrets of ours. However a run ends, the
+//! whole group is killed. If this process is killed itself, a watcher notices that its pipe from us is
+//! closed and does the same; it is a shell that waits, on every system that has one.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+
+use super::lines::{Cut, Cutter};
+use super::noise::{self, NoiseLevel};
+use crate::telemetry::refusals::Refusals;
+
+/// How much is read of a stream at a time.
+const READ_BYTES: usize = 16 << 10;
+
+/// What the watcher does: waits for the end of its input, then kills the group that it was told of.
+const WATCHER: &str = r#"read -r _; kill -KILL -- "-$0""#;
+
+/// How a program is started.
+#[derive(Clone, Debug)]
+pub(super) struct Starting {
+    /// The command, as a shell reads it.
+    pub(super) command: Arc<str>,
+    /// The variables that it does not get.
+    pub(super) hidden: Arc<[String]>,
+    /// Bounds what of its standard error is logged.
+    pub(super) noise: Refusals,
+}
+
+/// A program that runs; killed with all that it started when dropped.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// What it is told by; none once it has been told all.
+    pub(super) input: Option<ChildStdin>,
+    /// What it answers by.
+    pub(super) output: ChildStdout,
+    child: Child,
+    group: ProgramGroup,
+}
+
+/// A process group and who watches over it.
+#[derive(Debug)]
+struct ProgramGroup {
+    id: Option<Pid>,
+    _watcher: Option<Child>,
+}
+
+impl Drop for ProgramGroup {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            // Nobody may be left in it.
+            let _gone = kill_process_group(id, Signal::KILL);
+        }
+    }
+}
+
+impl Starting {
+    /// Starts the program.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not let us.
+    pub(super) fn start(&self) -> std::io::Result<Program> {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(&*self.command).process_group(0).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for name in &*self.hidden {
+            command.env_remove(name);
+        }
+        let mut child = command.spawn()?;
+        let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let group = ProgramGroup { id, _watcher: id.and_then(|id| watcher(id).ok()) };
+        let missing = || std::io::Error::other("a stream of the program is missing");
+        let input = child.stdin.take();
+        let output = child.stdout.take().ok_or_else(missing)?;
+        let errors = child.stderr.take().ok_or_else(missing)?;
+        tokio::spawn(log(errors, self.noise.clone()));
+        Ok(Program { input, output, child, group })
+    }
+}
+
+/// Starts the watcher of a group, in a group of its own.
+fn watcher(group: Pid) -> std::io::Result<Child> {
+    Command::new("/bin/sh")
+        .arg("-c")
+        .arg(WATCHER)
+        .arg(group.as_raw_nonzero().to_string())
+        .env_clear()
+        .process_group(0)
+        .kill_on_drop(true)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+}
+
+impl Program {
+    /// Reads what the program says next; none at its end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when dropped.
+    pub(super) async fn read(&mut self, cutter: &mut Cutter) -> Option<Vec<Cut>> {
+        let mut piece = [0; READ_BYTES];
+        match self.output.read(&mut piece).await {
+            Ok(0) | Err(_) => None,
+            Ok(length) => Some(cutter.take(&piece[..length])),
+        }
+    }
+
+    /// Waits for the program's end; says whether it went well.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when dropped.
+    pub(super) async fn ended(&mut self) -> bool {
+        let _still_there = self.group.id;
+        self.child.wait().await.is_ok_and(|status| status.success())
+    }
+}
+
+/// Brings a program's standard error into the log, until its end.
+async fn log(mut errors: ChildStderr, refusals: Refusals) {
+    let mut cutter = Cutter::new(noise::LINE_BYTES_MAX);
+    let mut piece = [0; READ_BYTES];
+    while let Ok(length @ 1..) = errors.read(&mut piece).await {
+        for cut in cutter.take(&piece[..length]) {
+            // What is too long is mostly no line at all.
+            let Cut::Line(line) = cut else { continue };
+            let Some(left_out) = refusals.admit(None) else { continue };
+            let line = noise::masked(&line);
+            match NoiseLevel::of(&line) {
+                NoiseLevel::Error => tracing::error!(left_out, line, "agent's program writes"),
+                NoiseLevel::Warn => tracing::warn!(left_out, line, "agent's program writes"),
+                NoiseLevel::Info => tracing::info!(left_out, line, "agent's program writes"),
+                NoiseLevel::Debug => tracing::debug!(left_out, line, "agent's program writes"),
+            }
+        }
+    }
+}

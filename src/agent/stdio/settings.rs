@@ -1,0 +1,69 @@
+//! The section `[stdio]`: its keys, the kinds of their values, and the rules that they keep. Pure.
+
+use std::num::NonZeroUsize;
+
+use crate::config::kinds::{Setting, words};
+use crate::config::section::sections;
+use crate::config::{AgentSettings, Reader};
+
+/// The most turns that a program may have at once.
+const CREDITS_MAX: usize = 4_096;
+
+sections! {
+    /// The program, for kind stdio.
+    StdioSettings = "stdio" {
+        /// What is started; present for kind stdio.
+        command: Option<CommandLine>;
+        /// Whether one program has all turns.
+        mode: StdioMode;
+        /// How many turns it has at once.
+        credits: NonZeroUsize;
+    }
+}
+
+impl AgentSettings for StdioSettings {
+    const MANUAL: &'static str = include_str!("settings.toml");
+
+    fn check(reader: &mut Reader<'_>, is_chosen: bool) {
+        let has_command = reader.value::<CommandLine>("stdio.command").is_some();
+        let broken = "is required for agent.kind stdio";
+        reader.rule("stdio.command", Some(!is_chosen || has_command), broken);
+        let credits = reader.value("stdio.credits");
+        let is_kept = credits.map(|credits: NonZeroUsize| credits.get() <= CREDITS_MAX);
+        reader.rule("stdio.credits", is_kept, "is over 4096");
+    }
+}
+
+/// A command as a shell reads it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CommandLine(String);
+
+impl CommandLine {
+    /// Gives it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for CommandLine {
+    const WANTED: &'static str = "a command of at most 4096 characters";
+
+    fn parse(text: &str) -> Option<Self> {
+        let fits = !text.trim().is_empty() && text.len() <= 4_096 && !text.contains('\0');
+        fits.then(|| Self(text.to_owned()))
+    }
+}
+
+/// How many programs there are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum StdioMode {
+    /// One has all turns.
+    Stream,
+    /// Each turn has one of its own.
+    Spawn,
+}
+
+words! {
+    StdioMode, "stream or spawn", { "stream" => Self::Stream, "spawn" => Self::Spawn }
+}
