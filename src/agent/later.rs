@@ -65,15 +65,6 @@ pub trait Outbox: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Waits until what was said under a key has left, or failed, but not for longer than this.
-    fn left<'a>(
-        &'a self,
-        (_thread, _key): (ThreadId, &'a str),
-        _within: Duration,
-    ) -> BoxFuture<'a, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
     /// The thread that an id names; none if nothing is known of it.
     ///
     /// # Errors

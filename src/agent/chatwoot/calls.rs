@@ -5,11 +5,10 @@
 //! There is one token for all conversations, as Chatwoot has it; a conversation is known here by its
 //! number once a message of it was posted, and not otherwise. A message is on disk before it is
 //! answered 200, takes the way of every late reply, and counts once by [`BotMessage::key`].
-//! `open` gives the conversation to a person, after what was said before has left; `pending` gives it
-//! back. Source: Chatwoot's API, "Create New Message", "Toggle Status", read 2026-11-30.
+//! `open` gives the conversation to a person by a job behind what was said before, so that it leaves first
+//! and the handover is tried until it is done; `pending` gives it back at once. Source: Chatwoot's API, "Create New Message", "Toggle Status", read 2026-11-30.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, StatusCode, header, request};
@@ -19,6 +18,7 @@ use axum::{Json, Router};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::ledger::{Ledger, TalkNote};
 use super::words::{self, BotMessage, TalkStatus, Writing};
@@ -30,7 +30,7 @@ use crate::http::caller;
 use crate::http::problem::problem;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::refusals::Refusals;
-use crate::thread::MessageId;
+use crate::thread::{MessageId, Thread};
 
 /// Where messages are posted to.
 const MESSAGES: &str = "/api/v1/accounts/{account}/conversations/{conversation}/messages";
@@ -41,9 +41,6 @@ const TYPING: &str = "/api/v1/accounts/{account}/conversations/{conversation}/to
 
 /// The names of the header with the token. Rack, by which Chatwoot reads it, takes one for the other.
 const TOKENS: [&str; 2] = ["api_access_token", "api-access-token"];
-
-/// How long handing over waits for the bot's last words to leave; chosen, less than callers wait.
-const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// What the calls need.
 #[derive(Clone)]
@@ -190,13 +187,9 @@ impl Desk {
         let is_private = message.reply.is_none();
         let content = message.reply.as_ref().and_then(|reply| reply.body.clone());
         if let Some(reply) = message.reply {
-            let thread = match self.outbox.thread(note.thread).await {
-                Ok(Some(thread)) => thread,
-                Ok(None) => {
-                    let detail = "the conversation is of a channel that is off";
-                    return problem(StatusCode::NOT_FOUND, "unknown_conversation", detail);
-                }
-                Err(error) => return not_stored(&error),
+            let thread = match self.thread(&note).await {
+                Ok(thread) => thread,
+                Err(refusal) => return *refusal,
             };
             let batch = Batch { turn, late: true, ..Batch::new(thread, &key, vec![reply]) };
             if let Err(error) = self.outbox.put(batch).await {
@@ -204,7 +197,7 @@ impl Desk {
                     "a bot's words were not stored");
                 return not_stored(&error);
             }
-            if let Err(refusal) = self.hear((number, &note), &turns, Some(&key)).await {
+            if let Err(refusal) = self.hear((number, &note), &turns).await {
                 return *refusal;
             }
         }
@@ -232,24 +225,17 @@ impl Desk {
     /// Gives a conversation to a person, or back.
     async fn turn_over(&self, call: BotCall, status: TalkStatus) -> Response {
         let BotCall { number, note, .. } = call;
-        let given = match status {
-            TalkStatus::Open => {
-                if let Some(key) = &note.said {
-                    self.outbox.left((note.thread, key), LAST_WORDS_WITHIN).await;
-                }
-                self.handing.set(note.thread, true).await
-            }
-            TalkStatus::Pending => self.handing.set(note.thread, false).await,
-            // There is nothing to close; whoever writes next is answered.
-            TalkStatus::Resolved => Ok(()),
-        };
-        if let Err(error) = given {
-            tracing::warn!(conversation_sid = %note.thread, error = %Chain(&error),
-                "conversation was not handed over");
-            return not_handed(&error);
-        }
         let turns = note.answered_by(None);
-        if let Err(refusal) = self.hear((number, &note), &turns, None).await {
+        let refused = match status {
+            TalkStatus::Open => self.give(&note, turns.last().copied()).await.err(),
+            TalkStatus::Pending => self.take_back(&note).await.err(),
+            // There is nothing to close; whoever writes next is answered.
+            TalkStatus::Resolved => None,
+        };
+        if let Some(refusal) = refused {
+            return *refusal;
+        }
+        if let Err(refusal) = self.hear((number, &note), &turns).await {
             return *refusal;
         }
         let payload = json!({
@@ -260,18 +246,51 @@ impl Desk {
         Json(json!({ "meta": {}, "payload": payload })).into_response()
     }
 
+    /// Gives a conversation to a person, behind what the bot has said before.
+    async fn give(&self, note: &TalkNote, turn: Option<MessageId>) -> Result<(), Box<Response>> {
+        let thread = self.thread(note).await?;
+        // Given twice it is given once, and it may be given again after it was taken back.
+        let key = format!("chatwoot/open/{}", Uuid::new_v4().simple());
+        let batch = Batch::new(thread, &key, Vec::new());
+        let batch = Batch { turn: turn.or(note.latest()), late: true, hands_over: true, ..batch };
+        self.outbox.put(batch).await.map(drop).map_err(|error| {
+            tracing::error!(conversation_sid = %note.thread, error = %Chain(&error),
+                "a conversation was not given to a person");
+            Box::new(not_stored(&error))
+        })
+    }
+
+    async fn take_back(&self, note: &TalkNote) -> Result<(), Box<Response>> {
+        self.handing.set(note.thread, false).await.map_err(|error| {
+            tracing::warn!(conversation_sid = %note.thread, error = %Chain(&error),
+                "a conversation was not given back to the bot");
+            Box::new(not_handed(&error))
+        })
+    }
+
+    async fn thread(&self, note: &TalkNote) -> Result<Thread, Box<Response>> {
+        match self.outbox.thread(note.thread).await {
+            Ok(Some(thread)) => Ok(thread),
+            Ok(None) => {
+                let detail = "the conversation is of a channel that is off";
+                let answer = problem(StatusCode::NOT_FOUND, "unknown_conversation", detail);
+                Err(Box::new(answer))
+            }
+            Err(error) => Err(Box::new(not_stored(&error))),
+        }
+    }
+
     /// Notes that the bot has said something to these turns.
     async fn hear(
         &self,
         (number, note): (u64, &TalkNote),
         turns: &[MessageId],
-        said: Option<&str>,
     ) -> Result<(), Box<Response>> {
         for turn in turns {
             let heard = self.outbox.heard(*turn).await;
             heard.map_err(|error| Box::new(not_stored(&error)))?;
         }
-        self.ledger.hear(number, turns, said).await.map_err(|error| {
+        self.ledger.hear(number, turns).await.map_err(|error| {
             tracing::error!(conversation_sid = %note.thread, error = %Chain(&error),
                 "a bot's word was not noted");
             Box::new(unavailable())

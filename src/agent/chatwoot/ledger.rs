@@ -27,9 +27,6 @@ pub(super) struct TalkNote {
     /// Those that it has said something to, oldest first.
     #[serde(default, deserialize_with = "json::null_as_default")]
     pub(super) heard: Vec<MessageId>,
-    /// The key of what it said last.
-    #[serde(default)]
-    pub(super) said: Option<String>,
 }
 
 /// What a turn is posted under.
@@ -43,7 +40,7 @@ pub(super) struct Noted {
 
 impl TalkNote {
     fn new(thread: ThreadId) -> Self {
-        Self { thread, open: Vec::new(), heard: Vec::new(), said: None }
+        Self { thread, open: Vec::new(), heard: Vec::new() }
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -77,14 +74,11 @@ impl TalkNote {
         self.open.last().or(self.heard.last()).copied()
     }
 
-    fn hear(&mut self, turns: &[MessageId], said: Option<&str>) {
+    fn hear(&mut self, turns: &[MessageId]) {
         self.open.retain(|open| !turns.contains(open));
         self.heard.retain(|heard| !turns.contains(heard));
         self.heard.extend(turns);
         keep_newest(&mut self.heard);
-        if let Some(said) = said {
-            self.said = Some(said.to_owned());
-        }
     }
 }
 
@@ -131,21 +125,16 @@ impl Ledger {
         Ok(self.0.read(&name(number)).await?.as_deref().and_then(TalkNote::read))
     }
 
-    /// Notes that the bot has said something to these turns, and under which key.
+    /// Notes that the bot has said something to these turns.
     ///
     /// # Errors
     ///
     /// If the store failed.
-    pub(super) async fn hear(
-        &self,
-        number: u64,
-        turns: &[MessageId],
-        said: Option<&str>,
-    ) -> Result<(), Error> {
+    pub(super) async fn hear(&self, number: u64, turns: &[MessageId]) -> Result<(), Error> {
         let change = |before: Option<&[u8]>| {
             let before = before.and_then(TalkNote::read)?;
             let mut note = before.clone();
-            note.hear(turns, said);
+            note.hear(turns);
             (note != before).then(|| note.written())
         };
         self.0.update(&name(number), change).await.map(drop)
@@ -215,10 +204,10 @@ mod tests {
         let store = open(&place);
         let ledger = Ledger(store.documents());
         let number = ledger.ask(thread(1), turn(1)).await.unwrap().number;
-        ledger.hear(number, &[turn(1)], Some("k")).await.unwrap();
+        ledger.hear(number, &[turn(1)]).await.unwrap();
         assert!(ledger.ask(thread(1), turn(1)).await.unwrap().is_heard);
         let note = ledger.find(number).await.unwrap().unwrap();
-        assert_eq!((note.open.len(), note.said.as_deref()), (0, Some("k")));
+        assert!(note.open.is_empty());
         assert_eq!(note.latest(), Some(turn(1)));
         store.close().await;
     }

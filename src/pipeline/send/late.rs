@@ -1,19 +1,15 @@
 //! Brings replies that come after their turn into the outbox.
 
-use std::time::Duration;
-
 use futures::future::BoxFuture;
 
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::channels::Channels;
 use crate::clock::Clock;
-use crate::jobs::lane;
 use crate::pii::Pii;
 use crate::pipeline::awaited;
-use crate::pipeline::record;
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::pipeline::send::reply_ids::ReplyIds;
-use crate::queue::{self, Appended, JobState, Queue};
+use crate::queue::{Appended, Queue};
 use crate::thread::{MessageId, Thread, ThreadId};
 
 /// The outbox as the door for late replies sees it.
@@ -33,42 +29,11 @@ pub struct Late {
     pub clock: Clock,
 }
 
-/// How often it is looked whether a reply has left.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-impl Late {
-    /// Whether a part of what was said under a key is still on its way.
-    async fn is_leaving(&self, thread: ThreadId, key: &str) -> Result<bool, queue::Error> {
-        for n in 0..Queue::APPEND_JOBS_MAX {
-            let id = record::late_reply_job(thread, key, n);
-            let Some(status) = self.outbox.find(id, &lane(thread)).await? else { break };
-            if status.state == JobState::Open {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-}
-
 impl Outbox for Late {
     fn thread(&self, id: ThreadId) -> BoxFuture<'_, Result<Option<Thread>, OutboxError>> {
         Box::pin(async move {
             let found = self.channels.thread(id).await;
             found.map_err(|error| OutboxError::Store(Box::new(error)))
-        })
-    }
-
-    fn left<'a>(
-        &'a self,
-        (thread, key): (ThreadId, &'a str),
-        within: Duration,
-    ) -> BoxFuture<'a, ()> {
-        Box::pin(async move {
-            let until = self.clock.now() + within;
-            // A store that fails is told of by whoever writes next.
-            while self.is_leaving(thread, key).await.unwrap_or(false) && self.clock.now() < until {
-                self.clock.sleep(LOOK_EVERY).await;
-            }
         })
     }
 
