@@ -19,7 +19,8 @@ use crate::telemetry::refusals::Refusals;
 const READ_BYTES: usize = 16 << 10;
 
 /// What the watcher does: waits for the end of its input, then kills the group that it was told of.
-const WATCHER: &str = r#"read -r _; kill -KILL -- "-$0""#;
+/// Source: POSIX, `kill`: `-s` before `--` is the form that every shell takes; dash takes no other.
+const WATCHER: &str = r#"read -r _; kill -s KILL -- "-$0""#;
 
 /// How a program is started.
 #[derive(Clone, Debug)]
