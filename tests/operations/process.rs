@@ -120,6 +120,28 @@ async fn ends_in_time_while_the_agent_thinks(signal: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_agents_program_ends_with_a_service_that_is_killed() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let pids = folder.path().join("pids");
+    // The shell waits for a child of its own.
+    let command = format!("sleep 1000 & echo $$ $! > '{}'; wait", pids.display());
+    let program = [("CHIMEIN_AGENT_KIND", "stdio"), ("CHIMEIN_STDIO_COMMAND", &*command)];
+    let mut rig = Rig::start(&program).await;
+    let told = || std::fs::read_to_string(&pids).unwrap_or_default();
+    assert!(child::eventually(|| told().ends_with('\n')).await, "{}", rig.service.log_tail());
+    let runs = |pid: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:") && !line.contains("zombie"))
+    };
+    let all = told();
+    let running = || all.split_whitespace().filter(|pid| runs(pid)).count();
+    assert_eq!(running(), 2);
+    rig.service.kill().await;
+    assert!(child::eventually(|| running() == 0).await, "{} are left", running());
+    rig.emulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_emulator_and_the_demo_tidy_up_after_a_hangup_as_after_a_stop() {
     for signal in ["HUP", "TERM"] {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();

@@ -93,7 +93,7 @@ impl ChatwootBot {
         let sent = self.request(&event, &delivery).timeout(self.options.timeout).send().await;
         let response = sent.map_err(|error| {
             let (turn, limit) = (id.clone(), self.options.timeout);
-            if error.is_timeout() {
+            if error.is_timeout() && !error.is_connect() {
                 Error::Timeout { turn, limit }
             } else {
                 Error::Unreachable { turn, source: error.without_url() }

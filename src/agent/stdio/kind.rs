@@ -58,5 +58,5 @@ fn starting(own: &StdioSettings, clock: Clock) -> Option<Starting> {
     let keys = kinds::schema().keys();
     let secrets = keys.iter().filter(|key| key.secret).flat_map(|key| key.variables());
     let hidden = secrets.flat_map(|name| [format!("{name}_FILE"), name]).collect();
-    Some(Starting { command, hidden, noise: Refusals::new(clock) })
+    Some(Starting { command, hidden, noise: Refusals::new(clock), clock })
 }

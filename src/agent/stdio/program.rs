@@ -6,17 +6,23 @@
 
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::oneshot;
 
 use super::lines::{Cut, Cutter};
 use super::noise::{self, NoiseLevel};
+use crate::clock::Clock;
 use crate::telemetry::refusals::Refusals;
 
 /// How much is read of a stream at a time.
 const READ_BYTES: usize = 16 << 10;
+
+/// How long its standard error is still read once it is let go: somebody may hold it who has left the group.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the watcher does: waits for the end of its input, then kills the group that it was told of.
 /// Source: POSIX, `kill`: `-s` before `--` is the form that every shell takes; dash takes no other.
@@ -31,6 +37,8 @@ pub(super) struct Starting {
     pub(super) hidden: Arc<[String]>,
     /// Bounds what of its standard error is logged.
     pub(super) noise: Refusals,
+    /// Reads the time.
+    pub(super) clock: Clock,
 }
 
 /// A program that runs; killed with all that it started when dropped.
@@ -42,6 +50,7 @@ pub(super) struct Program {
     pub(super) output: ChildStdout,
     child: Child,
     group: ProgramGroup,
+    _lives: oneshot::Sender<()>,
 }
 
 /// A process group and who watches over it.
@@ -80,8 +89,21 @@ impl Starting {
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or_else(missing)?;
         let errors = child.stderr.take().ok_or_else(missing)?;
-        tokio::spawn(log(errors, self.noise.clone()));
-        Ok(Program { input, output, child, group })
+        let (lives, ended) = oneshot::channel();
+        let (noise, clock) = (self.noise.clone(), self.clock);
+        // Nobody has to wait for it: it ends soon after the program's owner has let go.
+        tokio::spawn(async move {
+            let end = async {
+                // It is never sent to: what is waited for is that it is dropped.
+                let _dropped = ended.await;
+                clock.sleep(LAST_WORDS_WITHIN).await;
+            };
+            tokio::select! {
+                () = log(errors, noise) => {}
+                () = end => {}
+            }
+        });
+        Ok(Program { input, output, child, group, _lives: lives })
     }
 }
 
