@@ -9,7 +9,7 @@ use crate::agent::{Patience, Turn};
 use crate::clock::Timestamp;
 use crate::jobs::encode;
 use crate::pipeline::record::{self, Awaited, Settled};
-use crate::queue::Append;
+use crate::queue::{Append, JobId};
 use crate::thread::MessageId;
 
 /// How much may be kept of a turn to ask it anew; a longer one is only told of.
@@ -39,8 +39,19 @@ pub fn job(turn: &Turn, asked: u32, patience: Patience, now: Timestamp) -> Appen
 /// Makes the note that the agent has said something to a turn.
 #[must_use]
 pub fn heard(turn: MessageId) -> Append {
+    note(turn, record::heard_id(turn))
+}
+
+/// Makes the note that a turn is a dead letter for the agent's silence, after it was asked anew so often: by
+/// it a look that comes again is told from one that is redriven.
+#[must_use]
+pub fn buried(turn: MessageId, asked: u32) -> Append {
+    note(turn, record::buried_id(turn, asked))
+}
+
+fn note(turn: MessageId, id: JobId) -> Append {
     Append {
-        id: record::heard_id(turn),
+        id,
         key: record::turn_lane(turn),
         position: None,
         not_before: None,

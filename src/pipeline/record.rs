@@ -260,6 +260,12 @@ pub fn heard_id(turn: MessageId) -> JobId {
     JobId::digest("heard", &[turn.as_bytes()])
 }
 
+/// The id of the note that a turn is a dead letter for the agent's silence.
+#[must_use]
+pub fn buried_id(turn: MessageId, asked: u32) -> JobId {
+    JobId::digest("buried", &[turn.as_bytes(), &asked.to_be_bytes()])
+}
+
 /// The lane of what is awaited of a turn: its own, since it holds up nothing else.
 #[must_use]
 pub fn turn_lane(turn: MessageId) -> Key {

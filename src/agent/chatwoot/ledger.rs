@@ -16,6 +16,9 @@ use crate::thread::{MessageId, ThreadId};
 /// remembered.
 const TURNS_MAX: usize = 32;
 
+/// How often a turn may have been asked anew whose message a word names; who redrives it asks once more.
+const ASKED_MAX: u32 = 16;
+
 /// What is known of a conversation.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(super) struct TalkNote {
@@ -61,7 +64,7 @@ impl TalkNote {
     /// The turns that a word of the bot answers: the one that it names, if that waits, else all.
     pub(super) fn answered_by(&self, in_reply_to: Option<u64>) -> Vec<MessageId> {
         let is_named = |turn: &&MessageId| {
-            (0..=1).any(|asked| Some(ids::of_message(**turn, asked)) == in_reply_to)
+            (0..=ASKED_MAX).any(|asked| Some(ids::of_message(**turn, asked)) == in_reply_to)
         };
         match self.open.iter().find(is_named) {
             Some(turn) => vec![*turn],
@@ -114,6 +117,22 @@ impl Ledger {
             }
         }
         Err(Error::Invalid { what: "all numbers of the conversation are taken" })
+    }
+
+    /// Notes that a turn was not posted after all.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub(super) async fn unask(&self, number: u64, turn: MessageId) -> Result<(), Error> {
+        let change = |before: Option<&[u8]>| {
+            let before = before.and_then(TalkNote::read)?;
+            let mut note = before.clone();
+            note.open.retain(|open| *open != turn);
+            note.heard.retain(|heard| *heard != turn);
+            (note != before).then(|| note.written())
+        };
+        self.0.update(&name(number), change).await.map(drop)
     }
 
     /// Looks up a conversation by its number.

@@ -77,6 +77,11 @@ impl ChatwootBot {
         let Err(error) = self.post(turn, (noted.number, asked)).await else {
             return Ok(Answer::Later);
         };
+        if asked == 0 && turn.attempt == 1 && never_came(&error) {
+            // Else a word about an earlier message would count for this one too.
+            self.ledger.unask(noted.number, turn.id).await.map_err(unstored)?;
+            return Err(error);
+        }
         let note = self.ledger.find(noted.number).await.map_err(unstored)?;
         if note.is_some_and(|note| note.heard.contains(&turn.id)) {
             tracing::debug!(message_sid = %turn.id, conversation_sid = %turn.thread,
@@ -111,6 +116,15 @@ impl ChatwootBot {
         let secret = self.options.secret.as_ref();
         let posted = Posting { url: &self.options.url, secret, delivery };
         posted.request(&self.client, event, self.clock)
+    }
+}
+
+/// Whether the bot cannot have seen what was posted.
+fn never_came(error: &Error) -> bool {
+    match error {
+        Error::Unreachable { source, .. } => source.is_connect(),
+        Error::Status { status, .. } => matches!(status, 429 | 502 | 503),
+        _ => false,
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::agent::Sqs;
+use super::error::Matter;
 use super::letter::{self, Letter};
 use super::queue::Came;
 use crate::agent::later::{Batch, Outbox, OutboxError};
@@ -23,8 +24,14 @@ use crate::thread::ThreadId;
 const POLL: Duration = Duration::from_secs(20);
 /// How long to rest before a queue that failed is asked again.
 const REST: Duration = Duration::from_secs(1);
-/// When what could not be stored is to come again.
+/// When what could not be stored is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How often it is tried while the queue keeps it from others, before it is given back. To give it back costs
+/// one of the times that the queue brings it before it is a dead letter there.
+const TRIES_MAX: u32 = 60;
+
+/// What the operator was told of stands beside the messages that he was told of.
+const DELETE: &str = "DeleteMessage";
 
 /// What becomes of a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,8 +90,17 @@ async fn round(agent: &Sqs, came: Vec<Came>, outbox: &dyn Outbox) {
         match agent.replies.delete(&done).await {
             Ok(0) => {}
             Ok(count) => tracing::debug!(count, "replies could not be deleted; they come again"),
-            Err(error) => tracing::debug!(error = %Chain(&error), count = done.len(),
-                "replies could not be deleted; they come again"),
+            Err(error) => {
+                // Sent they are; who may not delete them gets them again, until they are dead letters there.
+                if let Matter::Configuration(remedy) = error.matter()
+                    && agent.told.insert(DELETE.to_owned(), ()).is_none()
+                {
+                    tracing::error!(error = %Chain(&error), reason = remedy,
+                        "replies that were stored cannot be deleted from their queue");
+                }
+                tracing::debug!(error = %Chain(&error), count = done.len(),
+                    "replies could not be deleted; they come again");
+            }
         }
     }
     keep(agent, &of(Verdict::Again), AGAIN_AFTER).await;
@@ -119,8 +135,11 @@ async fn handle(agent: &Sqs, came: Vec<Came>, outbox: &dyn Outbox) -> Vec<(Strin
     let lanes = lanes.into_values().map(async |lane| {
         let (mut is_held, mut verdicts) = (false, Vec::new());
         for (one, letter) in lane {
-            let verdict =
-                if is_held { Verdict::Again } else { store(agent, &one, letter, outbox).await };
+            let verdict = if is_held {
+                Verdict::Again
+            } else {
+                store_patiently(agent, &one, &letter, outbox).await
+            };
             is_held |= verdict == Verdict::Again;
             verdicts.push((one.receipt, verdict));
         }
@@ -128,6 +147,22 @@ async fn handle(agent: &Sqs, came: Vec<Came>, outbox: &dyn Outbox) -> Vec<(Strin
     });
     verdicts.extend(join_all(lanes).await.into_iter().flatten());
     verdicts
+}
+
+/// Stores a message's replies, again and again while the store or Twilio is away.
+async fn store_patiently(
+    agent: &Sqs,
+    came: &Came,
+    letter: &Letter,
+    outbox: &dyn Outbox,
+) -> Verdict {
+    for _ in 1..TRIES_MAX {
+        match store(agent, came, letter.clone(), outbox).await {
+            Verdict::Again => agent.clock.sleep(AGAIN_AFTER).await,
+            done @ (Verdict::Delete | Verdict::Leave) => return done,
+        }
+    }
+    store(agent, came, letter.clone(), outbox).await
 }
 
 async fn store(agent: &Sqs, came: &Came, letter: Letter, outbox: &dyn Outbox) -> Verdict {

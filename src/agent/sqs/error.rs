@@ -88,22 +88,30 @@ impl Error {
             | "ExpiredToken"
             | "ExpiredTokenException"
             | "IncompleteSignature"
+            | "IncompleteSignatureException"
             | "InvalidAccessKeyId"
             | "InvalidClientTokenId"
             | "InvalidSecurity"
             | "KmsAccessDenied"
+            | "InvalidSignatureException"
             | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
             | "NotAuthorized"
             | "OptInRequired"
+            | "RequestExpired"
             | "SignatureDoesNotMatch"
             | "UnrecognizedClientException" => Matter::Configuration(NO_ENTRY),
             "KmsDisabled" | "KmsInvalidKeyUsage" | "KmsInvalidState" | "KmsNotFound"
             | "KmsOptInRequired" => {
                 Matter::Configuration("check the key that the queue is encrypted with")
             }
-            "KmsThrottled" | "OverLimit" | "RequestThrottled" | "ThrottlingException" => {
-                Matter::Pace
-            }
+            "KmsThrottled"
+            | "OverLimit"
+            | "RequestThrottled"
+            | "Throttling"
+            | "ThrottlingException"
+            | "TooManyRequestsException" => Matter::Pace,
+            "RequestAbortedException" | "RequestTimeoutException" => Matter::Passing,
             _ if *status == 401 || *status == 403 => Matter::Configuration(NO_ENTRY),
             _ if *status == 429 => Matter::Pace,
             _ if (400..500).contains(status) => Matter::Message,
@@ -142,6 +150,9 @@ mod tests {
             ("InvalidClientTokenId", 403, Sign::Away, Retry::Backoff),
             ("SomethingNew", 403, Sign::Away, Retry::Backoff),
             ("RequestThrottled", 400, Sign::Busy, Retry::Backoff),
+            ("RequestExpired", 400, Sign::Away, Retry::Backoff),
+            ("InvalidSignatureException", 400, Sign::Away, Retry::Backoff),
+            ("RequestTimeoutException", 400, Sign::Away, Retry::Backoff),
             ("InvalidMessageContents", 400, Sign::Alive, Retry::No),
             ("InternalError", 500, Sign::Away, Retry::Backoff),
             ("ServiceUnavailable", 503, Sign::Away, Retry::Backoff),

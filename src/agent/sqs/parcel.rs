@@ -3,6 +3,8 @@
 //! The body is the one document that all agents get. Where it is over the limit the oldest of what was
 //! said before is left out, and the document says how much; what people say now is never cut.
 
+use std::fmt;
+
 use serde::Serialize;
 
 use crate::agent::Turn;
@@ -13,7 +15,7 @@ use crate::thread::{MessageId, ThreadId};
 pub(super) const ATTRIBUTES_BYTES: usize = 256;
 
 /// A message to send.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub(super) struct Parcel {
     /// The turn.
     pub(super) turn: MessageId,
@@ -23,6 +25,15 @@ pub(super) struct Parcel {
     pub(super) once: String,
     /// The document.
     pub(super) body: String,
+}
+
+impl fmt::Debug for Parcel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { turn, thread, once, body } = self;
+        let mut shown = f.debug_struct("Parcel");
+        shown.field("turn", turn).field("thread", thread).field("once", once);
+        shown.field("bytes", &body.len()).finish()
+    }
 }
 
 /// The turn has no room in a message.

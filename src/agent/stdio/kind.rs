@@ -52,11 +52,16 @@ impl kind::Kind for Kind {
     }
 }
 
+/// What our own variables begin with, the doors to Twilio among them.
+const OURS: [&str; 4] = ["BITBRAT_", "CHIMEIN_", "NATS_", "TWILIO_"];
+
 /// How the program is started, without what is secret among our own variables.
 fn starting(own: &StdioSettings, clock: Clock) -> Option<Starting> {
     let command = own.command.as_ref()?.as_str().into();
     let keys = kinds::schema().keys();
     let secrets = keys.iter().filter(|key| key.secret).flat_map(|key| key.variables());
-    let hidden = secrets.flat_map(|name| [format!("{name}_FILE"), name]).collect();
+    // What other programs know by the same names, such as OPENAI_API_KEY, may be meant for this one.
+    let ours = secrets.filter(|name| OURS.iter().any(|beginning| name.starts_with(beginning)));
+    let hidden = ours.flat_map(|name| [format!("{name}_FILE"), name]).collect();
     Some(Starting { command, hidden, noise: Refusals::new(clock), clock })
 }

@@ -1,7 +1,9 @@
 //! Bytes into lines, each within a bound. Pure.
 
+use std::fmt;
+
 /// What a piece of bytes gives.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub(super) enum Cut {
     /// A whole line, without its end.
     Line(Vec<u8>),
@@ -9,12 +11,27 @@ pub(super) enum Cut {
     TooLong,
 }
 
+impl fmt::Debug for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "Line({} bytes)", line.len()),
+            Self::TooLong => f.write_str("TooLong"),
+        }
+    }
+}
+
 /// Cuts a stream of bytes; holds no more of it than one line.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Cutter {
     bytes_max: usize,
     begun: Vec<u8>,
     is_over: bool,
+}
+
+impl fmt::Debug for Cutter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cutter").field("bytes", &self.begun.len()).finish_non_exhaustive()
+    }
 }
 
 impl Cutter {

@@ -20,6 +20,7 @@
 //! first, [`Talk::deadline`] among it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
 use serde_json::{Map, Value, json};
 
@@ -30,7 +31,6 @@ use crate::json;
 use crate::thread::{MessageId, Reply, ThreadId};
 
 /// What is to be done.
-#[derive(Debug)]
 pub(super) enum Output {
     /// Write this, its line's end included.
     Write(Vec<u8>),
@@ -38,6 +38,16 @@ pub(super) enum Output {
     Settle(MessageId, Result<Answer, TurnEnding>),
     /// The program hangs: end it.
     Kill,
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(line) => write!(f, "Write({} bytes)", line.len()),
+            Self::Settle(turn, told) => f.debug_tuple("Settle").field(turn).field(told).finish(),
+            Self::Kill => f.write_str("Kill"),
+        }
+    }
 }
 
 /// How a turn ended that has no answer.
@@ -84,7 +94,7 @@ impl BadLine {
 }
 
 /// A turn that is to be asked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct AskedTurn {
     /// The turn.
     pub(super) turn: MessageId,
@@ -92,6 +102,15 @@ pub(super) struct AskedTurn {
     pub(super) thread: ThreadId,
     /// The turn as JSON, in one line and without its end.
     pub(super) document: Vec<u8>,
+}
+
+impl fmt::Debug for AskedTurn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { turn, thread, document } = self;
+        let mut shown = f.debug_struct("AskedTurn");
+        shown.field("turn", turn).field("thread", thread);
+        shown.field("bytes", &document.len()).finish()
+    }
 }
 
 #[derive(Debug)]

@@ -153,7 +153,16 @@ impl Programs {
 
     /// Runs one program for one turn.
     pub(super) async fn once(&self, question: AskedTurn) -> Told {
-        let Ok(mut run) = self.begin() else { return Err(None) };
+        let mut run = match self.begin() {
+            Ok(run) => run,
+            Err(error) => {
+                if let Some(left_out) = self.bad.admit(None) {
+                    tracing::error!(left_out, error = %Chain(&error),
+                        "agent's program cannot be started");
+                }
+                return Err(None);
+            }
+        };
         let turn = question.turn;
         let (answer, mut told) = oneshot::channel();
         run.ask(question, answer);

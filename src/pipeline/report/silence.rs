@@ -12,7 +12,7 @@ use crate::queue::{self, Cause, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
-use crate::thread::{CauseClass, Speaker};
+use crate::thread::{CauseClass, MessageId, Speaker, ThreadId};
 
 impl Reports {
     /// Looks whether the agent has said something to a turn.
@@ -25,28 +25,47 @@ impl Reports {
         let Some(patience) = self.patience.filter(|_| !is_heard) else {
             return settle::report(Self::QUEUE, delivery.ack().await);
         };
-        // Told once: a look that was parked, or failed, has told already.
-        if !delivery.redelivered() {
-            self.recorder.metrics.turn(TurnOutcome::Unanswered);
-            tracing::warn!(message_sid = %turn, conversation_sid = %of.thread,
-                elapsed_ms = settle::millis(patience.within), attempt = of.asked + 1,
-                "agent has said nothing to a turn that it took over");
-        }
         let is_wished = patience.asks_anew && !of.messages.is_empty();
-        // Who redrives the dead letter wants it asked again.
-        let is_redriven = patience.buries && delivery.redelivered();
-        if is_wished && (of.asked == 0 || is_redriven) {
+        let asks = match is_wished && of.asked > 0 && patience.buries {
+            // Who redrives the dead letter wants it asked again.
+            true => match self.reports.find(record::buried_id(turn, of.asked), &lane).await {
+                Ok(found) => found.is_some(),
+                Err(error) => return settle::lost(Self::QUEUE, &error),
+            },
+            false => is_wished && of.asked == 0,
+        };
+        if asks {
             return self.ask_anew(delivery, (of, speaker), patience).await;
         }
-        if !patience.buries {
-            return settle::report(Self::QUEUE, delivery.ack().await);
+        if patience.buries {
+            return self.bury_unanswered(delivery, &of, patience).await;
         }
-        self.bury_unanswered(delivery, &of, patience).await;
+        let settled = delivery.ack().await;
+        if settled.is_ok() {
+            self.tell_of_silence((turn, of.thread.id()), of.asked, patience);
+        }
+        settle::report(Self::QUEUE, settled);
+    }
+
+    /// Told once, when a look has ended: one that comes again has not ended.
+    fn tell_of_silence(
+        &self,
+        (turn, thread): (MessageId, ThreadId),
+        asked: u32,
+        patience: Patience,
+    ) {
+        self.recorder.metrics.turn(TurnOutcome::Unanswered);
+        tracing::warn!(message_sid = %turn, conversation_sid = %thread,
+            elapsed_ms = settle::millis(patience.within), attempt = asked + 1,
+            "agent has said nothing to a turn that it took over");
     }
 
     /// Makes a dead letter of a turn that the agent has taken each time and never said anything to.
     async fn bury_unanswered(&self, delivery: Delivery, of: &Awaited, patience: Patience) {
         let (turn, thread, class) = (of.turn, of.thread.id(), CauseClass::AgentTimeout);
+        if let Err(error) = self.reports.append(vec![awaited::buried(turn, of.asked)]).await {
+            return settle::lost(Self::QUEUE, &error);
+        }
         tracing::error!(message_sid = %turn, conversation_sid = %thread, attempt = of.asked + 1,
             "agent has said nothing to a turn each time that it was asked; it is a dead letter");
         let cause = Cause::of(class).with_detail(format!(
@@ -58,6 +77,7 @@ impl Reports {
         let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason: class, code: None };
         let settled = delivery.dead(cause).await;
         if settled.is_ok() {
+            self.tell_of_silence((turn, thread), of.asked, patience);
             self.recorder.stage(thread, Some(turn), stage);
             self.recorder.metrics.turn(TurnOutcome::Dead);
         }
@@ -85,7 +105,11 @@ impl Reports {
             Ok(_) => {
                 self.agent_health.succeeded(&self.recorder.clock);
                 let next = awaited::job(&turn, asked + 1, patience, self.recorder.clock.wall());
-                delivery.ack_and_append(vec![(QueueName::Reports, next)]).await.map(drop)
+                let settled = delivery.ack_and_append(vec![(QueueName::Reports, next)]).await;
+                if settled.is_ok() {
+                    self.tell_of_silence((turn.id, turn.thread.id()), asked, patience);
+                }
+                settled.map(drop)
             }
             Err(error) => match self.parks(turn.thread.id(), &error, began) {
                 Some(pause) => delivery.park(pause).await,

@@ -120,21 +120,21 @@ impl Tidy {
 /// order are not moved. Source: SQLite, "DELETE", "The Truncate Optimization", and "PRAGMA
 /// `secure_delete`", read 2026-11-29.
 pub(super) fn scrub(db: &Connection, most: Most) -> rusqlite::Result<()> {
-    let (rows, bytes): (i64, i64) = db
-        .prepare_cached(
-            "SELECT count(*), coalesce(sum(bytes), 0)
-             FROM (SELECT length(payload) AS bytes FROM payloads
-                   UNION ALL SELECT length(value) FROM passing LIMIT ?1)",
-        )?
-        .query_row([most.rows + 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if rows > most.rows || bytes > most.bytes {
-        return Ok(());
+    // Each has its own bound: many replies that are never told of do not keep the payloads from it.
+    for (table, column) in [("payloads", "payload"), ("passing", "value")] {
+        let (rows, bytes): (i64, i64) = db
+            .prepare_cached(&format!(
+                "SELECT count(*), coalesce(sum(bytes), 0)
+                 FROM (SELECT length({column}) AS bytes FROM {table} LIMIT ?1)"
+            ))?
+            .query_row([most.rows + 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if rows <= most.rows && bytes <= most.bytes {
+            let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+            write_anew(&transaction, table)?;
+            transaction.commit()?;
+        }
     }
-    let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
-    for table in ["payloads", "passing"] {
-        write_anew(&transaction, table)?;
-    }
-    transaction.commit()
+    Ok(())
 }
 
 /// Writes all rows of a table anew, in the order of their numbers, which come first.
