@@ -2,8 +2,8 @@
 //! the two calls that they answer by, which we serve.
 //!
 //! A turn is one signed POST of a `message_created`. Whatever 2xx says, the bot has taken it, and its words
-//! come by [`calls`], before that answer or any time after it, on whichever instance. `payload`, `words`,
-//! `ids` and `signing` are pure; [`ledger`] keeps which number is whose, and what waits for the bot's word.
+//! come by `calls`, before that answer or any time after it, on whichever instance. `payload`, `words`,
+//! `ids` and `signing` are pure; `ledger` keeps which number is whose, and what waits for the bot's word.
 //!
 //! A post may fail although the bot has said something meanwhile; that counts, and the turn is not
 //! posted again. One that it has taken and says nothing to is posted once more when its time is over,

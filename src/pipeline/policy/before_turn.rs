@@ -108,7 +108,7 @@ pub struct Facts {
     pub welcome: Option<Welcome>,
     /// The answer to [`Question::Known`].
     pub known: Option<Known>,
-    /// The answer to [`Question::TurnOrder`].
+    /// The answer to [`Question::Order`].
     pub order: Option<TurnOrder>,
     /// The answer to [`Question::Held`]: whether they ever were.
     pub was_held: Option<bool>,
