@@ -11,43 +11,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::replies;
+use crate::channels::handover::{Handover, NotHandedOver};
 use crate::http::problem::problem;
 use crate::telemetry::chain::Chain;
 use crate::thread::ThreadId;
 
 /// The most conversations that are listed.
 pub const LISTED_MAX: usize = 1000;
-
-/// Gives conversations to people and back.
-pub trait Handover: Send + Sync {
-    /// Gives a conversation to a person, or back to the bot; done when it returns.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such conversation, or Twilio or the store did not do it.
-    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHandedOver>>;
-
-    /// Some conversations that this instance knows to be with a person, at most `count`.
-    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>>;
-}
-
-/// Why a conversation did not change hands.
-#[derive(Debug, thiserror::Error)]
-pub enum NotHandedOver {
-    /// There is no such conversation.
-    #[error("there is no such conversation in this chat service")]
-    Unknown,
-    /// Its attributes leave no room for the mark.
-    #[error("the conversation's attributes are no json object; make them one at twilio")]
-    Attributes,
-    /// It could not be done now.
-    #[error("the conversation could not be changed")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
 
 /// Makes the routes.
 pub fn router(handover: Arc<dyn Handover>) -> Router {
@@ -107,6 +80,7 @@ mod tests {
 
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
+    use futures::future::BoxFuture;
     use serde_json::Value;
     use tower::ServiceExt as _;
 

@@ -17,7 +17,7 @@ pub mod settings;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::CONTENT_TYPE;
 use url::Url;
 
 use super::answer::{self, Asked};
@@ -26,7 +26,6 @@ use super::report;
 use super::{Agent, Answer, Error, Report, Turn};
 use crate::clock::{Clock, Timestamp};
 use crate::net::body::{self, Broken};
-use crate::net::http::retry_after;
 use crate::standard_webhooks::{self, Secret};
 use crate::thread::Budget;
 
@@ -79,14 +78,8 @@ impl HttpAgent {
                 let asked = Asked { id: &id, thread: turn.thread.id(), must_name: false };
                 answer::parse(&body, asked)
             }
-            _ => Err(self.refused(id, &response)),
+            _ => Err(Error::refused(id, &response, self.clock.wall())),
         }
-    }
-
-    fn refused(&self, turn: String, response: &reqwest::Response) -> Error {
-        let asked = response.headers().get(RETRY_AFTER).and_then(|text| text.to_str().ok());
-        let retry_after = asked.and_then(|text| retry_after(text, self.clock.wall()));
-        Error::Status { turn, status: response.status().as_u16(), retry_after }
     }
 
     fn request(&self, turn: &Turn, id: &str) -> reqwest::RequestBuilder {
@@ -101,8 +94,12 @@ impl HttpAgent {
         let body = serde_json::to_vec(&document).expect("a report is always JSON");
         let request = self.signed(url, &id, body).timeout(REPORT_WITHIN);
         let sent = request.send().await;
-        let response = sent.map_err(|error| failed(&id, error, REPORT_WITHIN))?;
-        if response.status().is_success() { Ok(()) } else { Err(self.refused(id, &response)) }
+        let response = sent.map_err(|error| Error::unheard(&id, error, REPORT_WITHIN))?;
+        if response.status().is_success() {
+            Ok(())
+        } else {
+            Err(Error::refused(id, &response, self.clock.wall()))
+        }
     }
 
     fn signed(&self, url: &Url, id: &str, body: Vec<u8>) -> reqwest::RequestBuilder {
@@ -119,7 +116,7 @@ impl HttpAgent {
     }
 
     fn failed(&self, id: &str, error: reqwest::Error) -> Error {
-        failed(id, error, self.options.timeout)
+        Error::unheard(id, error, self.options.timeout)
     }
 }
 
@@ -140,16 +137,6 @@ fn signed(
             .header(standard_webhooks::SIGNATURE, standard_webhooks::sign(secret, id, at, &body));
     }
     request.body(body)
-}
-
-fn failed(id: &str, error: reqwest::Error, limit: Duration) -> Error {
-    let turn = id.to_owned();
-    // Who could not be reached in time has thought about nothing.
-    if error.is_timeout() && !error.is_connect() {
-        Error::Timeout { turn, limit }
-    } else {
-        Error::Unreachable { turn, source: error.without_url() }
-    }
 }
 
 impl Agent for HttpAgent {

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::Agent;
 use super::later::Outbox;
+use crate::channels::handover::Handover;
 use crate::clock::Clock;
 use crate::config::settings::{self, Twilio};
 use crate::config::{AgentSettings, Declaration, Settings};
@@ -19,7 +20,6 @@ use crate::net::{self, tls};
 use crate::queue::Documents;
 use crate::standard_webhooks::{Secret, SecretError};
 use crate::telemetry::metrics::Metrics;
-use crate::thread::ThreadId;
 
 /// What findings about an agent's server are called.
 pub(super) const CHECK: &str = "agent";
@@ -96,35 +96,11 @@ pub struct Serving<'a> {
     /// Where replies go that come after their turn.
     pub outbox: Arc<dyn Outbox>,
     /// Gives threads to people and back.
-    pub handing: Arc<dyn Handing>,
+    pub handover: Arc<dyn Handover>,
     /// What has to be remembered longer than any turn.
     pub documents: Documents,
     /// Reads the time.
     pub clock: Clock,
-}
-
-/// Gives threads to people and back.
-pub trait Handing: Send + Sync {
-    /// Gives a thread to a person, or back to the bot; done when it returns.
-    ///
-    /// # Errors
-    ///
-    /// See [`NotHanded`].
-    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHanded>>;
-}
-
-/// Why a thread did not change hands.
-#[derive(Debug, thiserror::Error)]
-pub enum NotHanded {
-    /// There is no such thread.
-    #[error("there is no such conversation any more")]
-    Unknown,
-    /// Its attributes leave no room for the mark.
-    #[error("the conversation's attributes are no json object; make them one at twilio")]
-    Attributes,
-    /// It could not be done now.
-    #[error("the conversation could not be changed now; call again")]
-    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A platform whose tools read the debug pages.
@@ -150,6 +126,9 @@ pub enum Error {
     /// Nobody has read what it has for itself, since it was not declared.
     #[error("agent.kind {0} has no settings: it is not among the kinds of agents")]
     Undeclared(&'static str),
+    /// It lacks a setting, which the settings themselves refuse before.
+    #[error("{0} is not set")]
+    Missing(&'static str),
     /// It is no part of this build.
     #[error("agent.kind {kind} needs a chimein that was built with the feature {feature}")]
     NotBuilt {

@@ -31,16 +31,21 @@ pub mod sqs;
 pub mod stdio;
 mod turn;
 pub mod unasked;
+#[cfg(not(all(feature = "nats", feature = "sqs")))]
+mod unbuilt;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use reqwest::header::RETRY_AFTER;
 
 pub use beside::{Beside, Connection, Watched};
 pub use report::{Fate, Origin, Report, SCHEMA as REPORT_SCHEMA};
 pub use turn::{Answer, Turn};
 
+use crate::clock::Timestamp;
+use crate::net::http::{is_too_slow, retry_after};
 use crate::thread::Budget;
 
 /// Thinks about one turn at a time, many turns at once.
@@ -285,6 +290,23 @@ pub enum Retry {
 }
 
 impl Error {
+    /// Of a server that gave no answer within a time, or could not be reached.
+    fn unheard(turn: &str, error: reqwest::Error, limit: Duration) -> Self {
+        let turn = turn.to_owned();
+        if is_too_slow(&error) {
+            Self::Timeout { turn, limit }
+        } else {
+            Self::Unreachable { turn, source: error.without_url() }
+        }
+    }
+
+    /// Of a server that answered with a status that is no success.
+    fn refused(turn: String, response: &reqwest::Response, now: Timestamp) -> Self {
+        let asked = response.headers().get(RETRY_AFTER).and_then(|text| text.to_str().ok());
+        let retry_after = asked.and_then(|text| retry_after(text, now));
+        Self::Status { turn, status: response.status().as_u16(), retry_after }
+    }
+
     /// Says what it tells about the agent as a whole.
     #[must_use]
     pub const fn sign(&self) -> Sign {

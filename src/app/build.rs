@@ -318,7 +318,7 @@ impl Parts<'_> {
         let serving = kind::Serving {
             settings: self.settings,
             outbox: Arc::clone(outbox),
-            handing: Arc::new(OperatorHands(Arc::clone(handoff))),
+            handover: Arc::new(OperatorHands(Arc::clone(handoff))),
             documents: self.store.documents(),
             clock: *clock,
         };

@@ -1,15 +1,14 @@
-//! Brings the operator's word to the handoff: the two rooms meet here.
+//! Brings the word of an operator or a bot to the handoff: the rooms meet here.
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::admin::handoff::{Handover, NotHandedOver};
-use crate::agent::kind::{Handing, NotHanded};
+use crate::channels::handover::{Handover, NotHandedOver};
 use crate::pipeline::handoff::{Error, Handoff};
 use crate::thread::ThreadId;
 
-/// The pipeline's handoff as the operator's routes see it.
+/// The pipeline's handoff as the routes see it.
 pub struct OperatorHands(pub Arc<Handoff>);
 
 impl Handover for OperatorHands {
@@ -25,17 +24,5 @@ impl Handover for OperatorHands {
 
     fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>> {
         Box::pin(self.0.paused(count))
-    }
-}
-
-impl Handing for OperatorHands {
-    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHanded>> {
-        Box::pin(async move {
-            self.0.set(thread, is_paused).await.map_err(|error| match error {
-                Error::Unknown(_) => NotHanded::Unknown,
-                Error::Attributes(_) => NotHanded::Attributes,
-                Error::Channel(_) | Error::Store(_) => NotHanded::Failed(Box::new(error)),
-            })
-        })
     }
 }

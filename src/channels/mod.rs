@@ -9,6 +9,7 @@ mod arrival;
 pub mod conversations;
 pub mod direct;
 mod documents;
+pub mod handover;
 pub mod instances;
 mod row_places;
 pub mod search;

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use super::agents::Declaration;
 use super::kinds::{
     AgentKind, BaseUrl, HostPart, Identities, Identity, Listen, Name, QueueEngine, RestAuth,
-    SenderRates, Senders, Size, Sources, TemplateVariables, Timeout,
+    SenderRates, Senders, Setting, Size, Sources, TemplateVariables, Timeout,
 };
 use super::reader::Reader;
 use crate::net::authority::Hosts;
@@ -369,6 +369,17 @@ pub fn within(
 ) {
     let is_kept = reader.value(key).map(|value: Duration| range.contains(&value));
     reader.rule(key, is_kept, broken);
+}
+
+/// Requires a value of the kind of agent that is chosen.
+pub fn required<T: Setting>(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    is_chosen: bool,
+    broken: &'static str,
+) {
+    let is_kept = !is_chosen || reader.value::<T>(key).is_some();
+    reader.rule(key, Some(is_kept), broken);
 }
 
 /// Requires that what an agent is told of what was said before has its bounds: the key of how many messages, and

@@ -28,6 +28,12 @@ pub enum Error {
     Client(#[from] reqwest::Error),
 }
 
+/// Whether a server was reached and then took too long; who could not be reached in time has done nothing.
+#[must_use]
+pub fn is_too_slow(error: &reqwest::Error) -> bool {
+    error.is_timeout() && !error.is_connect()
+}
+
 /// Begins a client that goes by these proxies; times and sizes are the caller's to add.
 pub fn builder(tls: rustls::ClientConfig, proxies: &Proxies) -> ClientBuilder {
     let builder = ClientBuilder::new()

@@ -11,8 +11,9 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::admin::handoff::{self, Handover, NotHandedOver};
+use crate::admin::handoff;
 use crate::admin::replies::{self, Replies};
+use crate::channels::handover::{Handover, NotHandedOver};
 use crate::clock::Clock;
 use crate::queue::{Store, embedded};
 use crate::thread::ThreadId;

@@ -23,8 +23,8 @@ use uuid::Uuid;
 use super::ledger::{Ledger, TalkNote};
 use super::words::{self, BotMessage, TalkStatus, Writing};
 use super::{ids, payload};
-use crate::agent::kind::{Handing, NotHanded};
 use crate::agent::later::{Batch, Outbox, not_read, not_stored, read};
+use crate::channels::handover::{Handover, NotHandedOver};
 use crate::clock::Clock;
 use crate::http::caller;
 use crate::http::problem::problem;
@@ -50,7 +50,7 @@ pub(super) struct Desk {
     /// Where words go.
     pub(super) outbox: Arc<dyn Outbox>,
     /// Gives conversations to people and back.
-    pub(super) handing: Arc<dyn Handing>,
+    pub(super) handover: Arc<dyn Handover>,
     /// Knows conversations by their numbers.
     pub(super) ledger: Ledger,
     /// Reads the time.
@@ -261,7 +261,7 @@ impl Desk {
     }
 
     async fn take_back(&self, note: &TalkNote) -> Result<(), Box<Response>> {
-        self.handing.set(note.thread, false).await.map_err(|error| {
+        self.handover.set(note.thread, false).await.map_err(|error| {
             tracing::warn!(conversation_sid = %note.thread, error = %Chain(&error),
                 "a conversation was not given back to the bot");
             Box::new(not_handed(&error))
@@ -303,11 +303,19 @@ fn unavailable() -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
 }
 
-fn not_handed(error: &NotHanded) -> Response {
-    let detail = error.to_string();
-    match error {
-        NotHanded::Unknown => problem(StatusCode::NOT_FOUND, "unknown_conversation", &detail),
-        NotHanded::Attributes => problem(StatusCode::CONFLICT, "malformed_attributes", &detail),
-        NotHanded::Failed(_) => problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &detail),
-    }
+fn not_handed(error: &NotHandedOver) -> Response {
+    let (status, word, detail) = match error {
+        NotHandedOver::Unknown => {
+            let detail = "there is no such conversation any more".to_owned();
+            (StatusCode::NOT_FOUND, "unknown_conversation", detail)
+        }
+        NotHandedOver::Attributes => {
+            (StatusCode::CONFLICT, "malformed_attributes", error.to_string())
+        }
+        NotHandedOver::Failed(_) => {
+            let detail = "the conversation could not be changed now; call again".to_owned();
+            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
+        }
+    };
+    problem(status, word, &detail)
 }

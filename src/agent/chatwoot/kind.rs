@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use super::ledger::Ledger;
 use super::settings::ChatwootSettings;
 use super::{ChatwootBot, Options, calls, examine};
+use crate::agent::Agent;
 use crate::agent::kind::{self, Error, Making, Serving};
-use crate::agent::{Agent, echo};
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 
@@ -24,8 +24,7 @@ impl kind::Kind for Kind {
     fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>> {
         Box::pin(async move {
             let settings: &ChatwootSettings = kind::own(of.settings)?;
-            // The settings refuse this kind without a URL.
-            let Some(url) = &settings.url else { return echo::Kind.make(of).await };
+            let url = settings.url.as_ref().ok_or(Error::Missing("chatwoot.url"))?;
             let options = Options {
                 url: url.url().clone(),
                 secret: settings.secret.clone(),
@@ -46,11 +45,11 @@ impl kind::Kind for Kind {
     fn doors(&self, of: Serving<'_>) -> Option<Router> {
         let own: &ChatwootSettings = kind::own(of.settings).ok()?;
         let token = own.token.clone()?;
-        let Serving { outbox, handing, documents, clock, .. } = of;
+        let Serving { outbox, handover, documents, clock, .. } = of;
         Some(calls::router(calls::Desk {
             token,
             outbox,
-            handing,
+            handover,
             ledger: Ledger(documents),
             clock,
         }))

@@ -125,14 +125,11 @@ impl Ledger {
     ///
     /// If the store failed.
     pub(super) async fn unask(&self, number: u64, turn: MessageId) -> Result<(), Error> {
-        let change = |before: Option<&[u8]>| {
-            let before = before.and_then(TalkNote::read)?;
-            let mut note = before.clone();
+        let unask = |note: &mut TalkNote| {
             note.open.retain(|open| *open != turn);
             note.heard.retain(|heard| *heard != turn);
-            (note != before).then(|| note.written())
         };
-        self.0.update(&name(number), change).await.map(drop)
+        self.change(number, unask).await
     }
 
     /// Looks up a conversation by its number.
@@ -150,10 +147,19 @@ impl Ledger {
     ///
     /// If the store failed.
     pub(super) async fn hear(&self, number: u64, turns: &[MessageId]) -> Result<(), Error> {
-        let change = |before: Option<&[u8]>| {
+        self.change(number, |note| note.hear(turns)).await
+    }
+
+    /// Changes what is known of a conversation, if anything is.
+    async fn change(
+        &self,
+        number: u64,
+        change: impl Fn(&mut TalkNote) + Send,
+    ) -> Result<(), Error> {
+        let change = move |before: Option<&[u8]>| {
             let before = before.and_then(TalkNote::read)?;
             let mut note = before.clone();
-            note.hear(turns);
+            change(&mut note);
             (note != before).then(|| note.written())
         };
         self.0.update(&name(number), change).await.map(drop)

@@ -22,7 +22,7 @@ mod words;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use secrecy::SecretString;
 use serde_json::Value;
 use url::Url;
@@ -32,7 +32,6 @@ use self::ledger::Ledger;
 use self::settings::ChatwootDialect;
 use super::{Agent, Answer, Error, Patience, Turn};
 use crate::clock::Clock;
-use crate::net::http::retry_after;
 use crate::queue;
 
 /// What a [`ChatwootBot`] needs to know.
@@ -96,20 +95,11 @@ impl ChatwootBot {
         let event = payload::of(turn, self.options.dialect, (number, asked));
         let delivery = format!("{id}-{asked}");
         let sent = self.request(&event, &delivery).timeout(self.options.timeout).send().await;
-        let response = sent.map_err(|error| {
-            let (turn, limit) = (id.clone(), self.options.timeout);
-            if error.is_timeout() && !error.is_connect() {
-                Error::Timeout { turn, limit }
-            } else {
-                Error::Unreachable { turn, source: error.without_url() }
-            }
-        })?;
+        let response = sent.map_err(|error| Error::unheard(&id, error, self.options.timeout))?;
         if response.status().is_success() {
             return Ok(());
         }
-        let asked = response.headers().get(RETRY_AFTER).and_then(|text| text.to_str().ok());
-        let retry_after = asked.and_then(|text| retry_after(text, self.clock.wall()));
-        Err(Error::Status { turn: id, status: response.status().as_u16(), retry_after })
+        Err(Error::refused(id, &response, self.clock.wall()))
     }
 
     fn request(&self, event: &Value, delivery: &str) -> reqwest::RequestBuilder {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::kinds::{HttpUrl, words};
+use crate::config::rules::required;
 use crate::config::section::sections;
 use crate::config::{AgentSettings, Reader};
 
@@ -31,12 +32,11 @@ impl AgentSettings for ChatwootSettings {
     const MANUAL: &'static str = include_str!("settings.toml");
 
     fn check(reader: &mut Reader<'_>, is_chosen: bool) {
-        let has_url = reader.value::<HttpUrl>("chatwoot.url").is_some();
         let broken = "is required, as a well-formed URL, for agent.kind chatwoot";
-        reader.rule("chatwoot.url", Some(!is_chosen || has_url), broken);
-        let token = reader.value::<SecretString>("chatwoot.token");
+        required::<HttpUrl>(reader, "chatwoot.url", is_chosen, broken);
         let broken = "is required for agent.kind chatwoot: without it nobody could answer";
-        reader.rule("chatwoot.token", Some(!is_chosen || token.is_some()), broken);
+        required::<SecretString>(reader, "chatwoot.token", is_chosen, broken);
+        let token = reader.value::<SecretString>("chatwoot.token");
         let is_long = token.map(|token| token.expose_secret().len() >= TOKEN_BYTES_MIN);
         let broken = "is shorter than 16 characters, so it could be guessed";
         reader.rule("chatwoot.token", is_long, broken);

@@ -6,8 +6,8 @@ use futures::future::BoxFuture;
 
 use super::settings::HttpSettings;
 use super::{HttpAgent, Options, examine};
+use crate::agent::Agent;
 use crate::agent::kind::{self, Error, Making};
-use crate::agent::{Agent, echo};
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 use crate::thread::Budget;
@@ -24,8 +24,7 @@ impl kind::Kind for Kind {
         Box::pin(async move {
             let settings = &of.settings.agent;
             let own: &HttpSettings = kind::own(of.settings)?;
-            // The settings refuse this kind without a URL.
-            let Some(url) = &own.url else { return echo::Kind.make(of).await };
+            let url = own.url.as_ref().ok_or(Error::Missing("agent.url"))?;
             let client = of.client()?;
             let options = Options {
                 url: url.url().clone(),

@@ -23,10 +23,8 @@ impl AgentSettings for HttpSettings {
     const MANUAL: &'static str = include_str!("settings.toml");
 
     fn check(reader: &mut Reader<'_>, is_chosen: bool) {
-        let has_url = reader.value::<HttpUrl>("agent.url").is_some();
-        let is_kept = !is_chosen || has_url;
         let broken = "is required, as a well-formed URL, for agent.kind http";
-        reader.rule("agent.url", Some(is_kept), broken);
+        rules::required::<HttpUrl>(reader, "agent.url", is_chosen, broken);
         rules::history(reader, ["agent.history_messages", "agent.history_chars"]);
     }
 }

@@ -22,6 +22,7 @@ use super::said::ModelSaid;
 use super::settings::OpenAiApi;
 use crate::clock::{Clock, Moment};
 use crate::net::body::{Broken, whole};
+use crate::net::http::is_too_slow;
 
 /// The most of one event that is held. The last event of a Responses stream has the whole answer, each
 /// letter in up to six bytes, and the system prompt.
@@ -185,8 +186,7 @@ impl Server {
     }
 
     fn broken(&self, error: reqwest::Error) -> Failure {
-        // Who could not be reached in time has thought about nothing.
-        if error.is_timeout() && !error.is_connect() {
+        if is_too_slow(&error) {
             Failure::TooSlow(self.timeout)
         } else {
             Failure::Unreachable(error.without_url())

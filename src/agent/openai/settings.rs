@@ -48,9 +48,8 @@ impl AgentSettings for OpenAiSettings {
     const MANUAL: &'static str = include_str!("settings.toml");
 
     fn check(reader: &mut Reader<'_>, is_chosen: bool) {
-        let has_model = reader.value::<ModelName>("openai.model").is_some();
-        let is_named = !is_chosen || has_model;
-        reader.rule("openai.model", Some(is_named), "is required for agent.kind openai");
+        let broken = "is required for agent.kind openai";
+        rules::required::<ModelName>(reader, "openai.model", is_chosen, broken);
         rules::history(reader, ["openai.history_messages", "openai.history_chars"]);
         let first = Duration::from_millis(100)..=Duration::from_secs(60 * 60);
         within(reader, "openai.first_token_timeout", first, "is not between 100ms and 1h");

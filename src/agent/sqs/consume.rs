@@ -156,17 +156,18 @@ async fn store_patiently(
     letter: &Letter,
     outbox: &dyn Outbox,
 ) -> Verdict {
-    for _ in 1..TRIES_MAX {
-        match store(agent, came, letter.clone(), outbox).await {
-            Verdict::Again => agent.clock.sleep(AGAIN_AFTER).await,
-            done @ (Verdict::Delete | Verdict::Leave) => return done,
+    let mut tries = 1;
+    loop {
+        match store(agent, came, letter, outbox).await {
+            Verdict::Again if tries < TRIES_MAX => agent.clock.sleep(AGAIN_AFTER).await,
+            verdict => return verdict,
         }
+        tries += 1;
     }
-    store(agent, came, letter.clone(), outbox).await
 }
 
-async fn store(agent: &Sqs, came: &Came, letter: Letter, outbox: &dyn Outbox) -> Verdict {
-    let Letter { turn, thread, key, replies, hands_over } = letter;
+async fn store(agent: &Sqs, came: &Came, letter: &Letter, outbox: &dyn Outbox) -> Verdict {
+    let Letter { turn, thread, key, replies, hands_over } = letter.clone();
     if let Err(error) = outbox.heard(turn).await {
         return not_stored(agent, came, &error);
     }

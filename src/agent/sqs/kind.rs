@@ -43,16 +43,11 @@ impl kind::Kind for Kind {
 /// on its way to us.
 const OURS_FOR: Duration = Duration::from_secs(10);
 
-/// Says that a queue is not named, which the settings refuse before.
-#[derive(Debug, thiserror::Error)]
-#[error("sqs.queue_url and sqs.reply_queue_url are required")]
-struct NoQueue;
-
 fn options(all: &Settings) -> Result<Options, Error> {
     let settings: &SqsSettings = kind::own(all)?;
-    let (Some(queue), Some(reply_queue)) = (&settings.queue_url, &settings.reply_queue_url) else {
-        return Err(Error::Settings(Box::new(NoQueue)));
-    };
+    let queue = settings.queue_url.as_ref().ok_or(Error::Missing("sqs.queue_url"))?;
+    let reply_queue = settings.reply_queue_url.as_ref();
+    let reply_queue = reply_queue.ok_or(Error::Missing("sqs.reply_queue_url"))?;
     let keys = settings.access_key_id.clone().zip(settings.secret_access_key.clone());
     let asks_anew = settings.ask_again;
     Ok(Options {

@@ -9,7 +9,7 @@ use super::run::Programs;
 use super::settings::StdioSettings;
 use super::{Stdio, examine};
 use crate::agent::kind::{self, Error, Making};
-use crate::agent::{Agent, echo, kinds};
+use crate::agent::{Agent, kinds};
 use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
@@ -26,8 +26,7 @@ impl kind::Kind for Kind {
     fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>> {
         Box::pin(async move {
             let own: &StdioSettings = kind::own(of.settings)?;
-            // The settings refuse this kind without a command.
-            let Some(starting) = starting(own, of.clock) else { return echo::Kind.make(of).await };
+            let starting = starting(own, of.clock).ok_or(Error::Missing("stdio.command"))?;
             let running = Programs {
                 starting,
                 timeout: of.settings.agent.timeout,

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use crate::config::kinds::{Setting, words};
+use crate::config::rules::required;
 use crate::config::section::sections;
 use crate::config::{AgentSettings, Reader};
 
@@ -25,9 +26,8 @@ impl AgentSettings for StdioSettings {
     const MANUAL: &'static str = include_str!("settings.toml");
 
     fn check(reader: &mut Reader<'_>, is_chosen: bool) {
-        let has_command = reader.value::<CommandLine>("stdio.command").is_some();
         let broken = "is required for agent.kind stdio";
-        reader.rule("stdio.command", Some(!is_chosen || has_command), broken);
+        required::<CommandLine>(reader, "stdio.command", is_chosen, broken);
         let credits = reader.value("stdio.credits");
         let is_kept = credits.map(|credits: NonZeroUsize| credits.get() <= CREDITS_MAX);
         reader.rule("stdio.credits", is_kept, "is over 4096");

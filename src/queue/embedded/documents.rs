@@ -47,28 +47,29 @@ pub(super) fn write(db: &Connection, new: &NewDocument) -> rusqlite::Result<bool
         }
         next = revision_of(before).saturating_add(1);
     }
-    let insert = if *is_passing {
-        "INSERT INTO passing (name, value, revision, changed_at) SELECT ?1, ?2, ?3, ?4
-         WHERE NOT EXISTS (SELECT 1 FROM documents WHERE name = ?1) ON CONFLICT (name) DO NOTHING"
-    } else {
-        "INSERT INTO documents (name, value, revision, changed_at) SELECT ?1, ?2, ?3, ?4
-         WHERE NOT EXISTS (SELECT 1 FROM passing WHERE name = ?1) ON CONFLICT (name) DO NOTHING"
-    };
-    Ok(db.prepare_cached(insert)?.execute(params![name, bytes, next, at])? == 1)
+    let (table, other) = tables(*is_passing);
+    let insert = format!(
+        "INSERT INTO {table} (name, value, revision, changed_at) SELECT ?1, ?2, ?3, ?4
+         WHERE NOT EXISTS (SELECT 1 FROM {other} WHERE name = ?1) ON CONFLICT (name) DO NOTHING"
+    );
+    Ok(db.prepare_cached(&insert)?.execute(params![name, bytes, next, at])? == 1)
 }
 
 /// Writes one where it stands already.
 fn update(db: &Connection, new: &NewDocument, before: u64) -> rusqlite::Result<bool> {
     let NewDocument { name, value: Value { bytes, is_passing }, at, .. } = new;
-    let update = if *is_passing {
-        "UPDATE passing SET value = ?2, revision = revision + 1, changed_at = ?3
+    let (table, _) = tables(*is_passing);
+    let update = format!(
+        "UPDATE {table} SET value = ?2, revision = revision + 1, changed_at = ?3
          WHERE name = ?1 AND revision = ?4"
-    } else {
-        "UPDATE documents SET value = ?2, revision = revision + 1, changed_at = ?3
-         WHERE name = ?1 AND revision = ?4"
-    };
+    );
     let values = params![name, bytes, at.as_millis(), revision_of(before)];
-    Ok(db.prepare_cached(update)?.execute(values)? == 1)
+    Ok(db.prepare_cached(&update)?.execute(values)? == 1)
+}
+
+/// The table of a document, and the one in which it does not stand.
+const fn tables(is_passing: bool) -> (&'static str, &'static str) {
+    if is_passing { ("passing", "documents") } else { ("documents", "passing") }
 }
 
 /// Forgets a document, unless another was written in between; says whether it did.

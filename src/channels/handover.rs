@@ -1,0 +1,33 @@
+//! Who gives conversations to people and back, as an operator's routes and a bot's calls see it; the composition
+//! root brings the one that does it.
+
+use futures::future::BoxFuture;
+
+use crate::thread::ThreadId;
+
+/// Gives conversations to people and back.
+pub trait Handover: Send + Sync {
+    /// Gives a conversation to a person, or back to the bot; done when it returns.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such conversation, or Twilio or the store did not do it.
+    fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHandedOver>>;
+
+    /// Some conversations that this instance knows to be with a person, at most `count`.
+    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>>;
+}
+
+/// Why a conversation did not change hands.
+#[derive(Debug, thiserror::Error)]
+pub enum NotHandedOver {
+    /// There is no such conversation.
+    #[error("there is no such conversation in this chat service")]
+    Unknown,
+    /// Its attributes leave no room for the mark.
+    #[error("the conversation's attributes are no json object; make them one at twilio")]
+    Attributes,
+    /// It could not be done now.
+    #[error("the conversation could not be changed")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
