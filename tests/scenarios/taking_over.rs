@@ -1,6 +1,7 @@
 //! The bot takes the place of another program that spoke under its identity, gives it back, and takes it
 //! again: nobody gets a second answer, and whoever got none gets one.
 
+use chimein::clock::Clock;
 use chimein::emulator::control::Webhook;
 use chimein::emulator::faults::{Action, Place};
 use chimein::emulator::state::model::Message;
@@ -56,6 +57,7 @@ async fn a_store_that_is_lost_makes_nobody_hear_the_bot_twice() {
         leave(&mut rig).await;
         rig.sms(PHONE, "two").await;
         rig.lose_store();
+        next_second(&rig).await;
         rig.start_service().await;
         rig.expect(conversation, &["one", "two"]).await;
         rig.end().await;
@@ -66,6 +68,7 @@ async fn a_store_that_is_lost_makes_nobody_hear_the_bot_twice() {
 async fn a_word_beside_the_bots_answers_nothing_while_the_service_is_there() {
     for extra in [&[][..], &[NO_SOCKET]] {
         let rig = Rig::start(extra).await;
+        next_second(&rig).await;
         let conversation = rig.sms(PHONE, "one").await;
         other_bot_says(&rig, conversation, "a note of another program").await;
         rig.sms(PHONE, "two").await;
@@ -101,8 +104,7 @@ async fn where_the_bot_begins_is_the_operators_to_say() {
         let conversation = rig.sms(PHONE, "one").await;
         other_bot_says(&rig, conversation, "other: one").await;
         rig.sms(PHONE, "two").await;
-        // Twilio dates messages to the second.
-        tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+        next_second(&rig).await;
         rig.start_service().await;
         rig.eventually("the messages are seen", |rig| seen(rig, conversation) == 2).await;
         rig.expect(conversation, replies).await;
@@ -122,6 +124,15 @@ async fn seat(rig: &Rig, conversation: ConversationSid) {
 async fn other_bot_says(rig: &Rig, conversation: ConversationSid, body: &str) {
     let messages = format!("Conversations/{conversation}/Messages");
     rig.rest_post(&messages, &[("Author", BOT), ("Body", body)]).await;
+}
+
+/// Waits for the second after this one: Twilio's REST API dates messages to the second, so that nothing
+/// tells which of two came first that happen within one.
+async fn next_second(rig: &Rig) {
+    let clock = Clock::start();
+    let second = || clock.wall().as_millis() / 1000;
+    let this = second();
+    rig.eventually("the next second begins", |_| second() > this).await;
 }
 
 /// The service goes, and webhooks lead elsewhere.

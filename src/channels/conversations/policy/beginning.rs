@@ -6,23 +6,22 @@
 //!
 //! | what is said under an identity of ours | written | it answers what stands before it |
 //! | --- | --- | --- |
-//! | bears no mark of ours | before this process began | yes |
+//! | bears no mark of ours | before this process began, or in that second | yes |
 //! | bears no mark of ours | later | no: a message beside the bot's, such as a note of another program |
 //! | bears our mark | before this store was first used, in a conversation that the store does not know | yes: the store before was lost |
 //! | bears our mark | else | no: it is a reply of this service |
+//!
+//! Twilio's REST API dates to the second (source: Conversations API definition, message, `date_created`,
+//! read 2026-11-29). In the second in which this process began the other program
+//! may have been switched off, so that its word counts as one from before; in the one in which the store
+//! was first used no store was lost, so that our own reply counts as ours.
 //!
 //! A message that this service took in before that was written is its own to answer. And what is to be
 //! known of a message that came while nobody was there is known only once its conversation has been
 //! read to its end.
 
-use std::time::Duration;
-
 use crate::clock::Timestamp;
 use crate::thread::SkipReason;
-
-/// How exactly Twilio's REST API dates a message.
-/// Source: Conversations API definition, message, `date_created`, read 2026-11-29.
-const PRECISION: Duration = Duration::from_secs(1);
 
 /// From where on messages are answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -60,7 +59,7 @@ impl Start {
     #[must_use]
     pub fn whose(&self, written: Option<Timestamp>, is_marked: bool) -> Whose {
         match written {
-            Some(at) if is_marked && at < self.store => Whose::BeforeIfUnknown,
+            Some(at) if is_marked && at.as_secs() < self.store.as_secs() => Whose::BeforeIfUnknown,
             Some(at) if !is_marked && at <= self.process => Whose::Before,
             Some(_) | None => Whose::Ours,
         }
@@ -124,7 +123,7 @@ pub fn judge(begin: Begin, start: &Start, facts: &Facts) -> Standing {
     };
     match begin {
         Begin::All => return Standing::Open,
-        Begin::Now if created + PRECISION < start.store => {
+        Begin::Now if created.as_secs() < start.store.as_secs() => {
             return Standing::Over(SkipReason::BeforeBegin);
         }
         Begin::Now | Begin::Unanswered => {}
@@ -143,6 +142,8 @@ pub fn judge(begin: Begin, start: &Start, facts: &Facts) -> Standing {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// The store was first used at 100, this process began at 200.
@@ -156,6 +157,7 @@ mod tests {
             (Some(at(200)), false, Whose::Before),
             (Some(at(201)), false, Whose::Ours),
             (Some(at(50)), true, Whose::BeforeIfUnknown),
+            (Some(at(99)), true, Whose::BeforeIfUnknown),
             (Some(at(100)), true, Whose::Ours),
             (Some(at(150)), true, Whose::Ours),
             (None, false, Whose::Ours),
@@ -184,14 +186,18 @@ mod tests {
             // It is younger than this process, whatever was said beside the bot.
             (Unanswered, unread(facts(4, 201, 202, reply)), Standing::Open),
             // Younger than the store, to the second in which it was first used.
-            (Now, facts(6, 98, 210, reply), Standing::Over(before)),
-            (Now, facts(6, 99, 210, reply), Standing::Open),
+            (Now, facts(6, 99, 210, reply), Standing::Over(before)),
+            (Now, facts(6, 100, 210, reply), Standing::Open),
             (Now, facts(4, 140, 210, reply), Standing::Over(answered)),
             (All, facts(4, 50, 210, reply), Standing::Open),
             (All, unread(facts(4, 50, 210, reply)), Standing::Open),
         ] {
             assert_eq!(judge(begin, &START, &facts), standing, "{begin:?} {facts:?}");
         }
+        // Within the second in which the store was first used nothing was before.
+        let inside = Start { process: at(201), store: at(200) + Duration::from_millis(900) };
+        assert_eq!(inside.whose(Some(at(200)), true), Whose::Ours);
+        assert_eq!(judge(Now, &inside, &facts(6, 200, 201, None)), Standing::Open);
         let undated = Facts { created: None, ..facts(4, 140, 210, reply) };
         assert_eq!(judge(Unanswered, &START, &undated), Standing::Open);
     }
