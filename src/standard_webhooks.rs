@@ -63,6 +63,12 @@ impl Secret {
         Self(SecretSlice::from(halves.concat()))
     }
 
+    /// As both sides write it into their settings.
+    #[must_use]
+    pub fn to_text(&self) -> SecretString {
+        format!("whsec_{}", BASE64.encode(self.0.expose_secret())).into()
+    }
+
     fn mac(&self, id: &str, timestamp: &str, body: &[u8]) -> Hmac<Sha256> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret())
             .expect("HMAC takes keys of every length");
@@ -229,6 +235,8 @@ mod tests {
 
     #[test]
     fn secrets_that_are_no_secrets_are_refused_without_being_shown() {
+        let made = Secret::random().to_text();
+        assert_eq!(Secret::parse(&made).unwrap().to_text().expose_secret(), made.expose_secret());
         assert_eq!(Secret::parse(&"whsec_!!".into()).unwrap_err(), SecretError::NotBase64);
         assert_eq!(Secret::parse(&"whsec_AAAA".into()).unwrap_err(), SecretError::Length(3));
         assert!(!format!("{:?}", secret()).contains("MfKQ"));

@@ -71,6 +71,9 @@ async fn health_asks_the_operators_listener_of_this_machine() {
     assert!(text(&gone.stderr).contains("no answer from 127.0.0.1"), "{}", text(&gone.stderr));
 }
 
+/// How many settings the emulator exports.
+const EXPORTED: usize = 10;
+
 #[test]
 fn the_demo_shows_what_the_bot_said() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -130,6 +133,75 @@ fn whoever_stops_reading_early_gets_no_failure() {
             .unwrap();
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
     }
+}
+
+#[test]
+fn a_shell_and_man_can_read_what_is_printed_for_them() {
+    let page = chimein(&["man", "dead-letters"], &[]);
+    assert!(text(&page.stdout).contains(".SH NAME"), "{}", text(&page.stderr));
+    let typo = chimein(&["man", "dead-leters"], &[]);
+    assert_eq!(typo.status.code(), Some(1));
+    assert!(text(&typo.stderr).contains("no command dead-leters"), "{}", text(&typo.stderr));
+
+    let script = chimein(&["completions", "bash"], &[]);
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let file = folder.path().join("completions.bash");
+    std::fs::write(&file, &script.stdout).unwrap();
+    let asked = "source \"$0\"; COMP_WORDS=(chimein dead); COMP_CWORD=1; \
+                 _chimein chimein dead chimein; echo \"${COMPREPLY[*]}\"";
+    let bash = Command::new("bash").arg("-c").arg(asked).arg(&file).output().unwrap();
+    assert_eq!(text(&bash.stdout).trim(), "dead-letters", "{}", text(&bash.stderr));
+}
+
+#[test]
+fn the_printed_defaults_are_a_file_to_start_from() {
+    let defaults = chimein(&["config", "--defaults"], &[]);
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let file = folder.path().join("chimein.toml");
+    std::fs::write(&file, &defaults.stdout).unwrap();
+    let off = [("TWILIO_ENABLED", "false")];
+    let read = chimein(&["config", "--config", file.to_str().unwrap()], &off);
+    assert_eq!(read.status.code(), Some(0), "{}", text(&read.stderr));
+}
+
+#[test]
+fn a_made_secret_is_one_and_never_the_same() {
+    let secret = || text(&chimein(&["secret", "new"], &[]).stdout).trim().to_owned();
+    let (one, other) = (secret(), secret());
+    assert_ne!(one, other);
+    let settings = [
+        ("TWILIO_ENABLED", "false"),
+        ("CHIMEIN_AGENT_KIND", "http"),
+        ("CHIMEIN_AGENT_URL", "https://agent.example.com/turns"),
+        ("CHIMEIN_AGENT_SECRET", &*one),
+    ];
+    let taken = chimein(&["config"], &settings);
+    assert_eq!(taken.status.code(), Some(0), "{}", text(&taken.stderr));
+    assert!(!text(&taken.stdout).contains(&one));
+}
+
+#[test]
+fn what_the_emulator_exports_leads_a_service_to_it() {
+    let mut emulator = Command::new(env!("CARGO_BIN_EXE_chimein"))
+        .args(["emulator", "--env"])
+        .env_clear()
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(emulator.stdout.take().unwrap()).lines();
+    let own = [("TWILIO_IDENTITY", "bot"), ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://example.com")];
+    let mut settings: Vec<_> = own.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    for line in lines.take(EXPORTED) {
+        let line = line.unwrap();
+        let (name, value) = line.strip_prefix("export ").unwrap().split_once('=').unwrap();
+        settings.push((name.to_owned(), value.to_owned()));
+    }
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let taken = chimein(&["config"], &settings);
+    emulator.kill().unwrap();
+    let _ = emulator.wait().unwrap();
+    assert_eq!(taken.status.code(), Some(0), "{}", text(&taken.stderr));
+    assert!(text(&taken.stdout).contains("TWILIO_TWILSOCK_URL"), "{}", text(&taken.stdout));
 }
 
 /// Runs the program with these variables and none of this process's own.

@@ -2,7 +2,7 @@
 //!
 //! Prints each key's effective value, secrets masked, and where it came from: the manual's default,
 //! the file, a variable, a secret's file. Exit code 0 if the settings are fit to start with, 2 if
-//! not.
+//! not. `--defaults` prints the file of defaults instead.
 
 use std::io;
 use std::path::PathBuf;
@@ -25,6 +25,9 @@ pub struct Args {
     /// Prints one JSON object instead of a table.
     #[arg(long)]
     json: bool,
+    /// Prints the whole manual of settings with their defaults, as a file to start from.
+    #[arg(long, conflicts_with_all = ["config", "json"])]
+    defaults: bool,
 }
 
 /// Says why the settings could not be shown.
@@ -42,7 +45,12 @@ pub enum Error {
 ///
 /// Fails if standard output cannot be written to; problems of the settings are part of the output.
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    show(args, environment).tell().map_err(Error::Output)
+    let outcome = if args.defaults {
+        Outcome::done(kinds::schema().manual().text().to_owned())
+    } else {
+        show(args, environment)
+    };
+    outcome.tell().map_err(Error::Output)
 }
 
 fn show(args: &Args, environment: &Environment) -> Outcome {
@@ -160,7 +168,7 @@ mod tests {
 
     #[test]
     fn settings_that_are_not_fit_end_with_misuse() {
-        let args = Args { config: None, json: false };
+        let args = Args { config: None, json: false, defaults: false };
         let unfit = show(&args, &Environment::default());
         assert_eq!(unfit.code, 2);
         assert!(unfit.complaint.contains("TWILIO_IDENTITY"), "{}", unfit.complaint);

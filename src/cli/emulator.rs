@@ -4,6 +4,7 @@
 //! script can start it and read on. The credentials in it are made up and open nothing else.
 
 mod fault;
+pub(super) mod settings;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,6 +42,9 @@ pub(super) struct Args {
     /// Without any, every number is the account's.
     #[arg(long = "number", value_name = "ADDRESS[=URL]", value_parser = number)]
     numbers: Vec<Number>,
+    /// Prints the settings that lead a service here as `export` lines, instead of one line of JSON.
+    #[arg(long)]
+    env: bool,
     /// Refuses form fields and filters that a resource does not have.
     #[arg(long)]
     strict: bool,
@@ -137,7 +141,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
 async fn serve(args: &Args) -> Result<ExitCode, Error> {
     let stop = super::signals::stop_signal().map_err(Error::Signals)?;
     let emulator = Emulator::start(options(args)).await.map_err(Error::Start)?;
-    line(format_args!("{}", emulator.info()));
+    if args.env {
+        for (name, value) in
+            settings::account(&emulator).into_iter().chain(settings::conversations(&emulator))
+        {
+            line(format_args!("export {name}={value}"));
+        }
+    } else {
+        line(format_args!("{}", emulator.info()));
+    }
     let _signal = stop.await;
     let control = emulator.control();
     emulator.shutdown().await;

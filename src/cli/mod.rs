@@ -5,15 +5,19 @@
 //! prints. The process environment is read once, in [`main`], and handed on as a value.
 
 mod admin_api;
+mod completions;
 mod config;
 mod dead_letters;
 mod demo;
+mod dev;
 mod doctor;
 mod emulator;
 mod handoff;
 mod health;
+mod man;
 mod manual;
 mod outcome;
+mod secret;
 mod send;
 mod serve;
 mod signals;
@@ -21,14 +25,14 @@ mod signature;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::outcome::chain;
 use crate::config::Environment;
 use crate::text::printable;
 
 #[derive(Debug, Parser)]
-#[command(name = "chimein", version, about, disable_help_subcommand = true)]
+#[command(name = "chimein", version, about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -36,12 +40,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Prints what a shell needs to complete this command line.
+    Completions(completions::Args),
     /// Shows the effective settings with their origins, and everything that is wrong with them.
     Config(config::Args),
     /// Lists, shows, redrives and drops what could not be done.
     DeadLetters(dead_letters::Args),
     /// Runs a local Twilio, the service against it and an agent, on this machine alone.
     Demo(demo::Args),
+    /// Runs a local Twilio and the service with your own agent, and shows what becomes of each message.
+    Dev(dev::Args),
     /// Finds what would keep the service from working; changes nothing.
     Doctor(doctor::Args),
     /// Runs a Twilio for this machine: REST, webhooks, the realtime socket and a page with phones.
@@ -50,8 +58,12 @@ enum Command {
     Handoff(handoff::Args),
     /// Asks the service on this machine whether it is well; the health check of containers.
     Health(health::Args),
+    /// Prints the page of this command line for man.
+    Man(man::Args),
     /// Prints a page of the manual, or the list of its pages.
     Manual(manual::Args),
+    /// Makes secrets.
+    Secret(secret::Args),
     /// Says something in a conversation as the bot.
     Send(send::Args),
     /// Runs the service until it is told to stop.
@@ -64,6 +76,9 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The completions could not be printed.
+    #[error(transparent)]
+    Completions(#[from] completions::Error),
     /// The config command failed.
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -85,9 +100,15 @@ pub enum Error {
     /// The health command failed.
     #[error(transparent)]
     Health(#[from] health::Error),
+    /// The page for man could not be printed.
+    #[error(transparent)]
+    Man(#[from] man::Error),
     /// The manual could not be shown.
     #[error(transparent)]
     Manual(#[from] manual::Error),
+    /// The secret could not be printed.
+    #[error(transparent)]
+    Secret(#[from] secret::Error),
     /// The send command failed.
     #[error(transparent)]
     Send(#[from] send::Error),
@@ -111,14 +132,18 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
     match command {
+        Command::Completions(args) => Ok(completions::run(&args, Cli::command())?),
         Command::Config(args) => Ok(config::run(&args, environment)?),
         Command::DeadLetters(args) => Ok(dead_letters::run(&args, environment)?),
         Command::Demo(args) => Ok(demo::run(&args, environment)?),
+        Command::Dev(args) => Ok(dev::run(&args, environment)?),
         Command::Doctor(args) => Ok(doctor::run(&args, environment)?),
         Command::Emulator(args) => Ok(emulator::run(&args)?),
         Command::Handoff(args) => Ok(handoff::run(&args, environment)?),
         Command::Health(args) => Ok(health::run(&args, environment)?),
+        Command::Man(args) => Ok(man::run(&args, Cli::command())?),
         Command::Manual(args) => Ok(manual::run(&args)?),
+        Command::Secret(args) => Ok(secret::run(&args)?),
         Command::Send(args) => Ok(send::run(&args, environment)?),
         Command::Serve(args) => Ok(serve::run(&args, environment)?),
         Command::Signature(args) => Ok(signature::run(&args, environment)),

@@ -161,6 +161,55 @@ async fn the_emulator_and_the_demo_tidy_up_after_a_hangup_as_after_a_stop() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_asked_as_it_stands_and_what_was_said_outlives_the_dev_command() {
+    let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let bot = folder.path().join("bot.sh");
+    let command = format!("sh {}", bot.display());
+    let state = folder.path().join("state");
+    let listen = "127.0.0.1:0";
+    let arguments =
+        ["dev", "--agent", &command, "--listen", listen, "--state", state.to_str().unwrap()];
+
+    // A newcomer's typo: the program is not there. The command says so, and asks again.
+    let mut dev = Other::start(&arguments, folder.path());
+    let page = dev.told("  phones ").await;
+    write_from_phone(&page, "hello").await;
+    dev.told("agent asked").await;
+    dev.ends_well_after("TERM").await;
+
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/stdio/bot.sh");
+    std::fs::copy(example, &bot).unwrap();
+    let mut dev = Other::start(&arguments, folder.path());
+    dev.told("reply sent").await;
+    // Mended while it runs.
+    let mended = std::fs::read_to_string(&bot).unwrap().replace("You said", "They said");
+    std::fs::write(&bot, mended).unwrap();
+    dev.ends_well_after("TERM").await;
+
+    let mut dev = Other::start(&arguments, folder.path());
+    let page = dev.told("  phones ").await;
+    write_from_phone(&page, "again").await;
+    dev.told("reply sent").await;
+    let dump = client().get(format!("{page}_emulator/dump")).send().await.unwrap();
+    let dump = dump.text().await.unwrap();
+    for said in ["You said: hello", "They said: again"] {
+        assert!(dump.contains(said), "{said}: {dump}");
+    }
+    dev.ends_well_after("INT").await;
+}
+
+fn client() -> reqwest::Client {
+    chimein::net::http::direct().unwrap().build().unwrap()
+}
+
+/// Lets a phone write, by the control API below the page's address.
+async fn write_from_phone(page: &str, body: &str) {
+    let text = serde_json::json!({"from": "+15550001111", "to": "+15555550100", "body": body});
+    let sent = client().post(format!("{page}_emulator/inbound")).json(&text).send().await.unwrap();
+    assert!(sent.status().is_success(), "{}", sent.status());
+}
+
 /// `nohup` starts a program with SIGHUP ignored, and so it is to stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_started_to_outlive_its_terminal_does_so() {
@@ -208,17 +257,17 @@ impl Other {
         self.child.id().expect("the process runs")
     }
 
-    /// Waits until it says something on standard output.
-    async fn told(&mut self, words: &str) {
+    /// Waits until it says something on standard output; gives the last word of that line.
+    async fn told(&mut self, words: &str) -> String {
         let told = tokio::time::timeout(PATIENCE, async {
             while let Some(line) = self.output.next_line().await.unwrap() {
                 if line.contains(words) {
-                    return;
+                    return line.split(' ').next_back().unwrap_or_default().to_owned();
                 }
             }
             panic!("it ended without a word of {words}");
         });
-        assert!(told.await.is_ok(), "it never said {words}");
+        told.await.unwrap_or_else(|_| panic!("it never said {words}"))
     }
 
     async fn ends_well_after(mut self, signal: &str) {

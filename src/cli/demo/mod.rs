@@ -16,8 +16,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use self::channel::DemoChannel;
-use self::service::{Demo, PATIENCE};
+pub(super) use self::channel::DemoChannel;
+use self::service::PATIENCE;
+pub(super) use self::service::{Demo, DemoOptions};
+pub(super) use self::timeline::door_name;
 use crate::config::{self, Environment};
 use crate::emulator::state::refusal::Refusal;
 use crate::telemetry::log;
@@ -78,8 +80,14 @@ pub enum Error {
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().map_err(Error::Setup)?;
     runtime.block_on(async {
-        let start = (args.listen, args.channel);
-        let demo = Demo::start(start, args.many.unwrap_or(1), environment).await?;
+        let options = DemoOptions {
+            listen: args.listen,
+            channel: args.channel,
+            phones: args.many.unwrap_or(1),
+            state: None,
+            settings: Vec::new(),
+        };
+        let demo = Demo::start(options, environment).await?;
         let ended = match (&args.once, args.many) {
             (Some(text), _) => once::run(&demo, text).await,
             (None, Some(phones)) => many::run(&demo, phones).await,

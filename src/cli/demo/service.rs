@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
 use uuid::Uuid;
 
 use super::Error;
@@ -14,48 +13,85 @@ use super::channel::DemoChannel;
 use crate::admin::{Insight as _, Readiness};
 use crate::agent::kinds;
 use crate::app::{self, App};
+use crate::cli::emulator::settings;
 use crate::cli::outcome::line;
 use crate::cli::signals;
 use crate::config::Environment;
 use crate::emulator::control::Webhook;
 use crate::emulator::state::messaging::Number;
 use crate::emulator::{self, Emulator};
+use crate::telemetry::chain::Chain;
 use crate::telemetry::log;
 
 /// How long a round trip may take before it has failed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+pub(in crate::cli) const PATIENCE: Duration = Duration::from_secs(15);
 /// The bot's identity in the demo.
 pub(super) const IDENTITY: &str = "bot";
 /// How many conversations an identity is given here; Twilio allows 1,000.
 const SEATS: u32 = 900;
 
+/// How a demo is to be.
+pub(in crate::cli) struct DemoOptions<'a> {
+    /// Where the emulator listens.
+    pub(in crate::cli) listen: SocketAddr,
+    /// By which road messages go.
+    pub(in crate::cli) channel: DemoChannel,
+    /// How many phones write at once.
+    pub(in crate::cli) phones: u32,
+    /// Where everything is kept from run to run; without it nothing is.
+    pub(in crate::cli) state: Option<&'a Path>,
+    /// Settings over those of the environment.
+    pub(in crate::cli) settings: Vec<(&'static str, String)>,
+}
+
 /// The emulator and the service, running.
-pub(super) struct Demo {
-    pub(super) emulator: Emulator,
-    pub(super) app: App,
-    pub(super) channel: DemoChannel,
-    folder: PathBuf,
+pub(in crate::cli) struct Demo {
+    pub(in crate::cli) emulator: Emulator,
+    pub(in crate::cli) app: App,
+    pub(in crate::cli) channel: DemoChannel,
+    /// What thinks, in a word.
+    agent: &'static str,
+    folder: DemoFolder,
+}
+
+/// Where the demo's store is.
+struct DemoFolder {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl DemoFolder {
+    fn of(state: Option<&Path>) -> Self {
+        let passing =
+            || std::env::temp_dir().join(format!("chimein-demo-{}", Uuid::new_v4().simple()));
+        Self { path: state.map_or_else(passing, Path::to_owned), is_kept: state.is_some() }
+    }
 }
 
 impl Demo {
-    /// Starts both for so many phones, the emulator on this address; returns once the service is ready.
-    pub(super) async fn start(
-        (listen, channel): (SocketAddr, DemoChannel),
-        phones: u32,
+    /// Starts both; returns once the service is ready.
+    pub(in crate::cli) async fn start(
+        demo: DemoOptions<'_>,
         environment: &Environment,
     ) -> Result<Self, Error> {
-        let options = emulator::Options { listen, ..emulator::Options::default() };
+        let DemoOptions { listen, channel, phones, state, settings: own } = demo;
+        let folder = DemoFolder::of(state);
+        let snapshot = folder.is_kept.then(|| folder.path.join("emulator.json"));
+        if folder.is_kept {
+            std::fs::create_dir_all(&folder.path).map_err(Error::Setup)?;
+        }
+        let options = emulator::Options { listen, snapshot, ..emulator::Options::default() };
         let emulator = Emulator::start(options).await?;
-        let folder = std::env::temp_dir().join(format!("chimein-demo-{}", Uuid::new_v4().simple()));
         let listener = app::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await?;
         let public_url = listener.local_addr().map(|address| format!("http://{address}"));
         let public_url = ("CHIMEIN_WEBHOOK_PUBLIC_URL", public_url.map_err(Error::Setup)?);
-        let queue = ("CHIMEIN_QUEUE_PATH", folder.join("chimein.db").display().to_string());
+        let queue = ("CHIMEIN_QUEUE_PATH", folder.path.join("chimein.db").display().to_string());
         let pool = ("CHIMEIN_IDENTITY_POOL", pool(phones).join(","));
-        let mut own = vec![public_url, queue];
+        let mut own: Vec<_> = own.into_iter().chain([public_url, queue]).collect();
         match channel {
             DemoChannel::Conversation => {
-                own.extend(conversations(&emulator).into_iter().chain([pool]))
+                own.extend(settings::conversations(&emulator));
+                own.extend([("TWILIO_IDENTITY", IDENTITY.to_owned()), pool]);
             }
             DemoChannel::Sms => own.push(("TWILIO_PHONE_NUMBER", channel.ours().to_owned())),
             DemoChannel::Whatsapp => {
@@ -69,15 +105,15 @@ impl Demo {
         let environment = overlay(environment, &emulator, own);
         let report = kinds::load(None, &environment);
         let effective = report.effective.clone();
-        let settings = report.into_settings()?;
+        let loaded = report.into_settings()?;
         let options = log::Options {
-            level: settings.log.level.clone(),
-            format: settings.log.format,
+            level: loaded.log.level.clone(),
+            format: loaded.log.format,
             stream: log::Stream::Stderr,
-            service: settings.server.name.as_str().to_owned(),
+            service: loaded.server.name.as_str().to_owned(),
         };
         log::init(&options, None)?;
-        let app = App::start(&settings, effective, listener).await?;
+        let app = App::start(&loaded, effective, listener).await?;
         let url = format!("http://{}{}", app.address(), channel.route());
         let control = emulator.control();
         if channel == DemoChannel::Conversation {
@@ -86,7 +122,8 @@ impl Demo {
             let number = Number { rate: Some(1000), ..Number::told_to(channel.ours(), url) };
             control.set_number(number).map_err(Error::Message)?;
         }
-        let demo = Self { emulator, app, channel, folder };
+        let agent = loaded.agent.kind.word();
+        let demo = Self { emulator, app, channel, agent, folder };
         demo.ready().await?;
         Ok(demo)
     }
@@ -111,7 +148,15 @@ impl Demo {
     /// Says where to look, and waits to be stopped.
     pub(super) async fn until_interrupted(&self) -> Result<ExitCode, Error> {
         let stop = signals::stop_signal().map_err(Error::Setup)?;
-        line(format_args!("A local Twilio and a bot with an echo agent are running."));
+        self.tell();
+        stop.await;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Says where to look.
+    pub(in crate::cli) fn tell(&self) {
+        let agent = self.agent;
+        line(format_args!("A local Twilio and a bot with an agent of kind {agent} are running."));
         line(format_args!(""));
         line(format_args!("  phones        {}", self.emulator.urls().phone));
         line(format_args!("  health        http://{}/readyz", self.app.address()));
@@ -123,15 +168,19 @@ impl Demo {
         line(format_args!(
             "Open the first address, type an SMS, see the bot answer. Ctrl-C ends it."
         ));
-        stop.await;
-        Ok(ExitCode::SUCCESS)
     }
 
-    /// Stops both and removes the queue's folder.
-    pub(super) async fn stop(self) {
+    /// Stops both; keeps what is to be kept, and removes the rest.
+    pub(in crate::cli) async fn stop(self) {
         self.app.stop().await;
+        let control = self.emulator.control();
         self.emulator.shutdown().await;
-        remove(&self.folder);
+        if let Err(error) = control.save().await {
+            eprintln!("chimein: the local Twilio's state was not kept: {}", Chain(&error));
+        }
+        if !self.folder.is_kept {
+            remove(&self.folder.path);
+        }
     }
 }
 
@@ -150,37 +199,20 @@ fn overlay(
     emulator: &Emulator,
     own: Vec<(&'static str, String)>,
 ) -> Environment {
-    let (urls, credentials) = (emulator.urls(), emulator.credentials());
-    let ours = [
-        ("TWILIO_ENABLED", "true".to_owned()),
-        ("TWILIO_ACCOUNT_SID", credentials.account_sid.to_string()),
-        ("TWILIO_AUTH_TOKEN", credentials.auth_token.expose_secret().to_owned()),
-        ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
-        ("TWILIO_API_BASE_URL", urls.api.to_string()),
-        ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
-        ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
-        ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
-        ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0".to_owned()),
-    ];
+    let ours =
+        [("TWILIO_ENABLED", "true".to_owned()), ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0".to_owned())];
     let quiet = environment.get("LOG_LEVEL").is_none().then(|| ("LOG_LEVEL", "warn".to_owned()));
     let theirs = environment
         .names()
         .filter(|name| !is_replaced(name))
         .filter_map(|name| environment.get(name).map(|value| (name.to_owned(), value.to_owned())));
-    let ours =
-        ours.into_iter().chain(own).chain(quiet).map(|(name, value)| (name.to_owned(), value));
+    let ours = settings::account(emulator)
+        .into_iter()
+        .chain(ours)
+        .chain(quiet)
+        .chain(own)
+        .map(|(name, value)| (name.to_owned(), value));
     Environment::from_pairs(theirs.chain(ours))
-}
-
-/// What conversations need.
-fn conversations(emulator: &Emulator) -> [(&'static str, String); 4] {
-    let credentials = emulator.credentials();
-    [
-        ("TWILIO_API_KEY", credentials.api_key.to_string()),
-        ("TWILIO_API_SECRET", credentials.api_secret.expose_secret().to_owned()),
-        ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
-        ("TWILIO_IDENTITY", IDENTITY.to_owned()),
-    ]
 }
 
 /// Further identities, where one has not enough seats.

@@ -231,7 +231,8 @@ fn shown(text: &str) -> String {
     text.chars().map(|letter| if may_stay(letter) { letter } else { ' ' }).collect()
 }
 
-const fn door_name(door: Door) -> &'static str {
+/// By which way a message came in, in words.
+pub(in crate::cli) const fn door_name(door: Door) -> &'static str {
     match door {
         Door::Webhook => "through the webhook",
         Door::MessagingWebhook => "through the number's webhook",
