@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::NonEmptyStringValueParser;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::cli::demo::{self, Demo, DemoChannel, DemoOptions};
@@ -22,7 +23,7 @@ use crate::telemetry::journal::{Record, Stage};
 pub struct Args {
     /// The agent: the address that turns are posted to, or a command as /bin/sh reads it, which is run for each turn and
     /// answers on its standard output.
-    #[arg(long, value_name = "URL|COMMAND")]
+    #[arg(long, value_name = "URL|COMMAND", value_parser = NonEmptyStringValueParser::new())]
     agent: String,
     /// By which road messages go: a conversation, or plain SMS or WhatsApp without one.
     #[arg(long, value_enum, default_value_t = DemoChannel::Conversation)]

@@ -37,6 +37,7 @@ pages! {
     sqs "an agent behind queues of Amazon SQS"
     reports "how an agent hears what became of its replies"
     operation "commands, the words of /readyz, proxies"
+    deploy "systemd, compose, Kubernetes, and platforms without a disk"
     configuration "every variable"
     metrics "every metric, and traces"
     security "what an outsider, a customer, an agent, an operator can and cannot do"

@@ -7,6 +7,7 @@
 
 mod circles;
 mod compose;
+mod deploy;
 mod guide;
 mod json;
 mod logs;

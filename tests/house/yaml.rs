@@ -13,6 +13,13 @@ pub(super) fn load(path: &str) -> Value {
     json(documents.remove(0))
 }
 
+/// Reads a file of the package that holds several documents.
+pub(super) fn load_all(path: &str) -> Vec<Value> {
+    let documents = YamlLoader::load_from_str(&read(path));
+    let documents = documents.unwrap_or_else(|error| panic!("{path}: {error}"));
+    documents.into_iter().map(json).collect()
+}
+
 /// The texts of a list; empty if there is none.
 pub(super) fn texts(list: &Value) -> Vec<&str> {
     let items = list.as_array().into_iter().flatten();
