@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -38,7 +38,11 @@ enum HandoffAction {
     /// Gives it back to the bot; what was held is answered, what the loop guard cut is asked again.
     Resume(One),
     /// Lists the conversations that the service knows to be with a person.
-    List,
+    List {
+        /// Prints JSON instead of one thread a line.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -99,14 +103,18 @@ async fn act(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
             set(&api, thread, "resume").await?;
             Ok(Outcome::done(format!("{thread} is with the bot\n")))
         }
-        HandoffAction::List => {
-            let PausedList { paused } = api.get(&["v1", "handoff"], &[]).await?;
+        HandoffAction::List { json } => {
+            let list: PausedList = api.get(&["v1", "handoff"], &[]).await?;
+            if *json {
+                return Ok(Outcome::done(outcome::json(&list)));
+            }
+            let PausedList { paused } = list;
             Ok(Outcome::done(paused.iter().map(|sid| format!("{sid}\n")).collect()))
         }
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct PausedList {
     paused: Vec<String>,
 }
@@ -135,6 +143,7 @@ mod tests {
             (&["handoff", "pause", SID][..], true),
             (&["handoff", "resume", SID], true),
             (&["handoff", "list"], true),
+            (&["handoff", "list", "--json"], true),
             (&["handoff", "pause", "--to", "+15555550123"], true),
             (&["handoff", "resume", "--to", "+15555550123", "--from", "+15555550100"], true),
             (&["handoff", "pause", SID, "--to", "+15555550123"], false),

@@ -17,6 +17,7 @@ mod health;
 mod man;
 mod manual;
 mod outcome;
+mod queues;
 mod secret;
 mod send;
 mod serve;
@@ -62,6 +63,8 @@ enum Command {
     Man(man::Args),
     /// Prints a page of the manual, or the list of its pages.
     Manual(manual::Args),
+    /// Counts what waits, what is worked on and what is dead.
+    Queues(queues::Args),
     /// Makes secrets.
     Secret(secret::Args),
     /// Says something in a conversation as the bot.
@@ -143,6 +146,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Health(args) => Ok(health::run(&args, environment)?),
         Command::Man(args) => Ok(man::run(&args, Cli::command())?),
         Command::Manual(args) => Ok(manual::run(&args)?),
+        Command::Queues(args) => Ok(queues::run(&args, environment)?),
         Command::Secret(args) => Ok(secret::run(&args)?),
         Command::Send(args) => Ok(send::run(&args, environment)?),
         Command::Serve(args) => Ok(serve::run(&args, environment)?),

@@ -1,7 +1,7 @@
 //! What a command says and how it ends, as a value, so that tests can look at it.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
 use comfy_table::Table;
@@ -81,6 +81,30 @@ pub(super) fn write_out(text: &[u8]) -> io::Result<()> {
     match io::stdout().write_all(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// What somebody said to a question.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Confirmed {
+    /// It is to be done.
+    Yes,
+    /// It is not.
+    No,
+    /// There is no terminal on which to ask.
+    Nobody,
+}
+
+/// Asks on the terminal; what is not said to be wanted is not.
+pub(super) fn confirm(question: &str) -> Confirmed {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Confirmed::Nobody;
+    }
+    eprint!("{}. Do it? [y/N] ", printable(question));
+    let mut line = String::new();
+    match io::stdin().read_line(&mut line) {
+        Ok(_) if matches!(line.trim(), "y" | "Y" | "yes") => Confirmed::Yes,
+        Ok(_) | Err(_) => Confirmed::No,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Lists, shows, redrives and drops. A running service is asked on its admin listener; where none has
 //! the store open, the file itself is worked on and that is said. Texts and addresses are shown by
-//! `show --reveal` alone. Dropping, and redriving by selection, want `--yes`. Exit code 0 if all was
+//! `show --reveal` alone. Dropping, and redriving by selection, ask on a terminal, and want `--yes` elsewhere. Exit code 0 if all was
 //! done, 1 if a letter was not there or the work failed, 2 for misuse and a missing `--yes`.
 
 mod place;
@@ -16,9 +16,9 @@ use clap::builder::PossibleValuesParser;
 use serde_json::json;
 use url::Url;
 
-use self::place::LetterStore;
+pub(super) use self::place::LetterStore;
 use super::admin_api;
-use super::outcome::{self, MISUSE, Outcome};
+use super::outcome::{self, Confirmed, MISUSE, Outcome};
 use crate::admin::dead_letters::{LETTERS_MAX, LetterFate, Selection, Target};
 use crate::agent::kinds;
 use crate::config::Environment;
@@ -211,7 +211,15 @@ async fn settle_those(
     as_json: bool,
 ) -> Result<Outcome, Error> {
     if !settle.yes && (settle.all || fate == LetterFate::Drop) {
-        return ask(place, settle, fate).await;
+        let question = question(place, settle, fate).await?;
+        match outcome::confirm(&question) {
+            Confirmed::Yes => {}
+            Confirmed::No => return Ok(Outcome::done(String::new()).with_note("nothing was done")),
+            Confirmed::Nobody => {
+                let note = format!("{question}; add --yes to do it");
+                return Ok(Outcome::done(String::new()).with_note(&note).with_code(MISUSE));
+            }
+        }
     }
     let (done, missing) = if settle.all {
         let selection = settle.selection.selection(place).await?;
@@ -233,7 +241,11 @@ async fn settle_those(
 }
 
 /// Says what would be done.
-async fn ask(place: &LetterStore, settle: &SettleArgs, fate: LetterFate) -> Result<Outcome, Error> {
+async fn question(
+    place: &LetterStore,
+    settle: &SettleArgs,
+    fate: LetterFate,
+) -> Result<String, Error> {
     let (count, at_least) = if settle.all {
         let selection = settle.selection.selection(place).await?;
         let listing = place.list(&selection, None, LETTERS_MAX).await?;
@@ -242,8 +254,7 @@ async fn ask(place: &LetterStore, settle: &SettleArgs, fate: LetterFate) -> Resu
         (settle.targets.len(), "")
     };
     let letters = print::letters(u64::try_from(count).unwrap_or(u64::MAX));
-    let question = format!("would {} {at_least}{letters}; add --yes to do it", fate.as_str());
-    Ok(Outcome::done(String::new()).with_note(&question).with_code(MISUSE))
+    Ok(format!("would {} {at_least}{letters}", fate.as_str()))
 }
 
 /// Settles page by page what was dead when the command began.

@@ -6,11 +6,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Deserialize;
 use url::Url;
 
 use super::Error;
 use crate::admin::dead_letters::{
-    Bulk, DeadLetters, LetterFate, LetterShown, Listing, Selection, Target,
+    Bulk, DeadLetters, LetterFate, LetterShown, Listing, QueueCounts, Selection, Target,
 };
 use crate::channels::direct::senders;
 use crate::cli::admin_api::{self, AdminApi};
@@ -21,7 +22,7 @@ use crate::queue::{self, Store, embedded};
 use crate::thread::{Thread, ThreadId};
 
 /// The place that a command works on.
-pub(super) enum LetterStore {
+pub(in crate::cli) enum LetterStore {
     /// A running service.
     Service(AdminApi),
     /// A file, with the store to close at the end.
@@ -30,7 +31,7 @@ pub(super) enum LetterStore {
 
 impl LetterStore {
     /// Finds the place: the service at `url`, else whoever has the settings' store.
-    pub(super) async fn find(report: &Report, url: Option<&Url>) -> Result<Self, Error> {
+    pub(in crate::cli) async fn find(report: &Report, url: Option<&Url>) -> Result<Self, Error> {
         if url.is_some() {
             return Ok(Self::Service(AdminApi::new(report, url)?));
         }
@@ -60,7 +61,7 @@ impl LetterStore {
     }
 
     /// Says what should be known about the place.
-    pub(super) fn note(&self) -> Option<String> {
+    pub(in crate::cli) fn note(&self) -> Option<String> {
         match self {
             Self::Service(_) => None,
             Self::File { path, .. } => {
@@ -82,6 +83,21 @@ impl LetterStore {
                 Ok(Thread::Direct(Box::new(pair)).id())
             }
             (Self::File { .. }, None) => Err(Error::From),
+        }
+    }
+
+    /// What waits in each queue.
+    pub(in crate::cli) async fn queues(&self) -> Result<Vec<QueueCounts>, Error> {
+        #[derive(Deserialize)]
+        struct QueueList {
+            queues: Vec<QueueCounts>,
+        }
+        match self {
+            Self::File { desk, .. } => Ok(desk.queues().await?),
+            Self::Service(api) => {
+                let QueueList { queues } = api.get(&["v1", "queues"], &[]).await?;
+                Ok(queues)
+            }
         }
     }
 
@@ -153,7 +169,7 @@ impl LetterStore {
     }
 
     /// Leaves the file to the next who wants it.
-    pub(super) async fn close(self) {
+    pub(in crate::cli) async fn close(self) {
         match self {
             Self::Service(_) => {}
             Self::File { store, .. } => store.close().await,
