@@ -31,8 +31,12 @@ const FIRST_BATCH: usize = 100;
 const BATCH_MAX: usize = 1000;
 /// Requests whose results are open at the same time, once the server's bound is known.
 const IN_FLIGHT_MAX: usize = 4;
-/// How long wishes are gathered. Source: Sync protocol notes 3, observed: 100 to 120 ms.
+/// How far requests are apart, so that wishes are gathered. Source: Sync protocol notes 3, observed: 100 to
+/// 120 ms for each.
 const GATHER: Duration = Duration::from_millis(100);
+/// How long the first wishes after a quiet time are gathered: those of one conversation come within it, and
+/// somebody waits for them.
+const LEADING: Duration = Duration::from_millis(5);
 /// How long an object rests whose subscription failed for another reason than 404. Assumed.
 const REST: Duration = Duration::from_secs(30);
 /// Bounds of what the server may announce as time of delivery and of life.
@@ -84,6 +88,8 @@ pub struct Book<O> {
     next_correlation: u64,
     batch_max: Option<usize>,
     not_before: Moment,
+    /// When the last request that establishes went out.
+    last_ask: Option<Moment>,
     backoff: Backoff,
     up: bool,
 }
@@ -131,6 +137,7 @@ impl<O: Copy> Book<O> {
             next_correlation: first_correlation,
             batch_max: None,
             not_before: Moment::ORIGIN,
+            last_ask: None,
             // Source: Sync protocol notes 3: 100 ms, doubling, up to 120 s.
             backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(120)),
             up: false,
@@ -160,7 +167,7 @@ impl<O: Copy> Book<O> {
         if let Some(place) = self.entry_slot(slot) {
             *place = Some(entry);
         }
-        self.queue(now, slot, GATHER);
+        self.gather(now, slot);
         ObjectId(slot)
     }
 
@@ -379,6 +386,7 @@ impl<O: Copy> Book<O> {
         if objects.is_empty() {
             return None;
         }
+        self.last_ask = Some(now);
         let correlation_id = self.next_correlation;
         self.next_correlation += 1;
         let retried = std::mem::take(&mut self.retried).min(objects.len());
@@ -431,7 +439,7 @@ impl<O: Copy> Book<O> {
             if let Some(entry) = self.entry(slot).filter(|entry| entry.state == State::Resting) {
                 entry.state = State::Wanted { ttl: false };
                 self.at_rest -= 1;
-                self.queue(now, slot, Duration::ZERO);
+                self.queue(now, slot, now);
             }
         }
         while let Some(late) = self
@@ -449,7 +457,7 @@ impl<O: Copy> Book<O> {
                 if let Some(entry) = self.entry(slot).filter(|entry| entry.state == State::Live) {
                     entry.state = State::Wanted { ttl: true };
                     self.live -= 1;
-                    self.queue(now, slot, Duration::ZERO);
+                    self.queue(now, slot, now);
                 }
             }
         }
@@ -500,13 +508,20 @@ impl<O: Copy> Book<O> {
     fn requeue(&mut self, now: Moment, slot: u32) {
         if let Some(entry) = self.entry(slot) {
             entry.state = State::Wanted { ttl: false };
-            self.queue(now, slot, GATHER);
+            self.gather(now, slot);
         }
     }
 
-    fn queue(&mut self, now: Moment, slot: u32, gather: Duration) {
+    /// Queues a wish for the next request: soon after a quiet time, else with those that follow.
+    fn gather(&mut self, now: Moment, slot: u32) {
+        let soon = now + LEADING;
+        let due = self.last_ask.map_or(soon, |last| soon.max(last + GATHER));
+        self.queue(now, slot, due);
+    }
+
+    fn queue(&mut self, now: Moment, slot: u32, due: Moment) {
         if self.wanted.is_empty() && self.not_before <= now {
-            self.not_before = now + gather;
+            self.not_before = due;
         }
         self.wanted.push_back(slot);
         if self.wanted.len() >= self.batch_max.unwrap_or(FIRST_BATCH)

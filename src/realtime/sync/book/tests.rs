@@ -8,20 +8,38 @@ use serde_json::Value;
 use super::*;
 
 #[test]
-fn wishes_are_gathered_for_a_tenth_of_a_second() {
+fn the_first_wishes_go_soon_and_those_that_follow_are_gathered_for_a_tenth_of_a_second() {
     let mut rig = Rig::up();
-    rig.want("MP1");
-    assert!(rig.ask().is_none());
-    rig.pass(60);
+    let one = rig.want("MP1");
+    rig.pass(3);
     rig.want("ET1");
     assert!(rig.ask().is_none());
-    rig.pass(40);
+    rig.pass(2);
     let ask = rig.ask().unwrap();
     assert_eq!(objects(&ask), ["MP1", "ET1"]);
     let body: Value = serde_json::from_slice(&ask.body).unwrap();
     assert_eq!(body["action"], "establish");
     assert_eq!(body["requests"][0]["last_event_id"], -1);
     assert_eq!((&body["ttl_in_s"], &body["retried_requests"]), (&Value::from(-1), &Value::from(0)));
+    rig.accept(&ask);
+
+    rig.want("MP2");
+    rig.pass(60);
+    rig.want("ET2");
+    // However often one of them breaks off, there are ten requests a second.
+    assert_eq!(rig.book.established(rig.now, one, Some(ask.correlation_id), true), Verdict::Again);
+    assert!(rig.ask().is_none());
+    rig.pass(39);
+    assert!(rig.ask().is_none());
+    rig.pass(1);
+    let ask = rig.ask().unwrap();
+    assert_eq!(objects(&ask), ["MP2", "ET2", "MP1"]);
+    rig.accept(&ask);
+
+    rig.pass(200);
+    rig.want("MP3");
+    rig.pass(5);
+    assert_eq!(objects(&rig.ask().unwrap()), ["MP3"]);
 }
 
 #[test]
