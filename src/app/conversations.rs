@@ -145,7 +145,7 @@ impl OpenTalks<'_> {
                 .sender_rate
                 .map(|rate| NumberLimits::new(rate, parts.instances(), facts(), clock)),
             other_road: OtherRoad::new(Arc::clone(&self.arrivals.join_rules)),
-            send_limits: SendLimits::within(send.conversation_rate.get(), send.service_rate.get())
+            send_limits: SendLimits::within(send.conversation_rate, send.service_rate)
                 .shared_by(parts.instances()),
             status: parts.vitals.status(),
             service: Arc::clone(&self.service),

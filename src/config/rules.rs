@@ -301,10 +301,13 @@ fn check_work(reader: &mut Reader<'_>) {
     within(reader, "queue.lease", seconds(5)..=minutes(60), "is not between 5s and 1h");
     // Source: Conversations limits: 30 writes a second per conversation.
     at_most(reader, "send.conversation_rate", 30, "is over the 30 a second that Twilio takes");
-    at_most(reader, "send.service_rate", 10_000, "is over 10000");
-    let rate = reader.value("send.sender_rate").flatten();
-    let is_kept = rate.is_none_or(|rate: NonZeroU32| rate.get() <= 1000);
-    reader.rule("send.sender_rate", Some(is_kept), "is over 1000");
+    for (key, limit, broken) in
+        [("send.service_rate", 10_000, "is over 10000"), ("send.sender_rate", 1000, "is over 1000")]
+    {
+        let rate = reader.value(key).flatten();
+        let is_kept = rate.is_none_or(|rate: NonZeroU32| rate.get() <= limit);
+        reader.rule(key, Some(is_kept), broken);
+    }
     let rest = minutes(1)..=Duration::MAX;
     let broken = "is under 1m, which would spend the account's request rate";
     within(reader, "reconcile.interval", rest, broken);

@@ -266,7 +266,7 @@ sections! {
         /// Replies a second into one conversation.
         conversation_rate: NonZeroU32;
         /// Replies a second into the whole chat service.
-        service_rate: NonZeroU32;
+        service_rate: Option<NonZeroU32>;
         /// Message segments a second from one of our numbers.
         sender_rate: Option<NonZeroU32>;
     }

@@ -158,11 +158,7 @@ async fn run(setting: Setting, messages: u32) -> Figures {
 fn instance(emulator: &Emulator, nats: Option<&NatsServer>, number: usize) -> Service {
     let name = format!("instance-{number}");
     let url = nats.map(NatsServer::url);
-    let mut own = vec![
-        ("CHIMEIN_SEND_CONVERSATION_RATE", "30"),
-        ("CHIMEIN_SEND_SERVICE_RATE", "10000"),
-        ("INSTANCE_ID", name.as_str()),
-    ];
+    let mut own = vec![("CHIMEIN_SEND_CONVERSATION_RATE", "30"), ("INSTANCE_ID", name.as_str())];
     if let Some(url) = &url {
         own.extend([("CHIMEIN_QUEUE_ENGINE", "nats"), ("NATS_URL", url.as_str())]);
     }

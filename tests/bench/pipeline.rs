@@ -128,10 +128,7 @@ impl Road {
     /// A service to which Twilio tells of messages by this road alone.
     fn service(self, emulator: &Emulator) -> Service {
         let control = emulator.control();
-        let mut extra = vec![
-            ("CHIMEIN_SEND_CONVERSATION_RATE", "30".to_owned()),
-            ("CHIMEIN_SEND_SERVICE_RATE", "10000".to_owned()),
-        ];
+        let mut extra = vec![("CHIMEIN_SEND_CONVERSATION_RATE", "30".to_owned())];
         if matches!(self, Self::Direct) {
             extra.extend([
                 ("TWILIO_PHONE_NUMBER", list("")),

@@ -1,8 +1,9 @@
-//! The senders' common pace: each conversation's, and the whole chat service's.
+//! The senders' common pace: each conversation's, and the whole chat service's where one is set.
 //!
 //! The rule is pure and in [`policy::pace`](crate::jobs::pace); here it meets the many senders that
 //! share it, and the clock that they wait by.
 
+use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 
 use dashmap::DashMap;
@@ -19,7 +20,7 @@ const CONVERSATIONS_MAX: usize = 10_000;
 #[derive(Debug)]
 pub struct SendLimits {
     conversation_rate: Rate,
-    service_limit: u32,
+    service_limit: Option<NonZeroU32>,
     instances: Instances,
     conversations: DashMap<ConversationSid, Pace>,
     service: Mutex<Pace>,
@@ -28,9 +29,9 @@ pub struct SendLimits {
 impl SendLimits {
     /// Starts at rest, with limits in writes a second.
     #[must_use]
-    pub fn within(conversation_limit: u32, service_limit: u32) -> Self {
+    pub fn within(conversation_limit: NonZeroU32, service_limit: Option<NonZeroU32>) -> Self {
         Self {
-            conversation_rate: Rate::within(conversation_limit),
+            conversation_rate: Rate::within(conversation_limit.get()),
             service_limit,
             instances: Instances::default(),
             conversations: DashMap::new(),
@@ -64,7 +65,8 @@ impl SendLimits {
             .entry(conversation)
             .or_default()
             .reserve(self.conversation_rate, now);
-        let service_rate = Rate::within(self.instances.part_of(self.service_limit));
+        let Some(limit) = self.service_limit else { return own };
+        let service_rate = Rate::within(self.instances.part_of(limit.get()));
         let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
         service.reserve(service_rate, now).max(own)
     }
@@ -78,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_busy_conversation_slows_itself_and_the_service_slows_all() {
-        let send_limits = SendLimits::within(6, 12);
+        let send_limits = within(6, Some(12));
         let (one, two) = (sid(1), sid(2));
         let waits: Vec<_> = [one, one, two, two, two]
             .map(|conversation| send_limits.reserve(conversation, Moment::ORIGIN))
@@ -89,8 +91,15 @@ mod tests {
     }
 
     #[test]
+    fn where_the_service_has_no_limit_one_conversation_waits_for_no_other() {
+        let send_limits = within(6, None);
+        let dues = (0..1000).map(|n| send_limits.reserve(sid(n), Moment::ORIGIN));
+        assert!(dues.into_iter().all(|due| due == Moment::ORIGIN));
+    }
+
+    #[test]
     fn resting_conversations_are_forgotten() {
-        let send_limits = SendLimits::within(6, 1_000_000);
+        let send_limits = within(6, None);
         for n in 0..u32::try_from(CONVERSATIONS_MAX).unwrap() {
             send_limits.reserve(sid(n), Moment::ORIGIN);
         }
@@ -101,18 +110,22 @@ mod tests {
     #[test]
     fn several_instances_together_stay_within_the_services_limit() {
         let instances = Instances::default();
-        let shared = || SendLimits::within(1000, 60).shared_by(instances.clone());
+        let shared = || within(1000, Some(60)).shared_by(instances.clone());
         let all = [shared(), shared(), shared()];
         instances.set(3);
         let second = Moment::ORIGIN + Duration::from_secs(1);
-        let within = |send_limits: &SendLimits| {
+        let in_time = |send_limits: &SendLimits| {
             let dues = (0..100).map(|n| send_limits.reserve(sid(n), Moment::ORIGIN));
             dues.filter(|due| *due < second).count()
         };
-        let sent: usize = all.iter().map(within).sum();
+        let sent: usize = all.iter().map(in_time).sum();
         assert!((45..=60).contains(&sent), "{sent} in a second");
         instances.set(0);
         assert_eq!(instances.count(), 1, "this instance is always one");
+    }
+
+    fn within(conversation: u32, service: Option<u32>) -> SendLimits {
+        SendLimits::within(conversation.try_into().unwrap(), service.map(|n| n.try_into().unwrap()))
     }
 
     fn sid(n: u32) -> ConversationSid {
