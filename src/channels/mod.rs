@@ -42,6 +42,11 @@ use crate::twilio::messaging::MessageStatus;
 use crate::twilio::rest::{self, Op};
 use crate::twilio::sid::ParticipantSid;
 
+/// The longest text that Twilio brings to a phone, in UTF-16 units. Source: Conversations limits, "message
+/// body out", and Messages, "Body": 1,600 characters, read 2026-11-21. How Twilio counts is not said; UTF-16
+/// units are assumed, which never count less than characters do.
+pub const PHONE_TEXT_UNITS_MAX: usize = 1600;
+
 /// The side on which the bot speaks.
 pub trait Channel: Send + Sync {
     /// Why the bot is not to speak in a thread, if it is not. Asks Twilio where that is not known.
@@ -107,6 +112,9 @@ pub trait Channel: Send + Sync {
 
     /// Whether somebody reads a thread on a phone, so that long texts are cut to what phones take.
     fn has_phone(&self, thread: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>>;
+
+    /// The longest text, in UTF-16 units, that goes out whole where somebody reads on a phone.
+    fn text_units_max(&self) -> usize;
 
     /// What is asked of Twilio to send over REST, for what is known of whether it does.
     fn sending(&self) -> Op;
@@ -580,6 +588,13 @@ impl Channels {
             Some(channel) => channel.has_phone(thread).await,
             None => Ok(true),
         }
+    }
+
+    /// The longest text that goes out whole in a thread where somebody reads on a phone; what Twilio brings
+    /// to one where the thread is not served here.
+    #[must_use]
+    pub fn text_units_max(&self, thread: ThreadId) -> usize {
+        self.of(thread).map_or(PHONE_TEXT_UNITS_MAX, Channel::text_units_max)
     }
 
     /// Waits until it makes sense to take up another reply: until one of the channels does.

@@ -18,6 +18,9 @@ use chimein::twilio::rest::{self, Op};
 use futures::future::{BoxFuture, ready};
 use uuid::Uuid;
 
+/// The longest text of one letter.
+pub const LETTER_UNITS_MAX: usize = 12;
+
 /// What goes wrong with a letter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mishap {
@@ -111,6 +114,10 @@ impl Channel for PostOffice {
 
     fn has_phone(&self, _: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>> {
         Box::pin(ready(Ok(true)))
+    }
+
+    fn text_units_max(&self) -> usize {
+        LETTER_UNITS_MAX
     }
 
     fn sending(&self) -> Op {

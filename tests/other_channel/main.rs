@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chimein::agent::Agent;
+use chimein::agent::later::{Batch, Outbox as _};
 use chimein::channels::{Channels, Inlet, Markings, Seen};
 use chimein::clock::Clock;
 use chimein::concurrency::Limiter;
@@ -25,6 +26,7 @@ use chimein::pipeline::ingest::admission::Admission;
 use chimein::pipeline::lists::Lists;
 use chimein::pipeline::policy::strategy::Strategy;
 use chimein::pipeline::send::Sends;
+use chimein::pipeline::send::late::Late;
 use chimein::pipeline::send::reply_ids::ReplyIds;
 use chimein::pipeline::turn::Turns;
 use chimein::pipeline::turn::busy::BusyTimes;
@@ -32,7 +34,7 @@ use chimein::pipeline::turn::histories::Histories;
 use chimein::queue::{QueueName, Store, embedded};
 use chimein::telemetry::journal::{Door, Journal, Stage};
 use chimein::telemetry::metrics::Metrics;
-use chimein::thread::{Medium, Pair, SkipReason, Thread, ThreadId, ThreadKind, TurnMessage};
+use chimein::thread::{Medium, Pair, Reply, SkipReason, Thread, ThreadId, ThreadKind, TurnMessage};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -92,6 +94,14 @@ async fn a_bot_that_is_unwelcome_or_replaced_by_a_person_keeps_silent() {
     house.write(2, 1, "to the bot").await;
     house.expect(2, &["TO THE BOT"]).await;
     assert_eq!(house.office.letters(thread(1).id()), [""; 0]);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_late_reply_is_cut_to_what_its_channel_takes() {
+    let house = House::start().await;
+    house.say_late(1, "First one. Second one.").await;
+    house.expect(1, &["First one.", "Second one."]).await;
     house.stop().await;
 }
 
@@ -163,8 +173,7 @@ impl House {
     }
 
     fn work(&self, agent: Arc<dyn Agent>) {
-        let channels =
-            Channels::default().with(ThreadKind::Direct, Arc::<PostOffice>::clone(&self.office));
+        let channels = self.channels();
         let status = Arc::new(Status::default());
         let schedule = || Schedule::new(vec![Duration::from_millis(10); 5]);
         self.run(Turns {
@@ -201,6 +210,10 @@ impl House {
         });
     }
 
+    fn channels(&self) -> Channels {
+        Channels::default().with(ThreadKind::Direct, Arc::<PostOffice>::clone(&self.office))
+    }
+
     fn run<W: Work>(&self, work: W) {
         let queue = self.store.queue(W::QUEUE);
         let station = Station { queue, places: Limiter::fixed(8), recorder: self.recorder.clone() };
@@ -222,6 +235,20 @@ impl House {
         };
         let seen = Seen { thread: thread(who), speaker: None, message, door: Door::Webhook };
         let _new = self.ingest.messages(vec![seen]).await.unwrap();
+    }
+
+    /// The agent says something after its turn.
+    async fn say_late(&self, who: u8, text: &str) {
+        let late = Late {
+            outbox: self.store.queue(QueueName::Outbox),
+            channels: self.channels(),
+            ids: ReplyIds::of(&"secret".into()),
+            tells: false,
+            reports: None,
+            clock: self.recorder.clock.clone(),
+        };
+        let batch = Batch::new(thread(who), "late", vec![Reply::text(text)]);
+        assert_eq!(late.put(batch).await.unwrap(), 2);
     }
 
     async fn expect(&self, who: u8, letters: &[&str]) {

@@ -16,8 +16,8 @@ use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::send_limits::SendLimits;
 use crate::channels::conversations::service_check::ServiceCheck;
 use crate::channels::{
-    AnsweredBefore, Channel, Error, Failed, Fares, Marking, Marks, Outgoing, Sending, Sent,
-    Speaking,
+    AnsweredBefore, Channel, Error, Failed, Fares, Marking, Marks, Outgoing, PHONE_TEXT_UNITS_MAX,
+    Sending, Sent, Speaking,
 };
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
@@ -162,6 +162,10 @@ impl Channel for Conversations {
                 None => Ok(true),
             }
         })
+    }
+
+    fn text_units_max(&self) -> usize {
+        PHONE_TEXT_UNITS_MAX
     }
 
     fn sending(&self) -> Op {

@@ -12,7 +12,9 @@ use super::policy::prepare::{Limits, Prepared};
 use super::sender_pace::SenderPace;
 use super::senders::{self, Senders};
 use super::states::States;
-use crate::channels::{Channel, Error, Failed, Fares, Inlet, Outgoing, Sending, Sent, Speaking};
+use crate::channels::{
+    Channel, Error, Failed, Fares, Inlet, Outgoing, PHONE_TEXT_UNITS_MAX, Sending, Sent, Speaking,
+};
 use crate::clock::Moment;
 use crate::jobs::outcome::Class;
 use crate::jobs::recorder::Recorder;
@@ -141,6 +143,10 @@ impl Channel for Direct {
 
     fn has_phone(&self, _: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>> {
         Box::pin(ready(Ok(true)))
+    }
+
+    fn text_units_max(&self) -> usize {
+        PHONE_TEXT_UNITS_MAX
     }
 
     fn sending(&self) -> Op {

@@ -1,15 +1,10 @@
-//! Cuts a reply that is too long for SMS or WhatsApp into parts. Pure.
+//! Cuts a reply that is too long for its channel into parts. Pure.
 //!
 //! A part ends where a reader would pause: at the end of a paragraph, else of a sentence, else of a
 //! word, else between two characters as people see them (grapheme clusters), and only inside one of
 //! those when it alone is longer than a part. White space at a cut is dropped, nothing else.
 
 use unicode_segmentation::UnicodeSegmentation as _;
-
-/// The longest body that goes out by SMS or WhatsApp.
-/// Source: Conversations limits, "message body out", 1,600 characters, read 2026-11-21. How Twilio
-/// counts is not said; UTF-16 units are assumed, which never count less than characters do.
-pub const CHANNEL_UNITS_MAX: usize = 1600;
 
 /// The shortest limit that makes sense: one character beyond the basic plane.
 const UNITS_MIN: usize = 2;

@@ -43,15 +43,16 @@ impl Outbox for Late {
 
     fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>> {
         Box::pin(async move {
+            let units_max = self.channels.text_units_max(batch.thread.id());
             let cut = batch.cut
-                || outbound::is_long(&batch.replies)
+                || outbound::is_longer(&batch.replies, units_max)
                     && self
                         .channels
                         .has_phone(batch.thread.id())
                         .await
                         .map_err(|error| OutboxError::Undecided(Box::new(error)))?;
             let stamp = Stamp { ids: &self.ids, at: self.clock.wall(), tells: self.tells };
-            let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
+            let jobs = outbound::of_key(Batch { cut, ..batch }, units_max, stamp)
                 .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
             if jobs.appends.is_empty() {
                 return Ok(0);

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::agent::later::Batch;
 use crate::agent::{Origin, Turn};
-use crate::channels::Fallen;
+use crate::channels::{Fallen, PHONE_TEXT_UNITS_MAX};
 use crate::clock::Timestamp;
 use crate::jobs::{encode, lane};
 use crate::pii::Pii;
@@ -161,9 +161,16 @@ pub fn shows_phone(turn: &Turn) -> bool {
     turn.messages.iter().any(|message| is_phone(message.author.reveal()))
 }
 
-/// Whether one of these is longer than what a phone's channel takes.
+/// Whether one of these is longer than what Twilio brings to a phone.
 #[must_use]
 pub fn is_long(replies: &[Reply]) -> bool {
+    is_longer(replies, PHONE_TEXT_UNITS_MAX)
+}
+
+/// Whether one of these is longer than what its channel takes.
+#[must_use]
+pub fn is_longer(replies: &[Reply], units_max: usize) -> bool {
+    let is_long_body = |body: &Pii| is_longer_than(body.reveal(), units_max);
     let is_long = |reply: &Reply| reply.body.as_ref().is_some_and(is_long_body);
     let is_long_written = |reply: &Reply| is_long(&buttons::written(reply.clone()));
     replies
@@ -185,7 +192,7 @@ pub fn of_turn(
     stamp: Stamp<'_>,
 ) -> Result<Jobs, Error> {
     let Stamp { ids, at, .. } = stamp;
-    let parts = parts(replies, is_cut);
+    let parts = parts(replies, is_cut, PHONE_TEXT_UNITS_MAX);
     let speaks = parts.iter().map(|part| !part.reply.is_empty()).collect();
     let job = |(n, part): (usize, ReplyPart)| {
         let id = record::reply_job(turn.id, n);
@@ -214,15 +221,16 @@ pub fn of_turn(
     jobs.within(TURN_BYTES_MAX)
 }
 
-/// Makes the jobs of replies that came under an idempotency key of their own.
+/// Makes the jobs of replies that came under an idempotency key of their own, long ones cut to what their
+/// channel takes if a phone reads along.
 ///
 /// # Errors
 ///
 /// If the queue would not take them.
-pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
+pub fn of_key(batch: Batch, units_max: usize, stamp: Stamp<'_>) -> Result<Jobs, Error> {
     let Stamp { ids, at, .. } = stamp;
     let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin, hands_over } = batch;
-    let parts = parts(replies, is_cut);
+    let parts = parts(replies, is_cut, units_max);
     let speaks: Vec<_> = parts.iter().map(|part| !part.reply.is_empty()).collect();
     let count = speaks.iter().filter(|speaks| **speaks).count();
     let mut said = 0;
@@ -285,11 +293,11 @@ fn job(id: JobId, outbound: &Outbound) -> Append {
 }
 
 /// All parts of replies that say something, and the blanks that keep a place.
-fn parts(replies: Vec<Reply>, is_cut: bool) -> Vec<ReplyPart> {
+fn parts(replies: Vec<Reply>, is_cut: bool, units_max: usize) -> Vec<ReplyPart> {
     let said = replies.into_iter().map(buttons::written).enumerate();
     let said = said.filter(|(_, reply)| !reply.is_empty());
     let cut = |(index, reply)| {
-        let all = if is_cut { cut(reply) } else { leave_whole(reply) };
+        let all = if is_cut { cut(reply, units_max) } else { leave_whole(reply, units_max) };
         let parts = all.iter().filter(|part| !part.is_empty()).count();
         (1..).zip(all).map(move |(part, reply)| ReplyPart { reply, index, part, parts })
     };
@@ -298,9 +306,9 @@ fn parts(replies: Vec<Reply>, is_cut: bool) -> Vec<ReplyPart> {
 
 /// Cuts a reply's text if it is long; files and a template go with the first part, attributes with
 /// each, and what may be chosen with the last.
-fn cut(mut reply: Reply) -> Vec<Reply> {
+fn cut(mut reply: Reply, units_max: usize) -> Vec<Reply> {
     let buttons = std::mem::take(&mut reply.buttons);
-    let Some(parts) = parts_of(&reply) else { return vec![Reply { buttons, ..reply }] };
+    let Some(parts) = parts_of(&reply, units_max) else { return vec![Reply { buttons, ..reply }] };
     let mut parts = parts.into_iter().map(Pii::new);
     let first = Reply { body: parts.next(), ..reply.clone() };
     let rest =
@@ -313,19 +321,15 @@ fn cut(mut reply: Reply) -> Vec<Reply> {
 }
 
 /// Leaves a reply as it is, with as many blanks as it would have further parts.
-fn leave_whole(reply: Reply) -> Vec<Reply> {
-    let further = parts_of(&reply).map_or(0, |parts| parts.len().saturating_sub(1));
+fn leave_whole(reply: Reply, units_max: usize) -> Vec<Reply> {
+    let further = parts_of(&reply, units_max).map_or(0, |parts| parts.len().saturating_sub(1));
     std::iter::once(reply).chain(std::iter::repeat_n(Reply::default(), further)).collect()
 }
 
 /// The parts of a long reply's text; white space alone has none.
-fn parts_of(reply: &Reply) -> Option<Vec<&str>> {
-    let body = reply.body.as_ref().filter(|body| is_long_body(body))?;
-    Some(split::split(body.reveal(), split::CHANNEL_UNITS_MAX))
-}
-
-fn is_long_body(body: &Pii) -> bool {
-    is_longer_than(body.reveal(), split::CHANNEL_UNITS_MAX)
+fn parts_of(reply: &Reply, units_max: usize) -> Option<Vec<&str>> {
+    let body = reply.body.as_ref().filter(|body| is_longer_than(body.reveal(), units_max))?;
+    Some(split::split(body.reveal(), units_max))
 }
 
 #[cfg(test)]
@@ -399,7 +403,7 @@ mod tests {
         let thread = || Thread::from(ConversationSid::from_bytes([1; 16]));
         let of_key = |cut| {
             let batch = Batch { cut, ..Batch::new(thread(), "evt_1", replies()) };
-            of_key(batch, stamp()).unwrap()
+            of_key(batch, PHONE_TEXT_UNITS_MAX, stamp()).unwrap()
         };
         assert_eq!(ids(&of_key(true)), ids(&of_key(false)));
         assert_eq!(of_key(false).speaks, [true, true, false, true]);
@@ -443,7 +447,7 @@ mod tests {
         for (jobs, said) in [
             (of_turn(vec![Reply::text("wait")]), 1),
             (of_turn(Vec::new()), 0),
-            (of_key(late, stamp()).unwrap(), 1),
+            (of_key(late, PHONE_TEXT_UNITS_MAX, stamp()).unwrap(), 1),
         ] {
             let hands: Vec<_> =
                 stored(&jobs).iter().map(|Outbound::V1 { hands_over, .. }| *hands_over).collect();
@@ -463,7 +467,13 @@ mod tests {
             1
         );
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
-        assert_eq!(of_key(Batch::new(thread, "evt_1", replies), stamp()).unwrap().appends.len(), 1);
+        assert_eq!(
+            of_key(Batch::new(thread, "evt_1", replies), PHONE_TEXT_UNITS_MAX, stamp())
+                .unwrap()
+                .appends
+                .len(),
+            1
+        );
     }
 
     #[test]
@@ -472,7 +482,8 @@ mod tests {
         let places = |cut| {
             let origin = Some(Origin::new("note".into()));
             let batch = Batch::new(thread.clone(), "evt_1", vec![Reply::text(long())]);
-            let jobs = of_key(Batch { cut, origin, ..batch }, stamp()).unwrap();
+            let jobs =
+                of_key(Batch { cut, origin, ..batch }, PHONE_TEXT_UNITS_MAX, stamp()).unwrap();
             let origins = stored(&jobs).into_iter().map(|Outbound::V1 { origin, .. }| origin);
             origins.map(|origin| origin.map(|of| (of.part, of.parts))).collect::<Vec<_>>()
         };
@@ -497,9 +508,13 @@ mod tests {
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
         let batch =
             |late| Batch { late, ..Batch::new(thread.clone(), "k", vec![Reply::text("x")]) };
-        let late = of_key(batch(true), stamp).unwrap();
+        let late = of_key(batch(true), PHONE_TEXT_UNITS_MAX, stamp).unwrap();
         assert_eq!(told(&late), [of(json!({"key": "k", "index": 0}), 1, 1)]);
-        assert_eq!(told(&of_key(batch(false), stamp).unwrap()), [None], "an operator's");
+        assert_eq!(
+            told(&of_key(batch(false), PHONE_TEXT_UNITS_MAX, stamp).unwrap()),
+            [None],
+            "an operator's"
+        );
     }
 
     #[test]
@@ -530,7 +545,8 @@ mod tests {
         assert!(matches!(all, Error::Together { .. }), "{all}");
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
         let late = vec![wide(BATCH_BYTES_MAX / 16); 16];
-        let late = of_key(Batch::new(thread, "evt_1", late), stamp()).unwrap_err();
+        let late =
+            of_key(Batch::new(thread, "evt_1", late), PHONE_TEXT_UNITS_MAX, stamp()).unwrap_err();
         assert!(matches!(late, Error::Together { .. }), "{late}");
     }
 

@@ -8,14 +8,11 @@
 //! | free text by WhatsApp, more than 24 h after the person's last message | the configured template, else unsendable |
 //! | anything else | itself |
 
-use crate::channels::segments;
+use crate::channels::{PHONE_TEXT_UNITS_MAX, segments};
 use crate::pii::Pii;
 use crate::text::is_longer_than;
 use crate::thread::{CauseClass, Medium, Reply};
 use crate::twilio::sid::ContentSid;
-
-/// The longest text. Source: Messages, "Body", 1,600 characters, read 2026-11-21.
-pub const TEXT_UNITS_MAX: usize = 1600;
 
 /// The template that goes out where free text may not.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -116,7 +113,7 @@ pub fn prepare(reply: &Reply, facts: Facts, limits: &Limits) -> Result<Prepared,
         return Err(Unsendable::MediaSids);
     }
     let body = reply.body.as_ref().map_or("", |body| body.reveal());
-    if is_longer_than(body, TEXT_UNITS_MAX) {
+    if is_longer_than(body, PHONE_TEXT_UNITS_MAX) {
         return Err(Unsendable::TooLong);
     }
     let is_template = reply.content_sid.is_some();
