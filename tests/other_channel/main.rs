@@ -245,7 +245,7 @@ impl House {
             ids: ReplyIds::of(&"secret".into()),
             tells: false,
             reports: None,
-            clock: self.recorder.clock.clone(),
+            clock: self.recorder.clock,
         };
         let batch = Batch::new(thread(who), "late", vec![Reply::text(text)]);
         assert_eq!(late.put(batch).await.unwrap(), 2);
