@@ -105,6 +105,14 @@ async fn a_long_late_reply_is_cut_to_what_its_channel_takes() {
     house.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_answer_is_cut_to_what_its_channel_takes() {
+    let house = House::start().await;
+    house.write(1, 0, "First one. Second one.").await;
+    house.expect(1, &["FIRST ONE.", "SECOND ONE."]).await;
+    house.stop().await;
+}
+
 /// The pipeline around the post office.
 struct House {
     office: Arc<PostOffice>,

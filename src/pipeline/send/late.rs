@@ -45,14 +45,15 @@ impl Outbox for Late {
         Box::pin(async move {
             let units_max = self.channels.text_units_max(batch.thread.id());
             let cut = batch.cut
-                || outbound::is_longer(&batch.replies, units_max)
+                || outbound::is_long(&batch.replies, units_max)
                     && self
                         .channels
                         .has_phone(batch.thread.id())
                         .await
                         .map_err(|error| OutboxError::Undecided(Box::new(error)))?;
-            let stamp = Stamp { ids: &self.ids, at: self.clock.wall(), tells: self.tells };
-            let jobs = outbound::of_key(Batch { cut, ..batch }, units_max, stamp)
+            let at = self.clock.wall();
+            let stamp = Stamp { ids: &self.ids, at, tells: self.tells, units_max };
+            let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
                 .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
             if jobs.appends.is_empty() {
                 return Ok(0);

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::agent::later::Batch;
 use crate::agent::{Origin, Turn};
-use crate::channels::{Fallen, PHONE_TEXT_UNITS_MAX};
+use crate::channels::Fallen;
 use crate::clock::Timestamp;
 use crate::jobs::{encode, lane};
 use crate::pii::Pii;
@@ -67,7 +67,7 @@ pub enum Error {
     },
 }
 
-/// What all replies of one answer or batch are stamped with.
+/// What all replies of one answer or batch have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {
     /// Makes the ids that they bear at Twilio.
@@ -76,6 +76,8 @@ pub struct Stamp<'a> {
     pub at: Timestamp,
     /// Whether their agent is told of each step of theirs.
     pub tells: bool,
+    /// The longest text, in UTF-16 units, that goes out whole where a phone reads.
+    pub units_max: usize,
 }
 
 impl Stamp<'_> {
@@ -161,15 +163,9 @@ pub fn shows_phone(turn: &Turn) -> bool {
     turn.messages.iter().any(|message| is_phone(message.author.reveal()))
 }
 
-/// Whether one of these is longer than what Twilio brings to a phone.
+/// Whether one of these is longer than what its channel brings to a phone.
 #[must_use]
-pub fn is_long(replies: &[Reply]) -> bool {
-    is_longer(replies, PHONE_TEXT_UNITS_MAX)
-}
-
-/// Whether one of these is longer than what its channel takes.
-#[must_use]
-pub fn is_longer(replies: &[Reply], units_max: usize) -> bool {
+pub fn is_long(replies: &[Reply], units_max: usize) -> bool {
     let is_long_body = |body: &Pii| is_longer_than(body.reveal(), units_max);
     let is_long = |reply: &Reply| reply.body.as_ref().is_some_and(is_long_body);
     let is_long_written = |reply: &Reply| is_long(&buttons::written(reply.clone()));
@@ -191,8 +187,8 @@ pub fn of_turn(
     is_cut: bool,
     stamp: Stamp<'_>,
 ) -> Result<Jobs, Error> {
-    let Stamp { ids, at, .. } = stamp;
-    let parts = parts(replies, is_cut, PHONE_TEXT_UNITS_MAX);
+    let Stamp { ids, at, units_max, .. } = stamp;
+    let parts = parts(replies, is_cut, units_max);
     let speaks = parts.iter().map(|part| !part.reply.is_empty()).collect();
     let job = |(n, part): (usize, ReplyPart)| {
         let id = record::reply_job(turn.id, n);
@@ -221,14 +217,13 @@ pub fn of_turn(
     jobs.within(TURN_BYTES_MAX)
 }
 
-/// Makes the jobs of replies that came under an idempotency key of their own, long ones cut to what their
-/// channel takes if a phone reads along.
+/// Makes the jobs of replies that came under an idempotency key of their own.
 ///
 /// # Errors
 ///
 /// If the queue would not take them.
-pub fn of_key(batch: Batch, units_max: usize, stamp: Stamp<'_>) -> Result<Jobs, Error> {
-    let Stamp { ids, at, .. } = stamp;
+pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
+    let Stamp { ids, at, units_max, .. } = stamp;
     let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin, hands_over } = batch;
     let parts = parts(replies, is_cut, units_max);
     let speaks: Vec<_> = parts.iter().map(|part| !part.reply.is_empty()).collect();
@@ -339,6 +334,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
+    use crate::channels::PHONE_TEXT_UNITS_MAX;
     use crate::config::AGENT_RESPONSE_BYTES_MAX;
     use crate::thread::{Speaker, Thread, TurnMessage};
     use crate::twilio::sid::{ConversationSid, MediaSid, MessageSid};
@@ -347,7 +343,7 @@ mod tests {
 
     fn stamp() -> Stamp<'static> {
         static IDS: LazyLock<ReplyIds> = LazyLock::new(|| ReplyIds::of(&"secret".into()));
-        Stamp { ids: &IDS, at: AT, tells: false }
+        Stamp { ids: &IDS, at: AT, tells: false, units_max: PHONE_TEXT_UNITS_MAX }
     }
 
     #[test]
@@ -403,7 +399,7 @@ mod tests {
         let thread = || Thread::from(ConversationSid::from_bytes([1; 16]));
         let of_key = |cut| {
             let batch = Batch { cut, ..Batch::new(thread(), "evt_1", replies()) };
-            of_key(batch, PHONE_TEXT_UNITS_MAX, stamp()).unwrap()
+            of_key(batch, stamp()).unwrap()
         };
         assert_eq!(ids(&of_key(true)), ids(&of_key(false)));
         assert_eq!(of_key(false).speaks, [true, true, false, true]);
@@ -418,14 +414,17 @@ mod tests {
             ..Reply::text(" ".repeat(1601))
         };
         let replies = vec![Reply::text(padded), silent, Reply::text("x".repeat(1601))];
-        assert!(is_long(&replies));
+        assert!(is_long(&replies, PHONE_TEXT_UNITS_MAX));
         let jobs = of_turn(&turn("+15555550123", 1), (replies, false), true, stamp()).unwrap();
         for Outbound::V1 { reply, .. } in stored(&jobs) {
-            assert!(!reply.is_empty() && !is_long(&[reply]));
+            assert!(!reply.is_empty() && !is_long(&[reply], PHONE_TEXT_UNITS_MAX));
         }
         assert_eq!(jobs.said(), 4);
-        assert!(!is_long(&[Reply::text("\u{1f600}".repeat(800)), Reply::default()]));
-        assert!(is_long(&[Reply::text("\u{1f600}".repeat(801))]));
+        assert!(!is_long(
+            &[Reply::text("\u{1f600}".repeat(800)), Reply::default()],
+            PHONE_TEXT_UNITS_MAX
+        ));
+        assert!(is_long(&[Reply::text("\u{1f600}".repeat(801))], PHONE_TEXT_UNITS_MAX));
     }
 
     #[test]
@@ -447,7 +446,7 @@ mod tests {
         for (jobs, said) in [
             (of_turn(vec![Reply::text("wait")]), 1),
             (of_turn(Vec::new()), 0),
-            (of_key(late, PHONE_TEXT_UNITS_MAX, stamp()).unwrap(), 1),
+            (of_key(late, stamp()).unwrap(), 1),
         ] {
             let hands: Vec<_> =
                 stored(&jobs).iter().map(|Outbound::V1 { hands_over, .. }| *hands_over).collect();
@@ -467,13 +466,7 @@ mod tests {
             1
         );
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
-        assert_eq!(
-            of_key(Batch::new(thread, "evt_1", replies), PHONE_TEXT_UNITS_MAX, stamp())
-                .unwrap()
-                .appends
-                .len(),
-            1
-        );
+        assert_eq!(of_key(Batch::new(thread, "evt_1", replies), stamp()).unwrap().appends.len(), 1);
     }
 
     #[test]
@@ -482,8 +475,7 @@ mod tests {
         let places = |cut| {
             let origin = Some(Origin::new("note".into()));
             let batch = Batch::new(thread.clone(), "evt_1", vec![Reply::text(long())]);
-            let jobs =
-                of_key(Batch { cut, origin, ..batch }, PHONE_TEXT_UNITS_MAX, stamp()).unwrap();
+            let jobs = of_key(Batch { cut, origin, ..batch }, stamp()).unwrap();
             let origins = stored(&jobs).into_iter().map(|Outbound::V1 { origin, .. }| origin);
             origins.map(|origin| origin.map(|of| (of.part, of.parts))).collect::<Vec<_>>()
         };
@@ -508,13 +500,9 @@ mod tests {
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
         let batch =
             |late| Batch { late, ..Batch::new(thread.clone(), "k", vec![Reply::text("x")]) };
-        let late = of_key(batch(true), PHONE_TEXT_UNITS_MAX, stamp).unwrap();
+        let late = of_key(batch(true), stamp).unwrap();
         assert_eq!(told(&late), [of(json!({"key": "k", "index": 0}), 1, 1)]);
-        assert_eq!(
-            told(&of_key(batch(false), PHONE_TEXT_UNITS_MAX, stamp).unwrap()),
-            [None],
-            "an operator's"
-        );
+        assert_eq!(told(&of_key(batch(false), stamp).unwrap()), [None], "an operator's");
     }
 
     #[test]
@@ -545,8 +533,7 @@ mod tests {
         assert!(matches!(all, Error::Together { .. }), "{all}");
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
         let late = vec![wide(BATCH_BYTES_MAX / 16); 16];
-        let late =
-            of_key(Batch::new(thread, "evt_1", late), PHONE_TEXT_UNITS_MAX, stamp()).unwrap_err();
+        let late = of_key(Batch::new(thread, "evt_1", late), stamp()).unwrap_err();
         assert!(matches!(late, Error::Together { .. }), "{late}");
     }
 

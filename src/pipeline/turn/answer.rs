@@ -50,10 +50,11 @@ impl Turns {
                 return settle::report(Self::QUEUE, settled);
             }
         };
+        let units_max = self.channels.text_units_max(turn.thread.id());
         let asked = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
-            asked = self.must_cut(turn, &replies) => asked,
+            asked = self.must_cut(turn, &replies, units_max) => asked,
         };
         let is_cut = match asked {
             Ok(is_cut) => is_cut,
@@ -75,7 +76,7 @@ impl Turns {
             }
         };
         let at = self.recorder.clock.wall();
-        let stamp = Stamp { ids: &self.ids, at, tells: self.tells };
+        let stamp = Stamp { ids: &self.ids, at, tells: self.tells, units_max };
         let jobs = match outbound::of_turn(turn, (replies, hands_over), is_cut, stamp) {
             Ok(jobs) => jobs,
             Err(error) => return self.refuse(delivery, (turn, own), &error).await,
@@ -85,8 +86,13 @@ impl Turns {
     }
 
     /// Whether long replies are to be cut.
-    async fn must_cut(&self, turn: &Turn, replies: &[Reply]) -> Result<bool, rest::Error> {
-        if outbound::shows_phone(turn) || !outbound::is_long(replies) {
+    async fn must_cut(
+        &self,
+        turn: &Turn,
+        replies: &[Reply],
+        units_max: usize,
+    ) -> Result<bool, rest::Error> {
+        if outbound::shows_phone(turn) || !outbound::is_long(replies, units_max) {
             return Ok(true);
         }
         self.channels.has_phone(turn.thread.id()).await
