@@ -2,12 +2,11 @@
 //!
 //! Of this version, made from the same description that reads the arguments.
 
-use std::io;
 use std::process::ExitCode;
 
 use clap_complete::Shell;
 
-use super::outcome::write_out;
+use super::outcome;
 
 /// What `chimein completions` is told.
 #[derive(Debug, clap::Args)]
@@ -16,23 +15,13 @@ pub struct Args {
     shell: Shell,
 }
 
-/// Says why nothing was printed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Standard output did not take it.
-    #[error("cannot write the completions")]
-    Output(#[source] io::Error),
-}
-
 /// Runs the command.
 ///
 /// # Errors
 ///
 /// If standard output cannot be written to.
-pub fn run(args: &Args, mut command: clap::Command) -> Result<ExitCode, Error> {
+pub fn run(args: &Args, mut command: clap::Command) -> Result<ExitCode, outcome::Error> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "chimein", &mut script);
-    write_out(&script).map_err(Error::Output)?;
-    Ok(ExitCode::SUCCESS)
+    outcome::print(&script)
 }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::builder::NonEmptyStringValueParser;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::cli::demo::{self, Demo, DemoChannel, DemoOptions};
+use crate::cli::demo::{self, Demo, DemoChannel, DemoOptions, Step, trouble};
 use crate::cli::outcome::line;
 use crate::cli::signals;
 use crate::config::Environment;
@@ -120,26 +120,19 @@ fn told(record: &Record) -> String {
 
 fn what(stage: &Stage) -> String {
     match stage {
-        Stage::WebhookReceived { event } => format!("webhook received ({event})"),
-        Stage::WebhookAcknowledged => "acknowledged (after the fsync)".to_owned(),
-        Stage::Joined { .. } => "bot joined".to_owned(),
-        Stage::SocketJoined => "socket joined".to_owned(),
-        Stage::Left { reason } => format!("bot left: {}", reason.as_str()),
-        Stage::MessageSeen { door } => format!("message seen {}", demo::door_name(*door)),
         Stage::TurnStarted => "agent asked".to_owned(),
         Stage::AgentAnswered { replies: 0 } => "agent has nothing to say".to_owned(),
-        Stage::AgentAnswered { replies: 1 } => "agent answered".to_owned(),
-        Stage::AgentAnswered { replies } => format!("agent answered with {replies} replies"),
-        Stage::ReplySent { via, .. } => format!("reply sent ({})", via.as_str()),
-        Stage::ReplyVisible { .. } => "reply visible at Twilio".to_owned(),
+        Stage::AgentAnswered { replies } if *replies > 1 => {
+            format!("agent answered with {replies} replies")
+        }
         Stage::Bundled { .. } => "answered together with a later message".to_owned(),
         Stage::Held => "held: a person has the thread".to_owned(),
         Stage::HandedOver => "handed over to a person".to_owned(),
-        Stage::Skipped { reason } => format!("skipped: {}", reason.as_str()),
-        Stage::Dead { queue, reason, code } => {
-            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-            format!("dead letter in {queue}: {}{code}", reason.as_str())
-        }
+        Stage::Left { reason } => format!("bot left: {}", reason.as_str()),
+        step_or_trouble => Step::of(step_or_trouble)
+            .map(|(step, detail)| step.with(detail))
+            .or_else(|| trouble(step_or_trouble))
+            .unwrap_or_else(|| stage.as_str().to_owned()),
     }
 }
 

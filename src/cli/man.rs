@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap_mangen::Man;
 
-use super::outcome::write_out;
+use super::outcome;
 
 /// What `chimein man` is told.
 #[derive(Debug, clap::Args)]
@@ -23,9 +23,12 @@ pub enum Error {
     /// There is no such command.
     #[error("there is no command {0}; chimein help lists them")]
     NoCommand(String),
-    /// Standard output did not take it.
-    #[error("cannot write the page")]
-    Output(#[source] io::Error),
+    /// The page could not be made.
+    #[error("cannot make the page")]
+    Page(#[source] io::Error),
+    /// It could not be printed.
+    #[error(transparent)]
+    Print(#[from] outcome::Error),
 }
 
 /// Runs the command.
@@ -34,8 +37,7 @@ pub enum Error {
 ///
 /// If there is no such command, or standard output cannot be written to.
 pub fn run(args: &Args, command: clap::Command) -> Result<ExitCode, Error> {
-    write_out(&page(args.command.as_deref(), command)?).map_err(Error::Output)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(outcome::print(&page(args.command.as_deref(), command)?)?)
 }
 
 fn page(name: Option<&str>, mut command: clap::Command) -> Result<Vec<u8>, Error> {
@@ -48,7 +50,7 @@ fn page(name: Option<&str>, mut command: clap::Command) -> Result<Vec<u8>, Error
         None => command,
     };
     let mut page = Vec::new();
-    Man::new(shown).render(&mut page).map_err(Error::Output)?;
+    Man::new(shown).render(&mut page).map_err(Error::Page)?;
     Ok(page)
 }
 

@@ -2,12 +2,11 @@
 //!
 //! The pages are compiled in, so what is printed is of this version.
 
-use std::io;
 use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 
-use super::outcome::write_out;
+use super::outcome;
 use crate::manual::{PAGES, Page, page};
 
 /// What `chimein manual` is told.
@@ -18,24 +17,14 @@ pub struct Args {
     topic: Option<String>,
 }
 
-/// Says why a page could not be shown.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Standard output did not take it.
-    #[error("cannot write the page")]
-    Output(#[source] io::Error),
-}
-
 /// Runs the command.
 ///
 /// # Errors
 ///
 /// Fails if standard output cannot be written to. One that is closed early, as a pager does, is no
 /// failure.
-pub fn run(args: &Args) -> Result<ExitCode, Error> {
-    write_out(shown(args.topic.as_deref()).as_bytes()).map_err(Error::Output)?;
-    Ok(ExitCode::SUCCESS)
+pub fn run(args: &Args) -> Result<ExitCode, outcome::Error> {
+    outcome::print(shown(args.topic.as_deref()).as_bytes())
 }
 
 /// A page's text, or the list of all.

@@ -79,9 +79,6 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The completions could not be printed.
-    #[error(transparent)]
-    Completions(#[from] completions::Error),
     /// The config command failed.
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -106,12 +103,9 @@ pub enum Error {
     /// The page for man could not be printed.
     #[error(transparent)]
     Man(#[from] man::Error),
-    /// The manual could not be shown.
+    /// What there was to say could not be printed.
     #[error(transparent)]
-    Manual(#[from] manual::Error),
-    /// The secret could not be printed.
-    #[error(transparent)]
-    Secret(#[from] secret::Error),
+    Print(#[from] outcome::Error),
     /// The send command failed.
     #[error(transparent)]
     Send(#[from] send::Error),

@@ -76,6 +76,17 @@ pub(super) fn run<E: From<Error>>(
     outcome.tell().map_err(|error| Error::Output(error).into())
 }
 
+/// Prints a text as it is, for a command that has nothing else to do.
+///
+/// # Errors
+///
+/// [`Error::Output`] if standard output cannot be written to. One that is closed early, as a pager does, is no
+/// failure.
+pub(super) fn print(text: &[u8]) -> Result<ExitCode, Error> {
+    write_out(text).map_err(Error::Output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Writes to standard output. One that is closed early, as a pager does, is no failure.
 pub(super) fn write_out(text: &[u8]) -> io::Result<()> {
     match io::stdout().write_all(text) {

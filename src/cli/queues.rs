@@ -41,18 +41,13 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
 
 async fn look(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
     let report = kinds::load(args.config.as_deref(), environment);
-    let place = LetterStore::find(&report, args.url.as_ref()).await?;
-    let note = place.note();
-    let counts = place.queues().await;
-    place.close().await;
-    let counts = counts?;
-    let shown =
-        if args.json { outcome::json(&json!({ "queues": counts })) } else { table(&counts) };
-    let outcome = Outcome::done(shown);
-    Ok(match note {
-        Some(note) => outcome.with_note(&note),
-        None => outcome,
-    })
+    let count = async |place: &LetterStore| {
+        let counts = place.queues().await?;
+        let shown =
+            if args.json { outcome::json(&json!({ "queues": counts })) } else { table(&counts) };
+        Ok(Outcome::done(shown))
+    };
+    LetterStore::visit(&report, args.url.as_ref(), count).await
 }
 
 fn table(counts: &[QueueCounts]) -> String {

@@ -1,11 +1,10 @@
 //! `chimein secret new`: makes a secret for `CHIMEIN_AGENT_SECRET`.
 
-use std::io;
 use std::process::ExitCode;
 
 use secrecy::ExposeSecret as _;
 
-use super::outcome::write_out;
+use super::outcome;
 use crate::standard_webhooks::Secret;
 
 /// What `chimein secret` is told.
@@ -21,23 +20,13 @@ enum Command {
     New,
 }
 
-/// Says why there is none.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Standard output did not take it.
-    #[error("cannot write the secret")]
-    Output(#[source] io::Error),
-}
-
 /// Runs the command.
 ///
 /// # Errors
 ///
 /// If standard output cannot be written to.
-pub fn run(args: &Args) -> Result<ExitCode, Error> {
+pub fn run(args: &Args) -> Result<ExitCode, outcome::Error> {
     let Command::New = args.command;
     let line = format!("{}\n", Secret::random().to_text().expose_secret());
-    write_out(line.as_bytes()).map_err(Error::Output)?;
-    Ok(ExitCode::SUCCESS)
+    outcome::print(line.as_bytes())
 }

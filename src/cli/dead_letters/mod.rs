@@ -169,14 +169,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
 
 async fn work(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
     let report = kinds::load(args.config.as_deref(), environment);
-    let place = LetterStore::find(&report, args.url.as_ref()).await?;
-    let note = place.note();
-    let outcome = act(&place, args).await;
-    place.close().await;
-    Ok(match note {
-        Some(note) => outcome?.with_note(&note),
-        None => outcome?,
-    })
+    LetterStore::visit(&report, args.url.as_ref(), async |place| act(place, args).await).await
 }
 
 async fn act(place: &LetterStore, args: &Args) -> Result<Outcome, Error> {

@@ -15,6 +15,7 @@ use crate::admin::dead_letters::{
 };
 use crate::channels::direct::senders;
 use crate::cli::admin_api::{self, AdminApi};
+use crate::cli::outcome::Outcome;
 use crate::clock::Clock;
 use crate::config::Report;
 use crate::config::kinds::{QueueEngine, Setting, Size};
@@ -31,7 +32,7 @@ pub(in crate::cli) enum LetterStore {
 
 impl LetterStore {
     /// Finds the place: the service at `url`, else whoever has the settings' store.
-    pub(in crate::cli) async fn find(report: &Report, url: Option<&Url>) -> Result<Self, Error> {
+    pub(super) async fn find(report: &Report, url: Option<&Url>) -> Result<Self, Error> {
         if url.is_some() {
             return Ok(Self::Service(AdminApi::new(report, url)?));
         }
@@ -60,8 +61,24 @@ impl LetterStore {
         }
     }
 
+    /// Does something in the place and says what should be known about it.
+    pub(in crate::cli) async fn visit(
+        report: &Report,
+        url: Option<&Url>,
+        act: impl AsyncFnOnce(&Self) -> Result<Outcome, Error>,
+    ) -> Result<Outcome, Error> {
+        let place = Self::find(report, url).await?;
+        let note = place.note();
+        let outcome = act(&place).await;
+        place.close().await;
+        Ok(match note {
+            Some(note) => outcome?.with_note(&note),
+            None => outcome?,
+        })
+    }
+
     /// Says what should be known about the place.
-    pub(in crate::cli) fn note(&self) -> Option<String> {
+    fn note(&self) -> Option<String> {
         match self {
             Self::Service(_) => None,
             Self::File { path, .. } => {
@@ -169,7 +186,7 @@ impl LetterStore {
     }
 
     /// Leaves the file to the next who wants it.
-    pub(in crate::cli) async fn close(self) {
+    pub(super) async fn close(self) {
         match self {
             Self::Service(_) => {}
             Self::File { store, .. } => store.close().await,

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 pub(super) use self::channel::DemoChannel;
 use self::service::PATIENCE;
 pub(super) use self::service::{Demo, DemoOptions};
-pub(super) use self::timeline::door_name;
+pub(super) use self::timeline::{Step, trouble};
 use crate::config::{self, Environment};
 use crate::emulator::state::refusal::Refusal;
 use crate::telemetry::log;

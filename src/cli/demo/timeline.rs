@@ -52,6 +52,34 @@ impl Step {
         Self::Delivered,
     ];
 
+    /// Which step a stage of the service's journal is, and how it was done.
+    pub const fn of(stage: &Stage) -> Option<(Self, &'static str)> {
+        Some(match *stage {
+            Stage::WebhookReceived { event } => (Self::WebhookReceived, event),
+            Stage::WebhookAcknowledged => (Self::Acknowledged, "after the fsync"),
+            Stage::Joined { how: How::Added } => (Self::Joined, "added over REST"),
+            Stage::Joined { how: How::Already } => (Self::Joined, "was in already"),
+            Stage::SocketJoined => (Self::SocketJoined, "conversationJoined"),
+            Stage::MessageSeen { door } => (Self::MessageSeen, door_name(door)),
+            Stage::AgentAnswered { .. } => (Self::AgentAnswered, ""),
+            Stage::ReplySent { via: Via::Socket, .. } => (Self::ReplySent, "socket"),
+            Stage::ReplySent { via: Via::Rest, .. } => (Self::ReplySent, "REST"),
+            Stage::ReplyVisible { .. } => (Self::ReplyVisible, ""),
+            Stage::TurnStarted
+            | Stage::Bundled { .. }
+            | Stage::Held
+            | Stage::HandedOver
+            | Stage::Left { .. }
+            | Stage::Skipped { .. }
+            | Stage::Dead { .. } => return None,
+        })
+    }
+
+    /// The step in words, with how it was done.
+    pub fn with(self, detail: &str) -> String {
+        if detail.is_empty() { self.to_string() } else { format!("{self} ({detail})") }
+    }
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::WebhookReceived => "webhook received",
@@ -121,34 +149,16 @@ impl Timeline {
 
     /// Takes a stage of the service's journal; the first of each step counts.
     pub fn take(&mut self, at: Timestamp, stage: Stage) {
-        match stage {
-            Stage::WebhookReceived { event } => self.put(Step::WebhookReceived, at, event),
-            Stage::WebhookAcknowledged => self.put(Step::Acknowledged, at, "after the fsync"),
-            Stage::Joined { how: How::Added } => self.put(Step::Joined, at, "added over REST"),
-            Stage::Joined { how: How::Already } => self.put(Step::Joined, at, "was in already"),
-            Stage::SocketJoined => self.put(Step::SocketJoined, at, "conversationJoined"),
-            Stage::MessageSeen { door } => self.put(Step::MessageSeen, at, door_name(door)),
-            Stage::AgentAnswered { replies } => {
-                self.replies = Some(replies);
-                self.put(Step::AgentAnswered, at, "");
-            }
-            Stage::ReplySent { via: Via::Socket, .. } => self.put(Step::ReplySent, at, "socket"),
-            Stage::ReplySent { via: Via::Rest, .. } => self.put(Step::ReplySent, at, "REST"),
-            Stage::Skipped { reason } => {
-                self.trouble = Some(format!("skipped: {}", reason.as_str()))
-            }
-            Stage::Dead { queue, reason, code } => {
-                let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-                let reason = reason.as_str();
-                self.trouble = Some(format!("dead letter in {queue}: {reason}{code}"));
-            }
+        if let Stage::AgentAnswered { replies } = stage {
+            self.replies = Some(replies);
+        }
+        if let Some(trouble) = trouble(&stage) {
+            self.trouble = Some(trouble);
+        }
+        match Step::of(&stage) {
             // Twilio's own word for it counts, see `visible`.
-            Stage::TurnStarted
-            | Stage::Bundled { .. }
-            | Stage::Held
-            | Stage::HandedOver
-            | Stage::Left { .. }
-            | Stage::ReplyVisible { .. } => {}
+            None | Some((Step::ReplyVisible, _)) => {}
+            Some((step, detail)) => self.put(step, at, detail),
         }
     }
 
@@ -215,11 +225,7 @@ impl fmt::Display for Timeline {
         writeln!(f, "{:>8}  SMS sent", "+0 ms")?;
         for entry in entries {
             let after = format!("+{} ms", entry.at.since(self.start).as_millis());
-            if entry.detail.is_empty() {
-                writeln!(f, "{after:>8}  {}", entry.step)?;
-            } else {
-                writeln!(f, "{after:>8}  {} ({})", entry.step, entry.detail)?;
-            }
+            writeln!(f, "{after:>8}  {}", entry.step.with(entry.detail))?;
         }
         Ok(())
     }
@@ -231,8 +237,19 @@ fn shown(text: &str) -> String {
     text.chars().map(|letter| if may_stay(letter) { letter } else { ' ' }).collect()
 }
 
-/// By which way a message came in, in words.
-pub(in crate::cli) const fn door_name(door: Door) -> &'static str {
+/// What a stage says that ends a message's way without an answer.
+pub fn trouble(stage: &Stage) -> Option<String> {
+    match *stage {
+        Stage::Skipped { reason } => Some(format!("skipped: {}", reason.as_str())),
+        Stage::Dead { queue, reason, code } => {
+            let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+            Some(format!("dead letter in {queue}: {}{code}", reason.as_str()))
+        }
+        _ => None,
+    }
+}
+
+const fn door_name(door: Door) -> &'static str {
     match door {
         Door::Webhook => "through the webhook",
         Door::MessagingWebhook => "through the number's webhook",
