@@ -7,8 +7,8 @@ use chimein::config::kinds::Setting;
 use chimein::config::{Environment, Settings};
 use serde_json::Value;
 
-use super::read;
 use super::yaml::{keys, load, texts};
+use super::{read, variables};
 
 const FILE: &str = "config/bitbrat/twilio-ingress.compose.yaml";
 
@@ -18,8 +18,7 @@ const OF_THE_FILE: &[&str] =
 
 #[test]
 fn every_variable_of_the_compose_file_is_one_of_the_code() {
-    let variables: Vec<String> =
-        kinds::schema().keys().iter().flat_map(|key| key.variables()).collect();
+    let variables = variables();
     for variable in keys(&service()["environment"]) {
         assert!(variables.iter().any(|known| known == variable), "{variable}");
     }
@@ -90,8 +89,7 @@ fn a_container_has_no_rights_that_it_does_not_need() {
 #[test]
 fn the_guide_names_only_what_there_is() {
     let guide = read("config/bitbrat/README.md");
-    let variables: Vec<String> =
-        kinds::schema().keys().iter().flat_map(|key| key.variables()).collect();
+    let variables = variables();
     let words = guide.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
     for word in words.filter(|word| word.starts_with("CHIMEIN_") || word.starts_with("TWILIO_")) {
         let is_known = variables.iter().any(|known| known == word) || OF_THE_FILE.contains(&word);

@@ -9,8 +9,8 @@ use chimein::config::kinds::{QueueEngine, Setting as _};
 use chimein::config::{Environment, Settings};
 use serde_json::Value;
 
-use super::read;
 use super::yaml::{keys, load, load_all, texts};
+use super::{read, variables};
 
 const EXAMPLE: &str = "config/deploy/chimein.env";
 const UNIT: &str = "config/deploy/systemd/chimein.service";
@@ -48,8 +48,7 @@ fn every_file_makes_settings_that_start() {
 
 #[test]
 fn the_example_names_only_what_there_is() {
-    let known: Vec<String> =
-        kinds::schema().keys().iter().flat_map(|key| key.variables()).collect();
+    let known = variables();
     for name in example().keys() {
         assert!(known.contains(name), "{name}");
     }

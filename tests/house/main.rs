@@ -76,6 +76,11 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// The variables that the code reads.
+fn variables() -> Vec<String> {
+    chimein::agent::kinds::schema().keys().iter().flat_map(|key| key.variables()).collect()
+}
+
 /// Every Rust file below a folder of the package, in order.
 fn sources(folder: &str) -> Vec<Source> {
     let mut sources = Vec::new();
