@@ -1,4 +1,12 @@
-//! The program as its users start it: exit codes, what is printed where, and no secret in it.
+//! The program as its users start it: exit codes, what is printed where, and no secret in it; and every
+//! command that the pages show, run as it stands there.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod pages;
+mod place;
+#[path = "../ports/mod.rs"]
+mod ports;
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
