@@ -34,11 +34,17 @@ pub enum Point {
     ReplyFound,
     /// A reply's job is acknowledged.
     SendSettled,
+    /// A store of an earlier format is copied, and the copy has not got its name yet.
+    CopyWritten,
+    /// The copy has its name, the store its earlier format still.
+    CopyKept,
+    /// The store has the newest format, which is not committed yet.
+    FormatChanged,
 }
 
 impl Point {
     /// All points.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::BeforeCommit,
         Self::Committed,
         Self::WebhookStored,
@@ -52,6 +58,9 @@ impl Point {
         Self::SentByRest,
         Self::ReplyFound,
         Self::SendSettled,
+        Self::CopyWritten,
+        Self::CopyKept,
+        Self::FormatChanged,
     ];
 
     /// Its name in orders.
@@ -71,6 +80,9 @@ impl Point {
             Self::SentByRest => "sent_by_rest",
             Self::ReplyFound => "reply_found",
             Self::SendSettled => "send_settled",
+            Self::CopyWritten => "copy_written",
+            Self::CopyKept => "copy_kept",
+            Self::FormatChanged => "format_changed",
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! I/O. Where a system has no modes, files are made as it makes them.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +29,41 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// How many bytes this user may still write to the disk on which a folder is.
+///
+/// # Errors
+///
+/// If the system does not say.
+pub fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let system = rustix::fs::statvfs(folder)?;
+    Ok(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+/// Has a folder keep what was renamed or made in it, also if the power goes.
+///
+/// # Errors
+///
+/// If it cannot be opened or written.
+pub fn keep_names(folder: &Path) -> io::Result<()> {
+    // Where folders cannot be opened, names are kept without that.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// The folder in which a file is.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or_else(|| Path::new("."))
+}
+
+/// A path with something behind its name.
+#[must_use]
+pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
 /// Which rights others than this user have to a file or folder, as the three digits of its mode.
@@ -62,9 +97,7 @@ pub fn tighten(path: &Path) -> io::Result<Option<u32>> {
 ///
 /// The earlier file stays whole until the new one is.
 pub async fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let new = PathBuf::from(name);
+    let new = with_ending(path, ".new");
     match tokio::fs::remove_file(&new).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

@@ -7,7 +7,6 @@
 //! start without it. What is answered is decided by the store's watermarks alone. I/O enters here;
 //! time does not.
 
-use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -89,7 +88,7 @@ impl ResumeStore {
 
     fn path(&self, identity: &str) -> PathBuf {
         let name = JobId::digest("place", &[self.service.as_bytes(), identity.as_bytes()]);
-        with_ending(&self.queue, &format!(".place-{name}"))
+        files::with_ending(&self.queue, &format!(".place-{name}"))
     }
 }
 
@@ -144,12 +143,6 @@ async fn write(path: &Path, stored: &StoredPlace) -> io::Result<()> {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
     files::replace(path, &bytes).await
-}
-
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(ending);
-    PathBuf::from(name)
 }
 
 #[cfg(test)]

@@ -88,14 +88,41 @@ pub enum Error {
         source: Source,
     },
     /// A newer chimein wrote the file.
-    #[error("{path} has format {found}, this chimein knows up to {known}: run the newer one")]
+    #[error(
+        "{path} has format {found}, which a newer chimein wrote; this one ({version}) knows up to {known}: run \
+         the newer one, or {}",
+        copy.as_ref().map_or_else(
+            || "go back to a backup from before, by `chimein restore FILE`".to_owned(),
+            |copy| format!(
+                "go back to what was kept before the change, by `chimein restore {}`", copy.display()
+            ),
+        ),
+        version = env!("CARGO_PKG_VERSION")
+    )]
     Newer {
         /// The queue's file.
         path: PathBuf,
         /// The format found.
-        found: i64,
+        found: u32,
         /// The newest format known here.
-        known: i64,
+        known: u32,
+        /// The copy that the newer one kept before it changed the format, if there is one.
+        copy: Option<PathBuf>,
+    },
+    /// The file has to be copied before it is changed, and the disk has no room for that.
+    #[error(
+        "{path} is to be copied beside itself before its format is changed; that needs {} MiB and {} MiB are \
+         free: free disk space, or move the file to a larger disk (CHIMEIN_QUEUE_PATH)",
+        needs.div_ceil(1 << 20),
+        free >> 20
+    )]
+    NoRoom {
+        /// The queue's file.
+        path: PathBuf,
+        /// How many bytes have to be free.
+        needs: u64,
+        /// How many are.
+        free: u64,
     },
     /// The NATS server does not answer or refuses; what was asked may have been done or not.
     #[error("cannot {doing} {stream}: check that the NATS server runs and is reached")]
@@ -151,6 +178,7 @@ impl Error {
             | Self::Contended
             | Self::Full { .. }
             | Self::Locked { .. }
+            | Self::NoRoom { .. }
             | Self::NotWritable { .. }
             | Self::Storage { .. } => Retry::Backoff,
             Self::Closed

@@ -79,6 +79,18 @@ async fn health_asks_the_operators_listener_of_this_machine() {
     assert!(text(&gone.stderr).contains("no answer from 127.0.0.1"), "{}", text(&gone.stderr));
 }
 
+#[test]
+fn the_doctor_says_what_becomes_of_an_earlier_file_and_leaves_it_as_it_is() {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let path = folder.path().join("queue.db");
+    let left = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/queue-before-threads.db");
+    std::fs::copy(left, &path).unwrap();
+    let environment = [("TWILIO_ENABLED", "false"), ("CHIMEIN_QUEUE_PATH", path.to_str().unwrap())];
+    let told = text(&chimein(&["doctor", "--offline"], &environment).stdout);
+    assert!(told.contains("has format 1; the service's start keeps a copy"), "{told}");
+    assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(left).unwrap());
+}
+
 /// How many settings the emulator exports.
 const EXPORTED: usize = 10;
 

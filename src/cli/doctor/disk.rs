@@ -8,6 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::files;
 use crate::finding::Finding;
 
 pub(super) const CHECK: &str = "store.disk";
@@ -27,11 +28,8 @@ pub(super) fn examine(folder: &Path, file: &Path, bytes_max: u64) -> Finding {
         return refused(folder, &error);
     }
     let used = file.metadata().map_or(0, |metadata| metadata.len());
-    match rustix::fs::statvfs(folder) {
-        Ok(system) => {
-            let free = system.f_bavail.saturating_mul(system.f_frsize);
-            judge(folder, free, bytes_max.saturating_sub(used))
-        }
+    match files::free_bytes(folder) {
+        Ok(free) => judge(folder, free, bytes_max.saturating_sub(used)),
         Err(error) => {
             let found = format!("{} takes files; free space unknown: {error}", folder.display());
             Finding::ok(CHECK, found)

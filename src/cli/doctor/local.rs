@@ -17,6 +17,7 @@ use crate::config::{Problem, Settings};
 use crate::files;
 use crate::finding::{Finding, Verdict};
 use crate::net::place::{is_private, place_of};
+use crate::queue::embedded::Format;
 use crate::queue::{self, Store, embedded};
 use crate::telemetry::chain::Chain;
 
@@ -51,13 +52,29 @@ pub(super) async fn store(settings: &Queue) -> (Vec<Finding>, bool) {
 
 async fn opened(options: embedded::Options, path: &Path) -> (Finding, bool) {
     let shown = path.display();
-    match Store::open(options) {
+    let opened = match embedded::format(path) {
+        // Opening it would change it.
+        Ok(Format { found, newest }) if found > 0 && found < newest => {
+            let found = format!(
+                "{shown} has format {found}; the service's start keeps a copy beside it and brings it to \
+                 format {newest}"
+            );
+            return (Finding::ok("store", found), false);
+        }
+        Ok(_) => Store::open(options),
+        Err(error) => Err(error),
+    };
+    match opened {
         Ok(store) => {
             store.close().await;
             (Finding::ok("store", format!("{shown} opens")), false)
         }
         Err(queue::Error::InUse { .. }) => {
             (Finding::ok("store", format!("{shown} is open in a running service")), true)
+        }
+        Err(error @ queue::Error::Newer { .. }) => {
+            let remedy = "run the newer chimein, or restore a file from before; see `chimein manual operation`";
+            (Finding::fail("store", Chain(&error).to_string(), remedy), false)
         }
         Err(error) => {
             let remedy = "put that right, or let CHIMEIN_QUEUE_PATH name another place";

@@ -2,11 +2,12 @@
 //!
 //! Decides by result code which reason an operator is told. Reads nothing and retries nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
+use super::schema::NEWEST;
 use crate::queue::Error;
 
 /// Knows which file an error is about.
@@ -71,8 +72,20 @@ impl Fault {
         Error::InUse { path: self.path.to_path_buf(), pid }
     }
 
-    /// Tells that a newer version wrote the file.
-    pub(super) fn newer(&self, found: i64, known: i64) -> Error {
-        Error::Newer { path: self.path.to_path_buf(), found, known }
+    /// Tells that a newer version wrote the file, and where the copy is that it made before.
+    pub(super) fn newer(&self, found: u32, copy: Option<PathBuf>) -> Error {
+        Error::Newer { path: self.path.to_path_buf(), found, known: NEWEST, copy }
+    }
+
+    /// Tells that a copy of the file has no room beside it.
+    pub(super) fn no_room(&self, needs: u64, free: u64) -> Error {
+        Error::NoRoom { path: self.path.to_path_buf(), needs, free }
+    }
+
+    /// Tells that SQLite cannot be told of a file of this name.
+    pub(super) fn unspeakable(&self) -> Error {
+        let source =
+            std::io::Error::new(std::io::ErrorKind::InvalidInput, "a name that is not UTF-8");
+        self.io("write", source)
     }
 }

@@ -29,8 +29,7 @@ pub(super) struct Lock {
 impl Lock {
     /// Takes the lock beside `path` and leaves this process's number in it.
     pub(super) fn take(path: &Path, fault: &Fault) -> Result<Self, Error> {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".lock");
+        let name = files::with_ending(path, ".lock");
         let mut file = files::private()
             .create(true)
             .truncate(false)

@@ -20,6 +20,7 @@
 
 mod batch;
 mod checkpoint;
+mod copy;
 mod dispatch;
 mod documents;
 mod fault;
@@ -33,6 +34,7 @@ mod schema;
 mod shared;
 mod sweep;
 mod tidy;
+mod upgrade;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -65,7 +67,7 @@ use super::{
     Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
     JobStatus, Key, Page, QueueName, Stats,
 };
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::files;
 use crate::telemetry::chain::Chain;
 
@@ -106,6 +108,27 @@ impl Options {
     }
 }
 
+/// Which format a file has that no service has open, and which one this release brings it to. Changes nothing.
+///
+/// # Errors
+///
+/// [`Error::InUse`] if a service has it open, [`Error::Newer`], or what opening it may give.
+pub fn format(path: &Path) -> Result<Format, Error> {
+    let fault = Fault::new(path);
+    let _lock = Lock::take(path, &fault)?;
+    let db = copy::read_only(path).map_err(|error| fault.sqlite("open", error))?;
+    Ok(Format { found: upgrade::refuse_newer(&db, path)?, newest: schema::NEWEST })
+}
+
+/// The format of a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Format {
+    /// That it has; 0 if nothing is in it.
+    pub found: u32,
+    /// That it has once it was opened.
+    pub newest: u32,
+}
+
 /// The opened engine.
 pub(super) struct Embedded {
     clock: Clock,
@@ -126,7 +149,8 @@ impl Embedded {
         }
         let lock = Lock::take(&path, &fault)?;
         let pages_max = i64::try_from(bytes_max / PAGE_BYTES).unwrap_or(i64::MAX);
-        let db = connect(&path, &fault, pages_max)?;
+        let db = connect(&path, &fault, (pages_max, clock.wall()))?;
+        upgrade::forget_copies(&path, dead_retention, clock.wall());
         let shared = Arc::new(Shared {
             dispatch: Default::default(),
             fresh: Fresh::default(),
@@ -408,7 +432,11 @@ impl Drop for Unseen<'_> {
     }
 }
 
-fn connect(path: &Path, fault: &Fault, pages_max: i64) -> Result<Connection, Error> {
+fn connect(
+    path: &Path,
+    fault: &Fault,
+    (pages_max, at): (i64, Timestamp),
+) -> Result<Connection, Error> {
     let wrap = |error| fault.sqlite("open", error);
     // SQLite gives the files beside it the same mode.
     // Source: SQLite, "Write-Ahead Logging", read 2026-11-21.
@@ -422,8 +450,9 @@ fn connect(path: &Path, fault: &Fault, pages_max: i64) -> Result<Connection, Err
             | OpenFlags::SQLITE_OPEN_NO_MUTEX,
     )
     .map_err(wrap)?;
+    upgrade::refuse_newer(&db, path)?;
     schema::configure(&db, pages_max).map_err(wrap)?;
-    schema::migrate(&mut db, fault)?;
+    upgrade::bring_forward(&mut db, path, at)?;
     if let Err(error) = tidy::zero_once(&db) {
         let error = fault.sqlite("write over what was deleted in", error);
         tracing::warn!(error = %Chain(&error),
@@ -435,10 +464,8 @@ fn connect(path: &Path, fault: &Fault, pages_max: i64) -> Result<Connection, Err
 /// Takes from others what rights they have to the file and those beside it, and says so.
 fn tighten(path: &Path) {
     for ending in ["", "-wal", "-shm", ".lock"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        let file = Path::new(&name);
-        match files::tighten(file) {
+        let file = files::with_ending(path, ending);
+        match files::tighten(&file) {
             Ok(None) => {}
             Ok(Some(mode)) => tracing::warn!(path = %file.display(), mode = format!("{mode:03o}"),
                 "others had rights to a file of the queue, and what people write is in it; they have \

@@ -1,22 +1,23 @@
 //! The file's format and how older ones become it.
 //!
-//! Every migration is one numbered text, applied in one transaction and never changed afterwards;
-//! `user_version` counts those applied. A file with a higher number is refused untouched.
+//! Every migration is one numbered text and never changed afterwards; `user_version` counts those applied.
+//! What is kept of the file before, and what becomes of one with a higher number, is for `upgrade`.
 
 use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::fault::Fault;
-use crate::queue::Error;
-
 /// Numbered from 1 by their place.
-pub(super) const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("0001_first.sql"),
     include_str!("0002_documents.sql"),
     include_str!("0003_passing.sql"),
+    include_str!("0004_short_lived.sql"),
 ];
+
+/// The format that this release writes.
+pub(super) const NEWEST: u32 = 4;
 
 /// At how many pages of the log the writer itself brings it into the file, within a commit.
 pub(super) const LOG_PAGES_MAX: u32 = 16_000;
@@ -65,20 +66,28 @@ fn prepare_once(db: &Connection) -> rusqlite::Result<()> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
-/// Brings the file to the newest format.
-pub(super) fn migrate(db: &mut Connection, fault: &Fault) -> Result<(), Error> {
-    let wrap = |error| fault.sqlite("bring to the newest format", error);
-    let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(wrap)?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if found > known {
-        return Err(fault.newer(found, known));
-    }
-    let applied = usize::try_from(found).map_err(|_| fault.damaged("negative format number"))?;
-    for (number, text) in (1_i64..).zip(MIGRATIONS).skip(applied) {
-        let step = db.transaction().map_err(wrap)?;
-        step.execute_batch(text).map_err(wrap)?;
-        step.pragma_update(None, "user_version", number).map_err(wrap)?;
-        step.commit().map_err(wrap)?;
+/// The format of a file; 0 of one in which nothing is yet.
+pub(super) fn format(db: &Connection) -> rusqlite::Result<u32> {
+    db.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+/// Brings a file to the newest format within the caller's transaction.
+pub(super) fn migrate(db: &Connection, found: u32) -> rusqlite::Result<()> {
+    for (number, text) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > found) {
+        db.execute_batch(text)?;
+        db.pragma_update(None, "user_version", number)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_format_is_the_last_migrations() {
+        let db = Connection::open_in_memory().unwrap();
+        migrate(&db, 0).unwrap();
+        assert_eq!(format(&db).unwrap(), NEWEST);
+    }
 }

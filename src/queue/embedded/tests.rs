@@ -55,14 +55,31 @@ fn a_file_of_a_newer_version_is_refused() {
     let place = Place::empty();
     drop(place.open());
     place.sqlite().execute_batch("PRAGMA user_version = 99").unwrap();
+    let before = std::fs::read(place.path()).unwrap();
     let error = Store::open(place.options()).unwrap_err();
-    assert!(matches!(error, Error::Newer { found: 99, known: 3, .. }), "{error}");
+    assert!(matches!(error, Error::Newer { found: 99, known: 4, .. }), "{error}");
+    let told = error.to_string();
+    for part in ["format 99", "up to 4", env!("CARGO_PKG_VERSION"), "chimein restore FILE"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    for copy in ["queue.db.format-98", "queue.db.format-2", "queue.db.format-4"] {
+        std::fs::write(place.0.path().join(copy), "").unwrap();
+    }
+    let told = Store::open(place.options()).unwrap_err().to_string();
+    assert!(told.ends_with("queue.db.format-4`"), "the latest that it can read: {told}");
+    assert_eq!(std::fs::read(place.path()).unwrap(), before, "untouched");
 }
 
 #[test]
 fn a_migration_once_released_never_changes() {
-    let id = JobId::digest("migration", &[include_bytes!("0001_first.sql")]);
-    assert_eq!(id.to_string(), "e701aa4ff66c674f4542104bf3569967");
+    let texts = [
+        include_str!("0001_first.sql"),
+        include_str!("0002_documents.sql"),
+        include_str!("0003_passing.sql"),
+        include_str!("0004_short_lived.sql"),
+    ];
+    let digests = texts.map(|text| JobId::digest("migration", &[text.as_bytes()]).to_string());
+    assert_eq!(digests, ["e701aa4ff66c674f4542104bf3569967", "2", "3", "4",]);
 }
 
 #[test]

@@ -305,9 +305,7 @@ mod tests {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA secure_delete = ON;",
         )
         .unwrap();
-        for migration in schema::MIGRATIONS {
-            db.execute_batch(migration).unwrap();
-        }
+        schema::migrate(&db, 0).unwrap();
         // As ids, which come in no order.
         let name =
             |n: u64| format!("~receipts/IM{0:016x}{0:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
