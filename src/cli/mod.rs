@@ -176,6 +176,88 @@ mod tests {
         assert!(count >= 8, "only {count} commands were found");
     }
 
+    #[test]
+    fn every_command_in_a_sentence_is_one() {
+        let papers = [
+            include_str!("../../README.md"),
+            include_str!("../../config/bitbrat/README.md"),
+            include_str!("../../.github/CONTRIBUTING.md"),
+            include_str!("../../.github/SECURITY.md"),
+            include_str!("../../CHANGELOG.md"),
+        ];
+        let mut program = Cli::command();
+        program.build();
+        let mut count = 0;
+        for page in PAGES.iter().map(|page| page.text).chain(papers) {
+            for span in page.split('`').skip(1).step_by(2) {
+                let Some(words) = mentioned(&program, span) else { continue };
+                assert_eq!(unknown(&program, &words), None, "{span}");
+                count += 1;
+            }
+        }
+        assert!(count > 50, "only {count} were found");
+        for wrong in [
+            "chimein handof list",
+            "chimein handoff list|lst",
+            "chimein send --boddy x",
+            "demo --ones x",
+            "chimein manual chatwood",
+        ] {
+            let words = mentioned(&program, wrong).unwrap();
+            assert!(unknown(&program, &words).is_some(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_manual_tells_of_every_command() {
+        let page = crate::manual::page("operation").unwrap().text;
+        for command in Cli::command().get_subcommands() {
+            let row = format!("`chimein {}", command.get_name());
+            assert!(page.contains(&row), "{} is not in the table", command.get_name());
+        }
+    }
+
+    /// The words of a command that a sentence mentions, as usage notation or in short.
+    fn mentioned<'t>(program: &clap::Command, span: &'t str) -> Option<Vec<&'t str>> {
+        let words = span.split_whitespace().map(|word| word.trim_matches(['[', ']', '…']));
+        let mut words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+        let is_short = words.get(1).is_some_and(|word| word.starts_with("--"))
+            && program.find_subcommand(words[0]).is_some();
+        if words.first() == Some(&"chimein") {
+            words.remove(0);
+            return Some(words);
+        }
+        is_short.then_some(words)
+    }
+
+    /// The first word of a command that the command line does not know.
+    fn unknown(program: &clap::Command, words: &[&str]) -> Option<String> {
+        let mut at = program;
+        for word in words {
+            for word in word.split('|').map(|word| word.trim_end_matches('\\')) {
+                let is_known = if let Some(flag) = word.strip_prefix("--") {
+                    let flag = flag.split(['=', '[']).next();
+                    at.get_arguments().any(|argument| argument.get_long() == flag)
+                } else if at.has_subcommands() {
+                    at.find_subcommand(word).is_some()
+                } else {
+                    let first = at.get_positionals().next();
+                    let values = first.map_or_else(Vec::new, clap::Arg::get_possible_values);
+                    // In capitals it stands for one of them.
+                    let is_one = values.iter().any(|value| value.get_name() == word);
+                    values.is_empty() || is_one || word == word.to_uppercase()
+                };
+                if !is_known {
+                    return Some(word.to_owned());
+                }
+            }
+            // What follows alternatives belongs to the last.
+            let last = word.split('|').next_back().unwrap_or_default();
+            at = at.find_subcommand(last).unwrap_or(at);
+        }
+        None
+    }
+
     /// The commands of a page's shell blocks.
     fn commands(page: &str) -> Vec<String> {
         let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());

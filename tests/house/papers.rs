@@ -2,7 +2,6 @@
 //! `.ci/run`. With `UPDATE=1` in the environment the manual's tables are written anew.
 
 use std::fs;
-use std::path::Path;
 
 use chimein::admin;
 use chimein::agent::kinds::schema;
@@ -100,45 +99,6 @@ fn the_readme_is_short_and_leads_to_every_page() {
     let pages = files(&root().join("src/manual"));
     let count = pages.iter().filter(|path| path.extension().is_some_and(|end| end == "md")).count();
     assert_eq!(count, PAGES.len(), "a page is in no list");
-}
-
-#[test]
-fn every_link_to_a_file_leads_to_one() {
-    let pages = PAGES.iter().map(|page| format!("src/manual/{}.md", page.topic));
-    let others = [
-        "README.md",
-        "CHANGELOG.md",
-        ".github/CONTRIBUTING.md",
-        ".github/SECURITY.md",
-        "config/bitbrat/README.md",
-    ];
-    let mut findings = Vec::new();
-    for page in pages.chain(others.map(str::to_owned)) {
-        let text = read(&page);
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let (path, heading) = link.split_once('#').unwrap_or((link, ""));
-            if path.contains(':') {
-                continue;
-            }
-            let folder = Path::new(&page).parent().unwrap();
-            let target = if path.is_empty() { page.clone().into() } else { folder.join(path) };
-            let found = fs::read_to_string(root().join(&target)).ok();
-            let is_there = found.is_some_and(|found| heading.is_empty() || has(&found, heading));
-            if !is_there && !root().join(&target).is_dir() {
-                findings.push(format!("{page}: {link}"));
-            }
-        }
-    }
-    assert_none("a link leads nowhere", &findings);
-}
-
-/// Whether a page has a heading of this anchor, as Markdown's viewers make them.
-fn has(page: &str, anchor: &str) -> bool {
-    let headings = page.lines().filter(|line| line.starts_with('#'));
-    headings.map(|line| line.trim_start_matches('#').trim().to_lowercase()).any(|heading| {
-        let kept = heading.chars().filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
-        kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>() == anchor
-    })
 }
 
 #[test]
