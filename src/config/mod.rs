@@ -182,7 +182,7 @@ fn file(
         Err(reason) => {
             let remedy = match reason {
                 Reason::Encoding(_) => "save it as UTF-8",
-                _ => "check that it is a file like config/default.toml",
+                _ => "check that it is a file like the one that `chimein config --defaults` prints",
             };
             let remedy = remedy.to_owned();
             let key = path.display().to_string();

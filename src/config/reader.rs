@@ -220,7 +220,7 @@ fn remedy(key: &Key, reason: &Reason) -> String {
         Reason::Unreadable(_) => "check the path and who may read it".to_owned(),
         Reason::Encoding(_) => "save it as UTF-8".to_owned(),
         Reason::Missing if key.secret => format!("set {variable} or {variable}_FILE"),
-        _ => format!("set {variable}, see `{}` in config/default.toml", key.name),
+        _ => format!("set {variable}, see `{}` in `chimein config --defaults`", key.name),
     }
 }
 

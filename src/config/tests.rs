@@ -78,15 +78,15 @@ fn everything_that_is_wrong_comes_out_at_once() {
     insta::assert_snapshot!(error, @r"
     the settings have 10 problems:
       CHIMEIN_AGENT_TIMOUT (environment CHIMEIN_AGENT_TIMOUT): is no known setting; did you mean CHIMEIN_AGENT_TIMEOUT?
-      twilio.account_sid (environment TWILIO_ACCOUNT_SID): is not AC and 32 hexadecimal digits; set TWILIO_ACCOUNT_SID, see `twilio.account_sid` in config/default.toml
+      twilio.account_sid (environment TWILIO_ACCOUNT_SID): is not AC and 32 hexadecimal digits; set TWILIO_ACCOUNT_SID, see `twilio.account_sid` in `chimein config --defaults`
       twilio.auth_token (not set): is required; set TWILIO_AUTH_TOKEN or TWILIO_AUTH_TOKEN_FILE
-      twilio.api_key (not set): is required; set TWILIO_API_KEY, see `twilio.api_key` in config/default.toml
+      twilio.api_key (not set): is required; set TWILIO_API_KEY, see `twilio.api_key` in `chimein config --defaults`
       twilio.api_secret (not set): is required; set TWILIO_API_SECRET or TWILIO_API_SECRET_FILE
-      twilio.chat_service_sid (not set): is required; set TWILIO_CHAT_SERVICE_SID, see `twilio.chat_service_sid` in config/default.toml
-      server.port (environment SERVICE_PORT): is not a whole number from 1 to 65535; set SERVICE_PORT or PORT, see `server.port` in config/default.toml
-      agent.kind (environment CHIMEIN_AGENT_KIND): is not echo, http, openai, sqs, stdio, chatwoot or bitbrat; set CHIMEIN_AGENT_KIND, see `agent.kind` in config/default.toml
-      webhook.public_url (not set): is required: without it a request that Twilio signed for another service of the account counts too (several hosts go into CHIMEIN_WEBHOOK_HOSTS, and CHIMEIN_WEBHOOK_ALLOW_UNKNOWN_HOST=true allows any); set CHIMEIN_WEBHOOK_PUBLIC_URL, see `webhook.public_url` in config/default.toml
-      server.shutdown_grace (environment CHIMEIN_SERVER_SHUTDOWN_GRACE): is not between 1s and 10s; set CHIMEIN_SERVER_SHUTDOWN_GRACE, see `server.shutdown_grace` in config/default.toml
+      twilio.chat_service_sid (not set): is required; set TWILIO_CHAT_SERVICE_SID, see `twilio.chat_service_sid` in `chimein config --defaults`
+      server.port (environment SERVICE_PORT): is not a whole number from 1 to 65535; set SERVICE_PORT or PORT, see `server.port` in `chimein config --defaults`
+      agent.kind (environment CHIMEIN_AGENT_KIND): is not echo, http, openai, sqs, stdio, chatwoot or bitbrat; set CHIMEIN_AGENT_KIND, see `agent.kind` in `chimein config --defaults`
+      webhook.public_url (not set): is required: without it a request that Twilio signed for another service of the account counts too (several hosts go into CHIMEIN_WEBHOOK_HOSTS, and CHIMEIN_WEBHOOK_ALLOW_UNKNOWN_HOST=true allows any); set CHIMEIN_WEBHOOK_PUBLIC_URL, see `webhook.public_url` in `chimein config --defaults`
+      server.shutdown_grace (environment CHIMEIN_SERVER_SHUTDOWN_GRACE): is not between 1s and 10s; set CHIMEIN_SERVER_SHUTDOWN_GRACE, see `server.shutdown_grace` in `chimein config --defaults`
     ");
 }
 
