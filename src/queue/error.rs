@@ -2,6 +2,7 @@
 //!
 //! Decides nothing and holds no payload, key or secret: paths, ids and the engine's own words only.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,6 +10,23 @@ use super::names::{JobId, QueueName};
 
 /// The engine's own error below ours. Shared, because one failed transaction answers many callers.
 pub(super) type Source = Arc<dyn std::error::Error + Send + Sync>;
+
+/// The process that has a file. Its number alone says nothing where each container begins with process 1.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FileHolder {
+    /// Its number, as its own machine or container counts.
+    pub pid: u32,
+    /// The name of that machine, or the id of that container; none where an older chimein wrote it.
+    pub host: Option<String>,
+}
+
+impl fmt::Display for FileHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pid, host } = self;
+        write!(f, "process {pid}")?;
+        host.as_ref().map_or(Ok(()), |host| write!(f, " on {host}"))
+    }
+}
 
 /// Says what failed. Whatever failed was not acknowledged.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -70,13 +88,13 @@ pub enum Error {
     /// Another chimein has the file open.
     #[error(
         "{path} is in use by {}: stop that first",
-        pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+        holder.as_ref().map_or_else(|| "another process".to_owned(), FileHolder::to_string)
     )]
     InUse {
         /// The queue's file.
         path: PathBuf,
-        /// The process that has it, if it left its number.
-        pid: Option<u32>,
+        /// The process that has it, if it left word.
+        holder: Option<FileHolder>,
     },
     /// Another program holds a lock inside the file for too long.
     #[error("{path} is locked by another program, perhaps a sqlite3 shell: close it")]

@@ -99,7 +99,7 @@ mod store;
 pub use self::delivery::{Delivery, Ended, Ending};
 pub use self::documents::Documents;
 pub use self::engine::Absorbed;
-pub use self::error::{Error, Retry};
+pub use self::error::{Error, FileHolder, Retry};
 pub use self::inspect::{
     Attempt, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, JobState, JobStatus, Page,
     ParseCursorError, Stats,

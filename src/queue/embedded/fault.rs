@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 
 use super::schema::NEWEST;
-use crate::queue::Error;
+use crate::queue::{Error, FileHolder};
 
 /// Knows which file an error is about.
 #[derive(Clone, Debug)]
@@ -68,8 +68,8 @@ impl Fault {
     }
 
     /// Tells that somebody else has the file.
-    pub(super) fn in_use(&self, pid: Option<u32>) -> Error {
-        Error::InUse { path: self.path.to_path_buf(), pid }
+    pub(super) fn in_use(&self, holder: Option<FileHolder>) -> Error {
+        Error::InUse { path: self.path.to_path_buf(), holder }
     }
 
     /// Tells that a newer version wrote the file, and where the copy is that it made before.
