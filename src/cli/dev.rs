@@ -30,7 +30,7 @@ pub struct Args {
     channel: DemoChannel,
     /// Where the page with the phones is served; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8017")]
-    listen: SocketAddr,
+    pub(super) listen: SocketAddr,
     /// Keeps everything in this folder from run to run.
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,

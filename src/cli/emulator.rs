@@ -99,6 +99,13 @@ fn defect(name: &str) -> Result<Defect, NoSuchDefect> {
     Defect::from_word(name).ok_or_else(|| NoSuchDefect(all()))
 }
 
+impl Args {
+    /// Where the emulator listens; none if another one is told something.
+    pub(super) fn listens(&self) -> Option<SocketAddr> {
+        self.command.is_none().then_some(self.listen)
+    }
+}
+
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Tells a running emulator what is to go wrong.

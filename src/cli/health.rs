@@ -5,7 +5,8 @@
 //! answers 200 and stores what it is given, 1 anything else: what Twilio refuses, or a socket that is
 //! down, is no reason to replace a container. The operator's listener is asked, which no stranger's
 //! connections fill; the public one where that is off, or a port is given. Of the settings it needs
-//! these addresses only, so nothing else that may be wrong with them gets in its way.
+//! these addresses only, so nothing else that may be wrong with them gets in its way. In a container that
+//! was started for a local Twilio, that one is asked.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -46,6 +47,12 @@ pub enum Error {
         /// The key's name.
         key: &'static str,
     },
+    /// The local Twilio's port is not known.
+    #[error(
+        "the local Twilio listens on a port that the system chose; start it with a port of its own, \
+         as --listen 0.0.0.0:8080"
+    )]
+    AnyPort,
     /// Nothing usable came back.
     #[error("no answer from {address}")]
     NoAnswer {
@@ -78,22 +85,31 @@ pub enum Error {
 /// Bytes of the answer that are read at most; a page of health is a tenth of that.
 const ANSWER_BYTES_MAX: u64 = 8_192;
 
-/// Runs the command.
+/// Runs the command; `emulator` is where this container's local Twilio is, if it was started for one.
 ///
 /// # Errors
 ///
 /// Fails if the service cannot be reached in time, does not answer 200 or cannot store anything.
-pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    let address = address(args, environment)?;
+pub fn run(
+    args: &Args,
+    environment: &Environment,
+    emulator: Option<SocketAddr>,
+) -> Result<ExitCode, Error> {
+    let emulator = emulator.filter(|_| args.port.is_none());
+    let address = match emulator {
+        Some(emulator) if emulator.port() == 0 => return Err(Error::AnyPort),
+        Some(emulator) => from_here(emulator),
+        None => address(args, environment)?,
+    };
     let limit = Duration::from_millis(args.timeout_ms);
     let asked =
         |path| ask(address, path, limit).map_err(|source| Error::NoAnswer { address, source });
-    let path = if args.ready { "/readyz" } else { "/healthz" };
+    let path = if args.ready && emulator.is_none() { "/readyz" } else { "/healthz" };
     let (status, _) = asked(path)?;
     if status != 200 {
         return Err(Error::Unwell { address, path, status });
     }
-    if !args.ready && lacks_store(&asked("/readyz")?.1) {
+    if !args.ready && emulator.is_none() && lacks_store(&asked("/readyz")?.1) {
         return Err(Error::StoreFailing { address });
     }
     line(format_args!("ok"));
@@ -120,12 +136,17 @@ fn address(args: &Args, environment: &Environment) -> Result<SocketAddr, Error> 
             SocketAddr::new(ip, port.ok_or(Error::Setting { key: "server.port" })?)
         }
     };
+    Ok(from_here(address))
+}
+
+/// An address that is listened on, as it is reached from its own machine.
+fn from_here(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
-    Ok(SocketAddr::new(ip, address.port()))
+    SocketAddr::new(ip, address.port())
 }
 
 /// Asks once and gives the status code and the whole answer.
@@ -194,7 +215,7 @@ mod tests {
     fn a_service_that_is_well_exits_zero_though_it_may_not_be_ready() {
         for readiness in [r#"{"ready":true,"reasons":[]}"#, r#"{"reasons":["twilio_refuses"]}"#] {
             let port = answer([WELL.to_owned(), format!("{UNREADY}{readiness}")]);
-            assert!(run(&args(port), &Environment::default()).is_ok(), "{readiness}");
+            assert!(run(&args(port), &Environment::default(), None).is_ok(), "{readiness}");
         }
     }
 
@@ -202,14 +223,14 @@ mod tests {
     fn a_service_that_can_store_nothing_is_unwell() {
         let reasons = r#"{"ready":false,"reasons":["store_failing"]}"#;
         let port = answer([WELL.to_owned(), format!("{UNREADY}{reasons}")]);
-        let error = run(&args(port), &Environment::default()).unwrap_err();
+        let error = run(&args(port), &Environment::default(), None).unwrap_err();
         assert!(matches!(error, Error::StoreFailing { .. }), "{error}");
     }
 
     #[test]
     fn a_service_that_is_unwell_fails_with_its_status() {
         let port = answer([UNREADY.to_owned()]);
-        let error = run(&args(port), &Environment::default()).unwrap_err();
+        let error = run(&args(port), &Environment::default(), None).unwrap_err();
         assert!(matches!(error, Error::Unwell { status: 503, .. }), "{error}");
     }
 
@@ -218,8 +239,22 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let error = run(&args(port), &Environment::default()).unwrap_err();
+        let error = run(&args(port), &Environment::default(), None).unwrap_err();
         assert!(matches!(error, Error::NoAnswer { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_local_twilio_is_asked_alone_and_by_a_port_that_is_known() {
+        let (args, nothing) = (Args { port: None, ..args(0) }, Environment::default());
+        // It is asked once: a second question would get no answer.
+        let port = answer([WELL.to_owned()]);
+        let everywhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        assert!(run(&args, &nothing, Some(everywhere)).is_ok());
+        let error = run(&args, &nothing, Some(everywhere)).unwrap_err();
+        assert!(matches!(error, Error::NoAnswer { .. }), "{error}");
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let error = run(&args, &nothing, Some(any)).unwrap_err();
+        assert!(error.to_string().contains("--listen 0.0.0.0:8080"), "{error}");
     }
 
     fn args(port: u16) -> Args {

@@ -7,6 +7,7 @@
 mod admin_api;
 mod completions;
 mod config;
+mod container;
 mod dead_letters;
 mod demo;
 mod dev;
@@ -106,6 +107,9 @@ pub enum Error {
     /// What there was to say could not be printed.
     #[error(transparent)]
     Print(#[from] outcome::Error),
+    /// As a container's first process it could not start the command below itself.
+    #[error("cannot start or watch the process that does the work")]
+    Reap(#[source] std::io::Error),
     /// The send command failed.
     #[error(transparent)]
     Send(#[from] send::Error),
@@ -118,7 +122,13 @@ pub enum Error {
 #[must_use]
 pub fn main() -> ExitCode {
     let environment = Environment::of_the_process();
-    match run(Cli::parse().command, &environment) {
+    let command = Cli::parse().command;
+    let ended = if container::must_reap(&command) {
+        container::reap().map_err(Error::Reap)
+    } else {
+        run(command, &environment)
+    };
+    match ended {
         Ok(code) => code,
         Err(error) => {
             eprintln!("chimein: {}", printable(&chain(&error)));
@@ -137,7 +147,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Doctor(args) => Ok(doctor::run(&args, environment)?),
         Command::Emulator(args) => Ok(emulator::run(&args)?),
         Command::Handoff(args) => Ok(handoff::run(&args, environment)?),
-        Command::Health(args) => Ok(health::run(&args, environment)?),
+        Command::Health(args) => Ok(health::run(&args, environment, container::emulator())?),
         Command::Man(args) => Ok(man::run(&args, Cli::command())?),
         Command::Manual(args) => Ok(manual::run(&args)?),
         Command::Queues(args) => Ok(queues::run(&args, environment)?),

@@ -23,6 +23,9 @@ use crate::telemetry::chain::Chain;
 /// Where the socket is opened.
 const SOCKET: &str = "/v3/wsconnect";
 
+/// Where a container's health is asked.
+const HEALTH: &str = "/healthz";
+
 /// How long a client may take to send a request's header.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -109,6 +112,9 @@ async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Response<Body>, 
     }
     if path == "/" {
         return Ok(phone::page());
+    }
+    if path == HEALTH {
+        return Ok(plain(StatusCode::OK, "ok\n".to_owned()));
     }
     Ok(plain(StatusCode::NOT_FOUND, "not found\n".to_owned()))
 }

@@ -119,6 +119,14 @@ impl Service {
         self.spawn(shell, &[]);
     }
 
+    /// Starts the process as the first one of a namespace of its own, as a container's is. `unshare` dies with it,
+    /// and takes it along.
+    pub fn start_as_first_process(&mut self, unshare: &[&str]) {
+        let mut program = Command::new(unshare[0]);
+        program.args(&unshare[1..]).arg(env!("CARGO_BIN_EXE_chimein"));
+        self.spawn(program, &[]);
+    }
+
     fn spawn(&mut self, mut command: Command, extra: &[(&str, &str)]) {
         let log = |name: &str| -> File {
             let path = self.folder.path().join(name);

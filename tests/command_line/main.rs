@@ -129,6 +129,10 @@ fn without_any_of_the_systems_certificates_the_demo_and_the_emulator_work() {
     let control = info["control_url"].as_str().unwrap_or_else(|| panic!("{info}"));
     let fault = chimein(&["emulator", "fault", "--at", control, "list"], &roots);
     assert_eq!(fault.status.code(), Some(0), "{}", text(&fault.stderr));
+    // As a container's health check asks it, which knows the port from the command line.
+    let port = reqwest::Url::parse(control).unwrap().port().unwrap().to_string();
+    let health = chimein(&["health", "--port", &port], &[]);
+    assert_eq!(health.status.code(), Some(0), "{}", text(&health.stderr));
     emulator.kill().unwrap();
     let _ = emulator.wait().unwrap();
 }

@@ -141,6 +141,65 @@ async fn the_agents_program_ends_with_a_service_that_is_killed() {
     rig.emulator.shutdown().await;
 }
 
+/// What makes a namespace of processes, with the rights that this machine gives; none if it gives none.
+fn unshare() -> Option<Vec<&'static str>> {
+    let plain = ["unshare", "--pid", "--fork", "--kill-child"];
+    let mapped = [&plain[..], &["--user", "--map-root-user"]].concat();
+    [plain.to_vec(), mapped].into_iter().find(|unshare| {
+        let tried = std::process::Command::new(unshare[0]).args(&unshare[1..]).arg("true").output();
+        tried.is_ok_and(|tried| tried.status.success())
+    })
+}
+
+/// The number of a process's parent.
+fn parent(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
+/// A process's children, their children and so on, also those that have ended and were not asked for.
+fn below(first: u32) -> Vec<u32> {
+    let all = std::fs::read_dir("/proc").unwrap();
+    let all = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_below =
+        |pid: &u32| std::iter::successors(parent(*pid), |pid| parent(*pid)).any(|up| up == first);
+    all.filter(is_below).collect()
+}
+
+/// In a container with a shell: each turn's program has a child that does not end with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_left_of_an_agents_program_is_taken_in_by_the_first_process() {
+    const TURNS: usize = 3;
+    let Some(unshare) = unshare() else {
+        println!("not checked: this machine gives no namespace of processes");
+        return;
+    };
+    let bot = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/stdio/bot.sh");
+    let command = format!("sleep 1000 & sh '{bot}'");
+    let program = [
+        ("CHIMEIN_AGENT_KIND", "stdio"),
+        ("CHIMEIN_STDIO_MODE", "spawn"),
+        ("CHIMEIN_STDIO_COMMAND", &*command),
+    ];
+    let start = |service: &mut child::Service| service.start_as_first_process(&unshare);
+    let mut rig = Rig::start_by(&program, start).await;
+    let started = below(rig.service.pid());
+    let first = started.into_iter().find(|pid| parent(*pid) == Some(rig.service.pid())).unwrap();
+    for turn in 1..=TURNS {
+        let conversation = rig.sms("hello").await;
+        rig.answered(conversation, turn).await;
+    }
+    // The service alone; nobody who has ended and is kept.
+    let is_tidy = child::eventually(|| below(first).len() == 1).await;
+    assert!(is_tidy, "{:?}", below(first));
+
+    // A stop of the first process is the service's, and its exit code too.
+    child::tell(first, "TERM").await;
+    let status = rig.service.ended(STOP_LIMIT).await;
+    assert_eq!(status.and_then(|status| status.code()), Some(0), "{}", rig.service.log_tail());
+    rig.emulator.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_emulator_and_the_demo_tidy_up_after_a_hangup_as_after_a_stop() {
     for signal in ["HUP", "TERM"] {

@@ -21,11 +21,16 @@ pub struct Rig {
 impl Rig {
     /// Starts both and waits for the sockets.
     pub async fn start(extra: &[(&str, &str)]) -> Self {
+        Self::start_by(extra, |service| service.start(&[])).await
+    }
+
+    /// Starts both, the service in some way, and waits for the sockets.
+    pub async fn start_by(extra: &[(&str, &str)], start: impl FnOnce(&mut Service)) -> Self {
         let options = emulator::Options { seed: Some(7), ..emulator::Options::default() };
         let emulator = Emulator::start(options).await.unwrap();
         let json = [("CHIMEIN_LOG_FORMAT", "json"), ("CHIMEIN_IDENTITY_POOL", "")];
         let mut service = Service::of(&emulator, &[&json, extra].concat());
-        service.start(&[]);
+        start(&mut service);
         assert!(service.is_listening().await, "{}", service.log_tail());
         let control = emulator.control();
         let is_up = child::eventually(|| !control.connected().is_empty()).await;

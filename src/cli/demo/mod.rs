@@ -39,7 +39,7 @@ pub struct Args {
     channel: DemoChannel,
     /// Where the page with the phones is served; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
-    listen: SocketAddr,
+    pub(super) listen: SocketAddr,
 }
 
 /// Says why the demo could not run.
