@@ -13,8 +13,8 @@ use crate::finding::Finding;
 
 pub(super) const CHECK: &str = "store.disk";
 
-/// What is written for a trial: more than a directory entry or a journal could hide.
-static TRIAL: [u8; 64 << 10] = [b'.'; 64 << 10];
+/// Bytes that are written on trial: more than a directory entry or a journal could hide.
+const TRIAL_BYTES: usize = 64 << 10;
 
 /// Free bytes under which the service would soon refuse webhooks.
 const FREE_BYTES_MIN: u64 = 16 << 20;
@@ -47,7 +47,7 @@ fn write_on_trial(folder: &Path) -> io::Result<()> {
 }
 
 fn fill(mut file: File) -> io::Result<()> {
-    file.write_all(&TRIAL)?;
+    file.write_all(&vec![b'.'; TRIAL_BYTES])?;
     file.sync_all()
 }
 
