@@ -10,17 +10,14 @@
 //! has to ask.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::signals::stop_signal;
-use super::{Cli, Command};
 
 /// The number of the first process. Source: pid_namespaces(7), "The namespace init process", read 2026-11-30.
 const FIRST: u32 = 1;
@@ -35,10 +32,9 @@ const SHELL: &str = "/bin/sh";
 /// What a shell adds to the number of the signal that ended a command.
 const SIGNALLED: i32 = 128;
 
-/// Whether this process has to take in orphans: it is the first one, and its command can bring some about.
-pub(super) fn must_reap(command: &Command) -> bool {
-    let runs_programs = matches!(command, Command::Serve(_) | Command::Dev(_) | Command::Demo(_));
-    runs_programs && std::process::id() == FIRST && Path::new(SHELL).exists()
+/// Whether this process has to take in orphans: it is the first one, and programs can be run.
+pub(super) fn must_reap() -> bool {
+    std::process::id() == FIRST && Path::new(SHELL).exists()
 }
 
 /// Starts the command again as a process of its own and waits for its end; takes in all who end meanwhile.
@@ -89,48 +85,16 @@ fn code(status: WaitStatus) -> ExitCode {
     code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// Where the first process has a local Twilio, if that is what it was started for.
-pub(super) fn emulator() -> Option<SocketAddr> {
-    emulator_of(&std::fs::read(COMMAND_LINE).ok()?)
+/// The command line of the first process from our own name on, if it is this program.
+pub(super) fn command_line() -> Option<Vec<String>> {
+    ours(&std::fs::read(COMMAND_LINE).ok()?)
 }
 
-/// Where a process of this command line has a local Twilio. What starts us, as `docker-init --`, may stand
-/// before our own name.
-fn emulator_of(command_line: &[u8]) -> Option<SocketAddr> {
-    let words = command_line.split(|byte| *byte == 0).map(String::from_utf8_lossy);
-    let words: Vec<_> = words.map(|word| word.into_owned()).collect();
-    let is_ours = |word: &String| Path::new(word).file_name().is_some_and(|name| name == "chimein");
-    let ours = words.iter().position(is_ours)?;
-    let words = words.get(ours..words.len().saturating_sub(1))?;
-    match Cli::try_parse_from(words).ok()?.command {
-        Command::Emulator(args) => args.listens(),
-        Command::Demo(args) => Some(args.listen),
-        Command::Dev(args) => Some(args.listen),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_local_twilio_is_known_by_the_command_line_and_a_service_is_none() {
-        for (words, found) in [
-            (&["chimein", "emulator", "--listen", "0.0.0.0:8080"][..], Some("0.0.0.0:8080")),
-            (&["/usr/local/bin/chimein", "emulator"], Some("127.0.0.1:0")),
-            (&["/sbin/docker-init", "--", "chimein", "demo", "--listen=[::]:80"], Some("[::]:80")),
-            (&["chimein", "dev", "--agent", "http://agent/"], Some("127.0.0.1:8017")),
-            (&["chimein", "emulator", "fault", "--at", "http://twilio/", "list"], None),
-            (&["chimein", "serve"], None),
-            (&["chimein", "sing"], None),
-            (&["/sbin/init"], None),
-            (&["chimein"], None),
-            (&[], None),
-        ] {
-            let line: String = words.iter().map(|word| format!("{word}\0")).collect();
-            let address = emulator_of(line.as_bytes()).map(|address| address.to_string());
-            assert_eq!(address.as_deref(), found, "{words:?}");
-        }
-    }
+/// The words of a command line from our own name on. What starts us, as `docker-init --`, may stand before it.
+pub(super) fn ours(command_line: &[u8]) -> Option<Vec<String>> {
+    let words = command_line.strip_suffix(&[0])?.split(|byte| *byte == 0);
+    let words = words.map(|word| String::from_utf8_lossy(word).into_owned());
+    let is_other = |word: &String| Path::new(word).file_name().is_none_or(|name| name != "chimein");
+    let ours: Vec<_> = words.skip_while(is_other).collect();
+    (!ours.is_empty()).then_some(ours)
 }

@@ -25,6 +25,7 @@ mod serve;
 mod signals;
 mod signature;
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -123,7 +124,7 @@ pub enum Error {
 pub fn main() -> ExitCode {
     let environment = Environment::of_the_process();
     let command = Cli::parse().command;
-    let ended = if container::must_reap(&command) {
+    let ended = if runs_programs(&command) && container::must_reap() {
         container::reap().map_err(Error::Reap)
     } else {
         run(command, &environment)
@@ -137,6 +138,21 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Whether a command may start an agent's program, and so bring about orphans.
+const fn runs_programs(command: &Command) -> bool {
+    matches!(command, Command::Serve(_) | Command::Dev(_) | Command::Demo(_))
+}
+
+/// Where a process of this command line has a local Twilio, if it has one.
+fn emulator_of(command_line: Vec<String>) -> Option<SocketAddr> {
+    match Cli::try_parse_from(command_line).ok()?.command {
+        Command::Emulator(args) => args.listens(),
+        Command::Demo(args) => Some(args.listen),
+        Command::Dev(args) => Some(args.listen),
+        _ => None,
+    }
+}
+
 fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
     match command {
         Command::Completions(args) => Ok(completions::run(&args, Cli::command())?),
@@ -147,7 +163,10 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Doctor(args) => Ok(doctor::run(&args, environment)?),
         Command::Emulator(args) => Ok(emulator::run(&args)?),
         Command::Handoff(args) => Ok(handoff::run(&args, environment)?),
-        Command::Health(args) => Ok(health::run(&args, environment, container::emulator())?),
+        Command::Health(args) => {
+            let emulator = container::command_line().and_then(emulator_of);
+            Ok(health::run(&args, environment, emulator)?)
+        }
         Command::Man(args) => Ok(man::run(&args, Cli::command())?),
         Command::Manual(args) => Ok(manual::run(&args)?),
         Command::Queues(args) => Ok(queues::run(&args, environment)?),
@@ -169,6 +188,27 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_local_twilio_is_known_by_the_command_line_and_a_service_is_none() {
+        for (words, found) in [
+            (&["chimein", "emulator", "--listen", "0.0.0.0:8080"][..], Some("0.0.0.0:8080")),
+            (&["/usr/local/bin/chimein", "emulator"], Some("127.0.0.1:0")),
+            (&["/sbin/docker-init", "--", "chimein", "demo", "--listen=[::]:80"], Some("[::]:80")),
+            (&["chimein", "dev", "--agent", "http://agent/"], Some("127.0.0.1:8017")),
+            (&["chimein", "emulator", "fault", "--at", "http://twilio/", "list"], None),
+            (&["chimein", "serve"], None),
+            (&["chimein", "sing"], None),
+            (&["/sbin/init"], None),
+            (&["chimein"], None),
+            (&[], None),
+        ] {
+            let line: String = words.iter().map(|word| format!("{word}\0")).collect();
+            let address = container::ours(line.as_bytes()).and_then(emulator_of);
+            let address = address.map(|address| address.to_string());
+            assert_eq!(address.as_deref(), found, "{words:?}");
+        }
     }
 
     #[test]
