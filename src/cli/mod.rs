@@ -214,10 +214,9 @@ mod tests {
     #[test]
     fn every_command_of_the_manual_is_one() {
         let readme = include_str!("../../README.md");
-        let guide = include_str!("../../config/bitbrat/README.md");
         let pages = PAGES.iter().map(|page| page.text);
         let mut count = 0;
-        for command in pages.chain([readme, guide]).flat_map(commands) {
+        for command in pages.chain([readme]).flat_map(commands) {
             let parsed = Cli::try_parse_from(words(&command));
             let shown = |error: &clap::Error| error.kind() == ErrorKind::DisplayHelp;
             assert!(parsed.as_ref().err().is_none_or(shown), "{command}: {parsed:?}");
@@ -230,7 +229,6 @@ mod tests {
     fn every_command_in_a_sentence_is_one() {
         let papers = [
             include_str!("../../README.md"),
-            include_str!("../../config/bitbrat/README.md"),
             include_str!("../../.github/CONTRIBUTING.md"),
             include_str!("../../.github/SECURITY.md"),
             include_str!("../../CHANGELOG.md"),

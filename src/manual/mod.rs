@@ -27,6 +27,7 @@ macro_rules! pages {
 }
 
 pages! {
+    start "from nothing to a bot that answers, in five steps, and the first dead letter"
     twilio "the settings of a Twilio account, step by step"
     numbers "SMS, WhatsApp and RCS by plain numbers, without conversations"
     conversations "which messages make a turn; taking over by a person; removal"
@@ -49,6 +50,7 @@ pages! {
     temporal "moving here from an SMS bot on Temporal"
     lambda "moving here from a WhatsApp bot on SQS and Lambda"
     celery "moving here from a WhatsApp bot on Celery and Redis"
+    bitbrat "taking over from the connector that is built into a BitBrat platform"
     rooms "the rooms of the code, and the way of a message through them"
 }
 

@@ -230,7 +230,7 @@ async fn text(emulator: &Emulator, body: &str) -> ConversationSid {
 
 /// The guide's commands that begin with a word, in order.
 fn commands(program: &str) -> Vec<String> {
-    let guide = read("README.md");
+    let guide = read("../../src/manual/bitbrat.md");
     let blocks = guide.split("```sh\n").skip(1).map(|rest| rest.split_once("```").unwrap().0);
     let lines = blocks.flat_map(str::lines).map(str::trim);
     lines.filter(|line| line.starts_with(program)).map(str::to_owned).collect()

@@ -8,11 +8,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::place::{PHONE, Place, Running, example_program};
+use crate::place::{PHONE, Place, example_program, is_ready};
 
 /// How a block of commands is shown to do what its page says.
 #[derive(Clone, Copy)]
 enum How {
+    /// Ends by itself, and well.
+    Ends,
     /// Runs until it is stopped, after it has said this.
     Says(&'static str),
     /// With these settings `chimein config` finds nothing wrong.
@@ -30,7 +32,7 @@ enum How {
     Elsewhere(&'static str, &'static str),
 }
 
-use How::{Answers, AsksTwilio, Converses, Elsewhere, Example, Says, Settings};
+use How::{Answers, AsksTwilio, Converses, Elsewhere, Ends, Example, Says, Settings};
 
 /// The pages with their blocks, and a test for each page.
 macro_rules! pages {
@@ -43,14 +45,23 @@ macro_rules! pages {
     };
 }
 
+const NEWCOMER: &str = "tests/command_line/newcomer.rs::the_readme_alone_leads_from_the_demo_to_the_cure_of_a_dead_letter";
 const GUIDE: &str = "tests/bitbrat/walk.rs::the_guide_leads_there_and_back_again";
 const GUIDE_TOOL: &str = "tests/house/guide.rs::every_command_of_the_guide_is_one_that_there_is";
 
 pages! {
     the_commands_of_the_readme "README.md" [
+        Elsewhere("they are one walk", NEWCOMER),
+        Elsewhere("they are one walk", NEWCOMER),
+        Elsewhere("they are one walk", NEWCOMER),
+        Elsewhere("they are one walk", NEWCOMER)
+    ]
+    the_commands_to_start_with "src/manual/start.md" [
+        Ends,
         Says("Ctrl-C ends it"),
-        Elsewhere("it is what runs this test", "tests/house/papers.rs::the_check_runs_files_that_exist_and_names_no_host"),
-        Answers("You said: hello")
+        Answers("You said: hello"),
+        Elsewhere("there has to be a dead letter", NEWCOMER),
+        Elsewhere("there has to be a dead letter", NEWCOMER)
     ]
     the_commands_about_chatwoot "src/manual/chatwoot.md" [Answers("You said: hello")]
     the_commands_about_the_emulator "src/manual/emulator.md" [AsksTwilio]
@@ -63,7 +74,7 @@ pages! {
     ]
     the_commands_about_programs "src/manual/stdio.md" [Answers("You said: hello")]
     the_commands_about_twilio "src/manual/twilio.md" [Converses("You said: hello")]
-    the_commands_of_the_guide "config/bitbrat/README.md" [
+    the_commands_of_the_guide "src/manual/bitbrat.md" [
         Elsewhere("it needs a docker daemon", GUIDE_TOOL),
         Elsewhere("it needs the platform's repository", GUIDE_TOOL),
         Elsewhere("it needs the platform's tool", GUIDE_TOOL),
@@ -115,6 +126,11 @@ async fn run(block: &str, how: How) {
         return;
     }
     match how {
+        Ends => {
+            let place = Place::new().await;
+            place.starts(&place.filled(block)).ends_well().await;
+            place.end().await;
+        }
         Says(words) => {
             let place = Place::new().await;
             let mut running = place.starts(&place.filled(block));
@@ -140,9 +156,10 @@ async fn run(block: &str, how: How) {
 }
 
 /// A program that a block needs and that is not here.
-fn missing_for(block: &str) -> Option<&'static str> {
+pub fn missing_for(block: &str) -> Option<&'static str> {
     let is_here = |program: &str| {
-        let asked = std::process::Command::new(program).arg("--version").output();
+        let found = format!("command -v {program}");
+        let asked = std::process::Command::new("sh").args(["-c", &found]).output();
         asked.is_ok_and(|output| output.status.success())
     };
     if block.contains("--example") && !example_program().is_file() {
@@ -177,11 +194,6 @@ async fn answers(block: &str, words: &str, is_conversation: bool) {
         agent.stop().await;
     }
     place.end().await;
-}
-
-/// Waits until the service says that it is.
-pub async fn is_ready(place: &Place, running: &mut Running) {
-    running.until("ready", |_| place.answers("/readyz")).await;
 }
 
 async fn asks_twilio(block: &str) {
@@ -223,7 +235,7 @@ pub fn agent_of_readme() -> String {
 }
 
 /// A page's blocks of commands.
-fn blocks(page: &str) -> Vec<String> {
+pub fn blocks(page: &str) -> Vec<String> {
     of_language(&read(page), "sh")
 }
 

@@ -112,7 +112,7 @@ impl Place {
 
     /// Starts what the README calls an agent, a page's block in Python.
     pub fn starts_agent(&self, python: &str) -> Running {
-        fs::write(self.folder.path().join("agent.py"), self.filled(python)).unwrap();
+        self.writes("agent.py", python);
         self.starts("exec python3 agent.py")
     }
 
@@ -144,6 +144,8 @@ impl Place {
                 text.replace_range(start..end, value);
             }
         }
+        // Wherever the page with the phones is, nobody else is there.
+        text = text.replace("chimein dev ", "chimein dev --listen 127.0.0.1:0 ");
         assert!(!text.contains('…'), "a placeholder is left: {text}");
         text
     }
@@ -194,6 +196,11 @@ impl Place {
         asked.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
     }
 
+    /// Writes a file into the shell's folder, as a page shows it.
+    pub fn writes(&self, name: &str, text: &str) {
+        fs::write(self.folder.path().join(name), self.filled(text)).unwrap();
+    }
+
     /// The text of a file in the shell's folder, as far as it is written.
     pub fn file(&self, name: &str) -> String {
         fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
@@ -215,6 +222,11 @@ fn assigned(text: &str, name: &str) -> Option<usize> {
         .map(|(at, _)| at)
         .find(|&at| text[..at].chars().next_back().is_none_or(|before| before.is_whitespace()))?;
     Some(found + assignment.len())
+}
+
+/// Waits until the service says that it is ready.
+pub async fn is_ready(place: &Place, running: &mut Running) {
+    running.until("ready", |_| place.answers("/readyz")).await;
 }
 
 /// The programs and files that the pages name.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::yaml::{keys, load, texts};
 use super::{read, root};
 
-const GUIDE: &str = "config/bitbrat/README.md";
+const GUIDE: &str = "src/manual/bitbrat.md";
 const OVERLAY: &str = "config/bitbrat/twilio-ingress.yaml";
 const BALANCER: &str = "config/bitbrat/load-balancer.yaml";
 const COMPOSE: &str = "config/bitbrat/twilio-ingress.compose.yaml";
