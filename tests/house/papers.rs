@@ -217,6 +217,32 @@ fn whoever_builds_an_image_can_name_by_digest_what_it_starts_from() {
     }
 }
 
+/// The rules of the registry that a package would be refused by.
+/// Source: The Cargo Book, The Manifest Format, read 2026-11-30.
+#[test]
+fn the_package_can_be_published() {
+    let manifest: toml::Value = toml::from_str(&read("Cargo.toml")).unwrap();
+    let package = &manifest["package"];
+    assert!(package.get("publish").is_none(), "publishing is switched off");
+    for field in ["description", "license", "readme", "rust-version", "documentation"] {
+        assert!(package[field].as_str().is_some_and(|text| !text.is_empty()), "{field}");
+    }
+    let keywords = package["keywords"].as_array().unwrap();
+    assert!(keywords.len() <= 5 && package["categories"].as_array().unwrap().len() <= 5);
+    for keyword in keywords.iter().map(|keyword| keyword.as_str().unwrap()) {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-+".contains(c);
+        assert!(keyword.len() <= 20 && keyword.chars().all(is_plain), "{keyword}");
+    }
+    for (name, wanted) in manifest["dependencies"].as_table().unwrap() {
+        let version = wanted.get("version").unwrap_or(wanted);
+        assert!(version.is_str(), "{name} has no version, so nobody else could build it");
+    }
+    // What is left out is needed by no build and no test.
+    let left_out = package["exclude"].as_array().unwrap();
+    assert!(left_out.iter().all(|path| path.as_str().unwrap().starts_with('.')), "{left_out:?}");
+    assert!(read(".ci/run").contains("\ncargo package --locked\n"), "nobody builds the package");
+}
+
 #[test]
 fn the_top_level_is_as_agreed() {
     let agreed = [
