@@ -1,7 +1,9 @@
 //! A newcomer with the README alone: the demo, an agent of one's own, real settings, the first dead letter
 //! and its cure. Prints what each step took; `--nocapture` shows it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use chimein::clock::{Clock, Moment};
 
 use crate::pages::{agent_of_readme, blocks, missing_for};
 use crate::place::{PHONE, Place, Running, is_ready};
@@ -22,7 +24,7 @@ async fn the_readme_alone_leads_from_the_demo_to_the_cure_of_a_dead_letter() {
         return;
     }
     let place = Place::new().await;
-    let mut steps = Steps(Instant::now());
+    let mut steps = Steps(Clock::start());
     // Installed it is: the program that was built for this test.
     let (_, demo) = install.split_once("cargo install --path .\n").unwrap();
     sees_the_demo_answer(&place, demo).await;
@@ -66,14 +68,14 @@ async fn the_readme_alone_leads_from_the_demo_to_the_cure_of_a_dead_letter() {
 }
 
 /// Prints how long each step took.
-struct Steps(Instant);
+struct Steps(Clock);
 
 impl Steps {
     fn done(&mut self, step: &str) {
-        let took = self.0.elapsed();
+        let took = self.0.now().since(Moment::ORIGIN);
         println!("{:>6} ms  {step}", took.as_millis());
         assert!(took < STEP_MAX, "{step}: {took:?}");
-        self.0 = Instant::now();
+        self.0 = Clock::start();
     }
 }
 
