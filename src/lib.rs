@@ -58,6 +58,8 @@ pub mod net;
 #[cfg(feature = "service")]
 pub mod standard_webhooks;
 
+#[cfg(feature = "service")]
+pub mod bounded_map;
 pub mod bytes16;
 pub mod clock;
 #[cfg(feature = "service")]

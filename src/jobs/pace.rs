@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use crate::bounded_map::Worth;
 use crate::clock::Moment;
 
 /// How fast writes may follow each other.
@@ -48,6 +49,12 @@ impl Pace {
     #[must_use]
     pub fn is_idle(&self, now: Moment) -> bool {
         self.due <= now
+    }
+
+    /// What forgetting it would cost.
+    #[must_use]
+    pub fn worth(&self, now: Moment) -> Worth {
+        if self.is_idle(now) { Worth::Nothing } else { Worth::InUse }
     }
 }
 

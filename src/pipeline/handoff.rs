@@ -8,9 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::mapref::entry::Entry;
-use dashmap::{DashMap, DashSet};
-
+use crate::bounded_map::{BoundedMap, Worth};
 use crate::channels::{self, Markings, Source};
 use crate::clock::{Clock, Timestamp};
 use crate::jobs::lane;
@@ -20,7 +18,8 @@ use crate::queue::{self, Filter, Marks, Page, Queue};
 use crate::telemetry::chain::Chain;
 use crate::thread::{CauseClass, ThreadId};
 
-/// How many conversations are remembered before those that are not paused are forgotten.
+/// How many conversations are remembered: those that a person has, or that hold messages, are forgotten
+/// last.
 const CONVERSATIONS_MAX: usize = 100_000;
 
 /// How many conversations in doubt Twilio is asked about before they are listed.
@@ -59,10 +58,47 @@ pub struct Handoff {
 
 /// What was heard of threads. It is apart from what their channels remember, since it must not forget who is
 /// with a person, whatever else goes on, and can list them.
-#[derive(Debug, Default)]
-pub struct Memory {
-    known: DashMap<ThreadId, Known>,
-    held: DashSet<ThreadId>,
+#[derive(Debug)]
+pub struct Memory(BoundedMap<ThreadId, Heard>);
+
+/// What was heard of one thread.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    known: Option<Known>,
+    /// Whether messages wait here until it is given back.
+    is_held: bool,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(BoundedMap::new(CONVERSATIONS_MAX))
+    }
+}
+
+impl Memory {
+    fn change<T>(&self, thread: ThreadId, change: impl FnOnce(&mut Heard) -> T) -> T {
+        self.0.change(thread, Heard::worth, change)
+    }
+
+    fn known(&self, thread: ThreadId) -> Option<Known> {
+        self.0.get(&thread).and_then(|heard| heard.known)
+    }
+
+    fn is_held(&self, thread: ThreadId) -> bool {
+        self.0.get(&thread).is_some_and(|heard| heard.is_held)
+    }
+}
+
+impl Heard {
+    /// Whether a person has a thread is asked again where it was forgotten, and what is held is looked at
+    /// from time to time; but the operator's list and the word that wakes would lack it.
+    fn worth(&self) -> Worth {
+        match self.known {
+            None if !self.is_held => Worth::Nothing,
+            Some(known) if !known.is_paused && !self.is_held => Worth::Little,
+            None | Some(_) => Worth::InUse,
+        }
+    }
 }
 
 /// Why a conversation could not be paused or resumed.
@@ -109,19 +145,14 @@ impl Handoff {
         source: impl FnOnce(Option<Known>) -> Source,
     ) {
         let mark = attributes.map_or(Mark::Absent, pause::mark);
-        let known = &self.memory.known;
-        if known.len() >= CONVERSATIONS_MAX {
-            known.retain(|_, known| known.is_paused);
-        }
         let times = (self.clock.now(), self.has_socket(thread));
         // Nobody else is heard of this conversation between what was known and what is.
-        let entry = known.entry(thread);
-        let before = match &entry {
-            Entry::Occupied(known) => Some(*known.get()),
-            Entry::Vacant(_) => None,
-        };
-        let after = Known::hear(before, mark, source(before), times);
-        drop(entry.insert(after));
+        let (before, after) = self.memory.change(thread, |heard| {
+            let before = heard.known;
+            let after = Known::hear(before, mark, source(before), times);
+            heard.known = Some(after);
+            (before, after)
+        });
         if mark == Mark::Unreadable && before.is_none_or(|before| !before.is_paused) {
             tracing::warn!(conversation_sid = %thread, "attributes cannot be read, so nobody \
                 knows whether a person has the conversation: the bot keeps silent until they are json");
@@ -142,14 +173,14 @@ impl Handoff {
         if may_speak && (has_changed || after.is_doubted) {
             self.outbox.wake(&lane());
         }
-        if may_speak && self.memory.held.contains(&thread) {
+        if may_speak && self.memory.is_held(thread) {
             self.inbox.wake(&lane());
         }
     }
 
     /// Forgets a conversation that the bot has left.
     pub fn forget(&self, thread: ThreadId) {
-        self.memory.known.remove(&thread);
+        self.memory.0.change_known(&thread, |heard| heard.known = None);
     }
 
     /// Whether a person has a conversation, by what is known, else by asking Twilio.
@@ -177,7 +208,7 @@ impl Handoff {
     }
 
     fn known(&self, thread: ThreadId) -> Option<Known> {
-        self.memory.known.get(&thread).map(|known| *known)
+        self.memory.known(thread)
     }
 
     /// Some of the conversations that are known to be with a person, at most `count`. Where that is in
@@ -194,8 +225,7 @@ impl Handoff {
     }
 
     fn those(&self, count: usize, is_one: impl Fn(&Known) -> bool) -> Vec<ThreadId> {
-        let known = self.memory.known.iter().filter(|known| is_one(known.value()));
-        known.take(count).map(|known| *known.key()).collect()
+        self.memory.0.keys(count, |heard| heard.known.as_ref().is_some_and(&is_one))
     }
 
     /// Notes that messages of a conversation are held, now; true if none were before.
@@ -204,7 +234,8 @@ impl Handoff {
     ///
     /// If the store did not take it; then they may grow stale.
     pub async fn hold(&self, thread: ThreadId) -> Result<bool, queue::Error> {
-        let is_first = self.memory.held.insert(thread);
+        let is_first =
+            self.memory.change(thread, |heard| !std::mem::replace(&mut heard.is_held, true));
         self.raise_mark(thread, self.clock.wall()).await.map(|()| is_first)
     }
 
@@ -215,7 +246,7 @@ impl Handoff {
 
     /// Notes that messages of a conversation are held no longer.
     pub fn release(&self, thread: ThreadId) {
-        self.memory.held.remove(&thread);
+        self.memory.0.change_known(&thread, |heard| heard.is_held = false);
     }
 
     /// Until when messages of a conversation were held, if they ever were: until now, if they are.
@@ -224,7 +255,7 @@ impl Handoff {
     ///
     /// If the store could not be read or written.
     pub async fn held_until(&self, thread: ThreadId) -> Result<Option<Timestamp>, queue::Error> {
-        if self.memory.held.contains(&thread) {
+        if self.memory.is_held(thread) {
             let now = self.clock.wall();
             return self.raise_mark(thread, now).await.map(|()| Some(now));
         }

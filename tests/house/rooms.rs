@@ -21,6 +21,7 @@ const LEVELS: &[&[&str]] = &[
     &["twilio"],
     &["concurrency", "net", "standard_webhooks"],
     &[
+        "bounded_map",
         "bytes16",
         "clock",
         "derived_key",

@@ -12,9 +12,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dashmap::DashMap;
 use uuid::Uuid;
 
+use crate::bounded_map::BoundedMap;
 use crate::channels::conversations::facts::ConversationFacts;
 use crate::channels::conversations::memory::CountedBy;
 use crate::channels::instances::Instances;
@@ -37,7 +37,7 @@ pub struct NumberLimits {
     instances: Instances,
     facts: Arc<ConversationFacts>,
     clock: Clock,
-    send_limits: DashMap<Pii, Pace>,
+    send_limits: BoundedMap<Pii, Pace>,
     places: RowPlaces,
 }
 
@@ -55,7 +55,7 @@ impl NumberLimits {
             instances,
             facts,
             clock,
-            send_limits: DashMap::new(),
+            send_limits: BoundedMap::new(NUMBERS_MAX),
             places: RowPlaces::default(),
         }
     }
@@ -85,25 +85,29 @@ impl NumberLimits {
 
 /// Takes a place in the row of each number; gives the latest moment of them.
 fn reserve(
-    send_limits: &DashMap<Pii, Pace>,
+    send_limits: &BoundedMap<Pii, Pace>,
     rate: Rate,
     (numbers, text): (&[(Pii, CountedBy)], &str),
     now: Moment,
 ) -> Moment {
-    if send_limits.len() >= NUMBERS_MAX {
-        send_limits.retain(|_, pace| !pace.is_idle(now));
-    }
     let mut due = now;
     for (number, channel) in numbers {
         let weight = match channel {
             CountedBy::Segments => segments::count(text),
             CountedBy::Messages => 1,
         };
-        let mut pace = send_limits.entry(number.clone()).or_default();
-        due = due.max(pace.reserve(rate, now));
-        for _ in 1..weight {
-            pace.reserve(rate, now);
-        }
+        let own = send_limits.change(
+            number.clone(),
+            |pace| pace.worth(now),
+            |pace| {
+                let due = pace.reserve(rate, now);
+                for _ in 1..weight {
+                    pace.reserve(rate, now);
+                }
+                due
+            },
+        );
+        due = due.max(own);
     }
     due
 }
@@ -114,7 +118,7 @@ mod tests {
 
     #[test]
     fn each_number_has_a_row_of_its_own_and_long_texts_take_more_places() {
-        let send_limits = DashMap::new();
+        let send_limits = BoundedMap::new(NUMBERS_MAX);
         let (one, two) = (Pii::new("+15555550100"), Pii::new("+15555550101"));
         let due = |numbers: &[(Pii, CountedBy)], text: &str| {
             let due = reserve(&send_limits, Rate::within(1), (numbers, text), Moment::ORIGIN);

@@ -6,14 +6,13 @@
 use std::num::NonZeroU32;
 use std::sync::{Mutex, PoisonError};
 
-use dashmap::DashMap;
-
+use crate::bounded_map::BoundedMap;
 use crate::channels::instances::Instances;
 use crate::clock::{Clock, Moment};
 use crate::jobs::pace::{Pace, Rate};
 use crate::twilio::sid::ConversationSid;
 
-/// How many conversations are remembered before those that rest are forgotten.
+/// How many conversations are remembered: those that rest are forgotten first.
 const CONVERSATIONS_MAX: usize = 10_000;
 
 /// Everybody's pace.
@@ -22,7 +21,7 @@ pub struct SendLimits {
     conversation_rate: Rate,
     service_limit: Option<NonZeroU32>,
     instances: Instances,
-    conversations: DashMap<ConversationSid, Pace>,
+    conversations: BoundedMap<ConversationSid, Pace>,
     service: Mutex<Pace>,
 }
 
@@ -34,7 +33,7 @@ impl SendLimits {
             conversation_rate: Rate::within(conversation_limit.get()),
             service_limit,
             instances: Instances::default(),
-            conversations: DashMap::new(),
+            conversations: BoundedMap::new(CONVERSATIONS_MAX),
             service: Mutex::default(),
         }
     }
@@ -57,14 +56,11 @@ impl SendLimits {
     }
 
     fn reserve(&self, conversation: ConversationSid, now: Moment) -> Moment {
-        if self.conversations.len() >= CONVERSATIONS_MAX {
-            self.conversations.retain(|_, pace| !pace.is_idle(now));
-        }
-        let own = self
-            .conversations
-            .entry(conversation)
-            .or_default()
-            .reserve(self.conversation_rate, now);
+        let own = self.conversations.change(
+            conversation,
+            |pace| pace.worth(now),
+            |pace| pace.reserve(self.conversation_rate, now),
+        );
         let Some(limit) = self.service_limit else { return own };
         let service_rate = Rate::within(self.instances.part_of(limit.get()));
         let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,14 +6,13 @@
 
 use std::time::Duration;
 
-use dashmap::DashMap;
-
+use crate::bounded_map::{BoundedMap, Worth};
 use crate::clock::{Moment, Timestamp};
 use crate::pipeline::policy::guard::{Guard, Verdict};
 use crate::pipeline::policy::keywords;
 use crate::thread::{SkipReason, ThreadId, TurnMessage};
 
-/// How many conversations the loop guard remembers before it forgets the quiet ones.
+/// How many conversations the loop guard remembers: the quiet ones are forgotten first.
 const GUARDS_MAX: usize = 10_000;
 
 /// Decides about each message.
@@ -27,7 +26,7 @@ pub struct Admission {
     pub answers_keywords: bool,
     /// What each conversation did in the last two minutes. In memory only: after a restart a loop is
     /// found anew.
-    guards: DashMap<ThreadId, Guard>,
+    guards: BoundedMap<ThreadId, Guard>,
 }
 
 /// What becomes of a message.
@@ -45,7 +44,8 @@ impl Admission {
     /// Starts with no memory.
     #[must_use]
     pub fn new(stale_after: Duration, turns_per_minute: u32) -> Self {
-        Self { stale_after, turns_per_minute, answers_keywords: false, guards: DashMap::new() }
+        let guards = BoundedMap::new(GUARDS_MAX);
+        Self { stale_after, turns_per_minute, answers_keywords: false, guards }
     }
 
     /// Says whether words that the carrier answers itself get a turn as well.
@@ -91,10 +91,12 @@ impl Admission {
 
     /// Decides about a turn that is taken for the first time, and counts it.
     pub fn guard(&self, thread: ThreadId, now: Moment) -> Admitted {
-        if self.guards.len() >= GUARDS_MAX {
-            self.guards.retain(|_, guard| !guard.is_idle(now));
-        }
-        match self.guards.entry(thread).or_default().admit(self.turns_per_minute, now) {
+        let worth = |guard: &Guard| match guard {
+            guard if guard.is_idle(now) => Worth::Nothing,
+            Guard::Open { .. } => Worth::Little,
+            Guard::Cut { .. } => Worth::InUse,
+        };
+        match self.guards.change(thread, worth, |guard| guard.admit(self.turns_per_minute, now)) {
             Verdict::Pass => Admitted::Turn,
             Verdict::Cut => Admitted::Loop,
             Verdict::Stop => Admitted::Skip(SkipReason::Loop),

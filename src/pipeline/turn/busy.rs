@@ -1,26 +1,26 @@
 //! When the agent was busy with each conversation: what came in that time gets no turn under the
 //! strategy `drop`.
 //!
-//! A memory of this process, bounded, never on disk: a message whose time was forgotten gets a turn.
+//! A memory of this process, bounded, never on disk: a message whose time was forgotten gets a turn. What
+//! ended long ago is forgotten first, and a turn that goes on last.
 //! A turn that fails and is tried again goes on until it ends.
 //! Times come from the caller.
 
 use std::time::Duration;
 
-use dashmap::DashMap;
-
+use crate::bounded_map::{BoundedMap, Worth};
 use crate::clock::Timestamp;
 use crate::thread::{MessageId, ThreadId};
 
-/// How many conversations are remembered before those that ended are forgotten.
+/// How many conversations are remembered at most.
 const THREADS_MAX: usize = 10_000;
 
 /// How long an end is remembered at least: what came before it was delivered long ago.
 const KEPT: Duration = Duration::from_secs(60);
 
 /// The memory.
-#[derive(Debug, Default)]
-pub struct BusyTimes(DashMap<ThreadId, BusySpan>);
+#[derive(Debug)]
+pub struct BusyTimes(BoundedMap<ThreadId, Option<BusySpan>>);
 
 #[derive(Clone, Copy, Debug)]
 struct BusySpan {
@@ -29,32 +29,33 @@ struct BusySpan {
     until: Option<Timestamp>,
 }
 
+impl Default for BusyTimes {
+    fn default() -> Self {
+        Self(BoundedMap::new(THREADS_MAX))
+    }
+}
+
 impl BusyTimes {
     /// Notes that a turn is with the agent; one that is tried again began with its first try.
     pub fn begin(&self, thread: ThreadId, turn: MessageId, now: Timestamp) {
-        if self.0.len() >= THREADS_MAX {
-            self.make_room(now);
-        }
-        let before = self.0.get(&thread).map(|span| *span);
-        let begun = before.filter(|span| span.turn == turn && span.until.is_none());
-        let since = begun.map_or(now, |span| span.since);
-        self.0.insert(thread, BusySpan { turn, since, until: None });
-    }
-
-    /// Forgets what ended long ago; everything where that leaves too much, so that it is not done for
-    /// each turn anew.
-    fn make_room(&self, now: Timestamp) {
-        self.0.retain(|_, span| span.until.is_none_or(|until| now.since(until) < KEPT));
-        if self.0.len() > THREADS_MAX / 2 {
-            self.0.clear();
-        }
+        self.0.change(
+            thread,
+            |span| worth(span.as_ref(), now),
+            |span| {
+                let begun = span.filter(|span| span.turn == turn && span.until.is_none());
+                let since = begun.map_or(now, |span| span.since);
+                *span = Some(BusySpan { turn, since, until: None });
+            },
+        );
     }
 
     /// Notes that a turn is over; one that was over before, or another one, is left as it is.
     pub fn end(&self, thread: ThreadId, turn: MessageId, now: Timestamp) {
-        if let Some(mut span) = self.0.get_mut(&thread).filter(|span| span.turn == turn) {
-            span.until.get_or_insert(now);
-        }
+        self.0.change_known(&thread, |span| {
+            if let Some(span) = span.as_mut().filter(|span| span.turn == turn) {
+                span.until.get_or_insert(now);
+            }
+        });
     }
 
     /// Whether the agent was busy with another message when this one, which is delivered now, was
@@ -64,11 +65,24 @@ impl BusyTimes {
     /// nobody here saw its end (another instance had it), its time is not known, and is forgotten.
     #[must_use]
     pub fn covers(&self, thread: ThreadId, message: MessageId, stored: Timestamp) -> bool {
-        self.0.remove_if(&thread, |_, span| span.turn != message && span.until.is_none());
-        self.0.get(&thread).is_some_and(|span| {
+        let span = self.0.change_known(&thread, |span| {
+            let is_lost = span.is_some_and(|span| span.turn != message && span.until.is_none());
+            if is_lost { span.take() } else { *span }
+        });
+        span.flatten().is_some_and(|span| {
             let was_busy = span.until.is_some_and(|until| span.since <= stored && stored <= until);
             span.turn != message && was_busy
         })
+    }
+}
+
+/// A turn that goes on is in use; what ended is of use to what came meanwhile, for a while.
+fn worth(span: Option<&BusySpan>, now: Timestamp) -> Worth {
+    match span.map(|span| span.until) {
+        None => Worth::Nothing,
+        Some(None) => Worth::InUse,
+        Some(Some(until)) if now.since(until) < KEPT => Worth::Little,
+        Some(Some(_)) => Worth::Nothing,
     }
 }
 
@@ -128,11 +142,15 @@ mod tests {
     }
 
     #[test]
-    fn turns_that_never_end_are_bounded_too() {
+    fn turns_that_never_end_are_bounded_too_and_the_newest_are_remembered() {
         let busy = full();
         assert_eq!(busy.0.len(), THREADS_MAX);
         busy.begin(thread(200), sid(1), at(3));
-        assert_eq!(busy.0.len(), 1);
+        assert!(busy.0.len() <= THREADS_MAX, "{}", busy.0.len());
+        for n in THREADS_MAX / 2..THREADS_MAX {
+            busy.end(numbered(n), sid(1), at(9));
+            assert!(busy.covers(numbered(n), sid(2), at(5)), "{n}");
+        }
     }
 
     fn full() -> BusyTimes {
