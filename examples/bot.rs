@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use chimein::client::sid::{AccountSid, ApiKeySid, ChatServiceSid, ConversationSid};
 use chimein::client::{
-    Account, Chain, Client, Clock, Door, Event, Events, Message, NoWatermarks, Outcome, Pii,
-    SecretString, SendMessage, Url, Uuid, rest, tls,
+    Account, Chain, Client, Clock, Event, Events, Message, MessageSource, NoWatermarks, Outcome,
+    Pii, SecretString, SendMessage, Url, Uuid, rest, tls,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -152,7 +152,7 @@ impl Bot {
             SendMessage::text(message.conversation, Uuid::new_v4(), format!("echo: {text}"));
         reply.attributes = Some(mark(message).to_string().into());
         // What did not come as it was written may have been answered before the bot was started.
-        let mut may_be_there = message.door != Door::Live;
+        let mut may_be_there = message.door != MessageSource::Live;
         loop {
             if may_be_there {
                 match self.is_answered(message).await {

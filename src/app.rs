@@ -14,6 +14,7 @@ mod descriptors;
 mod gauges;
 mod handover;
 mod health;
+mod instances;
 pub mod intake;
 mod join_settings;
 mod media;
@@ -21,7 +22,6 @@ mod numbers;
 mod parts;
 mod replies;
 mod resume_store;
-mod shared;
 mod sockets;
 mod store;
 
@@ -69,7 +69,7 @@ pub struct App {
 #[derive(Debug)]
 struct OpenedStore {
     store: Store,
-    cluster: Option<shared::Cluster>,
+    cluster: Option<instances::Cluster>,
 }
 
 /// The tokens that end the parts, in the order in which they are cancelled.
@@ -99,7 +99,7 @@ pub enum Error {
     Address(#[source] std::io::Error),
     /// The queues could not be opened, or not be shared.
     #[error(transparent)]
-    Queues(#[from] shared::Error),
+    Queues(#[from] instances::Error),
     /// The REST client could not be made.
     #[error("the client for twilio's REST API could not be made")]
     Rest(#[from] twilio::rest::BuildError),
@@ -125,12 +125,24 @@ impl App {
         effective: Vec<Effective>,
         listener: TcpListener,
     ) -> Result<Self, Error> {
+        Self::start_by(Clock::start(), (settings, effective), listener).await
+    }
+
+    /// Starts the service by a clock that runs already.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_by(
+        clock: Clock,
+        (settings, effective): (&Settings, Vec<Effective>),
+        listener: TcpListener,
+    ) -> Result<Self, Error> {
         let limit = descriptors::raise_limit();
         tracing::debug!(count = limit, "limit of open descriptors is known");
         let address = address_of(&listener)?;
         let admin_listener = admin_listener(settings).await?;
         let admin_address = admin_listener.as_ref().map(address_of).transpose()?;
-        let clock = Clock::start();
         let recorder = Recorder {
             journal: Journal::new(JOURNAL_RECORDS),
             metrics: Metrics::new(),
@@ -143,7 +155,7 @@ impl App {
         let (vitals, sockets) = (parts::Vitals::default(), parts::Group::default());
         let (mut opened, mut service) = (None, None);
         if let Some(twilio) = &settings.twilio {
-            let (cluster, store) = shared::open(settings, &instance, clock).await?;
+            let (cluster, store) = instances::open(settings, &instance, clock).await?;
             let parts = parts::Parts {
                 settings,
                 twilio,
@@ -164,10 +176,10 @@ impl App {
         let mut admin_router =
             admin_address.map_or_else(Router::new, |listen| admin::private(pages, listen));
         if let Some(service) = service {
-            let build::Service { router: doors, operate, agent, outbox, .. } = service;
+            let build::Service { router: public, operate, agent, outbox, .. } = service;
             let (service, stop) = (Arc::<Health>::clone(&health), stops.workers.clone());
             tasks.spawn(agent.run(Beside { outbox, service, stop }));
-            router = router.merge(doors);
+            router = router.merge(public);
             admin_router = admin_router.merge(operate);
         }
         let places = descriptors::fit(settings.server.connections_max.get(), limit);

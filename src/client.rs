@@ -21,9 +21,9 @@ pub use crate::net::proxies::{DirectHosts, Proxies, Proxy};
 pub use crate::net::tls;
 pub use crate::pii::Pii;
 pub use crate::realtime::{
-    AccessToken, Client, Config, ConversationState, Delivery, Details, DisconnectReason, Door,
-    Event, Events, Media, Message, Minter, NoWatermarks, NotSentReason, Outcome, Participant,
-    Resume, SendMessage, Sent, Share, State, TokenError, TokenProvider, UnknownReason,
+    AccessToken, Client, Config, ConversationState, DeliveryCount, Details, DisconnectReason,
+    Event, Events, Media, Message, MessageSource, Minter, NoWatermarks, NotSentReason, Outcome,
+    Participant, Resume, SendMessage, Sent, Share, State, TokenError, TokenProvider, UnknownReason,
     WatermarkError, Watermarks,
 };
 pub use crate::telemetry::chain::Chain;

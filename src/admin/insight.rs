@@ -15,6 +15,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::thread::ThreadId;
 
 /// What the running service knows about itself.
+///
+/// A trait, since what it tells is spread over rooms beside this one, which `app` alone knows together.
 pub trait Insight: Send + Sync + 'static {
     /// Says whether the service can do its work.
     fn readiness(&self) -> Readiness;

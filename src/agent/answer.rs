@@ -13,7 +13,7 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::form::{self, Form, Stranger, is_url, optional, value};
+use super::form::{self, AnswerForm, Stranger, is_url, optional, value};
 use super::{Answer, Error, buttons};
 use crate::json::{self, Members};
 use crate::pii::Pii;
@@ -24,7 +24,7 @@ use crate::thread::{Reply, ThreadId};
 pub const REPLIES_MAX: usize = 20;
 
 /// What an answer is made of.
-const ANSWER: Form = Form {
+const ANSWER: AnswerForm = AnswerForm {
     names: &["replies", "handoff", "conversation", "thread"],
     meant: &[
         ("answer", "replies"),
@@ -45,7 +45,7 @@ const ANSWER: Form = Form {
 };
 
 /// What a reply is made of.
-const REPLY: Form = Form {
+const REPLY: AnswerForm = AnswerForm {
     names: &[
         "body",
         "attributes",
@@ -75,7 +75,7 @@ const REPLY: Form = Form {
 };
 
 /// What a message is made of that nobody asked for.
-const MESSAGE: Form = Form {
+const MESSAGE: AnswerForm = AnswerForm {
     names: &[
         "to",
         "from",
@@ -90,7 +90,7 @@ const MESSAGE: Form = Form {
 };
 
 /// The two addresses of a thread.
-const ADDRESSES: Form = Form { names: &["to", "from"], meant: &[] };
+const ADDRESSES: AnswerForm = AnswerForm { names: &["to", "from"], meant: &[] };
 
 /// What there must be one of in a reply.
 const SENDABLE: [&str; 5] = ["body", "buttons", "media_sids", "media_urls", "content_sid"];
@@ -264,7 +264,7 @@ pub(super) fn addresses(body: &[u8]) -> Result<PairAddresses, String> {
     PairAddresses::of(&members)
 }
 
-fn whole(members: &Members<'_>, place: &str, form: &Form) -> Result<Reply, String> {
+fn whole(members: &Members<'_>, place: &str, form: &AnswerForm) -> Result<Reply, String> {
     form.check(members).map_err(|stranger| format!("`{place}`: {stranger}"))?;
     if !SENDABLE.iter().any(|name| members.has(name)) {
         let wanted = "`body`, `buttons`, `media_sids`, `media_urls` and `content_sid`";

@@ -19,6 +19,8 @@ pub struct Beside {
 }
 
 /// Knows how the connection to Twilio is.
+///
+/// A trait, since health is gathered in `app`, above all agents.
 pub trait Watched: Send + Sync {
     /// Says it; none while there is nothing to say yet.
     fn connection(&self) -> Option<Connection>;

@@ -2,13 +2,13 @@
 
 use serde_json::value::RawValue;
 
-use super::form::{self, Form, is_url, optional};
+use super::form::{self, AnswerForm, is_url, optional};
 use crate::json::{self, Members};
 use crate::pii::Pii;
 use crate::thread::Button;
 
 /// What a button is made of.
-const BUTTON: Form = Form {
+const BUTTON: AnswerForm = AnswerForm {
     names: &["title", "id", "url"],
     meant: &[
         ("body", "title"),

@@ -57,7 +57,7 @@ impl<'a> Document<'a> {
 
     /// Writes a turn with no more than the newest so many messages of what was said before.
     pub(super) fn with_newest(turn: &'a Turn, newest: usize) -> Self {
-        let (thread, pair) = (turn.thread.id(), turn.thread.pair());
+        let thread = turn.thread.id();
         let history_left_out = turn.history.len().saturating_sub(newest);
         let messages = turn.messages.iter().enumerate();
         Self {
@@ -67,8 +67,8 @@ impl<'a> Document<'a> {
             attempt: turn.attempt,
             thread,
             channel: turn.thread.channel(),
-            ours: pair.map(|pair| pair.ours.reveal()),
-            theirs: pair.map(|pair| pair.theirs.reveal()),
+            ours: turn.thread.ours().map(Pii::reveal),
+            theirs: turn.thread.theirs().map(Pii::reveal),
             conversation: thread,
             identity: turn.speaker.reveal(),
             history: turn.history[history_left_out..].iter().map(PastMessage::of).collect(),

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 
 use super::kind::{self, Making};
 use super::{Agent, Answer, Error, Turn};
+use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 use crate::thread::Reply;
@@ -23,7 +24,11 @@ impl kind::Kind for Kind {
         Box::pin(std::future::ready(Ok(agent)))
     }
 
-    fn examine<'a>(&'a self, _: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, kind::Error>> {
+    fn examine<'a>(
+        &'a self,
+        _: &'a Settings,
+        _: Clock,
+    ) -> BoxFuture<'a, Result<Vec<Finding>, kind::Error>> {
         let found = Finding::warn(
             kind::CHECK,
             "echo: the bot repeats what people say".to_owned(),

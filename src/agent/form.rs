@@ -42,14 +42,14 @@ pub(super) fn is_url(url: &Pii) -> bool {
 }
 
 /// The names that an object may have.
-pub(super) struct Form {
+pub(super) struct AnswerForm {
     /// Each of them.
     pub(super) names: &'static [&'static str],
     /// Names that others have for the same, and that no edit distance finds.
     pub(super) meant: &'static [(&'static str, &'static str)],
 }
 
-impl Form {
+impl AnswerForm {
     /// Looks for one that is none of them.
     pub(super) fn check(&self, members: &Members<'_>) -> Result<(), Stranger> {
         match members.iter().find(|(name, _)| !self.names.contains(name)) {

@@ -44,18 +44,20 @@ pub trait Kind: Sync {
     /// # Errors
     ///
     /// If it could not even be looked at; what is found wrong is no error.
-    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>>;
+    fn examine<'a>(
+        &'a self,
+        settings: &'a Settings,
+        clock: Clock,
+    ) -> BoxFuture<'a, Result<Vec<Finding>, Error>>;
 
     /// The routes on the public listener that an agent of this kind answers by; none where it has none of
     /// its own.
-    fn doors(&self, of: Serving<'_>) -> Option<Router> {
-        let _any = of;
+    fn routes(&self, _of: Serving<'_>) -> Option<Router> {
         None
     }
 
     /// What the platform that the agent is part of asks of the debug pages; nothing where there is none.
-    fn platform(&self, settings: &Settings) -> Option<Platform> {
-        let _any = settings;
+    fn platform(&self, _settings: &Settings) -> Option<Platform> {
         None
     }
 }

@@ -146,7 +146,7 @@ pub enum OutboxError {
 
 /// What the door needs.
 #[derive(Clone)]
-pub struct Door {
+pub struct RepliesRoute {
     /// Where accepted replies go.
     pub outbox: Arc<dyn Outbox>,
     /// Checks who calls.
@@ -156,7 +156,7 @@ pub struct Door {
 }
 
 /// Makes the routes.
-pub fn router(door: Door) -> Router {
+pub fn router(door: RepliesRoute) -> Router {
     let refused = Refusals::new(door.clock);
     let room = LateShared { door, refused };
     Router::new().route(PATH, post(take)).route(THREADS_PATH, post(take)).with_state(room)
@@ -193,7 +193,7 @@ async fn take_trusted(
 /// What all requests share.
 #[derive(Clone)]
 struct LateShared {
-    door: Door,
+    door: RepliesRoute,
     refused: Refusals,
 }
 
@@ -506,18 +506,22 @@ mod tests {
         }
     }
 
-    fn door(broken: bool) -> (Door, Arc<Recording>) {
+    fn door(broken: bool) -> (RepliesRoute, Arc<Recording>) {
         let outbox = Arc::new(Recording { broken, stored: Mutex::default() });
         let secret = Secret::parse(&"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".into()).unwrap();
-        let door = Door { outbox: Arc::<Recording>::clone(&outbox), secret, clock: Clock::start() };
+        let door = RepliesRoute {
+            outbox: Arc::<Recording>::clone(&outbox),
+            secret,
+            clock: Clock::start(),
+        };
         (door, outbox)
     }
 
-    fn signed(door: &Door, id: &str, body: &[u8]) -> HeaderMap {
+    fn signed(door: &RepliesRoute, id: &str, body: &[u8]) -> HeaderMap {
         signed_at(door, id, body, door.clock.wall())
     }
 
-    fn signed_at(door: &Door, id: &str, body: &[u8], at: Timestamp) -> HeaderMap {
+    fn signed_at(door: &RepliesRoute, id: &str, body: &[u8], at: Timestamp) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(standard_webhooks::ID, id.parse().unwrap());
         headers.insert(standard_webhooks::TIMESTAMP, at.as_secs().into());
@@ -526,11 +530,11 @@ mod tests {
         headers
     }
 
-    async fn call(door: &Door, path: &str, headers: HeaderMap, body: &[u8]) -> StatusCode {
+    async fn call(door: &RepliesRoute, path: &str, headers: HeaderMap, body: &[u8]) -> StatusCode {
         ask(door, path, headers, body).await.status()
     }
 
-    async fn ask(door: &Door, path: &str, headers: HeaderMap, body: &[u8]) -> Response {
+    async fn ask(door: &RepliesRoute, path: &str, headers: HeaderMap, body: &[u8]) -> Response {
         let mut request = Request::post(path).body(Body::from(body.to_vec())).unwrap();
         *request.headers_mut() = headers;
         router(door.clone()).oneshot(request).await.unwrap()

@@ -185,7 +185,7 @@ mod tests {
             let ours = ours.filter(|ours| ours.reveal() != "nobody");
             let ours = ours.ok_or("`from` is none of ours")?.clone();
             let pair = Pair { medium: Medium::Sms, ours, theirs: theirs.clone() };
-            Ok(Thread::Direct(Box::new(pair)))
+            Ok(pair.into())
         }
     }
 

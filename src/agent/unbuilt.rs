@@ -6,6 +6,7 @@ use futures::future::{BoxFuture, ready};
 
 use super::Agent;
 use super::kind::{self, Error, Making};
+use crate::clock::Clock;
 use crate::config::{AgentSettings, Declaration, Settings};
 use crate::finding::Finding;
 
@@ -28,7 +29,11 @@ impl<T: Unbuilt> kind::Kind for T {
         Box::pin(ready(Err(Error::NotBuilt { kind: T::WORD, feature: T::FEATURE })))
     }
 
-    fn examine<'a>(&'a self, _: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+    fn examine<'a>(
+        &'a self,
+        _: &'a Settings,
+        _: Clock,
+    ) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
         Box::pin(ready(Err(Error::NotBuilt { kind: T::WORD, feature: T::FEATURE })))
     }
 }

@@ -13,10 +13,10 @@ use super::account::rest_options;
 use super::conversations::{OpenTalks, Talks};
 use super::counted::Counted;
 use super::handover::OperatorHands;
+use super::instances::Cluster;
 use super::numbers::{NumbersChannel, OpenNumbers};
 use super::parts::Parts;
-use super::replies::Asked;
-use super::shared::Cluster;
+use super::replies::AskedReplies;
 use crate::admin::access::Access;
 use crate::admin::dead_letters::DeadLetters;
 use crate::admin::operate;
@@ -194,6 +194,7 @@ impl Parts<'_> {
             paused: self.paused(),
             lists,
             schedule: Schedule::new(settings.send.schedule.0.clone()),
+            outbox: self.store.queue(QueueName::Outbox),
             reports: self.store.queue(QueueName::Reports),
             told: told.clone(),
             status: self.vitals.status(),
@@ -228,12 +229,12 @@ impl Parts<'_> {
     pub(super) fn spawn<W: Work>(
         &self,
         work: W,
-        places: Limiter,
+        slots: Limiter,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) {
         let queue = self.store.queue(W::QUEUE);
-        let station = Station { queue, places, recorder: self.recorder.clone() };
+        let station = Station { queue, slots, recorder: self.recorder.clone() };
         tasks.spawn(worker::run(station, Arc::new(work), stop.clone()));
     }
 
@@ -262,6 +263,7 @@ impl Parts<'_> {
     fn ingest(&self, handoff: &Arc<Handoff>, told: Option<Room>) -> Ingest {
         Ingest {
             inbox: self.store.queue(QueueName::Inbox),
+            outbox: self.store.queue(QueueName::Outbox),
             webhook_grace: webhook_grace(&self.settings.turns),
             handoff: Arc::clone(handoff),
             told,
@@ -312,7 +314,7 @@ impl Parts<'_> {
         let Recorder { metrics, clock, .. } = self.recorder;
         let mut router = webhook::router(self.webhook_options(), intakes, metrics.clone(), *clock);
         if let Some(secret) = kind::secret(&self.settings.agent)? {
-            let door = later::Door { outbox: Arc::clone(outbox), secret, clock: *clock };
+            let door = later::RepliesRoute { outbox: Arc::clone(outbox), secret, clock: *clock };
             router = router.merge(later::router(door));
         }
         let serving = kind::Serving {
@@ -322,8 +324,8 @@ impl Parts<'_> {
             documents: self.store.documents(),
             clock: *clock,
         };
-        if let Some(doors) = kinds::of(self.settings).doors(serving) {
-            router = router.merge(doors);
+        if let Some(routes) = kinds::of(self.settings).routes(serving) {
+            router = router.merge(routes);
         }
         Ok(router)
     }
@@ -344,7 +346,7 @@ impl Parts<'_> {
         let handover = Arc::new(OperatorHands(Arc::clone(handoff)));
         let outbox_queue = self.store.queue(QueueName::Outbox);
         let ids = self.reply_ids();
-        let asked = Asked { channels: channels.clone(), outbox: outbox_queue, ids };
+        let asked = AskedReplies { channels: channels.clone(), outbox: outbox_queue, ids };
         let others = later::trusted_router(Arc::clone(outbox))
             .merge(unasked::trusted_router(Arc::clone(outbox)))
             .merge(handoff::router(handover))

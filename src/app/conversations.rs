@@ -7,11 +7,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client_factory::ClientFactory;
+use super::instances;
 use super::intake::StoreFirst;
 use super::join_settings::{begin, join_policy, leaving, rejoin};
 use super::parts::{Group, Parts};
-use super::shared;
-use super::sockets::Sockets;
+use super::sockets::IdentitySockets;
 use crate::channels::Inlet;
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::beginnings::{Beginnings, Kept};
@@ -68,8 +68,8 @@ impl<'a> Talks<'a> {
         let account: &ConversationsAccount = parts.twilio.conversations.as_ref()?;
         let clients = ClientFactory::new(parts, account, tls);
         let identities = identities(&account.bot);
-        let ear = if clients.is_some() { Listening::Elsewhere } else { Listening::Off };
-        let member = |identity: &String| PoolMember::new(identity.clone(), ear.clone());
+        let listening = if clients.is_some() { Listening::Elsewhere } else { Listening::Off };
+        let member = |identity: &String| PoolMember::new(identity.clone(), listening.clone());
         let seats = Arc::new(Seats::new(identities.iter().map(member).collect()));
         let rest = rest.clone();
         let facts = Arc::new(ConversationFacts::new(rest.clone(), parts.recorder.clock));
@@ -91,7 +91,14 @@ impl<'a> Talks<'a> {
     pub async fn open(self, inlet: Arc<dyn Inlet>) -> OpenTalks<'a> {
         let arrivals = self.arrivals(inlet).await;
         let (rest, marks) = (self.rest.clone(), self.parts.store.marks());
-        let catch_up = CatchUp { rest: rest.clone(), arrivals: arrivals.clone(), marks };
+        let catch_up = CatchUp {
+            rest: rest.clone(),
+            watermarks: Arc::clone(&arrivals.watermarks),
+            inlet: Arc::clone(&arrivals.inlet),
+            beginnings: Arc::clone(&arrivals.beginnings),
+            arrivals: arrivals.clone(),
+            marks,
+        };
         let service = Arc::new(ServiceCheck::new(rest, self.parts.recorder.clock));
         OpenTalks { of: self, arrivals, catch_up, service }
     }
@@ -122,6 +129,7 @@ impl<'a> Talks<'a> {
             removals: Arc::new(removals),
             departures,
             facts: facts(),
+            seats: self.seats(),
             deliveries: Arc::new(deliveries),
             watermarks: Arc::new(ContiguousWatermarks(memory())),
             recorder: recorder.clone(),
@@ -135,16 +143,22 @@ impl OpenTalks<'_> {
         let Talks { parts, rest, facts, seats, .. } = &self.of;
         let facts = || Arc::clone(facts);
         let (send, clock) = (&parts.settings.send, parts.recorder.clock);
+        let arrivals = &self.arrivals;
+        let join_rules = || Arc::clone(&arrivals.join_rules);
         Conversations {
             rest: rest.clone(),
             facts: facts(),
             seats: Arc::clone(seats),
-            arrivals: self.arrivals.clone(),
+            arrivals: arrivals.clone(),
+            watermarks: Arc::clone(&arrivals.watermarks),
+            deliveries: Arc::clone(&arrivals.deliveries),
+            removals: Arc::clone(&arrivals.removals),
+            join_rules: join_rules(),
             catch_up: self.catch_up.clone(),
             number_limits: send
                 .sender_rate
                 .map(|rate| NumberLimits::new(rate, parts.instances(), facts(), clock)),
-            other_road: OtherRoad::new(Arc::clone(&self.arrivals.join_rules)),
+            other_road: OtherRoad::new(join_rules(), facts()),
             send_limits: SendLimits::within(send.conversation_rate, send.service_rate)
                 .shared_by(parts.instances()),
             status: parts.vitals.status(),
@@ -166,6 +180,8 @@ impl OpenTalks<'_> {
             rest: rest.clone(),
             outbox: parts.store.queue(QueueName::Outbox),
             seats: Arc::clone(&seats),
+            join_rules: Arc::clone(&arrivals.join_rules),
+            removals: Arc::clone(&arrivals.removals),
             arrivals: arrivals.clone(),
             catch_up: catch_up.clone(),
             schedule: Schedule::new(parts.settings.join.schedule.0.clone()),
@@ -176,7 +192,7 @@ impl OpenTalks<'_> {
         };
         if let Some(clients) = clients {
             let (seats, marks) = (Arc::clone(&seats), parts.store.marks());
-            let sockets = Sockets { clients, seats, arrivals: arrivals.clone(), marks };
+            let sockets = IdentitySockets { clients, seats, arrivals: arrivals.clone(), marks };
             listen(parts, identities, sockets);
         }
         let room = Limiter::fixed(parts.settings.join.concurrency.get());
@@ -197,7 +213,7 @@ fn identities(bot: &Bot) -> Vec<String> {
 }
 
 /// Listens for the identities: for all of them, or for those that are this instance's.
-fn listen(parts: &Parts<'_>, identities: Vec<String>, sockets: Sockets) {
+fn listen(parts: &Parts<'_>, identities: Vec<String>, sockets: IdentitySockets) {
     let Group { tasks, stop } = parts.sockets;
     let sockets = Arc::new(sockets);
     if let Some(cluster) = parts.cluster {
@@ -205,7 +221,7 @@ fn listen(parts: &Parts<'_>, identities: Vec<String>, sockets: Sockets) {
             let sockets = Arc::clone(&sockets);
             Box::pin(async move { sockets.listen(identity, stop).await })
         };
-        let duty = shared::SharedDuty::Identities(identities);
+        let duty = instances::SharedDuty::Identities(identities);
         tasks.spawn(cluster.hold(duty, listen, stop.clone()));
         return;
     }
@@ -225,7 +241,7 @@ fn sweep(parts: &Parts<'_>, reconciler: Reconciler, tasks: &TaskTracker, stop: &
         let reconciler = Reconciler { duty: Duty::Find, ..reconciler };
         let sweep =
             move |_, stop| -> BoxFuture<'static, ()> { Box::pin(reconciler.clone().run(stop)) };
-        tasks.spawn(cluster.hold(shared::SharedDuty::Sweep, sweep, stop.clone()));
+        tasks.spawn(cluster.hold(instances::SharedDuty::Sweep, sweep, stop.clone()));
         return;
     }
     tasks.spawn(reconciler.run(stop.clone()));
@@ -241,6 +257,9 @@ fn reconciler(
     let leaver = Leaver {
         rest: rest.clone(),
         seats: Arc::clone(&seats),
+        departures: Arc::clone(&arrivals.departures),
+        removals: Arc::clone(&arrivals.removals),
+        inlet: Arc::clone(&arrivals.inlet),
         arrivals: arrivals.clone(),
         pace: Arc::clone(&pace),
         queues: QueueName::ALL.map(|name| parts.store.queue(name)).to_vec(),
@@ -248,6 +267,10 @@ fn reconciler(
     Reconciler {
         rest,
         seats,
+        departures: Arc::clone(&arrivals.departures),
+        join_rules: Arc::clone(&arrivals.join_rules),
+        removals: Arc::clone(&arrivals.removals),
+        watermarks: Arc::clone(&arrivals.watermarks),
         arrivals,
         catch_up,
         leaver,

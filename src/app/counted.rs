@@ -9,7 +9,7 @@ use crate::jobs::refusal::Scope;
 use crate::jobs::status::Status;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::{Known, RestOutcome};
-use crate::twilio::rest::{Observer, Op, Outcome, Subject};
+use crate::twilio::rest::{Observer, Op, Outcome, RequestSubject};
 
 /// What Twilio answers to requests for which the credentials are wrong.
 const UNAUTHORIZED: u16 = 401;
@@ -29,7 +29,7 @@ impl Observer for Counted {
         self.status.needed_for(op).pass(&self.clock)
     }
 
-    fn finished(&self, op: Op, subject: Option<Subject>, outcome: Outcome, took: Duration) {
+    fn finished(&self, op: Op, subject: Option<RequestSubject>, outcome: Outcome, took: Duration) {
         let failed = |failure| self.status.failed(op, subject, failure, took, &self.clock);
         match outcome {
             Outcome::Done => self.status.answered(op, &self.clock),

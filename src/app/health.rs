@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::future::BoxFuture;
 
 use super::gauges;
+use super::instances::Cluster;
 use super::parts::Vitals;
-use super::shared::Cluster;
 use crate::admin;
 use crate::admin::{Connector, ConnectorState, Counters, Insight, Readiness, Seat};
 use crate::agent::{Agent, Connection, Watched};

@@ -9,7 +9,7 @@ use super::Error;
 use super::parts::Parts;
 use crate::media::fetch::{Fetch, Options};
 use crate::media::offer::{Files, Limits};
-use crate::media::{Door, Links, door};
+use crate::media::{Links, MediaRoute, door};
 use crate::twilio::rest;
 
 impl Parts<'_> {
@@ -43,7 +43,7 @@ impl Parts<'_> {
             inline_max: bytes(self.settings.media.inline_bytes.0),
         };
         let files = Files::new(self.links(), fetch.clone(), account.account_sid, (limits, clock));
-        let door = Door {
+        let door = MediaRoute {
             links: self.links(),
             fetch,
             bytes_max: limits.bytes_max,

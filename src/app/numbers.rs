@@ -6,9 +6,9 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::instances::SharedDuty;
 use super::intake::TextsFirst;
 use super::parts::Parts;
-use super::shared::SharedDuty;
 use crate::channels::Inlet;
 use crate::channels::direct::channel::{Direct, TYPING_MAX};
 use crate::channels::direct::contacts::Contacts;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::shared::Cluster;
+use super::instances::Cluster;
 use crate::config::Settings;
 use crate::config::settings::Twilio;
 use crate::jobs::dependency::Dependency;

@@ -11,7 +11,7 @@ use crate::queue::{self, JobState, Queue};
 use crate::thread::ThreadId;
 
 /// Where it is asked.
-pub struct Asked {
+pub struct AskedReplies {
     /// The channels.
     pub channels: Channels,
     /// The queue of replies.
@@ -20,7 +20,7 @@ pub struct Asked {
     pub ids: ReplyIds,
 }
 
-impl Replies for Asked {
+impl Replies for AskedReplies {
     fn state(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<&'static str>, Failed>> {
         Box::pin(async move {
             let state = self.channels.state(thread).await;
@@ -40,7 +40,7 @@ impl Replies for Asked {
     }
 }
 
-impl Asked {
+impl AskedReplies {
     /// Looks at one part after the other: their ids follow from the key.
     async fn find(
         &self,
@@ -93,7 +93,7 @@ mod tests {
         let clock = Clock::start();
         let ids = ReplyIds::of(&SecretString::from("secret"));
         let (channels, queue) = (Channels::default(), outbox.clone());
-        let asked = Asked { channels, outbox: queue, ids: ids.clone() };
+        let asked = AskedReplies { channels, outbox: queue, ids: ids.clone() };
         let conversation = ConversationSid::from_bytes([2; 16]);
         let thread = Thread::Conversation(conversation);
         let said = vec![Reply::text("one"), Reply::text("two"), Reply::text("three")];

@@ -15,7 +15,7 @@ use crate::channels::conversations::seats::{Listening, Seats};
 use crate::queue::Marks;
 
 /// What all identities' listening needs.
-pub struct Sockets {
+pub struct IdentitySockets {
     /// Opens the clients.
     pub clients: ClientFactory,
     /// Who sits where.
@@ -26,7 +26,7 @@ pub struct Sockets {
     pub marks: Marks,
 }
 
-impl Sockets {
+impl IdentitySockets {
     /// Listens for an identity until `stop` is cancelled; the socket is closed when it returns.
     pub async fn listen(&self, identity: String, stop: CancellationToken) {
         let OpenClient { identity, client, events } = self.clients.open(identity);
@@ -35,6 +35,10 @@ impl Sockets {
         let listener = Listener {
             identity: identity.clone(),
             client: client.clone(),
+            watermarks: Arc::clone(&self.arrivals.watermarks),
+            facts: Arc::clone(&self.arrivals.facts),
+            inlet: Arc::clone(&self.arrivals.inlet),
+            removals: Arc::clone(&self.arrivals.removals),
             arrivals: self.arrivals.clone(),
             seats: Arc::clone(&self.seats),
             marks: self.marks.clone(),

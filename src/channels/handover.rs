@@ -6,6 +6,8 @@ use futures::future::BoxFuture;
 use crate::thread::ThreadId;
 
 /// Gives conversations to people and back.
+///
+/// A trait, since the handoff is the pipeline's, and the agents that ask for it stand beside that.
 pub trait Handover: Send + Sync {
     /// Gives a conversation to a person, or back to the bot; done when it returns.
     ///

@@ -11,7 +11,7 @@ pub mod direct;
 mod documents;
 pub mod handover;
 pub mod instances;
-mod row_places;
+mod reservations;
 pub mod search;
 pub mod segments;
 pub mod verdict;
@@ -67,8 +67,7 @@ pub trait Channel: Send + Sync {
     /// # Errors
     ///
     /// A sentence that says what to name instead.
-    fn between(&self, ours: Option<&Pii>, theirs: &Pii) -> Result<Thread, String> {
-        let _any = (ours, theirs);
+    fn between(&self, _ours: Option<&Pii>, _theirs: &Pii) -> Result<Thread, String> {
         Err("such a thread is named by its own id".to_owned())
     }
 
@@ -80,11 +79,10 @@ pub trait Channel: Send + Sync {
     /// no history and messages one road it is not.
     fn answered_before<'a>(
         &'a self,
-        thread: ThreadId,
-        message: &'a TurnMessage,
-        stored: Timestamp,
+        _thread: ThreadId,
+        _message: &'a TurnMessage,
+        _stored: Timestamp,
     ) -> BoxFuture<'a, Result<AnsweredBefore, Error>> {
-        let _any = (thread, message, stored);
         Box::pin(std::future::ready(Ok(AnsweredBefore::No)))
     }
 
@@ -109,6 +107,11 @@ pub trait Channel: Send + Sync {
     /// Shows the others for some seconds that the bot is at work; a sign that cannot be shown is no
     /// failure.
     fn show_typing(&self, thread: ThreadId) -> BoxFuture<'_, ()>;
+
+    /// Whether what was said shows by itself that somebody reads on a phone, so that nobody has to be asked.
+    fn shows_phone(&self, _messages: &[TurnMessage]) -> bool {
+        false
+    }
 
     /// Whether somebody reads a thread on a phone, so that long texts are cut to what phones take.
     fn has_phone(&self, thread: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>>;
@@ -152,7 +155,7 @@ pub trait Channel: Send + Sync {
 /// The side on which a thread is marked as a person's, by its attributes.
 pub trait Marking: Send + Sync + std::fmt::Debug {
     /// Reads a thread's attributes; nothing if there is no such thread.
-    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, Error>>;
+    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<ThreadMarks>, Error>>;
 
     /// Writes them; gives when that was.
     fn set_marks<'a>(
@@ -167,7 +170,7 @@ pub trait Marking: Send + Sync + std::fmt::Debug {
 
 /// A thread's attributes, and when they changed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Marks {
+pub struct ThreadMarks {
     /// JSON text.
     pub attributes: Option<Pii>,
     /// When Twilio dates the last change.
@@ -183,7 +186,7 @@ pub trait Inlet: Send + Sync {
     fn sync(&self, thread: ThreadId) -> BoxFuture<'_, Result<(), queue::Error>>;
 
     /// Hears of a thread's attributes, which may mark it as a person's.
-    fn marked(&self, thread: ThreadId, attributes: Option<&str>, source: Source);
+    fn marked(&self, thread: ThreadId, attributes: Option<&str>, source: MarkSource);
 
     /// Hears that what is known of a thread's attributes may not hold any more.
     fn forget(&self, thread: ThreadId);
@@ -200,7 +203,7 @@ pub trait Inlet: Send + Sync {
 
 /// Where attributes were heard of, with the time that Twilio gives the change, where it does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Source {
+pub enum MarkSource {
     /// On the socket, whose words come in order.
     Socket(Option<Timestamp>),
     /// By webhook, of which those of one conversation come in order (assumed); or in an answer of
@@ -588,6 +591,12 @@ impl Channels {
             Some(channel) => channel.has_phone(thread).await,
             None => Ok(true),
         }
+    }
+
+    /// Whether what was said in a thread shows by itself that somebody reads it on a phone.
+    #[must_use]
+    pub fn shows_phone(&self, thread: ThreadId, messages: &[TurnMessage]) -> bool {
+        self.of(thread).is_none_or(|channel| channel.shows_phone(messages))
     }
 
     /// The longest text that goes out whole in a thread where somebody reads on a phone; what Twilio brings

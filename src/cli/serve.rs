@@ -79,11 +79,11 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
         stream: log::Stream::Split,
         service: settings.server.name.as_str().to_owned(),
     };
-    let runtime = Runtime::new().map_err(Error::Runtime)?;
-    let (spans, exporter) = tracing_of(&settings, runtime.handle())?.unzip();
+    let (clock, runtime) = (Clock::start(), Runtime::new().map_err(Error::Runtime)?);
+    let (spans, exporter) = tracing_of(&settings, clock, runtime.handle())?.unzip();
     log::init(&options, spans)?;
     runtime.block_on(async {
-        let served = serve(&settings, effective).await;
+        let served = serve(clock, (&settings, effective)).await;
         // What the stop itself had to say is sent too.
         if let Some(exporter) = exporter {
             exporter.stop().await;
@@ -96,6 +96,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
 /// Opens what sends traces, if they are to be sent.
 fn tracing_of(
     settings: &Settings,
+    clock: Clock,
     runtime: &Handle,
 ) -> Result<Option<(Spans, Exporter)>, otlp::Error> {
     let Telemetry { tracing, sampler_ratio, otlp_endpoint, otlp_headers, otlp_timeout } =
@@ -113,16 +114,19 @@ fn tracing_of(
             instance: server.instance_id.as_ref().map(|name| name.as_str().to_owned()),
         },
     };
-    otlp::open(options, Clock::start(), runtime.clone()).map(Some)
+    otlp::open(options, clock, runtime.clone()).map(Some)
 }
 
-async fn serve(settings: &Settings, effective: Vec<Effective>) -> Result<(), Error> {
+async fn serve(
+    clock: Clock,
+    (settings, effective): (&Settings, Vec<Effective>),
+) -> Result<(), Error> {
     let stop = signals::stop_signal().map_err(Error::Signals)?;
     let address = SocketAddr::new(settings.server.listen, settings.server.port.get());
     let listener = app::bind(address).await?;
     let mut stop = pin!(stop);
     let app = tokio::select! {
-        app = App::start(settings, effective, listener) => app?,
+        app = App::start_by(clock, (settings, effective), listener) => app?,
         name = &mut stop => {
             tracing::info!(signal = name, "service is stopped before it was up");
             return Ok(());

@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Change, Claim, Claims, Error, InstanceId, Membership, Options};
 use crate::clock::{Clock, Moment};
-use crate::nats::{self, Address, Auth};
+use crate::nats::{self, Auth, ServerAddress};
 use crate::test_nats::{NatsServer, programs};
 
 /// Short enough for a test, long enough for a machine under load.
@@ -168,7 +168,7 @@ impl Drop for Member {
 }
 
 async fn connect(url: &str) -> async_nats::Client {
-    let servers = vec![Address::parse(url).unwrap()];
+    let servers = vec![ServerAddress::parse(url).unwrap()];
     let options = nats::Options { servers, auth: Auth::None, tls: None, name: "test".into() };
     nats::connect(options).await.unwrap()
 }

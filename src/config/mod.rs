@@ -33,7 +33,7 @@ pub use self::agents::{AgentSettings, Declaration, OfKinds};
 pub use self::environment::Environment;
 pub use self::key::{FILE_VARIABLE, Key};
 pub use self::manual::Manual;
-pub use self::problem::{Origin, Problem, Reason};
+pub use self::problem::{Problem, Reason, SettingOrigin};
 pub use self::reader::{Effective, MASK, Reader};
 #[cfg(test)]
 pub(crate) use self::rules::AGENT_RESPONSE_BYTES_MAX;
@@ -170,9 +170,9 @@ fn file(
     environment: &Environment,
 ) -> (Option<(PathBuf, Table)>, Vec<Problem>) {
     let (origin, path) = match file {
-        Some(path) => (Origin::File(path.to_owned()), Some(path.to_owned())),
+        Some(path) => (SettingOrigin::File(path.to_owned()), Some(path.to_owned())),
         None => (
-            Origin::Environment(FILE_VARIABLE.to_owned()),
+            SettingOrigin::Environment(FILE_VARIABLE.to_owned()),
             environment.get(FILE_VARIABLE).map(|path| PathBuf::from(path.trim())),
         ),
     };

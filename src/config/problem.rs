@@ -12,7 +12,7 @@ use crate::text::NotUtf8;
 
 /// Where a value came from.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// Nothing set it, and there is no default.
     Nowhere,
     /// The manual's default.
@@ -25,7 +25,7 @@ pub enum Origin {
     SecretFile(String),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nowhere => f.write_str("not set"),
@@ -43,7 +43,7 @@ pub struct Problem {
     /// The key, or the unknown name that was found.
     pub key: String,
     /// Where the wrong value came from.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
     /// What is wrong.
     pub reason: Reason,
     /// What to do.

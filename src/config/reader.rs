@@ -11,7 +11,7 @@ use super::environment::Environment;
 use super::key::{FILE_VARIABLE, Key};
 use super::kinds::Setting;
 use super::kubernetes::{is_link, is_service_link};
-use super::problem::{Origin, Problem, Reason};
+use super::problem::{Problem, Reason, SettingOrigin};
 use crate::text::nearest;
 
 /// The key's value as people may see it.
@@ -22,7 +22,7 @@ pub struct Effective {
     /// The value, masked if it is a secret or not well-formed; `None` if there is none.
     pub shown: Option<String>,
     /// Where it came from.
-    pub origin: Origin,
+    pub origin: SettingOrigin,
 }
 
 /// What stands for a secret's value wherever settings are shown.
@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
     pub(super) fn refuse_unknown(&mut self) {
         if let Some((path, table)) = &self.layers.file {
             let known: Vec<String> = file_names(&self.keys);
-            let origin = Origin::File(path.clone());
+            let origin = SettingOrigin::File(path.clone());
             let unknown = names_of(table).filter(|name| !known.contains(name));
             let problems: Vec<Problem> = unknown
                 .map(|name| unknown_name(name, origin.clone(), known.iter().map(String::as_str)))
@@ -132,7 +132,7 @@ impl<'a> Reader<'a> {
             let value = self.layers.environment.get(name).unwrap_or_default();
             let is_known = known.iter().any(|known| known == name);
             if name.starts_with("CHIMEIN_") && !is_known && !is_service_link(name, value) {
-                let origin = Origin::Environment(name.to_owned());
+                let origin = SettingOrigin::Environment(name.to_owned());
                 let known = known.iter().map(String::as_str);
                 self.problems.push(unknown_name(name.to_owned(), origin, known));
             }
@@ -140,12 +140,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Finds a key's text in the highest layer that has it.
-    fn find(&self, key: &Key) -> Result<(Option<String>, Origin), (Origin, Reason)> {
+    fn find(&self, key: &Key) -> Result<(Option<String>, SettingOrigin), (SettingOrigin, Reason)> {
         for variable in key.variables() {
             // A Service that is called service has its link where our port may be.
             let is_others = |text: &&str| variable.ends_with("PORT") && is_link(text);
             let direct = self.layers.environment.get(&variable).filter(|text| !is_others(text));
-            let origin = Origin::Environment(variable.clone());
+            let origin = SettingOrigin::Environment(variable.clone());
             if key.secret {
                 let pointer = format!("{variable}_FILE");
                 if let Some(path) = self.layers.environment.get(&pointer) {
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
             }
         }
         if let Some((path, table)) = &self.layers.file {
-            let origin = Origin::File(path.clone());
+            let origin = SettingOrigin::File(path.clone());
             let direct = text_in(table, key.name).map_err(|reason| (origin.clone(), reason))?;
             if key.secret {
                 let pointer = format!("{}_file", key.name);
@@ -177,9 +177,9 @@ impl<'a> Reader<'a> {
             }
         }
         match text_in(&self.layers.defaults, key.name) {
-            Ok(Some(text)) => Ok((Some(text), Origin::Default)),
-            Ok(None) => Ok((None, Origin::Nowhere)),
-            Err(reason) => Err((Origin::Default, reason)),
+            Ok(Some(text)) => Ok((Some(text), SettingOrigin::Default)),
+            Ok(None) => Ok((None, SettingOrigin::Nowhere)),
+            Err(reason) => Err((SettingOrigin::Default, reason)),
         }
     }
 
@@ -187,8 +187,8 @@ impl<'a> Reader<'a> {
         &self,
         path: &str,
         pointer: String,
-    ) -> Result<(Option<String>, Origin), (Origin, Reason)> {
-        let origin = Origin::SecretFile(pointer);
+    ) -> Result<(Option<String>, SettingOrigin), (SettingOrigin, Reason)> {
+        let origin = SettingOrigin::SecretFile(pointer);
         match (self.layers.read_secret)(Path::new(path.trim())) {
             Ok(text) => Ok((Some(text), origin)),
             Err(reason) => Err((origin, reason)),
@@ -203,12 +203,12 @@ impl<'a> Reader<'a> {
             .expect("rules name keys of the table")
     }
 
-    fn note(&mut self, key: &Key, origin: Origin, reason: Reason) {
+    fn note(&mut self, key: &Key, origin: SettingOrigin, reason: Reason) {
         let remedy = remedy(key, &reason);
         self.problems.push(Problem { key: key.name.to_owned(), origin, reason, remedy });
     }
 
-    fn show(&mut self, key: &Key, shown: Option<String>, origin: Origin) {
+    fn show(&mut self, key: &Key, shown: Option<String>, origin: SettingOrigin) {
         self.effective.push(Effective { key: key.name, shown, origin });
     }
 }
@@ -224,7 +224,11 @@ fn remedy(key: &Key, reason: &Reason) -> String {
     }
 }
 
-fn unknown_name<'a>(name: String, origin: Origin, known: impl Iterator<Item = &'a str>) -> Problem {
+fn unknown_name<'a>(
+    name: String,
+    origin: SettingOrigin,
+    known: impl Iterator<Item = &'a str>,
+) -> Problem {
     let remedy = match nearest(&name, known) {
         Some(known) => format!("did you mean {known}?"),
         None => "remove it; `chimein config` lists the known ones".to_owned(),

@@ -181,7 +181,7 @@ fn secrets_come_from_files_without_their_line_break() {
     pairs.push(("TWILIO_AUTH_TOKEN_FILE", path));
     let report = load(None, &Environment::from_pairs(pairs.clone()));
     assert!(report.effective.iter().any(|effective| {
-        effective.origin == Origin::SecretFile("TWILIO_AUTH_TOKEN_FILE".to_owned())
+        effective.origin == SettingOrigin::SecretFile("TWILIO_AUTH_TOKEN_FILE".to_owned())
     }));
     let twilio = report.into_settings().unwrap().twilio.unwrap();
     assert_eq!(twilio.account.auth_token.expose_secret(), "from a file");

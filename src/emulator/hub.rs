@@ -36,10 +36,10 @@ const WATCH_LAG_MAX: usize = 16_384;
 const DELIVERIES_MAX: usize = 50_000;
 
 /// A message on its way to a phone.
-pub(super) type Delivery = (ConversationSid, MessageSid, ParticipantSid);
+pub(super) type PhoneDelivery = (ConversationSid, MessageSid, ParticipantSid);
 
 /// How that ends, and why.
-pub(super) type End = (DeliveryStatus, Option<u32>);
+pub(super) type PhoneDeliveryEnd = (DeliveryStatus, Option<u32>);
 
 /// What the lock guards.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ pub(super) struct Hub {
     outgoing: mpsc::Sender<OutgoingWebhook>,
     /// Post-action webhooks that are neither answered nor lost.
     open_hooks: AtomicUsize,
-    deliveries: mpsc::Sender<(Moment, Delivery, End)>,
+    deliveries: mpsc::Sender<(Moment, PhoneDelivery, PhoneDeliveryEnd)>,
     watchers: broadcast::Sender<Record>,
     /// When the world has something to do by itself.
     deadline: watch::Sender<Option<Timestamp>>,
@@ -105,7 +105,7 @@ pub(super) struct HubWork {
     /// Post-action webhooks to send.
     pub(super) outgoing: mpsc::Receiver<OutgoingWebhook>,
     /// Messages to take to phones, each when it is due.
-    pub(super) deliveries: mpsc::Receiver<(Moment, Delivery, End)>,
+    pub(super) deliveries: mpsc::Receiver<(Moment, PhoneDelivery, PhoneDeliveryEnd)>,
     /// When the world has something to do by itself.
     pub(super) deadline: watch::Receiver<Option<Timestamp>>,
 }
@@ -320,7 +320,7 @@ impl Hub {
     }
 
     /// Puts a message in line that is on its way to a phone.
-    pub(super) fn arrives(&self, delivery: Delivery, end: End) {
+    pub(super) fn arrives(&self, delivery: PhoneDelivery, end: PhoneDeliveryEnd) {
         let due = self.clock.now() + self.options.delivery_delay;
         if self.deliveries.try_send((due, delivery, end)).is_err() {
             tracing::warn!(message_sid = %delivery.1, "a delivery to a phone was lost");

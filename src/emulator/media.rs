@@ -17,7 +17,7 @@ use super::answer::json as answer;
 use super::faults::{Action, Occasion};
 use super::hub::Hub;
 use super::rest::fields::Fields;
-use super::rest::{Broken, auth, cut_off, header_text, respond};
+use super::rest::{ConnectionBroken, auth, cut_off, header_text, respond};
 use super::state::model::Media;
 use super::state::refusal::Refusal;
 use crate::json;
@@ -45,7 +45,7 @@ pub(super) async fn stored(
     hub: &Hub,
     method: &Method,
     path: &str,
-) -> Result<Response<Body>, Broken> {
+) -> Result<Response<Body>, ConnectionBroken> {
     let fault = hub.fault(Occasion::Rest(method.as_str(), path));
     let file = match (method, path.trim_start_matches(STORE).strip_prefix('/')) {
         (&Method::GET | &Method::HEAD, Some(sid)) => content(hub, sid),
@@ -59,7 +59,7 @@ async fn faulty(
     hub: &Hub,
     fault: Option<Action>,
     answer: Response<Body>,
-) -> Result<Response<Body>, Broken> {
+) -> Result<Response<Body>, ConnectionBroken> {
     match fault {
         None => Ok(answer),
         Some(Action::Delay { ms }) => {
@@ -76,7 +76,10 @@ async fn faulty(
 /// # Errors
 ///
 /// If a fault wants the connection broken.
-pub(super) async fn serve(hub: &Hub, request: Request<Body>) -> Result<Response<Body>, Broken> {
+pub(super) async fn serve(
+    hub: &Hub,
+    request: Request<Body>,
+) -> Result<Response<Body>, ConnectionBroken> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let fault = hub.fault(Occasion::Rest(method.as_str(), &path));
     let is_undone = fault.as_ref().is_some_and(Action::is_instead);

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::answer::plain;
 use super::hub::Hub;
-use super::rest::Broken;
+use super::rest::ConnectionBroken;
 use super::{control, media, phone, rest, twilsock};
 use crate::telemetry::chain::Chain;
 
@@ -75,7 +75,10 @@ async fn connection(hub: Arc<Hub>, stream: TcpStream) {
 }
 
 /// Lets in who may come, and keeps the page out of other pages' frames.
-async fn route(hub: Arc<Hub>, request: Request<Incoming>) -> Result<Response<Body>, Broken> {
+async fn route(
+    hub: Arc<Hub>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, ConnectionBroken> {
     let request = request.map(Body::new);
     let path = request.uri().path();
     let writes = path.starts_with(control::BASE) && !request.method().is_safe();
@@ -93,7 +96,7 @@ async fn route(hub: Arc<Hub>, request: Request<Incoming>) -> Result<Response<Bod
     Ok(response)
 }
 
-async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Response<Body>, Broken> {
+async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Response<Body>, ConnectionBroken> {
     let path = request.uri().path().to_owned();
     if path == SOCKET {
         return twilsock::upgrade(hub, request).await;

@@ -23,7 +23,7 @@ pub(super) const ORDERS_MAX: usize = 20_000;
 
 /// What a socket's driver is to do.
 #[derive(Clone, Debug)]
-pub(super) enum Order {
+pub(super) enum DriverOrder {
     /// Send this frame.
     Send(Box<Header>, Bytes),
     /// Send this frame later.
@@ -41,7 +41,7 @@ pub(super) enum Order {
 /// One open socket.
 #[derive(Debug)]
 pub(super) struct Socket {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<DriverOrder>,
     cut: CancellationToken,
     identity: Option<(ChatServiceSid, Pii)>,
     message_types: HashSet<String>,
@@ -59,7 +59,11 @@ pub(super) struct Sockets {
 
 impl Sockets {
     /// Takes a new socket in; gives its number.
-    pub(super) fn open(&mut self, orders: mpsc::Sender<Order>, cut: CancellationToken) -> u64 {
+    pub(super) fn open(
+        &mut self,
+        orders: mpsc::Sender<DriverOrder>,
+        cut: CancellationToken,
+    ) -> u64 {
         self.last = self.last.saturating_add(1);
         let socket = Socket {
             orders,
@@ -113,14 +117,14 @@ impl Sockets {
     }
 
     /// Gives an order to all sockets, or to those of one identity. Gives how many.
-    pub(super) fn order(&self, identity: Option<&str>, order: &Order) -> usize {
+    pub(super) fn order(&self, identity: Option<&str>, order: &DriverOrder) -> usize {
         self.chosen(identity).inspect(|socket| socket.give(order.clone())).count()
     }
 
     /// Ends the freeze of one socket.
     pub(super) fn thaw(&self, conn_id: u64) {
         if let Some(socket) = self.open.get(&conn_id) {
-            socket.give(Order::Thaw);
+            socket.give(DriverOrder::Thaw);
         }
     }
 
@@ -135,7 +139,7 @@ impl Sockets {
     /// Sends a frame to one socket.
     pub(super) fn send(&self, conn_id: u64, header: Box<Header>, payload: Bytes) {
         if let Some(socket) = self.open.get(&conn_id) {
-            socket.give(Order::Send(header, payload));
+            socket.give(DriverOrder::Send(header, payload));
         }
     }
 
@@ -188,7 +192,7 @@ impl Sockets {
                 listeners.iter().any(|listener| listener == identity.reveal())
             });
             if listens && socket.message_types.contains(TYPING) {
-                socket.give(Order::Send(notification(ids, TYPING), payload.clone()));
+                socket.give(DriverOrder::Send(notification(ids, TYPING), payload.clone()));
             }
         }
     }
@@ -203,7 +207,7 @@ impl Sockets {
 }
 
 impl Socket {
-    fn give(&self, order: Order) {
+    fn give(&self, order: DriverOrder) {
         if self.orders.try_send(order).is_err() {
             self.cut.cancel();
         }
@@ -215,16 +219,16 @@ impl Socket {
             Some(Action::Lose) => {}
             Some(Action::Swap) => self.swapped = Some((header, payload)),
             Some(Action::Duplicate) => {
-                self.give(Order::Send(header.clone(), payload.clone()));
-                self.give(Order::Send(header, payload));
+                self.give(DriverOrder::Send(header.clone(), payload.clone()));
+                self.give(DriverOrder::Send(header, payload));
             }
             Some(Action::Delay { ms }) => {
-                self.give(Order::SendLater(Duration::from_millis(*ms), header, payload));
+                self.give(DriverOrder::SendLater(Duration::from_millis(*ms), header, payload));
             }
-            Some(_) | None => self.give(Order::Send(header, payload)),
+            Some(_) | None => self.give(DriverOrder::Send(header, payload)),
         }
         if let Some((header, payload)) = held {
-            self.give(Order::Send(header, payload));
+            self.give(DriverOrder::Send(header, payload));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::hub::{Delivery, End, Hub, HubWork};
+use super::hub::{Hub, HubWork, PhoneDelivery, PhoneDeliveryEnd};
 use super::timekeeper::keep_time;
 use super::webhooks::caller::Caller;
 use super::webhooks::dispatcher::dispatch;
@@ -28,7 +28,7 @@ pub(super) fn start(hub: &Arc<Hub>, work: HubWork, caller: Caller) {
 async fn deliver(
     hub: Weak<Hub>,
     clock: Clock,
-    mut deliveries: mpsc::Receiver<(Moment, Delivery, End)>,
+    mut deliveries: mpsc::Receiver<(Moment, PhoneDelivery, PhoneDeliveryEnd)>,
     stop: CancellationToken,
 ) {
     loop {

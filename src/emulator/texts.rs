@@ -1,12 +1,12 @@
 //! The messaging product's way out: its webhooks, what they answer, and texts that faults meet.
 //!
 //! Decides little: what is told and when is the world's, see [`super::state::messaging`]; what a fault
-//! does to a text is its [`Fate`]. An inbound webhook's answer may be messages to the phone.
+//! does to a text is its [`TextFate`]. An inbound webhook's answer may be messages to the phone.
 
 use super::faults::{Action, Occasion};
-use super::hub::{Core, Delivery, Hub};
+use super::hub::{Core, Hub, PhoneDelivery};
 use super::record::Happening;
-use super::state::messaging::{Draft, Fate, INBOUND, Ring, Text, twiml};
+use super::state::messaging::{Draft, INBOUND, Ring, Text, TextFate, twiml};
 use super::state::model::DeliveryStatus;
 use super::state::refusal::Refusal;
 use super::webhooks::caller::Answer;
@@ -90,34 +90,34 @@ impl Hub {
 impl Hub {
     /// Lets a conversation's message on its way to a phone, unless a fault has something else in mind for
     /// it. A delay is none here: all wait equally long.
-    pub(super) fn take_to_phone(&self, core: &mut Core, at: Timestamp, delivery: Delivery) {
+    pub(super) fn take_to_phone(&self, core: &mut Core, at: Timestamp, delivery: PhoneDelivery) {
         let (conversation, _, participant) = delivery;
         let conversation = core.world.conversation(conversation);
         let receiver = conversation.and_then(|known| known.participant_by_sid(participant));
         let phone = receiver.and_then(|one| one.binding.as_ref()?.address.clone());
         let fault = self.fault_in(core, Occasion::Text(phone.unwrap_or_default().reveal()));
         let end = match fate(fault.as_ref()) {
-            Some(Fate::Fails(code)) => {
+            Some(TextFate::Fails(code)) => {
                 let failed = (DeliveryStatus::Failed, Some(code));
                 let told = core.world.advance_delivery(at, delivery, failed);
                 debug_assert!(told.is_ok(), "a message that leaves is there");
                 return;
             }
-            Some(Fate::Fades | Fate::Waits) => return,
-            Some(Fate::Strays(code)) => (DeliveryStatus::Undelivered, Some(code)),
-            Some(Fate::Lags(_) | Fate::Arrives) | None => (DeliveryStatus::Delivered, None),
+            Some(TextFate::Fades | TextFate::Waits) => return,
+            Some(TextFate::Strays(code)) => (DeliveryStatus::Undelivered, Some(code)),
+            Some(TextFate::Lags(_) | TextFate::Arrives) | None => (DeliveryStatus::Delivered, None),
         };
         self.arrives(delivery, end);
     }
 }
 
-fn fate(fault: Option<&Action>) -> Option<Fate> {
+fn fate(fault: Option<&Action>) -> Option<TextFate> {
     match fault {
-        Some(Action::Fail { code }) => Some(Fate::Fails(*code)),
-        Some(Action::Stray { code }) => Some(Fate::Strays(*code)),
-        Some(Action::Lose) => Some(Fate::Fades),
-        Some(Action::Silence) => Some(Fate::Waits),
-        Some(Action::Delay { ms }) => Some(Fate::Lags(*ms)),
+        Some(Action::Fail { code }) => Some(TextFate::Fails(*code)),
+        Some(Action::Stray { code }) => Some(TextFate::Strays(*code)),
+        Some(Action::Lose) => Some(TextFate::Fades),
+        Some(Action::Silence) => Some(TextFate::Waits),
+        Some(Action::Delay { ms }) => Some(TextFate::Lags(*ms)),
         Some(_) | None => None,
     }
 }

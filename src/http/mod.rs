@@ -12,9 +12,9 @@
 mod account;
 pub mod body;
 pub mod caller;
+mod connection_slots;
 mod crowd;
 mod phase;
-mod places;
 pub mod problem;
 mod unverified;
 mod watch;
@@ -45,9 +45,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use self::body::Arriving;
+use self::connection_slots::{ConnectionSlot, ConnectionSlots};
 use self::crowd::Bounds;
 use self::phase::{Event, Limits};
-use self::places::{ConnectionSlot, ConnectionSlots};
 use self::unverified::Unverified;
 use self::watch::{Answer, Verdict, WatchedConnection};
 use crate::clock::Clock;
@@ -191,13 +191,13 @@ async fn accept_until_cancelled(
     let trusted = Arc::clone(&server.options.trusted_proxies);
     let clock = server.options.clock;
     let bounds = Bounds { connections_max, per_address };
-    let places = ConnectionSlots::new(bounds, trusted, clock);
+    let slots = ConnectionSlots::new(bounds, trusted, clock);
     let (mut connections, mut failures) = (JoinSet::new(), Flood::default());
     let mut waiting: Option<(TcpStream, SocketAddr)> = None;
     loop {
         let taking = async {
             match &waiting {
-                Some((_, peer)) => places.take(peer.ip()).await,
+                Some((_, peer)) => slots.take(peer.ip()).await,
                 None => std::future::pending().await,
             }
         };

@@ -146,17 +146,17 @@ impl Status {
     pub fn parks(&self, error: &rest::Error, clock: &Clock) -> Option<Duration> {
         if let rest::Error::NotSent { source, .. } = error {
             match source {
-                rest::Cause::Away(pause) => return Some(settle::spread(*pause)),
-                rest::Cause::Busy(_) => return Some(settle::spread(PRESSURE_PAUSE)),
+                rest::FailureCause::Away(pause) => return Some(settle::spread(*pause)),
+                rest::FailureCause::Busy(_) => return Some(settle::spread(PRESSURE_PAUSE)),
                 _ => {}
             }
         }
         let is_unreadable = matches!(
             error,
             rest::Error::Unknown {
-                source: rest::Cause::Unreadable { .. }
-                    | rest::Cause::TooLarge { .. }
-                    | rest::Cause::Page,
+                source: rest::FailureCause::Unreadable { .. }
+                    | rest::FailureCause::TooLarge { .. }
+                    | rest::FailureCause::Page,
                 ..
             }
         );

@@ -29,7 +29,7 @@ pub struct Station {
     /// What delivers.
     pub queue: Queue,
     /// How many deliveries are at work at once.
-    pub places: Limiter,
+    pub slots: Limiter,
     /// Where is counted what became of them.
     pub recorder: Recorder,
 }
@@ -52,7 +52,7 @@ pub trait Work: Send + Sync + 'static {
 
 /// Runs until `stop` is cancelled or the queue is closed.
 pub async fn run<W: Work>(station: Station, work: Arc<W>, stop: CancellationToken) {
-    let Station { queue, places, recorder } = station;
+    let Station { queue, slots, recorder } = station;
     let mut tasks = JoinSet::new();
     loop {
         while let Some(ended) = tasks.try_join_next() {
@@ -61,7 +61,7 @@ pub async fn run<W: Work>(station: Station, work: Arc<W>, stop: CancellationToke
         let taken = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            taken = take(&queue, &places, work.as_ref()) => taken,
+            taken = take(&queue, &slots, work.as_ref()) => taken,
         };
         match taken {
             Ok((delivery, place)) => {
@@ -96,10 +96,10 @@ pub async fn run<W: Work>(station: Station, work: Arc<W>, stop: CancellationToke
 
 async fn take<W: Work>(
     queue: &Queue,
-    places: &Limiter,
+    slots: &Limiter,
     work: &W,
 ) -> Result<(Delivery, Slot), Error> {
-    let place = places.acquire().await;
+    let place = slots.acquire().await;
     loop {
         // What is done while nothing can be stored is done again.
         queue.kept().await;
@@ -231,7 +231,7 @@ mod tests {
         queue.append(jobs.collect()).await.unwrap();
         let metrics = Metrics::new();
         let recorder = recorder(&metrics);
-        let station = Station { queue: queue.clone(), places: Limiter::fixed(1), recorder };
+        let station = Station { queue: queue.clone(), slots: Limiter::fixed(1), recorder };
         let stop = CancellationToken::new();
         let running = tokio::spawn(run(station, Arc::new(Ends), stop.clone()));
         let settled = async {

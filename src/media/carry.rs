@@ -66,10 +66,10 @@ async fn pass_on(mut opened: Opened, sender: &mpsc::Sender<Piece>) -> Result<(),
     }
 }
 
-type Waiting = Option<mpsc::Receiver<Piece>>;
+type WaitingPieces = Option<mpsc::Receiver<Piece>>;
 
 /// What follows in the body; it is whole only if its end was said.
-async fn next(waiting: Waiting) -> Option<(io::Result<Bytes>, Waiting)> {
+async fn next(waiting: WaitingPieces) -> Option<(io::Result<Bytes>, WaitingPieces)> {
     let mut receiver = waiting?;
     match receiver.recv().await {
         Some(Piece::Bytes(bytes)) => Some((Ok(bytes), Some(receiver))),

@@ -46,7 +46,7 @@ const COME_AGAIN_SECONDS: &str = "5";
 
 /// What the door needs.
 #[derive(Debug)]
-pub struct Door {
+pub struct MediaRoute {
     /// Reads links.
     pub links: Links,
     /// Fetches files.
@@ -61,14 +61,14 @@ pub struct Door {
 
 /// What all requests share.
 struct DoorShared {
-    door: Door,
+    door: MediaRoute,
     carried: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     refused: Refusals,
 }
 
 /// Makes the routes.
-pub fn router(door: Door) -> Router {
+pub fn router(door: MediaRoute) -> Router {
     let room = DoorShared {
         refused: Refusals::new(door.clock),
         door,

@@ -16,7 +16,7 @@ pub mod fetch;
 pub mod link;
 pub mod offer;
 
-pub use self::door::Door;
+pub use self::door::MediaRoute;
 pub use self::fetch::Fetch;
 pub use self::link::Links;
 pub use self::offer::{Data, Files, Offer, Offers, Reason};

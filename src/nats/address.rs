@@ -10,7 +10,7 @@ use url::Url;
 
 /// The address of a NATS server, such as `nats://localhost:4222`.
 #[derive(Clone, Eq, PartialEq)]
-pub struct Address {
+pub struct ServerAddress {
     url: Url,
     server: ServerAddr,
 }
@@ -26,7 +26,7 @@ pub enum AddressError {
     UserInfo,
 }
 
-impl Address {
+impl ServerAddress {
     /// Reads an address; `nats://` may be left out.
     ///
     /// # Errors
@@ -54,14 +54,14 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, host) = (self.url.scheme(), self.server.host());
         write!(f, "{scheme}://{host}:{}", self.server.port())
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -79,16 +79,16 @@ mod tests {
             ("tls://nats.example.com", "tls://nats.example.com:4222"),
             ("nats://10.0.0.1:5222/", "nats://10.0.0.1:5222"),
         ] {
-            assert_eq!(Address::parse(given).unwrap().to_string(), shown);
+            assert_eq!(ServerAddress::parse(given).unwrap().to_string(), shown);
         }
     }
 
     #[test]
     fn what_is_no_address_is_refused() {
         for text in ["", "http://localhost:4222", "nats://", "nats://a/b", "nats://a:x", "a b"] {
-            assert_eq!(Address::parse(text), Err(AddressError::Form), "{text}");
+            assert_eq!(ServerAddress::parse(text), Err(AddressError::Form), "{text}");
         }
-        let given = Address::parse("nats://user:secret@localhost:4222");
+        let given = ServerAddress::parse("nats://user:secret@localhost:4222");
         assert_eq!(given, Err(AddressError::UserInfo));
     }
 }

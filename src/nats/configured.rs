@@ -2,7 +2,7 @@
 //!
 //! Decides nothing; secrets pass through to the one that signs in.
 
-use super::address::Address;
+use super::address::ServerAddress;
 use super::{Auth, Options};
 use crate::config::settings::Nats;
 
@@ -19,13 +19,13 @@ impl Options {
     }
 }
 
-fn servers(settings: &Nats) -> Vec<Address> {
+fn servers(settings: &Nats) -> Vec<ServerAddress> {
     let address = |url: &url::Url| {
         let text = match (settings.tls, url.as_str().strip_prefix("nats://")) {
             (true, Some(rest)) => format!("tls://{rest}"),
             _ => url.as_str().to_owned(),
         };
-        Address::parse(&text).expect("settings take only addresses of servers")
+        ServerAddress::parse(&text).expect("settings take only addresses of servers")
     };
     settings.url.urls().iter().map(address).collect()
 }

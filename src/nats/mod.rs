@@ -14,12 +14,14 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
+pub use async_nats::Client;
+use async_nats::connection::State;
+use async_nats::{ConnectOptions, Event};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::telemetry::chain::Chain;
 
-pub use self::address::{Address, AddressError};
+pub use self::address::{AddressError, ServerAddress};
 pub use self::error::Error;
 
 /// How long a connection may take to be made.
@@ -32,11 +34,17 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// The longest pause between two tries to connect again.
 const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(1);
 
+/// Whether a connection is there right now.
+#[must_use]
+pub fn is_connected(client: &Client) -> bool {
+    client.connection_state() == State::Connected
+}
+
 /// Where and how to connect.
 #[derive(Debug)]
 pub struct Options {
     /// The servers; any of them will do.
-    pub servers: Vec<Address>,
+    pub servers: Vec<ServerAddress>,
     /// How to sign in.
     pub auth: Auth,
     /// The TLS configuration; used where a server demands TLS or its address says `tls`.
@@ -91,7 +99,7 @@ enum Wait {
 
 async fn connect_as(options: Options, wait: Wait) -> Result<Client, Error> {
     let servers = display(&options.servers);
-    let urls: Vec<_> = options.servers.iter().map(Address::server).collect();
+    let urls: Vec<_> = options.servers.iter().map(ServerAddress::server).collect();
     let mut connect = signed_in(options.auth)
         .await?
         .name(options.name)
@@ -171,6 +179,6 @@ fn note(event: &Event) {
     }
 }
 
-fn display(servers: &[Address]) -> String {
+fn display(servers: &[ServerAddress]) -> String {
     servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -9,7 +9,7 @@ use nkeys::KeyPair;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use super::{Address, Auth, Error, Options, connect, reconnect_delay};
+use super::{Auth, Error, Options, ServerAddress, connect, reconnect_delay};
 use crate::test_nats::{NatsServer, programs};
 
 /// The example of NATS docs, "NKeys", read 2026-11-21.
@@ -164,6 +164,6 @@ fn creds(jwt: &str, seed: &str) -> String {
 }
 
 fn options(url: &str, auth: Auth) -> Options {
-    let servers = vec![Address::parse(url).unwrap()];
+    let servers = vec![ServerAddress::parse(url).unwrap()];
     Options { servers, auth, tls: None, name: "chimein test".into() }
 }

@@ -32,7 +32,7 @@ pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// An open way to the other end.
-pub type Stream = Box<dyn Wire>;
+pub type DialledStream = Box<dyn Wire>;
 
 /// Says why there is no stream.
 #[derive(Debug, thiserror::Error)]
@@ -190,7 +190,7 @@ impl RemoteEnd {
 /// # Cancel safety
 ///
 /// Dropping it gives the connection up.
-pub async fn dial(url: &Url, route: DialRoute<'_>) -> Result<Stream, Error> {
+pub async fn dial(url: &Url, route: DialRoute<'_>) -> Result<DialledStream, Error> {
     let place = RemoteEnd::of(url)?;
     let stream = match route.proxies.of(url) {
         Some(proxy) => tunnel(proxy, &place, route).await?,
@@ -203,7 +203,7 @@ pub async fn dial(url: &Url, route: DialRoute<'_>) -> Result<Stream, Error> {
 }
 
 /// Connects to the first address of a host that takes it; each has its share of the time.
-async fn connect(place: &RemoteEnd, deadline: Deadline) -> Result<Stream, Error> {
+async fn connect(place: &RemoteEnd, deadline: Deadline) -> Result<DialledStream, Error> {
     let (host, shown) = (&place.host, place.shown());
     let unknown = |source| Error::Resolve { host: host.clone(), source };
     let asked = tokio::net::lookup_host((host.as_str(), place.port));
@@ -227,7 +227,11 @@ async fn connect(place: &RemoteEnd, deadline: Deadline) -> Result<Stream, Error>
     Err(last)
 }
 
-async fn encrypt(stream: Stream, place: &RemoteEnd, route: DialRoute<'_>) -> Result<Stream, Error> {
+async fn encrypt(
+    stream: DialledStream,
+    place: &RemoteEnd,
+    route: DialRoute<'_>,
+) -> Result<DialledStream, Error> {
     let shown = place.shown();
     let Some(tls) = route.tls else { return Err(Error::NoTls { place: shown }) };
     let failed = |source| Error::Tls { place: shown.clone(), source };
@@ -239,7 +243,11 @@ async fn encrypt(stream: Stream, place: &RemoteEnd, route: DialRoute<'_>) -> Res
 }
 
 /// Asks a proxy for a way to a place.
-async fn tunnel(proxy: &Proxy, place: &RemoteEnd, route: DialRoute<'_>) -> Result<Stream, Error> {
+async fn tunnel(
+    proxy: &Proxy,
+    place: &RemoteEnd,
+    route: DialRoute<'_>,
+) -> Result<DialledStream, Error> {
     let way = RemoteEnd::of(proxy.url())?;
     let mut stream = connect(&way, route.deadline).await?;
     if proxy.is_encrypted() {
@@ -270,7 +278,7 @@ fn request(proxy: &Proxy, place: &RemoteEnd) -> String {
 }
 
 /// Sends a request and reads the head of its answer; gives the status, if it is one of HTTP.
-async fn ask(stream: &mut Stream, request: String) -> io::Result<Option<u16>> {
+async fn ask(stream: &mut DialledStream, request: String) -> io::Result<Option<u16>> {
     stream.write_all(request.as_bytes()).await?;
     stream.flush().await?;
     let mut head = Vec::new();

@@ -180,7 +180,7 @@ async fn open(
     tls: Option<&Arc<ClientConfig>>,
     proxies: &Proxies,
     limit: Duration,
-) -> Result<super::dial::Stream, Error> {
+) -> Result<super::dial::DialledStream, Error> {
     let route = DialRoute { tls, proxies, deadline: Deadline::after(limit) };
     dial(&Url::parse(url).unwrap(), route).await
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bounded_map::{BoundedMap, Worth};
-use crate::channels::{self, Markings, Source};
+use crate::channels::{self, MarkSource, Markings};
 use crate::clock::{Clock, Timestamp};
 use crate::jobs::lane;
 use crate::pipeline::ingest::admission::Admission;
@@ -59,11 +59,11 @@ pub struct Handoff {
 /// What was heard of threads. It is apart from what their channels remember, since it must not forget who is
 /// with a person, whatever else goes on, and can list them.
 #[derive(Debug)]
-pub struct Memory(BoundedMap<ThreadId, Heard>);
+pub struct Memory(BoundedMap<ThreadId, HeardOfThread>);
 
 /// What was heard of one thread.
 #[derive(Clone, Copy, Debug, Default)]
-struct Heard {
+struct HeardOfThread {
     known: Option<Known>,
     /// Whether messages wait here until it is given back.
     is_held: bool,
@@ -76,8 +76,16 @@ impl Default for Memory {
 }
 
 impl Memory {
-    fn change<T>(&self, thread: ThreadId, change: impl FnOnce(&mut Heard) -> T) -> T {
-        self.0.change(thread, Heard::worth, change)
+    fn change<T>(&self, thread: ThreadId, change: impl FnOnce(&mut HeardOfThread) -> T) -> T {
+        self.0.change(thread, HeardOfThread::worth, change)
+    }
+
+    fn change_known(&self, thread: ThreadId, change: impl FnOnce(&mut HeardOfThread)) {
+        self.0.change_known(&thread, change);
+    }
+
+    fn those(&self, count: usize, is_one: impl Fn(&Known) -> bool) -> Vec<ThreadId> {
+        self.0.keys(count, |heard| heard.known.as_ref().is_some_and(&is_one))
     }
 
     fn known(&self, thread: ThreadId) -> Option<Known> {
@@ -89,7 +97,7 @@ impl Memory {
     }
 }
 
-impl Heard {
+impl HeardOfThread {
     /// Whether a person has a thread is asked again where it was forgotten, and what is held is looked at
     /// from time to time; but the operator's list and the word that wakes would lack it.
     fn worth(&self) -> Worth {
@@ -122,7 +130,7 @@ pub enum Error {
 
 impl Handoff {
     /// Hears of a conversation's attributes; wakes what was held if it is given back.
-    pub fn heard(&self, thread: ThreadId, attributes: Option<&str>, source: Source) {
+    pub fn heard(&self, thread: ThreadId, attributes: Option<&str>, source: MarkSource) {
         self.hear(thread, attributes, |_| source);
     }
 
@@ -134,7 +142,7 @@ impl Handoff {
         (attributes, updated): (Option<&str>, Option<Timestamp>),
     ) {
         self.hear(thread, attributes, |known| {
-            if known == before { Source::Answer(updated) } else { Source::Dated(updated) }
+            if known == before { MarkSource::Answer(updated) } else { MarkSource::Dated(updated) }
         });
     }
 
@@ -142,7 +150,7 @@ impl Handoff {
         &self,
         thread: ThreadId,
         attributes: Option<&str>,
-        source: impl FnOnce(Option<Known>) -> Source,
+        source: impl FnOnce(Option<Known>) -> MarkSource,
     ) {
         let mark = attributes.map_or(Mark::Absent, pause::mark);
         let times = (self.clock.now(), self.has_socket(thread));
@@ -180,7 +188,7 @@ impl Handoff {
 
     /// Forgets a conversation that the bot has left.
     pub fn forget(&self, thread: ThreadId) {
-        self.memory.0.change_known(&thread, |heard| heard.known = None);
+        self.memory.change_known(thread, |heard| heard.known = None);
     }
 
     /// Whether a person has a conversation, by what is known, else by asking Twilio.
@@ -225,7 +233,7 @@ impl Handoff {
     }
 
     fn those(&self, count: usize, is_one: impl Fn(&Known) -> bool) -> Vec<ThreadId> {
-        self.memory.0.keys(count, |heard| heard.known.as_ref().is_some_and(&is_one))
+        self.memory.those(count, is_one)
     }
 
     /// Notes that messages of a conversation are held, now; true if none were before.
@@ -246,7 +254,7 @@ impl Handoff {
 
     /// Notes that messages of a conversation are held no longer.
     pub fn release(&self, thread: ThreadId) {
-        self.memory.0.change_known(&thread, |heard| heard.is_held = false);
+        self.memory.change_known(thread, |heard| heard.is_held = false);
     }
 
     /// Until when messages of a conversation were held, if they ever were: until now, if they are.

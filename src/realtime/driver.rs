@@ -18,12 +18,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::config::{AccessToken, Config, TokenError, TokenProvider, Watermarks};
-use super::conversations::commands::{Answered, Command, CommandId};
+use super::conversations::commands::{Command, CommandAnswered, CommandId};
 use super::conversations::core::{Core, Input, Output};
 use super::conversations::resume::Resume;
 use super::event::{Event, Outcome, Sent, State};
 use super::twilsock::backoff::{Backoff, Random};
-use super::twilsock::driver::{Error, Incoming, Options, Socket};
+use super::twilsock::driver::{Error, IncomingFrame, Options, Socket};
 use super::twilsock::frame::FrameSecret;
 use super::twilsock::session::{ConnId, Phase, Token};
 use crate::clock::{Clock, Moment};
@@ -55,7 +55,7 @@ enum Waiter {
 }
 
 type Connecting = BoxFuture<'static, Result<Box<Socket>, Error>>;
-type Loaded = (ConversationSid, u32, Option<u64>);
+type LoadedMessages = (ConversationSid, u32, Option<u64>);
 
 /// Everything the task owns.
 pub(super) struct Driver {
@@ -71,7 +71,7 @@ pub(super) struct Driver {
     token: Fuse<BoxFuture<'static, Result<AccessToken, TokenError>>>,
     watermarks: Arc<dyn Watermarks>,
     to_load: VecDeque<(ConversationSid, u32)>,
-    loads: FuturesUnordered<BoxFuture<'static, Loaded>>,
+    loads: FuturesUnordered<BoxFuture<'static, LoadedMessages>>,
     asks: mpsc::Receiver<OwnerAsk>,
     waiters: HashMap<CommandId, Waiter>,
     next_command: u64,
@@ -89,10 +89,10 @@ pub(super) struct Ends {
 }
 
 enum ClientHappened {
-    Incoming(ConnId, Result<Incoming, Error>),
+    Incoming(ConnId, Result<IncomingFrame, Error>),
     Connected(ConnId, Result<Box<Socket>, Error>),
     Token(Result<AccessToken, TokenError>),
-    Loaded(Loaded),
+    Loaded(LoadedMessages),
     Asked(Option<OwnerAsk>),
     Room,
     Closed,
@@ -227,12 +227,12 @@ impl Driver {
         }
     }
 
-    fn on_incoming(&mut self, conn: ConnId, first: Result<Incoming, Error>) {
+    fn on_incoming(&mut self, conn: ConnId, first: Result<IncomingFrame, Error>) {
         let mut result = first;
         for _ in 0..FRAMES_AT_ONCE {
             match result {
-                Ok(Incoming::Frame(frame)) => self.input(Input::Frame(conn, frame)),
-                Ok(Incoming::Alive) => self.input(Input::Heard(conn)),
+                Ok(IncomingFrame::Frame(frame)) => self.input(Input::Frame(conn, frame)),
+                Ok(IncomingFrame::Alive) => self.input(Input::Heard(conn)),
                 Err(error) => return self.lost(conn, &error),
             }
             // What the frame led to must reach the peer before its next word is read only if the
@@ -245,8 +245,8 @@ impl Driver {
         }
         // The batch is full: what was taken last is still to be told.
         match result {
-            Ok(Incoming::Frame(frame)) => self.input(Input::Frame(conn, frame)),
-            Ok(Incoming::Alive) => self.input(Input::Heard(conn)),
+            Ok(IncomingFrame::Frame(frame)) => self.input(Input::Frame(conn, frame)),
+            Ok(IncomingFrame::Alive) => self.input(Input::Heard(conn)),
             Err(error) => self.lost(conn, &error),
         }
     }
@@ -371,13 +371,13 @@ impl Driver {
         Ok(())
     }
 
-    fn answer(&mut self, id: CommandId, answered: Answered) {
+    fn answer(&mut self, id: CommandId, answered: CommandAnswered) {
         // The asker may be gone; then nobody minds.
         match (self.waiters.remove(&id), answered) {
-            (Some(Waiter::Sent(to)), Answered::Sent(outcome)) => drop(to.send(outcome)),
-            (Some(Waiter::Done(to)), Answered::Done(outcome)) => drop(to.send(outcome)),
-            (Some(Waiter::Sent(_)), Answered::Done(_))
-            | (Some(Waiter::Done(_)), Answered::Sent(_))
+            (Some(Waiter::Sent(to)), CommandAnswered::Sent(outcome)) => drop(to.send(outcome)),
+            (Some(Waiter::Done(to)), CommandAnswered::Done(outcome)) => drop(to.send(outcome)),
+            (Some(Waiter::Sent(_)), CommandAnswered::Done(_))
+            | (Some(Waiter::Done(_)), CommandAnswered::Sent(_))
             | (None, _) => {}
         }
     }
@@ -438,7 +438,7 @@ async fn load(
     clock: Clock,
     conversation: ConversationSid,
     epoch: u32,
-) -> Loaded {
+) -> LoadedMessages {
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(60));
     let mut random = Random::new(u64::from(epoch));
     loop {
@@ -469,7 +469,9 @@ async fn connected(
     }
 }
 
-async fn incoming(socket: &mut Option<(ConnId, Box<Socket>)>) -> (ConnId, Result<Incoming, Error>) {
+async fn incoming(
+    socket: &mut Option<(ConnId, Box<Socket>)>,
+) -> (ConnId, Result<IncomingFrame, Error>) {
     match socket {
         Some((conn, socket)) => (*conn, socket.receive().await),
         None => std::future::pending().await,

@@ -167,14 +167,14 @@ pub struct Message {
     /// When it was stored.
     pub created: Timestamp,
     /// Its delivery so far, if the server counts it.
-    pub delivery: Option<Delivery>,
+    pub delivery: Option<DeliveryCount>,
     /// How it came.
-    pub door: Door,
+    pub door: MessageSource,
 }
 
 /// How a message reached the client.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Door {
+pub enum MessageSource {
     /// Pushed as it happened.
     Live,
     /// Replayed after a reconnect.
@@ -200,7 +200,7 @@ pub struct Media {
 
 /// How many of the recipients a message reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Delivery {
+pub struct DeliveryCount {
     /// Recipients.
     pub total: u32,
     /// Sent to.

@@ -63,6 +63,7 @@ pub async fn probe(config: &Config) -> Result<(), SocketError> {
 }
 
 pub use event::{
-    ConversationState, Delivery, Details, DisconnectReason, Door, Event, Media, Message,
-    NotSentReason, Outcome, Participant, SendMessage, Sent, Share, State, UnknownReason,
+    ConversationState, DeliveryCount, Details, DisconnectReason, Event, Media, Message,
+    MessageSource, NotSentReason, Outcome, Participant, SendMessage, Sent, Share, State,
+    UnknownReason,
 };

@@ -23,6 +23,9 @@ use crate::thread::{MessageId, ThreadId};
 /// The name of the spans that are stages.
 pub const SPAN: &str = "stage";
 
+/// The stage that serves a request of Twilio's; the others work on what is stored.
+pub const WEBHOOK: &str = "webhook";
+
 /// Names a trace: 16 bytes, written as 32 hexadecimal digits.
 /// Source: W3C Trace Context, section 3.2.2.3 "trace-id", read 2026-11-21.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -144,7 +147,7 @@ pub fn stage_span(stage: &'static str) -> Span {
 #[must_use]
 pub const fn of_door(door: Door) -> &'static str {
     match door {
-        Door::Webhook => "webhook",
+        Door::Webhook => WEBHOOK,
         Door::MessagingWebhook => "messaging_webhook",
         Door::Socket => "socket",
         Door::Replay => "replay",

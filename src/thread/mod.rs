@@ -106,6 +106,12 @@ const CONVERSATION: &str = ConversationSid::PREFIX;
 /// What the id of a direct thread begins with.
 const DIRECT: &str = "TH";
 
+impl From<Pair> for Thread {
+    fn from(pair: Pair) -> Self {
+        Self::Direct(Box::new(pair))
+    }
+}
+
 impl Thread {
     /// The thread that an id alone says all of.
     #[must_use]
@@ -128,7 +134,19 @@ impl Thread {
         self.pair().map_or("conversation", |pair| pair.medium.as_str())
     }
 
-    /// The two addresses, where it is of two that write to each other directly.
+    /// Our address, where it is of two that write to each other directly.
+    #[must_use]
+    pub fn ours(&self) -> Option<&Pii> {
+        self.pair().map(|pair| &pair.ours)
+    }
+
+    /// The other's address, where it is of two that write to each other directly.
+    #[must_use]
+    pub fn theirs(&self) -> Option<&Pii> {
+        self.pair().map(|pair| &pair.theirs)
+    }
+
+    /// The two addresses, for the channel whose threads are of two that write to each other directly.
     #[must_use]
     pub fn pair(&self) -> Option<&Pair> {
         match self {

@@ -6,7 +6,7 @@
 
 /// What Twilio does about a word.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Effect {
+pub enum KeywordEffect {
     /// Sends the sender nothing more from this number: replies fail with 21610.
     Stop,
     /// Lets the sender hear from this number again.
@@ -21,7 +21,7 @@ pub struct Keyword {
     /// The word in upper case.
     pub word: &'static str,
     /// What it does.
-    pub effect: Effect,
+    pub effect: KeywordEffect,
 }
 
 impl Keyword {
@@ -60,15 +60,15 @@ impl Keyword {
 }
 
 const fn stop(word: &'static str) -> Keyword {
-    Keyword { word, effect: Effect::Stop }
+    Keyword { word, effect: KeywordEffect::Stop }
 }
 
 const fn start(word: &'static str) -> Keyword {
-    Keyword { word, effect: Effect::Start }
+    Keyword { word, effect: KeywordEffect::Start }
 }
 
 const fn help(word: &'static str) -> Keyword {
-    Keyword { word, effect: Effect::Help }
+    Keyword { word, effect: KeywordEffect::Help }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tracing::{Instrument as _, Span};
 use super::answer::Answer;
 use super::gate::{Gate, GateDoor, GateTaken, Visit};
 use super::intake::Intake;
-use crate::telemetry::trace::TraceContext;
+use crate::telemetry::trace::{self, TraceContext};
 use crate::twilio::events::{self, Event, EventType, Phase};
 
 /// The setting without which nobody takes these events.
@@ -56,7 +56,7 @@ impl ConversationRoute {
             tracing::debug!(event_type = who.event_type, "ignored an event of unknown type");
             return Ok(Answer::Ignored);
         }
-        let span = way(&envelope.event).map(|way| way.span("webhook"));
+        let span = way(&envelope.event).map(|way| way.span(trace::WEBHOOK));
         let storing = gate.stored(visit, intake.take(envelope, gate.meta(visit)));
         storing.instrument(span.unwrap_or_else(Span::none)).await?;
         Ok(Answer::Accepted)

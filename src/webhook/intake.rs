@@ -19,6 +19,8 @@ pub struct Meta {
 }
 
 /// Takes events that are verified, decoded and ours.
+///
+/// `app` joins the two: webhooks and channels know each other only by this.
 pub trait Intake: Send + Sync {
     /// Stores what an event asks for; `Ok` promises that it outlives this process.
     ///
@@ -35,6 +37,8 @@ pub trait Intake: Send + Sync {
 }
 
 /// Takes messages that belong to no conversation, and how those fare that were sent.
+///
+/// `app` joins the two: webhooks and channels know each other only by this.
 pub trait TextIntake: Send + Sync {
     /// Stores a message that came in; `Ok` promises that it outlives this process.
     ///

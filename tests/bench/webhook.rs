@@ -420,6 +420,7 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
     };
     let ingest = Ingest {
         inbox: store.queue(QueueName::Inbox),
+        outbox: store.queue(QueueName::Outbox),
         webhook_grace: Duration::ZERO,
         handoff: Arc::new(handoff),
         told: None,
@@ -429,7 +430,12 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
     let departures = Arc::new(Departures::new(Leaving::default(), store.marks(), facts.memory()));
     let known = (Arc::clone(&seats), Arc::clone(&departures), recorder.clone());
     let removals = Removals::new(Rejoin::Never, (store.marks(), facts.memory()), rest, known);
-    let rules = JoinRules::new(JoinPolicy::default(), Arc::clone(&facts), seats, recorder.clone());
+    let rules = JoinRules::new(
+        JoinPolicy::default(),
+        Arc::clone(&facts),
+        Arc::clone(&seats),
+        recorder.clone(),
+    );
     let authors = Authors::new(vec!["bot".to_owned()]);
     let start = Start { process: clock.wall(), store: clock.wall() };
     let memory = facts.memory();
@@ -449,6 +455,7 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
         beginnings: Arc::new(beginnings),
         watermarks: Arc::new(ContiguousWatermarks(facts.memory())),
         facts,
+        seats,
         recorder,
     })
 }

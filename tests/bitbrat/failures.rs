@@ -205,10 +205,10 @@ async fn agent(server: &NatsServer, prefix: &str) -> BitBrat {
         patience: None,
         sender: envelope::EventSender { names, chat_service },
         policy: snapshot::Policy { is_on: true, includes_raw: true, bytes_max: None },
-        progress: progress::Wish::Never,
+        progress: progress::ProgressWish::Never,
         ack_wait: Duration::from_secs(60),
     };
-    let address = nats::Address::parse(&server.url()).unwrap();
+    let address = nats::ServerAddress::parse(&server.url()).unwrap();
     let dial = move || nats::Options {
         servers: vec![address.clone()],
         auth: nats::Auth::None,

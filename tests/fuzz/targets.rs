@@ -16,7 +16,7 @@ use bytes::Bytes;
 use chimein::admin::access::Access;
 use chimein::admin::dead_letters::DeadLetters;
 use chimein::admin::operate;
-use chimein::agent::later::{self, Batch, Door, Outbox, OutboxError};
+use chimein::agent::later::{self, Batch, Outbox, OutboxError, RepliesRoute};
 use chimein::clock::{Clock, Moment};
 use chimein::json::{self, ObjectText};
 use chimein::media::Links;
@@ -276,7 +276,7 @@ impl Rig {
             let path = folder.path().join("queue.db");
             let store = Store::open(embedded::Options::new(path)).expect("a store opens");
             let outbox: Arc<dyn Outbox> = Arc::new(Nowhere);
-            let late = later::router(Door { outbox, secret: secret.clone(), clock });
+            let late = later::router(RepliesRoute { outbox, secret: secret.clone(), clock });
             let desk = DeadLetters::new(store, clock);
             (late, operate::router(desk, Router::new(), Access::Loopback))
         });

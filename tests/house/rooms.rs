@@ -53,6 +53,23 @@ const KNOW_CONVERSATIONS: &[&str] = &[
     "src/twilio/",
 ];
 
+/// The rooms that may know that a thread is of two who write to each other directly.
+const KNOW_PAIRS: &[&str] = &["src/channels/direct/", "src/thread/mod.rs"];
+
+/// What asks or says so.
+const ASKS_FOR_PAIRS: &[&str] = &["Thread::Direct", "thread.pair()", "Thread::Conversation("];
+
+/// Where NATS's own crate is used: its room, and the three that keep something there, each behind a trait or
+/// a type of ours.
+const KNOW_NATS: &[&str] =
+    &["src/nats/", "src/queue/jetstream/", "src/cluster/", "src/agent/bitbrat/"];
+
+/// Names of folders that say nothing of what is in them.
+const NO_NAMES: &[&str] = &[
+    "common", "core", "engine", "helpers", "impl", "internal", "lib", "manager", "misc", "new",
+    "old", "other", "shared", "stuff", "support", "things", "tools", "types", "util", "utils",
+];
+
 /// Files and folders that are pure by the design; so is every file whose doc says "Pure".
 const PURE: &[&str] = &[
     "src/channels/conversations/policy/",
@@ -105,9 +122,6 @@ const IMPURE: &[&str] = &[
 const CLOCKS: &[&str] = &[
     // Programs, and the library's way in.
     "src/app.rs",
-    "src/agent/chatwoot/examine.rs",
-    "src/agent/http/examine.rs",
-    "src/agent/stdio/kind.rs",
     "src/cli/",
     "src/client.rs",
     "src/emulator/mod.rs",
@@ -310,4 +324,55 @@ fn is_pure(source: &Source) -> bool {
         sentence == "Pure" || sentence.starts_with("Pure: ") || sentence.starts_with("Pure but ")
     });
     PURE.iter().any(|path| source.path.starts_with(path)) || says_so
+}
+
+#[test]
+fn no_room_but_its_channels_asks_which_thread_it_is() {
+    let mut findings = Vec::new();
+    for source in sources("src") {
+        let knows = [KNOW_PAIRS, KNOW_CONVERSATIONS].concat();
+        if knows.iter().any(|room| source.path.starts_with(room)) {
+            continue;
+        }
+        for line in source.code().filter(|line| ASKS_FOR_PAIRS.iter().any(|ask| line.contains(ask)))
+        {
+            findings.push(format!("{}: {}", source.path, line.trim()));
+        }
+    }
+    assert_none("a room asks which thread it is", &findings);
+}
+
+#[test]
+fn nats_is_known_where_something_is_kept_there() {
+    let findings: Vec<String> = sources("src")
+        .into_iter()
+        .filter(|source| !KNOW_NATS.iter().any(|room| source.path.starts_with(room)))
+        .filter(|source| source.code().any(|line| line.contains("async_nats")))
+        .map(|source| source.path)
+        .collect();
+    assert_none("a room uses the crate of NATS", &findings);
+}
+
+#[test]
+fn a_folders_name_says_what_is_in_it_and_its_first_line_does_too() {
+    let mut findings = Vec::new();
+    for source in sources("src") {
+        let folders: Vec<&str> = source.path.split('/').skip(1).collect();
+        let Some((_, folders)) = folders.split_last() else { continue };
+        let is_word = |name: &&str| {
+            let letters = name.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_');
+            letters && !NO_NAMES.contains(name)
+        };
+        findings.extend(
+            folders
+                .iter()
+                .filter(|name| !is_word(name))
+                .map(|name| format!("{}: {name}", source.path)),
+        );
+        let has_doc = source.text.starts_with("//! ") || source.text.starts_with("#![doc");
+        if !has_doc && !source.path.ends_with("tests.rs") {
+            findings.push(format!("{}: no line that says what it is", source.path));
+        }
+    }
+    assert_none("a stranger cannot guess what is where", &findings);
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use chimein::agent::kind::{self, Making};
 use chimein::agent::{Agent, Answer, Error, Turn};
+use chimein::clock::Clock;
 use chimein::config::kinds::Name;
 use chimein::config::{AgentSettings, Declaration, Key, Reader, Section, Settings};
 use chimein::finding::Finding;
@@ -29,7 +30,11 @@ impl kind::Kind for Kind {
         })
     }
 
-    fn examine<'a>(&'a self, _: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, kind::Error>> {
+    fn examine<'a>(
+        &'a self,
+        _: &'a Settings,
+        _: Clock,
+    ) -> BoxFuture<'a, Result<Vec<Finding>, kind::Error>> {
         Box::pin(ready(Ok(Vec::new())))
     }
 }

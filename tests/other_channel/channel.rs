@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use chimein::channels::{
-    Channel, Error, Failed, Marking, Marks, Outgoing, Sending, Sent, Speaking,
+    Channel, Error, Failed, Marking, Outgoing, Sending, Sent, Speaking, ThreadMarks,
 };
 use chimein::clock::Timestamp;
 use chimein::jobs::outcome::{Class, Failure};
@@ -167,9 +167,9 @@ impl Channel for PostOffice {
 }
 
 impl Marking for PostOffice {
-    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, Error>> {
+    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<ThreadMarks>, Error>> {
         let attributes = self.marks.lock().unwrap().get(&thread).map(|text| text.as_str().into());
-        Box::pin(ready(Ok(Some(Marks { attributes, updated: None }))))
+        Box::pin(ready(Ok(Some(ThreadMarks { attributes, updated: None }))))
     }
 
     fn set_marks<'a>(

@@ -156,6 +156,7 @@ impl House {
         });
         let ingest = Ingest {
             inbox: store.queue(QueueName::Inbox),
+            outbox: store.queue(QueueName::Outbox),
             webhook_grace: Duration::ZERO,
             handoff: Arc::clone(&handoff),
             told: None,
@@ -211,6 +212,7 @@ impl House {
             paused: Paused::Skip,
             lists: Arc::clone(&self.lists),
             schedule: schedule(),
+            outbox: self.store.queue(QueueName::Outbox),
             reports: self.store.queue(QueueName::Reports),
             told: None,
             status,
@@ -224,7 +226,7 @@ impl House {
 
     fn run<W: Work>(&self, work: W) {
         let queue = self.store.queue(W::QUEUE);
-        let station = Station { queue, places: Limiter::fixed(8), recorder: self.recorder.clone() };
+        let station = Station { queue, slots: Limiter::fixed(8), recorder: self.recorder.clone() };
         self.tasks.spawn(worker::run(station, Arc::new(work), self.stop.clone()));
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chimein::clock::Moment;
-use chimein::realtime::conversations::commands::{Answered, Command, CommandId};
+use chimein::realtime::conversations::commands::{Command, CommandAnswered, CommandId};
 use chimein::realtime::conversations::core::{Core, Input, Output};
 use chimein::realtime::twilsock::frame::{Frame, Header, Limits, Method, Status, decode};
 use chimein::realtime::twilsock::session::{ConnId, Token};
@@ -90,7 +90,7 @@ pub struct Player {
     /// The frames of the core, replies to events left out.
     pub written: Vec<Frame>,
     /// What became of commands.
-    pub answered: Vec<Answered>,
+    pub answered: Vec<CommandAnswered>,
     /// When the core connected.
     pub connected_at: Vec<Moment>,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chimein::clock::Moment;
 use chimein::realtime::Event;
-use chimein::realtime::conversations::commands::{Answered, CommandId};
+use chimein::realtime::conversations::commands::{CommandAnswered, CommandId};
 use chimein::realtime::conversations::core::{Core, Input, Options, Output};
 use chimein::realtime::twilsock::backoff::Random;
 use chimein::realtime::twilsock::frame::{Limits, Method, decode};
@@ -74,7 +74,7 @@ pub struct Link<P> {
     pub server: P,
     pub now: Moment,
     pub events: Vec<Event>,
-    pub answered: Vec<(CommandId, Answered)>,
+    pub answered: Vec<(CommandId, CommandAnswered)>,
     pub connections: u64,
     pub weather: Weather,
     random: Random,

@@ -18,7 +18,7 @@ use std::time::Duration;
 use chimein::emulator::control::SocketOrder;
 use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::realtime::{
-    DisconnectReason, Door, Event, Outcome, SendMessage, State, UnknownReason,
+    DisconnectReason, Event, MessageSource, Outcome, SendMessage, State, UnknownReason,
 };
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ async fn the_first_message_is_delivered_although_it_was_there_before_the_bot() {
     rig.text("+15550001111", "second").await;
     let second = watch.message().await;
     assert_eq!(text(&second), "second");
-    assert_ne!(second.door, Door::CatchUp, "it is not read, it is pushed");
+    assert_ne!(second.door, MessageSource::CatchUp, "it is not read, it is pushed");
     client.shutdown().await;
     rig.emulator.shutdown().await;
 }

@@ -13,7 +13,7 @@ use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::state::limits::Limits;
 use chimein::emulator::wire::ServerWire;
 use chimein::emulator::{self, Emulator, Received};
-use chimein::realtime::conversations::commands::{Answered, Command, CommandId};
+use chimein::realtime::conversations::commands::{Command, CommandAnswered, CommandId};
 use chimein::realtime::conversations::core::Input;
 use chimein::realtime::twilsock::session::Token;
 use chimein::realtime::{DisconnectReason, Event, Outcome, SendMessage};
@@ -231,8 +231,8 @@ impl Pair {
         for (id, answered) in std::mem::take(&mut self.link.answered) {
             let command = self.open.remove(&id).expect("each command is answered once");
             let is_done = match answered {
-                Answered::Sent(outcome) => matches!(outcome, Outcome::Done(_)),
-                Answered::Done(outcome) => matches!(outcome, Outcome::Done(())),
+                CommandAnswered::Sent(outcome) => matches!(outcome, Outcome::Done(_)),
+                CommandAnswered::Done(outcome) => matches!(outcome, Outcome::Done(())),
             };
             if !is_done {
                 self.command(command);

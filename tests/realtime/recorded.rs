@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use chimein::realtime::Outcome;
-use chimein::realtime::conversations::commands::Answered;
+use chimein::realtime::conversations::commands::CommandAnswered;
 use chimein::realtime::conversations::core::Input;
 use chimein::realtime::twilsock::frame::{Frame, Method};
 use serde_json::{Value, json};
@@ -87,11 +87,16 @@ fn refused_requests_end_as_they_must() {
         .count();
     assert_eq!(configurations, 3, "it is asked for until it is given");
     let [one, two, three] = &player.answered[..] else { panic!("{:?}", player.answered) };
-    let refused =
-        matches!(one, Answered::Sent(Outcome::Refused { status: 429, code: Some(20429), .. }));
+    let refused = matches!(
+        one,
+        CommandAnswered::Sent(Outcome::Refused { status: 429, code: Some(20429), .. })
+    );
     assert!(refused, "{one:?}");
-    assert!(matches!(two, Answered::Sent(Outcome::Done(sent)) if sent.index == 0), "{two:?}");
-    assert!(matches!(three, Answered::Sent(Outcome::Unknown { .. })), "{three:?}");
+    assert!(
+        matches!(two, CommandAnswered::Sent(Outcome::Done(sent)) if sent.index == 0),
+        "{two:?}"
+    );
+    assert!(matches!(three, CommandAnswered::Sent(Outcome::Unknown { .. })), "{three:?}");
     // Each was sent once, and looks as recorded.
     let sends = |request: &&Value| request["path"].as_str().unwrap().ends_with("/Messages");
     let written: Vec<_> = requests(&player).into_iter().filter(|one| sends(&one)).collect();
@@ -119,7 +124,7 @@ fn typing_goes_out_and_comes_in_as_recorded() {
     player.is_acting = true;
     player.play_on();
     assert!(player.told.contains(&"bot types in CH3ac61f".to_owned()), "{:?}", player.told);
-    assert_eq!(player.answered[0], Answered::Done(Outcome::Done(())));
+    assert_eq!(player.answered[0], CommandAnswered::Done(Outcome::Done(())));
     let asked = recorded(flow, "/Typing");
     assert!(requests(&player).contains(&asked[0]), "{asked:?} not in {:?}", requests(&player));
 }

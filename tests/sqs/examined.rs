@@ -1,6 +1,7 @@
 //! What `doctor` finds about the queues.
 
 use chimein::agent::kinds;
+use chimein::clock::Clock;
 use chimein::config::Environment;
 use chimein::finding::{Finding, Verdict};
 use serde_json::json;
@@ -41,7 +42,7 @@ async fn examine(server: &SqsServer, turns: &str, replies: &str) -> Vec<Finding>
     let mut pairs = settings(server, turns, replies);
     pairs.push(("TWILIO_ENABLED", "false".to_owned()));
     let settings = kinds::load(None, &Environment::from_pairs(pairs)).into_settings().unwrap();
-    kinds::of(&settings).examine(&settings).await.unwrap()
+    kinds::of(&settings).examine(&settings, Clock::start()).await.unwrap()
 }
 
 fn verdicts(findings: &[Finding]) -> Vec<Verdict> {

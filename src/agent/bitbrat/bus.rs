@@ -8,7 +8,6 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy, pull};
 use async_nats::jetstream::context::{
     ConsumerInfoErrorKind, GetStreamByNameErrorKind, PublishErrorKind,
@@ -72,7 +71,7 @@ impl Bus {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        nats::is_connected(&self.client)
     }
 
     /// Waits until there is a connection and every subject has its stream.

@@ -109,11 +109,11 @@ async fn handle(agent: &BitBrat, topic: &Topic, message: &Message, outbox: &dyn 
             }
         }
         Wanted::Undeliverable(missing) => {
-            let came = Came { topic, event, place, published };
+            let came = BusMessage { topic, event, place, published };
             undeliverable(agent, &came, missing.code(), &missing).await
         }
         Wanted::Reply(reply) => {
-            store(agent, Came { topic, event, place, published }, reply, outbox).await
+            store(agent, BusMessage { topic, event, place, published }, reply, outbox).await
         }
     }
 }
@@ -126,7 +126,7 @@ fn attribute(headers: Option<&HeaderMap>, name: &str) -> Option<String> {
 }
 
 /// An event as it came.
-struct Came<'a> {
+struct BusMessage<'a> {
     topic: &'a Topic,
     event: Event,
     /// Its number in the stream.
@@ -135,7 +135,7 @@ struct Came<'a> {
     published: Option<i128>,
 }
 
-impl Came<'_> {
+impl BusMessage<'_> {
     /// When the stream took it; now if that is not known.
     fn published(&self, now: Timestamp) -> Timestamp {
         let millis = self.published.and_then(|nanos| i64::try_from(nanos / 1_000_000).ok());
@@ -145,7 +145,7 @@ impl Came<'_> {
 
 async fn store(
     agent: &BitBrat,
-    came: Came<'_>,
+    came: BusMessage<'_>,
     reply: WantedReply,
     outbox: &dyn Outbox,
 ) -> AckKind {
@@ -200,7 +200,7 @@ async fn store(
     }
 }
 
-fn not_stored(came: &Came<'_>, thread: ThreadId, error: &OutboxError) -> AckKind {
+fn not_stored(came: &BusMessage<'_>, thread: ThreadId, error: &OutboxError) -> AckKind {
     tracing::error!(conversation_sid = %thread, seq = came.place, error = %Chain(error),
         "reply from the bus could not be stored; it is asked for again");
     AckKind::Nak(Some(GIVEN_BACK_FOR))
@@ -221,12 +221,12 @@ fn kept(noted: Result<(), OutboxError>) -> AckKind {
 /// Tells the bus why a reply cannot be sent, now or ever; the event is done once that is told.
 async fn undeliverable(
     agent: &BitBrat,
-    came: &Came<'_>,
+    came: &BusMessage<'_>,
     code: &str,
     why: &(dyn std::error::Error + Send + Sync),
 ) -> AckKind {
     let service = agent.options.sender.names.service.as_str();
-    let Came { topic, event, place, .. } = came;
+    let BusMessage { topic, event, place, .. } = came;
     let settlement = format!("stream:{place}");
     let delivered = Delivered {
         service,

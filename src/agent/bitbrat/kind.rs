@@ -10,6 +10,7 @@ use super::settings::{BitBratSettings, Progress, SnapshotMode};
 use super::{envelope, examine, names, progress, snapshot};
 use crate::agent::kind::{self, Error, Making, Platform};
 use crate::agent::{Agent, Patience};
+use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 use crate::nats;
@@ -37,7 +38,11 @@ impl kind::Kind for Kind {
         })
     }
 
-    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+    fn examine<'a>(
+        &'a self,
+        settings: &'a Settings,
+        _: Clock,
+    ) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
         Box::pin(async move {
             let (tls, _) = tls::client_config()?;
             let options = nats::Options::of(&settings.nats, "chimein-doctor", &tls);
@@ -65,9 +70,9 @@ fn options(of: &Making<'_>, settings: &BitBratSettings) -> Result<Options, Error
         sender: envelope::EventSender { names: names(settings), chat_service },
         policy,
         progress: match settings.progress {
-            Progress::Never => progress::Wish::Never,
-            Progress::Chats => progress::Wish::Chats,
-            Progress::Always => progress::Wish::Always,
+            Progress::Never => progress::ProgressWish::Never,
+            Progress::Chats => progress::ProgressWish::Chats,
+            Progress::Always => progress::ProgressWish::Always,
         },
         ack_wait: Duration::from_secs(settings.ack_wait_seconds.get().into()),
         patience: settings.answer_within.map(|within| Patience {

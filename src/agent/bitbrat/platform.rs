@@ -36,7 +36,7 @@ pub struct Options {
     /// Which snapshots are written.
     pub policy: snapshot::Policy,
     /// To whom words of progress are sent.
-    pub progress: progress::Wish,
+    pub progress: progress::ProgressWish,
     /// How long the bus waits for our word on an egress event before it delivers it again.
     pub ack_wait: Duration,
     /// How long the platform may be silent about a turn, if that is watched.

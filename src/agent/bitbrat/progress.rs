@@ -14,7 +14,7 @@ use crate::json;
 
 /// To whom words of progress are sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Wish {
+pub enum ProgressWish {
     /// To nobody.
     Never,
     /// Where no phone reads.
@@ -23,7 +23,7 @@ pub enum Wish {
     Always,
 }
 
-impl Wish {
+impl ProgressWish {
     /// Whether one is sent.
     #[must_use]
     pub const fn sends(self, is_phone: bool) -> bool {
@@ -104,9 +104,11 @@ mod tests {
 
     #[test]
     fn they_are_sent_to_whom_it_is_wished() {
-        for (wish, phone, chat) in
-            [(Wish::Never, false, false), (Wish::Chats, false, true), (Wish::Always, true, true)]
-        {
+        for (wish, phone, chat) in [
+            (ProgressWish::Never, false, false),
+            (ProgressWish::Chats, false, true),
+            (ProgressWish::Always, true, true),
+        ] {
             assert_eq!((wish.sends(true), wish.sends(false)), (phone, chat), "{wish:?}");
         }
     }

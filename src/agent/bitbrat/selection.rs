@@ -50,16 +50,16 @@ fn status(candidate: &Value) -> &str {
 }
 
 /// What candidates are compared by.
-struct Rank<'a> {
+struct CandidateRank<'a> {
     is_selected: bool,
     priority: f64,
     confidence: f64,
     created_at: Option<&'a str>,
 }
 
-fn rank(candidate: &Value) -> Rank<'_> {
+fn rank(candidate: &Value) -> CandidateRank<'_> {
     let number = |name: &str| candidate.get(name).and_then(Value::as_f64);
-    Rank {
+    CandidateRank {
         is_selected: status(candidate) == "selected",
         priority: number("priority").unwrap_or(f64::INFINITY),
         confidence: number("confidence").unwrap_or(-1.0),
@@ -67,7 +67,7 @@ fn rank(candidate: &Value) -> Rank<'_> {
     }
 }
 
-impl Rank<'_> {
+impl CandidateRank<'_> {
     /// The better one is the lesser: selected, then lowest priority, then highest confidence, then
     /// the older (times are of one format, so their text is their order), an undated one last.
     fn compare(&self, other: &Self) -> Ordering {

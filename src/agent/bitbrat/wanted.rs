@@ -6,7 +6,7 @@
 //! request are two.
 
 use super::event::Event;
-use super::progress::{self, Progress, Wish};
+use super::progress::{self, Progress, ProgressWish};
 use super::selection::{self, ChosenText};
 use super::target::{self, Missing};
 use crate::queue::JobId;
@@ -68,7 +68,7 @@ pub struct WantedReply {
 /// `fallback` names the event where its body has no correlation id, and `wish` says to whom words of
 /// progress are sent.
 #[must_use]
-pub fn judge(event: &Event, is_own_topic: bool, fallback: &str, wish: Wish) -> Wanted {
+pub fn judge(event: &Event, is_own_topic: bool, fallback: &str, wish: ProgressWish) -> Wanted {
     if !target::is_ours(event, is_own_topic) {
         return Wanted::Nothing(Ignored::OtherConnector);
     }
@@ -131,7 +131,7 @@ mod tests {
     }
 
     fn judged(event: Value) -> Wanted {
-        judge(&serde_json::from_value(event).unwrap(), false, "stream:7", Wish::Chats)
+        judge(&serde_json::from_value(event).unwrap(), false, "stream:7", ProgressWish::Chats)
     }
 
     fn key_of(event: Value) -> String {

@@ -44,7 +44,7 @@ const TOKENS: [&str; 2] = ["api_access_token", "api-access-token"];
 
 /// What the calls need.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct BotApi {
     /// The bot's token.
     pub(super) token: SecretString,
     /// Where words go.
@@ -60,18 +60,18 @@ pub(super) struct Desk {
 /// What all requests share.
 #[derive(Clone)]
 struct Counter {
-    desk: Desk,
+    api: BotApi,
     refused: Refusals,
 }
 
 /// Makes the routes.
-pub(super) fn router(desk: Desk) -> Router {
-    let refused = Refusals::new(desk.clock);
+pub(super) fn router(api: BotApi) -> Router {
+    let refused = Refusals::new(api.clock);
     Router::new()
         .route(MESSAGES, post(message))
         .route(STATUS, post(status))
         .route(TYPING, post(typing))
-        .with_state(Counter { desk, refused })
+        .with_state(Counter { api, refused })
 }
 
 type Where = Path<(String, String)>;
@@ -79,7 +79,7 @@ type Where = Path<(String, String)>;
 async fn message(State(counter): State<Counter>, Path(at): Where, request: Request) -> Response {
     match counter.heard(at, request).await {
         Ok(call) => match words::message(&call.body, call.writing) {
-            Ok(message) => counter.desk.say(call, message).await,
+            Ok(message) => counter.api.say(call, message).await,
             Err(why) => unprocessable(&why),
         },
         Err(refusal) => *refusal,
@@ -89,7 +89,7 @@ async fn message(State(counter): State<Counter>, Path(at): Where, request: Reque
 async fn status(State(counter): State<Counter>, Path(at): Where, request: Request) -> Response {
     match counter.heard(at, request).await {
         Ok(call) => match words::status(&call.body, call.writing) {
-            Ok(status) => counter.desk.turn_over(call, status).await,
+            Ok(status) => counter.api.turn_over(call, status).await,
             Err(why) => unprocessable(&why),
         },
         Err(refusal) => *refusal,
@@ -123,7 +123,7 @@ impl Counter {
         request: Request,
     ) -> Result<BotCall, Box<Response>> {
         let (head, body) = request.into_parts();
-        if !self.desk.is_the_bots(&head.headers) {
+        if !self.api.is_the_bots(&head.headers) {
             return Err(Box::new(self.refuse(&head)));
         }
         let content_type = head.headers.get(header::CONTENT_TYPE);
@@ -138,7 +138,7 @@ impl Counter {
             return Err(Box::new(problem(StatusCode::NOT_FOUND, "unknown_account", &detail)));
         }
         let number = conversation.parse().ok();
-        let (number, note) = self.desk.look_up(number).await?;
+        let (number, note) = self.api.look_up(number).await?;
         let body = read(&head, body).await.map_err(|error| Box::new(not_read(error)))?;
         Ok(BotCall { number, note, body: body.proven(), writing })
     }
@@ -153,7 +153,7 @@ impl Counter {
     }
 }
 
-impl Desk {
+impl BotApi {
     fn is_the_bots(&self, headers: &HeaderMap) -> bool {
         let mut given = TOKENS.iter().flat_map(|name| headers.get_all(*name));
         // Digests tell nothing of how much of a token is right.

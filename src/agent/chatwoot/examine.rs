@@ -18,7 +18,7 @@ use crate::telemetry::chain::Chain;
 const EVENT: &str = "chimein_ping";
 
 /// Posts to the bot and judges its answer.
-pub(super) async fn bot(all: &Settings) -> Result<Vec<Finding>, Error> {
+pub(super) async fn bot(all: &Settings, clock: Clock) -> Result<Vec<Finding>, Error> {
     let settings: &ChatwootSettings = kind::own(all)?;
     let Some(url) = &settings.url else { return Ok(Vec::new()) };
     let url = url.url();
@@ -26,7 +26,7 @@ pub(super) async fn bot(all: &Settings) -> Result<Vec<Finding>, Error> {
     let event = json!({ "event": EVENT, "account": { "id": payload::ACCOUNT } });
     let delivery = uuid::Uuid::new_v4().to_string();
     let posting = Posting { url, secret: settings.secret.as_ref(), delivery: &delivery };
-    let answer = posting.request(&http, &event, Clock::start()).send().await;
+    let answer = posting.request(&http, &event, clock).send().await;
     let mut findings = vec![match answer {
         Ok(answer) => judge(&place, answer.status().as_u16()),
         Err(error) => {

@@ -10,6 +10,7 @@ use super::settings::ChatwootSettings;
 use super::{ChatwootBot, Options, calls, examine};
 use crate::agent::Agent;
 use crate::agent::kind::{self, Error, Making, Serving};
+use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 
@@ -38,15 +39,19 @@ impl kind::Kind for Kind {
         })
     }
 
-    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
-        Box::pin(examine::bot(settings))
+    fn examine<'a>(
+        &'a self,
+        settings: &'a Settings,
+        clock: Clock,
+    ) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+        Box::pin(examine::bot(settings, clock))
     }
 
-    fn doors(&self, of: Serving<'_>) -> Option<Router> {
+    fn routes(&self, of: Serving<'_>) -> Option<Router> {
         let own: &ChatwootSettings = kind::own(of.settings).ok()?;
         let token = own.token.clone()?;
         let Serving { outbox, handover, documents, clock, .. } = of;
-        Some(calls::router(calls::Desk {
+        Some(calls::router(calls::BotApi {
             token,
             outbox,
             handover,

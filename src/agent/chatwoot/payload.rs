@@ -228,7 +228,7 @@ mod tests {
         let (ours, theirs) = ("whatsapp:+15555550100".into(), "whatsapp:+15555550123".into());
         Turn {
             id: sid(2),
-            thread: Thread::Direct(Box::new(Pair { medium: Medium::Whatsapp, ours, theirs })),
+            thread: Thread::from(Pair { medium: Medium::Whatsapp, ours, theirs }),
             speaker: Speaker::Address("whatsapp:+15555550100".into()),
             messages: vec![say(1, "Hi"), say(2, "there")],
             history: Vec::new(),

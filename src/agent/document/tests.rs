@@ -254,7 +254,7 @@ fn direct(medium: Medium, plain: bool) -> Turn {
     let (ours, theirs) = (inbound.to.clone(), inbound.from.clone());
     Turn {
         id: inbound.sid.into(),
-        thread: Thread::Direct(Box::new(Pair { medium, ours: ours.clone(), theirs })),
+        thread: Thread::from(Pair { medium, ours: ours.clone(), theirs }),
         speaker: Speaker::Address(ours),
         messages: vec![message(inbound)],
         history: Vec::new(),

@@ -15,11 +15,14 @@ use crate::telemetry::chain::Chain;
 const SECRET: &str = "agent.secret";
 
 /// Asks the agent's server and judges its answer.
-pub(super) async fn server(all: &Settings, url: &url::Url) -> Result<Vec<Finding>, Error> {
+pub(super) async fn server(
+    all: &Settings,
+    url: &url::Url,
+    clock: Clock,
+) -> Result<Vec<Finding>, Error> {
     let http = kind::examiner(all)?;
     let place = place_of(url);
     let secret = kind::secret(&all.agent)?;
-    let clock = Clock::start();
     let ping = async |secret: Option<&Secret>| {
         let answer = ping::request(&http, url, secret, clock.wall()).send().await;
         answer.map(|answer| answer.status().as_u16())

@@ -8,6 +8,7 @@ use super::settings::HttpSettings;
 use super::{HttpAgent, Options, examine};
 use crate::agent::Agent;
 use crate::agent::kind::{self, Error, Making};
+use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 use crate::thread::Budget;
@@ -39,10 +40,14 @@ impl kind::Kind for Kind {
         })
     }
 
-    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+    fn examine<'a>(
+        &'a self,
+        settings: &'a Settings,
+        clock: Clock,
+    ) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
         Box::pin(async move {
             match &kind::own::<HttpSettings>(settings)?.url {
-                Some(url) => examine::server(settings, url.url()).await,
+                Some(url) => examine::server(settings, url.url(), clock).await,
                 None => Ok(Vec::new()),
             }
         })

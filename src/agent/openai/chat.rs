@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::problem::{self, Problem};
 use super::reading::{Fault, HeardAnswer, Read};
-use super::said::{End, ModelSaid};
+use super::said::{FinishReason, ModelSaid};
 use crate::json;
 
 /// One event of a stream.
@@ -100,7 +100,7 @@ impl Chat {
 impl Read for Chat {
     fn event(&mut self, data: &str) -> Result<(), Fault> {
         if data.trim() == "[DONE]" {
-            self.0.end = self.0.end.or(Some(End::Whole));
+            self.0.end = self.0.end.or(Some(FinishReason::Whole));
             return Ok(());
         }
         let chunk: Chunk = json::from_str(data).map_err(|_| Fault::Garbled)?;
@@ -117,11 +117,11 @@ impl Read for Chat {
                 self.0.has_begun = true;
                 self.0.calls_tools |= matches!(reason.as_str(), "tool_calls" | "function_call");
                 self.0.end = match reason.as_str() {
-                    "content_filter" => Some(End::Filtered),
-                    "length" => Some(End::Cut),
+                    "content_filter" => Some(FinishReason::Filtered),
+                    "length" => Some(FinishReason::Cut),
                     // Assumed: gateways that lose their model in the middle say so here.
                     "error" | "abort" => return Err(Fault::Problem(Problem::Status(500))),
-                    _ => Some(End::Whole),
+                    _ => Some(FinishReason::Whole),
                 };
             }
         }
@@ -136,7 +136,7 @@ impl Read for Chat {
         let mut heard = self.0;
         if heard.has_refused {
             // It is one, though the stream broke off behind it.
-            heard.end = heard.end.or(Some(End::Refused));
+            heard.end = heard.end.or(Some(FinishReason::Refused));
         }
         heard.finish()
     }

@@ -8,6 +8,7 @@ use super::settings::OpenAiSettings;
 use super::{OpenAi, Options, examine};
 use crate::agent::Agent;
 use crate::agent::kind::{self, Error, Making};
+use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 
@@ -29,7 +30,11 @@ impl kind::Kind for Kind {
         })
     }
 
-    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+    fn examine<'a>(
+        &'a self,
+        settings: &'a Settings,
+        _: Clock,
+    ) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
         Box::pin(examine::examine(settings))
     }
 }

@@ -32,7 +32,7 @@ pub use self::kind::Kind;
 pub use self::options::{Options, SettingsError};
 use self::problem::Problem;
 use self::reading::Fault;
-use self::said::{End, ModelSaid, UnsaidAnswer};
+use self::said::{FinishReason, ModelSaid, UnsaidAnswer};
 use super::{Agent, Answer, Error, Turn};
 use crate::clock::Clock;
 use crate::pii::Pii;
@@ -108,7 +108,7 @@ impl OpenAi {
     }
 
     fn reply(&self, turn: &Turn, said: &ModelSaid) -> Result<Answer, Error> {
-        if said.end == End::Cut {
+        if said.end == FinishReason::Cut {
             tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread,
                 "model's answer was cut short; let CHIMEIN_OPENAI_MAX_TOKENS be more, or the prompt ask for less");
         }

@@ -19,7 +19,7 @@ const DIGITS_SHOWN: usize = 4;
 
 /// One thing that was said.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Line {
+pub(super) struct Utterance {
     /// Whether the bot said it.
     pub(super) is_own: bool,
     /// Who said it, where several speak; of letters that the API takes.
@@ -37,11 +37,11 @@ struct PromptWord<'a> {
 }
 
 /// Writes the lines of a turn, after the newest so many messages of what was said before.
-pub(super) fn lines(turn: &Turn, newest: usize) -> Vec<Line> {
+pub(super) fn lines(turn: &Turn, newest: usize) -> Vec<Utterance> {
     let past = turn.history.iter().skip(turn.history.len().saturating_sub(newest)).map(of_past);
     let words: Vec<PromptWord<'_>> = past.chain(turn.messages.iter().map(of_message)).collect();
     let names = names(&words);
-    let mut lines: Vec<Line> = Vec::with_capacity(words.len());
+    let mut lines: Vec<Utterance> = Vec::with_capacity(words.len());
     for word in words {
         let name = names.iter().find(|(author, _)| !word.is_own && *author == word.author);
         let name = name.map(|(_, name)| name.clone());
@@ -52,7 +52,7 @@ pub(super) fn lines(turn: &Turn, newest: usize) -> Vec<Line> {
             }
             _ => {
                 let text = Pii::new(word.text);
-                lines.push(Line { is_own: word.is_own, name, text });
+                lines.push(Utterance { is_own: word.is_own, name, text });
             }
         }
     }
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn what_one_person_says_in_a_row_is_one_line() {
         let lines = lines(&turn(&[("+15555550123", "hi"), ("+15555550123", "there")]), 0);
-        assert_eq!(lines, [Line { is_own: false, name: None, text: "hi\nthere".into() }]);
+        assert_eq!(lines, [Utterance { is_own: false, name: None, text: "hi\nthere".into() }]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What both ways to ask have in common in how their answers are read. Pure.
 
 use super::problem::Problem;
-use super::said::{End, ModelSaid};
+use super::said::{FinishReason, ModelSaid};
 
 /// Reads an answer event by event.
 pub(super) trait Read {
@@ -42,7 +42,7 @@ pub(super) struct HeardAnswer {
     /// What it says.
     pub(super) text: BoundedText,
     /// How it ended, once that is told.
-    pub(super) end: Option<End>,
+    pub(super) end: Option<FinishReason>,
     /// Whether the model has declined in a field of its own.
     pub(super) has_refused: bool,
     /// Whether it has asked for a tool.
@@ -70,8 +70,8 @@ impl HeardAnswer {
     /// If it broke off.
     pub(super) fn finish(self) -> Result<ModelSaid, Fault> {
         let end = match self.end {
-            Some(End::Filtered) => End::Filtered,
-            Some(_) if self.has_refused => End::Refused,
+            Some(FinishReason::Filtered) => FinishReason::Filtered,
+            Some(_) if self.has_refused => FinishReason::Refused,
             Some(end) => end,
             None => return Err(Fault::Incomplete),
         };

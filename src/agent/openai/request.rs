@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::prompt::Line;
+use super::prompt::Utterance;
 use super::settings::{OpenAiApi, TokenParameter};
 use crate::pii::Pii;
 
@@ -33,7 +33,7 @@ impl Style {
     }
 
     /// Writes the body of a request.
-    pub(super) fn body(&self, lines: &[Line]) -> Vec<u8> {
+    pub(super) fn body(&self, lines: &[Utterance]) -> Vec<u8> {
         let body = match self.api {
             OpenAiApi::Chat => serde_json::to_vec(&self.chat(lines)),
             OpenAiApi::Responses => serde_json::to_vec(&self.responses(lines)),
@@ -41,13 +41,13 @@ impl Style {
         body.expect("texts, numbers and switches are always JSON")
     }
 
-    fn chat<'a>(&'a self, lines: &'a [Line]) -> ChatRequest<'a> {
+    fn chat<'a>(&'a self, lines: &'a [Utterance]) -> ChatRequest<'a> {
         let system = self.system.as_ref().map(|system| PromptMessage {
             role: "system",
             name: None,
             content: system.reveal().to_owned(),
         });
-        let of_line = |line: &'a Line| PromptMessage {
+        let of_line = |line: &'a Utterance| PromptMessage {
             role: role(line),
             name: line.name.as_deref(),
             content: line.text.reveal().to_owned(),
@@ -66,9 +66,9 @@ impl Style {
         }
     }
 
-    fn responses<'a>(&'a self, lines: &'a [Line]) -> ResponsesRequest<'a> {
+    fn responses<'a>(&'a self, lines: &'a [Utterance]) -> ResponsesRequest<'a> {
         // This API knows no names beside roles, so one stands before the words.
-        let content = |line: &Line| match &line.name {
+        let content = |line: &Utterance| match &line.name {
             Some(name) => format!("{name}: {}", line.text.reveal()),
             None => line.text.reveal().to_owned(),
         };
@@ -85,7 +85,7 @@ impl Style {
     }
 }
 
-const fn role(line: &Line) -> &'static str {
+const fn role(line: &Utterance) -> &'static str {
     if line.is_own { "assistant" } else { "user" }
 }
 

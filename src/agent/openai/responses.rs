@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::problem;
 use super::reading::{Fault, HeardAnswer, Read};
-use super::said::{End, ModelSaid};
+use super::said::{FinishReason, ModelSaid};
 use crate::json;
 
 #[derive(Debug, Deserialize)]
@@ -96,13 +96,13 @@ impl Responses {
         }
         let reason = response.incomplete_details.and_then(|details| details.reason);
         self.0.end = match (response.status.as_deref(), reason.as_deref()) {
-            (_, Some("content_filter")) => Some(End::Filtered),
-            (Some("incomplete"), _) => Some(End::Cut),
+            (_, Some("content_filter")) => Some(FinishReason::Filtered),
+            (Some("incomplete"), _) => Some(FinishReason::Cut),
             (Some("failed" | "cancelled"), _) => {
                 return Err(Fault::Problem(problem::Problem::Status(500)));
             }
             (Some("in_progress" | "queued"), _) => None,
-            _ => Some(End::Whole),
+            _ => Some(FinishReason::Whole),
         };
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 /// How a model's answer ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum End {
+pub(super) enum FinishReason {
     /// It had said what it wanted to say.
     Whole,
     /// It ran out of tokens.
@@ -19,7 +19,7 @@ pub(super) struct ModelSaid {
     /// The text; may be empty.
     pub(super) text: String,
     /// How it ended.
-    pub(super) end: End,
+    pub(super) end: FinishReason,
     /// Whether it asked for a tool, of which it was given none.
     pub(super) calls_tools: bool,
 }
@@ -63,9 +63,9 @@ impl ModelSaid {
     /// Why there is nothing.
     pub(super) fn for_people(&self) -> Result<&str, UnsaidAnswer> {
         match self.end {
-            End::Filtered => return Err(UnsaidAnswer::Filtered),
-            End::Refused => return Err(UnsaidAnswer::Refused),
-            End::Whole | End::Cut => {}
+            FinishReason::Filtered => return Err(UnsaidAnswer::Filtered),
+            FinishReason::Refused => return Err(UnsaidAnswer::Refused),
+            FinishReason::Whole | FinishReason::Cut => {}
         }
         match without_thoughts(&self.text) {
             "" if self.calls_tools => Err(UnsaidAnswer::ToolCalls),
@@ -96,17 +96,17 @@ mod tests {
     #[test]
     fn people_get_text_and_nothing_else() {
         for (text, end, calls_tools, expected) in [
-            ("hi", End::Whole, false, Ok("hi")),
-            (" hi \n", End::Whole, true, Ok("hi")),
-            ("hi the", End::Cut, false, Ok("hi the")),
-            ("", End::Whole, false, Err(UnsaidAnswer::Empty)),
-            (" \n", End::Cut, false, Err(UnsaidAnswer::Empty)),
-            ("", End::Whole, true, Err(UnsaidAnswer::ToolCalls)),
-            ("half of it", End::Filtered, false, Err(UnsaidAnswer::Filtered)),
-            ("I cannot", End::Refused, false, Err(UnsaidAnswer::Refused)),
-            ("<think>they want\nhi</think>\n\nhi", End::Whole, false, Ok("hi")),
-            ("<think>they want", End::Cut, false, Err(UnsaidAnswer::Empty)),
-            ("a <think> in the text", End::Whole, false, Ok("a <think> in the text")),
+            ("hi", FinishReason::Whole, false, Ok("hi")),
+            (" hi \n", FinishReason::Whole, true, Ok("hi")),
+            ("hi the", FinishReason::Cut, false, Ok("hi the")),
+            ("", FinishReason::Whole, false, Err(UnsaidAnswer::Empty)),
+            (" \n", FinishReason::Cut, false, Err(UnsaidAnswer::Empty)),
+            ("", FinishReason::Whole, true, Err(UnsaidAnswer::ToolCalls)),
+            ("half of it", FinishReason::Filtered, false, Err(UnsaidAnswer::Filtered)),
+            ("I cannot", FinishReason::Refused, false, Err(UnsaidAnswer::Refused)),
+            ("<think>they want\nhi</think>\n\nhi", FinishReason::Whole, false, Ok("hi")),
+            ("<think>they want", FinishReason::Cut, false, Err(UnsaidAnswer::Empty)),
+            ("a <think> in the text", FinishReason::Whole, false, Ok("a <think> in the text")),
         ] {
             let said = ModelSaid { text: text.to_owned(), end, calls_tools };
             assert_eq!(said.for_people(), expected, "{text:?} {end:?}");

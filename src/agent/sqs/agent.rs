@@ -10,8 +10,8 @@ use url::Url;
 use super::aws::{self, SqsAccess};
 use super::error::{Error, Matter, NO_ENTRY};
 use super::facts::{BYTES_MAX_DEFAULT, Role};
-use super::parcel;
-use super::queue::{Came, SqsQueue};
+use super::queue::{QueueMessage, SqsQueue};
+use super::queued;
 use super::state::State;
 use crate::agent::{self, Agent, Answer, Beside, Patience, Turn};
 use crate::clock::Clock;
@@ -89,10 +89,10 @@ impl Sqs {
     async fn ask(&self, turn: &Turn, asked: u32) -> Result<Answer, agent::Error> {
         let about = |error: Error| error.about(turn.id.to_string());
         let bytes_max = self.bytes_max().await.map_err(about)?;
-        let Ok(parcel) = parcel::of(turn, asked, bytes_max) else {
+        let Ok(queued) = queued_turn::of(turn, asked, bytes_max) else {
             return Err(agent::Error::TurnTooLarge { turn: turn.id.to_string(), bytes_max });
         };
-        self.turns.send(parcel).await.map_err(about)?;
+        self.turns.send(queued).await.map_err(about)?;
         Ok(Answer::Later)
     }
 
@@ -114,7 +114,7 @@ impl Sqs {
     }
 
     /// Tells once of a message that nobody can make anything of.
-    pub(super) fn unusable(&self, came: &Came, reason: &str) {
+    pub(super) fn unusable(&self, came: &QueueMessage, reason: &str) {
         if self.told.insert(came.id.clone(), ()).is_none() {
             tracing::warn!(
                 sid = came.id,

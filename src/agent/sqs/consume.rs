@@ -14,7 +14,7 @@ use futures::future::join_all;
 use super::agent::Sqs;
 use super::error::Matter;
 use super::letter::{self, Letter};
-use super::queue::Came;
+use super::queue::QueueMessage;
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::telemetry::chain::Chain;
 use crate::thread::ThreadId;
@@ -67,7 +67,7 @@ pub(super) async fn consume(agent: &Sqs, outbox: &dyn Outbox) -> Infallible {
 }
 
 /// Deals with messages that came together.
-async fn round(agent: &Sqs, came: Vec<Came>, outbox: &dyn Outbox) {
+async fn round(agent: &Sqs, came: Vec<QueueMessage>, outbox: &dyn Outbox) {
     let receipts: Vec<_> = came.iter().map(|one| one.receipt.clone()).collect();
     let verdicts = {
         let handled = handle(agent, came, outbox);
@@ -120,8 +120,12 @@ async fn keep(agent: &Sqs, receipts: &[String], time: Duration) {
 }
 
 /// Handles messages, those of a thread one after the other.
-async fn handle(agent: &Sqs, came: Vec<Came>, outbox: &dyn Outbox) -> Vec<(String, Verdict)> {
-    let mut lanes: BTreeMap<ThreadId, Vec<(Came, Letter)>> = BTreeMap::new();
+async fn handle(
+    agent: &Sqs,
+    came: Vec<QueueMessage>,
+    outbox: &dyn Outbox,
+) -> Vec<(String, Verdict)> {
+    let mut lanes: BTreeMap<ThreadId, Vec<(QueueMessage, Letter)>> = BTreeMap::new();
     let mut verdicts = Vec::new();
     for one in came {
         match letter::read(one.body.reveal()) {
@@ -152,7 +156,7 @@ async fn handle(agent: &Sqs, came: Vec<Came>, outbox: &dyn Outbox) -> Vec<(Strin
 /// Stores a message's replies, again and again while the store or Twilio is away.
 async fn store_patiently(
     agent: &Sqs,
-    came: &Came,
+    came: &QueueMessage,
     letter: &Letter,
     outbox: &dyn Outbox,
 ) -> Verdict {
@@ -166,7 +170,7 @@ async fn store_patiently(
     }
 }
 
-async fn store(agent: &Sqs, came: &Came, letter: &Letter, outbox: &dyn Outbox) -> Verdict {
+async fn store(agent: &Sqs, came: &QueueMessage, letter: &Letter, outbox: &dyn Outbox) -> Verdict {
     let Letter { turn, thread, key, replies, hands_over } = letter.clone();
     if let Err(error) = outbox.heard(turn).await {
         return not_stored(agent, came, &error);
@@ -191,7 +195,7 @@ async fn store(agent: &Sqs, came: &Came, letter: &Letter, outbox: &dyn Outbox) -
     }
 }
 
-fn not_stored(agent: &Sqs, came: &Came, error: &OutboxError) -> Verdict {
+fn not_stored(agent: &Sqs, came: &QueueMessage, error: &OutboxError) -> Verdict {
     match error {
         OutboxError::TooLarge(why) => {
             agent.unusable(came, &why.to_string());

@@ -11,6 +11,7 @@ use super::examine;
 use super::settings::SqsSettings;
 use crate::agent::kind::{self, Error, Making};
 use crate::agent::{Agent, Patience};
+use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 use crate::thread::Budget;
@@ -31,7 +32,11 @@ impl kind::Kind for Kind {
         })
     }
 
-    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+    fn examine<'a>(
+        &'a self,
+        settings: &'a Settings,
+        _: Clock,
+    ) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
         Box::pin(async move {
             let queues = options(settings)?.queues(&kind::examiner(settings)?).await;
             Ok(examine::all(&queues).await)

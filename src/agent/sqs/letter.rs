@@ -5,7 +5,7 @@
 //! gives each an `id` of its own.
 
 use crate::agent::answer;
-use crate::agent::form::{Form, optional};
+use crate::agent::form::{AnswerForm, optional};
 use crate::json::Members;
 use crate::thread::{MessageId, Reply, ThreadId};
 
@@ -13,7 +13,7 @@ use crate::thread::{MessageId, Reply, ThreadId};
 const ID_BYTES_MAX: usize = 128;
 
 /// What a message of the reply queue is made of.
-const LETTER: Form = Form {
+const LETTER: AnswerForm = AnswerForm {
     names: &["turn", "thread", "conversation", "id", "replies", "handoff"],
     meant: &[
         ("answer", "replies"),

@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{
 
 use super::error::{Error, Matter, NO_QUEUE};
 use super::facts::{Facts, Letters, Redrive, Role};
-use super::parcel::Parcel;
+use super::queued_turn::QueuedTurn;
 use crate::pii::Pii;
 
 /// The most messages of one call. Source: Amazon SQS message quotas, batches, read 2026-11-30.
@@ -28,7 +28,7 @@ pub(super) struct SqsQueue {
 }
 
 /// A message that came.
-pub(super) struct Came {
+pub(super) struct QueueMessage {
     /// What the queue calls it.
     pub(super) id: String,
     /// What it is deleted by, this time.
@@ -58,8 +58,8 @@ impl SqsQueue {
     /// Sends a turn. A FIFO queue keeps the order of a thread and takes a turn once in five minutes; of a
     /// standard queue the group makes a fair one.
     /// Source: Amazon SQS Developer Guide, Fair queues; `SendMessage`, read 2026-11-30.
-    pub(super) async fn send(&self, parcel: Parcel) -> Result<(), Error> {
-        let Parcel { turn, thread, once, body } = parcel;
+    pub(super) async fn send(&self, queued: QueuedTurn) -> Result<(), Error> {
+        let QueuedTurn { turn, thread, once, body } = queued;
         let text = |value: String| {
             MessageAttributeValue::builder().data_type("String").string_value(value).build()
         };
@@ -85,7 +85,7 @@ impl SqsQueue {
         &self,
         wait: Duration,
         visible_after: Duration,
-    ) -> Result<Vec<Came>, Error> {
+    ) -> Result<Vec<QueueMessage>, Error> {
         let request = self
             .client
             .receive_message()
@@ -99,7 +99,7 @@ impl SqsQueue {
         let came = messages.filter_map(|message| {
             let count = MessageSystemAttributeName::ApproximateReceiveCount;
             let receives = message.attributes.as_ref().and_then(|known| known.get(&count));
-            Some(Came {
+            Some(QueueMessage {
                 receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
                 id: message.message_id.unwrap_or_default(),
                 receipt: message.receipt_handle?,

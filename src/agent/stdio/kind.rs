@@ -40,9 +40,12 @@ impl kind::Kind for Kind {
         })
     }
 
-    fn examine<'a>(&'a self, settings: &'a Settings) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
+    fn examine<'a>(
+        &'a self,
+        settings: &'a Settings,
+        clock: Clock,
+    ) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
         Box::pin(async move {
-            let clock = Clock::start();
             match starting(kind::own(settings)?, clock) {
                 Some(starting) => Ok(vec![examine::program(&starting, clock).await]),
                 None => Ok(Vec::new()),

@@ -17,6 +17,7 @@ use crate::channels::conversations::policy::authors::{Author, Authors};
 use crate::channels::conversations::policy::removal::Word;
 use crate::channels::conversations::record::{self, Join};
 use crate::channels::conversations::removals::Removals;
+use crate::channels::conversations::seats::Seats;
 use crate::channels::{Inlet, Seen};
 use crate::clock::{Clock, Timestamp};
 use crate::jobs::recorder::Recorder;
@@ -41,6 +42,8 @@ pub struct Arrivals {
     pub authors: Authors,
     /// Which conversations the bot is to be in.
     pub join_rules: Arc<JoinRules>,
+    /// The identities and their seats.
+    pub seats: Arc<Seats>,
     /// Which conversations the bot has left.
     pub departures: Arc<Departures>,
     /// From which conversations somebody has removed it.
@@ -105,7 +108,7 @@ impl Arrivals {
 
     /// Whether the bot's join is under way, or has just ended while a listing without it was read.
     fn comes(&self, conversation: ConversationSid) -> bool {
-        self.is_joining(conversation.into()) || self.join_rules.seats.is_held(conversation)
+        self.is_joining(conversation.into()) || self.seats.is_held(conversation)
     }
 
     /// Reads the time.
@@ -117,7 +120,7 @@ impl Arrivals {
     /// Whether the socket would tell of whatever happens in a conversation.
     #[must_use]
     pub fn hears(&self, conversation: ConversationSid) -> bool {
-        self.join_rules.seats.hears(conversation)
+        self.seats.hears(conversation)
     }
 
     /// Whether the bot's join may be waiting or under way.

@@ -4,14 +4,17 @@
 //! door: with the socket down or switched off, the message that created a conversation is still found
 //! after the join.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::attributes::attributes;
+use crate::channels::conversations::beginnings::Beginnings;
 use crate::channels::conversations::beginnings::Waiting;
+use crate::channels::conversations::contiguous::ContiguousWatermarks;
 use crate::channels::conversations::policy::beginning::Standing;
 use crate::channels::conversations::sweep_pace::SweepPace;
-use crate::channels::{AnsweredBefore, Error, Seen};
+use crate::channels::{AnsweredBefore, Error, Inlet, Seen};
 use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
 use crate::queue::{self, Marks};
@@ -34,6 +37,12 @@ pub struct CatchUp {
     pub rest: rest::Client,
     /// Where the messages go.
     pub arrivals: Arrivals,
+    /// How far each conversation is known.
+    pub watermarks: Arc<ContiguousWatermarks>,
+    /// What the pipeline is to hear.
+    pub inlet: Arc<dyn Inlet>,
+    /// What was answered before this service was there.
+    pub beginnings: Arc<Beginnings>,
     /// How far each conversation has been read.
     pub marks: Marks,
 }
@@ -45,14 +54,14 @@ impl CatchUp {
     ///
     /// As [`CatchUp::read`].
     pub async fn fill(&self, conversation: ConversationSid, index: u64) -> Result<(), Error> {
-        let watermarks = &self.arrivals.watermarks;
+        let watermarks = &self.watermarks;
         if watermarks.reaches(conversation, index) {
             return Ok(());
         }
         let mark = self.marks.read(&conversation.to_string()).await?;
         if let Some(mark) = mark.filter(|&mark| mark >= index.saturating_sub(1)) {
             // Another process may have raised it: what that stored is to be in its lane first.
-            self.arrivals.inlet.sync(conversation.into()).await?;
+            self.inlet.sync(conversation.into()).await?;
             watermarks.raise(conversation, mark);
         } else {
             self.read(conversation, None).await?;
@@ -87,7 +96,7 @@ impl CatchUp {
         fault_points::hit(Point::CatchUpStored);
         if let Some(last) = last {
             self.marks.raise(&name, last).await?;
-            self.arrivals.watermarks.raise(conversation, last);
+            self.watermarks.raise(conversation, last);
         }
         Ok(added)
     }
@@ -107,7 +116,7 @@ impl CatchUp {
         let mut standing = self.standing(conversation, message, stored).await?;
         if standing == Standing::Unread {
             if self.is_being_read(conversation, stored) {
-                self.arrivals.watermarks.await_whole(conversation);
+                self.watermarks.await_whole(conversation);
                 return Ok(AnsweredBefore::Unknown);
             }
             self.read(conversation, None).await?;
@@ -125,9 +134,9 @@ impl CatchUp {
         message: &TurnMessage,
         stored: Timestamp,
     ) -> Result<Standing, queue::Error> {
-        let is_whole = self.arrivals.watermarks.is_whole(conversation);
+        let is_whole = self.watermarks.is_whole(conversation);
         let waiting = Waiting { message, stored, is_whole };
-        self.arrivals.beginnings.standing(conversation, waiting).await
+        self.beginnings.standing(conversation, waiting).await
     }
 
     /// Whether the socket has the conversation and is about to tell all of it.

@@ -9,15 +9,19 @@ use uuid::Uuid;
 
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::catch_up::CatchUp;
+use crate::channels::conversations::contiguous::ContiguousWatermarks;
+use crate::channels::conversations::deliveries::Deliveries;
 use crate::channels::conversations::facts::ConversationFacts;
+use crate::channels::conversations::join_rules::JoinRules;
 use crate::channels::conversations::number_limits::NumberLimits;
 use crate::channels::conversations::other_road::OtherRoad;
+use crate::channels::conversations::removals::Removals;
 use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::send_limits::SendLimits;
 use crate::channels::conversations::service_check::ServiceCheck;
 use crate::channels::{
-    AnsweredBefore, Channel, Error, Failed, Fares, Marking, Marks, Outgoing, PHONE_TEXT_UNITS_MAX,
-    Sending, Sent, Speaking,
+    AnsweredBefore, Channel, Error, Failed, Fares, Marking, Outgoing, PHONE_TEXT_UNITS_MAX,
+    Sending, Sent, Speaking, ThreadMarks,
 };
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
@@ -43,6 +47,14 @@ pub struct Conversations {
     pub seats: Arc<Seats>,
     /// Knows the rules of what comes in, and who was removed.
     pub arrivals: Arrivals,
+    /// How far each conversation is known.
+    pub watermarks: Arc<ContiguousWatermarks>,
+    /// How our replies fare on their way to phones.
+    pub deliveries: Arc<Deliveries>,
+    /// From which conversations somebody has removed it.
+    pub removals: Arc<Removals>,
+    /// Which conversations the bot is to be in.
+    pub join_rules: Arc<JoinRules>,
     /// Reads what a turn must not be taken before.
     pub catch_up: CatchUp,
     /// Whom another road answers.
@@ -67,11 +79,10 @@ impl Channel for Conversations {
     ) -> BoxFuture<'a, Result<Option<SkipReason>, Error>> {
         Box::pin(async move {
             let Some(conversation) = thread.id().conversation() else { return Ok(None) };
-            let arrivals = &self.arrivals;
-            if to == Speaking::Answer && !arrivals.join_rules.wants(conversation).await? {
+            if to == Speaking::Answer && !self.join_rules.wants(conversation).await? {
                 return Ok(Some(SkipReason::NotChosen));
             }
-            let stays_away = arrivals.removals.stays_away(conversation).await?;
+            let stays_away = self.removals.stays_away(conversation).await?;
             Ok(stays_away.then_some(SkipReason::Removed))
         })
     }
@@ -129,7 +140,7 @@ impl Channel for Conversations {
 
     fn follow(&self, thread: ThreadId, index: u64) {
         if let Some(conversation) = thread.conversation() {
-            self.arrivals.watermarks.follow(conversation, index);
+            self.watermarks.follow(conversation, index);
         }
     }
 
@@ -153,6 +164,11 @@ impl Channel for Conversations {
                 let _shown = client.typing(conversation).await;
             }
         })
+    }
+
+    /// By an author that is a number.
+    fn shows_phone(&self, messages: &[TurnMessage]) -> bool {
+        messages.iter().any(|message| is_phone(message.author.reveal()))
     }
 
     fn has_phone(&self, thread: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>> {
@@ -213,7 +229,7 @@ impl Channel for Conversations {
 impl Conversations {
     /// As Twilio tells it; where it tells and has said nothing yet, a phone that reads along is on its way.
     async fn how_fares(&self, thread: ThreadId, reply: Uuid) -> Result<Vec<Fares>, Error> {
-        let told = self.arrivals.deliveries.of(reply).await?;
+        let told = self.deliveries.of(reply).await?;
         match (told, thread.conversation()) {
             (Some(told), Some(conversation)) if told.is_empty() => {
                 let has_phone = self.facts.had_phone(conversation, PHONES_KNOWN_FOR).await?;
@@ -237,9 +253,12 @@ pub struct ConversationMarks {
 }
 
 impl ConversationMarks {
-    async fn read(&self, conversation: ConversationSid) -> Result<Option<Marks>, rest::Error> {
+    async fn read(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Option<ThreadMarks>, rest::Error> {
         let found = self.facts.conversation(conversation).await?;
-        let marks = |found: Arc<rest::Conversation>| Marks {
+        let marks = |found: Arc<rest::Conversation>| ThreadMarks {
             attributes: found.attributes.clone(),
             updated: found.updated,
         };
@@ -248,7 +267,7 @@ impl ConversationMarks {
 }
 
 impl Marking for ConversationMarks {
-    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, Error>> {
+    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<ThreadMarks>, Error>> {
         Box::pin(async move {
             match thread.conversation() {
                 Some(conversation) => Ok(self.read(conversation).await?),
@@ -283,5 +302,24 @@ const fn word(state: Option<ConversationState>) -> &'static str {
         Some(ConversationState::Inactive) => "inactive",
         Some(ConversationState::Closed) => "closed",
         Some(ConversationState::Other) | None => "unknown",
+    }
+}
+
+/// Whether an author is a phone: its identity is an address then.
+fn is_phone(author: &str) -> bool {
+    author.starts_with('+') || author.starts_with("whatsapp:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_among_the_authors_show_a_phone() {
+        for (author, expected) in
+            [("+15555550123", true), ("whatsapp:+15555550123", true), ("alice", false)]
+        {
+            assert_eq!(is_phone(author), expected, "{author}");
+        }
     }
 }

@@ -14,7 +14,9 @@ use crate::channels;
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::catch_up::CatchUp;
 use crate::channels::conversations::facts::ConversationFacts;
+use crate::channels::conversations::join_rules::JoinRules;
 use crate::channels::conversations::record::Join;
+use crate::channels::conversations::removals::Removals;
 use crate::channels::conversations::seats::{PoolMember, Seats};
 use crate::channels::conversations::service_check::{self, ServiceCheck};
 use crate::fault_points::{self, Point};
@@ -63,6 +65,10 @@ pub struct Joins {
     pub seats: Arc<Seats>,
     /// Knows the rules of what comes in, and who was removed.
     pub arrivals: Arrivals,
+    /// Which conversations the bot is to be in.
+    pub join_rules: Arc<JoinRules>,
+    /// From which conversations somebody has removed it.
+    pub removals: Arc<Removals>,
     /// Reads a conversation over REST where no socket will.
     pub catch_up: CatchUp,
     /// Where replies may wait for a join.
@@ -132,12 +138,12 @@ impl Joins {
     /// Adds the first identity of the pool that Twilio has room for. Whoever of the pool sits there
     /// already, by an attempt or a sweep that nobody remembers, stays the only one.
     async fn add(&self, delivery: &Delivery, conversation: ConversationSid) -> Added<'_> {
-        match self.arrivals.join_rules.wants_still(conversation).await {
+        match self.join_rules.wants_still(conversation).await {
             Ok(true) => {}
             Ok(false) => return Added::NotWanted,
             Err(error) => return Added::Refused(error),
         }
-        match self.arrivals.removals.stays_away(conversation).await {
+        match self.removals.stays_away(conversation).await {
             Ok(false) => {}
             Ok(true) => return Added::NotWanted,
             Err(channels::Error::Rest(error)) => return Added::Refused(error),
@@ -183,7 +189,7 @@ impl Joins {
     ) {
         fault_points::hit(Point::BotAdded);
         self.seats.take(conversation, &line.identity);
-        if let Err(error) = self.arrivals.removals.joined(conversation).await {
+        if let Err(error) = self.removals.joined(conversation).await {
             return settle::lost(Self::QUEUE, &error);
         }
         self.status.succeeded(Op::AddParticipant, &self.recorder.clock);

@@ -12,11 +12,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::channels::Error;
 use crate::channels::conversations::arrivals::Arrivals;
+use crate::channels::conversations::departures::Departures;
 use crate::channels::conversations::policy::leaving::{Absence, Facts, Newest, Seat};
+use crate::channels::conversations::removals::Removals;
 use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::sweep_pace::SweepPace;
+use crate::channels::{Error, Inlet};
 use crate::clock::Timestamp;
 use crate::jobs::lane;
 use crate::queue::Queue;
@@ -43,6 +45,12 @@ pub struct Leaver {
     pub seats: Arc<Seats>,
     /// Knows what was left, and sends the bot back.
     pub arrivals: Arrivals,
+    /// Which conversations the bot has left.
+    pub departures: Arc<Departures>,
+    /// From which conversations somebody has removed it.
+    pub removals: Arc<Removals>,
+    /// What the pipeline is to hear.
+    pub inlet: Arc<dyn Inlet>,
     /// How fast requests may follow each other.
     pub pace: Arc<SweepPace>,
     /// The queues whose jobs keep the bot in a conversation, in the order in which one leads to the next.
@@ -114,10 +122,10 @@ impl Leaver {
         conversation: ConversationSid,
         updated: Option<Timestamp>,
     ) -> Result<Option<Absence>, Error> {
-        let Some(left) = self.arrivals.departures.since(conversation).await? else {
+        let Some(left) = self.departures.since(conversation).await? else {
             return Ok(None);
         };
-        let departures = &self.arrivals.departures;
+        let departures = &self.departures;
         let judge = |newest| {
             let facts = Facts { state: None, updated, newest };
             departures.judge_absence(left, &facts, self.arrivals.clock().wall())
@@ -131,7 +139,7 @@ impl Leaver {
 
     fn judge(&self, seat: &SeenSeat, newest: Newest) -> Seat {
         let facts = Facts { state: seat.state, updated: seat.updated, newest };
-        self.arrivals.departures.judge(&facts, self.arrivals.clock().wall())
+        self.departures.judge(&facts, self.arrivals.clock().wall())
     }
 
     async fn newest(&self, conversation: ConversationSid) -> Result<Newest, Error> {
@@ -150,9 +158,9 @@ impl Leaver {
     async fn go(&self, seat: &SeenSeat, reason: LeaveReason) -> Result<bool, Error> {
         let &SeenSeat { conversation, participant, .. } = seat;
         let recorder = &self.arrivals.recorder;
-        self.arrivals.departures.note(conversation, recorder.clock.wall()).await?;
+        self.departures.note(conversation, recorder.clock.wall()).await?;
         // Whatever was heard of a removal before: the bot sits there.
-        self.arrivals.removals.let_in(conversation).await?;
+        self.removals.let_in(conversation).await?;
         if self.is_busy(conversation) {
             return Ok(false);
         }
@@ -169,7 +177,7 @@ impl Leaver {
             return Ok(false);
         }
         self.seats.leave(conversation, &seat.identity);
-        self.arrivals.inlet.forget(conversation.into());
+        self.inlet.forget(conversation.into());
         recorder.metrics.join(JoinOutcome::Left);
         recorder.stage(conversation, None, Stage::Left { reason });
         tracing::debug!(conversation_sid = %conversation, reason = reason.as_str(),

@@ -13,11 +13,14 @@ use futures::{Stream, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::channels::Seen;
-use crate::channels::Source;
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::attributes::attributes;
+use crate::channels::conversations::contiguous::ContiguousWatermarks;
+use crate::channels::conversations::facts::ConversationFacts;
 use crate::channels::conversations::policy::removal::Word;
+use crate::channels::conversations::removals::Removals;
 use crate::channels::conversations::seats::Seats;
+use crate::channels::{Inlet, MarkSource};
 use crate::clock::Timestamp;
 use crate::fault_points::{self, Point};
 use crate::queue::Marks;
@@ -44,6 +47,14 @@ pub struct Listener {
     pub client: Client,
     /// Where messages go.
     pub arrivals: Arrivals,
+    /// How far each conversation is known.
+    pub watermarks: Arc<ContiguousWatermarks>,
+    /// Knows how conversations are.
+    pub facts: Arc<ConversationFacts>,
+    /// What the pipeline is to hear.
+    pub inlet: Arc<dyn Inlet>,
+    /// From which conversations somebody has removed it.
+    pub removals: Arc<Removals>,
     /// Who sits where.
     pub seats: Arc<Seats>,
     /// How far each conversation has been read.
@@ -76,7 +87,7 @@ impl Listener {
                 self.handled(conversation, index).await;
             }
             for (conversation, changed) in told {
-                self.arrivals.watermarks.tell(conversation, changed);
+                self.watermarks.tell(conversation, changed);
             }
         }
     }
@@ -144,9 +155,9 @@ impl Listener {
 
     fn hear_details(&self, conversation: ConversationSid, details: &realtime::Details) {
         let attributes = details.attributes.as_ref().map(|attributes| attributes.reveal());
-        let source = Source::Socket(details.updated);
-        self.arrivals.facts.changed(conversation);
-        self.arrivals.inlet.marked(conversation.into(), attributes, source);
+        let source = MarkSource::Socket(details.updated);
+        self.facts.changed(conversation);
+        self.inlet.marked(conversation.into(), attributes, source);
     }
 
     /// Stores messages, however long it takes; false if told to stop before.
@@ -181,7 +192,7 @@ impl Listener {
     async fn note_seats(&self, seats: BTreeMap<ConversationSid, SeatChange>) {
         let noted = seats.into_iter().map(|(conversation, change)| async move {
             let noted = match change {
-                SeatChange::Taken => self.arrivals.removals.seated(conversation).await,
+                SeatChange::Taken => self.removals.seated(conversation).await,
                 SeatChange::Lost { since } => {
                     self.arrivals.seat_lost(conversation, Word::Socket(since)).await
                 }
@@ -195,7 +206,7 @@ impl Listener {
     }
 
     async fn handled(&self, conversation: ConversationSid, index: u64) {
-        self.arrivals.watermarks.raise(conversation, index);
+        self.watermarks.raise(conversation, index);
         if let Err(error) = self.marks.raise(&conversation.to_string(), index).await {
             tracing::warn!(conversation_sid = %conversation, error = %Chain(&error),
                 "watermark could not be raised; messages may be looked at again");
@@ -260,9 +271,9 @@ fn way(event: &Event) -> Option<TraceContext> {
 
 fn of_socket(identity: &str, message: realtime::Message) -> Seen {
     let door = match message.door {
-        realtime::Door::Live => Door::Socket,
-        realtime::Door::Replay => Door::Replay,
-        realtime::Door::CatchUp => Door::CatchUp,
+        realtime::MessageSource::Live => Door::Socket,
+        realtime::MessageSource::Replay => Door::Replay,
+        realtime::MessageSource::CatchUp => Door::CatchUp,
     };
     let thread = Thread::Conversation(message.conversation);
     let message = TurnMessage {

@@ -18,7 +18,7 @@ use crate::bounded_map::BoundedMap;
 use crate::channels::conversations::facts::ConversationFacts;
 use crate::channels::conversations::memory::CountedBy;
 use crate::channels::instances::Instances;
-use crate::channels::row_places::{Departure, RowPlaces};
+use crate::channels::reservations::{Departure, Reservations};
 use crate::channels::segments;
 use crate::clock::{Clock, Moment};
 use crate::jobs::pace::{Pace, Rate};
@@ -38,7 +38,7 @@ pub struct NumberLimits {
     facts: Arc<ConversationFacts>,
     clock: Clock,
     send_limits: BoundedMap<Pii, Pace>,
-    places: RowPlaces,
+    reservations: Reservations,
 }
 
 impl NumberLimits {
@@ -56,7 +56,7 @@ impl NumberLimits {
             facts,
             clock,
             send_limits: BoundedMap::new(NUMBERS_MAX),
-            places: RowPlaces::default(),
+            reservations: Reservations::default(),
         }
     }
 
@@ -71,7 +71,7 @@ impl NumberLimits {
         conversation: ConversationSid,
         text: &str,
     ) -> Result<Departure, rest::Error> {
-        let due = match self.places.of(reply) {
+        let due = match self.reservations.of(reply) {
             Some(due) => due,
             None => {
                 let numbers = self.facts.numbers(conversation, KNOWN_FOR).await?;
@@ -79,7 +79,7 @@ impl NumberLimits {
                 reserve(&self.send_limits, rate, (&numbers, text), self.clock.now())
             }
         };
-        Ok(self.places.depart(reply, due, self.clock.now()))
+        Ok(self.reservations.depart(reply, due, self.clock.now()))
     }
 }
 

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use crate::channels::conversations::facts::ConversationFacts;
 use crate::channels::conversations::join_rules::JoinRules;
 use crate::pii::Pii;
 use crate::recent::Recent;
@@ -22,14 +23,15 @@ const WRITERS_MAX: usize = 100_000;
 pub struct OtherRoad {
     /// Know which of our addresses are served without a conversation.
     rules: Arc<JoinRules>,
+    facts: Arc<ConversationFacts>,
     known: Recent<(ConversationSid, Pii), bool>,
 }
 
 impl OtherRoad {
     /// Starts with no memory.
     #[must_use]
-    pub fn new(rules: Arc<JoinRules>) -> Self {
-        Self { rules, known: Recent::new(WRITERS_MAX) }
+    pub fn new(rules: Arc<JoinRules>, facts: Arc<ConversationFacts>) -> Self {
+        Self { rules, facts, known: Recent::new(WRITERS_MAX) }
     }
 
     /// Whether a writer's messages in a conversation come by another road too, and are answered there.
@@ -50,7 +52,7 @@ impl OtherRoad {
         if let Some(known) = self.known.get(&name) {
             return Ok(known);
         }
-        let participants = self.rules.facts.participants(conversation).await?;
+        let participants = self.facts.participants(conversation).await?;
         let mut bindings = participants.iter().filter_map(|one| one.messaging_binding.as_ref());
         let answers = bindings.any(|binding| is_direct(binding, writer, direct));
         self.known.insert(name, answers);

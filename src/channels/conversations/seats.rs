@@ -154,12 +154,12 @@ struct HeldSeat {
     at: u16,
     /// Since when its socket has it, if it does.
     heard: Option<Timestamp>,
-    noted: Listing,
+    noted: SeatListing,
 }
 
 /// Names a listing of an identity's conversations: the later one is the greater.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Listing(u64);
+pub struct SeatListing(u64);
 
 /// The directory of seats.
 #[derive(Debug)]
@@ -299,7 +299,7 @@ impl Seats {
         let Some(at) = self.members.iter().position(|member| member.identity == identity) else {
             return;
         };
-        let noted = Listing(self.listings.load(Ordering::Relaxed));
+        let noted = SeatListing(self.listings.load(Ordering::Relaxed));
         let mut held = HeldSeat { at: u16::try_from(at).unwrap_or(0), heard, noted };
         let before = match self.held.entry(conversation) {
             Entry::Occupied(mut seat) => {
@@ -325,13 +325,13 @@ impl Seats {
     /// Notes that the conversations of an identity are being listed from now on. What is listed
     /// [takes](Self::take) its seat, unless it is closed: that one counts for no limit.
     #[must_use]
-    pub fn listing(&self) -> Listing {
-        Listing(self.listings.fetch_add(1, Ordering::Relaxed) + 1)
+    pub fn listing(&self) -> SeatListing {
+        SeatListing(self.listings.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// Notes that a listing has come to its end: seats of the identity that it did not show, and that
     /// nobody took meanwhile, are free.
-    pub fn listed(&self, listing: Listing, member: &PoolMember) {
+    pub fn listed(&self, listing: SeatListing, member: &PoolMember) {
         self.held.retain(|_, held| {
             let is_theirs = self.member(*held).is_some_and(|one| one.identity == member.identity);
             let stays = !is_theirs || held.noted >= listing;

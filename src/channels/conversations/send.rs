@@ -18,7 +18,7 @@ use crate::channels::conversations::policy::removal::{Rejoin, Word};
 use crate::channels::conversations::record::attributes_with_key;
 use crate::channels::conversations::seats::PoolMember;
 use crate::channels::conversations::service_check;
-use crate::channels::row_places::Departure;
+use crate::channels::reservations::Departure;
 use crate::channels::search::{self, Candidate, Search, Step};
 use crate::channels::{Failed, Outgoing, Sending, Sent};
 use crate::clock::Moment;
@@ -76,7 +76,7 @@ impl Conversations {
         }
         match self.attempt(reply, conversation, (delivery, look)).await {
             Ok(sent) => {
-                self.arrivals.deliveries.sent(sent.message, reply).await;
+                self.deliveries.sent(sent.message, reply).await;
                 Ok(Sending::Sent(sent))
             }
             Err(failed)
@@ -124,7 +124,7 @@ impl Conversations {
             let failed = |failed| self.failed_by_socket(conversation, began, failed);
             match outcome {
                 Outcome::Done(sent) => {
-                    self.arrivals.watermarks.follow(conversation, sent.index);
+                    self.watermarks.follow(conversation, sent.index);
                     fault_points::hit(Point::SentBySocket);
                     let (how, via) = (ReplyOutcome::Sent, Via::Socket);
                     return Ok(Sent { how, via, message: sent.sid.into() });
@@ -177,7 +177,7 @@ impl Conversations {
             Failed { parked, ..failed(class, failure, Via::Rest, cause) }
         })?;
         fault_points::hit(Point::SentByRest);
-        self.arrivals.watermarks.follow(conversation, message.index);
+        self.watermarks.follow(conversation, message.index);
         Ok(Sent { how: ReplyOutcome::Sent, via: Via::Rest, message: message.sid.into() })
     }
 
@@ -193,7 +193,7 @@ impl Conversations {
         match self.search(reply, conversation).await {
             Ok(found) => {
                 if let Some(found) = found {
-                    self.arrivals.deliveries.sent(found.message, reply).await;
+                    self.deliveries.sent(found.message, reply).await;
                 }
                 Ok(found)
             }
@@ -261,7 +261,7 @@ impl Conversations {
     /// Notes that Twilio says that the bot is not a participant: if the socket had told of the seat,
     /// somebody has taken it.
     async fn seat_lost(&self, conversation: ConversationSid) {
-        let removals = &self.arrivals.removals;
+        let removals = &self.removals;
         let since = self.seats.heard_since(conversation);
         self.seats.forget(conversation);
         if since.is_none() || removals.rejoin == Rejoin::Always {

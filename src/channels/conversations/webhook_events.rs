@@ -5,8 +5,8 @@
 //! Everything that has to happen because of the event is on disk when [`Arrivals::event_heard`] returns,
 //! so the request may be acknowledged. Events that ask for nothing are done at once.
 
+use crate::channels::MarkSource;
 use crate::channels::Seen;
-use crate::channels::Source;
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::attributes::attributes;
 use crate::channels::conversations::policy::join_policy::{Facts, Verdict};
@@ -75,7 +75,7 @@ impl Arrivals {
     fn attributes_heard(&self, conversation: &Conversation) {
         self.facts.changed(conversation.conversation_sid);
         if let Some(attributes) = &conversation.attributes {
-            let source = Source::Dated(conversation.updated);
+            let source = MarkSource::Dated(conversation.updated);
             let thread = conversation.conversation_sid.into();
             self.inlet.marked(thread, Some(attributes.reveal()), source);
         }
@@ -86,9 +86,9 @@ impl Arrivals {
         let conversation = participant.conversation_sid;
         self.facts.moved(conversation);
         let Some(identity) = self.is_ours(participant) else { return Ok(()) };
-        let on_socket = self.join_rules.seats.heard_since(conversation).is_some();
-        self.join_rules.seats.leave(conversation, identity);
-        if self.join_rules.seats.is_held(conversation) {
+        let on_socket = self.seats.heard_since(conversation).is_some();
+        self.seats.leave(conversation, identity);
+        if self.seats.is_held(conversation) {
             // Another one of ours sits there.
             return Ok(());
         }
@@ -98,8 +98,8 @@ impl Arrivals {
     /// The identity of a participant that is one of ours.
     fn is_ours<'a>(&self, participant: &'a Participant) -> Option<&'a str> {
         let identity = participant.identity.as_ref()?.reveal();
-        let mut lines = self.join_rules.seats.members().iter();
-        lines.any(|line| line.identity == identity).then_some(identity)
+        let mut members = self.seats.members().iter();
+        members.any(|member| member.identity == identity).then_some(identity)
     }
 
     /// A participant who comes over an address that is wished makes the conversation a wished one.

@@ -141,6 +141,10 @@ impl Channel for Direct {
         })
     }
 
+    fn shows_phone(&self, _: &[TurnMessage]) -> bool {
+        true
+    }
+
     fn has_phone(&self, _: ThreadId) -> BoxFuture<'_, Result<bool, rest::Error>> {
         Box::pin(ready(Ok(true)))
     }

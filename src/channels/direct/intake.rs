@@ -22,7 +22,7 @@ use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
 use crate::telemetry::metrics::labels::{Known, TurnOutcome};
 use crate::thread::{Extras, Media, Medium, Pair, Speaker, Thread, TurnMessage, plain};
-use crate::twilio::messaging::{Inbound, Link, StatusUpdate};
+use crate::twilio::messaging::{Inbound, MediaPlace, StatusUpdate};
 use crate::twilio::sid::MessagingServiceSid;
 
 /// What hears them. Cheap to clone.
@@ -207,7 +207,7 @@ fn message(inbound: &Inbound, at: Timestamp) -> TurnMessage {
 }
 
 /// A file; its sid ends its place. Source: Messages, media, read 2026-11-21.
-fn file(link: &Link) -> Media {
+fn file(link: &MediaPlace) -> Media {
     let sid = link.url.reveal().rsplit('/').next().and_then(|last| last.parse().ok());
     let (url, content_type) = (Some(link.url.clone()), link.content_type.clone());
     Media { sid, url, content_type, filename: None, size: None }

@@ -4,7 +4,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::channels::documents::{read, update};
-use crate::channels::{Error, Marking, Marks};
+use crate::channels::{Error, Marking, ThreadMarks};
 use crate::clock::{Clock, Timestamp};
 use crate::pii::Pii;
 use crate::queue::Documents;
@@ -28,10 +28,10 @@ struct Marked {
 
 impl Marking for DirectMarks {
     /// Every pair of addresses is a thread, whether or not anything was said in it.
-    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<Marks>, Error>> {
+    fn marks(&self, thread: ThreadId) -> BoxFuture<'_, Result<Option<ThreadMarks>, Error>> {
         Box::pin(async move {
             let marked: Option<Marked> = read(&self.documents, &name(thread)).await?;
-            let marks = marked.map(|Marked { attributes, updated }| Marks {
+            let marks = marked.map(|Marked { attributes, updated }| ThreadMarks {
                 attributes: Some(attributes),
                 updated: Some(updated),
             });

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::policy::row::Row;
 use crate::channels::instances::Instances;
-use crate::channels::row_places::{Departure, RowPlaces};
+use crate::channels::reservations::{Departure, Reservations};
 use crate::clock::{Clock, Moment};
 use crate::pii::Pii;
 
@@ -23,20 +23,20 @@ pub struct SenderPace {
     instances: Instances,
     /// One for each of our addresses, which configuration bounds.
     rows: DashMap<Pii, Row>,
-    places: RowPlaces,
+    reservations: Reservations,
 }
 
 impl SenderPace {
     /// Starts with empty rows, shared by all instances.
     #[must_use]
     pub fn new(clock: Clock, instances: Instances) -> Self {
-        Self { clock, instances, rows: DashMap::new(), places: RowPlaces::default() }
+        Self { clock, instances, rows: DashMap::new(), reservations: Reservations::default() }
     }
 
     /// The place that a reply has kept in the row of its address since it was put off.
     #[must_use]
     pub fn kept(&self, reply: Uuid) -> Option<Moment> {
-        self.places.of(reply)
+        self.reservations.of(reply)
     }
 
     /// Takes a place in the row of an address, as long as so many segments take.
@@ -50,7 +50,7 @@ impl SenderPace {
     /// Waits for a reply's place in its row; gives how long it is to be put off if that is far, and then
     /// keeps the place.
     pub async fn wait_for(&self, reply: Uuid, due: Moment) -> Option<Duration> {
-        match self.places.depart(reply, due, self.clock.now()) {
+        match self.reservations.depart(reply, due, self.clock.now()) {
             Departure::At(due) => {
                 self.clock.sleep_until(due).await;
                 None

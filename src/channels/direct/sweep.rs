@@ -19,7 +19,7 @@ use crate::queue::{self, Marks};
 use crate::recent::Recent;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Door;
-use crate::twilio::messaging::{Inbound, Link};
+use crate::twilio::messaging::{Inbound, MediaPlace};
 use crate::twilio::rest::{self, Op, Text, TextFilter, TextMedia};
 use crate::twilio::sid::{AccountSid, TextSid};
 
@@ -182,9 +182,9 @@ impl TextSweep {
 
 impl TextSweep {
     /// Where the files of a message are, as a webhook would say.
-    async fn media(&self, message: TextSid) -> Result<Vec<Link>, Error> {
+    async fn media(&self, message: TextSid) -> Result<Vec<MediaPlace>, Error> {
         let files = self.rest.text_media(message).await?.into_iter();
-        let link = |file: TextMedia| Link {
+        let link = |file: TextMedia| MediaPlace {
             url: Pii::new(self.rest.text_media_url(message, file.sid)),
             content_type: file.content_type,
         };
@@ -192,7 +192,7 @@ impl TextSweep {
     }
 }
 
-fn inbound(text: Text, media: Vec<Link>, account_sid: AccountSid) -> Option<Inbound> {
+fn inbound(text: Text, media: Vec<MediaPlace>, account_sid: AccountSid) -> Option<Inbound> {
     Some(Inbound {
         sid: text.sid,
         account_sid,

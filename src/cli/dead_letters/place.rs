@@ -97,7 +97,7 @@ impl LetterStore {
             (Self::Service(api), from) => Ok(api.thread_between(from, to).await?),
             (Self::File { .. }, Some(from)) => {
                 let pair = senders::pair(from.into(), to.into());
-                Ok(Thread::Direct(Box::new(pair)).id())
+                Ok(Thread::from(pair).id())
             }
             (Self::File { .. }, None) => Err(Error::From),
         }

@@ -8,8 +8,6 @@
 mod addresses;
 mod disk;
 mod local;
-#[cfg(feature = "nats")]
-mod nats;
 mod queue;
 mod remote;
 mod socket;
@@ -72,6 +70,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
 }
 
 async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
+    let clock = Clock::start();
     let report = kinds::load(args.config.as_deref(), environment);
     let mut findings: Vec<Finding> = report.problems().iter().map(local::setting).collect();
     if let Ok(settings) = report.into_settings() {
@@ -84,8 +83,8 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
             Some(twilio) => {
                 findings.push(local::public_url(&settings.webhook));
                 if !args.offline {
-                    findings.extend(kinds::of(&settings).examine(&settings).await?);
-                    let examined = remote::examine(&settings, twilio, Clock::start());
+                    findings.extend(kinds::of(&settings).examine(&settings, clock).await?);
+                    let examined = remote::examine(&settings, twilio, clock);
                     findings.extend(examined.await?);
                     if twilio.conversations.is_some() {
                         findings.push(socket::examine(&settings, twilio).await?);

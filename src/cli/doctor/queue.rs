@@ -5,8 +5,6 @@
 use crate::config::Settings;
 use crate::config::kinds::QueueEngine;
 
-#[cfg(feature = "nats")]
-use super::nats;
 use super::{Error, local};
 use crate::finding::Finding;
 
@@ -19,7 +17,7 @@ pub(super) async fn examine(all: &Settings, offline: bool) -> Result<(Vec<Findin
             Ok((vec![Finding::ok("store", found)], false))
         }
         #[cfg(feature = "nats")]
-        QueueEngine::Nats => Ok((vec![nats::examine(all).await?], false)),
+        QueueEngine::Nats => Ok((vec![crate::queue::jetstream::examine(all).await?], false)),
         // The settings refuse the engine that is not built in.
         #[cfg(not(feature = "nats"))]
         QueueEngine::Nats => Ok((Vec::new(), false)),

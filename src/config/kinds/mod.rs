@@ -3,9 +3,9 @@
 //! Pure. A value is parsed once, into the type that the rooms use; what does not parse is told by
 //! the kind's own words, never by repeating the value, which may be a misplaced secret.
 
+mod endpoints;
 mod join_rules;
 mod messaging;
-mod places;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+pub use self::endpoints::{
+    BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, Networks, SocketUrl,
+};
 pub use self::join_rules::{Addresses, Attribute, Since};
 pub use self::messaging::{
     Keywords, Paths, PerSender, SenderRates, Senders, Source, Sources, TemplateVariables,
-};
-pub use self::places::{
-    BaseUrl, Endpoint, HostPart, HttpUrl, Listen, NatsUrls, Networks, SocketUrl,
 };
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ContentSid, MessagingServiceSid};
@@ -38,14 +38,12 @@ pub trait Setting: Sized {
     fn parse(text: &str) -> Option<Self>;
 
     /// Reads a trimmed text where what is well-formed depends on which kinds of agents there are.
-    fn parse_among(text: &str, agents: &[&'static str]) -> Option<Self> {
-        let _any = agents;
+    fn parse_among(text: &str, _agents: &[&'static str]) -> Option<Self> {
         Self::parse(text)
     }
 
     /// What a well-formed value looks like among these kinds of agents.
-    fn wanted_among(agents: &[&'static str]) -> Cow<'static, str> {
-        let _any = agents;
+    fn wanted_among(_agents: &[&'static str]) -> Cow<'static, str> {
         Cow::Borrowed(Self::WANTED)
     }
 

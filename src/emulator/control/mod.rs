@@ -19,7 +19,7 @@ use super::hub::Hub;
 pub use super::inbound::{Received, Texted};
 use super::record::Record;
 use super::snapshot::{self, Error as SnapshotError};
-use super::sockets::{Order, close_name};
+use super::sockets::{DriverOrder, close_name};
 use super::state::event::EventKind;
 use super::state::limits::Limits;
 use super::state::model::{Conversation, DeliveryStatus, HookMethod, HookSettings, Message};
@@ -275,17 +275,17 @@ impl Control {
 }
 
 /// What a socket's driver is told; none for a plain cut.
-fn order_of(order: &SocketOrder) -> Option<Order> {
+fn order_of(order: &SocketOrder) -> Option<DriverOrder> {
     match order {
         SocketOrder::Drop => None,
-        SocketOrder::Freeze => Some(Order::Freeze),
-        SocketOrder::Thaw => Some(Order::Thaw),
-        SocketOrder::WarnToken => Some(Order::WarnToken),
+        SocketOrder::Freeze => Some(DriverOrder::Freeze),
+        SocketOrder::Thaw => Some(DriverOrder::Thaw),
+        SocketOrder::WarnToken => Some(DriverOrder::WarnToken),
         SocketOrder::ExpireToken => {
             let mut status = Status::new(410, "TOKEN_EXPIRED");
             status.description = Some("Token expired".to_owned());
             status.error_code = Some(51207);
-            Some(Order::Close(status, Bytes::new()))
+            Some(DriverOrder::Close(status, Bytes::new()))
         }
         SocketOrder::Close { code, status, error_code, reconnect_min_ms } => {
             let name = status.clone().unwrap_or_else(|| close_name(*code).to_owned());
@@ -300,7 +300,7 @@ fn order_of(order: &SocketOrder) -> Option<Order> {
                 });
                 Bytes::from(policy.to_string())
             });
-            Some(Order::Close(closing, payload.unwrap_or_default()))
+            Some(DriverOrder::Close(closing, payload.unwrap_or_default()))
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::fields::Fields;
 use super::page::WantedPage;
 use super::path::Scope;
-use super::{Answered, Reply, RestCall};
+use super::{RestAnswered, RestCall, RestReply};
 use crate::clock::Timestamp;
 use crate::emulator::state::World;
 use crate::emulator::state::command::{Actor, Command, NewConversation, NewParticipant, Outcome};
@@ -35,7 +35,11 @@ const FIELDS: [&str; 11] = [
 const PARTICIPANTS_MAX: usize = 10;
 
 impl RestCall<'_> {
-    pub(super) async fn conversations(&self, scope: Scope, service: ChatServiceSid) -> Answered {
+    pub(super) async fn conversations(
+        &self,
+        scope: Scope,
+        service: ChatServiceSid,
+    ) -> RestAnswered {
         match *self.method {
             Method::GET => self.list_conversations(scope, service),
             Method::POST => {
@@ -52,7 +56,7 @@ impl RestCall<'_> {
         scope: Scope,
         service: ChatServiceSid,
         sid_or_name: &str,
-    ) -> Answered {
+    ) -> RestAnswered {
         let conversation =
             self.read(|world| Ok(world.find_conversation(service, sid_or_name)?.sid))?;
         match *self.method {
@@ -61,7 +65,7 @@ impl RestCall<'_> {
                 let shown = self.read(|world| {
                     Ok(view.conversation(world.find_conversation(service, sid_or_name)?))
                 })?;
-                Ok(Reply::Json(200, shown))
+                Ok(RestReply::Json(200, shown))
             }
             Method::POST => {
                 self.allow(&FIELDS)?;
@@ -76,7 +80,7 @@ impl RestCall<'_> {
         }
     }
 
-    fn list_conversations(&self, scope: Scope, service: ChatServiceSid) -> Answered {
+    fn list_conversations(&self, scope: Scope, service: ChatServiceSid) -> RestAnswered {
         self.allow_query(&["StartDate", "EndDate", "State"])?;
         let wanted = WantedPage::read(&self.query, 100)?;
         let (from, to) = (self.query.time("StartDate")?, self.query.time("EndDate")?);
@@ -95,7 +99,7 @@ impl RestCall<'_> {
             let items = page.items.iter().map(|one| view.conversation(one)).collect();
             Ok(wanted.answer(&page, items, &place))
         })?;
-        Ok(Reply::Json(200, answer))
+        Ok(RestReply::Json(200, answer))
     }
 
     /// Makes a conversation and adds all participants, or makes nothing.
@@ -103,7 +107,7 @@ impl RestCall<'_> {
         &self,
         scope: Scope,
         service: ChatServiceSid,
-    ) -> Answered {
+    ) -> RestAnswered {
         if *self.method != Method::POST {
             return Err(Refusal::MethodNotAllowed);
         }
@@ -138,14 +142,14 @@ impl RestCall<'_> {
             Ok(view.conversation(world.conversation(conversation).ok_or(Refusal::NotFound)?))
         })?;
         // The definition's answer is 201 or 202 by version; 202 is what the notes name.
-        Ok(Reply::Json(202, shown))
+        Ok(RestReply::Json(202, shown))
     }
 
     pub(super) fn participant_conversations(
         &self,
         scope: Scope,
         service: ChatServiceSid,
-    ) -> Answered {
+    ) -> RestAnswered {
         if *self.method != Method::GET {
             return Err(Refusal::MethodNotAllowed);
         }
@@ -174,7 +178,7 @@ impl RestCall<'_> {
                 .collect();
             Ok(wanted.answer(&page, items, &place))
         })?;
-        Ok(Reply::Json(200, answer))
+        Ok(RestReply::Json(200, answer))
     }
 }
 

@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::page::WantedPage;
 use super::path::Scope;
-use super::{Answered, Reply, RestCall};
+use super::{RestAnswered, RestCall, RestReply};
 use crate::emulator::state::command::{Command, MessageChange, NewMessage};
 use crate::emulator::state::refusal::Refusal;
 use crate::twilio::sid::{ChatServiceSid, ConversationSid, MessageSid};
@@ -31,7 +31,7 @@ impl RestCall<'_> {
         scope: Scope,
         service: ChatServiceSid,
         of: &str,
-    ) -> Answered {
+    ) -> RestAnswered {
         let conversation = self.read(|world| Ok(world.find_conversation(service, of)?.sid))?;
         match *self.method {
             Method::GET => self.list_messages(scope, conversation),
@@ -59,7 +59,7 @@ impl RestCall<'_> {
         scope: Scope,
         service: ChatServiceSid,
         (of, one): (&str, &str),
-    ) -> Answered {
+    ) -> RestAnswered {
         let (conversation, message) = self.find_message(service, of, one)?;
         match *self.method {
             Method::GET => {
@@ -68,7 +68,7 @@ impl RestCall<'_> {
                     let (of, one) = world.find_message(conversation, message)?;
                     Ok(view.message(of, one))
                 })?;
-                Ok(Reply::Json(200, shown))
+                Ok(RestReply::Json(200, shown))
             }
             Method::POST => {
                 self.allow(&UPDATE)?;
@@ -94,7 +94,7 @@ impl RestCall<'_> {
         scope: Scope,
         service: ChatServiceSid,
         (of, one): (&str, &str),
-    ) -> Answered {
+    ) -> RestAnswered {
         if *self.method != Method::GET {
             return Err(Refusal::MethodNotAllowed);
         }
@@ -108,7 +108,7 @@ impl RestCall<'_> {
             let items = page.items.iter().map(|one| view.receipt(of, message, one)).collect();
             Ok(wanted.answer(&page, items, &place))
         })?;
-        Ok(Reply::Json(200, answer))
+        Ok(RestReply::Json(200, answer))
     }
 
     pub(super) fn receipt(
@@ -116,7 +116,7 @@ impl RestCall<'_> {
         scope: Scope,
         service: ChatServiceSid,
         (of, message, one): (&str, &str, &str),
-    ) -> Answered {
+    ) -> RestAnswered {
         if *self.method != Method::GET {
             return Err(Refusal::MethodNotAllowed);
         }
@@ -127,10 +127,10 @@ impl RestCall<'_> {
             let receipt = message.receipts.iter().find(|receipt| receipt.sid.to_string() == one);
             Ok(view.receipt(of, message, receipt.ok_or(Refusal::NotFound)?))
         })?;
-        Ok(Reply::Json(200, shown))
+        Ok(RestReply::Json(200, shown))
     }
 
-    fn list_messages(&self, scope: Scope, conversation: ConversationSid) -> Answered {
+    fn list_messages(&self, scope: Scope, conversation: ConversationSid) -> RestAnswered {
         self.allow_query(&["Order"])?;
         let wanted = WantedPage::read(&self.query, 100)?;
         let filters: Vec<(&str, &str)> =
@@ -142,7 +142,7 @@ impl RestCall<'_> {
             let items = page.items.iter().map(|one| view.message(of, one)).collect();
             Ok(wanted.answer(&page, items, &place))
         })?;
-        Ok(Reply::Json(200, answer))
+        Ok(RestReply::Json(200, answer))
     }
 
     fn find_message(

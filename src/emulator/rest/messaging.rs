@@ -11,7 +11,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::text_json::{self, TextPage};
-use super::{Answered, Reply, RestCall, path};
+use super::{RestAnswered, RestCall, RestReply, path};
 use crate::emulator::media::STORE;
 use crate::emulator::record::Happening;
 use crate::emulator::state::messaging::list::{Filter, SIZE_DEFAULT, SIZE_MAX, Span, Start};
@@ -61,7 +61,7 @@ const FILTERS: [&str; 5] = ["To", "From", "DateSent", "DateSent<", "DateSent>"];
 const VALIDITY_MAX_S: u64 = 36_000;
 
 impl RestCall<'_> {
-    pub(super) async fn messaging(&self) -> Answered {
+    pub(super) async fn messaging(&self) -> RestAnswered {
         let segments = path::segments(self.path)?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let account = self.hub.credentials.account_sid.to_string();
@@ -79,7 +79,7 @@ impl RestCall<'_> {
             ([_, _, _, "Messages", file], &Method::GET) => self.show_text(sid(file)?),
             ([_, _, _, "Messages", file], &Method::POST) => self.change_text(sid(file)?),
             ([_, _, _, "Messages", file], &Method::DELETE) => {
-                self.change(|core, _| core.world.remove_text(sid(file)?)).map(|()| Reply::Empty)
+                self.change(|core, _| core.world.remove_text(sid(file)?)).map(|()| RestReply::Empty)
             }
             ([_, _, _, "Messages", of, "Media.json"], &Method::GET) => self.list_files(sid(of)?),
             ([_, _, _, "Messages", of, "Media", file], &Method::GET) => {
@@ -88,7 +88,7 @@ impl RestCall<'_> {
             ([_, _, _, "Messages", of, "Media", file], &Method::DELETE) => {
                 let media: MediaSid = sid(file)?;
                 self.change(|core, _| core.world.remove_file(sid(of)?, media))
-                    .map(|()| Reply::Empty)
+                    .map(|()| RestReply::Empty)
             }
             (
                 [_, _, _, "Messages.json"]
@@ -103,7 +103,7 @@ impl RestCall<'_> {
 
     /// Shows the writer of a WhatsApp message that an answer is being written. Source: typing indicators
     /// resource, public beta, read 2026-11-29; which codes its refusals have is assumed.
-    pub(super) fn typing(&self) -> Answered {
+    pub(super) fn typing(&self) -> RestAnswered {
         if self.path != TYPING {
             return Err(Refusal::NotFound);
         }
@@ -123,14 +123,14 @@ impl RestCall<'_> {
             return Err(Refusal::ParameterInvalid("messageId"));
         }
         self.hub.record(Happening::TextTyping { sid });
-        Ok(Reply::Json(200, json!({"success": true})))
+        Ok(RestReply::Json(200, json!({"success": true})))
     }
 
     /// The account as it sees itself. Source: REST API, Account resource (the fields are assumed); its auth
     /// token, which the real answer holds, is left out.
-    fn account(&self) -> Reply {
+    fn account(&self) -> RestReply {
         let account = self.hub.credentials.account_sid;
-        Reply::Json(
+        RestReply::Json(
             200,
             json!({
                 "friendly_name": "chimein emulator",
@@ -143,7 +143,7 @@ impl RestCall<'_> {
         )
     }
 
-    fn create_text(&self) -> Answered {
+    fn create_text(&self) -> RestAnswered {
         self.allow(&CREATE)?;
         let form = &self.form;
         let validity_s = form.parsed::<u64>("ValidityPeriod")?;
@@ -165,10 +165,10 @@ impl RestCall<'_> {
             actions: form.all("PersistentAction").map(Pii::new).collect(),
             ..Draft::default()
         })?;
-        Ok(Reply::Json(201, self.shown(&text)))
+        Ok(RestReply::Json(201, self.shown(&text)))
     }
 
-    fn list_texts(&self) -> Answered {
+    fn list_texts(&self) -> RestAnswered {
         self.allow_query(&FILTERS)?;
         let query = &self.query;
         let filter = Filter {
@@ -193,13 +193,13 @@ impl RestCall<'_> {
             let texts = core.world.messaging().texts().rev();
             let newest_first = texts.filter(|text| at.since(text.created) >= lag);
             let page = filter.page(newest_first, place.start, place.size);
-            Ok(Reply::Json(200, place.page(account, &page)))
+            Ok(RestReply::Json(200, place.page(account, &page)))
         })
     }
 
     /// Empties a text, or takes a scheduled one back.
     /// Source: REST notes 2.4, "Update", read 2026-11-21.
-    fn change_text(&self, sid: TextSid) -> Answered {
+    fn change_text(&self, sid: TextSid) -> RestAnswered {
         self.allow(&["Body", "Status"])?;
         if self.form.filled("Body").is_some() {
             return Err(Refusal::ParameterInvalid("Body"));
@@ -220,33 +220,33 @@ impl RestCall<'_> {
         self.show_text(sid)
     }
 
-    fn show_text(&self, sid: TextSid) -> Answered {
-        self.of_text(sid, |text| Ok(Reply::Json(200, self.shown(text))))
+    fn show_text(&self, sid: TextSid) -> RestAnswered {
+        self.of_text(sid, |text| Ok(RestReply::Json(200, self.shown(text))))
     }
 
-    fn list_files(&self, sid: TextSid) -> Answered {
+    fn list_files(&self, sid: TextSid) -> RestAnswered {
         self.allow_query(&["DateCreated", "DateCreated<", "DateCreated>"])?;
         let (path, size) = (self.path, SIZE_DEFAULT);
         let place = TextPage { path, filters: Vec::new(), number: 0, size, start: Start::Newest };
         let account = self.hub.credentials.account_sid;
-        self.of_text(sid, |text| Ok(Reply::Json(200, place.files(account, text))))
+        self.of_text(sid, |text| Ok(RestReply::Json(200, place.files(account, text))))
     }
 
     /// A file's description; without `.json` the file itself, which Twilio sends for elsewhere, to a
     /// place that asks for no credentials. Source: Protect Media Access with HTTP Basic Authentication,
     /// read 2026-11-29; that the status is 307 is assumed.
-    fn show_file(&self, of: TextSid, name: &str) -> Answered {
+    fn show_file(&self, of: TextSid, name: &str) -> RestAnswered {
         let sid: MediaSid = sid(name)?;
         let account = self.hub.credentials.account_sid;
         let root = self.hub.urls.api.as_str().trim_end_matches('/');
         self.of_text(of, |text| {
             let file = text.media.iter().find(|file| file.sid == sid).ok_or(Refusal::NotFound)?;
             if name.ends_with(".json") {
-                return Ok(Reply::Json(200, text_json::file(account, text, file)));
+                return Ok(RestReply::Json(200, text_json::file(account, text, file)));
             }
             let kept = format!("{root}{}/{sid}", STORE);
             let place = file.url.as_ref().map(|url| url.reveal().to_owned());
-            Ok(Reply::Redirect(place.unwrap_or(kept)))
+            Ok(RestReply::Redirect(place.unwrap_or(kept)))
         })
     }
 

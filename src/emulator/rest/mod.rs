@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use self::fields::Fields;
 use self::json::View;
-use self::path::{Inner, Resource, Scope};
+use self::path::{Inner, RestResource, Scope};
 use super::defects::{self, Defect};
 use super::faults::{Action, Occasion};
 use super::hub::{Core, Hub};
@@ -45,7 +45,7 @@ const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a request is answered with.
 #[derive(Debug)]
-pub(super) enum Reply {
+pub(super) enum RestReply {
     /// A status and a resource.
     Json(u16, Value),
     /// Nothing, after a removal.
@@ -54,7 +54,7 @@ pub(super) enum Reply {
     Redirect(String),
 }
 
-pub(super) type Answered = Result<Reply, Refusal>;
+pub(super) type RestAnswered = Result<RestReply, Refusal>;
 
 /// A request with what handlers need of it.
 struct RestCall<'a> {
@@ -71,14 +71,17 @@ struct RestCall<'a> {
 /// Why no answer is given at all: a fault breaks the connection.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("a fault breaks the connection")]
-pub(super) struct Broken;
+pub(super) struct ConnectionBroken;
 
 /// Answers a REST request.
 ///
 /// # Errors
 ///
 /// If a fault wants the connection broken.
-pub(super) async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Response<Body>, Broken> {
+pub(super) async fn serve(
+    hub: Arc<Hub>,
+    request: Request<Body>,
+) -> Result<Response<Body>, ConnectionBroken> {
     let started = hub.clock().now();
     let (parts, body) = request.into_parts();
     let (path, method) = (parts.uri.path().to_owned(), parts.method.clone());
@@ -136,16 +139,16 @@ struct WrittenAnswer {
 /// Turns what was answered, or a fault, into a response and its error code.
 pub(super) async fn respond(
     hub: &Hub,
-    answered: Option<Answered>,
+    answered: Option<RestAnswered>,
     fault: Option<Action>,
-) -> Result<(Response<Body>, Option<u32>), Broken> {
+) -> Result<(Response<Body>, Option<u32>), ConnectionBroken> {
     let is_cut = matches!(fault, Some(Action::CutOff));
     let mut outcome = match (fault, answered) {
         (Some(Action::Intercept { status }), _) => return Ok((intercepted(status), None)),
-        (Some(Action::BreakBefore | Action::BreakAfter), _) => return Err(Broken),
+        (Some(Action::BreakBefore | Action::BreakAfter), _) => return Err(ConnectionBroken),
         (Some(Action::Silence), _) => {
             hub.stop.cancelled().await;
-            return Err(Broken);
+            return Err(ConnectionBroken);
         }
         (Some(Action::Answer { status, code, retry_after }), _) => {
             let body = Some(fault_body(status, code));
@@ -155,13 +158,13 @@ pub(super) async fn respond(
             let body = Some(fault_body(status, code));
             WrittenAnswer { status, code, body, ..WrittenAnswer::default() }
         }
-        (_, Some(Ok(Reply::Json(status, body)))) => {
+        (_, Some(Ok(RestReply::Json(status, body)))) => {
             WrittenAnswer { status, body: Some(body), ..WrittenAnswer::default() }
         }
-        (_, Some(Ok(Reply::Empty)) | None) => {
+        (_, Some(Ok(RestReply::Empty)) | None) => {
             WrittenAnswer { status: 204, ..WrittenAnswer::default() }
         }
-        (_, Some(Ok(Reply::Redirect(url)))) => {
+        (_, Some(Ok(RestReply::Redirect(url)))) => {
             WrittenAnswer { status: 307, location: Some(url), ..WrittenAnswer::default() }
         }
         (_, Some(Err(refusal))) => WrittenAnswer {
@@ -179,7 +182,7 @@ pub(super) async fn respond(
     write(hub, outcome).map(|response| (response, code))
 }
 
-fn write(hub: &Hub, outcome: WrittenAnswer) -> Result<Response<Body>, Broken> {
+fn write(hub: &Hub, outcome: WrittenAnswer) -> Result<Response<Body>, ConnectionBroken> {
     let status = outcome.status;
     let request_id = hub.with(|core, _| core.world.ids_mut().raw("RQ"));
     let mut response = Response::builder()
@@ -208,7 +211,7 @@ fn write(hub: &Hub, outcome: WrittenAnswer) -> Result<Response<Body>, Broken> {
         }
     };
     // Only a redirect's place is not ours to choose; where no header can hold it there is no answer.
-    response.body(body).map_err(|_| Broken)
+    response.body(body).map_err(|_| ConnectionBroken)
 }
 
 /// The first half of a body, or as much of it as came in the first part, and then the connection breaks.
@@ -259,7 +262,7 @@ pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 impl RestCall<'_> {
-    async fn answer(&self) -> Answered {
+    async fn answer(&self) -> RestAnswered {
         if self.path.starts_with("/2010-04-01/") {
             return self.messaging().await;
         }
@@ -267,19 +270,19 @@ impl RestCall<'_> {
             return self.typing();
         }
         match path::resource(self.path)? {
-            Resource::AccountConfiguration => self.account_configuration(),
-            Resource::AccountWebhooks => self.hook_settings(None),
-            Resource::Addresses => self.addresses(),
-            Resource::Address(sid) => self.address(&sid),
-            Resource::Services => self.services(),
-            Resource::Service(service) => self.service(service),
-            Resource::ServiceConfiguration(service) => self.service_configuration(service),
-            Resource::ServiceWebhooks(service) => self.hook_settings(Some(service)),
-            Resource::Scoped(scope, inner) => self.scoped(scope, inner).await,
+            RestResource::AccountConfiguration => self.account_configuration(),
+            RestResource::AccountWebhooks => self.hook_settings(None),
+            RestResource::Addresses => self.addresses(),
+            RestResource::Address(sid) => self.address(&sid),
+            RestResource::Services => self.services(),
+            RestResource::Service(service) => self.service(service),
+            RestResource::ServiceConfiguration(service) => self.service_configuration(service),
+            RestResource::ServiceWebhooks(service) => self.hook_settings(Some(service)),
+            RestResource::Scoped(scope, inner) => self.scoped(scope, inner).await,
         }
     }
 
-    async fn scoped(&self, scope: Scope, inner: Inner) -> Answered {
+    async fn scoped(&self, scope: Scope, inner: Inner) -> RestAnswered {
         let service = self.service_of(scope)?;
         match inner {
             Inner::Conversations => self.conversations(scope, service).await,
@@ -342,12 +345,12 @@ impl RestCall<'_> {
     }
 
     /// Makes a write as the REST API and shows what came of it.
-    async fn perform(&self, scope: Scope, status: u16, command: Command) -> Answered {
+    async fn perform(&self, scope: Scope, status: u16, command: Command) -> RestAnswered {
         let actor = Actor::Api { hooks: self.hooks };
         let outcome = self.hub.perform(&actor, command).await?;
         let view = self.view(scope);
         let shown = self.read(|world| show(world, &view, outcome))?;
-        Ok(shown.map_or(Reply::Empty, |shown| Reply::Json(status, shown)))
+        Ok(shown.map_or(RestReply::Empty, |shown| RestReply::Json(status, shown)))
     }
 
     /// Holds the form to the fields that the resource has, in strict mode.

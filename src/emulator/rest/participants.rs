@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::page::WantedPage;
 use super::path::Scope;
-use super::{Answered, Reply, RestCall};
+use super::{RestAnswered, RestCall, RestReply};
 use crate::emulator::state::command::{Command, LastRead, NewParticipant, ParticipantChange};
 use crate::emulator::state::refusal::Refusal;
 use crate::pii::Pii;
@@ -41,7 +41,7 @@ impl RestCall<'_> {
         scope: Scope,
         service: ChatServiceSid,
         of: &str,
-    ) -> Answered {
+    ) -> RestAnswered {
         let conversation = self.read(|world| Ok(world.find_conversation(service, of)?.sid))?;
         match *self.method {
             Method::GET => self.list_participants(scope, conversation),
@@ -60,7 +60,7 @@ impl RestCall<'_> {
         scope: Scope,
         service: ChatServiceSid,
         (of, one): (&str, &str),
-    ) -> Answered {
+    ) -> RestAnswered {
         let conversation = self.read(|world| Ok(world.find_conversation(service, of)?.sid))?;
         if *self.method == Method::GET {
             // Fetching takes the identity in the sid's place. Source: REST notes 2.1.
@@ -69,7 +69,7 @@ impl RestCall<'_> {
                 let of = world.conversation(conversation).ok_or(Refusal::NotFound)?;
                 Ok(view.participant(of, of.participant(one).ok_or(Refusal::NotFound)?))
             })?;
-            return Ok(Reply::Json(200, shown));
+            return Ok(RestReply::Json(200, shown));
         }
         // So do update and delete here, which the recorded flows show of one server and the
         // definition does not promise.
@@ -92,7 +92,7 @@ impl RestCall<'_> {
         }
     }
 
-    fn list_participants(&self, scope: Scope, conversation: ConversationSid) -> Answered {
+    fn list_participants(&self, scope: Scope, conversation: ConversationSid) -> RestAnswered {
         self.allow_query(&[])?;
         let wanted = WantedPage::read(&self.query, 100)?;
         let (view, place) = (self.view(scope), self.list_place("participants", Vec::new()));
@@ -102,7 +102,7 @@ impl RestCall<'_> {
             let items = page.items.iter().map(|one| view.participant(of, one)).collect();
             Ok(wanted.answer(&page, items, &place))
         })?;
-        Ok(Reply::Json(200, answer))
+        Ok(RestReply::Json(200, answer))
     }
 
     fn new_participant(&self) -> Result<NewParticipant, Refusal> {

@@ -10,7 +10,7 @@ use crate::twilio::sid::ChatServiceSid;
 
 /// A resource of Conversations v1. Texts are sids or names, percent-decoded.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Resource {
+pub enum RestResource {
     AccountConfiguration,
     AccountWebhooks,
     Addresses,
@@ -55,26 +55,26 @@ pub enum Inner {
 /// # Errors
 ///
 /// If there is no such resource.
-pub fn resource(path: &str) -> Result<Resource, Refusal> {
+pub fn resource(path: &str) -> Result<RestResource, Refusal> {
     let decoded = segments(path)?;
     let segments: Vec<&str> = decoded.iter().map(String::as_str).collect();
     match segments.as_slice() {
-        ["v1", "Configuration"] => Ok(Resource::AccountConfiguration),
-        ["v1", "Configuration", "Webhooks"] => Ok(Resource::AccountWebhooks),
-        ["v1", "Configuration", "Addresses"] => Ok(Resource::Addresses),
-        ["v1", "Configuration", "Addresses", sid] => Ok(Resource::Address((*sid).to_owned())),
-        ["v1", "Services"] => Ok(Resource::Services),
-        ["v1", "Services", service] => Ok(Resource::Service(sid(service)?)),
+        ["v1", "Configuration"] => Ok(RestResource::AccountConfiguration),
+        ["v1", "Configuration", "Webhooks"] => Ok(RestResource::AccountWebhooks),
+        ["v1", "Configuration", "Addresses"] => Ok(RestResource::Addresses),
+        ["v1", "Configuration", "Addresses", sid] => Ok(RestResource::Address((*sid).to_owned())),
+        ["v1", "Services"] => Ok(RestResource::Services),
+        ["v1", "Services", service] => Ok(RestResource::Service(sid(service)?)),
         ["v1", "Services", service, "Configuration"] => {
-            Ok(Resource::ServiceConfiguration(sid(service)?))
+            Ok(RestResource::ServiceConfiguration(sid(service)?))
         }
         ["v1", "Services", service, "Configuration", "Webhooks"] => {
-            Ok(Resource::ServiceWebhooks(sid(service)?))
+            Ok(RestResource::ServiceWebhooks(sid(service)?))
         }
         ["v1", "Services", service, rest @ ..] => {
-            Ok(Resource::Scoped(Scope { service: Some(sid(service)?) }, inner(rest)?))
+            Ok(RestResource::Scoped(Scope { service: Some(sid(service)?) }, inner(rest)?))
         }
-        ["v1", rest @ ..] => Ok(Resource::Scoped(Scope { service: None }, inner(rest)?)),
+        ["v1", rest @ ..] => Ok(RestResource::Scoped(Scope { service: None }, inner(rest)?)),
         _ => Err(Refusal::NotFound),
     }
 }
@@ -181,9 +181,9 @@ mod tests {
             ("ParticipantConversations", Inner::ParticipantConversations),
         ] {
             let short = resource(&format!("/v1/{tail}")).unwrap();
-            assert_eq!(short, Resource::Scoped(Scope { service: None }, wanted.clone()));
+            assert_eq!(short, RestResource::Scoped(Scope { service: None }, wanted.clone()));
             let long = resource(&format!("/v1/Services/{service}/{tail}")).unwrap();
-            assert_eq!(long, Resource::Scoped(Scope { service: Some(service) }, wanted));
+            assert_eq!(long, RestResource::Scoped(Scope { service: Some(service) }, wanted));
         }
     }
 

@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::page::WantedPage;
 use super::webhooks::filters;
-use super::{Answered, Reply, RestCall};
+use super::{RestAnswered, RestCall, RestReply};
 use crate::emulator::state::model::{Autocreation, AutocreationKind, HookMethod};
 use crate::emulator::state::refusal::Refusal;
 use crate::emulator::state::{AddressFields, ServiceConfiguration};
@@ -32,18 +32,18 @@ const ADDRESS_TYPES: [&str; 8] =
 
 impl RestCall<'_> {
     /// The defaults of the account are the emulator's and cannot be changed.
-    pub(super) fn account_configuration(&self) -> Answered {
+    pub(super) fn account_configuration(&self) -> RestAnswered {
         match *self.method {
             Method::GET => {
                 let view = self.account_view();
                 let shown = self.read(|world| Ok(view.account_configuration(world)))?;
-                Ok(Reply::Json(200, shown))
+                Ok(RestReply::Json(200, shown))
             }
             _ => Err(Refusal::MethodNotAllowed),
         }
     }
 
-    pub(super) fn addresses(&self) -> Answered {
+    pub(super) fn addresses(&self) -> RestAnswered {
         let view = self.account_view();
         match *self.method {
             Method::GET => {
@@ -60,7 +60,7 @@ impl RestCall<'_> {
                     let items = page.items.iter().map(|one| view.address(one)).collect();
                     Ok(wanted.answer(&page, items, &place))
                 })?;
-                Ok(Reply::Json(200, answer))
+                Ok(RestReply::Json(200, answer))
             }
             Method::POST => {
                 self.allow(&ADDRESS)?;
@@ -68,13 +68,13 @@ impl RestCall<'_> {
                 let shown = self.change(|core, at| {
                     core.world.create_address(at, fields).map(|one| view.address(one))
                 })?;
-                Ok(Reply::Json(201, shown))
+                Ok(RestReply::Json(201, shown))
             }
             _ => Err(Refusal::MethodNotAllowed),
         }
     }
 
-    pub(super) fn address(&self, sid: &str) -> Answered {
+    pub(super) fn address(&self, sid: &str) -> RestAnswered {
         let view = self.account_view();
         let shown = match *self.method {
             Method::GET => {
@@ -91,14 +91,14 @@ impl RestCall<'_> {
             }
             Method::DELETE => {
                 self.change(|core, _| core.world.remove_address(sid))?;
-                return Ok(Reply::Empty);
+                return Ok(RestReply::Empty);
             }
             _ => return Err(Refusal::MethodNotAllowed),
         };
-        Ok(Reply::Json(200, shown))
+        Ok(RestReply::Json(200, shown))
     }
 
-    pub(super) fn services(&self) -> Answered {
+    pub(super) fn services(&self) -> RestAnswered {
         let view = self.account_view();
         match *self.method {
             Method::GET => {
@@ -110,7 +110,7 @@ impl RestCall<'_> {
                     let items = page.items.iter().map(|one| view.service(one)).collect();
                     Ok(wanted.answer(&page, items, &place))
                 })?;
-                Ok(Reply::Json(200, answer))
+                Ok(RestReply::Json(200, answer))
             }
             Method::POST => {
                 self.allow(&["FriendlyName"])?;
@@ -120,29 +120,29 @@ impl RestCall<'_> {
                     let sid = core.world.create_service(at, &name);
                     core.world.find_service(sid).map(|one| view.service(one))
                 })?;
-                Ok(Reply::Json(201, shown))
+                Ok(RestReply::Json(201, shown))
             }
             _ => Err(Refusal::MethodNotAllowed),
         }
     }
 
-    pub(super) fn service(&self, sid: ChatServiceSid) -> Answered {
+    pub(super) fn service(&self, sid: ChatServiceSid) -> RestAnswered {
         let view = self.account_view();
         match *self.method {
             Method::GET => {
                 let shown =
                     self.read(|world| world.find_service(sid).map(|one| view.service(one)))?;
-                Ok(Reply::Json(200, shown))
+                Ok(RestReply::Json(200, shown))
             }
             Method::DELETE => {
                 self.change(|core, _| core.world.remove_service(sid))?;
-                Ok(Reply::Empty)
+                Ok(RestReply::Empty)
             }
             _ => Err(Refusal::MethodNotAllowed),
         }
     }
 
-    pub(super) fn service_configuration(&self, sid: ChatServiceSid) -> Answered {
+    pub(super) fn service_configuration(&self, sid: ChatServiceSid) -> RestAnswered {
         let view = self.account_view();
         let change = match *self.method {
             Method::GET => ServiceConfiguration::default(),
@@ -167,7 +167,7 @@ impl RestCall<'_> {
                 .configure_service(at, sid, change)
                 .map(|service| view.service_configuration(service))
         })?;
-        Ok(Reply::Json(200, shown))
+        Ok(RestReply::Json(200, shown))
     }
 
     fn address_fields(&self, before: Autocreation) -> Result<AddressFields, Refusal> {

@@ -4,7 +4,7 @@ use axum::http::Method;
 
 use super::page::WantedPage;
 use super::path::Scope;
-use super::{Answered, Reply, RestCall};
+use super::{RestAnswered, RestCall, RestReply};
 use crate::emulator::state::World;
 use crate::emulator::state::command::{Actor, Command, LastRead, ParticipantChange, UserFields};
 use crate::emulator::state::model::{Conversation, NotificationLevel, Participant, User};
@@ -15,7 +15,7 @@ use crate::twilio::sid::ChatServiceSid;
 const FIELDS: [&str; 4] = ["Identity", "FriendlyName", "Attributes", "RoleSid"];
 
 impl RestCall<'_> {
-    pub(super) async fn users(&self, scope: Scope, service: ChatServiceSid) -> Answered {
+    pub(super) async fn users(&self, scope: Scope, service: ChatServiceSid) -> RestAnswered {
         match *self.method {
             Method::GET => {
                 self.allow_query(&[])?;
@@ -26,7 +26,7 @@ impl RestCall<'_> {
                     let items = page.items.iter().map(|one| view.user(one)).collect();
                     Ok(wanted.answer(&page, items, &place))
                 })?;
-                Ok(Reply::Json(200, answer))
+                Ok(RestReply::Json(200, answer))
             }
             Method::POST => {
                 self.allow(&FIELDS)?;
@@ -40,13 +40,18 @@ impl RestCall<'_> {
         }
     }
 
-    pub(super) async fn user(&self, scope: Scope, service: ChatServiceSid, one: &str) -> Answered {
+    pub(super) async fn user(
+        &self,
+        scope: Scope,
+        service: ChatServiceSid,
+        one: &str,
+    ) -> RestAnswered {
         let user = self.read(|world| Ok(world.find_user(service, one)?.sid))?;
         match *self.method {
             Method::GET => {
                 let view = self.view(scope);
                 let shown = self.read(|world| Ok(view.user(world.find_user(service, one)?)))?;
-                Ok(Reply::Json(200, shown))
+                Ok(RestReply::Json(200, shown))
             }
             Method::POST => {
                 self.allow(&FIELDS[1..])?;
@@ -63,7 +68,7 @@ impl RestCall<'_> {
         scope: Scope,
         service: ChatServiceSid,
         user: &str,
-    ) -> Answered {
+    ) -> RestAnswered {
         if *self.method != Method::GET {
             return Err(Refusal::MethodNotAllowed);
         }
@@ -89,7 +94,7 @@ impl RestCall<'_> {
                 .collect();
             Ok(wanted.answer(&page, items, &place))
         })?;
-        Ok(Reply::Json(200, answer))
+        Ok(RestReply::Json(200, answer))
     }
 
     pub(super) async fn user_conversation(
@@ -97,7 +102,7 @@ impl RestCall<'_> {
         scope: Scope,
         service: ChatServiceSid,
         (user, of): (&str, &str),
-    ) -> Answered {
+    ) -> RestAnswered {
         let (conversation, participant) = self.read(|world| {
             let (_, of, one) = seat(world, service, (user, of))?;
             Ok((of.sid, one.sid))
@@ -127,7 +132,7 @@ impl RestCall<'_> {
             Method::DELETE => {
                 let remove = Command::RemoveParticipant { conversation, participant };
                 self.hub.perform(&actor, remove).await?;
-                return Ok(Reply::Empty);
+                return Ok(RestReply::Empty);
             }
             _ => return Err(Refusal::MethodNotAllowed),
         }
@@ -136,7 +141,7 @@ impl RestCall<'_> {
             let (user, of, one) = seat(world, service, (user, of))?;
             Ok(view.user_conversation(user, of, one))
         })?;
-        Ok(Reply::Json(200, shown))
+        Ok(RestReply::Json(200, shown))
     }
 
     fn user_fields(&self) -> Result<UserFields, Refusal> {

@@ -5,7 +5,7 @@ use axum::http::Method;
 use super::fields::Fields;
 use super::page::WantedPage;
 use super::path::Scope;
-use super::{Answered, Reply, RestCall};
+use super::{RestAnswered, RestCall, RestReply};
 use crate::emulator::state::HookFields;
 use crate::emulator::state::event::EventKind;
 use crate::emulator::state::model::{HookMethod, HookSettings, HookTarget};
@@ -25,7 +25,7 @@ const SCOPED: [&str; 7] = [
 
 impl RestCall<'_> {
     /// The account's settings, or a service's. Nothing absent is changed.
-    pub(super) fn hook_settings(&self, service: Option<ChatServiceSid>) -> Answered {
+    pub(super) fn hook_settings(&self, service: Option<ChatServiceSid>) -> RestAnswered {
         let view = self.account_view();
         let settings = self.read(|world| world.hook_settings(service).cloned())?;
         let settings = match *self.method {
@@ -39,10 +39,10 @@ impl RestCall<'_> {
             }
             _ => return Err(Refusal::MethodNotAllowed),
         };
-        Ok(Reply::Json(200, view.hook_settings(service, &settings)))
+        Ok(RestReply::Json(200, view.hook_settings(service, &settings)))
     }
 
-    pub(super) fn hooks(&self, scope: Scope, service: ChatServiceSid, of: &str) -> Answered {
+    pub(super) fn hooks(&self, scope: Scope, service: ChatServiceSid, of: &str) -> RestAnswered {
         let conversation = self.read(|world| Ok(world.find_conversation(service, of)?.sid))?;
         let view = self.view(scope);
         match *self.method {
@@ -56,7 +56,7 @@ impl RestCall<'_> {
                     let items = page.items.iter().map(|hook| view.hook(of, hook)).collect();
                     Ok(wanted.answer(&page, items, &place))
                 })?;
-                Ok(Reply::Json(200, answer))
+                Ok(RestReply::Json(200, answer))
             }
             Method::POST => {
                 self.allow(&SCOPED)?;
@@ -70,7 +70,7 @@ impl RestCall<'_> {
                     let of = core.world.conversation(conversation).ok_or(Refusal::NotFound)?;
                     Ok(view.hook(of, &hook))
                 })?;
-                Ok(Reply::Json(201, shown))
+                Ok(RestReply::Json(201, shown))
             }
             _ => Err(Refusal::MethodNotAllowed),
         }
@@ -81,7 +81,7 @@ impl RestCall<'_> {
         scope: Scope,
         service: ChatServiceSid,
         (of, one): (&str, &str),
-    ) -> Answered {
+    ) -> RestAnswered {
         let sid: WebhookSid = one.parse().map_err(|_| Refusal::NotFound)?;
         let conversation = self.read(|world| Ok(world.find_conversation(service, of)?.sid))?;
         let view = self.view(scope);
@@ -102,11 +102,11 @@ impl RestCall<'_> {
             }
             Method::DELETE => {
                 self.change(|core, _| core.world.remove_hook(conversation, sid))?;
-                return Ok(Reply::Empty);
+                return Ok(RestReply::Empty);
             }
             _ => return Err(Refusal::MethodNotAllowed),
         };
-        Ok(Reply::Json(200, shown))
+        Ok(RestReply::Json(200, shown))
     }
 }
 

@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::{World, about, pair, stamp};
 use crate::clock::Timestamp;
 use crate::pii::Pii;
-use crate::twilio::keywords::{Effect, Keyword};
+use crate::twilio::keywords::{Keyword, KeywordEffect};
 use crate::twilio::sid::{ChatServiceSid, ConversationSid, MediaSid, MessageSid};
 
 /// A message from a phone.
@@ -159,13 +159,13 @@ impl World {
         for ours in self.siblings(&inbound.to) {
             for phone in &contact {
                 match effect {
-                    Some(Effect::Stop) => {
+                    Some(KeywordEffect::Stop) => {
                         self.opted_out.insert(consent(phone, &ours), at);
                     }
-                    Some(Effect::Start) => {
+                    Some(KeywordEffect::Start) => {
                         self.opted_out.remove(&consent(phone, &ours));
                     }
-                    Some(Effect::Help) | None => {}
+                    Some(KeywordEffect::Help) | None => {}
                 }
             }
         }

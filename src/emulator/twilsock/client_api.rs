@@ -15,7 +15,7 @@ use super::{subscriptions, sync_api};
 use crate::emulator::faults::{Action, Occasion};
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Happening;
-use crate::emulator::rest::{Broken, fault_body, fields::Fields, path};
+use crate::emulator::rest::{ConnectionBroken, fault_body, fields::Fields, path};
 use crate::emulator::sockets::TYPING_TIMEOUT_S;
 use crate::emulator::state::World;
 use crate::emulator::state::command::{
@@ -38,7 +38,7 @@ pub(super) async fn serve(
     hub: &Hub,
     who: &SocketCaller,
     (id, request, payload): (String, HttpRequest, Bytes),
-) -> Result<(), Broken> {
+) -> Result<(), ConnectionBroken> {
     let fault = hub.fault(Occasion::SocketRequest(&request.method, &request.path));
     if let Some(Action::Delay { ms }) = fault {
         hub.sleep(Duration::from_millis(ms)).await;
@@ -53,7 +53,7 @@ pub(super) async fn serve(
         mutation: mutation.clone(),
     };
     let answer = match &fault {
-        Some(Action::BreakBefore) => return Err(Broken),
+        Some(Action::BreakBefore) => return Err(ConnectionBroken),
         Some(Action::Answer { status, code, .. }) => {
             Some(Answer::json(*status, fault_body(*status, *code)))
         }
@@ -74,7 +74,7 @@ pub(super) async fn serve(
         status: (!eaten).then_some(status),
     });
     let answer = match (answer, fault) {
-        (_, Some(Action::BreakAfter)) => return Err(Broken),
+        (_, Some(Action::BreakAfter)) => return Err(ConnectionBroken),
         (_, Some(Action::Silence)) | (None, _) => return Ok(()),
         (Some(_), Some(Action::AnswerAfter { status, code })) => {
             Answer::json(status, fault_body(status, code))

@@ -21,13 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::SocketCaller;
 use super::client_api;
-use super::session::{Authority, Output, Session};
+use super::session::{Output, Session, TokenAuthority};
 use crate::clock::Moment;
 use crate::emulator::defects::{self, Defect};
 use crate::emulator::faults::{Action, Occasion};
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Happening;
-use crate::emulator::sockets::{ORDERS_MAX, Order, close_name};
+use crate::emulator::sockets::{DriverOrder, ORDERS_MAX, close_name};
 use crate::pii::Pii;
 use crate::realtime::twilsock::frame::{self, Frame, Header, Limits, Method};
 use crate::telemetry::chain::Chain;
@@ -102,7 +102,7 @@ pub(super) async fn run(hub: Arc<Hub>, upgraded: Upgraded) {
 pub(super) struct Attached {
     pub(super) conn_id: u64,
     pub(super) session: Session,
-    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) orders: mpsc::Receiver<DriverOrder>,
     pub(super) cut: CancellationToken,
 }
 
@@ -115,7 +115,7 @@ pub(super) fn attach(hub: &Hub, now: Moment) -> Attached {
         (core.sockets.open(orders_tx, cut.clone()), ids)
     });
     hub.record(Happening::SocketOpened { conn_id });
-    let authority = Authority {
+    let authority = TokenAuthority {
         account: hub.credentials.account_sid,
         key: hub.credentials.api_key,
         secret: hub.credentials.api_secret.clone(),
@@ -181,7 +181,7 @@ pub(super) fn encoded(hub: &Hub, header: &Header, payload: &Bytes) -> Bytes {
 const GOODBYE: Duration = Duration::from_millis(500);
 
 impl DriverConnection {
-    async fn drive(&mut self, mut orders: mpsc::Receiver<Order>) -> ConnectionEnd {
+    async fn drive(&mut self, mut orders: mpsc::Receiver<DriverOrder>) -> ConnectionEnd {
         let (cut, stop, clock) = (self.cut.clone(), self.hub.stop.clone(), self.hub.clock());
         loop {
             if let Err(end) = self.flush().await {
@@ -272,10 +272,10 @@ impl DriverConnection {
         });
     }
 
-    async fn obey(&mut self, order: Order) -> Result<(), ConnectionEnd> {
+    async fn obey(&mut self, order: DriverOrder) -> Result<(), ConnectionEnd> {
         match order {
-            Order::Send(header, payload) => self.write(header, payload).await,
-            Order::SendLater(delay, header, payload) => {
+            DriverOrder::Send(header, payload) => self.write(header, payload).await,
+            DriverOrder::SendLater(delay, header, payload) => {
                 let hub = Arc::clone(&self.hub);
                 self.tasks.spawn(async move {
                     hub.sleep(delay).await;
@@ -283,21 +283,21 @@ impl DriverConnection {
                 });
                 Ok(())
             }
-            Order::Close(status, payload) => {
+            DriverOrder::Close(status, payload) => {
                 self.session.close(self.hub.clock().now(), status, payload);
                 Ok(())
             }
-            Order::Freeze => {
+            DriverOrder::Freeze => {
                 self.frozen.get_or_insert_default();
                 Ok(())
             }
-            Order::Thaw => {
+            DriverOrder::Thaw => {
                 for (header, payload) in self.frozen.take().into_iter().flatten() {
                     self.write(header, payload).await?;
                 }
                 Ok(())
             }
-            Order::WarnToken => {
+            DriverOrder::WarnToken => {
                 self.session.warn();
                 Ok(())
             }

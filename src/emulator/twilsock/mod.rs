@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::faults::{Action, Occasion};
 use super::hub::Hub;
-use super::rest::Broken;
+use super::rest::ConnectionBroken;
 use crate::telemetry::chain::Chain;
 
 /// Answers the upgrade of a WebSocket and starts its driver.
@@ -32,13 +32,13 @@ use crate::telemetry::chain::Chain;
 pub(super) async fn upgrade(
     hub: Arc<Hub>,
     mut request: Request<Body>,
-) -> Result<Response<Body>, Broken> {
+) -> Result<Response<Body>, ConnectionBroken> {
     match hub.fault(Occasion::SocketOpen) {
         Some(Action::Answer { status, .. }) => return Ok(plain(status)),
-        Some(Action::BreakBefore) => return Err(Broken),
+        Some(Action::BreakBefore) => return Err(ConnectionBroken),
         Some(Action::Silence) => {
             hub.stop.cancelled().await;
-            return Err(Broken);
+            return Err(ConnectionBroken);
         }
         Some(Action::Delay { ms }) => hub.sleep(std::time::Duration::from_millis(ms)).await,
         Some(_) | None => {}

@@ -31,7 +31,7 @@ use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
 /// What checks tokens.
 #[derive(Clone, Debug)]
-pub(in crate::emulator) struct Authority {
+pub(in crate::emulator) struct TokenAuthority {
     pub(in crate::emulator) account: AccountSid,
     pub(in crate::emulator) key: ApiKeySid,
     pub(in crate::emulator) secret: SecretString,
@@ -75,7 +75,7 @@ struct OpenSession {
 #[derive(Debug)]
 pub(in crate::emulator) struct Session {
     state: State,
-    authority: Authority,
+    authority: TokenAuthority,
     ids: Ids,
     outputs: VecDeque<Output>,
 }
@@ -94,7 +94,7 @@ struct SocketRefusal {
 }
 
 impl Session {
-    pub(in crate::emulator) fn new(authority: Authority, ids: Ids, now: Moment) -> Self {
+    pub(in crate::emulator) fn new(authority: TokenAuthority, ids: Ids, now: Moment) -> Self {
         let state = State::AwaitingInit { until: now + PATIENCE };
         Self { state, authority, ids, outputs: VecDeque::new() }
     }
@@ -321,7 +321,7 @@ const OTHER_IDENTITY: SocketRefusal = SocketRefusal {
 const NOT_INITIALISED: SocketRefusal =
     SocketRefusal { code: 401, error_code: 20101, text: "Invalid Access Token" };
 
-impl Authority {
+impl TokenAuthority {
     fn check(&self, token: &str, wall: Timestamp) -> Result<Grant, SocketRefusal> {
         let is_eternal = self.defect == Some(Defect::EternalTokens);
         let wall = if is_eternal { Timestamp::from_millis(0) } else { wall };
@@ -486,7 +486,7 @@ mod tests {
 
     #[test]
     fn bad_tokens_are_told_apart() {
-        let foreign = Authority { account: AccountSid::from_bytes([8; 16]), ..authority() };
+        let foreign = TokenAuthority { account: AccountSid::from_bytes([8; 16]), ..authority() };
         for (authority, token, code) in [
             (authority(), String::new(), 20101),
             (authority(), "x.y.z".to_owned(), 20101),
@@ -508,8 +508,8 @@ mod tests {
 
     const WARNING: Duration = Duration::from_secs(240);
 
-    fn authority() -> Authority {
-        Authority {
+    fn authority() -> TokenAuthority {
+        TokenAuthority {
             account: AccountSid::from_bytes([1; 16]),
             key: ApiKeySid::from_bytes([2; 16]),
             secret: SecretString::from("secret".to_owned()),
@@ -520,7 +520,7 @@ mod tests {
 
     fn token(identity: &str, lifetime: Duration) -> String {
         use secrecy::ExposeSecret as _;
-        let Authority { account, key, secret, .. } = authority();
+        let TokenAuthority { account, key, secret, .. } = authority();
         let request = access_token::Request {
             account_sid: account,
             key_sid: key,

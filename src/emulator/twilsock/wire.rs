@@ -22,7 +22,7 @@ use crate::clock::{Moment, Timestamp};
 use crate::emulator::faults::{Action, Occasion};
 use crate::emulator::hub::Hub;
 use crate::emulator::record::Happening;
-use crate::emulator::sockets::{ORDERS_MAX, Order, close_name};
+use crate::emulator::sockets::{DriverOrder, ORDERS_MAX, close_name};
 use crate::realtime::twilsock::frame::{self, Header, Limits, Method};
 
 /// One connection, as the server sees it. Dropping it is the end of the connection.
@@ -30,7 +30,7 @@ pub struct ServerWire {
     hub: Arc<Hub>,
     conn_id: u64,
     session: Session,
-    orders: mpsc::Receiver<Order>,
+    orders: mpsc::Receiver<DriverOrder>,
     cut: CancellationToken,
     who: Option<SocketCaller>,
     next_ping: Option<Moment>,
@@ -157,18 +157,18 @@ impl ServerWire {
         }
     }
 
-    fn obey(&mut self, now: Moment, order: Order) {
+    fn obey(&mut self, now: Moment, order: DriverOrder) {
         match order {
-            Order::Send(header, payload) => self.send(&header, &payload),
-            Order::SendLater(delay, header, payload) => {
+            DriverOrder::Send(header, payload) => self.send(&header, &payload),
+            DriverOrder::SendLater(delay, header, payload) => {
                 self.delayed += 1;
                 let bytes = driver::encoded(&self.hub, &header, &payload);
                 self.later.insert((now + delay, self.delayed), bytes);
             }
-            Order::Close(status, payload) => self.session.close(now, status, payload),
-            Order::Freeze => self.is_frozen = true,
-            Order::Thaw => self.is_frozen = false,
-            Order::WarnToken => self.session.warn(),
+            DriverOrder::Close(status, payload) => self.session.close(now, status, payload),
+            DriverOrder::Freeze => self.is_frozen = true,
+            DriverOrder::Thaw => self.is_frozen = false,
+            DriverOrder::WarnToken => self.session.warn(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
-use crate::channels::{Fallen, Fared, Inlet, Seen, Source};
+use crate::channels::{Fallen, Fared, Inlet, MarkSource, Seen};
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::{encode, lane};
@@ -31,6 +31,8 @@ pub mod repeated;
 pub struct Ingest {
     /// The queue of messages to answer.
     pub inbox: Queue,
+    /// The queue of replies.
+    pub outbox: Queue,
     /// How long a message that only a webhook told of waits for the socket to bring those before it.
     pub webhook_grace: Duration,
     /// Which threads a person has taken over.
@@ -52,7 +54,7 @@ impl Inlet for Ingest {
         Box::pin(async move { self.inbox.sync(&lane(thread)).await })
     }
 
-    fn marked(&self, thread: ThreadId, attributes: Option<&str>, source: Source) {
+    fn marked(&self, thread: ThreadId, attributes: Option<&str>, source: MarkSource) {
         self.handoff.heard(thread, attributes, source);
     }
 
@@ -63,7 +65,7 @@ impl Inlet for Ingest {
     fn wake(&self, thread: ThreadId) {
         let lane = lane(thread);
         self.inbox.wake(&lane);
-        self.handoff.outbox.wake(&lane);
+        self.outbox.wake(&lane);
     }
 
     fn fared(&self, fared: Fared) -> BoxFuture<'_, Result<(), Error>> {
@@ -79,7 +81,7 @@ impl Inlet for Ingest {
 
     fn fell(&self, fallen: Fallen) -> BoxFuture<'_, Result<(), Error>> {
         let job = outbound::of_failure(fallen, self.recorder.clock.wall());
-        Box::pin(async move { self.handoff.outbox.append(vec![job]).await.map(drop) })
+        Box::pin(async move { self.outbox.append(vec![job]).await.map(drop) })
     }
 }
 

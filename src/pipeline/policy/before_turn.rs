@@ -8,7 +8,8 @@
 
 use std::time::Duration;
 
-use crate::thread::SkipReason;
+use super::turn_fate::{TurnFate, Unsaid};
+use crate::thread::{CauseClass, SkipReason};
 
 /// What is asked before a turn.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,15 +28,6 @@ pub enum Question {
     Message,
     /// Whether it was answered before the service was there, or is by another road.
     Before,
-}
-
-/// An answer that did not come, and what the job could do about it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Unsaid {
-    /// How long the job is to be parked, if what is asked is away.
-    pub parked: Option<Duration>,
-    /// When it is to be tried again; none after the last attempt.
-    pub retry: Option<Duration>,
 }
 
 /// Whether the bot is to speak in a thread.
@@ -115,14 +107,14 @@ pub struct Facts {
     /// The answer to [`Question::Hands`].
     pub hands: Option<Hands>,
     /// The answer to [`Question::Message`].
-    pub message: Option<Answered>,
+    pub message: Option<Answerable>,
     /// The answer to [`Question::Before`].
     pub before: Option<Before>,
 }
 
 /// Whether a message is to be answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Answered {
+pub enum Answerable {
     /// It is.
     Yes,
     /// It is not.
@@ -136,18 +128,8 @@ pub enum Step {
     Ask(Question),
     /// It gets its turn.
     Go,
-    /// It gets none.
-    Skip(SkipReason),
-    /// A person has the thread: it is skipped or held.
-    KeepSilent,
-    /// It waits for something that is away.
-    Park(Duration),
-    /// It is tried again; an attempt is counted.
-    Retry(Duration, Question),
-    /// It is looked at again; no attempt is counted.
-    PutOff(Duration),
-    /// The queue has it back.
-    GivenBack,
+    /// It gets none now.
+    End(TurnFate),
 }
 
 /// How long a message waits of which it cannot be said whether an earlier one goes first.
@@ -176,10 +158,9 @@ fn welcome(facts: &Facts) -> Option<Step> {
     match facts.welcome {
         None => Some(Step::Ask(Question::Welcome)),
         Some(Welcome::Yes) => None,
-        Some(Welcome::No(reason)) => Some(Step::Skip(reason)),
+        Some(Welcome::No(reason)) => Some(Step::End(TurnFate::Skip(reason))),
         Some(Welcome::Unsaid(unsaid, longest)) => {
-            let retry = Step::Retry(unsaid.retry.unwrap_or(longest), Question::Welcome);
-            Some(unsaid.parked.map_or(retry, Step::Park))
+            Some(Step::End(unsaid.fate_without_end(longest, CauseClass::Choice)))
         }
     }
 }
@@ -188,7 +169,7 @@ fn known(facts: &Facts) -> Option<Step> {
     match facts.known {
         None => Some(Step::Ask(Question::Known)),
         Some(Known::Yes) => None,
-        Some(Known::Unsaid(unsaid)) => unsaid.step(Question::Known),
+        Some(Known::Unsaid(unsaid)) => unsaid.fate(CauseClass::CatchUp).map(Step::End),
     }
 }
 
@@ -196,52 +177,47 @@ const fn order(facts: &Facts) -> Option<Step> {
     match facts.order {
         None => Some(Step::Ask(Question::Order)),
         Some(TurnOrder::First) => None,
-        Some(TurnOrder::Overtaken) => Some(Step::GivenBack),
-        Some(TurnOrder::Unknown) => Some(Step::PutOff(ORDER_UNKNOWN)),
+        Some(TurnOrder::Overtaken) => Some(Step::End(TurnFate::Left)),
+        Some(TurnOrder::Unknown) => Some(Step::End(TurnFate::PutOff(ORDER_UNKNOWN))),
     }
 }
 
 fn hands(facts: &Facts) -> Option<Step> {
-    match facts.hands {
-        None => Some(Step::Ask(Question::Hands)),
+    let fate = match facts.hands {
+        None => return Some(Step::Ask(Question::Hands)),
         Some(Hands::Bot) => None,
-        Some(Hands::Person) => Some(Step::KeepSilent),
+        Some(Hands::Person) => Some(TurnFate::KeepSilent),
         Some(Hands::Unsaid { unsaid: Unsaid { parked: Some(pause), .. }, .. }) => {
-            Some(Step::Park(pause))
+            Some(TurnFate::Park(pause))
         }
-        Some(Hands::Unsaid { waits: Some(pause), .. }) => Some(Step::PutOff(pause)),
+        Some(Hands::Unsaid { waits: Some(pause), .. }) => Some(TurnFate::PutOff(pause)),
         // After the last try the bot speaks, unless a person had the thread when that was last said: a
         // person who reads is better than nobody.
         Some(Hands::Unsaid { unsaid, was_person, .. }) => {
-            unsaid.step(Question::Hands).or_else(|| was_person.then_some(Step::KeepSilent))
+            unsaid.fate(CauseClass::Handoff).or_else(|| was_person.then_some(TurnFate::KeepSilent))
         }
-    }
+    };
+    fate.map(Step::End)
 }
 
 const fn message(facts: &Facts) -> Option<Step> {
     match facts.message {
         None => Some(Step::Ask(Question::Message)),
-        Some(Answered::Yes) => None,
-        Some(Answered::No(reason)) => Some(Step::Skip(reason)),
+        Some(Answerable::Yes) => None,
+        Some(Answerable::No(reason)) => Some(Step::End(TurnFate::Skip(reason))),
     }
 }
 
 fn before(facts: &Facts) -> Option<Step> {
-    match facts.before {
-        None => Some(Step::Ask(Question::Before)),
+    let fate = match facts.before {
+        None => return Some(Step::Ask(Question::Before)),
         Some(Before::Open) => None,
-        Some(Before::Over(reason)) => Some(Step::Skip(reason)),
-        Some(Before::Unknown) => Some(Step::PutOff(BEFORE_UNKNOWN)),
+        Some(Before::Over(reason)) => Some(TurnFate::Skip(reason)),
+        Some(Before::Unknown) => Some(TurnFate::PutOff(BEFORE_UNKNOWN)),
         // After the last try it is answered: twice is better than never.
-        Some(Before::Unsaid(unsaid)) => unsaid.step(Question::Before),
-    }
-}
-
-impl Unsaid {
-    /// What the job does about it; nothing once no attempt is left.
-    fn step(self, about: Question) -> Option<Step> {
-        self.parked.map(Step::Park).or_else(|| self.retry.map(|delay| Step::Retry(delay, about)))
-    }
+        Some(Before::Unsaid(unsaid)) => unsaid.fate(CauseClass::CatchUp),
+    };
+    fate.map(Step::End)
 }
 
 #[cfg(test)]
@@ -261,7 +237,7 @@ mod tests {
         order: Some(TurnOrder::First),
         was_held: Some(false),
         hands: Some(Hands::Bot),
-        message: Some(Answered::Yes),
+        message: Some(Answerable::Yes),
         before: Some(Before::Open),
     };
 
@@ -295,55 +271,49 @@ mod tests {
 
     #[test]
     fn each_answer_leads_where_the_table_says() {
+        use CauseClass::{CatchUp, Choice, Handoff};
+        use TurnFate::{KeepSilent, Left, Park, PutOff, Retry, Skip};
         let stale = SkipReason::Stale;
         let removed = SkipReason::Removed;
-        let no = Some(Answered::No(stale));
+        let no = Some(Answerable::No(stale));
         for (facts, expected) in [
-            (GOOD, Step::Go),
-            (Facts { welcome: Some(Welcome::No(removed)), ..GOOD }, Step::Skip(removed)),
-            (Facts { welcome: Some(Welcome::Unsaid(AWAY, LONGEST)), ..GOOD }, Step::Park(SECOND)),
+            (GOOD, None),
+            (Facts { welcome: Some(Welcome::No(removed)), ..GOOD }, Some(Skip(removed))),
+            (Facts { welcome: Some(Welcome::Unsaid(AWAY, LONGEST)), ..GOOD }, Some(Park(SECOND))),
             (
                 Facts { welcome: Some(Welcome::Unsaid(AGAIN, LONGEST)), ..GOOD },
-                Step::Retry(SECOND, Question::Welcome),
+                Some(Retry(SECOND, Choice)),
             ),
             (
                 Facts { welcome: Some(Welcome::Unsaid(SPENT, LONGEST)), ..GOOD },
-                Step::Retry(LONGEST, Question::Welcome),
+                Some(Retry(LONGEST, Choice)),
             ),
-            (Facts { known: Some(Known::Unsaid(AWAY)), ..GOOD }, Step::Park(SECOND)),
-            (
-                Facts { known: Some(Known::Unsaid(AGAIN)), ..GOOD },
-                Step::Retry(SECOND, Question::Known),
-            ),
-            (Facts { known: Some(Known::Unsaid(SPENT)), ..GOOD }, Step::Go),
-            (Facts { order: Some(TurnOrder::Overtaken), ..GOOD }, Step::GivenBack),
-            (Facts { order: Some(TurnOrder::Unknown), ..GOOD }, Step::PutOff(SECOND)),
-            (Facts { message: no, ..GOOD }, Step::Skip(stale)),
-            (Facts { message: no, before: None, ..GOOD }, Step::Skip(stale)),
-            (Facts { before: Some(Before::Over(stale)), ..GOOD }, Step::Skip(stale)),
-            (Facts { before: Some(Before::Unknown), ..GOOD }, Step::PutOff(SECOND)),
-            (Facts { before: Some(Before::Unsaid(AWAY)), ..GOOD }, Step::Park(SECOND)),
-            (
-                Facts { before: Some(Before::Unsaid(AGAIN)), ..GOOD },
-                Step::Retry(SECOND, Question::Before),
-            ),
-            (Facts { before: Some(Before::Unsaid(SPENT)), ..GOOD }, Step::Go),
-            (Facts { hands: Some(Hands::Person), ..GOOD }, Step::KeepSilent),
-            (Facts { hands: Some(Hands::Person), message: no, ..GOOD }, Step::Skip(stale)),
+            (Facts { known: Some(Known::Unsaid(AWAY)), ..GOOD }, Some(Park(SECOND))),
+            (Facts { known: Some(Known::Unsaid(AGAIN)), ..GOOD }, Some(Retry(SECOND, CatchUp))),
+            (Facts { known: Some(Known::Unsaid(SPENT)), ..GOOD }, None),
+            (Facts { order: Some(TurnOrder::Overtaken), ..GOOD }, Some(Left)),
+            (Facts { order: Some(TurnOrder::Unknown), ..GOOD }, Some(PutOff(SECOND))),
+            (Facts { message: no, ..GOOD }, Some(Skip(stale))),
+            (Facts { message: no, before: None, ..GOOD }, Some(Skip(stale))),
+            (Facts { before: Some(Before::Over(stale)), ..GOOD }, Some(Skip(stale))),
+            (Facts { before: Some(Before::Unknown), ..GOOD }, Some(PutOff(SECOND))),
+            (Facts { before: Some(Before::Unsaid(AWAY)), ..GOOD }, Some(Park(SECOND))),
+            (Facts { before: Some(Before::Unsaid(AGAIN)), ..GOOD }, Some(Retry(SECOND, CatchUp))),
+            (Facts { before: Some(Before::Unsaid(SPENT)), ..GOOD }, None),
+            (Facts { hands: Some(Hands::Person), ..GOOD }, Some(KeepSilent)),
+            (Facts { hands: Some(Hands::Person), message: no, ..GOOD }, Some(Skip(stale))),
             (
                 Facts { was_held: Some(true), hands: Some(Hands::Person), message: no, ..GOOD },
-                Step::KeepSilent,
+                Some(KeepSilent),
             ),
-            (Facts { was_held: Some(true), message: no, ..GOOD }, Step::Skip(stale)),
-            (Facts { hands: unsaid(AWAY, Some(LONGEST), true), ..GOOD }, Step::Park(SECOND)),
-            (Facts { hands: unsaid(AGAIN, Some(LONGEST), true), ..GOOD }, Step::PutOff(LONGEST)),
-            (
-                Facts { hands: unsaid(AGAIN, None, true), ..GOOD },
-                Step::Retry(SECOND, Question::Hands),
-            ),
-            (Facts { hands: unsaid(SPENT, None, true), ..GOOD }, Step::KeepSilent),
-            (Facts { hands: unsaid(SPENT, None, false), ..GOOD }, Step::Go),
+            (Facts { was_held: Some(true), message: no, ..GOOD }, Some(Skip(stale))),
+            (Facts { hands: unsaid(AWAY, Some(LONGEST), true), ..GOOD }, Some(Park(SECOND))),
+            (Facts { hands: unsaid(AGAIN, Some(LONGEST), true), ..GOOD }, Some(PutOff(LONGEST))),
+            (Facts { hands: unsaid(AGAIN, None, true), ..GOOD }, Some(Retry(SECOND, Handoff))),
+            (Facts { hands: unsaid(SPENT, None, true), ..GOOD }, Some(KeepSilent)),
+            (Facts { hands: unsaid(SPENT, None, false), ..GOOD }, None),
         ] {
+            let expected = expected.map_or(Step::Go, Step::End);
             assert_eq!(step(&facts), expected, "{facts:?}");
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::de::IgnoredAny;
 
-use crate::channels::Source;
+use crate::channels::MarkSource;
 use crate::clock::{Moment, Timestamp};
 use crate::json::{self, Members, ObjectText};
 
@@ -60,7 +60,7 @@ enum WordOrder {
     Later,
 }
 
-impl Source {
+impl MarkSource {
     const fn updated(self) -> Option<Timestamp> {
         let (Self::Socket(updated) | Self::Dated(updated) | Self::Answer(updated)) = self;
         updated
@@ -73,19 +73,19 @@ impl Known {
     pub fn hear(
         before: Option<Self>,
         mark: Mark,
-        source: Source,
+        source: MarkSource,
         (now, has_socket): (Moment, bool),
     ) -> Self {
         let is_paused = mark.must_hold();
         let heard = match source {
-            Source::Socket(updated) => Some(SocketWord { is_paused, updated }),
-            Source::Dated(_) | Source::Answer(_) => None,
+            MarkSource::Socket(updated) => Some(SocketWord { is_paused, updated }),
+            MarkSource::Dated(_) | MarkSource::Answer(_) => None,
         };
         let socket = heard.or_else(|| before.and_then(|known| known.socket));
         let updated = source.updated().max(before.and_then(|known| known.updated));
-        let by_webhook = matches!(source, Source::Dated(_));
+        let by_webhook = matches!(source, MarkSource::Dated(_));
         // What reached us cut off may be whole at Twilio; if it is not, there is nobody else to ask.
-        let is_doubted = mark == Mark::Unreadable && !matches!(source, Source::Answer(_));
+        let is_doubted = mark == Mark::Unreadable && !matches!(source, MarkSource::Answer(_));
         let dated = source.updated();
         let told = Self { is_paused, is_doubted, at: now, updated, dated, socket, by_webhook };
         let Some(known) = before else { return told };
@@ -125,35 +125,39 @@ impl Known {
     }
 
     /// Assumed: the socket and REST give one change one date, but for what is below a second.
-    fn order(&self, source: Source, has_socket: bool) -> WordOrder {
+    fn order(&self, source: MarkSource, has_socket: bool) -> WordOrder {
         let is_last_by_socket =
             self.socket == Some(SocketWord { is_paused: self.is_paused, updated: self.dated });
         let last = self.updated.map(Timestamp::as_secs);
         let exact = self.exactly_updated();
         match (source, source.updated().map(Timestamp::as_secs)) {
-            (Source::Answer(_), _) => WordOrder::Later,
-            (Source::Socket(_), _) if is_last_by_socket => WordOrder::Later,
+            (MarkSource::Answer(_), _) => WordOrder::Later,
+            (MarkSource::Socket(_), _) if is_last_by_socket => WordOrder::Later,
             // Webhooks may date to the millisecond, too; then there is nothing to doubt.
-            (Source::Socket(Some(at)), _) if exact.is_some() => {
+            (MarkSource::Socket(Some(at)), _) if exact.is_some() => {
                 if Some(at) < exact {
                     WordOrder::Earlier
                 } else {
                     WordOrder::Later
                 }
             }
-            (Source::Socket(_) | Source::Dated(_), Some(at)) if last > Some(at) => {
+            (MarkSource::Socket(_) | MarkSource::Dated(_), Some(at)) if last > Some(at) => {
                 WordOrder::Earlier
             }
-            (Source::Socket(_), Some(at)) if last < Some(at) => WordOrder::Later,
-            (Source::Dated(_), Some(at)) if last.is_some() && last < Some(at) => WordOrder::Later,
-            (Source::Dated(_), Some(_)) if self.by_webhook && !self.is_doubted => WordOrder::Later,
-            (Source::Socket(_), _) | (Source::Dated(_), Some(_)) if last.is_some() => {
+            (MarkSource::Socket(_), Some(at)) if last < Some(at) => WordOrder::Later,
+            (MarkSource::Dated(_), Some(at)) if last.is_some() && last < Some(at) => {
+                WordOrder::Later
+            }
+            (MarkSource::Dated(_), Some(_)) if self.by_webhook && !self.is_doubted => {
+                WordOrder::Later
+            }
+            (MarkSource::Socket(_), _) | (MarkSource::Dated(_), Some(_)) if last.is_some() => {
                 WordOrder::Unclear
             }
-            (Source::Socket(_), _) => WordOrder::Later,
+            (MarkSource::Socket(_), _) => WordOrder::Later,
             // Without a date on either side the socket's order is all there is.
-            (Source::Dated(_), _) if self.is_by_socket() && has_socket => WordOrder::Earlier,
-            (Source::Dated(_), _) => WordOrder::Later,
+            (MarkSource::Dated(_), _) if self.is_by_socket() && has_socket => WordOrder::Earlier,
+            (MarkSource::Dated(_), _) => WordOrder::Later,
         }
     }
 }
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_twilio_dates_last_counts_wherever_it_was_heard() {
-        let (socket, dated): (fn(_) -> _, fn(_) -> _) = (Source::Socket, Source::Dated);
+        let (socket, dated): (fn(_) -> _, fn(_) -> _) = (MarkSource::Socket, MarkSource::Dated);
         for (first, second) in [(socket, socket), (socket, dated), (dated, socket), (dated, dated)]
         {
             let known =
@@ -248,7 +252,7 @@ mod tests {
         let known =
             told(&[(true, socket(10_300)), (false, socket(10_300)), (true, socket(10_301))]);
         assert_eq!((known.is_paused, known.is_doubted), (true, false));
-        let undated = Source::Socket(None);
+        let undated = MarkSource::Socket(None);
         let known = told(&[(true, undated), (false, undated)]);
         assert_eq!((known.is_paused, known.is_doubted), (false, false));
     }
@@ -258,13 +262,13 @@ mod tests {
         for (first, second) in [
             ((false, dated(10)), (true, socket(10_300))),
             ((true, socket(10_300)), (false, dated(10))),
-            ((false, Source::Answer(Some(from_millis(10_000)))), (true, socket(10_999))),
+            ((false, MarkSource::Answer(Some(from_millis(10_000)))), (true, socket(10_999))),
         ] {
             let known = told(&[first, second]);
             assert!(known.is_paused, "silence is the better mistake");
             assert!(known.is_doubted && !known.is_fresh(at(0), true));
             for is_paused in [true, false] {
-                let answer = Source::Answer(Some(from_millis(10_000)));
+                let answer = MarkSource::Answer(Some(from_millis(10_000)));
                 let asked = hear(Some(known), is_paused, answer, (at(1), true));
                 assert_eq!((asked.is_paused, asked.is_doubted), (is_paused, false));
                 assert!(asked.is_fresh(at(2), false));
@@ -278,9 +282,9 @@ mod tests {
 
     #[test]
     fn dates_to_the_millisecond_leave_no_doubt() {
-        let resumed = (false, Source::Dated(at_millis(10_762)));
+        let resumed = (false, MarkSource::Dated(at_millis(10_762)));
         let late =
-            told(&[(true, Source::Dated(at_millis(10_684))), resumed, (true, socket(10_684))]);
+            told(&[(true, MarkSource::Dated(at_millis(10_684))), resumed, (true, socket(10_684))]);
         assert_eq!((late.is_paused, late.is_doubted), (false, false), "of the time before");
         let confirmed = hear(Some(late), false, socket(10_762), (at(1), true));
         assert!(!confirmed.is_paused && !confirmed.is_doubted);
@@ -290,7 +294,7 @@ mod tests {
 
     #[test]
     fn an_own_write_counts_before_the_socket_has_told_of_it() {
-        let resumed = (false, Source::Answer(Some(from_millis(12_000))));
+        let resumed = (false, MarkSource::Answer(Some(from_millis(12_000))));
         let known = told(&[(true, socket(10_300)), resumed]);
         assert!(!known.is_paused && known.is_fresh(at(4), true));
         assert!(!known.is_fresh(at(5), true), "the socket has not confirmed it");
@@ -302,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_late_word_of_the_second_of_an_own_write_is_a_doubt_whatever_the_socket_said_before() {
-        let written = |is_paused| (is_paused, Source::Answer(Some(from_millis(10_000))));
+        let written = |is_paused| (is_paused, MarkSource::Answer(Some(from_millis(10_000))));
         let joined = (false, socket(10_100));
         for before in [
             &[joined, written(true), written(false)][..],
@@ -322,8 +326,8 @@ mod tests {
 
     #[test]
     fn a_word_without_a_date_counts_unless_the_socket_would_know() {
-        let by_socket = hear(None, true, Source::Socket(None), (at(0), true));
-        let undated = Source::Dated(None);
+        let by_socket = hear(None, true, MarkSource::Socket(None), (at(0), true));
+        let undated = MarkSource::Dated(None);
         assert!(hear(Some(by_socket), false, undated, (at(1), true)).is_paused);
         assert!(!hear(Some(by_socket), false, undated, (at(1), false)).is_paused);
         let known = told(&[(false, dated(5)), (true, undated)]);
@@ -353,7 +357,7 @@ mod tests {
                 let known = Known::hear(before, Mark::Unreadable, source, (at(1), true));
                 assert_eq!((known.is_paused, known.is_doubted), (true, true), "{source:?}");
                 assert!(!known.is_fresh(at(1), true));
-                let answer = Source::Answer(Some(from_millis(10_000)));
+                let answer = MarkSource::Answer(Some(from_millis(10_000)));
                 for (mark, is_paused) in [(Mark::Absent, false), (Mark::Unreadable, true)] {
                     let asked = Known::hear(Some(known), mark, answer, (at(2), true));
                     assert_eq!((asked.is_paused, asked.is_doubted), (is_paused, false));
@@ -464,7 +468,7 @@ mod tests {
         }
     }
 
-    fn told(words: &[(bool, Source)]) -> Known {
+    fn told(words: &[(bool, MarkSource)]) -> Known {
         let tell =
             |known, &(is_paused, source)| Some(hear(known, is_paused, source, (at(0), true)));
         words.iter().fold(None, tell).expect("something is told")
@@ -473,19 +477,19 @@ mod tests {
     fn hear(
         before: Option<Known>,
         is_paused: bool,
-        source: Source,
+        source: MarkSource,
         times: (Moment, bool),
     ) -> Known {
         let mark = if is_paused { Mark::Paused } else { Mark::Absent };
         Known::hear(before, mark, source, times)
     }
 
-    const fn socket(millis: i64) -> Source {
-        Source::Socket(Some(from_millis(millis)))
+    const fn socket(millis: i64) -> MarkSource {
+        MarkSource::Socket(Some(from_millis(millis)))
     }
 
-    const fn dated(seconds: i64) -> Source {
-        Source::Dated(Some(from_millis(seconds * 1000)))
+    const fn dated(seconds: i64) -> MarkSource {
+        MarkSource::Dated(Some(from_millis(seconds * 1000)))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it is a source's argument")]

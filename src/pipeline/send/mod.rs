@@ -53,6 +53,8 @@ pub struct Sends {
     pub lists: Arc<Lists>,
     /// When a failed send is tried again.
     pub schedule: Schedule,
+    /// Where replies wait.
+    pub outbox: Queue,
     /// Where what became of a reply goes, if its agent wants to know.
     pub reports: Queue,
     /// Whether there is room for that, where the agent is told of each step.
@@ -199,7 +201,7 @@ impl Sends {
         settle::report(Self::QUEUE, delivery.put_off(LOOK_FOR_JOIN_EVERY).await);
         // It may have ended just before there was anything to wake.
         if !channel.is_joining(pending.thread) {
-            self.handoff.outbox.wake(&lane(pending.thread));
+            self.outbox.wake(&lane(pending.thread));
         }
     }
 

@@ -156,13 +156,6 @@ impl Jobs {
     }
 }
 
-/// Whether a turn's messages show that a phone reads along: the author of one is a number.
-#[must_use]
-pub fn shows_phone(turn: &Turn) -> bool {
-    let is_phone = |author: &str| author.starts_with('+') || author.starts_with("whatsapp:");
-    turn.messages.iter().any(|message| is_phone(message.author.reveal()))
-}
-
 /// Whether one of these is longer than what its channel brings to a phone.
 #[must_use]
 pub fn is_long(replies: &[Reply], units_max: usize) -> bool {
@@ -425,15 +418,6 @@ mod tests {
             PHONE_TEXT_UNITS_MAX
         ));
         assert!(is_long(&[Reply::text("\u{1f600}".repeat(801))], PHONE_TEXT_UNITS_MAX));
-    }
-
-    #[test]
-    fn numbers_among_the_authors_show_a_phone() {
-        for (author, expected) in
-            [("+15555550123", true), ("whatsapp:+15555550123", true), ("alice", false)]
-        {
-            assert_eq!(shows_phone(&turn(author, 1)), expected, "{author}");
-        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Sends {
         settle::report(QueueName::Outbox, delivery.put_off(POLL_EVERY).await);
         // It may have been given back just before there was anything to wake.
         if !self.handoff.is_known_paused(pending.thread) {
-            self.handoff.outbox.wake(&lane(pending.thread));
+            self.outbox.wake(&lane(pending.thread));
         }
     }
 }

@@ -5,14 +5,17 @@
 
 use std::time::Duration;
 
+use super::ended_turn::EndedTurn;
 use super::{Turns, Work};
 use crate::agent::{Answer, Turn};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
 use crate::jobs::settle;
 use crate::pipeline::awaited;
+use crate::pipeline::policy::after_turn::EndOfTurn;
+use crate::pipeline::policy::turn_fate::{TurnFate, Unsaid};
 use crate::pipeline::send::outbound::{self, Stamp};
-use crate::queue::{Cause, Delivery, QueueName};
+use crate::queue::{Delivery, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
@@ -23,7 +26,7 @@ impl Turns {
     /// Brings an answer's replies into the outbox and ends the turn.
     pub(super) async fn finish(
         &self,
-        delivery: Delivery,
+        mut delivery: Delivery,
         (turn, own): (&Turn, MessageId),
         answer: Answer,
         start: Moment,
@@ -34,21 +37,7 @@ impl Turns {
         let (replies, hands_over) = match answer {
             Answer::Replies(replies) => (replies, false),
             Answer::Handoff(replies) => (replies, true),
-            Answer::Later => {
-                let now = self.recorder.clock.wall();
-                let settled = match self.patience {
-                    Some(patience) => {
-                        let look = awaited::job(turn, 0, patience, now);
-                        delivery.ack_and_append(vec![(QueueName::Reports, look)]).await.map(drop)
-                    }
-                    None => delivery.ack().await,
-                };
-                if settled.is_ok() {
-                    self.recorder.metrics.turn(TurnOutcome::Silent);
-                    tell_finished(turn, "later", 0, took);
-                }
-                return settle::report(Self::QUEUE, settled);
-            }
+            Answer::Later => return self.watch(delivery, (turn, own), took).await,
         };
         let units_max = self.channels.text_units_max(turn.thread.id());
         let asked = tokio::select! {
@@ -58,22 +47,13 @@ impl Turns {
         };
         let is_cut = match asked {
             Ok(is_cut) => is_cut,
-            // To wait would be to ask the agent again; in parts it reaches everybody.
-            Err(error) if self.status.parks(&error, &self.recorder.clock).is_some() => true,
-            Err(error) => {
-                let delay = self.schedule.delay_after(delivery.attempt(), None, settle::jitter());
-                tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread,
-                    attempt = delivery.attempt(), retry_in_ms = delay.map(settle::millis),
-                    error = %Chain(&error),
-                    "twilio did not say whether a phone reads a long reply");
-                if let Some(delay) = delay {
-                    self.recorder.metrics.turn(TurnOutcome::Retried);
-                    let cause = Cause::of(CauseClass::Participants).with_detail(error.to_string());
-                    return settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+            Err(error) => match self.wait_for_readers(delivery, (turn, own), &error).await {
+                Some(same) => {
+                    delivery = same;
+                    true
                 }
-                // In parts it reaches everybody; nobody has to redrive it.
-                true
-            }
+                None => return,
+            },
         };
         let at = self.recorder.clock.wall();
         let stamp = Stamp { ids: &self.ids, at, tells: self.tells, units_max };
@@ -82,7 +62,40 @@ impl Turns {
             Err(error) => return self.refuse(delivery, (turn, own), &error).await,
         };
         fault_points::hit(Point::AgentAnswered);
-        self.store(delivery, turn, jobs, took).await;
+        self.store(delivery, (turn, own), jobs, took).await;
+    }
+
+    /// Ends a turn whose answer comes later, and watches for it where that is wished.
+    async fn watch(&self, delivery: Delivery, (turn, own): (&Turn, MessageId), took: Duration) {
+        let mut of = EndedTurn::of(turn.thread.id(), own, &turn.messages);
+        if let Some(patience) = self.patience {
+            let look = awaited::job(turn, 0, patience, self.recorder.clock.wall());
+            of.appends.push((QueueName::Reports, look));
+        }
+        if self.settle(delivery, TurnFate::Done, of).await {
+            self.recorder.metrics.turn(TurnOutcome::Silent);
+            tell_finished(turn, "later", 0, took);
+        }
+    }
+
+    /// Waits until Twilio says who reads along; gives the delivery back where that is not worth it.
+    async fn wait_for_readers(
+        &self,
+        delivery: Delivery,
+        (turn, own): (&Turn, MessageId),
+        error: &rest::Error,
+    ) -> Option<Delivery> {
+        let parked = self.status.parks(error, &self.recorder.clock);
+        let attempt = delivery.attempt();
+        let retry = self.schedule.delay_after(attempt, None, settle::jitter());
+        if parked.is_none() {
+            tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
+                retry_in_ms = retry.map(settle::millis), error = %Chain(error),
+                "twilio did not say whether a phone reads a long reply");
+        }
+        let ending = EndOfTurn::ReadersUntold(Unsaid { parked, retry }, CauseClass::Participants);
+        let of = EndedTurn::of(turn.thread.id(), own, &turn.messages).because(error);
+        self.end(delivery, ending, of).await
     }
 
     /// Whether long replies are to be cut.
@@ -92,10 +105,12 @@ impl Turns {
         replies: &[Reply],
         units_max: usize,
     ) -> Result<bool, rest::Error> {
-        if outbound::shows_phone(turn) || !outbound::is_long(replies, units_max) {
+        let thread = turn.thread.id();
+        let shows_phone = self.channels.shows_phone(thread, &turn.messages);
+        if shows_phone || !outbound::is_long(replies, units_max) {
             return Ok(true);
         }
-        self.channels.has_phone(turn.thread.id()).await
+        self.channels.has_phone(thread).await
     }
 
     /// Buries a turn whose answer the outbox would never take: the agent would be asked for ever.
@@ -108,21 +123,23 @@ impl Turns {
         tracing::error!(message_sid = %turn.id, conversation_sid = %turn.thread,
             error = %Chain(error), "agent's answer is too large; the message is a dead letter");
         let remedy = "let the agent answer with less, or in several late replies, then redrive it";
-        let class = CauseClass::AgentAnswerTooLarge;
-        let cause = Cause::of(class).with_detail(format!("{error}; {remedy}"));
-        self.bury(delivery, (turn.thread.id(), own), class, cause).await;
+        let of = EndedTurn::of(turn.thread.id(), own, &turn.messages);
+        self.end(delivery, EndOfTurn::TooLarge, of.because(format!("{error}; {remedy}"))).await;
     }
 
-    async fn store(&self, delivery: Delivery, turn: &Turn, jobs: outbound::Jobs, took: Duration) {
+    async fn store(
+        &self,
+        delivery: Delivery,
+        (turn, own): (&Turn, MessageId),
+        jobs: outbound::Jobs,
+        took: Duration,
+    ) {
         let count = jobs.said();
-        let settled = if jobs.appends.is_empty() {
-            delivery.ack().await
-        } else {
-            let jobs = jobs.appends.into_iter().map(|append| (QueueName::Outbox, append)).collect();
-            delivery.ack_and_append(jobs).await.map(drop)
-        };
+        let mut of = EndedTurn::of(turn.thread.id(), own, &turn.messages);
+        of.appends = jobs.appends.into_iter().map(|append| (QueueName::Outbox, append)).collect();
+        let is_settled = self.settle(delivery, TurnFate::Done, of).await;
         fault_points::hit(Point::TurnSettled);
-        if settled.is_ok() {
+        if is_settled {
             let outcome = if count == 0 { TurnOutcome::Silent } else { TurnOutcome::Answered };
             self.recorder.metrics.turn(outcome);
             tell_finished(turn, outcome.as_str(), count, took);
@@ -133,7 +150,6 @@ impl Turns {
                 self.recorder.stage(&turn.thread, Some(message.sid), stage);
             }
         }
-        settle::report(Self::QUEUE, settled);
     }
 }
 

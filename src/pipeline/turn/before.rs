@@ -1,4 +1,4 @@
-//! What has to be known before a message gets its turn: asked one after the other, settled in one place.
+//! What has to be known before a message gets its turn: asked one after the other.
 //!
 //! What is asked and what follows is decided in
 //! [`policy::before_turn`](crate::pipeline::policy::before_turn).
@@ -11,13 +11,15 @@ use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
 use crate::pipeline::handoff::{POLL_EVERY, Paused};
 use crate::pipeline::policy::before_turn::{
-    Answered, Before, Facts, Hands, Known, Question, Step, TurnOrder, Unsaid, Welcome, step,
+    Answerable, Before, Facts, Hands, Known, Question, Step, TurnOrder, Welcome, step,
 };
 use crate::pipeline::policy::strategy::Strategy;
+use crate::pipeline::policy::turn_fate::Unsaid;
 use crate::pipeline::turn::Turns;
-use crate::queue::{self, Cause, Delivery};
+use crate::pipeline::turn::ended_turn::EndedTurn;
+use crate::queue::{self, Delivery};
 use crate::telemetry::chain::Chain;
-use crate::thread::{CauseClass, SkipReason, Thread, ThreadId, TurnMessage};
+use crate::thread::{SkipReason, Thread, ThreadId, TurnMessage};
 
 /// How soon Twilio is asked again that did not say who has a conversation; a message that has waited
 /// longer waits as long again, up to [`POLL_EVERY`].
@@ -57,8 +59,13 @@ impl Turns {
                     }
                 }
                 Step::Go => return Some((delivery, gathering.held_until)),
-                other => {
-                    self.settle(delivery, other, &gathering).await;
+                Step::End(fate) => {
+                    let own = message.sid;
+                    let of = EndedTurn::of(thread, own, std::slice::from_ref(message));
+                    if fate.ends_turn() {
+                        self.busy.end(thread, own, self.recorder.clock.wall());
+                    }
+                    self.settle(delivery, fate, of.because(gathering.detail)).await;
                     return None;
                 }
             }
@@ -191,7 +198,7 @@ impl Turns {
     }
 
     /// Whether the message itself is one that is answered.
-    fn is_answered(&self, delivery: &Delivery, of: &Gathering<'_>) -> Answered {
+    fn is_answered(&self, delivery: &Delivery, of: &Gathering<'_>) -> Answerable {
         let is_late = self.strategy == Strategy::Drop
             && self.busy.covers(of.thread, of.message.sid, delivery.appended_at());
         let wall = self.recorder.clock.wall();
@@ -200,7 +207,7 @@ impl Turns {
         } else {
             self.admission.skips(of.message, of.held_until, wall)
         };
-        skipped.map_or(Answered::Yes, Answered::No)
+        skipped.map_or(Answerable::Yes, Answerable::No)
     }
 
     fn unsaid(
@@ -214,35 +221,5 @@ impl Turns {
             parked: error.parks(&self.status, &self.recorder.clock),
             retry: self.schedule.delay_after(delivery.attempt(), None, settle::jitter()),
         }
-    }
-
-    /// Ends a delivery whose message has no turn now.
-    async fn settle(&self, delivery: Delivery, step: Step, of: &Gathering<'_>) {
-        let (thread, message) = (of.thread, of.message);
-        let settled = match step {
-            // Neither of them ends anything.
-            Step::Ask(_) | Step::Go | Step::GivenBack => return,
-            Step::Skip(reason) => return self.skip(delivery, thread, message, reason).await,
-            Step::KeepSilent => {
-                let messages = std::slice::from_ref(message);
-                return self.keep_silent(delivery, thread, messages).await;
-            }
-            Step::Park(pause) => delivery.park(pause).await,
-            Step::PutOff(pause) => delivery.put_off(pause).await,
-            Step::Retry(delay, about) => {
-                let cause = Cause::of(class(about)).with_detail(of.detail.clone());
-                delivery.retry_in(delay, cause).await
-            }
-        };
-        settle::report(Self::QUEUE, settled);
-    }
-}
-
-/// The class of the cause that is kept with a job whose question has no answer.
-const fn class(question: Question) -> CauseClass {
-    match question {
-        Question::Welcome => CauseClass::Choice,
-        Question::Known | Question::Order | Question::Before => CauseClass::CatchUp,
-        Question::Held | Question::Hands | Question::Message => CauseClass::Handoff,
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::ended_turn::EndedTurn;
 use super::{Thought, Turns};
 use crate::agent::Turn;
 use crate::media::fetch;
 use crate::queue::Delivery;
-use crate::thread::CauseClass;
+use crate::thread::{CauseClass, MessageId};
 
 /// How often a turn is tried whose files cannot be fetched, before it goes without them.
 const ATTEMPTS_MAX: u32 = 3;
@@ -54,14 +55,14 @@ impl Turns {
     pub(super) async fn wait_for_files(
         &self,
         delivery: Delivery,
-        turn: &Turn,
+        (turn, own): (&Turn, MessageId),
         error: &fetch::Error,
     ) {
-        let of = (turn.thread.id(), turn.id);
+        let of = EndedTurn::of(turn.thread.id(), own, &turn.messages);
         let parked = match error {
             fetch::Error::Asking(error) => self.status.parks(error, &self.recorder.clock),
             _ => None,
         };
-        self.wait_for_twilio(delivery, of, parked, (CauseClass::MediaUnavailable, error)).await;
+        self.wait_for_twilio(delivery, parked, (CauseClass::MediaUnavailable, error), of).await;
     }
 }

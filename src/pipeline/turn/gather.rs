@@ -6,19 +6,21 @@
 use crate::channels::{self, AnsweredBefore, Channel};
 use crate::fault_points::{self, Point};
 use crate::jobs::settle;
+use crate::pipeline::policy::after_turn::EndOfTurn;
 use crate::pipeline::policy::strategy::{Look, Strategy};
 use crate::pipeline::turn::Turns;
 use crate::pipeline::turn::batch::{BatchMessage, TurnBatch};
+use crate::pipeline::turn::ended_turn::EndedTurn;
 use crate::queue::{self, Delivery, QueueName};
 use crate::telemetry::chain::Chain;
-use crate::thread::ThreadId;
+use crate::thread::{MessageId, ThreadId};
 
 impl Turns {
     /// Takes along what belongs to the turn; gives the delivery back if more may come.
     pub(super) async fn gather(
         &self,
         delivery: Delivery,
-        (channel, thread): (&dyn Channel, ThreadId),
+        (channel, thread, own): (&dyn Channel, ThreadId, MessageId),
         batch: &mut TurnBatch,
     ) -> Option<Delivery> {
         let messages_max = match self.strategy {
@@ -35,8 +37,9 @@ impl Turns {
         let Strategy::Burst(burst) = self.strategy else { return Some(delivery) };
         match burst.look(&batch.stored(), self.recorder.clock.wall()) {
             Look::Wait(time) => {
-                settle::report(QueueName::Inbox, delivery.put_off(time).await);
-                None
+                let messages = batch.messages();
+                let of = EndedTurn::of(thread, own, &messages);
+                self.end(delivery, EndOfTurn::BurstGoesOn(time), of).await
             }
             Look::Take(count) => {
                 delivery.leave(&batch.keep(count));

@@ -5,14 +5,16 @@
 
 use std::time::Duration;
 
+use super::ended_turn::EndedTurn;
 use super::{OwnMessage, Turns};
 use crate::channels::Error;
 use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
-use crate::queue::{Cause, Delivery};
+use crate::pipeline::policy::after_turn::EndOfTurn;
+use crate::pipeline::policy::turn_fate::Unsaid;
+use crate::queue::Delivery;
 use crate::telemetry::chain::Chain;
-use crate::telemetry::metrics::labels::TurnOutcome;
-use crate::thread::{CauseClass, MessageId, Past, ThreadId, TurnMessage};
+use crate::thread::{CauseClass, Past, TurnMessage};
 
 impl Turns {
     /// Gives the delivery back with what was said before these messages, as far as the agent asks for it;
@@ -23,11 +25,12 @@ impl Turns {
         of: OwnMessage<'_>,
         messages: &[TurnMessage],
     ) -> Option<(Delivery, Vec<Past>)> {
+        let settling = EndedTurn::of(of.thread.id(), of.message, messages);
         let history = tokio::select! {
             biased;
             lost = delivery.keep_alive() => {
-                self.busy.end(of.thread.id(), of.message, self.recorder.clock.wall());
                 settle::lost(Self::QUEUE, &lost);
+                self.end(delivery, EndOfTurn::Lost, settling).await;
                 return None;
             }
             history = self.history(of, messages) => history,
@@ -35,7 +38,9 @@ impl Turns {
         match history {
             Ok(history) => Some((delivery, history)),
             Err(error) => {
-                self.wait_for_history(delivery, of, &error).await;
+                let parked = error.parks(&self.status, &self.recorder.clock);
+                self.wait_for_twilio(delivery, parked, (CauseClass::CatchUp, &error), settling)
+                    .await;
                 None
             }
         }
@@ -59,34 +64,23 @@ impl Turns {
         Ok(history)
     }
 
-    /// Puts a turn off whose history Twilio does not tell.
-    async fn wait_for_history(&self, delivery: Delivery, of: OwnMessage<'_>, error: &Error) {
-        let parked = error.parks(&self.status, &self.recorder.clock);
-        let of = (of.thread.id(), of.message);
-        self.wait_for_twilio(delivery, of, parked, (CauseClass::CatchUp, error)).await;
-    }
-
     /// Keeps a turn for which Twilio does not tell what it needs: for as long as Twilio is away, and else for
     /// another try.
     pub(super) async fn wait_for_twilio(
         &self,
         delivery: Delivery,
-        (thread, message): (ThreadId, MessageId),
         parked: Option<Duration>,
         (class, error): (CauseClass, &(dyn std::error::Error + Sync)),
+        of: EndedTurn<'_>,
     ) {
-        self.busy.end(thread, message, self.recorder.clock.wall());
-        self.recorder.metrics.turn(TurnOutcome::Retried);
-        if let Some(pause) = parked {
-            return settle::report(Self::QUEUE, delivery.park(pause).await);
+        let (attempt, longest) = (delivery.attempt(), self.schedule.longest());
+        let retry = self.schedule.delay_after(attempt, None, settle::jitter());
+        if parked.is_none() {
+            tracing::warn!(message_sid = %of.turn, conversation_sid = %of.thread, attempt,
+                reason = class.as_str(), retry_in_ms = settle::millis(retry.unwrap_or(longest)),
+                error = %Chain(error), "twilio does not tell what a turn needs; trying again");
         }
-        let attempt = delivery.attempt();
-        let delay = self.schedule.delay_after(attempt, None, settle::jitter());
-        let delay = delay.unwrap_or_else(|| self.schedule.longest());
-        tracing::warn!(message_sid = %message, conversation_sid = %thread, attempt,
-            reason = class.as_str(), retry_in_ms = settle::millis(delay), error = %Chain(error),
-            "twilio does not tell what a turn needs; trying again");
-        let cause = Cause::of(class).with_detail(error.to_string());
-        settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
+        let ending = EndOfTurn::Untold(Unsaid { parked, retry }, longest, class);
+        self.end(delivery, ending, of.because(error)).await;
     }
 }

@@ -28,23 +28,28 @@ use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::ingest::admission::{Admission, Admitted};
 use crate::pipeline::lists::Lists;
+use crate::pipeline::policy::after_turn::EndOfTurn;
 use crate::pipeline::policy::strategy::Strategy;
+use crate::pipeline::policy::turn_fate::Unsaid;
 use crate::pipeline::record::{Inbound, Said};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::batch::{BatchMessage, TurnBatch};
 use crate::pipeline::turn::busy::BusyTimes;
+use crate::pipeline::turn::ended_turn::EndedTurn;
 use crate::pipeline::turn::histories::Histories;
-use crate::queue::{self, Cause, Delivery, Queue, QueueName};
+use crate::queue::{self, Delivery, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
 use crate::telemetry::trace::TraceContext;
-use crate::thread::{CauseClass, MessageId, SkipReason, Speaker, Thread, ThreadId, TurnMessage};
+use crate::thread::{MessageId, SkipReason, Speaker, Thread, ThreadId};
 
 mod answer;
 mod batch;
 mod before;
 pub mod busy;
+mod end;
+mod ended_turn;
 mod files;
 mod gather;
 pub mod histories;
@@ -122,9 +127,8 @@ impl Work for Turns {
         let own = message.sid;
         let message = BatchMessage::own(message, delivery.appended_at(), delivery.redelivered());
         let mut batch = TurnBatch::new(message, held_until);
-        let Some(delivery) = self.gather(delivery, (channel, thread.id()), &mut batch).await else {
-            return;
-        };
+        let of = (channel, thread.id(), own);
+        let Some(delivery) = self.gather(delivery, of, &mut batch).await else { return };
         // A turn that comes again was admitted before.
         let admitted = if delivery.redelivered() {
             Admitted::Turn
@@ -138,8 +142,9 @@ impl Work for Turns {
                 self.take(delivery, own, batch, stop).await;
             }
             Admitted::Skip(reason) => {
-                self.skip_all(thread.id(), &mut batch, reason);
-                settle::report(Self::QUEUE, delivery.ack().await);
+                let messages = batch.messages();
+                let of = EndedTurn::of(thread.id(), own, &messages);
+                self.end(delivery, EndOfTurn::Guarded(reason), of).await;
             }
             Admitted::Loop => {
                 delivery.leave(&batch.keep_own());
@@ -150,36 +155,6 @@ impl Work for Turns {
 }
 
 impl Turns {
-    async fn skip(
-        &self,
-        delivery: Delivery,
-        thread: ThreadId,
-        message: &TurnMessage,
-        reason: SkipReason,
-    ) {
-        self.busy.end(thread, message.sid, self.recorder.clock.wall());
-        self.note_skipped(thread, message, reason);
-        settle::report(Self::QUEUE, delivery.ack().await);
-    }
-
-    fn skip_all(&self, thread: ThreadId, batch: &mut TurnBatch, reason: SkipReason) {
-        for member in batch.iter_mut() {
-            self.note_skipped(thread, &member.message, reason);
-        }
-    }
-
-    fn note_skipped(&self, thread: ThreadId, message: &TurnMessage, reason: SkipReason) {
-        self.recorder.stage(thread, Some(message.sid), Stage::Skipped { reason });
-        let is_stale = reason == SkipReason::Stale;
-        self.recorder.metrics.turn(if is_stale {
-            TurnOutcome::Stale
-        } else {
-            TurnOutcome::Skipped
-        });
-        tracing::info!(message_sid = %message.sid, conversation_sid = %thread,
-            reason = reason.as_str(), "message gets no turn");
-    }
-
     /// Gives the batch to the agent, with what comes meanwhile if that supersedes it.
     async fn take(
         &self,
@@ -193,12 +168,15 @@ impl Turns {
             self.leave_out(thread, &mut batch);
             let mut messages = batch.messages();
             if let Err(lost) = self.lists.choose(thread, &mut messages).await {
-                self.busy.end(thread, own, self.recorder.clock.wall());
-                return settle::lost(Self::QUEUE, &lost);
+                settle::lost(Self::QUEUE, &lost);
+                let of = EndedTurn::of(thread, own, &messages);
+                self.end(delivery, EndOfTurn::Lost, of).await;
+                return;
             }
             let Some(id) = messages.last().map(|message| message.sid) else {
-                self.busy.end(thread, own, self.recorder.clock.wall());
-                return settle::report(Self::QUEUE, delivery.ack().await);
+                let of = EndedTurn::of(thread, own, &messages);
+                self.end(delivery, EndOfTurn::NothingLeft, of).await;
+                return;
             };
             let Some(told) = self.with_history(delivery, of, &messages).await else { return };
             let history;
@@ -211,36 +189,37 @@ impl Turns {
                 self.recorder.stage(thread, Some(message.sid), Stage::TurnStarted);
             }
             self.busy.begin(thread, id, self.recorder.clock.wall());
-            match self.think(&delivery, (of.channel, &turn), &mut batch, stop).await {
+            let ending = match self.think(&delivery, (of.channel, &turn), &mut batch, stop).await {
                 Thought::Answer(answer, start) => {
                     self.agent_health.succeeded(&self.recorder.clock);
                     self.agent_room.succeeded();
-                    if self.is_taken_over(thread, &answer).await {
-                        return self.keep_silent(delivery, thread, &turn.messages).await;
+                    if !self.is_taken_over(thread, &answer).await {
+                        return self.finish(delivery, (&turn, own), answer, start).await;
                     }
-                    return self.finish(delivery, (&turn, own), answer, start).await;
+                    EndOfTurn::TakenOver
                 }
                 Thought::Failure(error, start) => {
                     return self.fail(delivery, (&turn, own), &error, start).await;
                 }
-                Thought::Away(pause) => {
-                    self.busy.end(thread, id, self.recorder.clock.wall());
-                    return settle::report(Self::QUEUE, delivery.park(pause).await);
-                }
+                Thought::Away(pause) => EndOfTurn::AgentAway(pause),
                 Thought::Unfetched(error) => {
-                    return self.wait_for_files(delivery, &turn, &error).await;
+                    return self.wait_for_files(delivery, (&turn, own), &error).await;
                 }
-                Thought::Stopped => return,
+                Thought::Stopped => EndOfTurn::Stopped,
                 Thought::Lost(lost) => {
-                    self.busy.end(thread, id, self.recorder.clock.wall());
-                    return settle::lost(Self::QUEUE, &lost);
+                    settle::lost(Self::QUEUE, &lost);
+                    EndOfTurn::Lost
                 }
                 Thought::Superseded => {
                     self.recorder.metrics.turn(TurnOutcome::Superseded);
                     tracing::debug!(message_sid = %id, conversation_sid = %thread,
                         "a new message ends the thinking; another turn has both");
+                    continue;
                 }
-            }
+            };
+            let of = EndedTurn::of(thread, own, &turn.messages);
+            self.end(delivery, ending, of).await;
+            return;
         }
     }
 
@@ -309,10 +288,10 @@ impl Turns {
     async fn cut(&self, delivery: Delivery, thread: ThreadId, own: MessageId) {
         tracing::error!(message_sid = %own, conversation_sid = %thread,
             "conversation looks like a loop between two bots; it gets no turns until it slows down");
-        let cause = Cause::of(CauseClass::Loop).with_detail(
-            "more turns in a minute than guard.turns_per_minute; redrive it if a person wrote it",
-        );
-        self.bury(delivery, (thread, own), CauseClass::Loop, cause).await;
+        let remedy =
+            "more turns in a minute than guard.turns_per_minute; redrive it if a person wrote it";
+        self.end(delivery, EndOfTurn::Looped, EndedTurn::of(thread, own, &[]).because(remedy))
+            .await;
     }
 
     /// How long a turn is parked that the agent gave no answer to; nothing if it is the turn's own
@@ -359,46 +338,23 @@ impl Turns {
         error: &Error,
         start: Moment,
     ) {
-        if let Some(pause) = self.parks(turn, error, start) {
-            tracing::debug!(message_sid = %turn.id, conversation_sid = %turn.thread,
-                retry_in_ms = settle::millis(pause), error = %Chain(error),
-                "agent is away or busy; the turn waits");
-            self.recorder.metrics.turn(TurnOutcome::Retried);
-            return settle::report(Self::QUEUE, delivery.park(pause).await);
-        }
+        let parked = self.parks(turn, error, start);
         let attempt = delivery.attempt();
-        let delay = failure::delay(error, attempt, &self.schedule);
-        let cause = failure::cause(error);
-        if let Some(delay) = delay {
-            tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
-                retry_in_ms = settle::millis(delay), error = %Chain(error),
-                "agent gave no answer; trying again");
-            self.recorder.metrics.turn(TurnOutcome::Retried);
-            settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
-        } else {
-            tracing::error!(message_sid = %turn.id, conversation_sid = %turn.thread, attempt,
-                error = %Chain(error),
-                "agent gave no answer; the message is a dead letter");
-            self.bury(delivery, (turn.thread.id(), own), failure::class(error), cause).await;
+        let retry = failure::delay(error, attempt, &self.schedule);
+        match (parked, retry) {
+            (Some(pause), _) => tracing::debug!(message_sid = %turn.id,
+                conversation_sid = %turn.thread, retry_in_ms = settle::millis(pause),
+                error = %Chain(error), "agent is away or busy; the turn waits"),
+            (None, Some(delay)) => tracing::warn!(message_sid = %turn.id,
+                conversation_sid = %turn.thread, attempt, retry_in_ms = settle::millis(delay),
+                error = %Chain(error), "agent gave no answer; trying again"),
+            (None, None) => tracing::error!(message_sid = %turn.id,
+                conversation_sid = %turn.thread, attempt, error = %Chain(error),
+                "agent gave no answer; the message is a dead letter"),
         }
-    }
-
-    async fn bury(
-        &self,
-        delivery: Delivery,
-        (thread, message): (ThreadId, MessageId),
-        class: CauseClass,
-        cause: Cause,
-    ) {
-        self.busy.end(thread, message, self.recorder.clock.wall());
-        let settled = delivery.dead(cause).await;
-        if settled.is_ok() {
-            // Noted once it is stored: whoever sees the note may redrive it.
-            let stage = Stage::Dead { queue: Self::QUEUE.as_str(), reason: class, code: None };
-            self.recorder.stage(thread, Some(message), stage);
-            self.recorder.metrics.turn(TurnOutcome::Dead);
-        }
-        settle::report(Self::QUEUE, settled);
+        let ending = EndOfTurn::Failed(Unsaid { parked, retry }, failure::class(error));
+        let of = EndedTurn::of(turn.thread.id(), own, &turn.messages).because(error);
+        self.end(delivery, ending, of).await;
     }
 }
 

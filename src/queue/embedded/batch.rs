@@ -16,8 +16,8 @@ use crate::queue::{Append, Appended, Cause, Error, JobId, Key, QueueName};
 pub(super) enum Write {
     Append(Vec<NewJob>),
     Settle(Settle),
-    Redrive(Letter),
-    Discard(Letter),
+    Redrive(LetterName),
+    Discard(LetterName),
     /// Answers that it was added, or that another one was faster.
     Document(NewDocument),
     /// Answers that it was added if the document of this revision was there and is forgotten.
@@ -55,7 +55,7 @@ pub(super) enum SettledHow {
 }
 
 /// Names a dead letter.
-pub(super) struct Letter {
+pub(super) struct LetterName {
     pub(super) queue: QueueName,
     pub(super) id: JobId,
     pub(super) now: Moment,
@@ -167,8 +167,8 @@ impl<'a> Batch<'a> {
     }
 
     /// Makes a dead letter an open job.
-    fn redrive(&mut self, letter: &Letter) -> rusqlite::Result<WriteAnswer> {
-        let Letter { queue, id, now, at } = *letter;
+    fn redrive(&mut self, letter: &LetterName) -> rusqlite::Result<WriteAnswer> {
+        let LetterName { queue, id, now, at } = *letter;
         let Some((seq, key, position)) = rows::exhume(self.db, queue, id)? else {
             return Ok(Err(Error::NoDeadLetter { queue, id }));
         };
@@ -185,8 +185,8 @@ impl<'a> Batch<'a> {
     }
 
     /// Forgets a dead letter but not its id.
-    fn discard(&self, letter: &Letter) -> rusqlite::Result<WriteAnswer> {
-        let Letter { queue, id, at, .. } = *letter;
+    fn discard(&self, letter: &LetterName) -> rusqlite::Result<WriteAnswer> {
+        let LetterName { queue, id, at, .. } = *letter;
         let Some((seq, ..)) = rows::exhume(self.db, queue, id)? else {
             return Ok(Err(Error::NoDeadLetter { queue, id }));
         };

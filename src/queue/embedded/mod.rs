@@ -47,7 +47,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::batch::{Letter, Write};
+use self::batch::{LetterName, Write};
 use self::checkpoint::Checkpoints;
 use self::documents::NewDocument;
 use self::fault::Fault;
@@ -247,8 +247,8 @@ impl Embedded {
         })
     }
 
-    fn letter(&self, queue: QueueName, id: JobId) -> Letter {
-        Letter { queue, id, now: self.clock.now(), at: self.clock.wall() }
+    fn letter(&self, queue: QueueName, id: JobId) -> LetterName {
+        LetterName { queue, id, now: self.clock.now(), at: self.clock.wall() }
     }
 
     async fn write(&self, write: Write) -> Result<Vec<Appended>, Error> {

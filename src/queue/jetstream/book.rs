@@ -11,8 +11,8 @@
 //! | `Dead` | " | its letter is to be checked | an echo |
 //! | `Done` | " | nothing | an echo |
 //!
-//! While a job is being written here ([`Book::begin`]) what comes in about it waits until the outcome
-//! is known ([`Book::settled`], [`Book::rewritten`], [`Book::unknown`]).
+//! While a job is being written here ([`JobBook::begin`]) what comes in about it waits until the outcome
+//! is known ([`JobBook::settled`], [`JobBook::rewritten`], [`JobBook::unknown`]).
 
 use std::collections::HashMap;
 
@@ -23,15 +23,15 @@ use crate::clock::Timestamp;
 use crate::queue::{JobId, Key, QueueName};
 
 /// Names a job of the store.
-pub(super) type Name = (QueueName, JobId);
+pub(super) type JobName = (QueueName, JobId);
 
 /// One partition's open jobs.
 #[derive(Default)]
-pub(super) struct Book {
-    jobs: HashMap<Name, Known>,
-    by_born: HashMap<u64, Name>,
+pub(super) struct JobBook {
+    jobs: HashMap<JobName, Known>,
+    by_born: HashMap<u64, JobName>,
     /// Jobs settled here whose echo has not come yet, with the sequence that settled them.
-    gone: HashMap<Name, u64>,
+    gone: HashMap<JobName, u64>,
     /// What came before the partition was gained is read: from here on jobs are new.
     caught_up: bool,
     /// The last sequence read.
@@ -42,7 +42,7 @@ pub(super) struct Book {
 
 /// What is known of one open job.
 pub(super) struct Known {
-    pub(super) name: Name,
+    pub(super) name: JobName,
     /// The sequence of its newest record, as far as is known.
     pub(super) rev: u64,
     pub(super) born: u64,
@@ -67,11 +67,11 @@ pub(super) enum BookEffect {
     },
     /// A settlement that a former holder could not finish.
     Finish {
-        name: Name,
+        name: JobName,
     },
     /// A dead letter that a former holder may not have listed.
     List {
-        name: Name,
+        name: JobName,
     },
 }
 
@@ -87,14 +87,14 @@ pub(super) struct Entering {
     pub(super) suspect: bool,
 }
 
-impl Book {
+impl JobBook {
     /// Keeps records of up to so many bytes in all.
     pub(super) fn new(bytes_max: usize) -> Self {
         Self { bytes_max, ..Self::default() }
     }
 
     /// Takes a record that the stream holds at `rev`.
-    pub(super) fn read(&mut self, name: Name, rev: u64, record: Record) -> Option<BookEffect> {
+    pub(super) fn read(&mut self, name: JobName, rev: u64, record: Record) -> Option<BookEffect> {
         self.seen = self.seen.max(rev);
         if let Some(&settled) = self.gone.get(&name) {
             if rev >= settled {
@@ -134,7 +134,7 @@ impl Book {
     }
 
     /// A job by its name.
-    pub(super) fn of(&self, name: Name) -> Option<&Known> {
+    pub(super) fn of(&self, name: JobName) -> Option<&Known> {
         self.jobs.get(&name)
     }
 
@@ -149,14 +149,14 @@ impl Book {
     }
 
     /// From here until its outcome is noted, a record is being written.
-    pub(super) fn begin(&mut self, name: Name) {
+    pub(super) fn begin(&mut self, name: JobName) {
         if let Some(known) = self.jobs.get_mut(&name) {
             known.is_busy = true;
         }
     }
 
     /// The job is settled by a record of sequence `rev`; what came in meanwhile may open it again.
-    pub(super) fn settled(&mut self, name: Name, rev: u64) -> Option<BookEffect> {
+    pub(super) fn settled(&mut self, name: JobName, rev: u64) -> Option<BookEffect> {
         let known = self.remove(name)?;
         match known.later {
             Some((later, record)) if later > rev => self.take_in(name, later, record),
@@ -171,14 +171,19 @@ impl Book {
     }
 
     /// The job is open with this newer record, which this holder wrote.
-    pub(super) fn rewritten(&mut self, name: Name, rev: u64, record: Record) -> Option<BookEffect> {
+    pub(super) fn rewritten(
+        &mut self,
+        name: JobName,
+        rev: u64,
+        record: Record,
+    ) -> Option<BookEffect> {
         self.know(name, rev, record, true);
         self.release(name)
     }
 
     /// The job turned out to have this record, which somebody else may have written; gives how it
     /// enters its lane anew.
-    pub(super) fn found(&mut self, name: Name, rev: u64, record: Record) -> Option<Entering> {
+    pub(super) fn found(&mut self, name: JobName, rev: u64, record: Record) -> Option<Entering> {
         self.know(name, rev, record, false);
         let known = self.jobs.get_mut(&name)?;
         (known.is_busy, known.later) = (false, None);
@@ -186,7 +191,7 @@ impl Book {
     }
 
     /// Nobody knows whether what was written is stored.
-    pub(super) fn unknown(&mut self, name: Name) {
+    pub(super) fn unknown(&mut self, name: JobName) {
         if let Some(known) = self.jobs.get_mut(&name) {
             (known.is_busy, known.is_ours, known.later) = (false, false, None);
         }
@@ -197,7 +202,7 @@ impl Book {
         self.jobs.values().map(|known| known.rev).min().unwrap_or(self.seen + 1).min(self.seen + 1)
     }
 
-    fn release(&mut self, name: Name) -> Option<BookEffect> {
+    fn release(&mut self, name: JobName) -> Option<BookEffect> {
         let known = self.jobs.get_mut(&name)?;
         known.is_busy = false;
         let (later, record) = known.later.take()?;
@@ -205,7 +210,7 @@ impl Book {
     }
 
     /// A newer record of a job that waits or is out here.
-    fn update(&mut self, name: Name, rev: u64, record: Record) -> Option<BookEffect> {
+    fn update(&mut self, name: JobName, rev: u64, record: Record) -> Option<BookEffect> {
         let known = self.jobs.get_mut(&name)?;
         if !self.caught_up && record.open().is_some() {
             self.know(name, rev, record, false);
@@ -225,7 +230,7 @@ impl Book {
     }
 
     /// A record of a job that is not known here.
-    fn take_in(&mut self, name: Name, rev: u64, record: Record) -> Option<BookEffect> {
+    fn take_in(&mut self, name: JobName, rev: u64, record: Record) -> Option<BookEffect> {
         match &record.state {
             State::Open(_) => {
                 let born = record.born.unwrap_or(rev);
@@ -251,7 +256,7 @@ impl Book {
         }
     }
 
-    fn know(&mut self, name: Name, rev: u64, record: Record, is_ours: bool) {
+    fn know(&mut self, name: JobName, rev: u64, record: Record, is_ours: bool) {
         let Some(known) = self.jobs.get_mut(&name) else { return };
         self.bytes -= size(&known.record);
         known.rev = rev;
@@ -261,7 +266,7 @@ impl Book {
         self.bytes += size(&known.record);
     }
 
-    fn remove(&mut self, name: Name) -> Option<Known> {
+    fn remove(&mut self, name: JobName) -> Option<Known> {
         let known = self.jobs.remove(&name)?;
         self.by_born.remove(&known.born);
         self.bytes -= size(&known.record);

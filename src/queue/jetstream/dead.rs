@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::TryStreamExt as _;
 use serde::{Deserialize, Serialize};
 
-use super::book::Name;
+use super::book::JobName;
 use super::log::{Log, away, refused};
 use super::names::Names;
 use super::record::{JobWork, Record, UnreadableRecord};
@@ -63,7 +63,7 @@ impl DeadIndex {
     /// Lists a letter; nothing changes if it is listed.
     pub(super) async fn put(
         &self,
-        (queue, id): Name,
+        (queue, id): JobName,
         record: &Record,
         (work, died_at): (&JobWork, Timestamp),
     ) -> Result<(), Error> {
@@ -88,7 +88,7 @@ impl DeadIndex {
     }
 
     /// The key of a listed letter.
-    pub(super) async fn key(&self, (queue, id): Name) -> Result<Option<Key>, Error> {
+    pub(super) async fn key(&self, (queue, id): JobName) -> Result<Option<Key>, Error> {
         let subject = self.names.dead(queue, id);
         match self.stream.get_last_raw_message_by_subject(&subject).await {
             Ok(message) => {
@@ -103,7 +103,7 @@ impl DeadIndex {
     }
 
     /// Takes a letter off the list.
-    pub(super) async fn remove(&self, (queue, id): Name) -> Result<(), Error> {
+    pub(super) async fn remove(&self, (queue, id): JobName) -> Result<(), Error> {
         let purged = self.stream.purge().filter(self.names.dead(queue, id)).await;
         purged.map(drop).map_err(|error| self.away("delete from", error))
     }
@@ -192,7 +192,7 @@ impl DeadMessage {
 
 /// What a listing shows of a dead job.
 pub(super) fn summary(
-    (_, id): Name,
+    (_, id): JobName,
     record: &Record,
     (work, died_at): (&JobWork, Timestamp),
 ) -> DeadSummary {

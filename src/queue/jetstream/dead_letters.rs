@@ -3,7 +3,7 @@
 //! The list says where a letter lies; its record decides. A letter that is listed and not dead any more
 //! is taken off the list.
 
-use super::book::Name;
+use super::book::JobName;
 use super::dead;
 use super::log::{RACES_MAX, Swap};
 use super::record::{JobWork, Record, State};
@@ -13,7 +13,7 @@ use crate::queue::{DeadLetter, Error};
 
 impl Shared {
     /// Shows one letter.
-    pub(super) async fn show(&self, name: Name) -> Result<DeadLetter, Error> {
+    pub(super) async fn show(&self, name: JobName) -> Result<DeadLetter, Error> {
         let (_, _, record) = self.find_dead(name).await?;
         let (work, died_at) = dead_work(&record).ok_or_else(|| none(name))?;
         Ok(DeadLetter {
@@ -24,16 +24,16 @@ impl Shared {
     }
 
     /// Makes a dead letter an open job again.
-    pub(super) async fn redrive(&self, name: Name) -> Result<(), Error> {
+    pub(super) async fn redrive(&self, name: JobName) -> Result<(), Error> {
         self.exhume(name, |work| State::Open(work.redriven())).await
     }
 
     /// Forgets a dead letter, but not its id.
-    pub(super) async fn discard(&self, name: Name) -> Result<(), Error> {
+    pub(super) async fn discard(&self, name: JobName) -> Result<(), Error> {
         self.exhume(name, |_| State::Done).await
     }
 
-    async fn exhume(&self, name: Name, make: impl Fn(&JobWork) -> State) -> Result<(), Error> {
+    async fn exhume(&self, name: JobName, make: impl Fn(&JobWork) -> State) -> Result<(), Error> {
         for _ in 0..RACES_MAX {
             let (subject, rev, record) = self.find_dead(name).await?;
             let (work, _) = dead_work(&record).ok_or_else(|| none(name))?;
@@ -48,7 +48,7 @@ impl Shared {
     }
 
     /// The subject and newest record of a listed letter.
-    async fn find_dead(&self, name: Name) -> Result<(String, u64, Record), Error> {
+    async fn find_dead(&self, name: JobName) -> Result<(String, u64, Record), Error> {
         let key = self.dead.key(name).await?.ok_or_else(|| none(name))?;
         let subject = self.subject(name, &key);
         if let Some((rev, record)) = self.log.read(&subject).await?
@@ -61,7 +61,7 @@ impl Shared {
     }
 }
 
-const fn none((queue, id): Name) -> Error {
+const fn none((queue, id): JobName) -> Error {
     Error::NoDeadLetter { queue, id }
 }
 

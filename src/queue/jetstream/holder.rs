@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::book::{Book, BookEffect, Name};
+use super::book::{BookEffect, JobBook, JobName};
 use super::holding::Holding;
 use super::holdings::{Change, Holdings};
 use super::shared::Shared;
@@ -51,7 +51,7 @@ pub(super) async fn follow(shared: Arc<Shared>, mut holdings: Box<dyn Holdings>)
             Some(Change::Gained(partition, held)) => {
                 generation += 1;
                 let stamp = format!("{}.{generation}", shared.me);
-                let book = Book::new(shared.bytes_in_memory / usize::from(shared.partitions));
+                let book = JobBook::new(shared.bytes_in_memory / usize::from(shared.partitions));
                 let stop = shared.closed.child_token();
                 let holding = (book, stop.clone());
                 let holding = Holding::new((partition, generation), stamp, held, holding);
@@ -178,7 +178,7 @@ async fn take(shared: &Shared, holding: &Arc<Holding>, read: Read) -> Result<(),
 }
 
 /// Carries out what a former holder could not.
-async fn complete_newest(shared: &Shared, holding: &Holding, name: Name) -> Result<(), Error> {
+async fn complete_newest(shared: &Shared, holding: &Holding, name: JobName) -> Result<(), Error> {
     let subject = shared.log.names().job(name.0, holding.partition, name.1);
     if let Some((rev, record)) = shared.log.read(&subject).await? {
         shared.complete(holding, name, (rev, &record)).await?;

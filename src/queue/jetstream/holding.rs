@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::book::Book;
+use super::book::JobBook;
 use super::holdings::HeldPartition;
 
 /// A partition that was gained.
@@ -20,7 +20,7 @@ pub(super) struct Holding {
     /// Unlike every other holding of this process.
     pub(super) generation: u64,
     held: Box<dyn HeldPartition>,
-    book: Mutex<Book>,
+    book: Mutex<JobBook>,
     seen: watch::Sender<u64>,
     /// The newest record that is known to be stored, seen or not.
     stored: AtomicU64,
@@ -33,7 +33,7 @@ impl Holding {
         (partition, generation): (u16, u64),
         stamp: String,
         held: Box<dyn HeldPartition>,
-        (book, ended): (Book, CancellationToken),
+        (book, ended): (JobBook, CancellationToken),
     ) -> Self {
         let (book, seen) = (Mutex::new(book), watch::Sender::new(0));
         let stored = AtomicU64::new(0);
@@ -46,7 +46,7 @@ impl Holding {
     }
 
     /// The book, for a few map operations.
-    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+    pub(super) fn book(&self) -> MutexGuard<'_, JobBook> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

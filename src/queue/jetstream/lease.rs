@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::book::Name;
+use super::book::JobName;
 use super::dispatch::Grown;
 use super::holding::Holding;
 use super::record::{JobWork, Moved, Record, State};
@@ -28,14 +28,14 @@ const HOLD_AFTER_FAILURE: Duration = Duration::from_secs(1);
 pub(super) struct JetLease {
     pub(super) shared: Arc<Shared>,
     pub(super) holding: Arc<Holding>,
-    pub(super) name: Name,
+    pub(super) name: JobName,
     pub(super) lease: LeaseId,
 }
 
 /// One job of a settlement, with its deliveries so far.
 #[derive(Clone, Copy)]
 struct Settling {
-    name: Name,
+    name: JobName,
     attempts: u32,
 }
 
@@ -236,7 +236,7 @@ impl Lease for JetLease {
 /// Leaves the jobs in doubt if their settlement fails or their consumer goes away in the middle.
 struct LeaveInDoubt<'a> {
     lease: &'a JetLease,
-    names: Vec<Name>,
+    names: Vec<JobName>,
     armed: bool,
 }
 

@@ -44,6 +44,7 @@ mod dead;
 mod dead_letters;
 mod deliver;
 mod dispatch;
+mod examine;
 mod holder;
 mod holding;
 mod holdings;
@@ -71,6 +72,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::examine::examine;
 pub use self::holdings::{Change, Everything, HeldPartition, Holdings, partition_names};
 pub use self::names::jobs_stream;
 

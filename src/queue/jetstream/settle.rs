@@ -4,11 +4,11 @@
 //! `Moved`: that is the decision. What follows can be done again by anybody who finds it: appends know
 //! their ids, absorbed jobs are settled if they are still open.
 
-use super::book::Name;
+use super::book::JobName;
 use super::holding::Holding;
 use super::log::{RACES_MAX, Swap};
 use super::record::{JobWork, Moved, Record, State};
-use super::shared::{Newest, Shared};
+use super::shared::{NewestSequence, Shared};
 use crate::queue::{Appended, Error};
 
 /// What came of carrying out a settlement.
@@ -18,7 +18,7 @@ pub(super) struct Completed {
     /// The sequence of the job's last record.
     pub(super) rev: u64,
     /// What was appended last.
-    pub(super) newest: Newest,
+    pub(super) newest: NewestSequence,
 }
 
 impl Shared {
@@ -27,7 +27,7 @@ impl Shared {
     pub(super) async fn exchange(
         &self,
         holding: &Holding,
-        name: Name,
+        name: JobName,
         make: impl Fn(&JobWork) -> State,
     ) -> Result<Option<(u64, Record)>, Error> {
         let known = holding.book().of(name).map(|known| {
@@ -60,7 +60,7 @@ impl Shared {
     pub(super) async fn complete(
         &self,
         holding: &Holding,
-        name: Name,
+        name: JobName,
         (rev, record): (u64, &Record),
     ) -> Result<Completed, Error> {
         let moved = match &record.state {
@@ -89,7 +89,7 @@ impl Shared {
     }
 
     /// Settles a job that another took along, unless it is.
-    async fn settle_along(&self, holding: &Holding, name: Name) -> Result<(), Error> {
+    async fn settle_along(&self, holding: &Holding, name: JobName) -> Result<(), Error> {
         let subject = self.log.names().job(name.0, holding.partition, name.1);
         for _ in 0..RACES_MAX {
             let Some((rev, record)) = self.log.read(&subject).await? else { return Ok(()) };

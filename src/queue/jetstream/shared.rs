@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::book::{BookEffect, Entering, Name};
+use super::book::{BookEffect, Entering, JobName};
 use super::dead::DeadIndex;
 use super::dispatch::Dispatch;
 use super::holding::Holding;
@@ -39,7 +39,7 @@ pub(super) const NOTE: &[u8] = b"sync";
 struct Behind;
 
 /// The newest sequence of some partitions.
-pub(super) type Newest = BTreeMap<u16, u64>;
+pub(super) type NewestSequence = BTreeMap<u16, u64>;
 
 /// The engine behind its handles.
 pub(super) struct Shared {
@@ -87,7 +87,7 @@ impl Shared {
         names::partition_of(key, self.partitions)
     }
 
-    pub(super) fn subject(&self, (queue, id): Name, key: &Key) -> String {
+    pub(super) fn subject(&self, (queue, id): JobName, key: &Key) -> String {
         self.log.names().job(queue, self.partition_of(key), id)
     }
 
@@ -114,7 +114,7 @@ impl Shared {
     pub(super) async fn store(
         &self,
         jobs: &[(QueueName, Append)],
-    ) -> Result<(Vec<Appended>, Newest), Error> {
+    ) -> Result<(Vec<Appended>, NewestSequence), Error> {
         let at = self.clock.wall();
         let mut sent = Vec::with_capacity(jobs.len());
         for (queue, job) in jobs {
@@ -123,7 +123,7 @@ impl Shared {
             let record = Record::appended(job, at);
             sent.push(self.log.send_new(subject, &message_id, &record).await?);
         }
-        let (mut answers, mut newest) = (Vec::with_capacity(jobs.len()), Newest::new());
+        let (mut answers, mut newest) = (Vec::with_capacity(jobs.len()), NewestSequence::new());
         for ((queue, job), sent) in jobs.iter().zip(sent) {
             answers.push(match self.log.stored(sent).await? {
                 Stored::New(rev) => {
@@ -188,7 +188,7 @@ impl Shared {
     }
 
     /// Waits for what was stored in several partitions.
-    pub(super) async fn read_back_all(&self, newest: Newest) {
+    pub(super) async fn read_back_all(&self, newest: NewestSequence) {
         for (partition, rev) in newest {
             self.read_back(partition, rev).await;
         }
@@ -233,7 +233,7 @@ impl Shared {
     }
 
     /// The subject of a known job, unless it is known here that it does not wait for a time.
-    fn may_wait(&self, name: Name, key: &Key) -> Option<String> {
+    fn may_wait(&self, name: JobName, key: &Key) -> Option<String> {
         let partition = self.partition_of(key);
         let holdings = self.holdings();
         for holding in holdings.values() {

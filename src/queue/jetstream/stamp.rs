@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::book::Name;
+use super::book::JobName;
 use super::holding::Holding;
 use super::log::Swap;
 use super::record::{JobWork, Record, State};
@@ -21,7 +21,7 @@ pub(super) async fn prepare(
     shared: &Shared,
     holding: &Holding,
     born: u64,
-) -> Result<Option<(Name, Record)>, Error> {
+) -> Result<Option<(JobName, Record)>, Error> {
     let known = holding.book().of_born(born).map(|known| {
         let record = known.is_whole.then(|| known.record.clone());
         (known.name, known.rev, known.is_ours, record)
@@ -45,7 +45,7 @@ pub(super) async fn prepare(
 async fn stamp(
     shared: &Shared,
     holding: &Holding,
-    name: Name,
+    name: JobName,
     (rev, record): (u64, Record),
 ) -> Result<Option<Record>, Error> {
     let Some(work) = record.open() else { return Ok(None) };

@@ -51,7 +51,7 @@ pub enum Command {
 
 /// What became of a command.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answered {
+pub enum CommandAnswered {
     /// Of [`Command::Send`].
     Sent(Outcome<Sent>),
     /// Of any other.
@@ -76,7 +76,7 @@ pub(super) enum Output {
     /// Make a request; its answer is to come back with the tag.
     Request(CommandId, CommandTag, Request),
     /// A command is done.
-    Answered(CommandId, Answered),
+    Answered(CommandId, CommandAnswered),
     /// The read horizon of a conversation stands at the server.
     Horizon(ConversationSid, u64),
 }
@@ -155,30 +155,32 @@ impl Commands {
     ) {
         let answered = match tag {
             CommandTag::Send => match request::written(result) {
-                Written::Done(body) => Answered::Sent(request::sent(&body)),
+                Written::Done(body) => CommandAnswered::Sent(request::sent(&body)),
                 Written::Look(url) => {
                     let look = Output::Request(id, CommandTag::Look, request::read(&url));
                     return self.outputs.push_back(look);
                 }
-                Written::Failed(failure) => Answered::Sent(request::failed(failure)),
+                Written::Failed(failure) => CommandAnswered::Sent(request::failed(failure)),
             },
-            CommandTag::Look => Answered::Sent(match result {
+            CommandTag::Look => CommandAnswered::Sent(match result {
                 Ok(answer) if (200..300).contains(&answer.status) => request::sent(&answer.body),
                 Ok(_) | Err(_) => Outcome::Unknown { reason: UnknownReason::Unreadable },
             }),
             CommandTag::Typing(conversation) => {
                 self.typing_told(now, conversation, &result);
-                Answered::Done(done(result, None))
+                CommandAnswered::Done(done(result, None))
             }
             CommandTag::Horizon(conversation, index) => {
                 let outcome = done(result, None);
                 if outcome == Outcome::Done(()) {
                     self.outputs.push_back(Output::Horizon(conversation, index));
                 }
-                Answered::Done(outcome)
+                CommandAnswered::Done(outcome)
             }
-            CommandTag::Join => Answered::Done(done(result, Some((409, Some(ALREADY_THERE))))),
-            CommandTag::Leave => Answered::Done(done(result, Some((404, None)))),
+            CommandTag::Join => {
+                CommandAnswered::Done(done(result, Some((409, Some(ALREADY_THERE)))))
+            }
+            CommandTag::Leave => CommandAnswered::Done(done(result, Some((404, None)))),
         };
         self.outputs.push_back(Output::Answered(id, answered));
     }
@@ -227,7 +229,7 @@ impl Commands {
             Command::Typing(conversation) => {
                 let is_told = self.typing.get(&conversation).is_some_and(|until| *until > now);
                 let Some(url) = links.typing.as_ref().filter(|_| !is_told) else {
-                    let done = Answered::Done(Outcome::Done(()));
+                    let done = CommandAnswered::Done(Outcome::Done(()));
                     return self.outputs.push_back(Output::Answered(id, done));
                 };
                 self.is_typing(now, conversation);
@@ -263,9 +265,9 @@ impl Commands {
 
     fn not_sent(&mut self, id: CommandId, command: &Command, reason: NotSentReason) {
         let answered = match command {
-            Command::Send(_) => Answered::Sent(Outcome::NotSent { reason }),
+            Command::Send(_) => CommandAnswered::Sent(Outcome::NotSent { reason }),
             Command::Typing(_) | Command::SetHorizon(..) | Command::Join(_) | Command::Leave(_) => {
-                Answered::Done(Outcome::NotSent { reason })
+                CommandAnswered::Done(Outcome::NotSent { reason })
             }
         };
         self.outputs.push_back(Output::Answered(id, answered));

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use url::Url;
 
-use super::commands::{self, Answered, Command, CommandId, CommandTag, Commands};
+use super::commands::{self, Command, CommandAnswered, CommandId, CommandTag, Commands};
 use super::horizons::Horizons;
 use super::model::{self, Configuration};
 use super::outbox::{self, SeatId};
@@ -121,7 +121,7 @@ pub enum Output {
         epoch: u32,
     },
     /// A command is done.
-    Answered(CommandId, Answered),
+    Answered(CommandId, CommandAnswered),
 }
 
 /// What a request is for.
@@ -521,7 +521,7 @@ impl Core {
     }
 
     fn on_channels(&mut self, now: Moment, body: &[u8]) -> bool {
-        let Ok(opened) = json::from_slice::<read::Opened>(body) else { return false };
+        let Ok(opened) = json::from_slice::<read::OpenedObject>(body) else { return false };
         self.seats.map_opened(now, &opened);
         true
     }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::json::{self, Members};
 use crate::pii::Pii;
 use crate::realtime::event::{
-    ConversationState, Delivery, Details, Door, Media, Message, Participant, Share,
+    ConversationState, DeliveryCount, Details, Media, Message, MessageSource, Participant, Share,
 };
 use crate::realtime::sync::event::Change;
 use crate::twilio::sid::{ConversationSid, ParticipantSid};
@@ -24,7 +24,7 @@ pub struct Configuration {
     /// Names of Sync objects.
     pub sync_objects: SyncNames,
     /// Addresses.
-    pub links: Links,
+    pub links: ConversationLinks,
     /// Numbers.
     #[serde(default, deserialize_with = "json::null_as_default")]
     pub options: Numbers,
@@ -39,7 +39,7 @@ pub struct SyncNames {
 
 /// Addresses of the client API.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Links {
+pub struct ConversationLinks {
     /// The user's conversations, as pages and by sid.
     pub my_conversations: Url,
     /// All conversations, by sid.
@@ -59,7 +59,7 @@ pub struct Numbers {
 
 /// The membership of the user in a conversation.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Membership {
+pub enum SeatMembership {
     /// A seat.
     Joined,
     /// An invitation, which older servers send.
@@ -70,9 +70,9 @@ pub enum Membership {
 
 /// One conversation of the user, from a page or from the map.
 #[derive(Debug)]
-pub struct Listed {
+pub struct ListedConversation {
     /// Seat or not.
-    pub membership: Membership,
+    pub membership: SeatMembership,
     /// The read horizon.
     pub horizon: Option<u64>,
     /// The names of its objects.
@@ -105,20 +105,20 @@ impl Names {
     }
 }
 
-fn membership(status: Option<&str>) -> Membership {
+fn membership(status: Option<&str>) -> SeatMembership {
     match status {
-        Some("joined") => Membership::Joined,
-        Some("invited") => Membership::Invited,
-        _ => Membership::NotParticipating,
+        Some("joined") => SeatMembership::Joined,
+        Some("invited") => SeatMembership::Invited,
+        _ => SeatMembership::NotParticipating,
     }
 }
 
 /// Reads the data of an item of `<identity>.channels`.
 #[must_use]
-pub fn channel_item(sid: ConversationSid, data: &RawValue) -> Option<Listed> {
+pub fn channel_item(sid: ConversationSid, data: &RawValue) -> Option<ListedConversation> {
     let mut room = Vec::new();
     let data = members(data, &mut room)?;
-    Some(Listed {
+    Some(ListedConversation {
         membership: membership(data.get::<String>("status").as_deref()),
         horizon: data.number("lastConsumedMessageIndex"),
         names: Names::unusual(sid, ["channel", "messages", "roster"].map(|name| data.get(name))),
@@ -127,7 +127,7 @@ pub fn channel_item(sid: ConversationSid, data: &RawValue) -> Option<Listed> {
 
 /// What an event of the map of the user's conversations says of one of them; nothing if it is gone.
 #[must_use]
-pub fn map_change(change: &Change<'_>) -> Option<(ConversationSid, Option<Listed>)> {
+pub fn map_change(change: &Change<'_>) -> Option<(ConversationSid, Option<ListedConversation>)> {
     match change {
         Change::MapItemSet { key, data, .. } => {
             let conversation = key.parse().ok()?;
@@ -149,7 +149,7 @@ pub fn map_change(change: &Change<'_>) -> Option<(ConversationSid, Option<Listed
 #[derive(Debug)]
 pub struct ListedPage {
     /// The conversations that could be read.
-    pub listed: Vec<(ConversationSid, Listed)>,
+    pub listed: Vec<(ConversationSid, ListedConversation)>,
     /// The token of the next page.
     pub next: Option<String>,
 }
@@ -171,7 +171,7 @@ pub fn listed_page(body: &[u8]) -> Option<ListedPage> {
         let sid: ConversationSid = entry.get("conversation_sid")?;
         let objects = entry.object("sync_objects");
         let names = ["conversation", "messages", "participants"].map(|name| objects.get(name));
-        let listed = Listed {
+        let listed = ListedConversation {
             membership: membership(entry.get::<String>("status").as_deref()),
             horizon: entry.number("last_read_message_index"),
             names: Names::unusual(sid, names),
@@ -207,7 +207,7 @@ pub fn message(
     conversation: ConversationSid,
     index: u64,
     data: &RawValue,
-    door: Door,
+    door: MessageSource,
 ) -> Option<Message> {
     let mut room = Vec::new();
     let data = members(data, &mut room)?;
@@ -242,9 +242,9 @@ fn file(raw: &RawValue) -> Option<Media> {
     })
 }
 
-fn delivery(data: &Members<'_>) -> Option<Delivery> {
+fn delivery(data: &Members<'_>) -> Option<DeliveryCount> {
     let share = |name: &str| data.get::<Share>(name).unwrap_or_default();
-    Some(Delivery {
+    Some(DeliveryCount {
         total: data.get("total")?,
         sent: share("sent"),
         delivered: share("delivered"),
@@ -296,7 +296,7 @@ mod tests {
         let data = raw(
             r#"{"sid":"IM00000000000000000000000000000001","author":"+15550001111","text":"hello","type":"text","subject":null,"contentSid":null,"attributes":"{\"k\":1}","timestamp":"2026-11-20T21:01:16.887Z","dateUpdated":"2026-11-20T21:01:16.887Z","lastUpdatedBy":null,"memberSid":"MB00000000000000000000000000000002","channelMetadata":false,"delivery":{"total":2,"sent":"all","delivered":"some","read":"none","failed":"none","undelivered":"none"}}"#,
         );
-        let message = message(sid(), 7, &data, Door::Live).unwrap();
+        let message = message(sid(), 7, &data, MessageSource::Live).unwrap();
         assert_eq!(message.body.unwrap().reveal(), "hello");
         assert_eq!(message.attributes.unwrap().reveal(), "{\"k\":1}");
         assert_eq!(message.created.to_string(), "2026-11-20T21:01:16.887Z");
@@ -323,7 +323,7 @@ mod tests {
             "attributes":"{\"a\":\"\\ud83d\"}\ude00","timestamp":false,"memberSid":"",
             "medias":[{"sid":"ME00000000000000000000000000000003","size":"12"},{"sid":""},null],
             "delivery":{"total":1,"sent":"most","read":null,"failed":"all"}}"#);
-        let message = message(sid(), 7, &data, Door::Live).unwrap();
+        let message = message(sid(), 7, &data, MessageSource::Live).unwrap();
         assert_eq!(message.body.unwrap().reveal(), "a\u{fffd}");
         assert_eq!(message.attributes.unwrap().reveal(), "{\"a\":\"\\ud83d\"}\u{fffd}");
         assert_eq!(message.media.iter().map(|file| file.size).collect::<Vec<_>>(), [Some(12)]);
@@ -352,7 +352,7 @@ mod tests {
             sid()
         );
         let listed = channel_item(sid(), &raw(&usual)).unwrap();
-        assert_eq!(listed.membership, Membership::Joined);
+        assert_eq!(listed.membership, SeatMembership::Joined);
         assert_eq!(listed.names, Names { roster: Some("x".into()), ..Names::default() });
     }
 
@@ -365,7 +365,7 @@ mod tests {
         let page = listed_page(page.as_bytes()).unwrap();
         assert_eq!(page.next.as_deref(), Some("t"));
         assert_eq!(page.listed.len(), 1);
-        assert_eq!(page.listed[0].1.membership, Membership::Invited);
+        assert_eq!(page.listed[0].1.membership, SeatMembership::Invited);
         assert_eq!(page.listed[0].1.horizon, Some(4));
     }
 

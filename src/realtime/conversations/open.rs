@@ -14,10 +14,10 @@ use super::outbox::{OutQueue, SeatId};
 use super::reads::Part;
 use super::resume::ResumePoint;
 use super::roster::Roster;
-use super::stream::{self, Delivery, Stream};
+use super::stream::{self, MessageStream, StreamOutput};
 use crate::clock::{Moment, Timestamp};
 use crate::pii::Pii;
-use crate::realtime::event::{Details, Door, Event};
+use crate::realtime::event::{Details, Event, MessageSource};
 use crate::realtime::sync::book::{Book, ObjectId};
 use crate::realtime::sync::event::Change;
 use crate::realtime::sync::read::{self, Page};
@@ -36,7 +36,7 @@ pub(super) struct OpenSeat {
     messages: ObjectId,
     /// Where the messages are.
     items: Box<str>,
-    stream: Stream,
+    stream: MessageStream,
     /// Whether the owner waits for [`Event::CaughtUp`].
     catching_up: bool,
     roster: Option<Box<Roster>>,
@@ -44,7 +44,7 @@ pub(super) struct OpenSeat {
 
 impl OpenSeat {
     /// A seat that the owner waits to be caught up with, by its document and its list of messages.
-    pub fn new(id: SeatId, document: ObjectId, messages: ObjectId, stream: Stream) -> Self {
+    pub fn new(id: SeatId, document: ObjectId, messages: ObjectId, stream: MessageStream) -> Self {
         Self {
             id,
             document,
@@ -148,7 +148,7 @@ impl OpenSeat {
         for item in &page.items {
             let Some(index) = item.index else { continue };
             last = last.max(Some(index));
-            match model::message(self.id.conversation, index, item.data, Door::CatchUp) {
+            match model::message(self.id.conversation, index, item.data, MessageSource::CatchUp) {
                 Some(message) => self.stream.page_item(message, &mut room, &mut deliveries),
                 None => self.stream.page_skip(index),
             }
@@ -241,13 +241,13 @@ impl OpenSeat {
     }
 
     /// Tells the owner what the stream let through.
-    fn deliver(&self, deliveries: Vec<Delivery>, out: &mut OutQueue) {
+    fn deliver(&self, deliveries: Vec<StreamOutput>, out: &mut OutQueue) {
         let conversation = self.id.conversation;
         for delivery in deliveries {
             out.tell(match delivery {
-                Delivery::Added(message) => Event::MessageAdded(*message),
-                Delivery::Updated(message) => Event::MessageUpdated(*message),
-                Delivery::Removed { index, sid } => {
+                StreamOutput::Added(message) => Event::MessageAdded(*message),
+                StreamOutput::Updated(message) => Event::MessageUpdated(*message),
+                StreamOutput::Removed { index, sid } => {
                     Event::MessageRemoved { conversation, index, sid }
                 }
             });

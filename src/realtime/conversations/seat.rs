@@ -14,15 +14,15 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::model::{self, Listed, Membership, Names};
+use super::model::{self, ListedConversation, Names, SeatMembership};
 use super::open::OpenSeat;
 use super::outbox::SeatId;
 use super::reads::Part;
 use super::resume::ResumePoint;
-use super::stream::Stream;
+use super::stream::MessageStream;
 use crate::clock::Timestamp;
 use crate::realtime::event::Details;
-use crate::realtime::sync::read::{self, Kind, Opened};
+use crate::realtime::sync::read::{self, Kind, OpenedObject};
 use crate::realtime::twilsock::requests::Request;
 use crate::twilio::sid::ConversationSid;
 
@@ -71,8 +71,8 @@ enum Handled {
 #[derive(Debug, Default)]
 struct Opening {
     place: Option<ResumePoint>,
-    document: Option<Opened>,
-    messages: Option<Opened>,
+    document: Option<OpenedObject>,
+    messages: Option<OpenedObject>,
     handled: Handled,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct Found {
     /// What the document says; nothing if it was not read.
     pub details: Option<Details>,
     pub updated: Option<Timestamp>,
-    pub stream: Stream,
+    pub stream: MessageStream,
 }
 
 /// What becomes of a seat that cannot be opened.
@@ -133,7 +133,7 @@ impl Default for Seat {
 impl Seat {
     /// Takes in what is said of the conversation as of an event of the map; gives the membership, if
     /// that is news.
-    pub fn listed(&mut self, listed: Listed, event: i64) -> Option<Membership> {
+    pub fn listed(&mut self, listed: ListedConversation, event: i64) -> Option<SeatMembership> {
         if self.map_event > event {
             return None;
         }
@@ -221,7 +221,7 @@ impl Seat {
     }
 
     /// Takes in one of the objects that an opening waits for.
-    pub fn found(&mut self, part: Part, opened: Opened) {
+    pub fn found(&mut self, part: Part, opened: OpenedObject) {
         let State::Opening(opening) = &mut self.state else { return };
         match part {
             Part::Document => opening.document = Some(opened),
@@ -305,7 +305,7 @@ impl Found {
     }
 
     /// Begins with what was opened, if that says where the messages are.
-    fn read(document: Opened, messages: Opened, handled: Option<u64>) -> Option<Self> {
+    fn read(document: OpenedObject, messages: OpenedObject, handled: Option<u64>) -> Option<Self> {
         let items = messages.links.items?;
         let details = document.data.as_deref().and_then(model::document);
         Some(Self {
@@ -329,14 +329,14 @@ fn starting_stream(
     place: Option<&ResumePoint>,
     last_event_id: i64,
     handled: Option<u64>,
-) -> Stream {
+) -> MessageStream {
     match place {
         // Everything up to the place was delivered; is it handled too?
-        Some(place) if handled >= place.delivered => Stream::flowing(last_event_id, handled),
-        Some(_) => Stream::reading(last_event_id, handled),
+        Some(place) if handled >= place.delivered => MessageStream::flowing(last_event_id, handled),
+        Some(_) => MessageStream::reading(last_event_id, handled),
         // A list that nothing ever happened to has nothing to read.
-        None if last_event_id < 0 => Stream::flowing(last_event_id, handled),
-        None => Stream::reading(last_event_id, handled),
+        None if last_event_id < 0 => MessageStream::flowing(last_event_id, handled),
+        None => MessageStream::reading(last_event_id, handled),
     }
 }
 
@@ -345,7 +345,7 @@ mod tests {
     use super::*;
     use crate::clock::Moment;
     use crate::realtime::sync::book::Book;
-    use crate::realtime::sync::read::Links;
+    use crate::realtime::sync::read::ObjectLinks;
 
     #[test]
     fn a_seat_opens_once_document_list_and_watermark_are_there() {
@@ -375,7 +375,7 @@ mod tests {
         seat.start(None);
         seat.watermark(None);
         seat.found(Part::Document, opened("ET1"));
-        seat.found(Part::Messages, Opened { links: Links::default(), ..opened("ES1") });
+        seat.found(Part::Messages, OpenedObject { links: ObjectLinks::default(), ..opened("ES1") });
         assert!(matches!(seat.ready(), Ready::Unusable));
     }
 
@@ -400,15 +400,19 @@ mod tests {
     #[test]
     fn what_an_earlier_event_says_is_no_news() {
         let mut seat = Seat::default();
-        let listed = |membership| Listed { membership, horizon: Some(2), names: Names::default() };
-        assert_eq!(seat.listed(listed(Membership::Joined), 5), Some(Membership::Joined));
-        assert_eq!(seat.listed(listed(Membership::NotParticipating), 4), None);
+        let listed = |membership| ListedConversation {
+            membership,
+            horizon: Some(2),
+            names: Names::default(),
+        };
+        assert_eq!(seat.listed(listed(SeatMembership::Joined), 5), Some(SeatMembership::Joined));
+        assert_eq!(seat.listed(listed(SeatMembership::NotParticipating), 4), None);
         assert_eq!((seat.map_event, seat.horizon), (5, Some(2)));
     }
 
-    fn opened(sid: &str) -> Opened {
-        let links = Links { items: Some("https://sync.example/items".to_owned()) };
-        Opened { sid: sid.to_owned(), last_event_id: 7, links, data: None }
+    fn opened(sid: &str) -> OpenedObject {
+        let links = ObjectLinks { items: Some("https://sync.example/items".to_owned()) };
+        OpenedObject { sid: sid.to_owned(), last_event_id: 7, links, data: None }
     }
 
     fn open() -> OpenSeat {
@@ -416,6 +420,6 @@ mod tests {
         let mut book = Book::new(1);
         let document = book.want(Moment::ORIGIN, "ET1", Kind::Document, 7, ());
         let messages = book.want(Moment::ORIGIN, "ES1", Kind::List, 7, ());
-        OpenSeat::new(id, document, messages, Stream::flowing(7, None))
+        OpenSeat::new(id, document, messages, MessageStream::flowing(7, None))
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use url::Url;
 
 use super::directory::Directory;
-use super::model::{self, Listed, ListedPage, Membership};
+use super::model::{self, ListedConversation, ListedPage, SeatMembership};
 use super::open::{OpenSeat, list_change};
 use super::outbox::{OutQueue, Output, SeatId};
 use super::reads::{Part, Read};
@@ -24,7 +24,7 @@ use crate::pii::Pii;
 use crate::realtime::event::Event;
 use crate::realtime::sync::book::{Ask, Book, ObjectId, Verdict};
 use crate::realtime::sync::event::{self as sync, Change};
-use crate::realtime::sync::read::{Kind, Opened, Page};
+use crate::realtime::sync::read::{Kind, OpenedObject, Page};
 use crate::realtime::twilsock::backoff::Random;
 use crate::realtime::twilsock::requests::Request;
 use crate::twilio::sid::ConversationSid;
@@ -130,7 +130,7 @@ impl Seats {
     }
 
     /// Takes in the opened map of the user's conversations.
-    pub fn map_opened(&mut self, now: Moment, opened: &Opened) {
+    pub fn map_opened(&mut self, now: Moment, opened: &OpenedObject) {
         let last = opened.last_event_id;
         let object = self.book.want(now, &opened.sid, Kind::Map, last, Owner::Directory);
         if self.directory.opened(object, last) {
@@ -323,18 +323,18 @@ impl Seats {
 
     /// Takes in what a page or an event of the map says of a conversation. `event` is the event's
     /// id, or that of the last event before the page was asked for.
-    fn listed(&mut self, conversation: ConversationSid, listed: Listed, event: i64) {
+    fn listed(&mut self, conversation: ConversationSid, listed: ListedConversation, event: i64) {
         let seat = self.seats.entry(conversation).or_default();
         match seat.listed(listed, event) {
-            Some(Membership::Joined) if seat.is_closed() => self.start_opening(conversation),
-            Some(Membership::Joined) | None => {}
-            Some(Membership::Invited) => {
+            Some(SeatMembership::Joined) if seat.is_closed() => self.start_opening(conversation),
+            Some(SeatMembership::Joined) | None => {}
+            Some(SeatMembership::Invited) => {
                 self.close(conversation, true);
                 if self.options.join_invited {
                     self.out.push(Output::Accept(conversation));
                 }
             }
-            Some(Membership::NotParticipating) => self.close(conversation, true),
+            Some(SeatMembership::NotParticipating) => self.close(conversation, true),
         }
     }
 
@@ -568,8 +568,8 @@ impl Seats {
     /// Takes in the opened map of participants. One that cannot be opened is left alone: messages do
     /// not depend on it.
     fn roster_opened(&mut self, now: Moment, conversation: ConversationSid, body: Option<&[u8]>) {
-        let opened = body.and_then(|body| json::from_slice::<Opened>(body).ok());
-        let Some(Opened { sid, last_event_id, links, .. }) = opened else { return };
+        let opened = body.and_then(|body| json::from_slice::<OpenedObject>(body).ok());
+        let Some(OpenedObject { sid, last_event_id, links, .. }) = opened else { return };
         let open = self.seats.get_mut(&conversation).and_then(Seat::open_mut);
         let (Some(open), Some(items)) = (open, links.items) else { return };
         let owner = Owner::Roster(conversation);

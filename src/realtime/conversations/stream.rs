@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::realtime::event::{Door, Message};
+use crate::realtime::event::{Message, MessageSource};
 use crate::realtime::sync::trail::Trail;
 use crate::twilio::sid::MessageSid;
 
@@ -46,7 +46,7 @@ pub enum Change {
 
 /// What to tell the owner.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Delivery {
+pub enum StreamOutput {
     /// A message it has not seen.
     Added(Box<Message>),
     /// A change of one it has.
@@ -62,7 +62,7 @@ pub enum Delivery {
 
 /// The stream.
 #[derive(Clone, Debug)]
-pub struct Stream {
+pub struct MessageStream {
     trail: Trail,
     /// The highest index delivered, or handled before.
     delivered: Option<u64>,
@@ -82,7 +82,7 @@ enum Mode {
     Behind,
 }
 
-impl Stream {
+impl MessageStream {
     /// A stream that begins by reading: `last_event_id` is that of the opened list, `handled` the
     /// watermark.
     #[must_use]
@@ -126,7 +126,7 @@ impl Stream {
         matches!(self.mode, Mode::Behind)
     }
 
-    /// When [`Stream::hold_is_over`] is to be asked.
+    /// When [`MessageStream::hold_is_over`] is to be asked.
     #[must_use]
     pub const fn deadline(&self) -> Option<Moment> {
         self.hold_until
@@ -139,7 +139,7 @@ impl Stream {
         id: Option<i64>,
         change: Change,
         room: &mut usize,
-        out: &mut Vec<Delivery>,
+        out: &mut Vec<StreamOutput>,
     ) {
         let Some(id) = id else {
             // Assumed: an event without an id has no place in the order; an addition is known by
@@ -172,7 +172,7 @@ impl Stream {
     }
 
     /// Whether the wait for a missing event is over, so that the list must be read from
-    /// [`Stream::delivered`] on.
+    /// [`MessageStream::delivered`] on.
     pub fn hold_is_over(&mut self, now: Moment) -> bool {
         self.hold_until.is_some_and(|at| at <= now) && self.start_reading()
     }
@@ -183,7 +183,7 @@ impl Stream {
     }
 
     /// Takes in one message of a page; pages come in ascending order.
-    pub fn page_item(&mut self, message: Message, room: &mut usize, out: &mut Vec<Delivery>) {
+    pub fn page_item(&mut self, message: Message, room: &mut usize, out: &mut Vec<StreamOutput>) {
         if self.is_reading() {
             self.deliver(Change::Added(Box::new(message)), room, out);
         }
@@ -197,7 +197,12 @@ impl Stream {
     }
 
     /// Takes in the end of the last page. Says whether the list must be read once more.
-    pub fn pages_done(&mut self, now: Moment, room: &mut usize, out: &mut Vec<Delivery>) -> bool {
+    pub fn pages_done(
+        &mut self,
+        now: Moment,
+        room: &mut usize,
+        out: &mut Vec<StreamOutput>,
+    ) -> bool {
         let Mode::Reading { through, overflow } = self.mode else { return false };
         self.mode = Mode::Flowing;
         let passed = self.held.as_mut().map(|held| {
@@ -235,7 +240,7 @@ impl Stream {
     }
 
     /// Delivers what is held and has no hole before it.
-    fn release(&mut self, now: Moment, room: &mut usize, out: &mut Vec<Delivery>) {
+    fn release(&mut self, now: Moment, room: &mut usize, out: &mut Vec<StreamOutput>) {
         while let Some(held) = &mut self.held {
             let next = self.trail.whole() + 1;
             let Some(change) = held.remove(&next) else { break };
@@ -260,16 +265,16 @@ impl Stream {
         }
     }
 
-    fn deliver(&mut self, change: Change, room: &mut usize, out: &mut Vec<Delivery>) {
+    fn deliver(&mut self, change: Change, room: &mut usize, out: &mut Vec<StreamOutput>) {
         let delivery = match change {
             Change::Added(message) => {
                 if self.delivered.is_some_and(|delivered| message.index <= delivered) {
                     return;
                 }
-                Delivery::Added(message)
+                StreamOutput::Added(message)
             }
-            Change::Updated(message) => Delivery::Updated(message),
-            Change::Removed { index, sid } => Delivery::Removed { index, sid },
+            Change::Updated(message) => StreamOutput::Updated(message),
+            Change::Removed { index, sid } => StreamOutput::Removed { index, sid },
             Change::Other => return,
         };
         if self.is_behind() {
@@ -281,7 +286,7 @@ impl Stream {
             return;
         }
         *room -= 1;
-        if let Delivery::Added(message) = &delivery {
+        if let StreamOutput::Added(message) = &delivery {
             self.delivered = Some(message.index);
         }
         out.push(delivery);
@@ -290,8 +295,8 @@ impl Stream {
 
 /// The door of an event: a replay carries the correlation id of its request.
 #[must_use]
-pub const fn door(is_replay: bool) -> Door {
-    if is_replay { Door::Replay } else { Door::Live }
+pub const fn door(is_replay: bool) -> MessageSource {
+    if is_replay { MessageSource::Replay } else { MessageSource::Live }
 }
 
 #[cfg(test)]
@@ -305,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_later_event_waits_for_the_missing_one() {
-        let mut stream = Stream::flowing(-1, None);
+        let mut stream = MessageStream::flowing(-1, None);
         assert_eq!(feed(&mut stream, 0, 1, 1), Vec::<u64>::new());
         assert_eq!(stream.deadline(), Some(at(0) + HOLD));
         assert_eq!(feed(&mut stream, 500, 0, 0), [0, 1]);
@@ -314,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_hole_that_stays_is_read_over_once() {
-        let mut stream = Stream::flowing(-1, None);
+        let mut stream = MessageStream::flowing(-1, None);
         assert_eq!(feed(&mut stream, 0, 2, 2), Vec::<u64>::new());
         assert!(!stream.hold_is_over(at(999)));
         assert!(stream.hold_is_over(at(1000)));
@@ -330,7 +335,7 @@ mod tests {
 
     #[test]
     fn the_first_message_is_read_though_no_event_tells_of_it() {
-        let mut stream = Stream::reading(0, None);
+        let mut stream = MessageStream::reading(0, None);
         assert_eq!(feed(&mut stream, 0, 1, 1), Vec::<u64>::new());
         assert_eq!(read(&mut stream, 1, &[0, 1]), [0, 1]);
         assert_eq!(feed(&mut stream, 2, 2, 2), [2]);
@@ -338,14 +343,14 @@ mod tests {
 
     #[test]
     fn messages_up_to_the_watermark_are_not_delivered() {
-        let mut stream = Stream::reading(5, Some(3));
+        let mut stream = MessageStream::reading(5, Some(3));
         assert_eq!(read(&mut stream, 0, &[3, 4, 5]), [4, 5]);
         assert_eq!(stream.delivered(), Some(5));
     }
 
     #[test]
     fn without_room_the_stream_falls_behind_and_reads_later() {
-        let mut stream = Stream::flowing(-1, None);
+        let mut stream = MessageStream::flowing(-1, None);
         let mut out = Vec::new();
         stream.event(at(0), Some(0), added(0), &mut 0, &mut out);
         assert!(stream.is_behind() && out.is_empty());
@@ -358,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_replay_that_left_something_out_is_noticed() {
-        let mut stream = Stream::flowing(3, Some(3));
+        let mut stream = MessageStream::flowing(3, Some(3));
         assert!(!stream.replayed(at(0), Some(7)));
         assert_eq!(stream.deadline(), Some(at(0) + HOLD));
         assert!(stream.hold_is_over(at(1000)));
@@ -370,7 +375,7 @@ mod tests {
 
     #[test]
     fn edits_and_removals_take_ids_and_are_told_in_order() {
-        let mut stream = Stream::flowing(-1, None);
+        let mut stream = MessageStream::flowing(-1, None);
         let mut out = Vec::new();
         let removed = Change::Removed { index: 0, sid: None };
         stream.event(at(0), Some(2), removed, &mut 9, &mut out);
@@ -378,7 +383,11 @@ mod tests {
         stream.event(at(0), Some(0), added(0), &mut 9, &mut out);
         assert!(matches!(
             out[..],
-            [Delivery::Added(_), Delivery::Updated(_), Delivery::Removed { index: 0, .. }]
+            [
+                StreamOutput::Added(_),
+                StreamOutput::Updated(_),
+                StreamOutput::Removed { index: 0, .. }
+            ]
         ));
     }
 
@@ -390,7 +399,7 @@ mod tests {
             stored in 1i64..40,
             events in proptest::collection::vec((0i64..40, 0u8..10), 0..200),
         ) {
-            let mut stream = Stream::reading(-1, None);
+            let mut stream = MessageStream::reading(-1, None);
             let mut got = Vec::new();
             let mut now = 0;
             // The server: message i is stored with event i; `known` of them by now.
@@ -433,11 +442,11 @@ mod tests {
     }
 
     fn finish(
-        stream: &mut Stream,
+        stream: &mut MessageStream,
         now: u64,
         known: i64,
         room: &mut usize,
-        out: &mut Vec<Delivery>,
+        out: &mut Vec<StreamOutput>,
     ) {
         for index in 0..u64::try_from(known).unwrap() {
             stream.page_item(*message(index), room, out);
@@ -447,13 +456,13 @@ mod tests {
         }
     }
 
-    fn feed(stream: &mut Stream, now: u64, id: i64, index: u64) -> Vec<u64> {
+    fn feed(stream: &mut MessageStream, now: u64, id: i64, index: u64) -> Vec<u64> {
         let mut out = Vec::new();
         stream.event(at(now), Some(id), Change::Added(message(index)), &mut 100, &mut out);
         indexes(&out)
     }
 
-    fn read(stream: &mut Stream, now: u64, page: &[u64]) -> Vec<u64> {
+    fn read(stream: &mut MessageStream, now: u64, page: &[u64]) -> Vec<u64> {
         let mut out = Vec::new();
         for index in page {
             stream.page_item(*message(*index), &mut 100, &mut out);
@@ -462,11 +471,11 @@ mod tests {
         indexes(&out)
     }
 
-    fn indexes(out: &[Delivery]) -> Vec<u64> {
+    fn indexes(out: &[StreamOutput]) -> Vec<u64> {
         out.iter()
             .filter_map(|delivery| match delivery {
-                Delivery::Added(message) => Some(message.index),
-                Delivery::Updated(_) | Delivery::Removed { .. } => None,
+                StreamOutput::Added(message) => Some(message.index),
+                StreamOutput::Updated(_) | StreamOutput::Removed { .. } => None,
             })
             .collect()
     }
@@ -487,7 +496,7 @@ mod tests {
             participant: None,
             created: Timestamp::default(),
             delivery: None,
-            door: Door::Live,
+            door: MessageSource::Live,
         })
     }
 

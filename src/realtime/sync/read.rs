@@ -51,7 +51,7 @@ impl Kind {
 
 /// An opened object: what its `GET` answered.
 #[derive(Debug, Deserialize)]
-pub struct Opened {
+pub struct OpenedObject {
     /// Its sid; opaque.
     pub sid: String,
     /// Its last event, −1 if there was none.
@@ -59,7 +59,7 @@ pub struct Opened {
     pub last_event_id: i64,
     /// Where its items are, for lists and maps.
     #[serde(default, deserialize_with = "json::null_as_default")]
-    pub links: Links,
+    pub links: ObjectLinks,
     /// The data of a document.
     #[serde(default)]
     pub data: Option<Box<RawValue>>,
@@ -67,7 +67,7 @@ pub struct Opened {
 
 /// Where parts of an object are.
 #[derive(Debug, Default, Deserialize)]
-pub struct Links {
+pub struct ObjectLinks {
     /// The items.
     #[serde(default)]
     pub items: Option<String>,

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 use url::Url;
 
 use super::frame::{self, Frame, Limits};
-use crate::net::dial::{self, Deadline, DialRoute, Stream, TimedOut};
+use crate::net::dial::{self, Deadline, DialRoute, DialledStream, TimedOut};
 use crate::net::proxies::Proxies;
 use crate::telemetry::chain::Chain;
 
@@ -83,7 +83,7 @@ impl From<tungstenite::Error> for Error {
 
 /// What came from the peer.
 #[derive(Debug)]
-pub enum Incoming {
+pub enum IncomingFrame {
     /// A frame.
     Frame(Box<Frame>),
     /// A sign of life that is no frame: a ping, a pong, or junk that was dropped.
@@ -92,7 +92,7 @@ pub enum Incoming {
 
 /// One open WebSocket.
 pub struct Socket {
-    stream: WebSocketStream<Stream>,
+    stream: WebSocketStream<DialledStream>,
     limits: Limits,
     write_timeout: Duration,
 }
@@ -145,7 +145,7 @@ impl Socket {
     /// # Cancel safety
     ///
     /// Dropping it loses nothing.
-    pub async fn receive(&mut self) -> Result<Incoming, Error> {
+    pub async fn receive(&mut self) -> Result<IncomingFrame, Error> {
         let message = match self.stream.next().await {
             Some(message) => message?,
             None => return Err(Error::Closed { close_code: None }),
@@ -154,17 +154,17 @@ impl Socket {
             Message::Binary(bytes) => match frame::decode(&bytes, &self.limits) {
                 Ok(frame) => {
                     tracing::trace!(target: "wire::twilsock", frame = ?frame, "frame received");
-                    Ok(Incoming::Frame(Box::new(frame)))
+                    Ok(IncomingFrame::Frame(Box::new(frame)))
                 }
                 Err(error) => {
                     // Dropped without an answer. Source: Twilsock protocol notes 1.
                     tracing::debug!(error = %Chain(&error), "malformed frame dropped");
-                    Ok(Incoming::Alive)
+                    Ok(IncomingFrame::Alive)
                 }
             },
             // Frames are binary; a text message is dropped. Source: Twilsock protocol notes 1.
             Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
-                Ok(Incoming::Alive)
+                Ok(IncomingFrame::Alive)
             }
             Message::Close(close) => {
                 Err(Error::Closed { close_code: close.map(|close| close.code.into()) })

@@ -65,7 +65,7 @@ impl Spans {
         let context = parent.map_or_else(opentelemetry::Context::new, |parent| {
             opentelemetry::Context::new().with_remote_span_context(parent)
         });
-        let kind = if open.stage == "webhook" { SpanKind::Server } else { SpanKind::Consumer };
+        let kind = if open.stage == trace::WEBHOOK { SpanKind::Server } else { SpanKind::Consumer };
         let sids = [
             ("chimein.conversation_sid", open.conversation),
             ("chimein.message_sid", open.message),

@@ -30,7 +30,7 @@ pub struct Inbound {
     /// The text.
     pub body: Option<Pii>,
     /// The files.
-    pub media: Vec<Link>,
+    pub media: Vec<MediaPlace>,
     /// The writer's WhatsApp number, without a plus.
     pub wa_id: Option<Pii>,
     /// The writer's id of the business, which stays when the number is hidden. That the field has this
@@ -54,7 +54,7 @@ pub struct Inbound {
 
 /// A file, by its place at Twilio.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Link {
+pub struct MediaPlace {
     /// Where it is; asked for with the account's credentials.
     pub url: Pii,
     /// Its type, as the sender said.
@@ -179,12 +179,12 @@ pub(super) fn sid(fields: &Fields<'_>) -> Result<TextSid, Error> {
     }
 }
 
-fn media(fields: &Fields<'_>) -> Vec<Link> {
+fn media(fields: &Fields<'_>) -> Vec<MediaPlace> {
     let count = fields.number("NumMedia").and_then(|count| usize::try_from(count).ok());
     let link = |n: usize| {
         let url = fields.pii(&format!("MediaUrl{n}"))?;
         let content_type = fields.text(&format!("MediaContentType{n}")).map(str::to_owned);
-        Some(Link { url, content_type })
+        Some(MediaPlace { url, content_type })
     };
     (0..count.unwrap_or(0).min(MEDIA_MAX)).filter_map(link).collect()
 }

@@ -11,7 +11,7 @@ mod inbound;
 mod status;
 
 pub use self::inbound::{
-    Choice, Inbound, Link, Location, OTHER_BYTES_MAX, OTHER_MAX, OptOut, Quoted, Referral,
+    Choice, Inbound, Location, MediaPlace, OTHER_BYTES_MAX, OTHER_MAX, OptOut, Quoted, Referral,
 };
 pub use self::status::{MessageStatus, StatusUpdate};
 

@@ -171,7 +171,7 @@ pub enum Error {
         op: Op,
         /// Why.
         #[source]
-        source: Cause,
+        source: FailureCause,
     },
     /// It was sent, and there is no usable answer: it may have happened.
     #[error("{op} was sent and its answer was lost")]
@@ -180,14 +180,14 @@ pub enum Error {
         op: Op,
         /// Why.
         #[source]
-        source: Cause,
+        source: FailureCause,
     },
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Cause {
+pub enum FailureCause {
     /// Too many requests are under way, and none ended in time.
     #[error("no request ended within {0:?} to make room")]
     Busy(Duration),
@@ -272,13 +272,13 @@ impl Error {
             Self::Refused { status, retry_after, .. } => *status >= 500 && retry_after.is_none(),
             Self::Foreign { .. } => false,
             Self::NotSent { source, .. } | Self::Unknown { source, .. } => match source {
-                Cause::Http(error) => !error.is_timeout(),
-                Cause::Unreadable { .. } => true,
-                Cause::Busy(_)
-                | Cause::Away(_)
-                | Cause::Late(_)
-                | Cause::TooLarge { .. }
-                | Cause::Page => false,
+                FailureCause::Http(error) => !error.is_timeout(),
+                FailureCause::Unreadable { .. } => true,
+                FailureCause::Busy(_)
+                | FailureCause::Away(_)
+                | FailureCause::Late(_)
+                | FailureCause::TooLarge { .. }
+                | FailureCause::Page => false,
             },
         }
     }
@@ -301,10 +301,13 @@ impl Error {
         match self {
             Self::Refused { status, .. } => Outcome::Refused { status: *status },
             Self::Foreign { .. } => Outcome::Foreign,
-            Self::NotSent { source: Cause::Busy(_) | Cause::Away(_), .. } => Outcome::HeldBack,
+            Self::NotSent { source: FailureCause::Busy(_) | FailureCause::Away(_), .. } => {
+                Outcome::HeldBack
+            }
             Self::NotSent { .. } => Outcome::NotSent,
             Self::Unknown {
-                source: Cause::Unreadable { .. } | Cause::TooLarge { .. } | Cause::Page,
+                source:
+                    FailureCause::Unreadable { .. } | FailureCause::TooLarge { .. } | FailureCause::Page,
                 ..
             } => Outcome::Unreadable,
             Self::Unknown { .. } => Outcome::Unknown,

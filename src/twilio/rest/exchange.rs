@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use super::{Cause, Client, Error, Op, Outcome, Subject};
+use super::{Client, Error, FailureCause, Op, Outcome, RequestSubject};
 use crate::bytes16;
 use crate::clock::Timestamp;
 use crate::concurrency::Slot;
@@ -68,7 +68,8 @@ impl Client {
                     return Error::Foreign { op, status };
                 }
                 // The error's own text can quote the answer.
-                let source = Cause::Unreadable { line: error.line(), column: error.column() };
+                let source =
+                    FailureCause::Unreadable { line: error.line(), column: error.column() };
                 Error::Unknown { op, source }
             }),
             Err(error) => Err(error),
@@ -94,7 +95,7 @@ impl Client {
     pub(super) fn observed<T>(
         &self,
         op: Op,
-        subject: Option<Subject>,
+        subject: Option<RequestSubject>,
         result: &Result<T, Error>,
         took: Duration,
     ) {
@@ -151,15 +152,15 @@ impl Client {
         let patience = self.inner.request_timeout;
         let place = tokio::time::timeout(patience, self.inner.limiter.acquire())
             .await
-            .map_err(|_| Error::NotSent { op, source: Cause::Busy(patience) })?;
+            .map_err(|_| Error::NotSent { op, source: FailureCause::Busy(patience) })?;
         if let Some(observer) = &self.inner.observer {
-            let held_back = |pause| Error::NotSent { op, source: Cause::Away(pause) };
+            let held_back = |pause| Error::NotSent { op, source: FailureCause::Away(pause) };
             observer.pass(op).map_err(held_back)?;
         }
         let response = request.send().await.map_err(|error| {
             // Before the connection stands, timeouts included, nothing was sent.
             let nothing_sent = error.is_connect() || error.is_builder();
-            let source = Cause::Http(error.without_url());
+            let source = FailureCause::Http(error.without_url());
             if nothing_sent { Error::NotSent { op, source } } else { Error::Unknown { op, source } }
         })?;
         Ok((place, response))
@@ -167,7 +168,7 @@ impl Client {
 }
 
 /// What a request is about, if it is about one thing.
-fn subject(url: &Url, form: Option<&str>) -> Option<Subject> {
+fn subject(url: &Url, form: Option<&str>) -> Option<RequestSubject> {
     let conversation: Option<ConversationSid> =
         url.path_segments()?.find_map(|part| part.parse().ok());
     match conversation {
@@ -177,7 +178,7 @@ fn subject(url: &Url, form: Option<&str>) -> Option<Subject> {
 }
 
 /// Whom a text goes to. Requests about conversations have no such field.
-fn addressee(fields: &str) -> Option<Subject> {
+fn addressee(fields: &str) -> Option<RequestSubject> {
     let fields = Form::parse(fields.as_bytes());
     fields.first("To").map(|to| bytes16::digest([to.as_bytes()]))
 }
@@ -231,10 +232,10 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<GivenCode, D::Er
     Ok(GivenCode { is_given: true, number })
 }
 
-async fn read(response: Response, max: usize) -> Result<Vec<u8>, Cause> {
+async fn read(response: Response, max: usize) -> Result<Vec<u8>, FailureCause> {
     body::whole(response, max).await.map_err(|broken| match broken {
-        Broken::TooLarge => Cause::TooLarge { max },
-        Broken::Connection(error) => Cause::Http(error.without_url()),
+        Broken::TooLarge => FailureCause::TooLarge { max },
+        Broken::Connection(error) => FailureCause::Http(error.without_url()),
     })
 }
 

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::operations::none_if_absent;
-use super::{Cause, Client, Error, Op, below};
+use super::{Client, Error, FailureCause, Op, below};
 use crate::twilio::sid::{MediaSid, TextSid};
 
 /// How long a file may take in all that Twilio gives in its answer, instead of a place.
@@ -99,7 +99,7 @@ impl Client {
         let Some(record) = none_if_absent(found)? else { return Ok(None) };
         let links = record.links;
         let place = links.and_then(|links| links.content_direct_temporary.or(links.content));
-        let unknown = Error::Unknown { op: Op::FindMedia, source: Cause::Page };
+        let unknown = Error::Unknown { op: Op::FindMedia, source: FailureCause::Page };
         // Either may be a path alone. Source: access token protocol notes, "Region and hosts".
         let place = place.and_then(|place| url.join(&place).ok()).ok_or(unknown)?;
         Ok(Some(Whereabouts::Elsewhere(place)))
@@ -110,7 +110,7 @@ impl Client {
         let started = self.inner.clock.now();
         // What waits for a place first has its own time.
         let patience = self.inner.request_timeout * 2;
-        let late = || Error::Unknown { op: Op::FindFile, source: Cause::Late(patience) };
+        let late = || Error::Unknown { op: Op::FindFile, source: FailureCause::Late(patience) };
         let asked = tokio::time::timeout(patience, self.ask_for_file(url)).await;
         let result = asked.unwrap_or_else(|_| Err(late()));
         let took = self.inner.clock.now().since(started);

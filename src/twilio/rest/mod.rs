@@ -39,7 +39,7 @@ use crate::concurrency::{Limit, Limiter};
 use crate::net::{self, proxies::Proxies};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
-pub use self::error::{Cause, Error, Op, Outcome};
+pub use self::error::{Error, FailureCause, Op, Outcome};
 pub use self::files::{FileName, Whereabouts};
 pub use self::host::{host, media_host, own_edge};
 pub use self::model::{
@@ -125,9 +125,11 @@ impl Options {
 
 /// What a request is about: the bytes of a conversation's sid, or a digest of the address that a text goes
 /// to.
-pub type Subject = [u8; 16];
+pub type RequestSubject = [u8; 16];
 
 /// Hears how each request ended, for counting, and holds requests back while Twilio is away.
+///
+/// A trait, since requests are counted and held back in rooms above this client, which others use alone.
 pub trait Observer: Send + Sync {
     /// Says whether a request may go, or in which time one may.
     ///
@@ -139,7 +141,7 @@ pub trait Observer: Send + Sync {
     }
 
     /// Is told once for each request, and what it was about.
-    fn finished(&self, op: Op, subject: Option<Subject>, outcome: Outcome, took: Duration);
+    fn finished(&self, op: Op, subject: Option<RequestSubject>, outcome: Outcome, took: Duration);
 }
 
 /// The version of the core API, which has had no other for years.

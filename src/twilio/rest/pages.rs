@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::model::Entry;
-use super::{CORE_VERSION, Cause, Client, Error, Op};
+use super::{CORE_VERSION, Client, Error, FailureCause, Op};
 use crate::json::{self, Members, Unreadable};
 
 /// How many pages one listing may have: a million conversations at a hundred a page.
@@ -85,7 +85,7 @@ impl<T: Entry> Pages<T> {
     ///
     /// # Errors
     ///
-    /// As any request; [`Cause::Page`] where the listing leads nowhere or in a circle.
+    /// As any request; [`FailureCause::Page`] where the listing leads nowhere or in a circle.
     pub async fn next(&mut self) -> Result<Option<Vec<T>>, Error> {
         if let Some(url) = self.glance.clone() {
             let ReadPage { items, skipped, following } = self.read(url).await?;
@@ -99,7 +99,7 @@ impl<T: Entry> Pages<T> {
         }
         let Some(url) = self.next.clone() else { return Ok(None) };
         if self.seen.len() >= PAGES_MAX || self.seen.contains(&url) {
-            return Err(Error::NotSent { op: self.op, source: Cause::Page });
+            return Err(Error::NotSent { op: self.op, source: FailureCause::Page });
         }
         let ReadPage { items, skipped, following } = self.read(url.clone()).await?;
         self.seen.insert(url);
@@ -125,7 +125,7 @@ impl<T: Entry> Pages<T> {
                     Api::Conversations => on_base(&self.client.inner.base, "v1", &text),
                     Api::Core(_) => on_base(&self.client.inner.core_base, CORE_VERSION, &text),
                 };
-                Some(next.ok_or_else(|| unknown(Cause::Page))?)
+                Some(next.ok_or_else(|| unknown(FailureCause::Page))?)
             }
             None => None,
         };
@@ -170,7 +170,7 @@ impl<T: Entry> Pages<T> {
 }
 
 /// What is said of a page that is no page.
-const UNREADABLE: Cause = Cause::Unreadable { line: 0, column: 0 };
+const UNREADABLE: FailureCause = FailureCause::Unreadable { line: 0, column: 0 };
 
 /// Takes the entries and where the next page is out of a page.
 fn take(page: &Answer, api: Api) -> Option<(Vec<&RawValue>, Option<String>)> {

@@ -180,7 +180,7 @@ async fn without_a_connection_nothing_was_sent() {
     drop(listener);
     let client = client(&format!("http://{address}"), |_| {});
     let error = client.create_message(conversation(), &message("hi")).await.unwrap_err();
-    assert!(matches!(error, Error::NotSent { source: Cause::Http(_), .. }), "{error:?}");
+    assert!(matches!(error, Error::NotSent { source: FailureCause::Http(_), .. }), "{error:?}");
     assert!(!error.may_have_happened());
 }
 
@@ -220,7 +220,7 @@ async fn a_connection_that_dies_under_the_request_leaves_the_outcome_unknown() {
     });
     let client = client(&format!("http://{address}"), |_| {});
     let error = client.create_message(conversation(), &message("hi")).await.unwrap_err();
-    assert!(matches!(error, Error::Unknown { source: Cause::Http(_), .. }), "{error:?}");
+    assert!(matches!(error, Error::Unknown { source: FailureCause::Http(_), .. }), "{error:?}");
     server.await.unwrap();
 }
 
@@ -250,7 +250,7 @@ async fn a_request_that_finds_no_room_in_time_is_not_sent() {
     let client = client("http://127.0.0.1:1", |options| options.in_flight_max = 1);
     let _all = client.inner.limiter.acquire().await;
     let error = client.fetch_conversation(conversation()).await.unwrap_err();
-    assert!(matches!(error, Error::NotSent { source: Cause::Busy(_), .. }), "{error:?}");
+    assert!(matches!(error, Error::NotSent { source: FailureCause::Busy(_), .. }), "{error:?}");
 }
 
 #[tokio::test]
@@ -362,7 +362,7 @@ async fn a_listing_is_followed_on_the_configured_base_and_never_in_a_circle() {
     assert_eq!(first[0].state, Some(ConversationState::Active));
     let second = pages.next().await.unwrap().unwrap();
     assert_eq!(second[0].state, Some(ConversationState::Other));
-    assert!(matches!(pages.next().await, Err(Error::NotSent { source: Cause::Page, .. })));
+    assert!(matches!(pages.next().await, Err(Error::NotSent { source: FailureCause::Page, .. })));
     let asked = server.asked();
     assert_eq!(asked.len(), 2);
     assert!(
@@ -421,7 +421,13 @@ async fn each_request_is_observed_once_with_its_end() {
     #[derive(Default)]
     struct Ends(Mutex<Vec<(Op, Outcome)>>);
     impl Observer for Ends {
-        fn finished(&self, op: Op, subject: Option<Subject>, outcome: Outcome, _took: Duration) {
+        fn finished(
+            &self,
+            op: Op,
+            subject: Option<RequestSubject>,
+            outcome: Outcome,
+            _took: Duration,
+        ) {
             assert_eq!(subject, Some(*conversation().as_bytes()));
             self.0.lock().unwrap().push((op, outcome));
         }

@@ -20,12 +20,16 @@ use crate::channels;
 use crate::channels::conversations::arrivals::Arrivals;
 use crate::channels::conversations::attributes::attributes;
 use crate::channels::conversations::catch_up::CatchUp;
+use crate::channels::conversations::contiguous::ContiguousWatermarks;
 use crate::channels::conversations::dead_joins::DeadJoins;
+use crate::channels::conversations::departures::Departures;
+use crate::channels::conversations::join_rules::JoinRules;
 use crate::channels::conversations::leave::{Leaver, SeenSeat};
 use crate::channels::conversations::policy::join_policy::{Facts, Verdict};
 use crate::channels::conversations::policy::leaving::Absence;
 use crate::channels::conversations::policy::removal::Rejoin;
 use crate::channels::conversations::reconcile::readable::Readable;
+use crate::channels::conversations::removals::Removals;
 use crate::channels::conversations::seats::Seats;
 use crate::channels::conversations::service_check;
 use crate::channels::conversations::sweep_pace::SweepPace;
@@ -56,6 +60,14 @@ pub struct Reconciler {
     pub seats: Arc<Seats>,
     /// Where missing conversations go.
     pub arrivals: Arrivals,
+    /// Which conversations the bot has left.
+    pub departures: Arc<Departures>,
+    /// Which conversations the bot is to be in.
+    pub join_rules: Arc<JoinRules>,
+    /// From which conversations somebody has removed it.
+    pub removals: Arc<Removals>,
+    /// How far each conversation is known.
+    pub watermarks: Arc<ContiguousWatermarks>,
     /// Reads conversations that no socket watches.
     pub catch_up: CatchUp,
     /// Leaves conversations.
@@ -146,7 +158,7 @@ impl Reconciler {
     /// Whether there is anything to leave by the operator's wish.
     #[must_use]
     pub fn leaves(&self) -> bool {
-        !self.arrivals.departures.is_off()
+        !self.departures.is_off()
     }
 
     /// Sweeps at once and then again after every interval, until `stop` is cancelled.
@@ -249,11 +261,11 @@ impl Reconciler {
         let room = self.seats.room(arrivals.recorder.clock.now());
         let mut dead_joins = DeadJoins::read(&arrivals.joins, room).await?;
         for OpenConversation { sid, created, updated, verdict } in missing {
-            if arrivals.join_rules.note(sid, verdict) {
+            if self.join_rules.note(sid, verdict) {
                 continue;
             }
-            let is_removed = arrivals.removals.is_noted(sid).await?;
-            if is_removed && arrivals.removals.rejoin == Rejoin::Never {
+            let is_removed = self.removals.is_noted(sid).await?;
+            if is_removed && self.removals.rejoin == Rejoin::Never {
                 continue;
             }
             let absence = self.leaver.absence(sid, updated).await.map_err(Error::Leave)?;
@@ -277,16 +289,16 @@ impl Reconciler {
     /// How many requests a join makes at most where Twilio takes it: to see whether the bot is to be
     /// there, who of the pool sits there, the add, and the messages where no socket reads them.
     fn requests_of_a_join(&self) -> usize {
-        let lines = self.seats.members();
-        let choosing = if self.arrivals.join_rules.is_all() { 0 } else { 2 };
-        let looking = if lines.len() > 1 { lines.len() } else { 0 };
-        let reading = lines.iter().any(|line| line.connected().is_none());
+        let members = self.seats.members();
+        let choosing = if self.join_rules.is_all() { 0 } else { 2 };
+        let looking = if members.len() > 1 { members.len() } else { 0 };
+        let reading = members.iter().any(|member| member.connected().is_none());
         choosing + looking + 1 + usize::from(reading)
     }
 
     /// The service's open conversations, as far back as the bot is to be in any.
     async fn open(&self) -> Result<Vec<OpenConversation>, Error> {
-        let join_rules = &self.arrivals.join_rules;
+        let join_rules = &self.join_rules;
         let from = join_rules.policy.created.map(|since| since.at(self.arrivals.clock().wall()));
         let mut open = Vec::new();
         let mut pages =

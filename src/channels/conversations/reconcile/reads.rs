@@ -46,7 +46,9 @@ impl FailedReads {
         // What fails for the conversation's own sake fails another time too.
         let is_its_own = match &error {
             rest::Error::Refused { status, .. } => matches!(status, 400 | 404 | 409 | 410 | 422),
-            rest::Error::Unknown { source, .. } => matches!(source, rest::Cause::TooLarge { .. }),
+            rest::Error::Unknown { source, .. } => {
+                matches!(source, rest::FailureCause::TooLarge { .. })
+            }
             rest::Error::Foreign { .. } | rest::Error::NotSent { .. } => false,
         };
         if !is_its_own {
@@ -107,7 +109,7 @@ impl Reconciler {
         let told = updated.filter(|_| is_heard);
         judge(&Facts {
             is_deaf: line.is_some_and(PoolMember::is_deaf),
-            told: told.map(|updated| self.arrivals.watermarks.told(conversation, updated)),
+            told: told.map(|updated| self.watermarks.told(conversation, updated)),
             has_changed: updated.is_none_or(|at| at >= since),
         })
     }
@@ -123,7 +125,7 @@ impl Reconciler {
                 // Younger changes may have others of their second after them.
                 let long_ago = self.arrivals.clock().wall().before(SKEW_MAX);
                 if let Some(updated) = of.updated.filter(|updated| *updated < long_ago) {
-                    self.arrivals.watermarks.read(conversation, updated);
+                    self.watermarks.read(conversation, updated);
                 }
             }
             Err(channels::Error::Rest(error)) => {
@@ -171,6 +173,9 @@ mod tests {
     }
 
     const fn too_large() -> rest::Error {
-        rest::Error::Unknown { op: Op::ListMessages, source: rest::Cause::TooLarge { max: 1 } }
+        rest::Error::Unknown {
+            op: Op::ListMessages,
+            source: rest::FailureCause::TooLarge { max: 1 },
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! Source of the first row: Advanced Opt-Out, read 2026-11-29. By plain opt-out the field is absent, so
 //! that the text counts. WhatsApp knows no such words of its own (assumed), so there they are ours alone.
 
-use crate::twilio::keywords::{Effect, Keyword};
+use crate::twilio::keywords::{Keyword, KeywordEffect};
 use crate::twilio::messaging::OptOut;
 
 /// The operator's own words that stop, in lower case.
@@ -43,9 +43,9 @@ pub fn wish(opt_out: Option<OptOut>, body: &str, words: &Words) -> Option<Wish> 
         None => {}
     }
     match Keyword::of(body).map(|known| known.effect) {
-        Some(Effect::Stop) => Some(Wish::Stop),
-        Some(Effect::Start) => Some(Wish::Start),
-        Some(Effect::Help) => None,
+        Some(KeywordEffect::Stop) => Some(Wish::Stop),
+        Some(KeywordEffect::Start) => Some(Wish::Start),
+        Some(KeywordEffect::Help) => None,
         None => {
             let text = body.trim().to_lowercase();
             words.0.contains(&text).then_some(Wish::Stop)

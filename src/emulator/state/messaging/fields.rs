@@ -6,7 +6,7 @@ use super::text::{Extras, Text};
 use crate::clock::Timestamp;
 use crate::emulator::state::model::Channel;
 use crate::pii::Pii;
-use crate::twilio::keywords::Effect;
+use crate::twilio::keywords::KeywordEffect;
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::sid::AccountSid;
 
@@ -25,7 +25,7 @@ pub(super) struct InboundFields<'a> {
     /// Who else got it.
     pub(super) others: &'a [Pii],
     /// What Advanced Opt-Out made of it.
-    pub(super) opt_out: Option<Effect>,
+    pub(super) opt_out: Option<KeywordEffect>,
     /// What files' URLs start with.
     pub(super) root: &'a str,
 }
@@ -67,9 +67,9 @@ pub(super) fn inbound_fields(of: &InboundFields<'_>) -> Named {
         put(&mut fields, &format!("OtherRecipients{n}"), other.clone());
     }
     match of.opt_out {
-        Some(Effect::Stop) => put(&mut fields, "OptOutType", "STOP"),
-        Some(Effect::Start) => put(&mut fields, "OptOutType", "START"),
-        Some(Effect::Help) => put(&mut fields, "OptOutType", "HELP"),
+        Some(KeywordEffect::Stop) => put(&mut fields, "OptOutType", "STOP"),
+        Some(KeywordEffect::Start) => put(&mut fields, "OptOutType", "START"),
+        Some(KeywordEffect::Help) => put(&mut fields, "OptOutType", "HELP"),
         None => {}
     }
     match text.from.as_ref().and_then(|from| Channel::of(from.reveal())) {

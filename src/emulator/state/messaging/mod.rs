@@ -37,5 +37,5 @@ pub use line::{MessagingService, Number};
 pub use ring::{INBOUND, Ring, STATUS};
 pub use store::Messaging;
 pub use text::{
-    Choice, Content, Direction, Draft, Extras, Fate, File, Referral, SharedLocation, Text,
+    Choice, Content, Direction, Draft, Extras, File, Referral, SharedLocation, Text, TextFate,
 };

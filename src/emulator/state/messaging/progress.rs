@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::fields::status_fields;
 use super::refusal::TextRefusal;
 use super::ring::{Ring, STATUS};
-use super::text::{Fate, Text};
+use super::text::{Text, TextFate};
 use crate::clock::Timestamp;
 use crate::emulator::record::Happening;
 use crate::emulator::state::model::{Channel, HookMethod};
@@ -38,7 +38,7 @@ impl World {
                 MessageStatus::Queued => self.set_out(due, seq),
                 MessageStatus::Sending => self.move_on(due, seq, (MessageStatus::Sent, None)),
                 MessageStatus::Sent => {
-                    let next = if let Fate::Strays(code) = text.fate {
+                    let next = if let TextFate::Strays(code) = text.fate {
                         (MessageStatus::Undelivered, Some(code))
                     } else {
                         (MessageStatus::Delivered, None)
@@ -166,14 +166,14 @@ impl World {
         let from = text.from.clone().unwrap_or_default();
         let is_outside =
             is_whatsapp && text.content.is_none() && self.is_silent(at, &text.to, &from);
-        let reason = if let Fate::Fails(code) = text.fate {
+        let reason = if let TextFate::Fails(code) = text.fate {
             Some(code)
         } else {
             is_expired.then_some(EXPIRED).or(is_outside.then_some(OUTSIDE_WINDOW))
         };
         if reason.is_some() {
             self.move_on(at, seq, (MessageStatus::Failed, reason));
-        } else if text.fate != Fate::Waits {
+        } else if text.fate != TextFate::Waits {
             self.move_on(at, seq, (MessageStatus::Sending, None));
         }
     }
@@ -223,11 +223,11 @@ impl World {
 /// How long a text stays where it is, if it goes on by itself.
 fn wait_after(text: &Text, step: Duration, is_read: bool) -> Option<Duration> {
     let reads = matches!(Channel::of(text.to.reveal()), Some(Channel::Whatsapp | Channel::Rcs));
-    let lag = if let Fate::Lags(ms) = text.fate { ms } else { 0 };
+    let lag = if let TextFate::Lags(ms) = text.fate { ms } else { 0 };
     match text.status {
         MessageStatus::Sending => Some(step),
         MessageStatus::Sent => {
-            (text.fate != Fate::Fades).then(|| step + Duration::from_millis(lag))
+            (text.fate != TextFate::Fades).then(|| step + Duration::from_millis(lag))
         }
         MessageStatus::Delivered => (reads && is_read).then_some(step),
         MessageStatus::Accepted

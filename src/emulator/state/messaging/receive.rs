@@ -5,7 +5,7 @@
 
 use super::fields::{InboundFields as Fields, inbound_fields};
 use super::ring::{INBOUND, Ring};
-use super::text::{Direction, Draft, Fate, File, Text};
+use super::text::{Direction, Draft, File, Text, TextFate};
 use crate::channels::segments;
 use crate::clock::Timestamp;
 use crate::emulator::record::Happening;
@@ -14,7 +14,7 @@ use crate::emulator::state::model::{Channel, HookMethod};
 use crate::emulator::state::target::{Scope, Target};
 use crate::emulator::state::{Effect, World};
 use crate::pii::Pii;
-use crate::twilio::keywords::{Effect as Answered, Keyword};
+use crate::twilio::keywords::{Keyword, KeywordEffect as Answered};
 use crate::twilio::messaging::MessageStatus;
 use crate::twilio::sid::{MessagingServiceSid, TextSid};
 
@@ -45,7 +45,7 @@ impl World {
             actions: Vec::new(),
             expires: None,
             due: None,
-            fate: Fate::Arrives,
+            fate: TextFate::Arrives,
         };
         self.messaging.keep(text.clone(), self.settings.limits.plain_messages);
         self.happened(Happening::TextReceived {

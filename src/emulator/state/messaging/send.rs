@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::check;
 use super::pace::Load;
 use super::refusal::TextRefusal;
-use super::text::{Content, Direction, Draft, Fate, File, Text};
+use super::text::{Content, Direction, Draft, File, Text, TextFate};
 use crate::channels::segments;
 use crate::clock::Timestamp;
 use crate::emulator::record::Happening;
@@ -48,7 +48,7 @@ impl World {
         if draft.is_reply {
             let key = pair(&to, &draft.from.clone().unwrap_or_default());
             if !self.messaging.chains.takes(at, key) {
-                draft.fate = Fate::Fails(TOO_MANY_REPLIES);
+                draft.fate = TextFate::Fails(TOO_MANY_REPLIES);
             }
         }
         let body = self.body_of(&draft);

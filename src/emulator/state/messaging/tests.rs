@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::list::{Filter, Span, Start};
-use super::{Draft, Extras, Fate, INBOUND, MessagingService, Number, Ring, STATUS, Text};
+use super::{Draft, Extras, INBOUND, MessagingService, Number, Ring, STATUS, Text, TextFate};
 use crate::clock::Timestamp;
 use crate::emulator::state::ids::Ids;
 use crate::emulator::state::limits::Limits;
@@ -266,12 +266,12 @@ fn free_text_reaches_whatsapp_for_a_day_by_number_and_by_id() {
 #[test]
 fn a_fault_decides_what_becomes_of_a_text() {
     for (fate, told_wanted, code) in [
-        (Fate::Arrives, vec!["sent", "delivered"], None),
-        (Fate::Fails(30008), vec!["failed"], Some(30008)),
-        (Fate::Strays(30003), vec!["sent", "undelivered"], Some(30003)),
-        (Fate::Fades, vec!["sent"], None),
-        (Fate::Waits, vec![], None),
-        (Fate::Lags(90_000), vec!["sent"], None),
+        (TextFate::Arrives, vec!["sent", "delivered"], None),
+        (TextFate::Fails(30008), vec!["failed"], Some(30008)),
+        (TextFate::Strays(30003), vec!["sent", "undelivered"], Some(30003)),
+        (TextFate::Fades, vec!["sent"], None),
+        (TextFate::Waits, vec![], None),
+        (TextFate::Lags(90_000), vec!["sent"], None),
     ] {
         let mut world = world();
         let text = world.send_text(at(0), Draft { fate, ..draft((PHONE, OURS), "x") }).unwrap();
@@ -426,7 +426,7 @@ fn texts_are_bounded_and_survive_a_snapshot() {
 /// Something that happens to a world of texts.
 #[derive(Clone, Debug)]
 enum Step {
-    Send { whatsapp: bool, by_service: bool, fate: Fate, later: bool },
+    Send { whatsapp: bool, by_service: bool, fate: TextFate, later: bool },
     Hear { whatsapp: bool, body: &'static str },
     Move { text: prop::sample::Index, status: MessageStatus },
     Cancel { text: prop::sample::Index },
@@ -434,7 +434,13 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let fates = [Fate::Arrives, Fate::Fails(30008), Fate::Strays(30003), Fate::Fades, Fate::Waits];
+    let fates = [
+        TextFate::Arrives,
+        TextFate::Fails(30008),
+        TextFate::Strays(30003),
+        TextFate::Fades,
+        TextFate::Waits,
+    ];
     let words = ["hello", "STOP", "START"];
     prop_oneof![
         4 => (any::<bool>(), any::<bool>(), prop::sample::select(fates.to_vec()), any::<bool>())

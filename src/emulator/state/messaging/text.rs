@@ -65,7 +65,7 @@ pub struct Text {
     #[serde(default)]
     pub(super) due: Option<Timestamp>,
     /// What becomes of it.
-    pub(super) fate: Fate,
+    pub(super) fate: TextFate,
 }
 
 /// A file of a text.
@@ -91,7 +91,7 @@ pub struct Content {
 /// What is to become of a text that leaves.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fate {
+pub enum TextFate {
     /// It arrives.
     #[default]
     Arrives,
@@ -126,7 +126,7 @@ pub struct Draft {
     /// Whether it is the answer of an inbound webhook.
     pub is_reply: bool,
     /// What is to become of it.
-    pub fate: Fate,
+    pub fate: TextFate,
 }
 
 /// What comes with a phone's text besides its words, on some channels.

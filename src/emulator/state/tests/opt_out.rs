@@ -1,11 +1,11 @@
 //! What the words of opting out and in do.
 
 use super::*;
-use crate::twilio::keywords::{Effect, Keyword};
+use crate::twilio::keywords::{Keyword, KeywordEffect};
 
 #[test]
 fn each_of_twilios_words_does_what_it_does_there() {
-    for stop in Keyword::ALL.iter().filter(|known| known.effect == Effect::Stop) {
+    for stop in Keyword::ALL.iter().filter(|known| known.effect == KeywordEffect::Stop) {
         for other in Keyword::ALL {
             let mut world = world();
             let (said, then) = (sms(stop.word), sms(&other.word.to_lowercase()));
@@ -13,7 +13,13 @@ fn each_of_twilios_words_does_what_it_does_there() {
             assert!(world.has_opted_out(&said.from, &said.to), "{}", stop.word);
             world.hear(at(2), &then);
             let is_out = world.has_opted_out(&said.from, &said.to);
-            assert_eq!(is_out, other.effect != Effect::Start, "{} {}", stop.word, other.word);
+            assert_eq!(
+                is_out,
+                other.effect != KeywordEffect::Start,
+                "{} {}",
+                stop.word,
+                other.word
+            );
         }
     }
     let mut world = world();

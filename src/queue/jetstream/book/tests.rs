@@ -6,7 +6,7 @@ use crate::queue::{Append, Cause};
 
 const AT: Timestamp = Timestamp::from_millis(5);
 
-fn name(text: &str) -> Name {
+fn name(text: &str) -> JobName {
     (QueueName::Inbox, JobId::digest("test", &[text.as_bytes()]))
 }
 
@@ -30,8 +30,8 @@ fn open_again(text: &str, rev: u64) -> Record {
     held(text, rev, State::Open(JobWork { attempts: 1, ..work }))
 }
 
-fn caught_up() -> Book {
-    let mut book = Book::new(100);
+fn caught_up() -> JobBook {
+    let mut book = JobBook::new(100);
     assert_eq!(book.catch_up(), []);
     book
 }
@@ -54,7 +54,7 @@ fn a_new_job_enters_and_nobody_else_can_have_delivered_it() {
 
 #[test]
 fn what_was_there_before_enters_in_the_order_of_the_appends_and_is_suspect() {
-    let mut book = Book::new(100);
+    let mut book = JobBook::new(100);
     assert_eq!(book.read(name("2"), 4, new_job("2")), None);
     assert_eq!(book.read(name("1"), 6, open_again("1", 2)), None);
     assert_eq!(book.read(name("2"), 8, open_again("2", 4)), None, "the newest record counts");
@@ -66,7 +66,7 @@ fn what_was_there_before_enters_in_the_order_of_the_appends_and_is_suspect() {
 
 #[test]
 fn what_a_former_holder_left_is_finished_and_listed() {
-    let mut book = Book::new(100);
+    let mut book = JobBook::new(100);
     let work = new_job("1").open().unwrap().clone();
     let moved = held("1", 1, State::Moved(super::super::record::Moved::default()));
     assert_eq!(book.read(name("1"), 2, moved), Some(BookEffect::Finish { name: name("1") }));
@@ -148,12 +148,12 @@ fn a_write_of_unknown_outcome_puts_a_job_in_doubt() {
 
 #[test]
 fn payloads_are_kept_up_to_the_bound_and_the_floor_is_the_oldest_record() {
-    let mut book = Book::new(5);
+    let mut book = JobBook::new(5);
     book.catch_up();
     for (rev, text) in [(3, "123"), (4, "456"), (5, "7")] {
         book.read(name(text), rev, new_job(text));
     }
-    let whole = |book: &Book, text| book.of(name(text)).unwrap().is_whole;
+    let whole = |book: &JobBook, text| book.of(name(text)).unwrap().is_whole;
     assert_eq!([whole(&book, "123"), whole(&book, "456"), whole(&book, "7")], [true, false, true]);
     assert_eq!(book.floor(), 3);
     book.settled(name("123"), 6);

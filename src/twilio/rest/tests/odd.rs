@@ -104,6 +104,9 @@ async fn a_page_that_does_not_say_where_it_goes_on_is_not_the_last_one() {
         let page = || json_answer(200, json!({"messages": [], "meta": meta}));
         let server = Server::start((0..4).map(|_| page()).collect()).await;
         let error = server.client().newest_messages(conversation()).next().await.unwrap_err();
-        assert!(matches!(error, Error::Unknown { source: Cause::Unreadable { .. }, .. }), "{meta}");
+        assert!(
+            matches!(error, Error::Unknown { source: FailureCause::Unreadable { .. }, .. }),
+            "{meta}"
+        );
     }
 }

@@ -132,7 +132,7 @@ async fn a_listing_of_texts_that_leads_nowhere_or_in_a_circle_ends() {
     let mut pages = server.client().list_texts(TextFilter::default());
     assert!(pages.next().await.unwrap().is_some());
     let error = pages.next().await.unwrap_err();
-    assert!(matches!(error, Error::NotSent { source: Cause::Page, .. }), "{error:?}");
+    assert!(matches!(error, Error::NotSent { source: FailureCause::Page, .. }), "{error:?}");
     for (next, repeats) in [(json!("/elsewhere"), 1), (json!(7), 4)] {
         let answers = (0..repeats).map(|_| page(&json!([]), next.clone())).collect();
         let server = Server::start(answers).await;
@@ -165,9 +165,9 @@ async fn a_text_whose_answer_was_lost_may_have_been_sent_and_is_asked_for_once()
 #[tokio::test]
 async fn requests_about_one_person_are_told_apart_from_those_about_others() {
     #[derive(Default)]
-    struct Subjects(Mutex<Vec<Option<Subject>>>);
+    struct Subjects(Mutex<Vec<Option<RequestSubject>>>);
     impl Observer for Subjects {
-        fn finished(&self, _: Op, subject: Option<Subject>, _: Outcome, _: Duration) {
+        fn finished(&self, _: Op, subject: Option<RequestSubject>, _: Outcome, _: Duration) {
             self.0.lock().unwrap().push(subject);
         }
     }

@@ -7,12 +7,11 @@ use std::time::Duration;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, ErrorCode};
 
-use super::Error;
+use super::jobs_stream;
 use crate::config::Settings;
 use crate::finding::Finding;
 use crate::nats;
 use crate::net::tls;
-use crate::queue::jetstream::jobs_stream;
 use crate::telemetry::chain::Chain;
 
 const CHECK: &str = "store";
@@ -20,7 +19,12 @@ const CHECK: &str = "store";
 /// How long the server may take to answer one question.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn examine(all: &Settings) -> Result<Finding, Error> {
+/// Looks at the servers and judges what they say.
+///
+/// # Errors
+///
+/// If no TLS configuration can be made.
+pub async fn examine(all: &Settings) -> Result<Finding, tls::Error> {
     let (tls, _) = tls::client_config()?;
     let options = nats::Options::of(&all.nats, "chimein-doctor", &tls);
     let client = match nats::connect(options).await {

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use async_nats::connection::State;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::task::{Id, JoinSet};
@@ -45,7 +44,7 @@ const START_PAUSE: Duration = Duration::from_secs(1);
 /// This instance among several. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Cluster {
-    client: async_nats::Client,
+    client: nats::Client,
     membership: Membership,
     patience: Duration,
     tasks: TaskTracker,
@@ -173,7 +172,7 @@ impl Cluster {
     }
 
     fn is_connected(&self) -> bool {
-        self.client.connection_state() == State::Connected
+        nats::is_connected(&self.client)
     }
 
     /// What the debug pages show.

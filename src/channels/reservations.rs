@@ -26,15 +26,15 @@ pub enum Departure {
 
 /// The places that are taken and not used yet.
 #[derive(Debug)]
-pub struct RowPlaces(Recent<Uuid, Moment>);
+pub struct Reservations(Recent<Uuid, Moment>);
 
-impl Default for RowPlaces {
+impl Default for Reservations {
     fn default() -> Self {
         Self(Recent::new(PLACES_MAX))
     }
 }
 
-impl RowPlaces {
+impl Reservations {
     /// The place that a reply has taken, if it has.
     #[must_use]
     pub fn of(&self, reply: Uuid) -> Option<Moment> {
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_place_is_kept_until_its_time_is_near() {
-        let (places, reply) = (RowPlaces::default(), Uuid::from_u128(1));
+        let (places, reply) = (Reservations::default(), Uuid::from_u128(1));
         let due = Moment::ORIGIN + Duration::from_secs(3);
         let after = |seconds| Moment::ORIGIN + Duration::from_secs(seconds);
         assert_eq!(places.of(reply), None);

@@ -1,4 +1,4 @@
-//! Places: where requests go and where listeners listen.
+//! Endpoints: where requests go and where listeners listen.
 //!
 //! Pure. A URL of the settings holds no user and no password, and what is shown of it ends before
 //! its query, since either may hold a secret.

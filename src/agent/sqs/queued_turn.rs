@@ -16,7 +16,7 @@ pub(super) const ATTRIBUTES_BYTES: usize = 256;
 
 /// A message to send.
 #[derive(Clone, Eq, PartialEq)]
-pub(super) struct Parcel {
+pub(super) struct QueuedTurn {
     /// The turn.
     pub(super) turn: MessageId,
     /// Its thread; what must keep order.
@@ -27,10 +27,10 @@ pub(super) struct Parcel {
     pub(super) body: String,
 }
 
-impl fmt::Debug for Parcel {
+impl fmt::Debug for QueuedTurn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { turn, thread, once, body } = self;
-        let mut shown = f.debug_struct("Parcel");
+        let mut shown = f.debug_struct("QueuedTurn");
         shown.field("turn", turn).field("thread", thread).field("once", once);
         shown.field("bytes", &body.len()).finish()
     }
@@ -45,7 +45,7 @@ pub(super) struct TooLarge;
 /// # Errors
 ///
 /// If it has no room, even without what was said before.
-pub(super) fn of(turn: &Turn, asked: u32, bytes_max: usize) -> Result<Parcel, TooLarge> {
+pub(super) fn of(turn: &Turn, asked: u32, bytes_max: usize) -> Result<QueuedTurn, TooLarge> {
     let room = bytes_max.saturating_sub(ATTRIBUTES_BYTES);
     let mut body = body(turn, turn.history.len());
     if body.len() > room {
@@ -57,7 +57,7 @@ pub(super) fn of(turn: &Turn, asked: u32, bytes_max: usize) -> Result<Parcel, To
         };
     }
     let once = if asked == 0 { turn.id.to_string() } else { format!("{}-{asked}", turn.id) };
-    Ok(Parcel { turn: turn.id, thread: turn.thread.id(), once, body })
+    Ok(QueuedTurn { turn: turn.id, thread: turn.thread.id(), once, body })
 }
 
 /// What stands around a history in a document.
@@ -105,10 +105,10 @@ mod tests {
     #[test]
     fn a_turn_is_its_document_under_its_own_id() {
         let turn = turn("hello", &["before"]);
-        let parcel = of(&turn, 0, 1 << 18).unwrap();
-        assert_eq!((parcel.turn, parcel.thread), (turn.id, turn.thread.id()));
-        assert_eq!(parcel.once, format!("IM{H}"));
-        let document: Value = serde_json::from_str(&parcel.body).unwrap();
+        let queued = of(&turn, 0, 1 << 18).unwrap();
+        assert_eq!((queued.turn, queued.thread), (turn.id, turn.thread.id()));
+        assert_eq!(queued.once, format!("IM{H}"));
+        let document: Value = serde_json::from_str(&queued.body).unwrap();
         assert_eq!(document, serde_json::to_value(Document::of(&turn)).unwrap());
         assert_eq!(document["history"][0]["body"], "before");
         assert!(document.get("history_left_out").is_none());
@@ -129,16 +129,16 @@ mod tests {
         let history: Vec<_> = history.iter().map(String::as_str).collect();
         let turn = turn("hello", &history);
         for limit in [1024, 2048, 5000, 10_000, 20_000, 40_000] {
-            let parcel = of(&turn, 0, limit).unwrap();
-            assert!(parcel.body.len() + ATTRIBUTES_BYTES <= limit, "{limit}");
-            let document: Value = serde_json::from_str(&parcel.body).unwrap();
+            let queued = of(&turn, 0, limit).unwrap();
+            assert!(queued.body.len() + ATTRIBUTES_BYTES <= limit, "{limit}");
+            let document: Value = serde_json::from_str(&queued.body).unwrap();
             let told = document["history"].as_array().map_or(0, Vec::len);
             let left_out = document["history_left_out"].as_u64().unwrap_or(0);
             assert_eq!(u64::try_from(told).unwrap() + left_out, 20, "{limit}");
             if told > 0 {
                 assert!(document["history"][told - 1]["body"].as_str().unwrap().starts_with("19 "));
                 let entry = document["history"][0].to_string().len() + 1;
-                let is_full = parcel.body.len() + ATTRIBUTES_BYTES + entry + FRAME_BYTES > limit;
+                let is_full = queued.body.len() + ATTRIBUTES_BYTES + entry + FRAME_BYTES > limit;
                 assert!(left_out == 0 || is_full, "{limit}: {told}");
             }
             assert_eq!(document["messages"][0]["body"], "hello");
@@ -153,9 +153,9 @@ mod tests {
     #[test]
     fn characters_that_queues_refuse_are_written_in_another_way() {
         let said = "a\u{0}b\u{fffe}c\u{ffff}d";
-        let parcel = of(&turn(said, &[]), 0, 1 << 18).unwrap();
-        assert!(!parcel.body.contains(['\u{0}', '\u{fffe}', '\u{ffff}']));
-        let document: Value = serde_json::from_str(&parcel.body).unwrap();
+        let queued = of(&turn(said, &[]), 0, 1 << 18).unwrap();
+        assert!(!queued.body.contains(['\u{0}', '\u{fffe}', '\u{ffff}']));
+        let document: Value = serde_json::from_str(&queued.body).unwrap();
         assert_eq!(document["messages"][0]["body"], said);
     }
 

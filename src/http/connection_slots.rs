@@ -22,7 +22,7 @@ const SAID_EVERY: Duration = Duration::from_secs(60);
 /// A listener's places.
 #[derive(Debug)]
 pub(super) struct ConnectionSlots {
-    table: Mutex<PlaceTable>,
+    table: Mutex<SlotTable>,
     /// Told when a connection has ended, waits, or will not leave after all.
     changed: Notify,
     trusted: Arc<[Network]>,
@@ -30,7 +30,7 @@ pub(super) struct ConnectionSlots {
 }
 
 #[derive(Debug)]
-struct PlaceTable {
+struct SlotTable {
     crowd: Crowd,
     watches: HashMap<u64, Arc<Watch>>,
     /// How many made room or got none since it was said, and when that was.
@@ -42,7 +42,7 @@ impl ConnectionSlots {
     /// Has the places that the bounds allow.
     pub(super) fn new(bounds: Bounds, trusted: Arc<[Network]>, clock: Clock) -> Arc<Self> {
         let crowd = Crowd::new(bounds);
-        let table = PlaceTable { crowd, watches: HashMap::new(), asked: 0, said_at: None };
+        let table = SlotTable { crowd, watches: HashMap::new(), asked: 0, said_at: None };
         let (table, changed) = (Mutex::new(table), Notify::new());
         Arc::new(Self { table, changed, trusted, clock })
     }
@@ -88,15 +88,15 @@ impl ConnectionSlots {
         let watch = Arc::new(Watch::new(self.clock));
         table.watches.insert(id, Arc::clone(&watch));
         drop(table);
-        Ok(Some(ConnectionSlot { watch, id, places: Arc::clone(self) }))
+        Ok(Some(ConnectionSlot { watch, id, slots: Arc::clone(self) }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, PlaceTable> {
+    fn lock(&self) -> MutexGuard<'_, SlotTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl PlaceTable {
+impl SlotTable {
     /// Says at times that connections made room or got none, and how many.
     fn say_asked(&mut self, now: Moment) {
         self.asked += 1;
@@ -116,7 +116,7 @@ impl PlaceTable {
 pub(super) struct ConnectionSlot {
     pub(super) watch: Arc<Watch>,
     id: u64,
-    places: Arc<ConnectionSlots>,
+    slots: Arc<ConnectionSlots>,
 }
 
 impl ConnectionSlot {
@@ -127,8 +127,8 @@ impl ConnectionSlot {
     pub(super) fn verdict(&self, limits: Limits, waker: &Waker) -> Verdict {
         let (verdict, news) = self.watch.verdict(limits, waker);
         if let News::WaitsFor(rest) = news {
-            self.places.lock().crowd.note(self.id, rest);
-            self.places.changed.notify_one();
+            self.slots.lock().crowd.note(self.id, rest);
+            self.slots.changed.notify_one();
         }
         verdict
     }
@@ -136,10 +136,10 @@ impl ConnectionSlot {
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut table = self.places.lock();
+        let mut table = self.slots.lock();
         table.crowd.leave(self.id);
         table.watches.remove(&self.id);
         drop(table);
-        self.places.changed.notify_one();
+        self.slots.changed.notify_one();
     }
 }
