@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use chimein::agent::kind::{self, Making};
-use chimein::agent::{Agent, Answer, Error, Turn};
+use chimein::agent::{Agent, Answer, Error, Fate, Report, Turn};
 use chimein::clock::Clock;
 use chimein::config::kinds::Name;
 use chimein::config::{AgentSettings, Declaration, Key, Reader, Section, Settings};
@@ -83,12 +83,18 @@ pub struct Loud {
     mark: String,
     asked: Mutex<Vec<String>>,
     failures: Mutex<usize>,
+    told: Mutex<Vec<Fate>>,
 }
 
 impl Loud {
     /// The turns that it was asked to take, by their ids.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
+    }
+
+    /// What it was told of its replies.
+    pub fn told(&self) -> Vec<Fate> {
+        self.told.lock().unwrap().clone()
     }
 
     /// Fails the next turns.
@@ -114,5 +120,10 @@ impl Agent for Loud {
         let loud = |body: &str| format!("{}{}", body.to_uppercase(), self.mark);
         let replies = bodies.map(|body| Reply::text(loud(body.reveal()))).collect();
         Box::pin(ready(Ok(Answer::Replies(replies))))
+    }
+
+    fn report<'a>(&'a self, report: &'a Report) -> BoxFuture<'a, Result<(), Error>> {
+        self.told.lock().unwrap().push(report.fate.clone());
+        Box::pin(ready(Ok(())))
     }
 }

@@ -10,8 +10,8 @@ mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chimein::agent::Agent;
 use chimein::agent::later::{Batch, Outbox as _};
+use chimein::agent::{Agent, Fate};
 use chimein::channels::{Channels, Inlet, Markings, Seen};
 use chimein::clock::Clock;
 use chimein::concurrency::Limiter;
@@ -24,7 +24,8 @@ use chimein::pipeline::handoff::{Handoff, Memory, Paused};
 use chimein::pipeline::ingest::Ingest;
 use chimein::pipeline::ingest::admission::Admission;
 use chimein::pipeline::lists::Lists;
-use chimein::pipeline::policy::strategy::Strategy;
+use chimein::pipeline::policy::strategy::{Burst, Strategy};
+use chimein::pipeline::report::Reports;
 use chimein::pipeline::send::Sends;
 use chimein::pipeline::send::late::Late;
 use chimein::pipeline::send::reply_ids::ReplyIds;
@@ -113,6 +114,62 @@ async fn a_long_answer_is_cut_to_what_its_channel_takes() {
     house.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_to_a_person_is_kept_and_answered_when_the_thread_is_given_back() {
+    let rules = Rules { paused: Paused::Hold, ..Rules::default() };
+    let house = House::by(rules).await;
+    house.handoff.set(thread(1).id(), true).await.unwrap();
+    house.write(1, 0, "one").await;
+    house.write(1, 1, "two").await;
+    house.eventually(|| house.stages(thread(1).id()).contains(&Stage::Held)).await;
+    assert_eq!(house.agent.asked(), [""; 0], "a person has the thread");
+    house.handoff.set(thread(1).id(), false).await.unwrap();
+    house.expect(1, &["ONE", "TWO"]).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_written_in_one_go_is_one_turn() {
+    let hour = Duration::from_secs(3600);
+    let burst = Burst { quiet: hour, longest: hour, messages_max: 3 };
+    let house = House::by(Rules { strategy: Strategy::Burst(burst), ..Rules::default() }).await;
+    let seen = ["one", "two", "three"].into_iter().zip(0..).map(|(body, n)| house.seen(1, n, body));
+    assert_eq!(house.ingest.messages(seen.collect()).await.unwrap(), 3);
+    house.expect(1, &["ONE", "TWO", "THREE"]).await;
+    assert_eq!(house.agent.asked().len(), 1);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_agent_is_told_what_became_of_its_replies() {
+    let house = House::by(Rules { tells: true, ..Rules::default() }).await;
+    house.office.expect(&[Mishap::Refused; RETRIES + 1]);
+    house.write(1, 0, "one").await;
+    house.write(1, 1, "two").await;
+    house.expect(1, &["TWO"]).await;
+    house.eventually(|| house.agent.told().len() == 2).await;
+    let told = house.agent.told();
+    assert!(matches!(told[..], [Fate::Dead { .. }, Fate::Sent { .. }]), "{told:?}");
+    house.stop().await;
+}
+
+/// How many times what failed is tried again.
+const RETRIES: usize = 5;
+
+/// What the pipeline is told to do.
+#[derive(Clone, Copy)]
+struct Rules {
+    paused: Paused,
+    strategy: Strategy,
+    tells: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { paused: Paused::Skip, strategy: Strategy::Queue, tells: false }
+    }
+}
+
 /// The pipeline around the post office.
 struct House {
     office: Arc<PostOffice>,
@@ -129,11 +186,15 @@ struct House {
 
 impl House {
     async fn start() -> Self {
-        let loud = Arc::new(Loud::default());
-        Self::around(Arc::<Loud>::clone(&loud), loud).await
+        Self::by(Rules::default()).await
     }
 
-    async fn around(thinks: Arc<dyn Agent>, agent: Arc<Loud>) -> Self {
+    async fn by(rules: Rules) -> Self {
+        let loud = Arc::new(Loud::default());
+        Self::around((Arc::<Loud>::clone(&loud), loud), rules).await
+    }
+
+    async fn around((thinks, agent): (Arc<dyn Agent>, Arc<Loud>), rules: Rules) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(embedded::Options::new(folder.path().join("queue.db"))).unwrap();
         let office = Arc::new(PostOffice::default());
@@ -177,24 +238,35 @@ impl House {
             stop,
             _folder: folder,
         };
-        house.work(thinks);
+        house.work(&thinks, rules);
         house
     }
 
-    fn work(&self, agent: Arc<dyn Agent>) {
+    fn work(&self, agent: &Arc<dyn Agent>, rules: Rules) {
+        let Rules { paused, strategy, tells } = rules;
         let channels = self.channels();
         let status = Arc::new(Status::default());
-        let schedule = || Schedule::new(vec![Duration::from_millis(10); 5]);
+        let schedule = || Schedule::new(vec![Duration::from_millis(10); RETRIES]);
+        self.run(Reports {
+            agent: Arc::clone(agent),
+            agent_health: Arc::new(Dependency::new("agent")),
+            schedule: schedule(),
+            reports: self.store.queue(QueueName::Reports),
+            order: None,
+            patience: None,
+            files: None,
+            recorder: self.recorder.clone(),
+        });
         self.run(Turns {
-            agent,
+            agent: Arc::clone(agent),
             channels: channels.clone(),
             handoff: Arc::clone(&self.handoff),
             inbox: self.store.queue(QueueName::Inbox),
             admission: Arc::clone(&self.handoff.admission),
-            paused: Paused::Skip,
+            paused,
             ids: ReplyIds::of(&"secret".into()),
-            tells: false,
-            strategy: Strategy::Queue,
+            tells,
+            strategy,
             lists: Arc::clone(&self.lists),
             busy: BusyTimes::default(),
             histories: Histories::default(),
@@ -209,7 +281,7 @@ impl House {
         self.run(Sends {
             channels,
             handoff: Arc::clone(&self.handoff),
-            paused: Paused::Skip,
+            paused,
             lists: Arc::clone(&self.lists),
             schedule: schedule(),
             outbox: self.store.queue(QueueName::Outbox),
@@ -232,6 +304,11 @@ impl House {
 
     /// Somebody writes.
     async fn write(&self, who: u8, n: u8, body: &str) {
+        let _new = self.ingest.messages(vec![self.seen(who, n, body)]).await.unwrap();
+    }
+
+    /// What the channel sees of it.
+    fn seen(&self, who: u8, n: u8, body: &str) -> Seen {
         let message = TurnMessage {
             sid: format!("SM{who:016x}{n:016x}").parse().unwrap(),
             index: None,
@@ -243,8 +320,7 @@ impl House {
             created: Some(self.recorder.clock.wall()),
             extras: None,
         };
-        let seen = Seen { thread: thread(who), speaker: None, message, door: Door::Webhook };
-        let _new = self.ingest.messages(vec![seen]).await.unwrap();
+        Seen { thread: thread(who), speaker: None, message, door: Door::Webhook }
     }
 
     /// The agent says something after its turn.

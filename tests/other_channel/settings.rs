@@ -10,16 +10,20 @@ use chimein::net::tls;
 use chimein::queue::{Store, embedded};
 use chimein::telemetry::metrics::Metrics;
 
-use crate::House;
 use crate::agent::{Kind, Loud};
+use crate::{House, Rules};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kind_that_brings_settings_is_made_of_them() {
-    let house = House::around(made(&[("CHIMEIN_LOUD_MARK", "-1")]).await, Arc::default()).await;
+    let house = House::around(
+        (made(&[("CHIMEIN_LOUD_MARK", "-1")]).await, Arc::default()),
+        Rules::default(),
+    )
+    .await;
     house.write(1, 0, "one").await;
     house.expect(1, &["ONE-1"]).await;
     house.stop().await;
-    let house = House::around(made(&[]).await, Arc::new(Loud::default())).await;
+    let house = House::around((made(&[]).await, Arc::new(Loud::default())), Rules::default()).await;
     house.write(1, 0, "one").await;
     house.expect(1, &["ONEloud"]).await;
     house.stop().await;
