@@ -31,6 +31,7 @@ pub const FIELDS: &[Field] = &[
     field("error", "what went wrong, with its causes"),
     field("event_type", "Twilio's name of the event"),
     field("field", "the name of a field of Twilio's answer or event"),
+    field("format", "the number of the queue file's format"),
     field("frame", "a frame of the socket, under targets wire::* only"),
     field("identity", "the bot's own identity, never a person's"),
     field("job_id", "the queue's job, 32 hexadecimal digits"),

@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_micros(500);
 
 /// Whether others work meanwhile.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Beside {
+pub(super) enum CopiedBeside {
     /// Nobody: as fast as it goes.
     Nobody,
     /// A service, which goes first.
@@ -51,7 +51,7 @@ pub(super) enum Beside {
 pub(super) fn copy(
     from: &Path,
     to: &Path,
-    (taken, beside): (Timestamp, Beside),
+    (taken, beside): (Timestamp, CopiedBeside),
 ) -> Result<(), Error> {
     let part = files::with_ending(to, PART);
     let copied = write(from, &part, taken, beside).and_then(|()| {
@@ -70,12 +70,12 @@ pub(super) fn copy(
     copied
 }
 
-fn write(from: &Path, part: &Path, taken: Timestamp, beside: Beside) -> Result<(), Error> {
+fn write(from: &Path, part: &Path, taken: Timestamp, beside: CopiedBeside) -> Result<(), Error> {
     let (source, copy) = (Fault::new(from), Fault::new(part));
     let target = part.to_str().ok_or_else(|| copy.unspeakable())?;
     empty(part).map_err(|error| copy.io("make", error))?;
     let mut db = read_only(from).map_err(|error| source.sqlite("open", error))?;
-    if beside == Beside::Work {
+    if beside == CopiedBeside::Work {
         let pause = || {
             std::thread::sleep(PAUSE);
             false

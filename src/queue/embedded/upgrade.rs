@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::copy::{self, Beside};
+use super::copy::{self, CopiedBeside};
 use super::fault::Fault;
 use super::schema::{self, NEWEST};
 use crate::clock::Timestamp;
@@ -71,9 +71,8 @@ pub(super) fn bring_forward(db: &mut Connection, path: &Path, at: Timestamp) -> 
     fault_points::hit(Point::FormatChanged);
     step.commit().map_err(wrap)?;
     if found > 0 {
-        tracing::info!(path = %path.display(), from = found, to = NEWEST,
-            copy = %copy_of(path, found).display(),
-            "queue file has the newest format now; beside it is a copy of what it was");
+        tracing::info!(path = %copy_of(path, found).display(), format = NEWEST,
+            "queue file has the newest format now; this is a copy of what it was");
     }
     Ok(())
 }
@@ -102,7 +101,7 @@ fn keep_copy(path: &Path, format: u32, at: Timestamp) -> Result<(), Error> {
     let free = files::free_bytes(files::folder_of(path));
     let free = free.map_err(|error| fault.io("look for room beside", error))?;
     check_room(&fault, needs, free)?;
-    copy::copy(path, &copy_of(path, format), (at, Beside::Nobody))?;
+    copy::copy(path, &copy_of(path, format), (at, CopiedBeside::Nobody))?;
     fault_points::hit(Point::CopyKept);
     Ok(())
 }
