@@ -31,7 +31,7 @@ impl ObjectText {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         // After this every string, bracket and comma stands where it may.
-        let _ = serde_json::from_str::<IgnoredAny>(text).ok()?;
+        serde_json::from_str::<IgnoredAny>(text).ok()?;
         let inside = text.len() - text.trim_start_matches(BLANK).strip_prefix('{')?.len();
         let members = members(text, inside);
         Some(Self { text: text.to_owned(), members, inside })

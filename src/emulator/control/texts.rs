@@ -123,21 +123,6 @@ impl Control {
         texts
     }
 
-    /// How many texts that were sent are under way: neither arrived nor failed. Whoever waits for quiet
-    /// waits for none; one that was told to wait for ever is counted for ever.
-    #[must_use]
-    pub fn open_texts(&self) -> usize {
-        let is_open =
-            |text: &&Text| !text.is_inbound() && !text.has_arrived() && !text.status.is_failure();
-        self.hub.with(|core, _| core.world.messaging().texts().filter(is_open).count())
-    }
-
-    /// A text.
-    #[must_use]
-    pub fn find_text(&self, sid: TextSid) -> Option<Text> {
-        self.hub.with(|core, _| core.world.messaging().find(sid).cloned())
-    }
-
     /// Moves a text on by hand, or lets it fail; it never goes back. Says whether it moved.
     ///
     /// # Errors
