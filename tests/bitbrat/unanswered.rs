@@ -1,9 +1,11 @@
 //! Turns that the platform takes over and says nothing to.
 
+use std::time::Duration;
+
 use crate::nats_server::NatsServer;
 use crate::persistence;
 use crate::platform::{OWN, Platform, delivered, service};
-use crate::rig::{PHONE, Rig};
+use crate::rig::{PATIENCE, PHONE, Rig};
 
 const OWN_DURABLE: &str = "local-internal-egress-v1-twilio-ingress-twilio-ingress-durable";
 
@@ -14,6 +16,7 @@ async fn a_turn_that_nobody_says_a_word_to_is_told_of_once() {
     let rig = start(&server, &[]).await;
     rig.sms(PHONE, "hello").await;
     rig.settled().await;
+    is_counted(&rig).await;
     assert_eq!((unanswered(&rig).await, platform.asked().len()), (1, 1));
     rig.end().await;
     platform.end();
@@ -49,9 +52,20 @@ async fn a_turn_is_asked_anew_under_a_key_that_no_consumer_has_seen() {
     assert_eq!(persistence::kept(&both).len(), 2, "and no duplicate to a consumer");
     platform.publish(OWN, &delivered(&both[1].body, "cand-1", "at last")).await;
     rig.expect(conversation, &["at last"]).await;
+    is_counted(&rig).await;
     assert_eq!((unanswered(&rig).await, platform.asked().len()), (1, 2), "once is enough");
     rig.end().await;
     platform.end();
+}
+
+/// Waits until a turn is told of as unanswered: that is counted once its end is on disk.
+async fn is_counted(rig: &Rig) {
+    let counted = tokio::time::timeout(PATIENCE, async {
+        while unanswered(rig).await == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    counted.await.unwrap();
 }
 
 /// How many turns the metrics tell of as unanswered.
