@@ -35,8 +35,14 @@ pub fn router(handover: Arc<dyn Handover>) -> Router {
 
 async fn list(State(handover): State<Arc<dyn Handover>>) -> Response {
     let paused = handover.paused(LISTED_MAX).await;
-    let paused: Vec<_> = paused.iter().map(ToString::to_string).collect();
-    Json(json!({ "paused": paused })).into_response()
+    let sids: Vec<_> = paused.iter().map(|taken| taken.thread.to_string()).collect();
+    let threads: Vec<_> = paused
+        .iter()
+        .map(
+            |taken| json!({ "thread": taken.thread.to_string(), "since": taken.since.to_string() }),
+        )
+        .collect();
+    Json(json!({ "paused": sids, "threads": threads })).into_response()
 }
 
 async fn pause(state: State<Arc<dyn Handover>>, path: Path<String>) -> Response {
@@ -85,6 +91,8 @@ mod tests {
     use tower::ServiceExt as _;
 
     use super::*;
+    use crate::channels::handover::TakenThread;
+    use crate::clock::Timestamp;
 
     const SID: &str = "CHcccccccccccccccccccccccccccccccc";
 
@@ -95,6 +103,8 @@ mod tests {
         assert_eq!((status, &body["paused"]), (200, &true.into()));
         let (_, body) = call(&hands, "GET", "/v1/handoff").await;
         assert_eq!(body["paused"][0], SID);
+        let taken = json!({ "thread": SID, "since": "2026-11-18T13:46:40.000Z" });
+        assert_eq!(body["threads"], json!([taken]));
         let (status, body) = call(&hands, "POST", &path("resume")).await;
         assert_eq!((status, &body["paused"]), (200, &false.into()));
         assert_eq!(call(&hands, "GET", "/v1/handoff").await.1["paused"], json!([]));
@@ -132,8 +142,10 @@ mod tests {
             Box::pin(std::future::ready(refusal.map_or(Ok(()), Err)))
         }
 
-        fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>> {
-            let paused = self.0.lock().unwrap().iter().copied().take(count).collect();
+        fn paused(&self, count: usize) -> BoxFuture<'_, Vec<TakenThread>> {
+            let since = Timestamp::from_millis(1_795_009_600_000);
+            let taken = |&thread: &ThreadId| TakenThread { thread, since };
+            let paused = self.0.lock().unwrap().iter().map(taken).take(count).collect();
             Box::pin(std::future::ready(paused))
         }
     }

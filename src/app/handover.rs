@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use crate::channels::handover::{Handover, NotHandedOver};
+use crate::channels::handover::{Handover, NotHandedOver, TakenThread};
 use crate::pipeline::handoff::{Error, Handoff};
 use crate::thread::ThreadId;
 
@@ -22,7 +22,7 @@ impl Handover for OperatorHands {
         })
     }
 
-    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>> {
+    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<TakenThread>> {
         Box::pin(self.0.paused(count))
     }
 }

@@ -3,6 +3,7 @@
 
 use futures::future::BoxFuture;
 
+use crate::clock::Timestamp;
 use crate::thread::ThreadId;
 
 /// Gives conversations to people and back.
@@ -16,8 +17,17 @@ pub trait Handover: Send + Sync {
     /// If there is no such conversation, or Twilio or the store did not do it.
     fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHandedOver>>;
 
-    /// Some conversations that this instance knows to be with a person, at most `count`.
-    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<ThreadId>>;
+    /// Some threads that this instance knows to be with a person, at most `count`.
+    fn paused(&self, count: usize) -> BoxFuture<'_, Vec<TakenThread>>;
+}
+
+/// A thread that a person has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TakenThread {
+    /// The thread.
+    pub thread: ThreadId,
+    /// Since when this instance knows it; a mark at Twilio bears no time.
+    pub since: Timestamp,
 }
 
 /// Why a conversation did not change hands.

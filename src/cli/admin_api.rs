@@ -39,6 +39,8 @@ pub(super) struct AdminApi {
     http: reqwest::Client,
     base: Url,
     token: Option<SecretString>,
+    /// Whether somebody has said which one.
+    is_named: bool,
 }
 
 /// Says why the service did not do what it was asked.
@@ -108,7 +110,13 @@ impl AdminApi {
             .timeout(REQUEST_TIMEOUT)
             .build()
             .map_err(Error::Client)?;
-        Ok(Self { http, base, token: report.admin_token().cloned() })
+        let is_named = url.is_some();
+        Ok(Self { http, base, token: report.admin_token().cloned(), is_named })
+    }
+
+    /// Says which service was asked, if nobody has named it.
+    pub(super) fn note(&self) -> Option<String> {
+        (!self.is_named).then(|| format!("asked the service at {}", self.base))
     }
 
     pub(super) async fn get<T: DeserializeOwned>(

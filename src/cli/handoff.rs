@@ -108,15 +108,28 @@ async fn act(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
             if *json {
                 return Ok(Outcome::done(outcome::json(&list)));
             }
-            let PausedList { paused } = list;
-            Ok(Outcome::done(paused.iter().map(|sid| format!("{sid}\n")).collect()))
+            Ok(Outcome::done(shown(list)))
         }
     }
 }
 
 #[derive(Deserialize, Serialize)]
 struct PausedList {
-    paused: Vec<String>,
+    threads: Vec<PausedThread>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct PausedThread {
+    thread: String,
+    since: String,
+}
+
+fn shown(list: PausedList) -> String {
+    if list.threads.is_empty() {
+        return "no thread is with a person\n".to_owned();
+    }
+    let rows = list.threads.into_iter().map(|PausedThread { thread, since }| [thread, since]);
+    outcome::table(["thread", "with a person since, as far as known"], rows)
 }
 
 async fn set(api: &AdminApi, conversation: ThreadId, verb: &str) -> Result<(), admin_api::Error> {
@@ -154,6 +167,20 @@ mod tests {
         ] {
             assert_eq!(Line::try_parse_from(words).is_ok(), is_good, "{words:?}");
         }
+    }
+
+    #[test]
+    fn the_list_has_a_header_and_says_since_when() {
+        let one = |thread: &str| PausedThread {
+            thread: thread.to_owned(),
+            since: "2026-11-18T13:46:40.000Z".to_owned(),
+        };
+        let told = shown(PausedList { threads: vec![one("CH01"), one("TH02")] });
+        let lines: Vec<Vec<&str>> =
+            told.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0][0], "thread");
+        assert_eq!(lines[2], ["TH02", "2026-11-18T13:46:40.000Z"]);
+        assert_eq!(shown(PausedList { threads: Vec::new() }), "no thread is with a person\n");
     }
 
     #[tokio::test]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
-use comfy_table::Table;
 use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
 use serde::Serialize;
 
 use crate::telemetry::chain::Chain;
@@ -131,17 +131,37 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     Chain(error).to_string()
 }
 
-/// Lays out rows under a header, without lines, as all commands do.
+/// Lays out rows under a header, without lines, as all commands do. On a terminal cells are wrapped to its width.
 pub(super) fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    table_within(terminal_width(), header, rows)
+}
+
+/// The same within so many columns, if there is a bound.
+fn table_within<const N: usize>(
+    width: Option<u16>,
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(header);
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     for row in rows {
         table.add_row(row.map(one_line));
     }
-    table.lines().map(|line| format!("{}\n", line.trim())).collect()
+    // Each cell has a blank before it.
+    let line = |line: String| format!("{}\n", line.strip_prefix(' ').unwrap_or(&line).trim_end());
+    table.lines().map(line).collect()
+}
+
+/// How many columns the terminal has that standard output goes to, if it is one that says so.
+fn terminal_width() -> Option<u16> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col)
 }
 
 /// Writes a value as JSON for programs.
@@ -157,6 +177,22 @@ fn one_line(cell: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_fits_the_terminal_and_loses_no_word() {
+        let long =
+            "one word after another that no terminal of sixty columns has room for in a line";
+        let rows = || [["FAIL".to_owned(), long.to_owned(), "mend it, then look again".to_owned()]];
+        let header = ["verdict", "found", "remedy"];
+        let shown = table_within(Some(60), header, rows());
+        assert!(shown.lines().all(|line| line.chars().count() <= 60), "{shown}");
+        for word in long.split(' ') {
+            assert!(shown.contains(word), "{word}: {shown}");
+        }
+        assert!(shown.lines().count() > 2, "{shown}");
+        // For a program each row is a line, however long.
+        assert_eq!(table_within(None, header, rows()).lines().count(), 2);
+    }
 
     #[test]
     fn cells_stay_in_their_row() {

@@ -71,6 +71,9 @@ pub struct Args {
         value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     wait: Option<u64>,
+    /// Prints JSON instead of a line: thread, key, whether it was queued before, and with --wait how it fares.
+    #[arg(long)]
+    json: bool,
     /// The configuration file; without it the one that CHIMEIN_CONFIG names.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -153,31 +156,65 @@ async fn send(args: &Args, environment: &Environment) -> Result<Outcome, Error> 
             api.post_once(&["v1", "messages"], &key, &body).await.map_err(failed)?
         }
     };
-    let word = if added > 0 { "queued" } else { "was queued before" };
-    let mut outcome = Outcome::done(format!("{word} for {thread}, key {key}\n"));
-    if !is_known {
-        outcome = outcome.with_note("Twilio did not say whether there is such a conversation");
-    }
-    let Some(seconds) = args.wait else { return Ok(outcome) };
-    let path = ["v1", "threads", &thread, "replies", &key];
-    let end = tokio::time::timeout(Duration::from_secs(seconds), settled(&api, &path)).await;
-    Ok(match end {
-        Ok(Ok(ReplyEnd::Sent(fares))) => {
-            Outcome { output: format!("{}sent{fares}\n", outcome.output), ..outcome }
+    let end = match args.wait {
+        None => ReplyEnd::Queued,
+        Some(seconds) => {
+            let path = ["v1", "threads", &thread, "replies", &key];
+            let end = tokio::time::timeout(Duration::from_secs(seconds), settled(&api, &path));
+            end.await.unwrap_or(Ok(ReplyEnd::NotYet(seconds))).map_err(failed)?
         }
-        Ok(Ok(ReplyEnd::Dead(cause))) => outcome
+    };
+    let queued = QueuedReply { thread, key: key.clone(), before: added == 0 };
+    let outcome = told(&queued, &end, args.json);
+    Ok(if is_known {
+        outcome
+    } else {
+        outcome.with_note("Twilio did not say whether there is such a conversation")
+    })
+}
+
+/// What was put into the outbox.
+struct QueuedReply {
+    thread: String,
+    key: String,
+    before: bool,
+}
+
+/// Says how it went, and ends as it went.
+fn told(queued: &QueuedReply, end: &ReplyEnd, as_json: bool) -> Outcome {
+    let QueuedReply { thread, key, before } = queued;
+    let (state, delivery, cause) = match end {
+        ReplyEnd::Queued | ReplyEnd::NotYet(_) => ("queued", &[][..], None),
+        ReplyEnd::Sent(delivery) => ("sent", &delivery[..], None),
+        ReplyEnd::Dead(cause) => ("dead", &[][..], Some(cause)),
+    };
+    let word = if *before { "was queued before" } else { "queued" };
+    let mut output = format!("{word} for {thread}, key {key}\n");
+    if let ReplyEnd::Sent(delivery) = end {
+        let fares: String = delivery.iter().map(|state| format!(", {state}")).collect();
+        output.push_str(&format!("sent{fares}\n"));
+    }
+    if as_json {
+        output = outcome::json(&json!({
+            "thread": thread, "key": key, "queued_before": before,
+            "state": state, "delivery": delivery, "cause": cause,
+        }));
+    }
+    let outcome = Outcome::done(output);
+    match end {
+        ReplyEnd::Queued | ReplyEnd::Sent(_) => outcome,
+        ReplyEnd::Dead(cause) => outcome
             .with_note(&format!(
                 "it failed for good: {cause}; `chimein dead-letters list --queue outbox` has it"
             ))
             .with_code(1),
-        Ok(Err(error)) => return Err(failed(error)),
-        Err(_) => outcome
+        ReplyEnd::NotYet(seconds) => outcome
             .with_note(&format!(
                 "not sent within {seconds} s; it stays queued and is sent as soon as it can be; \
                  the same command with --key {key} waits on"
             ))
             .with_code(NOT_YET),
-    })
+    }
 }
 
 /// What the service answers to what it has taken.
@@ -235,9 +272,14 @@ async fn ask_for(api: &AdminApi, conversation: ThreadId) -> Result<bool, Error> 
 
 /// How a reply ended.
 enum ReplyEnd {
-    /// At Twilio, and how it fares.
-    Sent(String),
+    /// Nobody waited for its end.
+    Queued,
+    /// At Twilio, and how it fares for each who gets it.
+    Sent(Vec<String>),
+    /// It failed for good: why.
     Dead(String),
+    /// It was on its way after so many seconds.
+    NotYet(u64),
 }
 
 /// Waits until a reply is at Twilio or a dead letter. A service that is away meanwhile may come back.
@@ -265,9 +307,8 @@ async fn settled(api: &AdminApi, path: &[&str]) -> Result<ReplyEnd, admin_api::E
             Ok(PartsFate { state, delivery, .. })
                 if state == "sent" && delivery.iter().all(|one| one.is_over) =>
             {
-                let states: Vec<_> = delivery.into_iter().map(|one| one.state).collect();
-                let fares = if states.is_empty() { String::new() } else { ", ".to_owned() };
-                return Ok(ReplyEnd::Sent(fares + &states.join(", ")));
+                let states = delivery.into_iter().map(|one| one.state);
+                return Ok(ReplyEnd::Sent(states.collect()));
             }
             Ok(PartsFate { cause: Some(GivenCause { class, code, detail }), .. }) => {
                 let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
@@ -318,6 +359,22 @@ mod tests {
         let stored = service.outbox.0.lock().unwrap().clone();
         assert_eq!(stored, BTreeMap::from([("k1".to_owned(), vec![Reply::text("hello")])]));
         service.stop().await;
+    }
+
+    #[test]
+    fn a_program_reads_how_it_went() {
+        let queued = QueuedReply { thread: "TH01".to_owned(), key: "k1".to_owned(), before: false };
+        for (end, state, code) in [
+            (ReplyEnd::Queued, "queued", 0),
+            (ReplyEnd::Sent(vec!["delivered".to_owned()]), "sent", 0),
+            (ReplyEnd::Dead("refused".to_owned()), "dead", 1),
+            (ReplyEnd::NotYet(60), "queued", NOT_YET),
+        ] {
+            let outcome = told(&queued, &end, true);
+            let read: Value = serde_json::from_str(&outcome.output).unwrap();
+            assert_eq!((&read["state"], outcome.code), (&json!(state), code));
+            assert_eq!((&read["thread"], &read["key"]), (&json!("TH01"), &json!("k1")));
+        }
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bounded_map::{BoundedMap, Worth};
+use crate::channels::handover::TakenThread;
 use crate::channels::{self, MarkSource, Markings};
 use crate::clock::{Clock, Timestamp};
 use crate::jobs::lane;
@@ -65,6 +66,8 @@ pub struct Memory(BoundedMap<ThreadId, HeardOfThread>);
 #[derive(Clone, Copy, Debug, Default)]
 struct HeardOfThread {
     known: Option<Known>,
+    /// Since when it is known that a person has it, while one has.
+    taken: Option<Timestamp>,
     /// Whether messages wait here until it is given back.
     is_held: bool,
 }
@@ -90,6 +93,11 @@ impl Memory {
 
     fn known(&self, thread: ThreadId) -> Option<Known> {
         self.0.get(&thread).and_then(|heard| heard.known)
+    }
+
+    fn taken(&self, thread: ThreadId) -> Option<TakenThread> {
+        let since = self.0.get(&thread)?.taken?;
+        Some(TakenThread { thread, since })
     }
 
     fn is_held(&self, thread: ThreadId) -> bool {
@@ -159,6 +167,8 @@ impl Handoff {
             let before = heard.known;
             let after = Known::hear(before, mark, source(before), times);
             heard.known = Some(after);
+            let now = || self.clock.wall();
+            heard.taken = after.is_paused.then(|| heard.taken.unwrap_or_else(now));
             (before, after)
         });
         if mark == Mark::Unreadable && before.is_none_or(|before| !before.is_paused) {
@@ -188,7 +198,7 @@ impl Handoff {
 
     /// Forgets a conversation that the bot has left.
     pub fn forget(&self, thread: ThreadId) {
-        self.memory.change_known(thread, |heard| heard.known = None);
+        self.memory.change_known(thread, |heard| (heard.known, heard.taken) = (None, None));
     }
 
     /// Whether a person has a conversation, by what is known, else by asking Twilio.
@@ -221,7 +231,7 @@ impl Handoff {
 
     /// Some of the conversations that are known to be with a person, at most `count`. Where that is in
     /// doubt Twilio is asked first; where it does not say, the conversation is among them.
-    pub async fn paused(&self, count: usize) -> Vec<ThreadId> {
+    pub async fn paused(&self, count: usize) -> Vec<TakenThread> {
         for thread in self.those(DOUBTS_ASKED_MAX, |known| known.is_doubted) {
             if let Err(error) = self.is_paused(thread).await {
                 tracing::warn!(conversation_sid = %thread, error = %Chain(&error),
@@ -229,7 +239,9 @@ impl Handoff {
                 break;
             }
         }
-        self.those(count, |known| known.is_paused)
+        let those = self.those(count, |known| known.is_paused).into_iter();
+        // One that was given back in between is no longer among them.
+        those.filter_map(|thread| self.memory.taken(thread)).collect()
     }
 
     fn those(&self, count: usize, is_one: impl Fn(&Known) -> bool) -> Vec<ThreadId> {

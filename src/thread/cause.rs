@@ -78,6 +78,46 @@ impl Serialize for CauseClass {
 }
 
 impl CauseClass {
+    /// Every class but those of skipped ones, whose words are [`SkipReason`]'s.
+    const OWN: &'static [Self] = &[
+        Self::Done,
+        Self::Retry,
+        Self::Look,
+        Self::Reconfigure,
+        Self::Dead,
+        Self::Unreadable,
+        Self::Unknown,
+        Self::Unsendable,
+        Self::TooManySegments,
+        Self::DailySegments,
+        Self::WindowClosed,
+        Self::Undelivered,
+        Self::Loop,
+        Self::Choice,
+        Self::CatchUp,
+        Self::Handoff,
+        Self::Participants,
+        Self::MediaUnavailable,
+        Self::AgentTimeout,
+        Self::AgentUnreachable,
+        Self::AgentBus,
+        Self::AgentStore,
+        Self::AgentGaveUp,
+        Self::AgentStatus,
+        Self::AgentTurnTooLarge,
+        Self::AgentAnswerTooLarge,
+        Self::AgentAnswerMalformed,
+        Self::AgentAnswerIncomplete,
+        Self::AgentMisconfigured,
+        Self::AgentWordless,
+    ];
+
+    /// Every word that a cause may have.
+    pub fn words() -> impl Iterator<Item = &'static str> {
+        let skipped = SkipReason::ALL.iter().map(|reason| reason.as_str());
+        Self::OWN.iter().map(|class| class.as_str()).chain(skipped)
+    }
+
     /// Its word, which is stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -114,5 +154,24 @@ impl CauseClass {
             Self::AgentMisconfigured => "agent_misconfigured",
             Self::AgentWordless => "agent_wordless",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_is_among_all() {
+        let sources = [include_str!("cause.rs"), include_str!("skip.rs")];
+        let arms = sources.iter().flat_map(|source| source.split(" => \"").skip(1));
+        let mut count = 0;
+        for word in
+            arms.map(|rest| rest.split('"').next().unwrap()).filter(|word| !word.contains('\\'))
+        {
+            assert!(CauseClass::words().any(|known| known == word), "{word}");
+            count += 1;
+        }
+        assert_eq!(count, CauseClass::words().count());
     }
 }

@@ -31,6 +31,21 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
+    /// Every reason.
+    pub const ALL: &'static [Self] = &[
+        Self::Stale,
+        Self::Keyword,
+        Self::Busy,
+        Self::Loop,
+        Self::Paused,
+        Self::NotChosen,
+        Self::Removed,
+        Self::OptedOut,
+        Self::Answered,
+        Self::BeforeBegin,
+        Self::OtherRoad,
+    ];
+
     /// Its word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::admin::handoff;
 use crate::admin::replies::{self, Replies};
-use crate::channels::handover::{Handover, NotHandedOver};
+use crate::channels::handover::{Handover, NotHandedOver, TakenThread};
 use crate::clock::Clock;
 use crate::queue::{Store, embedded};
 use crate::thread::ThreadId;
@@ -172,7 +172,7 @@ impl Handover for NoHands {
         Box::pin(std::future::ready(Err(NotHandedOver::Unknown)))
     }
 
-    fn paused(&self, _: usize) -> BoxFuture<'_, Vec<ThreadId>> {
+    fn paused(&self, _: usize) -> BoxFuture<'_, Vec<TakenThread>> {
         Box::pin(std::future::ready(Vec::new()))
     }
 }

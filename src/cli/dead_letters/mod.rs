@@ -23,7 +23,8 @@ use crate::admin::dead_letters::{LETTERS_MAX, LetterFate, Selection, Target};
 use crate::agent::kinds;
 use crate::config::Environment;
 use crate::queue;
-use crate::thread::ThreadId;
+use crate::text::nearest;
+use crate::thread::{CauseClass, ThreadId};
 
 /// What `chimein dead-letters` is told.
 #[derive(Debug, clap::Args)]
@@ -97,7 +98,7 @@ struct LetterFilter {
     #[arg(long, value_parser = PossibleValuesParser::new(["joins", "inbox", "outbox", "reports"]))]
     queue: Option<String>,
     /// With a last cause of this class only.
-    #[arg(long)]
+    #[arg(long, value_parser = class)]
     class: Option<String>,
     /// Of this thread only: a conversation (CH…) or a direct thread (TH…).
     #[arg(long, alias = "thread", value_name = "CH…|TH…")]
@@ -108,6 +109,23 @@ struct LetterFilter {
     /// And with this address of ours; needed where several could write to it, or no service runs.
     #[arg(long, value_name = "ADDRESS", requires = "to")]
     from: Option<String>,
+}
+
+/// Says why a class cannot be looked for.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no cause has this class{near}; the column cause of `chimein dead-letters list` has those there are"
+)]
+struct NoSuchClass {
+    near: String,
+}
+
+fn class(word: &str) -> Result<String, NoSuchClass> {
+    if CauseClass::words().any(|known| known == word) {
+        return Ok(word.to_owned());
+    }
+    let near = nearest(word, CauseClass::words()).map(|known| format!(", but {known} is one"));
+    Err(NoSuchClass { near: near.unwrap_or_default() })
 }
 
 impl LetterFilter {

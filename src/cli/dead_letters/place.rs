@@ -80,7 +80,7 @@ impl LetterStore {
     /// Says what should be known about the place.
     fn note(&self) -> Option<String> {
         match self {
-            Self::Service(_) => None,
+            Self::Service(api) => api.note(),
             Self::File { path, .. } => {
                 Some(format!("no service has {} open: working on the file itself", path.display()))
             }

@@ -36,7 +36,10 @@ async fn a_running_service_is_asked_instead() {
     let mut bench = Bench::new().await;
     bench.serve().await;
     let outcome = bench.run(&["list"]).await.unwrap();
-    assert_eq!((outcome.code, outcome.complaint.as_str()), (0, ""));
+    assert_eq!(
+        (outcome.code, &*outcome.complaint),
+        (0, &*format!("asked the service at http://{}/\n", bench.listen))
+    );
     everything_works(&bench).await;
     bench.stop().await;
 }
