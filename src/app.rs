@@ -21,7 +21,7 @@ mod media;
 mod numbers;
 mod parts;
 mod replies;
-mod resume_store;
+pub mod resume_store;
 mod sockets;
 mod store;
 

@@ -13,7 +13,7 @@ use super::account::rest_options;
 use super::conversations::{OpenTalks, Talks};
 use super::counted::Counted;
 use super::handover::OperatorHands;
-use super::instances::Cluster;
+use super::instances::{self, Cluster};
 use super::numbers::{NumbersChannel, OpenNumbers};
 use super::parts::Parts;
 use super::replies::AskedReplies;
@@ -50,7 +50,7 @@ use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::turn::busy::BusyTimes;
 use crate::pipeline::turn::histories::Histories;
-use crate::queue::QueueName;
+use crate::queue::{LostTimes, QueueName};
 use crate::thread::ThreadKind;
 use crate::twilio::{rest, signature};
 use crate::webhook::{self, Intakes, Nameable, PublicBase};
@@ -98,11 +98,12 @@ impl Parts<'_> {
         let told = agent.is_told().then(|| Room::new(self.store.queue(QueueName::Reports)));
         let inlet: Arc<dyn Inlet> = Arc::new(self.ingest(&handoff, told.clone()));
         let seats = talks.as_ref().map(Talks::seats);
+        let lost = LostTimes::end(documents, clock.wall()).await.map_err(instances::Error::from)?;
         let talks = match talks {
-            Some(talks) => Some(talks.open(Arc::clone(&inlet)).await),
+            Some(talks) => Some(talks.open(Arc::clone(&inlet), lost.clone()).await),
             None => None,
         };
-        let numbers = numbers.map(|numbers| numbers.open(inlet));
+        let numbers = numbers.map(|numbers| numbers.open(inlet, lost));
         let mut channels = Channels::default();
         if let Some(talks) = &talks {
             channels = channels.with(ThreadKind::Conversation, Arc::new(talks.channel()));

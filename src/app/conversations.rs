@@ -36,7 +36,7 @@ use crate::channels::conversations::sweep_pace::SweepPace;
 use crate::concurrency::Limiter;
 use crate::config::settings::{Bot, ConversationsAccount};
 use crate::jobs::schedule::Schedule;
-use crate::queue::QueueName;
+use crate::queue::{LostTimes, QueueName};
 use crate::twilio::rest;
 use crate::webhook::Intake;
 
@@ -88,8 +88,8 @@ impl<'a> Talks<'a> {
     }
 
     /// Gives messages their way in.
-    pub async fn open(self, inlet: Arc<dyn Inlet>) -> OpenTalks<'a> {
-        let arrivals = self.arrivals(inlet).await;
+    pub async fn open(self, inlet: Arc<dyn Inlet>, lost: LostTimes) -> OpenTalks<'a> {
+        let arrivals = self.arrivals(inlet, lost).await;
         let (rest, marks) = (self.rest.clone(), self.parts.store.marks());
         let catch_up = CatchUp {
             rest: rest.clone(),
@@ -103,13 +103,13 @@ impl<'a> Talks<'a> {
         OpenTalks { of: self, arrivals, catch_up, service }
     }
 
-    async fn arrivals(&self, inlet: Arc<dyn Inlet>) -> Arrivals {
+    async fn arrivals(&self, inlet: Arc<dyn Inlet>, lost: LostTimes) -> Arrivals {
         let Parts { settings, store, recorder, .. } = *self.parts;
         let authors = Authors::new(self.identities.clone());
         let memory = || self.facts.memory();
         let kept = Kept { marks: store.marks(), documents: store.documents(), memory: memory() };
         let (begin, now) = (begin(&settings.turns), recorder.clock.wall());
-        let beginnings = Beginnings::open(begin, now, authors.clone(), kept).await;
+        let beginnings = Beginnings::open(begin, (now, lost), authors.clone(), kept).await;
         let (policy, rejoin) =
             (join_policy(&settings.join, &settings.messaging), rejoin(&settings.join));
         let facts = || Arc::clone(&self.facts);

@@ -22,6 +22,7 @@ use crate::channels::direct::states::States;
 use crate::channels::direct::sweep::{TAKEN_MAX, TextSweep};
 use crate::config::kinds;
 use crate::pii::Pii;
+use crate::queue::LostTimes;
 use crate::recent::Recent;
 use crate::twilio::rest;
 use crate::webhook::{self, TEXT_STATUS_ROUTE};
@@ -39,6 +40,7 @@ pub struct NumbersChannel<'a> {
 pub struct OpenNumbers<'a> {
     of: NumbersChannel<'a>,
     intake: TextIntake,
+    lost: LostTimes,
 }
 
 impl<'a> NumbersChannel<'a> {
@@ -59,7 +61,7 @@ impl<'a> NumbersChannel<'a> {
     }
 
     /// Gives messages their way in.
-    pub fn open(self, inlet: Arc<dyn Inlet>) -> OpenNumbers<'a> {
+    pub fn open(self, inlet: Arc<dyn Inlet>, lost: LostTimes) -> OpenNumbers<'a> {
         let words = self.parts.settings.messaging.opt_out_keywords.0.clone();
         let intake = TextIntake {
             senders: Arc::clone(&self.senders),
@@ -69,7 +71,7 @@ impl<'a> NumbersChannel<'a> {
             inlet,
             recorder: self.parts.recorder.clone(),
         };
-        OpenNumbers { of: self, intake }
+        OpenNumbers { of: self, intake, lost }
     }
 }
 
@@ -89,6 +91,7 @@ impl OpenNumbers<'_> {
             callback: public_base.map(|base| base.called(TEXT_STATUS_ROUTE)),
             links: parts.links(),
             inlet: Arc::clone(&self.intake.inlet),
+            lost: self.lost.clone(),
             status: parts.vitals.status(),
             recorder: parts.recorder.clone(),
         }
@@ -101,7 +104,7 @@ impl OpenNumbers<'_> {
 
     /// Starts the sweep, on one instance of several.
     pub fn start(self, tasks: &TaskTracker, stop: &CancellationToken) {
-        let Self { of, intake } = self;
+        let Self { of, intake, .. } = self;
         let NumbersChannel { parts, rest, .. } = of;
         let messaging = &parts.settings.messaging;
         let (kept, clock) = (messaging.contact_retention, parts.recorder.clock);

@@ -27,6 +27,9 @@ const VERSION: u32 = 1;
 /// The largest file: an identity has a thousand conversations at most, of some 250 bytes each.
 const BYTES_MAX: usize = 4 << 20;
 
+/// What stands between the queue's name and that of a place.
+const PLACE: &str = ".place-";
+
 /// How often a running client's place is kept, against an end that nobody foresaw. An old place only
 /// has more events behind it to be told again.
 const EVERY: Duration = Duration::from_secs(300);
@@ -88,8 +91,25 @@ impl ResumeStore {
 
     fn path(&self, identity: &str) -> PathBuf {
         let name = JobId::digest("place", &[self.service.as_bytes(), identity.as_bytes()]);
-        files::with_ending(&self.queue, &format!(".place-{name}"))
+        files::with_ending(&self.queue, &format!("{PLACE}{name}"))
     }
+}
+
+/// Removes all places that are kept beside a queue's file, which are of another time than what takes its place.
+///
+/// # Errors
+///
+/// If one cannot be removed.
+pub fn forget(queue: &Path) -> io::Result<()> {
+    let mut beginning = queue.file_name().unwrap_or_default().to_owned();
+    beginning.push(PLACE);
+    for entry in std::fs::read_dir(files::folder_of(queue))? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(beginning.as_encoded_bytes()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// A running client whose place is kept.

@@ -5,6 +5,7 @@
 //! prints. The process environment is read once, in [`main`], and handed on as a value.
 
 mod admin_api;
+mod backup;
 mod completions;
 mod config;
 mod container;
@@ -19,11 +20,13 @@ mod man;
 mod manual;
 mod outcome;
 mod queues;
+mod restore;
 mod secret;
 mod send;
 mod serve;
 mod signals;
 mod signature;
+mod store_file;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -43,6 +46,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Copies the store into a file, while the service runs or not.
+    Backup(backup::Args),
     /// Prints what a shell needs to complete this command line.
     Completions(completions::Args),
     /// Shows the effective settings with their origins, and everything that is wrong with them.
@@ -67,6 +72,8 @@ enum Command {
     Manual(manual::Args),
     /// Counts what waits, what is worked on and what is dead.
     Queues(queues::Args),
+    /// Puts the store of a backup in its place, while no service runs.
+    Restore(restore::Args),
     /// Makes secrets.
     Secret(secret::Args),
     /// Says something in a conversation as the bot.
@@ -81,6 +88,9 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// There is no backup.
+    #[error(transparent)]
+    Backup(#[from] backup::Error),
     /// The config command failed.
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -111,6 +121,9 @@ pub enum Error {
     /// As a container's first process it could not start the command below itself.
     #[error("cannot start or watch the process that does the work")]
     Reap(#[source] std::io::Error),
+    /// Nothing was restored.
+    #[error(transparent)]
+    Restore(#[from] restore::Error),
     /// The send command failed.
     #[error(transparent)]
     Send(#[from] send::Error),
@@ -155,6 +168,7 @@ fn emulator_of(command_line: Vec<String>) -> Option<SocketAddr> {
 
 fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
     match command {
+        Command::Backup(args) => Ok(backup::run(&args, environment)?),
         Command::Completions(args) => Ok(completions::run(&args, Cli::command())?),
         Command::Config(args) => Ok(config::run(&args, environment)?),
         Command::DeadLetters(args) => Ok(dead_letters::run(&args, environment)?),
@@ -170,6 +184,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Man(args) => Ok(man::run(&args, Cli::command())?),
         Command::Manual(args) => Ok(manual::run(&args)?),
         Command::Queues(args) => Ok(queues::run(&args, environment)?),
+        Command::Restore(args) => Ok(restore::run(&args, environment)?),
         Command::Secret(args) => Ok(secret::run(&args)?),
         Command::Send(args) => Ok(send::run(&args, environment)?),
         Command::Serve(args) => Ok(serve::run(&args, environment)?),

@@ -93,6 +93,7 @@ pub mod jetstream;
 mod job;
 mod lanes;
 mod listing;
+mod lost_times;
 mod names;
 mod store;
 
@@ -106,5 +107,6 @@ pub use self::inspect::{
 };
 pub use self::job::{Append, Appended, Cause, Key};
 pub use self::listing::{DocumentCursor, DocumentPage, Listed};
+pub use self::lost_times::LostTimes;
 pub use self::names::{JobId, ParseJobIdError, QueueName};
 pub use self::store::{Marks, Queue, Store};

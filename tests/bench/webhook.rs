@@ -48,7 +48,7 @@ use chimein::net::tls;
 use chimein::pipeline::handoff::{Handoff, Memory};
 use chimein::pipeline::ingest::Ingest;
 use chimein::pipeline::ingest::admission::Admission;
-use chimein::queue::{QueueName, Store, embedded};
+use chimein::queue::{LostTimes, QueueName, Store, embedded};
 use chimein::telemetry::journal::Journal;
 use chimein::telemetry::metrics::Metrics;
 use chimein::thread::ThreadKind;
@@ -437,7 +437,7 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
         recorder.clone(),
     );
     let authors = Authors::new(vec!["bot".to_owned()]);
-    let start = Start { process: clock.wall(), store: clock.wall() };
+    let start = Start { process: clock.wall(), store: clock.wall(), lost: LostTimes::default() };
     let memory = facts.memory();
     let kept = Kept { marks: store.marks(), documents: store.documents(), memory };
     let beginnings = Beginnings::new(Begin::Unanswered, start, authors.clone(), kept);

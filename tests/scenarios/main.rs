@@ -30,6 +30,7 @@ mod phones;
 mod refusals;
 mod removing;
 mod reports;
+mod restoring;
 mod rig;
 mod sending;
 mod stdio;

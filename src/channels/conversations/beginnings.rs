@@ -16,7 +16,7 @@ use crate::channels::conversations::policy::beginning::{
     self, Answered, Begin, Facts, Standing, Start, Whose,
 };
 use crate::clock::Timestamp;
-use crate::queue::{Documents, Error, Marks};
+use crate::queue::{Documents, Error, LostTimes, Marks};
 use crate::telemetry::chain::Chain;
 use crate::thread::TurnMessage;
 use crate::twilio::sid::ConversationSid;
@@ -62,14 +62,20 @@ impl Beginnings {
         Self { begin, start, authors, kept }
     }
 
-    /// Starts now, on a store that may have been used before. What it cannot say counts as never used.
-    pub async fn open(begin: Begin, now: Timestamp, authors: Authors, kept: Kept) -> Self {
+    /// Starts now, on a store that may have been used before, and does not know some times. What it cannot say
+    /// counts as never used.
+    pub async fn open(
+        begin: Begin,
+        (now, lost): (Timestamp, LostTimes),
+        authors: Authors,
+        kept: Kept,
+    ) -> Self {
         let store = began(&kept.documents, now).await.unwrap_or_else(|error| {
             tracing::warn!(error = %Chain(&error),
                 "store did not say since when it is used; it is taken for a new one");
             now
         });
-        Self::new(begin, Start { process: now, store }, authors, kept)
+        Self::new(begin, Start { process: now, store, lost }, authors, kept)
     }
 
     /// Looks at what doors have seen for words of who spoke as the bot before.
@@ -78,7 +84,7 @@ impl Beginnings {
     ///
     /// If the store failed.
     pub async fn notice(&self, seen: &[Seen]) -> Result<(), Error> {
-        if self.begin == Begin::All {
+        if !self.looks_back() {
             return Ok(());
         }
         let mut last = BTreeMap::<_, Answered>::new();
@@ -141,13 +147,18 @@ impl Beginnings {
         let Waiting { message, stored, is_whole } = waiting;
         let Some(index) = message.index else { return Ok(Standing::Open) };
         let created = message.created;
-        let answered = if self.start.is_before(created) && self.begin != Begin::All {
+        let answered = if self.start.is_before(created) && self.looks_back() {
             self.answered(conversation).await?
         } else {
             None
         };
         let facts = Facts { index, created, stored, answered, is_whole };
         Ok(beginning::judge(self.begin, &self.start, &facts))
+    }
+
+    /// Whether anything that was said before answers anything.
+    const fn looks_back(&self) -> bool {
+        !matches!(self.begin, Begin::All) || self.start.is_restored()
     }
 
     async fn answered(&self, conversation: ConversationSid) -> Result<Option<Answered>, Error> {

@@ -13,15 +13,16 @@ use super::sender_pace::SenderPace;
 use super::senders::{self, Senders};
 use super::states::States;
 use crate::channels::{
-    Channel, Error, Failed, Fares, Inlet, Outgoing, PHONE_TEXT_UNITS_MAX, Sending, Sent, Speaking,
+    AnsweredBefore, Channel, Error, Failed, Fares, Inlet, Outgoing, PHONE_TEXT_UNITS_MAX, Sending,
+    Sent, Speaking,
 };
-use crate::clock::Moment;
+use crate::clock::{Moment, Timestamp};
 use crate::jobs::outcome::Class;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::media::Links;
 use crate::pii::Pii;
-use crate::queue::{Cause, Delivery};
+use crate::queue::{Cause, Delivery, LostTimes};
 use crate::recent::Recent;
 use crate::telemetry::journal::Via;
 use crate::thread::{
@@ -58,6 +59,8 @@ pub struct Direct {
     pub links: Links,
     /// Where what failed goes.
     pub inlet: Arc<dyn Inlet>,
+    /// The times that the store does not know.
+    pub lost: LostTimes,
     /// What the operator should know.
     pub status: Arc<Status>,
     /// Where the stages are noted.
@@ -100,6 +103,21 @@ impl Channel for Direct {
     /// A number's messages have no places: each is known as it comes.
     fn fill(&self, _: ThreadId, _: u64) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(ready(Ok(())))
+    }
+
+    /// A store that was restored does not know what was answered since its backup.
+    fn answered_before<'a>(
+        &'a self,
+        thread: ThreadId,
+        message: &'a TurnMessage,
+        _: Timestamp,
+    ) -> BoxFuture<'a, Result<AnsweredBefore, Error>> {
+        Box::pin(async move {
+            Ok(match self.is_answered_since(thread, message).await? {
+                true => AnsweredBefore::Yes(SkipReason::Answered),
+                false => AnsweredBefore::No,
+            })
+        })
     }
 
     fn history<'a>(

@@ -53,7 +53,8 @@ impl Direct {
     }
 }
 
-fn is_sent(text: &Text) -> bool {
+/// Whether a text was brought to its address, or still may be.
+pub(super) fn is_sent(text: &Text) -> bool {
     !text.status.is_some_and(MessageStatus::is_failure)
 }
 

@@ -18,5 +18,6 @@ pub mod retention;
 mod send;
 pub mod sender_pace;
 pub mod senders;
+mod since;
 pub mod states;
 pub mod sweep;

@@ -33,13 +33,13 @@ const STEPS_BETWEEN: i32 = 2000;
 /// For how long it pauses: so that a copy leaves half of a slow disk to the work.
 const PAUSE: Duration = Duration::from_micros(500);
 
-/// Whether others work meanwhile.
+/// How fast a copy is made.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum CopiedBeside {
-    /// Nobody: as fast as it goes.
-    Nobody,
-    /// A service, which goes first.
-    Work,
+pub(super) enum CopyPace {
+    /// As fast as it goes: nobody works meanwhile.
+    Full,
+    /// With pauses: a service works, and goes first.
+    BesideWork,
 }
 
 /// Copies the store at `from` to `to`, over a file that is there.
@@ -51,10 +51,10 @@ pub(super) enum CopiedBeside {
 pub(super) fn copy(
     from: &Path,
     to: &Path,
-    (taken, beside): (Timestamp, CopiedBeside),
+    (taken, pace): (Timestamp, CopyPace),
 ) -> Result<(), Error> {
     let part = files::with_ending(to, PART);
-    let copied = write(from, &part, taken, beside).and_then(|()| {
+    let copied = write(from, &part, taken, pace).and_then(|()| {
         fault_points::hit(Point::CopyWritten);
         let fault = Fault::new(to);
         let name = || {
@@ -70,12 +70,12 @@ pub(super) fn copy(
     copied
 }
 
-fn write(from: &Path, part: &Path, taken: Timestamp, beside: CopiedBeside) -> Result<(), Error> {
+fn write(from: &Path, part: &Path, taken: Timestamp, pace: CopyPace) -> Result<(), Error> {
     let (source, copy) = (Fault::new(from), Fault::new(part));
     let target = part.to_str().ok_or_else(|| copy.unspeakable())?;
     empty(part).map_err(|error| copy.io("make", error))?;
     let mut db = read_only(from).map_err(|error| source.sqlite("open", error))?;
-    if beside == CopiedBeside::Work {
+    if pace == CopyPace::BesideWork {
         let pause = || {
             std::thread::sleep(PAUSE);
             false

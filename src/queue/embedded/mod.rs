@@ -18,6 +18,7 @@
 //! the last copies of it, in the log and in gaps of pages, go within seconds and at a clean stop. See
 //! `tidy`. Dead letters are kept on purpose, and gone when they are dropped, redriven or too old.
 
+mod backup;
 mod batch;
 mod checkpoint;
 mod copy;
@@ -27,6 +28,7 @@ mod fault;
 mod fresh;
 mod lease;
 mod lock;
+mod lost;
 mod marks;
 mod reader;
 mod rows;
@@ -47,6 +49,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use self::backup::{Contents, QueueContents, Restoring, back_up};
 use self::batch::{LetterName, Write};
 use self::checkpoint::Checkpoints;
 use self::documents::NewDocument;
@@ -453,6 +456,7 @@ fn connect(
     upgrade::refuse_newer(&db, path)?;
     schema::configure(&db, pages_max).map_err(wrap)?;
     upgrade::bring_forward(&mut db, path, at)?;
+    lost::note(&mut db, at).map_err(|error| fault.sqlite("write to", error))?;
     if let Err(error) = tidy::zero_once(&db) {
         let error = fault.sqlite("write over what was deleted in", error);
         tracing::warn!(error = %Chain(&error),

@@ -277,6 +277,21 @@ pub(super) fn status(
         .optional()
 }
 
+/// Counts the jobs of each queue: open, done and dead ones.
+pub(super) fn counts(db: &Connection) -> rusqlite::Result<Vec<(QueueName, [u64; 3])>> {
+    let mut statement = db.prepare("SELECT count(*) FROM jobs WHERE queue = ?1 AND state = ?2")?;
+    let mut found = Vec::new();
+    for queue in QueueName::ALL {
+        let mut counts = [0; 3];
+        for (count, state) in counts.iter_mut().zip([OPEN, DONE, DEAD]) {
+            let jobs: i64 = statement.query_row([queue_number(queue), state], |row| row.get(0))?;
+            *count = jobs.unsigned_abs();
+        }
+        found.push((queue, counts));
+    }
+    Ok(found)
+}
+
 /// Counts the dead letters of a queue.
 pub(super) fn count_dead(db: &Connection, queue: QueueName) -> rusqlite::Result<u64> {
     let count: i64 = db

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::copy::{self, CopiedBeside};
+use super::copy::{self, CopyPace};
 use super::fault::Fault;
 use super::schema::{self, NEWEST};
 use crate::clock::Timestamp;
@@ -101,7 +101,7 @@ fn keep_copy(path: &Path, format: u32, at: Timestamp) -> Result<(), Error> {
     let free = files::free_bytes(files::folder_of(path));
     let free = free.map_err(|error| fault.io("look for room beside", error))?;
     check_room(&fault, needs, free)?;
-    copy::copy(path, &copy_of(path, format), (at, CopiedBeside::Nobody))?;
+    copy::copy(path, &copy_of(path, format), (at, CopyPace::Full))?;
     fault_points::hit(Point::CopyKept);
     Ok(())
 }

@@ -9,6 +9,7 @@
 //! | bears no mark of ours | before this process began, or in that second | yes |
 //! | bears no mark of ours | later | no: a message beside the bot's, such as a note of another program |
 //! | bears our mark | before this store was first used, in a conversation that the store does not know | yes: the store before was lost |
+//! | bears our mark | in a time that the store does not know, having been restored from a backup | yes: this service said it and does not know |
 //! | bears our mark | else | no: it is a reply of this service |
 //!
 //! Twilio's REST API dates to the second (source: Conversations API definition, message, `date_created`,
@@ -16,11 +17,13 @@
 //! may have been switched off, so that its word counts as one from before; in the one in which the store
 //! was first used no store was lost, so that our own reply counts as ours.
 //!
-//! A message that this service took in before that was written is its own to answer. And what is to be
+//! A message that this service took in before that was written is its own to answer, unless what became of it
+//! is not known, the store being restored. And what is to be
 //! known of a message that came while nobody was there is known only once its conversation has been
 //! read to its end.
 
 use crate::clock::Timestamp;
+use crate::queue::LostTimes;
 use crate::thread::SkipReason;
 
 /// From where on messages are answered.
@@ -35,12 +38,14 @@ pub enum Begin {
 }
 
 /// When the service began.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Start {
     /// This process.
     pub process: Timestamp,
     /// The first one that used this store.
     pub store: Timestamp,
+    /// The times that the store does not know.
+    pub lost: LostTimes,
 }
 
 /// Whose word something is that was said under one of our identities.
@@ -59,10 +64,17 @@ impl Start {
     #[must_use]
     pub fn whose(&self, written: Option<Timestamp>, is_marked: bool) -> Whose {
         match written {
+            Some(at) if is_marked && self.lost.covers(at) => Whose::Before,
             Some(at) if is_marked && at.as_secs() < self.store.as_secs() => Whose::BeforeIfUnknown,
             Some(at) if !is_marked && at <= self.process => Whose::Before,
             Some(_) | None => Whose::Ours,
         }
+    }
+
+    /// Whether there are times that the store does not know.
+    #[must_use]
+    pub const fn is_restored(&self) -> bool {
+        !self.lost.is_empty()
     }
 
     /// Whether something was written before this process began.
@@ -121,19 +133,24 @@ pub fn judge(begin: Begin, start: &Start, facts: &Facts) -> Standing {
     let Some(created) = facts.created.filter(|_| start.is_before(facts.created)) else {
         return Standing::Open;
     };
+    let is_restored = start.lost.follow(created);
     match begin {
-        Begin::All => return Standing::Open,
+        Begin::All if !is_restored => return Standing::Open,
         Begin::Now if created.as_secs() < start.store.as_secs() => {
             return Standing::Over(SkipReason::BeforeBegin);
         }
-        Begin::Now | Begin::Unanswered => {}
+        Begin::All | Begin::Now | Begin::Unanswered => {}
     }
-    let is_answered = facts
-        .answered
-        .is_some_and(|answered| answered.index > facts.index && answered.at <= facts.stored);
+    let is_answered = facts.answered.is_some_and(|answered| {
+        let is_ours = start.lost.covers(answered.at);
+        let is_before = answered.at <= facts.stored && begin != Begin::All;
+        answered.index > facts.index && (is_ours || is_before)
+    });
+    // What is in a restored store may have been answered since.
+    let is_new = facts.stored >= start.process || start.lost.follow(facts.stored);
     if is_answered {
         Standing::Over(SkipReason::Answered)
-    } else if facts.stored >= start.process && !facts.is_whole {
+    } else if is_new && !facts.is_whole {
         Standing::Unread
     } else {
         Standing::Open
@@ -147,7 +164,9 @@ mod tests {
     use super::*;
 
     /// The store was first used at 100, this process began at 200.
-    const START: Start = Start { process: at(200), store: at(100) };
+    fn start() -> Start {
+        Start { process: at(200), store: at(100), lost: LostTimes::default() }
+    }
 
     #[test]
     fn only_words_from_before_answer_anything() {
@@ -163,7 +182,7 @@ mod tests {
             (None, false, Whose::Ours),
             (None, true, Whose::Ours),
         ] {
-            assert_eq!(START.whose(written, is_marked), whose, "{written:?} {is_marked}");
+            assert_eq!(start().whose(written, is_marked), whose, "{written:?} {is_marked}");
         }
     }
 
@@ -192,14 +211,50 @@ mod tests {
             (All, facts(4, 50, 210, reply), Standing::Open),
             (All, unread(facts(4, 50, 210, reply)), Standing::Open),
         ] {
-            assert_eq!(judge(begin, &START, &facts), standing, "{begin:?} {facts:?}");
+            assert_eq!(judge(begin, &start(), &facts), standing, "{begin:?} {facts:?}");
         }
         // Within the second in which the store was first used nothing was before.
-        let inside = Start { process: at(201), store: at(200) + Duration::from_millis(900) };
+        let store = at(200) + Duration::from_millis(900);
+        let inside = Start { process: at(201), store, ..start() };
         assert_eq!(inside.whose(Some(at(200)), true), Whose::Ours);
         assert_eq!(judge(Now, &inside, &facts(6, 200, 201, None)), Standing::Open);
         let undated = Facts { created: None, ..facts(4, 140, 210, reply) };
-        assert_eq!(judge(Unanswered, &START, &undated), Standing::Open);
+        assert_eq!(judge(Unanswered, &start(), &undated), Standing::Open);
+    }
+
+    #[test]
+    fn what_was_said_since_the_backup_answers_what_stands_before_it() {
+        use Begin::{All, Now, Unanswered};
+        // The backup was taken at 150, the first start on it was at 200, and this process is a later one.
+        let start = Start { process: at(300), lost: LostTimes::one(at(150), at(200)), ..start() };
+        for (written, is_marked, whose) in [
+            (149, true, Whose::Ours),
+            (150, true, Whose::Before),
+            (200, true, Whose::Before),
+            (201, true, Whose::Ours),
+            (160, false, Whose::Before),
+        ] {
+            assert_eq!(start.whose(Some(at(written)), is_marked), whose, "{written} {is_marked}");
+        }
+        let reply = Some(Answered { index: 5, at: at(160) });
+        let over = Standing::Over(SkipReason::Answered);
+        for begin in [All, Now, Unanswered] {
+            for (facts, standing) in [
+                // It was open in the backup, or came in since.
+                (facts(4, 140, 145, reply), over),
+                (facts(4, 155, 210, reply), over),
+                (facts(6, 155, 210, reply), Standing::Open),
+                (facts(4, 140, 145, None), Standing::Open),
+                // The conversation was not read yet.
+                (unread(facts(4, 140, 145, None)), Standing::Unread),
+                (unread(facts(4, 155, 310, None)), Standing::Unread),
+                (unread(facts(4, 140, 145, reply)), over),
+                // It came in after the restore, to a service that was there.
+                (unread(facts(4, 210, 211, None)), Standing::Open),
+            ] {
+                assert_eq!(judge(begin, &start, &facts), standing, "{begin:?} {facts:?}");
+            }
+        }
     }
 
     const fn facts(index: u64, created: i64, stored: i64, answered: Option<Answered>) -> Facts {
