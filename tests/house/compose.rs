@@ -46,7 +46,7 @@ fn the_compose_file_makes_settings_that_start() {
     assert!(published.iter().all(|one| one.ends_with(&format!(":{port}"))), "{published:?}");
     let architecture = load("architecture.yaml");
     assert_eq!(architecture["services"]["twilio-ingress"]["port"], port);
-    assert!(read("Dockerfile").contains(&format!("EXPOSE {port} ")));
+    assert!(read("Dockerfile").contains(&format!("EXPOSE {port}\n")));
 }
 
 #[test]
