@@ -47,6 +47,8 @@ macro_rules! pages {
 
 const NEWCOMER: &str = "tests/command_line/newcomer.rs::the_readme_alone_leads_from_the_demo_to_the_cure_of_a_dead_letter";
 const GUIDE: &str = "tests/bitbrat/walk.rs::the_guide_leads_there_and_back_again";
+const IMAGE: &str = "tests/house/deploy.rs::the_check_runs_the_image_as_the_page_says";
+const LAMBDA: &str = "tests/sqs/lambda.rs::a_lambda_answers_in_order_and_what_it_fails_at_ends_among_the_dead_letters";
 const GUIDE_TOOL: &str = "tests/house/guide.rs::every_command_of_the_guide_is_one_that_there_is";
 
 pages! {
@@ -64,14 +66,13 @@ pages! {
         Elsewhere("there has to be a dead letter", NEWCOMER)
     ]
     the_commands_about_chatwoot "src/manual/chatwoot.md" [Answers("You said: hello")]
+    the_commands_about_deploying "src/manual/deploy.md" [Elsewhere("it needs an engine", IMAGE)]
     the_commands_about_the_emulator "src/manual/emulator.md" [AsksTwilio]
     the_commands_about_instances "src/manual/instances.md" [Settings]
     the_commands_about_the_library "src/manual/library.md" [Example]
     the_commands_about_numbers "src/manual/numbers.md" [Answers("hello")]
     the_commands_about_models "src/manual/openai.md" [Answers("You said: hello")]
-    the_commands_about_queues_of_amazon "src/manual/sqs.md" [
-        Elsewhere("it needs Amazon", "tests/sqs/lambda.rs::a_lambda_answers_in_order_and_what_it_fails_at_ends_among_the_dead_letters")
-    ]
+    the_commands_about_queues_of_amazon "src/manual/sqs.md" [Elsewhere("it needs Amazon", LAMBDA)]
     the_commands_about_programs "src/manual/stdio.md" [Answers("You said: hello")]
     the_commands_about_twilio "src/manual/twilio.md" [Converses("You said: hello")]
     the_commands_of_the_guide "src/manual/bitbrat.md" [
@@ -101,7 +102,8 @@ fn no_page_with_commands_is_left_out() {
 
 #[test]
 fn blocks_name_a_language_that_somebody_checks() {
-    const KNOWN: &[&str] = &["http", "json", "python", "rust,no_run", "sh", "text", "toml"];
+    const KNOWN: &[&str] =
+        &["Dockerfile", "http", "json", "python", "rust,no_run", "sh", "text", "toml"];
     for page in every_page() {
         let text = read(&page);
         let fences = text.lines().filter_map(|line| line.trim_start().strip_prefix("```"));

@@ -140,6 +140,47 @@ fn systemd_takes_the_unit() {
     assert!(verified.status.success() && !told.contains("chimein.service"), "{told}");
 }
 
+/// `.ci/image` builds and runs it; the engine that is at hand there is another, with the same words.
+#[test]
+fn the_check_runs_the_image_as_the_page_says() {
+    let (page, check) = (read("src/manual/deploy.md"), read(".ci/image"));
+    let run = page.lines().find_map(|line| line.strip_prefix("docker run ")).unwrap();
+    let (options, command) = run.split_once(" chimein:latest ").unwrap();
+    for option in options.split("--").map(str::trim).filter(|option| !option.is_empty()) {
+        assert!(check.contains(&format!("--{option}")), "--{option}");
+    }
+    assert!(check.contains(command), "{command}");
+    assert!(page.contains("docker build --tag chimein:latest .\n"));
+    assert!(read(".ci/run").contains("\n.ci/image || "), "nobody builds it");
+}
+
+#[test]
+fn an_image_with_an_agents_program_is_made_as_ours_is() {
+    let (page, ours) = (read("src/manual/deploy.md"), read("Dockerfile"));
+    let (_, block) = page.split_once("```Dockerfile\n").unwrap();
+    let block = block.split("```").next().unwrap();
+    let copied =
+        block.lines().find(|line| line.starts_with("COPY --from=chimein:latest ")).unwrap();
+    let program = copied.split_whitespace().nth(2).unwrap();
+    assert!(
+        ours.contains(&format!("/image{program}\n")) || ours.contains(&format!("/image{program} "))
+    );
+    for line in ["VOLUME /data", "USER 10001:10001"] {
+        assert!(
+            block.contains(&format!("{line}\n")) && ours.contains(&format!("{line}\n")),
+            "{line}"
+        );
+    }
+    let variables = variables();
+    let set = block.split_whitespace().filter_map(|word| word.split_once('='));
+    let set: Vec<_> = set.filter(|(name, _)| name.starts_with("CHIMEIN_")).collect();
+    assert!(!set.is_empty());
+    for (name, _) in set {
+        assert!(variables.iter().any(|known| known == name), "{name}");
+    }
+    assert!(block.contains("CHIMEIN_QUEUE_PATH=/data/"), "the queue is not in the volume");
+}
+
 /// What the example and a file of its own make, where what is to be filled in is.
 fn settings_of(own: &[(String, String)]) -> Settings {
     let filled = [
