@@ -76,7 +76,8 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
     let options = log::Options {
         level: settings.log.level.clone(),
         format: settings.log.format,
-        stream: log::Stream::Split,
+        stream: log::Stream::Stdout,
+        has_colours: environment.get("NO_COLOR").is_none(),
         service: settings.server.name.as_str().to_owned(),
     };
     let (clock, runtime) = (Clock::start(), Runtime::new().map_err(Error::Runtime)?);

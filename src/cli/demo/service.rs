@@ -110,6 +110,7 @@ impl Demo {
             level: loaded.log.level.clone(),
             format: loaded.log.format,
             stream: log::Stream::Stderr,
+            has_colours: environment.get("NO_COLOR").is_none(),
             service: loaded.server.name.as_str().to_owned(),
         };
         log::init(&options, None)?;

@@ -6,16 +6,17 @@
 
 pub mod bitbrat;
 mod json;
+mod narrow;
 
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::narrow::Narrow;
 use super::otlp::Spans;
 
 /// How the log is set up.
@@ -27,6 +28,8 @@ pub struct Options {
     pub format: Format,
     /// Where they go.
     pub stream: Stream,
+    /// Whether text on a terminal has colours; NO_COLOR switches them off.
+    pub has_colours: bool,
     /// The name that JSON lines carry as `service`.
     pub service: String,
 }
@@ -96,8 +99,8 @@ pub enum Format {
 /// Where log lines go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stream {
-    /// Errors and warnings to standard error, the rest to standard output.
-    Split,
+    /// All to standard output.
+    Stdout,
     /// All to standard error, for commands whose output is something else.
     Stderr,
 }
@@ -126,7 +129,7 @@ pub enum Error {
 /// Fails if a log is set up already.
 pub fn init(options: &Options, spans: Option<Spans>) -> Result<(), Error> {
     let is_terminal = match options.stream {
-        Stream::Split => io::stdout().is_terminal(),
+        Stream::Stdout => io::stdout().is_terminal(),
         Stream::Stderr => io::stderr().is_terminal(),
     };
     let as_json = match options.format {
@@ -138,12 +141,15 @@ pub fn init(options: &Options, spans: Option<Spans>) -> Result<(), Error> {
         .parse(options.level.directives())
         .map_err(|source| Error::Level { source: Some(source) })?;
     let registry = tracing_subscriber::registry().with(filter).with(spans);
-    let writer = writer(options.stream);
     let is_reshaped = options.format == Format::Bitbrat;
     let done = if as_json {
-        registry.with(json::Lines::new(options.service.clone(), is_reshaped, writer)).try_init()
+        registry
+            .with(json::Lines::new(options.service.clone(), is_reshaped, writer(options.stream)))
+            .try_init()
     } else {
-        let text = tracing_subscriber::fmt::layer().with_ansi(is_terminal).with_writer(writer);
+        let is_coloured = is_terminal && options.has_colours;
+        let text = tracing_subscriber::fmt::layer().with_ansi(is_coloured);
+        let text = text.with_writer(narrow_writer(options.stream));
         registry.with(text).try_init()
     };
     done.map_err(Error::AlreadySetUp)
@@ -151,27 +157,15 @@ pub fn init(options: &Options, spans: Option<Spans>) -> Result<(), Error> {
 
 fn writer(stream: Stream) -> BoxMakeWriter {
     match stream {
-        Stream::Split => BoxMakeWriter::new(Split),
+        Stream::Stdout => BoxMakeWriter::new(io::stdout),
         Stream::Stderr => BoxMakeWriter::new(io::stderr),
     }
 }
 
-/// Chooses the stream by the line's level.
-struct Split;
-
-impl<'a> MakeWriter<'a> for Split {
-    type Writer = Box<dyn io::Write>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        Box::new(io::stdout())
-    }
-
-    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Self::Writer {
-        if *meta.level() <= tracing::Level::WARN {
-            Box::new(io::stderr())
-        } else {
-            Box::new(io::stdout())
-        }
+fn narrow_writer(stream: Stream) -> BoxMakeWriter {
+    match stream {
+        Stream::Stdout => BoxMakeWriter::new(|| Narrow(io::stdout())),
+        Stream::Stderr => BoxMakeWriter::new(|| Narrow(io::stderr())),
     }
 }
 
