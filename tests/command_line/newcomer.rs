@@ -17,7 +17,7 @@ const STEP_MAX: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_readme_alone_leads_from_the_demo_to_the_cure_of_a_dead_letter() {
     let blocks = blocks("README.md");
-    let [install, dev, real, cure] = &blocks[..] else { panic!("{blocks:?}") };
+    let [demo, dev, real, cure] = &blocks[..] else { panic!("{blocks:?}") };
     if let Some(missing) = missing_for("python3 curl ") {
         assert!(std::env::var_os("CI").is_none(), "{missing} is missing");
         println!("SKIPPED for want of {missing}: the newcomer's walk");
@@ -25,8 +25,6 @@ async fn the_readme_alone_leads_from_the_demo_to_the_cure_of_a_dead_letter() {
     }
     let place = Place::new().await;
     let mut steps = Steps(Clock::start());
-    // Installed it is: the program that was built for this test.
-    let (_, demo) = install.split_once("cargo install --path .\n").unwrap();
     sees_the_demo_answer(&place, demo).await;
     steps.done("the demo answers an SMS");
 
