@@ -1,11 +1,14 @@
 //! `chimein emulator`: runs a Twilio for this machine until it is told to stop.
 //!
 //! Prints one line of JSON when it is ready, with everything that a client must know, so that a
-//! script can start it and read on. The credentials in it are made up and open nothing else.
+//! script can start it and read on. The credentials in it are made up and open nothing else. On a terminal it says the
+//! same to a person, and then what it is asked and asks, line by line.
 
 mod fault;
 pub(super) mod settings;
+mod watch;
 
+use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -154,10 +157,18 @@ async fn serve(args: &Args) -> Result<ExitCode, Error> {
         {
             line(format_args!("export {name}={value}"));
         }
+    } else if io::stdout().is_terminal() {
+        let settings =
+            settings::account(&emulator).into_iter().chain(settings::conversations(&emulator));
+        line(format_args!("{}", watch::banner(&emulator.info(), &settings.collect::<Vec<_>>())));
     } else {
         line(format_args!("{}", emulator.info()));
     }
-    let _signal = stop.await;
+    let watched = emulator.control().watch();
+    tokio::select! {
+        _signal = stop => {}
+        () = watch::show(watched), if !args.env && io::stdout().is_terminal() => {}
+    }
     let control = emulator.control();
     emulator.shutdown().await;
     control.save().await.map_err(Error::Save)?;

@@ -19,6 +19,7 @@ mod health;
 mod man;
 mod manual;
 mod outcome;
+mod progress;
 mod queues;
 mod restore;
 mod secret;

@@ -11,7 +11,7 @@ use super::aws::{self, SqsAccess};
 use super::error::{Error, Matter, NO_ENTRY};
 use super::facts::{BYTES_MAX_DEFAULT, Role};
 use super::queue::{QueueMessage, SqsQueue};
-use super::queued;
+use super::queued_turn;
 use super::state::State;
 use crate::agent::{self, Agent, Answer, Beside, Patience, Turn};
 use crate::clock::Clock;

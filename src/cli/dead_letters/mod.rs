@@ -19,6 +19,7 @@ use url::Url;
 pub(super) use self::place::LetterStore;
 use super::admin_api;
 use super::outcome::{self, Confirmed, MISUSE, Outcome};
+use super::progress::Progress;
 use crate::admin::dead_letters::{LETTERS_MAX, LetterFate, Selection, Target};
 use crate::agent::kinds;
 use crate::config::Environment;
@@ -275,10 +276,11 @@ async fn settle_selection(
     fate: LetterFate,
     page: u32,
 ) -> Result<u64, Error> {
-    let mut done = 0;
+    let (mut done, mut progress) = (0, Progress::start());
     loop {
         let bulk = place.settle_all(&selection, fate, page).await?;
         done += bulk.done;
+        progress.tell(format_args!("{} {} so far", print::letters(done), print::past(fate)));
         if !bulk.more || bulk.done == 0 {
             return Ok(done);
         }

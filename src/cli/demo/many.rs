@@ -10,8 +10,10 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Error;
 use super::service::{Demo, is_bot};
 use crate::cli::outcome::line;
+use crate::cli::progress::Progress;
 use crate::clock::Clock;
 use crate::emulator::Incoming;
+use crate::emulator::control::Control;
 use crate::emulator::record::Happening;
 
 /// How many phones write at the very same time.
@@ -39,6 +41,7 @@ pub async fn run(demo: &Demo, phones: u32) -> Result<ExitCode, Error> {
         .collect::<Vec<_>>();
     let counting = async {
         let mut answers: HashMap<String, u32> = HashMap::new();
+        let (mut progress, mut has_missed) = (Progress::start(), false);
         let mut last = clock.now();
         let wanted = usize::try_from(phones).unwrap_or(usize::MAX);
         loop {
@@ -49,10 +52,14 @@ pub async fn run(demo: &Demo, phones: u32) -> Result<ExitCode, Error> {
                     if let Some(thread) = answered(&record.what) {
                         *answers.entry(thread).or_default() += 1;
                         last = clock.now();
+                        progress.tell(format_args!("{} of {phones} answered", answers.len()));
                     }
                 }
-                Ok(Err(RecvError::Lagged(_))) => {}
-                Ok(Err(RecvError::Closed)) | Err(_) => return (answers, last),
+                Ok(Err(RecvError::Lagged(_))) => has_missed = true,
+                Ok(Err(RecvError::Closed)) | Err(_) => {
+                    // What was told too fast to be heard is counted from what is there.
+                    return (if has_missed { counted(&control) } else { answers }, last);
+                }
             }
         }
     };
@@ -71,6 +78,22 @@ pub async fn run(demo: &Demo, phones: u32) -> Result<ExitCode, Error> {
     }
     let is_whole = once == usize::try_from(phones).unwrap_or(usize::MAX) && twice == 0;
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// How many answers each thread has, by what is kept of all.
+fn counted(control: &Control) -> HashMap<String, u32> {
+    let sent = control.texts().into_iter().filter(|text| !text.is_inbound());
+    let to = sent.map(|text| text.to.reveal().to_owned());
+    let said = control.conversations().into_iter().flat_map(|conversation| {
+        let messages = control.messages(conversation.sid).into_iter();
+        let own = messages.filter(|message| is_bot(&message.author));
+        own.map(move |_| conversation.sid.to_string())
+    });
+    let mut answers = HashMap::new();
+    for thread in to.chain(said) {
+        *answers.entry(thread).or_default() += 1;
+    }
+    answers
 }
 
 /// The thread that has an answer more.
