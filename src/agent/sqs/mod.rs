@@ -5,7 +5,7 @@
 //! and fail: the queue brings the turn again, and after its `maxReceiveCount` puts it into its dead-letter
 //! queue.
 //!
-//! [`letter`], [`queued`], [`facts`] and [`error`] decide, and are pure; `queue` and `aws` alone speak to
+//! [`letter`], [`queued_turn`], [`facts`] and [`error`] decide, and are pure; `queue` and `aws` alone speak to
 //! SQS. Time enters through the clock. Text and addresses go into the queue, that is what it is for, and
 //! never into the log.
 
