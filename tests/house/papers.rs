@@ -246,7 +246,8 @@ fn the_package_can_be_published() {
     // What is left out is needed by no build and no test.
     let left_out = package["exclude"].as_array().unwrap();
     assert!(left_out.iter().all(|path| path.as_str().unwrap().starts_with('.')), "{left_out:?}");
-    assert!(read(".ci/run").contains("\ncargo package --locked\n"), "nobody builds the package");
+    let builds = |line: &str| line.ends_with("cargo package --locked") && !line.starts_with('#');
+    assert!(read(".ci/run").lines().any(builds), "nobody builds the package");
 }
 
 #[test]

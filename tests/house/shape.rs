@@ -163,7 +163,9 @@ fn name_of_function(line: &str) -> Option<&str> {
         rest = rest.strip_prefix(word).unwrap_or(rest);
     }
     let name = rest.strip_prefix("fn ")?;
-    name.find(|c: char| !c.is_alphanumeric() && c != '_').map(|end| &name[..end])
+    // A macro's function has no name of its own.
+    let end = name.find(|c: char| !c.is_alphanumeric() && c != '_').filter(|end| *end > 0)?;
+    Some(&name[..end])
 }
 
 /// Joins lists of sources.
