@@ -12,6 +12,7 @@ use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -99,7 +100,7 @@ pub enum Format {
 /// Where log lines go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Stream {
-    /// All to standard output.
+    /// All to standard output; as JSON errors and warnings to standard error, as the platform's own programs do.
     Stdout,
     /// All to standard error, for commands whose output is something else.
     Stderr,
@@ -157,8 +158,27 @@ pub fn init(options: &Options, spans: Option<Spans>) -> Result<(), Error> {
 
 fn writer(stream: Stream) -> BoxMakeWriter {
     match stream {
-        Stream::Stdout => BoxMakeWriter::new(io::stdout),
+        Stream::Stdout => BoxMakeWriter::new(Split),
         Stream::Stderr => BoxMakeWriter::new(io::stderr),
+    }
+}
+
+/// Chooses the stream by the line's level.
+struct Split;
+
+impl<'a> MakeWriter<'a> for Split {
+    type Writer = Box<dyn io::Write>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Box::new(io::stdout())
+    }
+
+    fn make_writer_for(&'a self, meta: &tracing::Metadata<'_>) -> Self::Writer {
+        if *meta.level() <= tracing::Level::WARN {
+            Box::new(io::stderr())
+        } else {
+            Box::new(io::stdout())
+        }
     }
 }
 
