@@ -174,7 +174,7 @@ impl Service {
             &["doctor"],
             &["dead-letters", "list"],
             &["dead-letters", "list", "--json"],
-            &["dead-letters", "redrive", "--all", "--class", "none", "--yes"],
+            &["dead-letters", "redrive", "--all", "--class", "loop", "--yes"],
             &["send", "--conversation", "CH0123456789abcdef0123456789abcdef", "--body", MARK],
         ] {
             let output = program(&self.variables, words).output().await.unwrap();
