@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use crate::admin::STORE_FAILING;
 use crate::agent::kinds;
+use crate::cli::needed::{MalformedSetting, setting};
 use crate::cli::outcome::line;
 use crate::config::Environment;
-use crate::config::kinds::{Listen, Setting as _};
+use crate::config::kinds::Listen;
 
 /// What `chimein health` is told.
 #[derive(Debug, clap::Args)]
@@ -42,11 +43,8 @@ pub struct Args {
 #[non_exhaustive]
 pub enum Error {
     /// The settings do not say where the service listens.
-    #[error("the setting {key} is malformed; `chimein config` says why")]
-    Setting {
-        /// The key's name.
-        key: &'static str,
-    },
+    #[error(transparent)]
+    Setting(#[from] MalformedSetting),
     /// The local Twilio's port is not known.
     #[error(
         "the local Twilio listens on a port that the system chose; start it with a port of its own, \
@@ -124,16 +122,13 @@ fn lacks_store(answer: &str) -> bool {
 /// Where the service is reached from its own machine.
 fn address(args: &Args, environment: &Environment) -> Result<SocketAddr, Error> {
     let report = kinds::load(args.config.as_deref(), environment);
-    let admin: Option<String> = report.value("admin.listen");
-    let admin = admin.and_then(|text| Listen::parse(text.trim()));
-    let admin = admin.ok_or(Error::Setting { key: "admin.listen" })?;
-    let address = match (args.port, admin) {
+    let malformed = |key| MalformedSetting { key };
+    let address = match (args.port, setting(&report, "admin.listen")?) {
         (None, Listen::On(address)) => address,
         (port, Listen::On(_) | Listen::Off) => {
-            let ip =
-                report.value("server.listen").ok_or(Error::Setting { key: "server.listen" })?;
+            let ip = report.value("server.listen").ok_or(malformed("server.listen"))?;
             let port = port.or_else(|| report.value("server.port"));
-            SocketAddr::new(ip, port.ok_or(Error::Setting { key: "server.port" })?)
+            SocketAddr::new(ip, port.ok_or(malformed("server.port"))?)
         }
     };
     Ok(from_here(address))

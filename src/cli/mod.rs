@@ -18,6 +18,7 @@ mod handoff;
 mod health;
 mod man;
 mod manual;
+mod needed;
 mod outcome;
 mod progress;
 mod queues;

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use super::needed::{MalformedSetting, setting};
 use super::outcome;
 use crate::config::Report;
-use crate::config::kinds::{QueueEngine, Setting as _};
+use crate::config::kinds::QueueEngine;
 use crate::queue::embedded::Contents;
 
 /// Says why there is no file to work on.
@@ -12,11 +13,8 @@ use crate::queue::embedded::Contents;
 #[non_exhaustive]
 pub enum Error {
     /// A setting that is needed is malformed.
-    #[error("the setting {key} is malformed; `chimein config` says why")]
-    Setting {
-        /// The key's name.
-        key: &'static str,
-    },
+    #[error(transparent)]
+    Setting(#[from] MalformedSetting),
     /// The queues are on NATS.
     #[error(
         "the queues are on NATS (queue.engine), whose own tools do this, stream by stream: `nats stream backup` \
@@ -35,15 +33,11 @@ pub enum Error {
 ///
 /// See [`Error`].
 pub(super) fn place(report: &Report) -> Result<PathBuf, Error> {
-    let engine = report.value::<String>("queue.engine");
-    let engine = engine.and_then(|text| QueueEngine::parse(&text));
-    match engine.ok_or(Error::Setting { key: "queue.engine" })? {
-        QueueEngine::Embedded => {
-            report.value("queue.path").ok_or(Error::Setting { key: "queue.path" })
-        }
+    match setting(report, "queue.engine")? {
+        QueueEngine::Embedded => Ok(setting(report, "queue.path")?),
         QueueEngine::Nats => {
             let prefix =
-                report.value("nats.prefix").ok_or(Error::Setting { key: "nats.prefix" })?;
+                report.value("nats.prefix").ok_or(MalformedSetting { key: "nats.prefix" })?;
             Err(Error::Nats { prefix })
         }
     }

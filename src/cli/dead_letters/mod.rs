@@ -18,6 +18,7 @@ use url::Url;
 
 pub(super) use self::place::LetterStore;
 use super::admin_api;
+use super::needed::MalformedSetting;
 use super::outcome::{self, Confirmed, MISUSE, Outcome};
 use super::progress::Progress;
 use crate::admin::dead_letters::{LETTERS_MAX, LetterFate, Selection, Target};
@@ -149,11 +150,8 @@ impl LetterFilter {
 #[non_exhaustive]
 pub enum Error {
     /// A setting that is needed is malformed.
-    #[error("the setting {key} is malformed; `chimein config` says why")]
-    Setting {
-        /// The key's name.
-        key: &'static str,
-    },
+    #[error(transparent)]
+    Setting(#[from] MalformedSetting),
     /// There is neither a service nor a file.
     #[error("there is no store at {path}, and no service could be asked either")]
     Nowhere {

@@ -15,10 +15,11 @@ use crate::admin::dead_letters::{
 };
 use crate::channels::direct::senders;
 use crate::cli::admin_api::{self, AdminApi};
+use crate::cli::needed::setting;
 use crate::cli::outcome::Outcome;
 use crate::clock::Clock;
 use crate::config::Report;
-use crate::config::kinds::{QueueEngine, Setting, Size};
+use crate::config::kinds::{QueueEngine, Size};
 use crate::queue::{self, Store, embedded};
 use crate::thread::{Thread, ThreadId};
 
@@ -215,10 +216,4 @@ fn options(report: &Report) -> Result<embedded::Options, Error> {
     let bytes_max: Size = setting(report, "queue.bytes_max")?;
     let bytes_max = u64::try_from(bytes_max.0).unwrap_or(u64::MAX);
     Ok(embedded::Options { retention, dead_retention, bytes_max, ..embedded::Options::new(path) })
-}
-
-fn setting<T: Setting>(report: &Report, key: &'static str) -> Result<T, Error> {
-    let effective = report.effective.iter().find(|effective| effective.key == key);
-    let text = effective.and_then(|effective| effective.shown.as_deref());
-    text.and_then(|text| T::parse(text.trim())).ok_or(Error::Setting { key })
 }
