@@ -151,13 +151,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Error> {
 async fn serve(args: &Args) -> Result<ExitCode, Error> {
     let stop = super::signals::stop_signal().map_err(Error::Signals)?;
     let emulator = Emulator::start(options(args)).await.map_err(Error::Start)?;
+    let is_watched = !args.env && io::stdout().is_terminal();
     if args.env {
         for (name, value) in
             settings::account(&emulator).into_iter().chain(settings::conversations(&emulator))
         {
             line(format_args!("export {name}={value}"));
         }
-    } else if io::stdout().is_terminal() {
+    } else if is_watched {
         let settings =
             settings::account(&emulator).into_iter().chain(settings::conversations(&emulator));
         line(format_args!("{}", watch::banner(&emulator.info(), &settings.collect::<Vec<_>>())));
@@ -167,7 +168,7 @@ async fn serve(args: &Args) -> Result<ExitCode, Error> {
     let watched = emulator.control().watch();
     tokio::select! {
         _signal = stop => {}
-        () = watch::show(watched), if !args.env && io::stdout().is_terminal() => {}
+        () = watch::show(watched), if is_watched => {}
     }
     let control = emulator.control();
     emulator.shutdown().await;

@@ -207,7 +207,7 @@ impl Handoff {
     ///
     /// If it was not to be found out.
     pub async fn is_paused(&self, thread: ThreadId) -> Result<bool, channels::Error> {
-        let known = self.known(thread);
+        let known = self.memory.known(thread);
         let fresh = known.filter(|known| known.is_fresh(self.clock.now(), self.has_socket(thread)));
         if let Some(known) = fresh {
             return Ok(known.is_paused);
@@ -222,30 +222,22 @@ impl Handoff {
     /// Whether a person has a conversation, or may have it, as far as was heard.
     #[must_use]
     pub fn is_known_paused(&self, thread: ThreadId) -> bool {
-        self.known(thread).is_some_and(|known| known.is_paused)
-    }
-
-    fn known(&self, thread: ThreadId) -> Option<Known> {
-        self.memory.known(thread)
+        self.memory.known(thread).is_some_and(|known| known.is_paused)
     }
 
     /// Some of the conversations that are known to be with a person, at most `count`. Where that is in
     /// doubt Twilio is asked first; where it does not say, the conversation is among them.
     pub async fn paused(&self, count: usize) -> Vec<TakenThread> {
-        for thread in self.those(DOUBTS_ASKED_MAX, |known| known.is_doubted) {
+        for thread in self.memory.those(DOUBTS_ASKED_MAX, |known| known.is_doubted) {
             if let Err(error) = self.is_paused(thread).await {
                 tracing::warn!(conversation_sid = %thread, error = %Chain(&error),
                     "twilio does not say whether a person has taken the conversation over");
                 break;
             }
         }
-        let those = self.those(count, |known| known.is_paused).into_iter();
+        let those = self.memory.those(count, |known| known.is_paused).into_iter();
         // One that was given back in between is no longer among them.
         those.filter_map(|thread| self.memory.taken(thread)).collect()
-    }
-
-    fn those(&self, count: usize, is_one: impl Fn(&Known) -> bool) -> Vec<ThreadId> {
-        self.memory.those(count, is_one)
     }
 
     /// Notes that messages of a conversation are held, now; true if none were before.
@@ -290,7 +282,7 @@ impl Handoff {
     ///
     /// If it could not be written; or, given back, if the dead letters could not be redriven.
     pub async fn set(&self, thread: ThreadId, is_paused: bool) -> Result<(), Error> {
-        let known = self.known(thread);
+        let known = self.memory.known(thread);
         let marking = self.markings.of(thread).ok_or(Error::Unknown(thread))?;
         let found = marking.marks(thread).await?.ok_or(Error::Unknown(thread))?;
         let before = found.attributes.as_ref().map(|attributes| attributes.reveal());

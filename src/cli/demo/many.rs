@@ -52,7 +52,9 @@ pub async fn run(demo: &Demo, phones: u32) -> Result<ExitCode, Error> {
                     if let Some(thread) = answered(&record.what) {
                         *answers.entry(thread).or_default() += 1;
                         last = clock.now();
-                        progress.tell(format_args!("{} of {phones} answered", answers.len()));
+                        if answers.len().is_multiple_of(AT_ONCE) {
+                            progress.tell(format_args!("{} of {phones} answered", answers.len()));
+                        }
                     }
                 }
                 Ok(Err(RecvError::Lagged(_))) => has_missed = true,

@@ -12,6 +12,8 @@ use crate::thread::{CauseClass, SkipReason};
 /// How it ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum EndOfTurn {
+    /// It has not begun: so much was decided before it.
+    NotBegun(TurnFate),
     /// The guard lets no turn of the thread pass.
     Guarded(SkipReason),
     /// The guard has just cut the thread, as a loop.
@@ -64,6 +66,7 @@ pub struct Consequence {
 pub fn consequence(ending: EndOfTurn) -> Consequence {
     use TurnCount::{Nothing, Retried};
     let (fate, counted, is_over) = match ending {
+        EndOfTurn::NotBegun(fate) => (Some(fate), Nothing, fate.ends_turn()),
         EndOfTurn::Guarded(reason) => (Some(TurnFate::Skip(reason)), Nothing, false),
         EndOfTurn::Looped => (Some(TurnFate::Dead(CauseClass::Loop)), Nothing, true),
         EndOfTurn::BurstGoesOn(time) => (Some(TurnFate::PutOff(time)), Nothing, false),
@@ -110,7 +113,10 @@ mod tests {
         let failed = |unsaid| EndOfTurn::Failed(unsaid, AgentTimeout);
         let readers = |unsaid| EndOfTurn::ReadersUntold(unsaid, Participants);
         let stale = SkipReason::Stale;
+        let (park, silent) = (TurnFate::Park(SECOND), TurnFate::KeepSilent);
         for (ending, fate, counted, is_over) in [
+            (EndOfTurn::NotBegun(park), Some(park), Nothing, false),
+            (EndOfTurn::NotBegun(silent), Some(silent), Nothing, true),
             (EndOfTurn::Guarded(stale), Some(TurnFate::Skip(stale)), Nothing, false),
             (EndOfTurn::Looped, Some(TurnFate::Dead(Loop)), Nothing, true),
             (EndOfTurn::BurstGoesOn(SECOND), Some(TurnFate::PutOff(SECOND)), Nothing, false),

@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
 use crate::pipeline::handoff::{POLL_EVERY, Paused};
+use crate::pipeline::policy::after_turn::EndOfTurn;
 use crate::pipeline::policy::before_turn::{
     Answerable, Before, Facts, Hands, Known, Question, Step, TurnOrder, Welcome, step,
 };
@@ -62,10 +63,8 @@ impl Turns {
                 Step::End(fate) => {
                     let own = message.sid;
                     let of = EndedTurn::of(thread, own, std::slice::from_ref(message));
-                    if fate.ends_turn() {
-                        self.busy.end(thread, own, self.recorder.clock.wall());
-                    }
-                    self.settle(delivery, fate, of.because(gathering.detail)).await;
+                    let of = of.because(gathering.detail);
+                    self.end(delivery, EndOfTurn::NotBegun(fate), of).await;
                     return None;
                 }
             }
