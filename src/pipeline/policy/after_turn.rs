@@ -98,12 +98,7 @@ pub fn consequence(ending: EndOfTurn) -> Consequence {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(900);
-    const AWAY: Unsaid = Unsaid { parked: Some(SECOND), retry: Some(LONGEST) };
-    const AGAIN: Unsaid = Unsaid { parked: None, retry: Some(SECOND) };
-    const SPENT: Unsaid = Unsaid { parked: None, retry: None };
+    use crate::pipeline::policy::turn_fate::cases::{AGAIN, AWAY, LONGEST, SECOND, SPENT};
 
     #[test]
     fn each_ending_leads_where_the_table_says() {

@@ -223,12 +223,7 @@ fn before(facts: &Facts) -> Option<Step> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(900);
-    const AWAY: Unsaid = Unsaid { parked: Some(SECOND), retry: Some(LONGEST) };
-    const AGAIN: Unsaid = Unsaid { parked: None, retry: Some(SECOND) };
-    const SPENT: Unsaid = Unsaid { parked: None, retry: None };
+    use crate::pipeline::policy::turn_fate::cases::{AGAIN, AWAY, LONGEST, SECOND, SPENT};
 
     /// A message that gets its turn.
     const GOOD: Facts = Facts {

@@ -61,3 +61,18 @@ impl Unsaid {
         self.fate(class).unwrap_or(TurnFate::Retry(longest, class))
     }
 }
+
+/// What the tables of tests are made of.
+#[cfg(test)]
+pub(super) mod cases {
+    use super::*;
+
+    pub const SECOND: Duration = Duration::from_secs(1);
+    pub const LONGEST: Duration = Duration::from_secs(900);
+    /// What is asked is away.
+    pub const AWAY: Unsaid = Unsaid { parked: Some(SECOND), retry: Some(LONGEST) };
+    /// It can be tried again.
+    pub const AGAIN: Unsaid = Unsaid { parked: None, retry: Some(SECOND) };
+    /// No try is left.
+    pub const SPENT: Unsaid = Unsaid { parked: None, retry: None };
+}
