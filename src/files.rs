@@ -66,6 +66,24 @@ pub fn with_ending(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// The files beside one that are called as it is with something behind its name, however that goes on.
+///
+/// # Errors
+///
+/// If the folder cannot be read.
+pub fn beside(path: &Path, ending: &str) -> io::Result<Vec<PathBuf>> {
+    let mut beginning = path.file_name().unwrap_or_default().to_owned();
+    beginning.push(ending);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder_of(path))? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(beginning.as_encoded_bytes()) {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
+
 /// Which rights others than this user have to a file or folder, as the three digits of its mode.
 ///
 /// # Errors

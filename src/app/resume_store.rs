@@ -101,13 +101,8 @@ impl ResumeStore {
 ///
 /// If one cannot be removed.
 pub fn forget(queue: &Path) -> io::Result<()> {
-    let mut beginning = queue.file_name().unwrap_or_default().to_owned();
-    beginning.push(PLACE);
-    for entry in std::fs::read_dir(files::folder_of(queue))? {
-        let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(beginning.as_encoded_bytes()) {
-            std::fs::remove_file(entry.path())?;
-        }
+    for place in files::beside(queue, PLACE)? {
+        std::fs::remove_file(place)?;
     }
     Ok(())
 }

@@ -31,6 +31,9 @@ use crate::telemetry::chain::Chain;
 /// How many copies are kept.
 const COPIES_MAX: usize = 2;
 
+/// What stands between the file's name and a copy's format.
+const FORMAT: &str = ".format-";
+
 /// What is left free beside a copy, for the work of bringing the file forward.
 const SPARE_BYTES: u64 = 16 << 20;
 
@@ -116,24 +119,18 @@ fn bytes_of(path: &Path) -> u64 {
 }
 
 fn copy_of(path: &Path, format: u32) -> PathBuf {
-    files::with_ending(path, &format!(".format-{format}"))
+    files::with_ending(path, &format!("{FORMAT}{format}"))
 }
 
 /// The copies beside a file with their formats, the latest last.
 fn copies(path: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
-    let mut beginning = path.file_name().unwrap_or_default().to_owned();
-    beginning.push(".format-");
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(files::folder_of(path))? {
-        let name = entry?.file_name();
-        let format = name
-            .to_str()
-            .zip(beginning.to_str())
-            .and_then(|(name, beginning)| name.strip_prefix(beginning)?.parse().ok());
-        found.extend(format.map(|format| (format, copy_of(path, format))));
-    }
-    found.sort();
-    Ok(found)
+    let found = files::beside(path, FORMAT)?.into_iter().filter_map(|copy| {
+        let format = copy.to_str()?.rsplit_once(FORMAT)?.1.parse().ok()?;
+        Some((format, copy))
+    });
+    let mut copies: Vec<_> = found.collect();
+    copies.sort();
+    Ok(copies)
 }
 
 fn is_older(path: &Path, than: Timestamp) -> bool {
