@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::documents::{self, NewDocument};
 use super::rows::{self, Loaded};
 use crate::clock::{Moment, Timestamp};
-use crate::queue::lanes::{Begun, BegunJob, Entry, LeaseId};
+use crate::queue::lanes::{Begun, BegunJob, Entry, Lanes, LeaseId};
 use crate::queue::{Append, Appended, Cause, Error, JobId, Key, QueueName};
 
 /// One thing to write.
@@ -98,6 +98,32 @@ pub(super) enum CommitEffect {
         until: Moment,
         now: Moment,
     },
+}
+
+impl CommitEffect {
+    /// Whose lanes hear of it.
+    pub(super) const fn queue(&self) -> QueueName {
+        match *self {
+            Self::Enter { queue, .. }
+            | Self::BringForward { queue, .. }
+            | Self::Finish { queue, .. }
+            | Self::FinishFirst { queue, .. }
+            | Self::Hold { queue, .. } => queue,
+        }
+    }
+
+    /// Does it.
+    pub(super) fn carry_out(self, lanes: &mut Lanes) {
+        match self {
+            Self::Enter { key, entry, now, .. } => lanes.enter(now, &key, entry),
+            Self::BringForward { key, seq, due, now, .. } => {
+                lanes.bring_forward(now, &key, seq, due);
+            }
+            Self::Finish { lease, now, .. } => lanes.finish(now, lease),
+            Self::FinishFirst { lease, now, .. } => lanes.finish_first(now, lease),
+            Self::Hold { lease, until, now, .. } => lanes.hold(now, lease, until),
+        }
+    }
 }
 
 /// One transaction in the making.

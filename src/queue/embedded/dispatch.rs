@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::batch::CommitEffect;
 use crate::clock::Clock;
 use crate::queue::Error;
 use crate::queue::lanes::{Lanes, LeaseId, Lost, Taken};
@@ -35,6 +36,24 @@ impl Dispatch {
         self.bell.notify_one();
         self.changed.notify_waiters();
         result
+    }
+
+    /// Does what follows from a commit under one lock, and wakes as many consumers as there may be jobs.
+    pub(super) fn carry_out(&self, effects: Vec<CommitEffect>) {
+        let count = effects.len();
+        if count == 0 {
+            return;
+        }
+        {
+            let mut lanes = self.lanes();
+            for effect in effects {
+                effect.carry_out(&mut lanes);
+            }
+        }
+        for _ in 0..count {
+            self.bell.notify_one();
+        }
+        self.changed.notify_waiters();
     }
 
     /// Waits until a job is due behind a leased one. Cancel safe.

@@ -170,6 +170,31 @@ async fn a_full_disk_refuses_appends_whole_and_recovers_by_acks() {
     tokio::time::timeout(PATIENCE, recovered).await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_appended_in_one_go_is_seen_in_one_go() {
+    let place = Place::empty();
+    let store = place.open();
+    let queue = store.queue(QueueName::Inbox);
+    let eager = {
+        let queue = queue.clone();
+        tokio::spawn(async move {
+            let mut seen = Vec::new();
+            for _ in 0..200 {
+                let first = next(&queue).await;
+                seen.push(1 + first.absorb(Delivery::ABSORB_MAX).await.unwrap().len());
+                first.ack().await.unwrap();
+            }
+            seen
+        })
+    };
+    for n in 0..200 {
+        let key = n.to_string();
+        queue.append((0..8).map(|m| job(&key, 8 * n + m)).collect()).await.unwrap();
+    }
+    assert_eq!(eager.await.unwrap(), [8; 200]);
+    store.close().await;
+}
+
 #[tokio::test]
 async fn a_file_that_cannot_be_written_says_so_until_it_can_although_nobody_writes() {
     let place = Place::empty();

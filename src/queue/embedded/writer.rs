@@ -21,7 +21,7 @@ use super::tidy::{self, Step, Tidy};
 use crate::clock::{Clock, Timestamp};
 use crate::fault_points::{self, Point};
 use crate::queue::engine::Trouble;
-use crate::queue::{Appended, Error};
+use crate::queue::{Appended, Error, QueueName};
 use crate::telemetry::chain::Chain;
 
 /// How many calls wait for the writer before callers wait to be let in.
@@ -283,30 +283,18 @@ impl Writer {
         Ok((answers, effects))
     }
 
-    /// Tells the lanes what is on disk now.
-    fn tell(&self, effects: Vec<CommitEffect>) {
-        for effect in effects {
-            match effect {
-                CommitEffect::Enter { queue, key, entry, now, loaded } => {
-                    if let Some(loaded) = loaded {
-                        self.shared.fresh.keep(entry.seq, loaded);
-                    }
-                    self.shared.dispatch(queue).change(|lanes| lanes.enter(now, &key, entry));
-                }
-                CommitEffect::BringForward { queue, key, seq, due, now } => self
-                    .shared
-                    .dispatch(queue)
-                    .change(|lanes| lanes.bring_forward(now, &key, seq, due)),
-                CommitEffect::Finish { queue, lease, now } => {
-                    self.shared.dispatch(queue).change(|lanes| lanes.finish(now, lease));
-                }
-                CommitEffect::FinishFirst { queue, lease, now } => {
-                    self.shared.dispatch(queue).change(|lanes| lanes.finish_first(now, lease));
-                }
-                CommitEffect::Hold { queue, lease, until, now } => {
-                    self.shared.dispatch(queue).change(|lanes| lanes.hold(now, lease, until));
-                }
+    /// Tells the lanes what is on disk now; what was stored in one go is seen in one go.
+    fn tell(&self, mut effects: Vec<CommitEffect>) {
+        for effect in &mut effects {
+            if let CommitEffect::Enter { entry, loaded, .. } = effect
+                && let Some(loaded) = loaded.take()
+            {
+                self.shared.fresh.keep(entry.seq, loaded);
             }
+        }
+        for queue in QueueName::ALL {
+            let its = effects.extract_if(.., |effect| effect.queue() == queue).collect();
+            self.shared.dispatch(queue).carry_out(its);
         }
     }
 
