@@ -21,6 +21,7 @@ mod files;
 mod groups;
 mod handoff;
 mod leaving;
+mod many;
 mod model;
 mod network;
 mod numbers;

@@ -6,6 +6,7 @@ use chimein::admin::{Insight as _, Readiness};
 use chimein::twilio::sid::ConversationSid;
 use tempfile::TempDir;
 
+use crate::many::{self, PEOPLE};
 use crate::rig::{PHONE, Rig};
 
 /// Fails in the way that a message names, the first time that it is asked; then it answers.
@@ -102,6 +103,48 @@ for line in sys.stdin:
     for conversation in waiting {
         rig.expect(conversation, &["one of four"]).await;
     }
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_people_are_thought_about_at_once() {
+    // Says of each one that it was asked, and answers nobody before it is let.
+    let program = Program::of(
+        r#"
+import json, os, sys, threading, time
+here = os.path.dirname(os.path.abspath(__file__))
+told, go = os.path.join(here, "asked"), os.path.join(here, "go")
+waiting, lock = [], threading.Lock()
+
+def answer(me):
+    print(json.dumps({"type": "reply", "turn": me, "body": "here"}))
+    print(json.dumps({"type": "done", "turn": me}), flush=True)
+
+def let():
+    while not os.path.exists(go):
+        time.sleep(0.02)
+    with lock:
+        for me in waiting:
+            answer(me)
+
+threading.Thread(target=let, daemon=True).start()
+with open(told, "a") as asked:
+    for line in sys.stdin:
+        with lock:
+            me = json.loads(line)["id"]
+            waiting.append(me)
+            if os.path.exists(go):
+                answer(me)
+            asked.write("x")
+            asked.flush()
+"#,
+    );
+    let rig = program.rig(&[("CHIMEIN_STDIO_CREDITS", "1000")]).await;
+    let told = program.folder.path().join("asked");
+    let asked = || std::fs::metadata(&told).map_or(0, |told| told.len().try_into().unwrap());
+    let let_go_on = || std::fs::write(program.folder.path().join("go"), "").unwrap();
+    assert_eq!(PEOPLE, 1000, "as many as the program has turns at once");
+    many::are_thought_about_at_once(&rig, asked, let_go_on, "here").await;
     rig.end().await;
 }
 
