@@ -8,11 +8,9 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use serde::Serialize;
 
-use super::outcome::{MISUSE, Outcome};
+use super::outcome::{MISUSE, Outcome, table};
 use crate::agent::kinds;
 use crate::config::{Effective, Environment, Problem};
 
@@ -66,12 +64,11 @@ fn show(args: &Args, environment: &Environment) -> Outcome {
 }
 
 fn as_table(effective: &[Effective]) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["key", "value", "from"]);
-    for Effective { key, shown, origin } in effective {
-        table.add_row([*key, shown.as_deref().unwrap_or("-"), &origin.to_string()]);
-    }
-    table.lines().map(|line| format!("{}\n", line.trim())).collect()
+    let row = |one: &Effective| {
+        let shown = one.shown.as_deref().unwrap_or("-");
+        [one.key.to_owned(), shown.to_owned(), one.origin.to_string()]
+    };
+    table(["key", "value", "from"], effective.iter().map(row))
 }
 
 fn as_list(problems: &[Problem]) -> String {

@@ -51,6 +51,32 @@ fn settings_are_shown_with_problems_on_standard_error_and_no_secret_anywhere() {
     assert_eq!(text(&output.stderr), "");
 }
 
+#[test]
+fn tables_fit_the_terminal_that_they_are_shown_on() {
+    for columns in [40, 60, 100] {
+        for command in ["config", "doctor"] {
+            let shown = on_a_terminal(columns, command);
+            let longest = shown.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!((columns / 2..=columns).contains(&longest), "{columns}, {command}: {shown}");
+        }
+    }
+    let piped = chimein(&["config"], &[("TWILIO_ENABLED", "false")]);
+    assert!(text(&piped.stdout).lines().any(|line| line.len() > 100), "a pipe has no width");
+}
+
+/// What a command prints on a terminal of so many columns.
+fn on_a_terminal(columns: usize, command: &str) -> String {
+    let line = format!("stty cols {columns}; {} {command}", env!("CARGO_BIN_EXE_chimein"));
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+        .env_clear()
+        .envs([("PATH", std::env::var("PATH").unwrap()), ("TWILIO_ENABLED", "false".to_owned())])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    text(&output.stdout).replace('\r', "")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn health_asks_the_operators_listener_of_this_machine() {
     let router = Router::new()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chimein::clock::{Clock, Moment};
 
-use crate::pages::{agent_of_readme, blocks, missing_for};
+use crate::pages::{agent_of_readme, blocks, missing_for, program_of_readme};
 use crate::place::{PHONE, Place, Running, is_ready};
 
 /// What the README's agent says, and the field that newcomers write for it.
@@ -17,7 +17,7 @@ const STEP_MAX: Duration = Duration::from_secs(60);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_readme_alone_leads_from_the_demo_to_the_cure_of_a_dead_letter() {
     let blocks = blocks("README.md");
-    let [demo, dev, real, cure] = &blocks[..] else { panic!("{blocks:?}") };
+    let [demo, dev, program, real, cure] = &blocks[..] else { panic!("{blocks:?}") };
     if let Some(missing) = missing_for("python3 curl ") {
         assert!(std::env::var_os("CI").is_none(), "{missing} is missing");
         println!("SKIPPED for want of {missing}: the newcomer's walk");
@@ -32,6 +32,10 @@ async fn the_readme_alone_leads_from_the_demo_to_the_cure_of_a_dead_letter() {
     place.writes("agent.py", &agent);
     talks_to_an_agent(&place, dev).await;
     steps.done("an agent of one's own answers");
+
+    place.writes("program.py", &program_of_readme());
+    talks_to_an_agent(&place, program).await;
+    steps.done("a program of one's own answers");
 
     place.leads_here(false);
     let running = place.starts("exec python3 agent.py");

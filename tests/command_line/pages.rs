@@ -56,6 +56,7 @@ pages! {
         Elsewhere("they are one walk", NEWCOMER),
         Elsewhere("they are one walk", NEWCOMER),
         Elsewhere("they are one walk", NEWCOMER),
+        Elsewhere("they are one walk", NEWCOMER),
         Elsewhere("they are one walk", NEWCOMER)
     ]
     the_commands_to_start_with "src/manual/start.md" [
@@ -234,6 +235,11 @@ async fn example(block: &str) {
 /// The agent that the README shows.
 pub fn agent_of_readme() -> String {
     of_language(&read("README.md"), "python").remove(0)
+}
+
+/// The program that the README shows beside it.
+pub fn program_of_readme() -> String {
+    of_language(&read("README.md"), "python").remove(1)
 }
 
 /// A page's blocks of commands.

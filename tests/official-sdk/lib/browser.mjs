@@ -60,7 +60,12 @@ export class Browser {
     await page.getByLabel("Channel").selectOption(channel);
     await page.getByLabel("Number of the phone").fill(number);
     await page.getByRole("button", { name: "Add phone" }).click();
-    return new Phone(page, `${channel} ${number}`);
+    return this.phone(page, `${channel} ${number}`);
+  }
+
+  /** A phone that is there, by its channel and number. */
+  phone(page, name) {
+    return new Phone(page, name);
   }
 
   /** Sends a text without a conversation, as a bot does. */
