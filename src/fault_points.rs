@@ -40,11 +40,15 @@ pub enum Point {
     CopyKept,
     /// The store has the newest format, which is not committed yet.
     FormatChanged,
+    /// The store that a restored one replaces has its second name, its place not been taken yet.
+    ReplacedKept,
+    /// A restored store has its place, which is not sure to last yet.
+    RestoredPlaced,
 }
 
 impl Point {
     /// All points.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::BeforeCommit,
         Self::Committed,
         Self::WebhookStored,
@@ -61,6 +65,8 @@ impl Point {
         Self::CopyWritten,
         Self::CopyKept,
         Self::FormatChanged,
+        Self::ReplacedKept,
+        Self::RestoredPlaced,
     ];
 
     /// Its name in orders.
@@ -83,6 +89,8 @@ impl Point {
             Self::CopyWritten => "copy_written",
             Self::CopyKept => "copy_kept",
             Self::FormatChanged => "format_changed",
+            Self::ReplacedKept => "replaced_kept",
+            Self::RestoredPlaced => "restored_placed",
         }
     }
 }

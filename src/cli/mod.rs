@@ -37,6 +37,8 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use self::outcome::chain;
 use crate::config::Environment;
+#[cfg(debug_assertions)]
+use crate::fault_points;
 use crate::text::printable;
 
 #[derive(Debug, Parser)]
@@ -105,6 +107,10 @@ pub enum Error {
     /// The doctor command failed.
     #[error(transparent)]
     Doctor(#[from] doctor::Error),
+    /// A test asked for a fault point that there is not.
+    #[cfg(debug_assertions)]
+    #[error("the fault point could not be armed")]
+    FaultPoint(#[from] crate::fault_points::Error),
     /// The emulator command failed.
     #[error(transparent)]
     Emulator(#[from] emulator::Error),
@@ -169,6 +175,10 @@ fn emulator_of(command_line: Vec<String>) -> Option<SocketAddr> {
 }
 
 fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
+    #[cfg(debug_assertions)]
+    if let Some(order) = environment.get(fault_points::VARIABLE) {
+        fault_points::arm(order)?;
+    }
     match command {
         Command::Backup(args) => Ok(backup::run(&args, environment)?),
         Command::Completions(args) => Ok(completions::run(&args, Cli::command())?),

@@ -48,10 +48,6 @@ pub enum Error {
     /// A part could not be started.
     #[error("the service could not be started")]
     App(#[from] app::Error),
-    /// A test asked for a fault point that there is not.
-    #[cfg(debug_assertions)]
-    #[error("the fault point could not be armed")]
-    FaultPoint(#[from] crate::fault_points::Error),
 }
 
 /// Runs the command.
@@ -60,10 +56,6 @@ pub enum Error {
 ///
 /// See [`Error`].
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    #[cfg(debug_assertions)]
-    if let Some(order) = environment.get(crate::fault_points::VARIABLE) {
-        crate::fault_points::arm(order)?;
-    }
     let report = kinds::load(args.config.as_deref(), environment);
     let effective = report.effective.clone();
     let settings = match report.into_settings() {

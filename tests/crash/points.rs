@@ -21,7 +21,11 @@ async fn a_kill_at_each_fault_point_loses_nothing_and_repeats_nothing() {
         match point {
             Point::CatchUpStored | Point::SentByRest | Point::MessagesAbsorbed => {}
             // Those of a start with an older file, see `upgrade`.
-            Point::CopyWritten | Point::CopyKept | Point::FormatChanged => {}
+            Point::CopyWritten
+            | Point::CopyKept
+            | Point::FormatChanged
+            | Point::ReplacedKept
+            | Point::RestoredPlaced => {}
             Point::ReplyFound => {
                 rig.die_at(Point::SentBySocket, 1).await;
                 rig.die_restarting_at(point).await;

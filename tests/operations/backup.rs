@@ -1,12 +1,14 @@
 //! An operator copies the store while the service works, and puts it back.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chimein::clock::{Clock, Moment};
+use chimein::fault_points::{Point, VARIABLE};
 use chimein::queue::{Append, JobId, Key, Queue, QueueName, Store, embedded};
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
@@ -18,6 +20,8 @@ const LANES: u32 = 16;
 const FILLER: u32 = 500;
 /// How long an append may take while the store is copied, on a machine with much else to do.
 const APPEND_MAX: Duration = Duration::from_secs(5);
+/// What a process that was armed dies of.
+const SIGABRT: i32 = 6;
 /// How long anything else may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -93,6 +97,35 @@ async fn a_backup_is_for_this_user_alone_and_goes_over_nothing_unasked() {
 }
 
 #[tokio::test]
+async fn a_restore_that_is_killed_leaves_a_whole_store_and_can_be_done_again() {
+    // After the kill the place has what was there, or what was to come, whole.
+    for (point, is_restored) in
+        [(Point::CopyWritten, false), (Point::ReplacedKept, false), (Point::RestoredPlaced, true)]
+    {
+        let place = Place::new();
+        let copy = place.path("copy.db");
+        let store = Store::open(embedded::Options::new(place.store())).unwrap();
+        let inbox = store.queue(QueueName::Inbox);
+        inbox.append(vec![append("a", 1, Vec::new())]).await.unwrap();
+        assert!(place.run(&["backup", &copy]).status.success());
+        inbox.append(vec![append("a", 2, Vec::new())]).await.unwrap();
+        store.close().await;
+
+        let mut restore = place.program(&["restore", &copy]);
+        restore.env(VARIABLE, format!("{}:1", point.as_str()));
+        let killed = restore.output().unwrap().status;
+        assert_eq!(killed.signal(), Some(SIGABRT), "{point:?}");
+        let left = if is_restored { 1 } else { 2 };
+        assert_eq!(place.open_jobs().await, left, "{point:?}");
+        let again = place.run(&["restore", &copy]);
+        assert!(again.status.success(), "{point:?}: {}", told(&again));
+        assert_eq!(place.open_jobs().await, 1, "{point:?}");
+        let files = place.files();
+        assert!(!files.iter().any(|name| name.ends_with(".restoring")), "{point:?}: {files:?}");
+    }
+}
+
+#[tokio::test]
 async fn queues_on_nats_are_for_its_own_tools() {
     let place = Place::new();
     for command in ["backup", "restore"] {
@@ -129,6 +162,14 @@ impl Place {
             names.filter(|name| !name.ends_with("-wal") && !name.ends_with("-shm")).collect();
         names.sort();
         names
+    }
+
+    /// How many jobs wait in the store.
+    async fn open_jobs(&self) -> u64 {
+        let store = Store::open(embedded::Options::new(self.store())).unwrap();
+        let ready = store.queue(QueueName::Inbox).stats().await.unwrap().ready;
+        store.close().await;
+        ready
     }
 
     fn program(&self, arguments: &[&str]) -> Command {

@@ -16,6 +16,7 @@ use super::fault::Fault;
 use super::lock::Lock;
 use super::{rows, upgrade};
 use crate::clock::Timestamp;
+use crate::fault_points::{self, Point};
 use crate::files;
 use crate::queue::{Error, QueueName};
 
@@ -115,8 +116,10 @@ impl Restoring {
     pub fn replace(mut self, at: Timestamp) -> Result<Option<PathBuf>, Error> {
         let fault = Fault::new(&self.place);
         let kept = keep(&self.place, at).map_err(|error| fault.io("keep", error))?;
+        fault_points::hit(Point::ReplacedKept);
         let name = || {
             std::fs::rename(files::with_ending(&self.place, NEW), &self.place)?;
+            fault_points::hit(Point::RestoredPlaced);
             files::keep_names(files::folder_of(&self.place))
         };
         name().map_err(|error| fault.io("put in its place", error))?;
