@@ -94,3 +94,22 @@ async fn a_turn_that_nobody_answers_is_asked_anew_under_another_key() {
     setting.rig.expect(conversation, &["one"]).await;
     setting.rig.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_no_answer_leaves_its_turn_to_be_asked_anew() {
+    let more = [("CHIMEIN_SQS_ANSWER_WITHIN", "2s"), ("CHIMEIN_SQS_ASK_AGAIN", "true")];
+    let setting = Setting::fifo(&more).await;
+    let conversation = setting.rig.sms(PHONE, "hello").await;
+    let first = setting.turn().await.json();
+    let nowhere = format!("TH{}", "0".repeat(32));
+    let elsewhere = json!({"turn": first["id"], "thread": nowhere, "replies": ["lost"]});
+    setting.send("elsewhere", &elsewhere.to_string()).await;
+    // It is read before the turn's time is over.
+    let dead = setting.server.url_of("dead-replies.fifo").await;
+    setting.until_depth(&dead, 1).await;
+    let again = setting.turn().await;
+    assert_eq!(again.json()["id"], first["id"]);
+    setting.answer(&again, &json!(["found"])).await;
+    setting.rig.expect(conversation, &["found"]).await;
+    setting.rig.end().await;
+}

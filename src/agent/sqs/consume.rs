@@ -172,9 +172,6 @@ async fn store_patiently(
 
 async fn store(agent: &Sqs, came: &QueueMessage, letter: &Letter, outbox: &dyn Outbox) -> Verdict {
     let Letter { turn, thread, key, replies, hands_over } = letter.clone();
-    if let Err(error) = outbox.heard(turn).await {
-        return not_stored(agent, came, &error);
-    }
     let place = match outbox.thread(thread).await {
         Ok(Some(place)) => place,
         Ok(None) => {
@@ -185,14 +182,17 @@ async fn store(agent: &Sqs, came: &QueueMessage, letter: &Letter, outbox: &dyn O
     };
     let batch =
         Batch { turn: Some(turn), late: true, hands_over, ..Batch::new(place, &key, replies) };
-    match outbox.put(batch).await {
-        Ok(added) => {
-            tracing::debug!(conversation_sid = %thread, message_sid = %turn, count = added,
-                "replies came by the queue");
-            Verdict::Delete
-        }
-        Err(error) => not_stored(agent, came, &error),
+    let added = match outbox.put(batch).await {
+        Ok(added) => added,
+        Err(error) => return not_stored(agent, came, &error),
+    };
+    // Only now: what nobody can make anything of is no answer, and its turn is still to be asked anew.
+    if let Err(error) = outbox.heard(turn).await {
+        return not_stored(agent, came, &error);
     }
+    tracing::debug!(conversation_sid = %thread, message_sid = %turn, count = added,
+        "replies came by the queue");
+    Verdict::Delete
 }
 
 fn not_stored(agent: &Sqs, came: &QueueMessage, error: &OutboxError) -> Verdict {

@@ -86,6 +86,8 @@ impl Facts {
 impl Redrive {
     /// Reads `{"deadLetterTargetArn":"arn:aws:sqs:REGION:ACCOUNT:NAME","maxReceiveCount":3}`; the count may
     /// be a text, as it was set.
+    /// Source: AWS SDK for Ruby, "Redirecting Dead Letters in Amazon SQS", read 2026-11-30; `SetQueueAttributes`,
+    /// `RedrivePolicy`, as infrastructure tools write it, with a number, read 2026-11-30.
     fn of(policy: &str) -> Option<Self> {
         let policy: Value = json::from_str(policy).ok()?;
         let arn = policy.get("deadLetterTargetArn")?.as_str()?;
