@@ -109,6 +109,9 @@ pub struct Batch {
     pub origin: Option<Origin>,
     /// Whether a person is to have the thread then.
     pub hands_over: bool,
+    /// How often the agent had taken the thread back by then, if it does such things: once it was more, the
+    /// person is not to have it.
+    pub taken_back: Option<u64>,
 }
 
 impl Batch {
@@ -126,6 +129,7 @@ impl Batch {
             cut: false,
             origin: None,
             hands_over: false,
+            taken_back: None,
         }
     }
 }

@@ -165,6 +165,8 @@ impl Parts<'_> {
             reports: self.store.queue(QueueName::Reports),
             order: told.as_ref().map(|_| Order(self.store.documents())),
             patience: agent.patience(),
+            handoff: Arc::clone(handoff),
+            paused: self.paused(),
             files: Some(Arc::clone(&files)),
             recorder: recorder.clone(),
         };
@@ -254,6 +256,7 @@ impl Parts<'_> {
             inbox: self.store.queue(QueueName::Inbox),
             outbox: self.store.queue(QueueName::Outbox),
             marks: self.store.marks(),
+            documents: self.store.documents(),
             admission: Arc::new(admission),
             clock: self.recorder.clock,
             memory: Memory::default(),

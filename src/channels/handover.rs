@@ -17,6 +17,25 @@ pub trait Handover: Send + Sync {
     /// If there is no such conversation, or Twilio or the store did not do it.
     fn set(&self, thread: ThreadId, is_paused: bool) -> BoxFuture<'_, Result<(), NotHandedOver>>;
 
+    /// How often an agent has taken a conversation back, which goes with the wish to give it to a person.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not say.
+    fn taken_back(&self, _thread: ThreadId) -> BoxFuture<'_, Result<u64, NotHandedOver>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
+    /// Takes a conversation back for its agent; done when it returns, and void is what would give it to a person
+    /// and was asked for before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handover::set`].
+    fn take_back(&self, thread: ThreadId) -> BoxFuture<'_, Result<(), NotHandedOver>> {
+        self.set(thread, false)
+    }
+
     /// Some threads that this instance knows to be with a person, at most `count`.
     fn paused(&self, count: usize) -> BoxFuture<'_, Vec<TakenThread>>;
 }

@@ -15,9 +15,11 @@ use crate::clock::{Clock, Timestamp};
 use crate::jobs::lane;
 use crate::pipeline::ingest::admission::Admission;
 use crate::pipeline::policy::pause::{self, Known, Mark};
-use crate::queue::{self, Filter, Marks, Page, Queue};
+use crate::queue::{self, Documents, Filter, Marks, Page, Queue};
 use crate::telemetry::chain::Chain;
 use crate::thread::{CauseClass, ThreadId};
+
+mod taken_back;
 
 /// How many conversations are remembered: those that a person has, or that hold messages, are forgotten
 /// last.
@@ -49,6 +51,8 @@ pub struct Handoff {
     pub outbox: Queue,
     /// Until when each conversation was held.
     pub marks: Marks,
+    /// How often each thread was taken back by its agent.
+    pub documents: Documents,
     /// Whose guard a resume lifts.
     pub admission: Arc<Admission>,
     /// Reads the time.

@@ -101,6 +101,9 @@ pub enum Outbound {
         /// Whether a person is to have the thread now; then nothing is said, and older releases let it go.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         hands_over: bool,
+        /// How often its agent had taken the thread back by then, if it does such things.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        taken_back: Option<u64>,
     },
 }
 
@@ -386,10 +389,22 @@ mod tests {
         assert_eq!(serde_json::from_str::<Settled>(&stored(&awaited)).unwrap(), awaited);
         let note = json!({"v": "1", "event": attributes});
         let Outbound::V1 { id, turn, trace, reply, at, late, after, hands_over, .. } = outbound();
+        let taken_back = None;
         let reply = Reply { attributes, ..reply };
         let origin = Some(crate::agent::Origin::new(note));
-        let outbound =
-            Outbound::V1 { id, thread, turn, trace, reply, at, late, origin, after, hands_over };
+        let outbound = Outbound::V1 {
+            id,
+            thread,
+            turn,
+            trace,
+            reply,
+            at,
+            late,
+            origin,
+            after,
+            hands_over,
+            taken_back,
+        };
         assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound)).unwrap(), outbound);
     }
 
@@ -481,6 +496,7 @@ mod tests {
             origin: None,
             after: None,
             hands_over: false,
+            taken_back: None,
         }
     }
 

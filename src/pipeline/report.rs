@@ -20,6 +20,7 @@ use crate::jobs::worker::Work;
 use crate::jobs::{encode, lane};
 use crate::media::Files;
 use crate::pipeline::failure::{self, reason};
+use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::record::{self, Settled};
 use crate::pipeline::report::order::Order;
 use crate::queue::{self, Append, Delivery, Queue, QueueName};
@@ -46,6 +47,10 @@ pub struct Reports {
     pub order: Option<Order>,
     /// How long the agent may be silent about a turn, if that is watched.
     pub patience: Option<Patience>,
+    /// Which threads a person has, whose turns are not asked anew.
+    pub handoff: Arc<Handoff>,
+    /// What becomes of messages while a person has the thread.
+    pub paused: Paused,
     /// The files of turns, if they are made something of.
     pub files: Option<Arc<Files>>,
     /// Where the stages are noted.
@@ -205,7 +210,10 @@ mod tests {
 
     use super::*;
     use crate::agent::{Answer, Turn};
+    use crate::channels::Markings;
     use crate::clock::{Clock, Timestamp};
+    use crate::pipeline::handoff::Memory;
+    use crate::pipeline::ingest::admission::Admission;
     use crate::queue::{Filter, Page, Store, embedded};
     use crate::telemetry::journal::Journal;
     use crate::telemetry::metrics::Metrics;
@@ -215,8 +223,8 @@ mod tests {
     #[tokio::test]
     async fn a_report_is_told_until_the_agent_takes_it() {
         let place = tempfile::tempdir().unwrap();
-        let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(2)));
-        let work = reports(&agent, &queue, 2);
+        let (store, agent) = (store(&place), Arc::new(Deaf::for_the_first(2)));
+        let (work, queue) = (reports(&agent, &store, 2), store.queue(QueueName::Reports));
         queue.append(vec![job(report(), None), job(report(), None)]).await.unwrap();
         for attempt in [1, 2, 2] {
             let delivery = queue.next().await.unwrap();
@@ -232,8 +240,8 @@ mod tests {
     async fn a_report_that_is_not_taken_while_others_are_is_a_dead_letter() {
         let place = tempfile::tempdir().unwrap();
         let bad = uuid::Uuid::from_u128(7);
-        let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_report_on(bad)));
-        let work = reports(&agent, &queue, 1);
+        let (store, agent) = (store(&place), Arc::new(Deaf::for_the_report_on(bad)));
+        let (work, queue) = (reports(&agent, &store, 1), store.queue(QueueName::Reports));
         for other in [8, 9] {
             let reply = uuid::Uuid::from_u128(other.into());
             let thread = Thread::Conversation(ConversationSid::from_bytes([other; 16]));
@@ -252,8 +260,8 @@ mod tests {
     #[tokio::test]
     async fn a_bus_that_is_away_makes_no_dead_letter() {
         let place = tempfile::tempdir().unwrap();
-        let (queue, agent) = (queue(&place), Arc::new(Deaf::for_the_first(9)));
-        let work = reports(&agent, &queue, 1);
+        let (store, agent) = (store(&place), Arc::new(Deaf::for_the_first(9)));
+        let (work, queue) = (reports(&agent, &store, 1), store.queue(QueueName::Reports));
         queue.append(vec![job(report(), None)]).await.unwrap();
         for attempt in [1, 2, 2] {
             let delivery = queue.next().await.unwrap();
@@ -297,12 +305,11 @@ mod tests {
         }
     }
 
-    fn queue(place: &tempfile::TempDir) -> Queue {
-        let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
-        store.queue(QueueName::Reports)
+    fn store(place: &tempfile::TempDir) -> Store {
+        Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap()
     }
 
-    fn reports(agent: &Arc<Deaf>, queue: &Queue, retries: usize) -> Reports {
+    fn reports(agent: &Arc<Deaf>, store: &Store, retries: usize) -> Reports {
         let recorder = Recorder {
             journal: Journal::new(16),
             metrics: Metrics::new(),
@@ -312,9 +319,28 @@ mod tests {
         let agent: Arc<dyn Agent> = Arc::<Deaf>::clone(agent);
         let delays = vec![Duration::from_millis(1); retries];
         let agent_health = Arc::new(Dependency::new("agent"));
-        let (schedule, reports) = (Schedule::new(delays), queue.clone());
-        let (patience, order, files) = (None, None, None);
-        Reports { agent, agent_health, schedule, reports, order, patience, files, recorder }
+        let handoff = Arc::new(Handoff {
+            markings: Markings::default(),
+            inbox: store.queue(QueueName::Inbox),
+            outbox: store.queue(QueueName::Outbox),
+            marks: store.marks(),
+            documents: store.documents(),
+            admission: Arc::new(Admission::new(Duration::from_secs(3600), 100)),
+            clock: recorder.clock,
+            memory: Memory::default(),
+        });
+        Reports {
+            agent,
+            agent_health,
+            schedule: Schedule::new(delays),
+            reports: store.queue(QueueName::Reports),
+            order: None,
+            patience: None,
+            handoff,
+            paused: Paused::Skip,
+            files: None,
+            recorder,
+        }
     }
 
     fn report() -> Report {

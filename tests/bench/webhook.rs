@@ -414,6 +414,7 @@ fn arrivals(store: &Store, clock: Clock) -> Result<Arrivals, Failure> {
         inbox: store.queue(QueueName::Inbox),
         outbox: store.queue(QueueName::Outbox),
         marks: store.marks(),
+        documents: store.documents(),
         admission: Arc::new(Admission::new(Duration::from_secs(3600), 20)),
         clock,
         memory: Memory::default(),

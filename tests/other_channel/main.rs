@@ -211,6 +211,7 @@ impl House {
             inbox: store.queue(QueueName::Inbox),
             outbox: store.queue(QueueName::Outbox),
             marks: store.marks(),
+            documents: store.documents(),
             admission: Arc::new(Admission::new(Duration::from_secs(3600), 100)),
             clock,
             memory: Memory::default(),
@@ -254,6 +255,8 @@ impl House {
             reports: self.store.queue(QueueName::Reports),
             order: None,
             patience: None,
+            handoff: Arc::clone(&self.handoff),
+            paused,
             files: None,
             recorder: self.recorder.clone(),
         });

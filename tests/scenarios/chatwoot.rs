@@ -3,12 +3,15 @@
 use std::fmt::Write as _;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use bytes::Bytes;
+use chimein::clock::Clock;
+use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::telemetry::journal::Stage;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Response;
@@ -87,6 +90,42 @@ async fn a_person_gets_the_conversation_after_the_bots_last_words_and_gives_it_b
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_open_and_pending_the_later_counts_though_the_earlier_still_waits_to_be_done() {
+    let bot = Bot::start(|_, _| StatusCode::OK).await;
+    let rig = bot.rig(&[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    let event = bot.told(&rig, 1).await.remove(0).event;
+    let path = Some(format!("/Conversations/{conversation}/Messages"));
+    let place = Place::Rest { method: Some("POST".to_owned()), path };
+    let action = Action::Answer { status: 500, code: None, retry_after: None };
+    let fault = Fault { id: 0, place, action, times: None, skip: 0, percent: None };
+    let fault = rig.control.add_fault(fault).unwrap();
+    // What gives it to a person waits behind these words.
+    say(&rig, &event, json!({"content": "One moment."})).await;
+    for status in ["open", "pending", "open", "pending"] {
+        assert_eq!(turn_over(&rig, &event, status).await.status(), 200);
+    }
+    assert!(rig.control.remove_fault(fault));
+    rig.expect(conversation, &["One moment."]).await;
+    rig.sms(PHONE, "and now?").await;
+    let event = bot.told(&rig, 2).await.remove(1).event;
+    say(&rig, &event, json!({"content": "Still me."})).await;
+    rig.expect(conversation, &["One moment.", "Still me."]).await;
+    // And the other way about.
+    for status in ["pending", "open"] {
+        assert_eq!(turn_over(&rig, &event, status).await.status(), 200);
+    }
+    rig.settled().await;
+    rig.sms(PHONE, "are you a person?").await;
+    rig.eventually("it is skipped", |rig| {
+        let records = rig.app().journal().recent(conversation);
+        records.iter().any(|record| matches!(record.stage, Stage::Skipped { .. }))
+    })
+    .await;
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conversation_keeps_its_number_and_a_bot_its_word_over_a_restart() {
     let bot = Bot::start(|_, _| StatusCode::OK).await;
     let mut rig = bot.rig(&[]).await;
@@ -145,6 +184,45 @@ async fn a_bot_that_says_nothing_is_asked_once_more_and_then_it_is_a_dead_letter
     say(&rig, &event, json!({"content": "sorry"})).await;
     rig.expect(conversation, &["sorry"]).await;
     rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bot_that_says_nothing_is_not_asked_again_while_a_person_has_the_conversation() {
+    for (paused, is_asked_then) in [("skip", false), ("hold", true)] {
+        let bot = Bot::start(|_, _| StatusCode::OK).await;
+        let extra = [
+            ("CHIMEIN_CHATWOOT_ANSWER_WITHIN", "2s"),
+            ("CHIMEIN_TURNS_PAUSED", paused),
+            ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0"),
+        ];
+        let rig = bot.rig(&extra).await;
+        let conversation = rig.sms(PHONE, "hello").await;
+        bot.told(&rig, 1).await;
+        let answer = rig.tell_admin(&format!("/v1/threads/{conversation}/pause")).await;
+        assert_eq!(answer["paused"], true, "{answer}");
+        if is_asked_then {
+            // The second look finds that its time is over.
+            let clock = Clock::start();
+            let start = clock.now();
+            let is_over = |_: &Rig| clock.now().since(start) > Duration::from_secs(5);
+            rig.eventually("its time is over", is_over).await;
+        } else {
+            rig.eventually("it is over", |rig| {
+                let records = rig.app().journal().recent(conversation);
+                records.iter().any(|record| matches!(record.stage, Stage::Skipped { .. }))
+            })
+            .await;
+            rig.settled().await;
+        }
+        assert_eq!(bot.told(&rig, 1).await.len(), 1, "{paused}");
+        rig.tell_admin(&format!("/v1/threads/{conversation}/resume")).await;
+        if is_asked_then {
+            let event = bot.told(&rig, 2).await.remove(1).event;
+            say(&rig, &event, json!({"content": "here I am"})).await;
+            rig.expect(conversation, &["here I am"]).await;
+        }
+        rig.end().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

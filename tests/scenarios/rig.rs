@@ -233,6 +233,13 @@ impl Rig {
         answer.json().await.unwrap()
     }
 
+    /// Posts nothing to the admin listener; gives the answer.
+    pub async fn tell_admin(&self, path: &str) -> serde_json::Value {
+        let admin = self.app().admin_address().unwrap();
+        let answer = self.http.post(format!("http://{admin}{path}")).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
     /// Asks the admin listener until something holds of the answer; gives that.
     pub async fn admin_says(
         &self,

@@ -6,7 +6,8 @@
 //! number once a message of it was posted, and not otherwise. A message is on disk before it is
 //! answered 200, takes the way of every late reply, and counts once by [`BotMessage::key`].
 //! `open` gives the conversation to a person by a job behind what was said before, so that it leaves first
-//! and the handover is tried until it is done; `pending` gives it back at once. Source: Chatwoot's API, "Create New Message", "Toggle Status", read 2026-11-30.
+//! and the handover is tried until it is done; `pending` gives it back at once, and an `open` before it that waits
+//! still is void. Source: Chatwoot's API, "Create New Message", "Toggle Status", read 2026-11-30.
 
 use std::sync::Arc;
 
@@ -28,9 +29,10 @@ use crate::channels::handover::{Handover, NotHandedOver};
 use crate::clock::Clock;
 use crate::http::caller;
 use crate::http::problem::problem;
+use crate::queue;
 use crate::telemetry::chain::Chain;
 use crate::telemetry::refusals::Refusals;
-use crate::thread::{MessageId, Thread};
+use crate::thread::{MessageId, Reply, Thread};
 
 /// Where messages are posted to.
 const MESSAGES: &str = "/api/v1/accounts/{account}/conversations/{conversation}/messages";
@@ -181,28 +183,43 @@ impl BotApi {
     /// Stores what the bot says.
     async fn say(&self, call: BotCall, message: BotMessage) -> Response {
         let BotCall { number, note, .. } = call;
-        let turns = note.answered_by(message.in_reply_to);
-        let turn = turns.last().copied().or_else(|| note.latest());
-        let key = message.key(turn);
-        let is_private = message.reply.is_none();
         let content = message.reply.as_ref().and_then(|reply| reply.body.clone());
-        if let Some(reply) = message.reply {
-            let thread = match self.thread(&note).await {
-                Ok(thread) => thread,
+        let (key, is_private) = match message.reply.clone() {
+            None => (message.key(note.latest()), true),
+            Some(reply) => match self.store((number, &note), &message, reply).await {
+                Ok(key) => (key, false),
                 Err(refusal) => return *refusal,
-            };
-            let batch = Batch { turn, late: true, ..Batch::new(thread, &key, vec![reply]) };
-            if let Err(error) = self.outbox.put(batch).await {
-                tracing::error!(conversation_sid = %note.thread, error = %Chain(&error),
-                    "a bot's words were not stored");
-                return not_stored(&error);
-            }
-            if let Err(refusal) = self.hear((number, &note), &turns).await {
-                return *refusal;
-            }
-        }
+            },
+        };
         let content = content.as_ref().map(|content| content.reveal());
         Json(self.told(number, (&key, content, is_private))).into_response()
+    }
+
+    /// Stores what people are to get; gives the key that makes it count once.
+    async fn store(
+        &self,
+        (number, note): (u64, &TalkNote),
+        message: &BotMessage,
+        reply: Reply,
+    ) -> Result<String, Box<Response>> {
+        let unnoted = |error: &queue::Error| {
+            tracing::error!(conversation_sid = %note.thread, error = %Chain(error),
+                "a bot's word was not noted");
+            Box::new(unavailable())
+        };
+        let thread = self.thread(note).await?;
+        let begun = self.ledger.begin((number, note), message.digest(), message.in_reply_to).await;
+        let call = begun.map_err(|error| unnoted(&error))?;
+        let key = message.key(call.turn);
+        let batch = Batch { turn: call.turn, late: true, ..Batch::new(thread, &key, vec![reply]) };
+        self.outbox.put(batch).await.map_err(|error| {
+            tracing::error!(conversation_sid = %note.thread, error = %Chain(&error),
+                "a bot's words were not stored");
+            Box::new(not_stored(&error))
+        })?;
+        self.tell_heard(&call.answers).await?;
+        self.ledger.end(number, &call).await.map_err(|error| unnoted(&error))?;
+        Ok(key)
     }
 
     /// What a message looks like that was made of a bot's words.
@@ -252,7 +269,13 @@ impl BotApi {
         // Given twice it is given once, and it may be given again after it was taken back.
         let key = format!("chatwoot/open/{}", Uuid::new_v4().simple());
         let batch = Batch::new(thread, &key, Vec::new());
-        let batch = Batch { turn: turn.or(note.latest()), late: true, hands_over: true, ..batch };
+        let taken_back = self.handover.taken_back(note.thread).await.map_err(|error| {
+            tracing::error!(conversation_sid = %note.thread, error = %Chain(&error),
+                "a conversation was not given to a person");
+            Box::new(unavailable())
+        })?;
+        let (turn, taken_back) = (turn.or(note.latest()), Some(taken_back));
+        let batch = Batch { turn, late: true, hands_over: true, taken_back, ..batch };
         self.outbox.put(batch).await.map(drop).map_err(|error| {
             tracing::error!(conversation_sid = %note.thread, error = %Chain(&error),
                 "a conversation was not given to a person");
@@ -261,7 +284,7 @@ impl BotApi {
     }
 
     async fn take_back(&self, note: &TalkNote) -> Result<(), Box<Response>> {
-        self.handover.set(note.thread, false).await.map_err(|error| {
+        self.handover.take_back(note.thread).await.map_err(|error| {
             tracing::warn!(conversation_sid = %note.thread, error = %Chain(&error),
                 "a conversation was not given back to the bot");
             Box::new(not_handed(&error))
@@ -280,16 +303,22 @@ impl BotApi {
         }
     }
 
+    /// Tells whoever waits for it that the bot has said something to these turns.
+    async fn tell_heard(&self, turns: &[MessageId]) -> Result<(), Box<Response>> {
+        for turn in turns {
+            let heard = self.outbox.heard(*turn).await;
+            heard.map_err(|error| Box::new(not_stored(&error)))?;
+        }
+        Ok(())
+    }
+
     /// Notes that the bot has said something to these turns.
     async fn hear(
         &self,
         (number, note): (u64, &TalkNote),
         turns: &[MessageId],
     ) -> Result<(), Box<Response>> {
-        for turn in turns {
-            let heard = self.outbox.heard(*turn).await;
-            heard.map_err(|error| Box::new(not_stored(&error)))?;
-        }
+        self.tell_heard(turns).await?;
         self.ledger.hear(number, turns).await.map_err(|error| {
             tracing::error!(conversation_sid = %note.thread, error = %Chain(&error),
                 "a bot's word was not noted");
@@ -318,4 +347,95 @@ fn not_handed(error: &NotHandedOver) -> Response {
         }
     };
     problem(status, word, &detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use axum::body::Body;
+    use futures::future::BoxFuture;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::agent::later::OutboxError;
+    use crate::channels::handover::TakenThread;
+    use crate::queue::{Store, embedded};
+    use crate::thread::ThreadId;
+    use crate::twilio::sid::{ConversationSid, MessageSid};
+
+    #[tokio::test]
+    async fn a_call_that_was_not_answered_says_nothing_twice_though_somebody_has_written_since() {
+        let place = tempfile::tempdir().unwrap();
+        let options = embedded::Options::new(place.path().join("queue.db"));
+        let store = Store::open(options).unwrap();
+        let (ledger, outbox) = (Ledger(store.documents()), Arc::new(Recording::default()));
+        let api = BotApi {
+            token: "token-of-the-bot-1234567".into(),
+            outbox: Arc::<Recording>::clone(&outbox),
+            handover: Arc::new(NoHands),
+            ledger: ledger.clone(),
+            clock: Clock::start(),
+        };
+        let thread = ThreadId::of_conversation(ConversationSid::from_bytes([1; 16]));
+        let turn = |n: u8| MessageId::from(MessageSid::from_bytes([n; 16]));
+        let number = ledger.ask(thread, turn(1)).await.unwrap().number;
+        let say = async |text: &str| {
+            let path = MESSAGES.replace("{account}", "1");
+            let path = path.replace("{conversation}", &number.to_string());
+            let request = Request::post(path).header(TOKENS[0], "token-of-the-bot-1234567");
+            let body = json!({ "content": text }).to_string();
+            let answered = router(api.clone()).oneshot(request.body(Body::from(body)).unwrap());
+            answered.await.unwrap().status()
+        };
+        // The words are stored, and then the store fails.
+        outbox.fails.store(true, Ordering::Relaxed);
+        assert_eq!(say("wait").await, StatusCode::SERVICE_UNAVAILABLE);
+        outbox.fails.store(false, Ordering::Relaxed);
+        ledger.ask(thread, turn(2)).await.unwrap();
+        assert_eq!(say("wait").await, StatusCode::OK);
+        let keys = || outbox.keys.lock().unwrap().clone();
+        assert_eq!(keys().len(), 2);
+        assert_eq!(keys()[0], keys()[1], "by its key the outbox takes it once");
+        let note = ledger.find(number).await.unwrap().unwrap();
+        assert_eq!(note.open, [turn(2)], "it has answered the first message alone");
+        // That call was answered, so these are words to the second message.
+        assert_eq!(say("wait").await, StatusCode::OK);
+        assert_ne!(keys()[2], keys()[0]);
+        assert_eq!(say("wait").await, StatusCode::OK);
+        assert_eq!(keys()[3], keys()[2], "the same words to the same message");
+        store.close().await;
+    }
+
+    #[derive(Default)]
+    struct Recording {
+        keys: Mutex<Vec<String>>,
+        fails: AtomicBool,
+    }
+
+    impl Outbox for Recording {
+        fn put(&self, batch: Batch) -> BoxFuture<'_, Result<usize, OutboxError>> {
+            self.keys.lock().unwrap().push(batch.key);
+            Box::pin(std::future::ready(Ok(1)))
+        }
+
+        fn heard(&self, _turn: MessageId) -> BoxFuture<'_, Result<(), OutboxError>> {
+            let failed = || Err(OutboxError::Store("planted".into()));
+            let fails = self.fails.load(Ordering::Relaxed);
+            Box::pin(std::future::ready(if fails { failed() } else { Ok(()) }))
+        }
+    }
+
+    struct NoHands;
+
+    impl Handover for NoHands {
+        fn set(&self, _: ThreadId, _: bool) -> BoxFuture<'_, Result<(), NotHandedOver>> {
+            Box::pin(std::future::ready(Err(NotHandedOver::Unknown)))
+        }
+
+        fn paused(&self, _: usize) -> BoxFuture<'_, Vec<TakenThread>> {
+            Box::pin(std::future::ready(Vec::new()))
+        }
+    }
 }

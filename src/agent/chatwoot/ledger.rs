@@ -1,8 +1,10 @@
 //! Which number each conversation has with the bot, which of its messages wait for the bot's word, and
-//! what it said last: a small document a conversation, in the store for all instances.
+//! which of its calls are under way: a small document a conversation, in the store for all instances.
 //!
 //! It is written before a message is posted, so that no call of the bot is faster, and holds nothing that
-//! people wrote. It is forgotten with the ids of jobs, after which the next message gives the conversation
+//! people wrote. A call is noted before its words are stored and crossed out as it is answered; what is
+//! not crossed out was broken off, so the same words are that call once more, whatever was asked meanwhile.
+//! A document is forgotten with the ids of jobs, after which the next message gives the conversation
 //! the same number again.
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,9 @@ use crate::thread::{MessageId, ThreadId};
 /// How many messages of a conversation may wait for the bot's word at once, and how many that have it are
 /// remembered.
 const TURNS_MAX: usize = 32;
+
+/// How many calls of a conversation may be under way, or broken off, at once.
+const CALLS_MAX: usize = 16;
 
 /// How often a turn may have been asked anew whose message a word names; who redrives it asks once more.
 const ASKED_MAX: u32 = 16;
@@ -30,6 +35,24 @@ pub(super) struct TalkNote {
     /// Those that it has said something to, oldest first.
     #[serde(default, deserialize_with = "json::null_as_default")]
     pub(super) heard: Vec<MessageId>,
+    /// The calls that were not answered yet, oldest first.
+    #[serde(
+        default,
+        deserialize_with = "json::null_as_default",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub(super) calls: Vec<OpenCall>,
+}
+
+/// A call of the bot that was not answered yet.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(super) struct OpenCall {
+    /// A digest of what it says.
+    words: String,
+    /// The turn that its words belong to, which is part of what makes them count once.
+    pub(super) turn: Option<MessageId>,
+    /// The turns that it answers.
+    pub(super) answers: Vec<MessageId>,
 }
 
 /// What a turn is posted under.
@@ -43,7 +66,7 @@ pub(super) struct Noted {
 
 impl TalkNote {
     fn new(thread: ThreadId) -> Self {
-        Self { thread, open: Vec::new(), heard: Vec::new() }
+        Self { thread, open: Vec::new(), heard: Vec::new(), calls: Vec::new() }
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -61,12 +84,12 @@ impl TalkNote {
         keep_newest(&mut self.open);
     }
 
-    /// The turns that a word of the bot answers: the one that it names, if that waits, else all.
+    /// The turns that a word of the bot answers: the one that it names, else all that wait.
     pub(super) fn answered_by(&self, in_reply_to: Option<u64>) -> Vec<MessageId> {
         let is_named = |turn: &&MessageId| {
             (0..=ASKED_MAX).any(|asked| Some(ids::of_message(**turn, asked)) == in_reply_to)
         };
-        match self.open.iter().find(is_named) {
+        match self.open.iter().chain(&self.heard).find(is_named) {
             Some(turn) => vec![*turn],
             None => self.open.clone(),
         }
@@ -75,6 +98,24 @@ impl TalkNote {
     /// The turn that what is said now belongs to.
     pub(super) fn latest(&self) -> Option<MessageId> {
         self.open.last().or(self.heard.last()).copied()
+    }
+
+    /// The call that says this: the one that was broken off, else a new one.
+    fn call(&self, words: u128, in_reply_to: Option<u64>) -> OpenCall {
+        let words = format!("{words:032x}");
+        if let Some(call) = self.calls.iter().find(|call| call.words == words) {
+            return call.clone();
+        }
+        let answers = self.answered_by(in_reply_to);
+        let turn = answers.last().copied().or_else(|| self.latest());
+        OpenCall { words, turn, answers }
+    }
+
+    fn begin(&mut self, call: &OpenCall) {
+        if self.calls.iter().all(|known| known.words != call.words) {
+            self.calls.push(call.clone());
+            let _oldest = self.calls.drain(..self.calls.len().saturating_sub(CALLS_MAX));
+        }
     }
 
     fn hear(&mut self, turns: &[MessageId]) {
@@ -129,7 +170,7 @@ impl Ledger {
             note.open.retain(|open| *open != turn);
             note.heard.retain(|heard| *heard != turn);
         };
-        self.change(number, unask).await
+        self.change(number, unask).await.map(drop)
     }
 
     /// Looks up a conversation by its number.
@@ -141,28 +182,58 @@ impl Ledger {
         Ok(self.0.read(&name(number)).await?.as_deref().and_then(TalkNote::read))
     }
 
+    /// Notes that a call says these words, before they are stored; gives the call.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub(super) async fn begin(
+        &self,
+        (number, note): (u64, &TalkNote),
+        words: u128,
+        in_reply_to: Option<u64>,
+    ) -> Result<OpenCall, Error> {
+        let begin = |note: &mut TalkNote| note.begin(&note.call(words, in_reply_to));
+        let stands = self.change(number, begin).await?;
+        Ok(stands.as_ref().unwrap_or(note).call(words, in_reply_to))
+    }
+
+    /// Notes that a call's words are stored, and that it is answered now.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub(super) async fn end(&self, number: u64, call: &OpenCall) -> Result<(), Error> {
+        let end = |note: &mut TalkNote| {
+            note.hear(&call.answers);
+            note.calls.retain(|known| known.words != call.words);
+        };
+        self.change(number, end).await.map(drop)
+    }
+
     /// Notes that the bot has said something to these turns.
     ///
     /// # Errors
     ///
     /// If the store failed.
     pub(super) async fn hear(&self, number: u64, turns: &[MessageId]) -> Result<(), Error> {
-        self.change(number, |note| note.hear(turns)).await
+        self.change(number, |note| note.hear(turns)).await.map(drop)
     }
 
-    /// Changes what is known of a conversation, if anything is.
+    /// Changes what is known of a conversation, if anything is; gives that.
     async fn change(
         &self,
         number: u64,
         change: impl Fn(&mut TalkNote) + Send,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<TalkNote>, Error> {
         let change = move |before: Option<&[u8]>| {
             let before = before.and_then(TalkNote::read)?;
             let mut note = before.clone();
             change(&mut note);
             (note != before).then(|| note.written())
         };
-        self.0.update(&name(number), change).await.map(drop)
+        let stands = self.0.update(&name(number), change).await?;
+        Ok(stands.as_deref().and_then(TalkNote::read))
     }
 }
 
@@ -246,6 +317,37 @@ mod tests {
         assert_eq!(note.open.len(), TURNS_MAX);
         assert_eq!(note.answered_by(None).len(), TURNS_MAX);
         assert_eq!(note.answered_by(Some(ids::of_message(turn(20), 1))), [turn(20)]);
-        assert_eq!(note.answered_by(Some(7)).len(), TURNS_MAX, "a number of nothing that waits");
+        assert_eq!(note.answered_by(Some(7)).len(), TURNS_MAX, "a number of nothing that is known");
+        note.hear(&[turn(20)]);
+        let named = Some(ids::of_message(turn(20), 0));
+        assert_eq!(note.answered_by(named), [turn(20)], "said to it once more");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_was_broken_off_is_the_same_call_whatever_was_asked_meanwhile() {
+        let place = TempDir::new().unwrap();
+        let store = open(&place);
+        let ledger = Ledger(store.documents());
+        let number = ledger.ask(thread(1), turn(1)).await.unwrap().number;
+        let begin = async |words| {
+            let note = ledger.find(number).await.unwrap().unwrap();
+            ledger.begin((number, &note), words, None).await.unwrap()
+        };
+        let first = begin(7).await;
+        assert_eq!((first.turn, first.answers.as_slice()), (Some(turn(1)), &[turn(1)][..]));
+        // Here it breaks off, and somebody writes.
+        ledger.ask(thread(1), turn(2)).await.unwrap();
+        assert_eq!(begin(7).await, first);
+        assert_eq!(begin(8).await.turn, Some(turn(2)), "other words are another call");
+        ledger.end(number, &first).await.unwrap();
+        let note = ledger.find(number).await.unwrap().unwrap();
+        assert_eq!((note.open.as_slice(), note.heard.as_slice()), (&[turn(2)][..], &[turn(1)][..]));
+        assert_eq!(begin(7).await.turn, Some(turn(2)), "that one was answered");
+        for words in 100..140 {
+            begin(words).await;
+        }
+        let note = ledger.find(number).await.unwrap().unwrap();
+        assert_eq!(note.calls.len(), CALLS_MAX);
+        store.close().await;
     }
 }

@@ -10,6 +10,8 @@ use crate::config::section::sections;
 use crate::config::{AgentSettings, Reader};
 
 /// The shortest token; Chatwoot's own have 24 characters.
+/// Source: Chatwoot, `app/models/access_token.rb`, `has_secure_token`; Rails, `ActiveRecord::SecureToken`, read
+/// 2026-11-30.
 const TOKEN_BYTES_MIN: usize = 16;
 
 sections! {

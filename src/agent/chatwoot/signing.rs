@@ -2,7 +2,8 @@
 //!
 //! `X-Chatwoot-Signature: sha256=` and the HMAC-SHA256 in hexadecimal of `<timestamp>.<body>`, with the
 //! time in seconds in `X-Chatwoot-Timestamp`, and an id of the delivery in `X-Chatwoot-Delivery`.
-//! Source: tests of programs that check it, read 2026-11-29; Chatwoot's own page does not say it.
+//! Source: Chatwoot's API definition, `webhook`, `secret` (as the JSON Schema of api-evangelist/chatwoot has it),
+//! read 2026-11-30. That the key is the secret's own text is from tests of programs that check it, read 2026-11-29.
 
 use std::fmt::Write as _;
 

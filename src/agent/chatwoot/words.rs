@@ -135,16 +135,21 @@ pub(super) fn message(body: &[u8], writing: Writing) -> Result<BotMessage, Strin
 }
 
 impl BotMessage {
+    /// What it says, as a digest; the same of a call that is repeated. By what the bot calls it, else by its
+    /// words.
+    pub(super) fn digest(&self) -> u128 {
+        u128::from_be_bytes(match &self.echo_id {
+            Some(id) => bytes16::digest([b"echo".as_slice(), id.reveal().as_bytes()]),
+            None => self.digest,
+        })
+    }
+
     /// The key that makes it count once: by what the bot calls it, else by what it says to its turn, so
     /// that a call that is repeated, or a turn that is asked anew, says nothing twice.
     pub(super) fn key(&self, turn: Option<MessageId>) -> String {
-        let digest = match &self.echo_id {
-            Some(id) => bytes16::digest([b"echo".as_slice(), id.reveal().as_bytes()]),
-            None => self.digest,
-        };
         let turn = turn.map_or_else(|| "-".to_owned(), |turn| turn.to_string());
         let scope = if self.echo_id.is_some() { "-" } else { turn.as_str() };
-        format!("chatwoot/{scope}/{:032x}", u128::from_be_bytes(digest))
+        format!("chatwoot/{scope}/{:032x}", self.digest())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Looks at turns that the agent has taken over and whose time is over: told of, and asked anew if that is
-//! wished, where the agent has said nothing.
+//! wished, where the agent has said nothing. Who has the thread is asked first; what follows then is decided in
+//! [`policy::unheard`](crate::pipeline::policy::unheard).
 
 use super::Reports;
 use crate::agent::{Error, Patience, Turn};
@@ -7,12 +8,14 @@ use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
 use crate::pipeline::awaited;
 use crate::pipeline::failure;
+use crate::pipeline::handoff::Paused;
+use crate::pipeline::policy::unheard::{self, AfterSilence, HandsNow, Silence};
 use crate::pipeline::record::{self, Awaited};
-use crate::queue::{self, Cause, Delivery, QueueName};
+use crate::queue::{self, Cause, Delivery, Key, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
-use crate::thread::{CauseClass, MessageId, Speaker, ThreadId};
+use crate::thread::{CauseClass, MessageId, SkipReason, Speaker, ThreadId};
 
 impl Reports {
     /// Looks whether the agent has said something to a turn.
@@ -25,26 +28,65 @@ impl Reports {
         let Some(patience) = self.patience.filter(|_| !is_heard) else {
             return settle::report(Self::QUEUE, delivery.ack().await);
         };
-        let is_wished = patience.asks_anew && !of.messages.is_empty();
-        let asks = match is_wished && of.asked > 0 && patience.buries {
-            // Who redrives the dead letter wants it asked again.
-            true => match self.reports.find(record::buried_id(turn, of.asked), &lane).await {
-                Ok(found) => found.is_some(),
-                Err(error) => return settle::lost(Self::QUEUE, &error),
-            },
-            false => is_wished && of.asked == 0,
+        let asks = match self.is_to_ask(&of, &lane, patience).await {
+            Ok(asks) => asks,
+            Err(error) => return settle::lost(Self::QUEUE, &error),
         };
-        if asks {
-            return self.ask_anew(delivery, (of, speaker), patience).await;
+        let hands = self.hands_now(turn, of.thread.id()).await;
+        let Patience { within, buries, .. } = patience;
+        match unheard::after_silence(Silence { hands, asks, buries, within }) {
+            AfterSilence::LeaveToPerson => {
+                let settled = delivery.ack().await;
+                if settled.is_ok() {
+                    let stage = Stage::Skipped { reason: SkipReason::Paused };
+                    self.recorder.stage(of.thread.id(), Some(turn), stage);
+                    tracing::info!(message_sid = %turn, conversation_sid = %of.thread,
+                        "agent has said nothing to a turn, and a person has the conversation now");
+                }
+                settle::report(Self::QUEUE, settled);
+            }
+            AfterSilence::LookAgain(pause) => {
+                settle::report(Self::QUEUE, delivery.put_off(pause).await);
+            }
+            AfterSilence::AskAnew => self.ask_anew(delivery, (of, speaker), patience).await,
+            AfterSilence::Bury => self.bury_unanswered(delivery, &of, patience).await,
+            AfterSilence::Tell => {
+                let settled = delivery.ack().await;
+                if settled.is_ok() {
+                    self.tell_of_silence((turn, of.thread.id()), of.asked, patience);
+                }
+                settle::report(Self::QUEUE, settled);
+            }
         }
-        if patience.buries {
-            return self.bury_unanswered(delivery, &of, patience).await;
+    }
+
+    /// Whether a turn is to be asked anew, whoever has its thread.
+    async fn is_to_ask(
+        &self,
+        of: &Awaited,
+        lane: &Key,
+        patience: Patience,
+    ) -> Result<bool, queue::Error> {
+        let is_wished = patience.asks_anew && !of.messages.is_empty();
+        if !is_wished || of.asked == 0 || !patience.buries {
+            return Ok(is_wished && of.asked == 0);
         }
-        let settled = delivery.ack().await;
-        if settled.is_ok() {
-            self.tell_of_silence((turn, of.thread.id()), of.asked, patience);
+        // Who redrives the dead letter wants it asked again.
+        let buried = self.reports.find(record::buried_id(of.turn, of.asked), lane).await?;
+        Ok(buried.is_some())
+    }
+
+    async fn hands_now(&self, turn: MessageId, thread: ThreadId) -> HandsNow {
+        match self.handoff.is_paused(thread).await {
+            Ok(false) => HandsNow::Bot,
+            Ok(true) => HandsNow::Person { is_held: self.paused == Paused::Hold },
+            Err(error) => {
+                tracing::debug!(message_sid = %turn, conversation_sid = %thread,
+                    error = %Chain(&error),
+                    "nobody says who has the conversation of a turn that waits for its answer");
+                HandsNow::Unsaid
+            }
         }
-        settle::report(Self::QUEUE, settled);
     }
 
     /// Told once, when a look has ended: one that comes again has not ended.

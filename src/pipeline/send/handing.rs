@@ -13,21 +13,26 @@ use crate::telemetry::journal::{Stage, Via};
 use crate::thread::CauseClass;
 
 impl Sends {
-    /// Gives a thread to a person. Done twice it is done once.
+    /// Gives a thread to a person, unless its agent has taken it back since. Done twice it is done once.
     pub(super) async fn hand_over(
         &self,
         channel: &dyn Channel,
         delivery: Delivery,
-        pending: &PendingReply,
+        (pending, taken_back): (&PendingReply, Option<u64>),
     ) {
         let thread = pending.thread;
         let handed = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
-            handed = self.handoff.set(thread, true) => handed,
+            handed = self.handoff.give(thread, taken_back) => handed,
         };
         let failed = match handed {
-            Ok(()) => {
+            Ok(false) => {
+                tracing::info!(conversation_sid = %thread,
+                    "a conversation is not given to a person: its agent has taken it back meanwhile");
+                return settle::report(Self::QUEUE, delivery.ack().await);
+            }
+            Ok(true) => {
                 tracing::info!(conversation_sid = %thread,
                     "a person has the conversation now: its agent asked for that");
                 self.note(pending, Stage::HandedOver);

@@ -106,6 +106,7 @@ impl Work for Sends {
             origin,
             after,
             hands_over,
+            taken_back,
         } = match serde_json::from_slice(delivery.payload()) {
             Ok(record) => record,
             Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
@@ -135,7 +136,7 @@ impl Work for Sends {
             return self.bury(delivery, &pending, failed).await;
         };
         if hands_over {
-            return self.hand_over(channel, delivery, &pending).await;
+            return self.hand_over(channel, delivery, (&pending, taken_back)).await;
         }
         let sent = tokio::select! {
             biased;

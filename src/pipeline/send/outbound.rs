@@ -120,7 +120,7 @@ impl Jobs {
         &mut self,
         id: JobId,
         (thread, turn, trace): (Thread, Option<MessageId>, Option<TraceId>),
-        at: Timestamp,
+        (at, taken_back): (Timestamp, Option<u64>),
     ) {
         let outbound = Outbound::V1 {
             id: Uuid::from_bytes(*id.as_bytes()),
@@ -133,6 +133,7 @@ impl Jobs {
             origin: None,
             after: None,
             hands_over: true,
+            taken_back,
         };
         self.appends.push(job(id, &outbound));
         self.speaks.push(false);
@@ -198,6 +199,7 @@ pub fn of_turn(
             origin,
             after: None,
             hands_over: false,
+            taken_back: None,
         };
         job(id, &outbound)
     };
@@ -205,7 +207,7 @@ pub fn of_turn(
     let mut jobs = Jobs { appends, speaks };
     if hands_over {
         let (id, thread) = (record::handoff_job(turn.id), turn.thread.clone());
-        jobs.hand_over(id, (thread, Some(turn.id), Some(turn.trace())), at);
+        jobs.hand_over(id, (thread, Some(turn.id), Some(turn.trace())), (at, None));
     }
     jobs.within(TURN_BYTES_MAX)
 }
@@ -217,7 +219,8 @@ pub fn of_turn(
 /// If the queue would not take them.
 pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
     let Stamp { ids, at, units_max, .. } = stamp;
-    let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin, hands_over } = batch;
+    let Batch { hands_over, taken_back, .. } = batch;
+    let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin, .. } = batch;
     let parts = parts(replies, is_cut, units_max);
     let speaks: Vec<_> = parts.iter().map(|part| !part.reply.is_empty()).collect();
     let count = speaks.iter().filter(|speaks| **speaks).count();
@@ -244,13 +247,15 @@ pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
             origin,
             after,
             hands_over: false,
+            taken_back: None,
         };
         job(job_id, &outbound)
     };
     let appends = parts.into_iter().enumerate().map(job).collect();
     let mut jobs = Jobs { appends, speaks };
     if hands_over {
-        jobs.hand_over(record::late_handoff_job(thread.id(), &key), (thread, turn, trace), at);
+        let id = record::late_handoff_job(thread.id(), &key);
+        jobs.hand_over(id, (thread, turn, trace), (at, taken_back));
     }
     jobs.within(BATCH_BYTES_MAX)
 }
@@ -271,6 +276,7 @@ pub fn of_failure(fallen: Fallen, at: Timestamp) -> Append {
         origin: sent.note.as_ref().and_then(report::origin),
         after: Some(Box::new(After { again, class: class.into_owned(), code, detail })),
         hands_over: false,
+        taken_back: None,
     };
     job(record::failed_reply_job(id), &outbound)
 }
