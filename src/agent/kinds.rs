@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::kind::Kind;
-use super::{bitbrat, chatwoot, echo, http, openai, sqs, stdio};
+use super::{bitbrat, chatwoot, echo, http, openai, sqs, stdio, temporal};
 use crate::config::{Environment, Report, Schema, Settings};
 
 /// The kinds, in the order of the manual; what `http` says of itself goes on with the section `[agent]`.
@@ -13,6 +13,7 @@ pub const KINDS: &[&dyn Kind] = &[
     &openai::Kind,
     &sqs::Kind,
     &stdio::Kind,
+    &temporal::Kind,
     &chatwoot::Kind,
     &bitbrat::Kind,
 ];

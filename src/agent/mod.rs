@@ -16,11 +16,15 @@ mod buttons;
 pub mod chatwoot;
 pub mod document;
 pub mod echo;
+#[cfg(any(feature = "sqs", feature = "temporal"))]
+mod fitted;
 mod form;
 pub mod http;
 pub mod kind;
 pub mod kinds;
 pub mod later;
+#[cfg(any(feature = "sqs", feature = "temporal"))]
+mod matter;
 pub mod openai;
 mod report;
 #[cfg(feature = "sqs")]
@@ -29,9 +33,14 @@ pub mod sqs;
 #[path = "sqs/unbuilt.rs"]
 pub mod sqs;
 pub mod stdio;
+#[cfg(feature = "temporal")]
+pub mod temporal;
+#[cfg(not(feature = "temporal"))]
+#[path = "temporal/unbuilt.rs"]
+pub mod temporal;
 mod turn;
 pub mod unasked;
-#[cfg(not(all(feature = "nats", feature = "sqs")))]
+#[cfg(not(all(feature = "nats", feature = "sqs", feature = "temporal")))]
 mod unbuilt;
 
 use std::sync::Arc;

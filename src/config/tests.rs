@@ -84,7 +84,7 @@ fn everything_that_is_wrong_comes_out_at_once() {
       twilio.api_secret (not set): is required; set TWILIO_API_SECRET or TWILIO_API_SECRET_FILE
       twilio.chat_service_sid (not set): is required; set TWILIO_CHAT_SERVICE_SID, see `twilio.chat_service_sid` in `chimein config --defaults`
       server.port (environment SERVICE_PORT): is not a whole number from 1 to 65535; set SERVICE_PORT or PORT, see `server.port` in `chimein config --defaults`
-      agent.kind (environment CHIMEIN_AGENT_KIND): is not echo, http, openai, sqs, stdio, chatwoot or bitbrat; set CHIMEIN_AGENT_KIND, see `agent.kind` in `chimein config --defaults`
+      agent.kind (environment CHIMEIN_AGENT_KIND): is not echo, http, openai, sqs, stdio, temporal, chatwoot or bitbrat; set CHIMEIN_AGENT_KIND, see `agent.kind` in `chimein config --defaults`
       webhook.public_url (not set): is required: without it a request that Twilio signed for another service of the account counts too (several hosts go into CHIMEIN_WEBHOOK_HOSTS, and CHIMEIN_WEBHOOK_ALLOW_UNKNOWN_HOST=true allows any); set CHIMEIN_WEBHOOK_PUBLIC_URL, see `webhook.public_url` in `chimein config --defaults`
       server.shutdown_grace (environment CHIMEIN_SERVER_SHUTDOWN_GRACE): is not between 1s and 10s; set CHIMEIN_SERVER_SHUTDOWN_GRACE, see `server.shutdown_grace` in `chimein config --defaults`
     ");

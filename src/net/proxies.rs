@@ -49,6 +49,14 @@ impl Proxy {
         &self.0
     }
 
+    /// Gives user and password, if there is a user.
+    #[must_use]
+    pub fn credentials(&self) -> Option<(String, SecretString)> {
+        let (user, password) = (self.0.username(), self.0.password().unwrap_or_default());
+        let text = |part| String::from_utf8_lossy(&decoded(part)).into_owned();
+        (!user.is_empty()).then(|| (text(user), SecretString::from(text(password))))
+    }
+
     /// Gives the value of `Proxy-Authorization`, if there is a user.
     #[must_use]
     pub fn authorization(&self) -> Option<SecretString> {

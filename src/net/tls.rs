@@ -34,6 +34,19 @@ pub struct Error(#[source] rustls::Error);
 ///
 /// Where the provider lacks what TLS 1.2 and 1.3 need.
 pub fn client_config() -> Result<(ClientConfig, Roots), Error> {
+    let (store, roots) = self::roots();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Error)?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    Ok((config, roots))
+}
+
+/// Gathers whom we trust, for clients that make their configuration themselves.
+#[must_use]
+pub fn roots() -> (RootCertStore, Roots) {
     let loaded = rustls_native_certs::load_native_certs();
     let mut store = RootCertStore::empty();
     let (count, ignored) = store.add_parsable_certificates(loaded.certs);
@@ -43,13 +56,7 @@ pub fn client_config() -> Result<(ClientConfig, Roots), Error> {
     } else {
         Roots::System { count, unreadable: ignored + loaded.errors.len() }
     };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(Error)?
-        .with_root_certificates(store)
-        .with_no_client_auth();
-    Ok((config, roots))
+    (store, roots)
 }
 
 #[cfg(test)]

@@ -31,6 +31,11 @@ mod sqs;
 #[cfg(feature = "sqs")]
 #[path = "../sqs_server/mod.rs"]
 mod sqs_server;
+#[cfg(feature = "temporal")]
+mod temporal;
+#[cfg(feature = "temporal")]
+#[path = "../temporal_server/mod.rs"]
+mod temporal_server;
 
 /// Makes a test of each promise that a kind of agent can be held to.
 macro_rules! keeps {
@@ -69,5 +74,22 @@ mod kept_by {
         answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
         answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back
+    } }
+    // Who waits for a result has not taken the turn over.
+    #[cfg(feature = "temporal")]
+    keeps! { temporal: crate::temporal::Results {
+        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        dies_before_it_answers dies_after_it_answered talks_garbage is_away_and_comes_back
+    } }
+    #[cfg(feature = "temporal")]
+    keeps! { temporal_by_activity: crate::temporal::Sends {
+        says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        talks_garbage
+    } }
+    #[cfg(feature = "temporal")]
+    keeps! { temporal_by_thread: crate::temporal::Talks {
+        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        dies_before_it_answers dies_after_it_answered talks_garbage is_away_and_comes_back
     } }
 }

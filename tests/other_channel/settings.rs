@@ -47,7 +47,7 @@ fn its_settings_are_shown_explained_and_judged_as_all_are() {
         (("CHIMEIN_LOUD_MARK", "a b"), "loud.mark (environment CHIMEIN_LOUD_MARK): is not 1 to 63"),
         (
             ("CHIMEIN_AGENT_KIND", "shy"),
-            "is not echo, http, openai, sqs, stdio, chatwoot, bitbrat or loud",
+            "is not echo, http, openai, sqs, stdio, temporal, chatwoot, bitbrat or loud",
         ),
     ] {
         let report = load(&[given]);

@@ -8,11 +8,12 @@ use futures::future::BoxFuture;
 use url::Url;
 
 use super::aws::{self, SqsAccess};
-use super::error::{Error, Matter, NO_ENTRY};
+use super::error::{Error, NO_ENTRY};
 use super::facts::{BYTES_MAX_DEFAULT, Role};
 use super::queue::{QueueMessage, SqsQueue};
 use super::queued_turn;
 use super::state::State;
+use crate::agent::matter::Matter;
 use crate::agent::{self, Agent, Answer, Beside, Patience, Turn};
 use crate::clock::Clock;
 use crate::recent::Recent;

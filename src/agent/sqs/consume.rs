@@ -12,10 +12,10 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::agent::Sqs;
-use super::error::Matter;
 use super::letter::{self, Letter};
 use super::queue::QueueMessage;
 use crate::agent::later::{Batch, Outbox, OutboxError};
+use crate::agent::matter::Matter;
 use crate::telemetry::chain::Chain;
 use crate::thread::ThreadId;
 

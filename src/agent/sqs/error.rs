@@ -6,6 +6,7 @@ use aws_sdk_sqs::config::http::HttpResponse;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 
 use crate::agent;
+use crate::agent::matter::Matter;
 
 /// Why SQS did not do what was asked of it.
 #[derive(Debug, thiserror::Error)]
@@ -37,19 +38,6 @@ pub(super) enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-}
-
-/// Whose matter a failure is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Matter {
-    /// The operator's: it stays so until this is done.
-    Configuration(&'static str),
-    /// Nobody's: it asks for a slower pace.
-    Pace,
-    /// The message's own.
-    Message,
-    /// It passes.
-    Passing,
 }
 
 /// What to do where a queue is not found.
@@ -125,14 +113,7 @@ impl Error {
             Self::Refused { status, .. } => *status,
             Self::Silent { .. } | Self::Unreachable { .. } => 0,
         };
-        match self.matter() {
-            Matter::Configuration(remedy) => agent::Error::Misconfigured { turn, status, remedy },
-            Matter::Pace => agent::Error::Status { turn, status: 429, retry_after: None },
-            Matter::Message => agent::Error::Status { turn, status, retry_after: None },
-            Matter::Passing => {
-                agent::Error::Bus { about: format!("turn {turn}"), source: Box::new(self) }
-            }
-        }
+        self.matter().about(turn, status, self)
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! Reads attributes and changes nothing.
 
-use super::error::{Error, Matter};
+use super::error::Error;
 use super::facts::{self, Facts};
 use super::queue::SqsQueue;
 use crate::agent::kind::CHECK;
+use crate::agent::matter::Matter;
 use crate::finding::Finding;
 use crate::telemetry::chain::Chain;
 

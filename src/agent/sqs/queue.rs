@@ -10,9 +10,10 @@ use aws_sdk_sqs::types::{
     MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName,
 };
 
-use super::error::{Error, Matter, NO_QUEUE};
+use super::error::{Error, NO_QUEUE};
 use super::facts::{Facts, Letters, Redrive, Role};
 use super::queued_turn::QueuedTurn;
+use crate::agent::matter::Matter;
 use crate::pii::Pii;
 
 /// The most messages of one call. Source: Amazon SQS message quotas, batches, read 2026-11-30.

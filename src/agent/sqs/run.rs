@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::agent::Sqs;
-use super::error::Matter;
 use super::{consume, examine};
 use crate::agent::Beside;
+use crate::agent::matter::Matter;
 use crate::finding::{Finding, Verdict};
 
 /// How many consumers there are: while one stores, the other one waits for what comes.

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::error::{Error, Matter};
+use super::error::Error;
 use super::facts::{Facts, Role};
+use crate::agent::matter::Matter;
 use crate::telemetry::chain::Chain;
 
 /// The largest `maxReceiveCount` up to which what cannot be read is brought again at once, so that it does not

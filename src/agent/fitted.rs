@@ -1,0 +1,143 @@
+//! A turn's document within the size that a road takes. Pure.
+//!
+//! Where it is over the limit the oldest of what was said before is left out, and the document says how
+//! much; what people say now is never cut.
+
+use serde::Serialize;
+
+use super::Turn;
+use super::document::{Document, PastMessage};
+
+/// The turn has no room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct TooLarge;
+
+/// Writes a turn's document in so many bytes at most.
+///
+/// # Errors
+///
+/// If it has no room, even without what was said before.
+pub(super) fn document(turn: &Turn, room: usize) -> Result<String, TooLarge> {
+    let whole = body(turn, turn.history.len());
+    if whole.len() <= room {
+        return Ok(whole);
+    }
+    let without = body(turn, 0);
+    let free = room.checked_sub(without.len()).ok_or(TooLarge)?;
+    Ok(match newest(turn, free.saturating_sub(FRAME_BYTES)) {
+        0 => without,
+        newest => body(turn, newest),
+    })
+}
+
+/// What stands around a history in a document.
+pub(super) const FRAME_BYTES: usize = "\"history\":[],".len();
+
+/// How many of the newest messages of what was said before have room.
+fn newest(turn: &Turn, mut free: usize) -> usize {
+    let sizes = turn.history.iter().rev().map(|past| written(&PastMessage::of(past)).len() + 1);
+    let have_room = sizes.take_while(|size| match free.checked_sub(*size) {
+        Some(left) => {
+            free = left;
+            true
+        }
+        None => false,
+    });
+    have_room.count()
+}
+
+/// The document with the newest so many messages of what was said before.
+fn body(turn: &Turn, newest: usize) -> String {
+    written(&Document::with_newest(turn, newest))
+}
+
+/// Writes JSON in characters that every road takes.
+fn written(value: &impl Serialize) -> String {
+    let text = serde_json::to_string(value).expect("a turn is always JSON");
+    // Source: Amazon SQS, SendMessage, MessageBody: all of XML 1.0, which leaves out these two and what JSON
+    // escapes by itself, read 2026-11-30.
+    if text.contains(['\u{fffe}', '\u{ffff}']) {
+        return text.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
+    }
+    text
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::media::Offers;
+    use crate::thread::{Past, Speaker, Thread, TurnMessage};
+
+    pub(crate) const H: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn the_oldest_is_left_out_until_there_is_room_and_that_is_said() {
+        let long = "x".repeat(1000);
+        let history: Vec<_> = (0..20).map(|at| format!("{at} {long}")).collect();
+        let history: Vec<_> = history.iter().map(String::as_str).collect();
+        let turn = turn("hello", &history);
+        for room in [768, 1792, 4744, 9744, 19_744, 39_744] {
+            let body = super::document(&turn, room).unwrap();
+            assert!(body.len() <= room, "{room}");
+            let document: Value = serde_json::from_str(&body).unwrap();
+            let told = document["history"].as_array().map_or(0, Vec::len);
+            let left_out = document["history_left_out"].as_u64().unwrap_or(0);
+            assert_eq!(u64::try_from(told).unwrap() + left_out, 20, "{room}");
+            if told > 0 {
+                assert!(document["history"][told - 1]["body"].as_str().unwrap().starts_with("19 "));
+                let entry = document["history"][0].to_string().len() + 1;
+                let is_full = body.len() + entry + FRAME_BYTES > room;
+                assert!(left_out == 0 || is_full, "{room}: {told}");
+            }
+            assert_eq!(document["messages"][0]["body"], "hello");
+        }
+    }
+
+    #[test]
+    fn what_people_say_now_is_never_cut() {
+        assert_eq!(super::document(&turn(&"x".repeat(2000), &["before"]), 768), Err(TooLarge));
+    }
+
+    #[test]
+    fn characters_that_some_roads_refuse_are_written_in_another_way() {
+        let said = "a\u{0}b\u{fffe}c\u{ffff}d";
+        let body = super::document(&turn(said, &[]), 1 << 18).unwrap();
+        assert!(!body.contains(['\u{0}', '\u{fffe}', '\u{ffff}']));
+        let document: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(document["messages"][0]["body"], said);
+    }
+
+    pub(crate) fn turn(said: &str, before: &[&str]) -> Turn {
+        let id = format!("IM{H}").parse().unwrap();
+        let message = TurnMessage {
+            sid: id,
+            index: Some(7),
+            author: "+15555550123".into(),
+            body: Some(said.into()),
+            attributes: serde_json::Map::new(),
+            media: Vec::new(),
+            participant: None,
+            created: None,
+            extras: None,
+        };
+        let past = |body: &&str| Past {
+            sid: id,
+            is_own: false,
+            author: "+15555550123".into(),
+            body: Some((*body).into()),
+            files: Vec::new(),
+            created: None,
+        };
+        Turn {
+            id,
+            thread: Thread::Conversation(format!("CH{H}").parse().unwrap()),
+            speaker: Speaker::Identity("bot".to_owned()),
+            messages: vec![message],
+            history: before.iter().map(past).collect(),
+            attempt: 1,
+            files: Offers::default(),
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The connection to the server: made when it is needed, kept while it works, and what is known of it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::client::WebPkiServerVerifier;
+use secrecy::{ExposeSecret, SecretString};
+use temporalio_client::tonic::{Response, Status};
+use temporalio_client::{
+    Client, ClientOptions, ClientTlsOptions, Connection, ConnectionOptions,
+    HttpConnectProxyOptions, RetryOptions, TlsOptions,
+};
+use url::Url;
+
+use super::error::Error;
+use crate::agent::matter::Matter;
+use crate::net::proxies::Proxy;
+use crate::net::tls;
+use crate::telemetry::chain::Chain;
+
+/// What we call ourselves to the server: those who poll a task queue are listed by it.
+pub(super) const IDENTITY: &str = "chimein";
+/// How long a connection may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// How the server is reached and who asks.
+#[derive(Clone, Debug)]
+pub struct TemporalAccess {
+    /// Where it is.
+    pub address: Url,
+    /// The namespace.
+    pub namespace: String,
+    /// Who asks, where the server wants a key.
+    pub api_key: Option<SecretString>,
+    /// What TLS needs, if the connection is one.
+    pub tls: Option<TlsFiles>,
+    /// What stands between us and the server.
+    pub proxy: Option<Proxy>,
+}
+
+/// What TLS needs beside the system's roots.
+#[derive(Clone, Debug, Default)]
+pub struct TlsFiles {
+    /// The name that the server's certificate is for, where it is not the address's.
+    pub server_name: Option<String>,
+    /// Certificates that are trusted instead.
+    pub server_ca: Option<PathBuf>,
+    /// Our certificate and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// The connection, whether there is one or not.
+pub(super) struct Frontend {
+    access: TemporalAccess,
+    client: tokio::sync::Mutex<Option<Client>>,
+    /// Why the server cannot be used, as the operator was told; none where it can.
+    told: Mutex<Option<&'static str>>,
+}
+
+impl Frontend {
+    /// Knows how to reach the server, and asks nothing of it yet.
+    pub(super) fn new(access: TemporalAccess) -> Self {
+        Self { access, client: tokio::sync::Mutex::new(None), told: Mutex::new(None) }
+    }
+
+    /// The namespace.
+    pub(super) fn namespace(&self) -> &str {
+        &self.access.namespace
+    }
+
+    /// Where the server is, host and port.
+    pub(super) fn place(&self) -> String {
+        let url = &self.access.address;
+        let port = url.port_or_known_default().unwrap_or_default();
+        format!("{}:{port}", url.host_str().unwrap_or_default())
+    }
+
+    /// The client that calls are made by, each of them once: whoever asks tries again.
+    ///
+    /// # Errors
+    ///
+    /// If there is none and the server cannot be connected to.
+    pub(super) async fn client(&self) -> Result<Client, Error> {
+        let mut kept = self.client.lock().await;
+        if let Some(client) = &*kept {
+            return Ok(client.clone());
+        }
+        let made = self.connect(RetryOptions::no_retries()).await;
+        if let Err(error) = &made {
+            self.failed(error);
+        }
+        let client = made?;
+        *kept = Some(client.clone());
+        Ok(client)
+    }
+
+    /// A client of a worker's own, which tries again by itself.
+    ///
+    /// # Errors
+    ///
+    /// If the server cannot be connected to.
+    pub(super) async fn worker_client(&self) -> Result<Client, Error> {
+        self.connect(RetryOptions::default()).await
+    }
+
+    /// Makes a call within its time, and notes what it says of the server.
+    ///
+    /// # Errors
+    ///
+    /// As the server says, or if it says nothing.
+    pub(super) async fn call<R>(
+        &self,
+        (doing, limit): (&'static str, Duration),
+        call: impl Future<Output = Result<Response<R>, Status>>,
+    ) -> Result<Result<R, Status>, Error> {
+        let answered = tokio::time::timeout(limit, call).await;
+        let Ok(answered) = answered else {
+            let error = Error::Silent { doing, limit };
+            self.lost(&error).await;
+            return Err(error);
+        };
+        match answered {
+            Ok(response) => {
+                self.worked();
+                Ok(Ok(response.into_inner()))
+            }
+            Err(status) => {
+                let error = Error::of(doing, &status);
+                match error.matter() {
+                    Matter::Passing | Matter::Configuration(_) if is_of_the_server(&status) => {
+                        self.lost(&error).await;
+                    }
+                    Matter::Passing | Matter::Configuration(_) | Matter::Pace | Matter::Message => {
+                    }
+                }
+                Ok(Err(status))
+            }
+        }
+    }
+
+    /// Whether the server can be used, as far as is known.
+    pub(super) fn is_well(&self) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    fn worked(&self) {
+        if self.replace(None).is_some() {
+            tracing::info!("temporal can be used again");
+        }
+    }
+
+    /// Notes that the server cannot be used; the next call connects anew, by what its files then hold.
+    async fn lost(&self, error: &Error) {
+        *self.client.lock().await = None;
+        self.failed(error);
+    }
+
+    fn failed(&self, error: &Error) {
+        let word = match error.matter() {
+            Matter::Configuration(remedy) => remedy,
+            Matter::Pace | Matter::Message | Matter::Passing => "it is away",
+        };
+        if self.replace(Some(word)) == Some(word) {
+            return;
+        }
+        if matches!(error.matter(), Matter::Configuration(_)) {
+            tracing::error!(error = %Chain(error), reason = word,
+                "temporal refuses us; trying again");
+        } else {
+            tracing::warn!(error = %Chain(error), reason = word,
+                "temporal cannot be used; trying again");
+        }
+    }
+
+    fn replace(&self, with: Option<&'static str>) -> Option<&'static str> {
+        std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), with)
+    }
+
+    async fn connect(&self, retries: RetryOptions) -> Result<Client, Error> {
+        let TemporalAccess { address, namespace, api_key, tls, proxy } = &self.access;
+        let tls = tls.as_ref().map(tls_options).transpose()?;
+        let key = api_key.as_ref().map(|key| key.expose_secret().to_owned());
+        let options = ConnectionOptions::new(address.clone())
+            .identity(IDENTITY)
+            .maybe_tls_options(tls)
+            .maybe_api_key(key)
+            .connect_timeout(CONNECT_WITHIN)
+            .retry_options(retries)
+            .maybe_http_connect_proxy(proxy.as_ref().map(proxied))
+            .dns_load_balancing(None)
+            .build();
+        let connection = tokio::time::timeout(CONNECT_WITHIN, Connection::connect(options)).await;
+        let connection = match connection {
+            Err(_) => {
+                return Err(Error::Silent { doing: "take a connection", limit: CONNECT_WITHIN });
+            }
+            Ok(Err(temporalio_client::errors::ClientConnectError::SystemInfoCallError(status))) => {
+                return Err(Error::of("say what it is", &status));
+            }
+            Ok(Err(error)) => return Err(Error::Unreachable(Box::new(error))),
+            Ok(Ok(connection)) => connection,
+        };
+        let options = ClientOptions::new(namespace.clone()).build();
+        Client::new(connection, options).map_err(|error| Error::Unreachable(Box::new(error)))
+    }
+}
+
+/// Whether a refusal is of the server as a whole, and not of one workflow.
+fn is_of_the_server(status: &Status) -> bool {
+    use temporalio_client::tonic::Code;
+    matches!(
+        status.code(),
+        Code::Unavailable | Code::Unauthenticated | Code::PermissionDenied | Code::Cancelled
+    )
+}
+
+/// Whom we trust is decided in one place, but for a server whose certificates are named.
+fn tls_options(files: &TlsFiles) -> Result<TlsOptions, Error> {
+    let read = |setting, path: &PathBuf| {
+        std::fs::read(path).map_err(|source| Error::File { setting, source })
+    };
+    let TlsFiles { server_name, server_ca, client } = files;
+    let ca = server_ca.as_ref().map(|path| read("TEMPORAL_TLS_SERVER_CA_CERT_PATH", path));
+    let ca = ca.transpose()?;
+    let identity = match client {
+        Some((certificate, key)) => Some(
+            ClientTlsOptions::builder()
+                .client_cert(read("TEMPORAL_TLS_CLIENT_CERT_PATH", certificate)?)
+                .client_private_key(read("TEMPORAL_TLS_CLIENT_KEY_PATH", key)?)
+                .build(),
+        ),
+        None => None,
+    };
+    let options =
+        TlsOptions::builder().maybe_domain(server_name.clone()).maybe_client_tls_options(identity);
+    if let Some(ca) = ca {
+        return Ok(options.server_root_ca_cert(ca).build());
+    }
+    let (roots, _) = tls::roots();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let verifier = verifier.map_err(|error| Error::Unreachable(Box::new(error)))?;
+    Ok(options.server_cert_verifier(verifier).build())
+}
+
+fn proxied(proxy: &Proxy) -> HttpConnectProxyOptions {
+    let url = proxy.url();
+    let port = url.port_or_known_default().unwrap_or_default();
+    let place = format!("{}:{port}", url.host_str().unwrap_or_default());
+    let user = proxy.credentials();
+    let user = user.map(|(user, password)| (user, password.expose_secret().to_owned()));
+    HttpConnectProxyOptions::new(place).maybe_basic_auth(user).build()
+}
