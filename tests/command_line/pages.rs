@@ -104,7 +104,7 @@ fn no_page_with_commands_is_left_out() {
 #[test]
 fn blocks_name_a_language_that_somebody_checks() {
     const KNOWN: &[&str] =
-        &["Dockerfile", "http", "json", "python", "rust,no_run", "sh", "text", "toml"];
+        &["Dockerfile", "http", "json", "python", "rust,no_run", "sh", "text", "toml", "yaml"];
     for page in every_page() {
         let text = read(&page);
         let fences = text.lines().filter_map(|line| line.trim_start().strip_prefix("```"));

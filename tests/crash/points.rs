@@ -20,7 +20,7 @@ async fn a_kill_at_each_fault_point_loses_nothing_and_repeats_nothing() {
     for point in Point::ALL {
         match point {
             Point::CatchUpStored | Point::SentByRest | Point::MessagesAbsorbed => {}
-            // Those of a start with an older file, see `upgrade`.
+            // Those of a start with an older file and of a restore, see `tests/operations`.
             Point::CopyWritten
             | Point::CopyKept
             | Point::FormatChanged

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of these tests fail as the tests do")]
 
+mod alarms;
 mod circles;
 mod compose;
 mod deploy;

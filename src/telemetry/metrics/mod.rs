@@ -102,6 +102,10 @@ impl Metrics {
             dead_letters: register(r, table::DEAD_LETTERS, Family::default()),
             registry,
         };
+        // An alarm that counts what is new has to see that there was none.
+        for &queue in Queue::ALL {
+            inner.dead_letters.get_or_create(&QueueLabels { queue }).inc_by(0);
+        }
         Self { inner: Arc::new(inner) }
     }
 
@@ -360,6 +364,15 @@ mod tests {
         let other = r#"chimein_socket_state{identity="bot-2",state="connected"} 1"#;
         assert_eq!(set.len(), 2, "{page}");
         assert!(set.contains(&one) && set.contains(&other), "{page}");
+    }
+
+    #[test]
+    fn the_first_dead_letter_is_seen_as_one_more() {
+        let metrics = Metrics::new();
+        let shown = |count| format!("chimein_dead_letters_total{{queue=\"inbox\"}} {count}\n");
+        assert!(metrics.page().contains(&shown(0)), "{}", metrics.page());
+        metrics.dead_letter(Queue::Inbox);
+        assert!(metrics.page().contains(&shown(1)), "{}", metrics.page());
     }
 
     #[test]
