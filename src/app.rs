@@ -6,6 +6,7 @@
 //! comes again. This is the only place where the rooms' drivers meet.
 
 mod account;
+mod agents;
 mod build;
 mod client_factory;
 mod conversations;
@@ -112,6 +113,15 @@ pub enum Error {
     /// The agent could not be made.
     #[error("the agent could not be made")]
     Agent(#[from] kind::Error),
+    /// An agent by name could not be made.
+    #[error("the agent {name} could not be made of [agents.{name}]")]
+    NamedAgent {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        source: kind::Error,
+    },
 }
 
 impl App {
@@ -152,7 +162,7 @@ impl App {
         let stops = Stops::default();
         let tasks = TaskTracker::new();
         let instance = instance_name(settings);
-        let (vitals, sockets) = (parts::Vitals::default(), parts::Group::default());
+        let (vitals, sockets) = (parts::Vitals::of(settings), parts::Group::default());
         let (mut opened, mut service) = (None, None);
         if let Some(twilio) = &settings.twilio {
             let (cluster, store) = instances::open(settings, &instance, clock).await?;
@@ -176,9 +186,11 @@ impl App {
         let mut admin_router =
             admin_address.map_or_else(Router::new, |listen| admin::private(pages, listen));
         if let Some(service) = service {
-            let build::Service { router: public, operate, agent, outbox, .. } = service;
-            let (service, stop) = (Arc::<Health>::clone(&health), stops.workers.clone());
-            tasks.spawn(agent.run(Beside { outbox, service, stop }));
+            let build::Service { router: public, operate, agents, .. } = service;
+            for (made, outbox) in agents {
+                let (service, stop) = (Arc::<Health>::clone(&health), stops.workers.clone());
+                tasks.spawn(made.agent.run(Beside { outbox, service, stop }));
+            }
             router = router.merge(public);
             admin_router = admin_router.merge(operate);
         }
@@ -273,7 +285,7 @@ fn running(settings: &Settings, service: &build::Service, opened: &OpenedStore) 
         wants,
         seats: service.seats.clone(),
         store: opened.store.clone(),
-        agent: Arc::clone(&service.agent),
+        desks: service.desks.clone(),
         cluster: opened.cluster.clone(),
     }
 }
@@ -352,7 +364,7 @@ fn pages(
 ) -> admin::Options {
     let server = &settings.server;
     let insight: Arc<dyn admin::Insight> = Arc::<Health>::clone(health);
-    let platform = kinds::of(settings).platform(settings);
+    let platform = kinds::platform(settings);
     admin::Options {
         is_on_platform: platform.is_some(),
         egress_topic: platform.map(|platform| platform.egress_topic),

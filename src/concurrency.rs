@@ -134,6 +134,14 @@ impl Limiter {
         Slot { shared: Arc::clone(&self.shared), permit: Some(permit) }
     }
 
+    /// Takes a place if there is one now.
+    #[must_use]
+    pub fn try_acquire(&self) -> Option<Slot> {
+        let permit = Arc::clone(&self.shared.places).try_acquire_owned().ok()?;
+        self.shared.state().under_way += 1;
+        Some(Slot { shared: Arc::clone(&self.shared), permit: Some(permit) })
+    }
+
     /// Notes a success of one that has its place still.
     pub fn succeeded(&self) {
         let mut state = self.shared.state();

@@ -74,12 +74,12 @@ pub(super) async fn config(State(options): State<Shared>) -> Response {
     let config: BTreeMap<&str, Option<&str>> = options
         .effective
         .iter()
-        .map(|effective| (effective.key, effective.shown.as_deref()))
+        .map(|effective| (&*effective.key, effective.shown.as_deref()))
         .collect();
     let origins: BTreeMap<&str, String> = options
         .effective
         .iter()
-        .map(|effective| (effective.key, effective.origin.to_string()))
+        .map(|effective| (&*effective.key, effective.origin.to_string()))
         .collect();
     Json(json!({
         "service": options.service,

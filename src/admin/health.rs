@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::insight::{Options, Readiness, Shared, uptime};
+use super::insight::{AgentState, Options, Readiness, Shared, uptime};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,6 +35,9 @@ struct ReadyAnswer<'a> {
     ready: bool,
     degraded: bool,
     reasons: Vec<&'static str>,
+    /// Each of several agents.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    agents: Vec<AgentState>,
 }
 
 fn body(options: &Options) -> HealthAnswer<'_> {
@@ -63,6 +66,10 @@ pub(super) async fn ready(State(options): State<Shared>) -> Response {
         Readiness::NotReady(reasons) => (false, false, reasons),
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let answer = ReadyAnswer { health: body(&options), ready, degraded, reasons };
+    let mut agents = options.insight.agents();
+    if agents.len() == 1 {
+        agents.clear();
+    }
+    let answer = ReadyAnswer { health: body(&options), ready, degraded, reasons, agents };
     (status, Json(answer)).into_response()
 }

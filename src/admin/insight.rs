@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use secrecy::SecretString;
+use serde::Serialize;
 
 use crate::clock::{Clock, Moment, Timestamp};
 use crate::config::Effective;
@@ -24,6 +25,11 @@ pub trait Insight: Send + Sync + 'static {
     /// Describes the connection to Twilio; `None` if Twilio is switched off.
     fn twilio(&self) -> Option<Connector>;
 
+    /// Describes the agents, where there are several.
+    fn agents(&self) -> Vec<AgentState> {
+        Vec::new()
+    }
+
     /// Describes the instances that share the work; `None` if there can be no others.
     fn cluster(&self) -> Option<Cluster> {
         None
@@ -31,6 +37,17 @@ pub trait Insight: Send + Sync + 'static {
 
     /// Brings metrics up to date that are only measured when somebody asks.
     fn refresh(&self) -> BoxFuture<'_, ()>;
+}
+
+/// How an agent is.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct AgentState {
+    /// Its name among the settings.
+    pub name: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// `up`, `agent_down` while turns wait for it to be back, or what it lacks.
+    pub state: &'static str,
 }
 
 /// The instances that share the work, as one of them sees it.

@@ -31,7 +31,7 @@ use serde_json::json;
 use self::access::Access;
 use self::insight::Shared;
 pub use self::insight::{
-    Cluster, Connector, Counters, Insight, Options, Readiness, STORE_FAILING, Seat,
+    AgentState, Cluster, Connector, Counters, Insight, Options, Readiness, STORE_FAILING, Seat,
 };
 pub use crate::jobs::status::ConnectorState;
 use crate::telemetry::metrics::format::Format;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::kind::Kind;
+use super::kind::{Kind, Platform};
 use super::{bitbrat, chatwoot, echo, http, openai, sqs, stdio, temporal};
 use crate::config::{Environment, Report, Schema, Settings};
 
@@ -18,12 +18,18 @@ pub const KINDS: &[&dyn Kind] = &[
     &bitbrat::Kind,
 ];
 
-/// The kind that the settings ask for.
+/// The kind that the settings of one agent ask for.
 #[must_use]
 pub fn of(settings: &Settings) -> &'static dyn Kind {
     let wanted = settings.agent.kind.word();
     // The settings refuse every other word.
     KINDS.iter().copied().find(|kind| kind.declares().word == wanted).unwrap_or(KINDS[0])
+}
+
+/// The platform that one of the agents is part of, if one is.
+#[must_use]
+pub fn platform(settings: &Settings) -> Option<Platform> {
+    settings.of_agents().iter().find_map(|(_, own)| of(own).platform(own))
 }
 
 /// All keys that there are, those of the kinds among them.

@@ -30,13 +30,16 @@ pub struct Origin {
     pub part: usize,
     /// How many parts the reply has.
     pub parts: usize,
+    /// Which agent gave it, of several; none is the one that older releases knew alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
 
 impl Origin {
     /// Makes the origin of a reply that is not cut.
     #[must_use]
     pub const fn new(note: Value) -> Self {
-        Self { note, part: 1, parts: 1 }
+        Self { note, part: 1, parts: 1, agent: None }
     }
 
     /// Whether no part of the same reply comes after this one.

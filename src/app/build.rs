@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Error;
 use super::account::rest_options;
+use super::agents::MadeAgent;
 use super::conversations::{OpenTalks, Talks};
 use super::counted::Counted;
 use super::handover::OperatorHands;
@@ -21,20 +22,21 @@ use crate::admin::access::Access;
 use crate::admin::dead_letters::DeadLetters;
 use crate::admin::operate;
 use crate::admin::{handoff, replies};
-use crate::agent::{Agent, kind, kinds, later, unasked};
+use crate::agent::{later, unasked};
 use crate::channels::conversations::seats::Seats;
 use crate::channels::direct::marks::DirectMarks;
+use crate::channels::handover::Handover;
 use crate::channels::instances::Instances;
 use crate::channels::{Channels, Inlet, Markings};
 use crate::concurrency::Limiter;
 use crate::config::kinds::{Listen, TurnStrategy, WhilePaused};
 use crate::config::settings::{self, Twilio};
-use crate::jobs::dependency::Dependency;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::schedule::Schedule;
 use crate::jobs::worker::{self, Station, Work};
 use crate::media::Files;
 use crate::net::tls;
+use crate::pipeline::desks::Desks;
 use crate::pipeline::handoff::{Handoff, Memory, Paused};
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::ingest::admission::Admission;
@@ -45,7 +47,6 @@ use crate::pipeline::report::Reports;
 use crate::pipeline::report::order::Order;
 use crate::pipeline::report::room::Room;
 use crate::pipeline::send::Sends;
-use crate::pipeline::send::late::Late;
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::turn::busy::BusyTimes;
@@ -55,6 +56,12 @@ use crate::thread::ThreadKind;
 use crate::twilio::{rest, signature};
 use crate::webhook::{self, Intakes, Nameable, PublicBase};
 
+/// How many turns may be between the queue and their agents.
+const ON_THEIR_WAY: usize = 256;
+
+/// How many may be at work in all, whatever rooms the agents have: a bound on memory.
+const SLOTS_MAX: usize = 65_536;
+
 /// What the running service offers to the outside.
 pub struct Service {
     /// The routes of webhook and late replies.
@@ -63,10 +70,10 @@ pub struct Service {
     pub operate: Router,
     /// Who sits where, if there are conversations.
     pub seats: Option<Arc<Seats>>,
-    /// What thinks; it is still to begin what it does beside its turns.
-    pub agent: Arc<dyn Agent>,
-    /// Where replies go that come after their turn.
-    pub outbox: Arc<dyn later::Outbox>,
+    /// What thinks, and where its later replies go; each is still to begin what it does beside its turns.
+    pub agents: Vec<(MadeAgent, Arc<dyn later::Outbox>)>,
+    /// The same at their desks.
+    pub desks: Desks,
 }
 
 impl Parts<'_> {
@@ -87,15 +94,13 @@ impl Parts<'_> {
         let (metrics, status) = (self.recorder.metrics.clone(), self.vitals.status());
         let counted: Arc<dyn rest::Observer> = Arc::new(Counted { metrics, status, clock });
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
-        let Self { settings, twilio, .. } = *self;
-        let metrics = &self.recorder.metrics;
         let documents = &self.store.documents();
-        let making = kind::Making { settings, twilio, tls: &tls, metrics, documents, clock };
-        let agent = kinds::of(settings).make(making).await?;
+        let made = self.make_agents(&tls).await?;
         let talks = Talks::of(self, &rest, &tls);
         let numbers = NumbersChannel::of(self, &rest);
         let handoff = self.handoff(talks.as_ref());
-        let told = agent.is_told().then(|| Room::new(self.store.queue(QueueName::Reports)));
+        let is_told = made.iter().any(|made| made.agent.is_told());
+        let told = is_told.then(|| Room::new(self.store.queue(QueueName::Reports)));
         let inlet: Arc<dyn Inlet> = Arc::new(self.ingest(&handoff, told.clone()));
         let seats = talks.as_ref().map(Talks::seats);
         let lost = LostTimes::end(documents, clock.wall()).await.map_err(instances::Error::from)?;
@@ -117,10 +122,15 @@ impl Parts<'_> {
         };
         let (files, media) = self.files(&rest, &tls, tasks)?;
         let lists = Lists::open(self.store.documents(), self.cluster.is_some()).await;
-        self.work((&agent, files), (&channels, lists, told), &handoff, (tasks, stop));
-        let outbox = self.outbox(&channels, &*agent);
-        let operate = self.operate(&channels, &handoff, &outbox);
-        let router = self.router(intakes, &outbox, &handoff)?.merge(media);
+        let desks = self.desks(&made);
+        self.work((&desks, files), (&channels, lists, told), &handoff, (tasks, stop));
+        let operate = self.operate(&channels, &handoff, &self.outbox(&channels, None));
+        let with_outbox = |made: MadeAgent| {
+            let outbox = self.outbox(&channels, Some(&made));
+            (made, outbox)
+        };
+        let agents: Vec<_> = made.into_iter().map(with_outbox).collect();
+        let router = self.router(intakes, &agents, &handoff)?.merge(media);
         if let Some(talks) = talks {
             talks.start(tasks, stop);
         }
@@ -128,7 +138,7 @@ impl Parts<'_> {
             numbers.start(tasks, stop);
         }
         self.count_instances(tasks, stop);
-        Ok(Service { router, operate, seats, agent, outbox })
+        Ok(Service { router, operate, seats, agents, desks })
     }
 
     /// Keeps count of those that share the account's limits.
@@ -146,48 +156,37 @@ impl Parts<'_> {
     /// Starts what works on turns, replies and reports, of whatever channel they are.
     fn work(
         &self,
-        (agent, files): (&Arc<dyn Agent>, Arc<Files>),
+        (desks, files): (&Desks, Arc<Files>),
         (channels, lists, told): (&Channels, Lists, Option<Room>),
         handoff: &Arc<Handoff>,
         (tasks, stop): (&TaskTracker, &CancellationToken),
     ) {
         let lists = Arc::new(lists);
         let (settings, recorder) = (self.settings, self.recorder);
-        let agent_room = Limiter::fixed(settings.agent.concurrency.get());
+        let (turn_slots, report_slots) = slots(desks);
         let reports = Reports {
-            agent: Arc::clone(agent),
-            // Whoever takes reports is another than who takes turns.
-            agent_health: match told {
-                Some(_) => Arc::new(Dependency::new("agent.report_url")),
-                None => self.vitals.agent(),
-            },
-            schedule: Schedule::new(settings.agent.schedule.0.clone()),
+            desks: desks.clone(),
             reports: self.store.queue(QueueName::Reports),
             order: told.as_ref().map(|_| Order(self.store.documents())),
-            patience: agent.patience(),
             handoff: Arc::clone(handoff),
             paused: self.paused(),
             files: Some(Arc::clone(&files)),
             recorder: recorder.clone(),
         };
         let turns = Turns {
-            agent: Arc::clone(agent),
+            desks: desks.clone(),
             channels: channels.clone(),
             handoff: Arc::clone(handoff),
             inbox: self.store.queue(QueueName::Inbox),
             admission: Arc::clone(&handoff.admission),
             paused: self.paused(),
             ids: self.reply_ids(),
-            tells: told.is_some(),
             strategy: strategy(&settings.turns),
             lists: Arc::clone(&lists),
             busy: BusyTimes::default(),
             histories: Histories::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
             status: self.vitals.status(),
-            agent_health: self.vitals.agent(),
-            patience: agent.patience(),
-            agent_room: agent_room.clone(),
             files: Some(files),
             recorder: recorder.clone(),
         };
@@ -206,9 +205,9 @@ impl Parts<'_> {
         if let Some(room) = told {
             tasks.spawn(room.watch(recorder.clock, stop.clone()));
         }
-        self.spawn(turns, agent_room, tasks, stop);
+        self.spawn(turns, turn_slots, tasks, stop);
         self.spawn(sends, Limiter::fixed(settings.send.concurrency.get()), tasks, stop);
-        self.spawn(reports, Limiter::fixed(settings.agent.concurrency.get()), tasks, stop);
+        self.spawn(reports, report_slots, tasks, stop);
     }
 
     /// Whoever may sign access tokens may write as the bot; without them there are numbers alone, where the
@@ -218,7 +217,7 @@ impl Parts<'_> {
         conversations.as_ref().map_or(&account.auth_token, |of| &of.api_secret)
     }
 
-    fn reply_ids(&self) -> ReplyIds {
+    pub(super) fn reply_ids(&self) -> ReplyIds {
         ReplyIds::of(self.own_secret())
     }
 
@@ -312,26 +311,13 @@ impl Parts<'_> {
     fn router(
         &self,
         intakes: Intakes,
-        outbox: &Arc<dyn later::Outbox>,
+        agents: &[(MadeAgent, Arc<dyn later::Outbox>)],
         handoff: &Arc<Handoff>,
     ) -> Result<Router, Error> {
         let Recorder { metrics, clock, .. } = self.recorder;
-        let mut router = webhook::router(self.webhook_options(), intakes, metrics.clone(), *clock);
-        if let Some(secret) = kind::secret(&self.settings.agent)? {
-            let door = later::RepliesRoute { outbox: Arc::clone(outbox), secret, clock: *clock };
-            router = router.merge(later::router(door));
-        }
-        let serving = kind::Serving {
-            settings: self.settings,
-            outbox: Arc::clone(outbox),
-            handover: Arc::new(OperatorHands(Arc::clone(handoff))),
-            documents: self.store.documents(),
-            clock: *clock,
-        };
-        if let Some(routes) = kinds::of(self.settings).routes(serving) {
-            router = router.merge(routes);
-        }
-        Ok(router)
+        let router = webhook::router(self.webhook_options(), intakes, metrics.clone(), *clock);
+        let handover: Arc<dyn Handover> = Arc::new(OperatorHands(Arc::clone(handoff)));
+        Ok(router.merge(self.doors(agents, &handover)?))
     }
 
     fn operate(
@@ -357,15 +343,17 @@ impl Parts<'_> {
             .merge(replies::router(Arc::new(asked)));
         operate::router(dead_letters, others, access)
     }
+}
 
-    fn outbox(&self, channels: &Channels, agent: &dyn Agent) -> Arc<dyn later::Outbox> {
-        let outbox = self.store.queue(QueueName::Outbox);
-        let channels = channels.clone();
-        let reports = agent.patience().map(|_| self.store.queue(QueueName::Reports));
-        let (ids, clock) = (self.reply_ids(), self.recorder.clock);
-        let tells = agent.is_told();
-        Arc::new(Late { outbox, channels, ids, tells, reports, clock })
+/// How many turns and reports are at work at once: as many as the agents have room for, and so many more that
+/// are on their way to them. One agent alone gives its own places to the workers.
+fn slots(desks: &Desks) -> (Limiter, Limiter) {
+    if let Some(only) = desks.only() {
+        return (only.room.clone(), only.reports_room.clone());
     }
+    let rooms = desks.all().iter().map(|desk| desk.room.allowed());
+    let all = rooms.fold(ON_THEIR_WAY, usize::saturating_add).min(SLOTS_MAX);
+    (Limiter::fixed(all), Limiter::fixed(all))
 }
 
 fn strategy(settings: &settings::Turns) -> Strategy {

@@ -10,12 +10,16 @@ use super::gauges;
 use super::instances::Cluster;
 use super::parts::Vitals;
 use crate::admin;
-use crate::admin::{Connector, ConnectorState, Counters, Insight, Readiness, Seat};
-use crate::agent::{Agent, Connection, Watched};
+use crate::admin::{AgentState, Connector, ConnectorState, Counters, Insight, Readiness, Seat};
+use crate::agent::{Connection, Watched};
 use crate::channels::conversations::seats::{Listening, PoolMember, Seats};
 use crate::jobs::recorder::Recorder;
+use crate::pipeline::desks::{Desk, Desks};
 use crate::queue::Store;
 use crate::realtime::State;
+
+/// The word of an agent that is away.
+const AGENT_DOWN: &str = "agent_down";
 
 /// How many conversations the debug page is given; it shows fewer.
 const SEATS_SHOWN: usize = 1000;
@@ -38,7 +42,7 @@ pub struct Running {
     /// The queues.
     pub store: Store,
     /// What thinks.
-    pub agent: Arc<dyn Agent>,
+    pub desks: Desks,
     /// The other instances, if there may be some.
     pub cluster: Option<Cluster>,
 }
@@ -161,11 +165,12 @@ impl Insight for Health {
         if status.is_down() {
             return Readiness::Degraded(vec!["twilio_down"]);
         }
-        if let Some(lacks) = running.agent.lacks() {
+        let desks = running.desks.all();
+        if let Some(lacks) = desks.iter().find_map(|desk| desk.agent.lacks()) {
             return Readiness::Degraded(vec![lacks]);
         }
-        if self.vitals.agent().is_away() {
-            return Readiness::Degraded(vec!["agent_down"]);
+        if desks.iter().any(|desk| desk.health.is_away()) {
+            return Readiness::Degraded(vec![AGENT_DOWN]);
         }
         match (running.wants, running.sockets()) {
             (Wants::Numbers, _) => Readiness::Ready,
@@ -207,6 +212,21 @@ impl Insight for Health {
         })
     }
 
+    fn agents(&self) -> Vec<AgentState> {
+        let desks = self.running.iter().flat_map(|running| running.desks.all());
+        let state = |desk: &Desk| match desk.agent.lacks() {
+            _ if desk.health.is_away() => AGENT_DOWN,
+            Some(lacks) => lacks,
+            None => "up",
+        };
+        let shown = desks.map(|desk| AgentState {
+            name: desk.name.as_ref().to_owned(),
+            kind: desk.agent.kind(),
+            state: state(desk),
+        });
+        shown.collect()
+    }
+
     fn cluster(&self) -> Option<admin::Cluster> {
         self.running.as_ref()?.among()
     }
@@ -216,6 +236,9 @@ impl Insight for Health {
             let Some(running) = &self.running else { return };
             if let Some(cluster) = running.among() {
                 gauges::among(&self.recorder.metrics, &cluster);
+            }
+            for desk in running.desks.all() {
+                self.recorder.metrics.agent_up(&desk.name, !desk.health.is_away());
             }
             let seats = running.seats.as_deref();
             gauges::read(&self.recorder.metrics, seats, &running.store).await;

@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use super::instances::Cluster;
 use crate::config::Settings;
+use crate::config::kinds::AgentName;
 use crate::config::settings::Twilio;
 use crate::jobs::dependency::Dependency;
 use crate::jobs::recorder::Recorder;
@@ -35,24 +36,31 @@ pub struct Parts<'a> {
 #[derive(Clone, Debug)]
 pub struct Vitals {
     status: Arc<Status>,
-    agent: Arc<Dependency>,
-}
-
-impl Default for Vitals {
-    fn default() -> Self {
-        Self { status: Arc::default(), agent: Arc::new(Dependency::new("agent")) }
-    }
+    agents: Arc<[(AgentName, Arc<Dependency>)]>,
 }
 
 impl Vitals {
+    /// Takes all to be there.
+    pub fn of(settings: &Settings) -> Self {
+        let named = settings.routing.agents.iter().map(|named| named.name.clone());
+        let names = std::iter::once(AgentName::plain()).chain(named);
+        let health = |name: AgentName| {
+            let shown = if name.is_plain() { "agent".to_owned() } else { format!("agents.{name}") };
+            (name, Arc::new(Dependency::new(shown)))
+        };
+        Self { status: Arc::default(), agents: names.map(health).collect() }
+    }
+
     /// What they know about Twilio's willingness.
     pub fn status(&self) -> Arc<Status> {
         Arc::clone(&self.status)
     }
 
-    /// What they know about the agent.
-    pub fn agent(&self) -> Arc<Dependency> {
-        Arc::clone(&self.agent)
+    /// What they know about an agent.
+    pub fn agent(&self, name: &AgentName) -> Arc<Dependency> {
+        let known = self.agents.iter().find(|(known, _)| known == name);
+        let (_, plain) = &self.agents[0];
+        Arc::clone(known.map_or(plain, |(_, health)| health))
     }
 }
 

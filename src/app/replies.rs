@@ -103,6 +103,7 @@ mod tests {
             ids,
             reports: None,
             tells: false,
+            agent: None,
             clock,
         };
         assert_eq!(late.put(Batch::new(thread, "k", said)).await.unwrap(), 3);

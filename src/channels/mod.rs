@@ -104,6 +104,12 @@ pub trait Channel: Send + Sync {
     /// answers, where that was told.
     fn speaker(&self, thread: &Thread, heard: Option<&Speaker>) -> Speaker;
 
+    /// Our addresses that a thread is of. Where it is not of two that write to each other directly, who
+    /// knows is asked.
+    fn ours<'a>(&'a self, thread: &'a Thread) -> BoxFuture<'a, Result<Vec<Pii>, Error>> {
+        Box::pin(std::future::ready(Ok(thread.ours().cloned().into_iter().collect())))
+    }
+
     /// Shows the others for some seconds that the bot is at work; a sign that cannot be shown is no
     /// failure.
     fn show_typing(&self, thread: ThreadId) -> BoxFuture<'_, ()>;

@@ -66,7 +66,7 @@ fn show(args: &Args, environment: &Environment) -> Outcome {
 fn as_table(effective: &[Effective]) -> String {
     let row = |one: &Effective| {
         let shown = one.shown.as_deref().unwrap_or("-");
-        [one.key.to_owned(), shown.to_owned(), one.origin.to_string()]
+        [one.key.clone().into_owned(), shown.to_owned(), one.origin.to_string()]
     };
     table(["key", "value", "from"], effective.iter().map(row))
 }

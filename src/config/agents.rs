@@ -28,6 +28,7 @@ pub struct Declaration {
     pub(super) keys: &'static [Key],
     pub(super) manual: &'static str,
     pub(super) check: fn(&mut Reader<'_>, bool),
+    pub(super) is_once: bool,
     read: Option<fn(&mut Reader<'_>) -> Option<Shared>>,
 }
 
@@ -42,13 +43,20 @@ impl Declaration {
     /// Declares a kind that has nothing to set.
     #[must_use]
     pub const fn bare(word: &'static str) -> Self {
-        Self { word, keys: &[], manual: "", check: |_, _| {}, read: None }
+        Self { word, keys: &[], manual: "", check: |_, _| {}, is_once: false, read: None }
     }
 
     /// Declares a kind with keys of its own.
     #[must_use]
     pub const fn of<T: AgentSettings>(word: &'static str) -> Self {
-        Self { word, keys: T::KEYS, manual: T::MANUAL, check: T::check, read: Some(shared::<T>) }
+        let (keys, manual, check) = (T::KEYS, T::MANUAL, T::check);
+        Self { word, keys, manual, check, is_once: false, read: Some(shared::<T>) }
+    }
+
+    /// Says that there can be one agent of this kind alone, since two would take each other's replies.
+    #[must_use]
+    pub const fn once(self) -> Self {
+        Self { is_once: true, ..self }
     }
 }
 

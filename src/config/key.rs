@@ -27,6 +27,12 @@ impl Key {
         Self { name, named, secret: T::SECRET, optional: T::OPTIONAL }
     }
 
+    /// Gives its name in its section: `url`.
+    #[must_use]
+    pub fn field(&self) -> &'static str {
+        section_and_field(self.name).1
+    }
+
     /// Gives the environment variables that set it, the first one that is set wins.
     #[must_use]
     pub fn variables(&self) -> Vec<String> {
@@ -35,4 +41,9 @@ impl Key {
         }
         self.named.iter().map(|&name| name.to_owned()).collect()
     }
+}
+
+/// A key's section and its name in it.
+pub(super) fn section_and_field(name: &str) -> (&str, &str) {
+    name.split_once('.').expect("every key has a section")
 }

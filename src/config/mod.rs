@@ -11,13 +11,16 @@
 
 mod agents;
 mod environment;
+mod every_agent;
 mod key;
 pub mod kinds;
 mod kubernetes;
 pub mod manual;
 mod problem;
 mod reader;
+pub mod routing;
 pub mod rules;
+mod scope;
 pub mod section;
 pub mod settings;
 

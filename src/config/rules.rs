@@ -253,13 +253,15 @@ fn check_listeners(reader: &mut Reader<'_>) {
 
 /// The rules of all kinds of agents; some are judged only where their kind is chosen.
 fn check_agents(reader: &mut Reader<'_>, kinds: &[Declaration]) {
+    check_agent(reader);
     let chosen = reader.value::<AgentKind>("agent.kind").map(AgentKind::word);
     for kind in kinds {
         (kind.check)(reader, chosen == Some(kind.word));
     }
 }
 
-fn check_work(reader: &mut Reader<'_>) {
+/// What every agent has, by name or not.
+pub(super) fn check_agent(reader: &mut Reader<'_>) {
     let secret = reader.value::<SecretString>("agent.secret");
     let secret = secret.map(|secret| Secret::parse(&secret).is_ok());
     reader.rule("agent.secret", secret, "is not whsec_ and 24 to 64 bytes in base64");
@@ -268,11 +270,21 @@ fn check_work(reader: &mut Reader<'_>) {
         .value("agent.response_bytes_max")
         .map(|size: Size| (1 << 10..=AGENT_RESPONSE_BYTES_MAX).contains(&size.0));
     reader.rule("agent.response_bytes_max", answer, "is not between 1KiB and 512KiB");
+    if reader.is_of_one() {
+        let pair = reader.value::<Duration>("turns.stale_after");
+        let pair = pair.zip(reader.value::<Duration>("agent.timeout"));
+        let broken =
+            "is not shorter than turns.stale_after, so one slow turn would make the next one stale";
+        return reader.rule("agent.timeout", pair.map(|(stale, turn)| stale > turn), broken);
+    }
     longer(
         reader,
         ["turns.stale_after", "agent.timeout"],
         "is not longer than agent.timeout, so one slow turn would make the next one stale",
     );
+}
+
+fn check_work(reader: &mut Reader<'_>) {
     within(
         reader,
         "turns.webhook_grace",

@@ -12,14 +12,16 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::agents::{Declaration, OfKinds};
+pub use super::every_agent::Agent;
 use super::key::Key;
 use super::kinds::{
-    Addresses, AgentKind, Attribute, BaseUrl, HostPart, Identities, Identity, Keywords, Listen,
+    Addresses, AgentName, Attribute, BaseUrl, HostPart, Identities, Identity, Keywords, Listen,
     Name, NatsUrls, Networks, Paths, Prefix, QueueEngine, Ratio, Rejoin, RestAuth, Schedule,
     SenderRates, Senders, Since, Size, SocketUrl, Source, Sources, TemplateVariables, Timeout,
     TurnStrategy, TurnsBegin, WhilePaused,
 };
 use super::reader::Reader;
+use super::routing::{NamedAgent, Routing};
 use super::rules;
 use super::section::{Section, sections};
 use crate::net::authority::Hosts;
@@ -242,21 +244,6 @@ sections! {
         /// How long a webhook's message waits for the socket's.
         webhook_grace: Duration;
     }
-    /// The agent.
-    Agent = "agent" {
-        /// Which kind.
-        kind: AgentKind;
-        /// Signs the requests.
-        secret: Option<SecretString>;
-        /// How long one turn may take.
-        timeout: Duration;
-        /// Waiting times between attempts.
-        schedule: Schedule;
-        /// The largest answer that is read.
-        response_bytes_max: Size;
-        /// How many at once.
-        concurrency: NonZeroUsize;
-    }
     /// Sending replies.
     Send = "send" {
         /// Waiting times between attempts.
@@ -426,6 +413,8 @@ pub struct Settings {
     pub agent: Agent,
     /// What the kinds of agents have for themselves.
     pub kinds: OfKinds,
+    /// Agents by name, and the routes to them.
+    pub routing: Routing,
     /// Sending replies.
     pub send: Send,
     /// The socket.
@@ -480,6 +469,17 @@ pub(super) fn keys(kinds: &[Declaration]) -> Vec<Key> {
 }
 
 impl Settings {
+    /// The settings as each of the agents has them: its own in the place of the plain section's.
+    #[must_use]
+    pub fn of_agents(&self) -> Vec<(AgentName, Self)> {
+        let plain = self.routing.has_plain.then(|| (AgentName::plain(), self.clone()));
+        let named = |named: &NamedAgent| {
+            let NamedAgent { name, agent, kinds } = named.clone();
+            (name, Self { agent, kinds, ..self.clone() })
+        };
+        plain.into_iter().chain(self.routing.agents.iter().map(named)).collect()
+    }
+
     /// Reads every section and checks the rules between them, whatever problems there are.
     pub(super) fn read(reader: &mut Reader<'_>, kinds: &[Declaration]) -> Option<Self> {
         let switch = Switch::read(reader);
@@ -496,6 +496,7 @@ impl Settings {
         let turns = Turns::read(reader);
         let agent = Agent::read(reader);
         let of_kinds = OfKinds::read(kinds, reader);
+        let routing = Routing::read(reader, kinds);
         let send = Send::read(reader);
         let realtime = Realtime::read(reader);
         let reconcile = Reconcile::read(reader);
@@ -519,6 +520,7 @@ impl Settings {
             turns: turns?,
             agent: agent?,
             kinds: of_kinds?,
+            routing: routing?,
             send: send?,
             realtime: realtime?,
             reconcile: reconcile?,

@@ -2,6 +2,7 @@
 //!
 //! One line in the log when it goes and one when it comes back, never a line a job.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::jobs::outage::{Change, Outage, Pass, Subject};
 /// What a stage depends on.
 #[derive(Debug)]
 pub struct Dependency {
-    name: &'static str,
+    name: Cow<'static, str>,
     outage: Mutex<Outage>,
     changed: Notify,
 }
@@ -21,8 +22,8 @@ pub struct Dependency {
 impl Dependency {
     /// Takes it to be there. The name is for the log.
     #[must_use]
-    pub fn new(name: &'static str) -> Self {
-        Self { name, outage: Mutex::default(), changed: Notify::new() }
+    pub fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), outage: Mutex::default(), changed: Notify::new() }
     }
 
     /// Waits until one more job may be taken up that needs it.
@@ -104,13 +105,13 @@ impl Dependency {
         match change {
             Change::None => return,
             Change::Away => tracing::warn!(
-                dependency = self.name,
+                dependency = &*self.name,
                 reason,
                 "dependency is away; jobs that need it wait, no attempt is counted, and one goes \
                  every few seconds to see whether it is back"
             ),
             Change::Back => {
-                tracing::info!(dependency = self.name, "dependency is back; jobs go on");
+                tracing::info!(dependency = &*self.name, "dependency is back; jobs go on");
             }
         }
         self.changed.notify_waiters();

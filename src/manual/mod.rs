@@ -36,6 +36,7 @@ pages! {
     stdio "a program as the agent"
     chatwoot "a bot written for Chatwoot as the agent"
     sqs "an agent behind queues of Amazon SQS"
+    routing "several agents, and which of them gets a message"
     reports "how an agent hears what became of its replies"
     operation "commands, the words of /readyz, proxies"
     deploy "systemd, compose, Kubernetes, and platforms without a disk"

@@ -15,13 +15,19 @@ use crate::thread::MessageId;
 /// How much may be kept of a turn to ask it anew; a longer one is only told of.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
-/// Makes the job that looks at a turn when its time is over; `asked` counts how often it was asked anew.
+/// Makes the job that looks at a turn when its time is over; `asked` counts how often it was asked anew, and
+/// `agent` names the one that has it, of several.
 #[must_use]
-pub fn job(turn: &Turn, asked: u32, patience: Patience, now: Timestamp) -> Append {
+pub fn job(
+    turn: &Turn,
+    (asked, agent): (u32, Option<String>),
+    patience: Patience,
+    now: Timestamp,
+) -> Append {
     let of = |messages| {
         let speaker = turn.speaker.clone();
         let (thread, turn) = (turn.thread.clone(), turn.id);
-        let of = Awaited { thread, turn, asked, messages };
+        let of = Awaited { thread, turn, asked, agent: agent.clone(), messages };
         encode(&Settled::AwaitedAs { speaker, of })
     };
     // What may be a dead letter is kept whole, so that it can be redriven.

@@ -13,6 +13,7 @@ use crate::channels::handover::TakenThread;
 use crate::channels::{self, MarkSource, Markings};
 use crate::clock::{Clock, Timestamp};
 use crate::jobs::lane;
+use crate::pii::Pii;
 use crate::pipeline::ingest::admission::Admission;
 use crate::pipeline::policy::pause::{self, Known, Mark};
 use crate::queue::{self, Documents, Filter, Marks, Page, Queue};
@@ -141,6 +142,16 @@ pub enum Error {
 }
 
 impl Handoff {
+    /// Reads a thread's attributes, as JSON text; none where there are none.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio, or the store, did not say.
+    pub async fn attributes(&self, thread: ThreadId) -> Result<Option<Pii>, channels::Error> {
+        let Some(marking) = self.markings.of(thread) else { return Ok(None) };
+        Ok(marking.marks(thread).await?.and_then(|marks| marks.attributes))
+    }
+
     /// Hears of a conversation's attributes; wakes what was held if it is given back.
     pub fn heard(&self, thread: ThreadId, attributes: Option<&str>, source: MarkSource) {
         self.hear(thread, attributes, |_| source);

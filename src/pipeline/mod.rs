@@ -14,6 +14,7 @@
 //! its channels by [their trait](crate::channels::Channel) alone.
 
 pub mod awaited;
+pub mod desks;
 mod failure;
 pub mod handoff;
 pub mod ingest;

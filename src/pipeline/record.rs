@@ -177,6 +177,9 @@ pub struct Awaited {
     /// How often it was asked anew.
     #[serde(default)]
     pub asked: u32,
+    /// Which agent has it, of several; none is the plain section's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// What was said, where it may be asked anew.
     #[serde(
         default,
@@ -444,7 +447,7 @@ mod tests {
 
     fn awaited() -> Settled {
         let (thread, turn) = (thread(), message_id(7));
-        Settled::Awaited(Awaited { thread, turn, asked: 1, messages: Vec::new() })
+        Settled::Awaited(Awaited { thread, turn, asked: 1, agent: None, messages: Vec::new() })
     }
 
     /// What an older release made of the message 07…

@@ -9,16 +9,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Error, Fate, Origin, Patience, Report, Sign};
+use crate::agent::{Error, Fate, Origin, Report, Sign};
 use crate::channels::{Fared, Note, SentReply};
 use crate::clock::Moment;
-use crate::jobs::dependency::Dependency;
+use crate::concurrency::Slot;
+use crate::config::kinds::AgentName;
 use crate::jobs::recorder::Recorder;
-use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::jobs::worker::Work;
 use crate::jobs::{encode, lane};
 use crate::media::Files;
+use crate::pipeline::desks::{Desk, Desks};
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::record::{self, Settled};
@@ -33,20 +34,17 @@ pub mod order;
 pub mod room;
 mod silence;
 
+/// How soon a report is looked at again whose agent is told as many as it may be at once.
+const PLACE_LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Works on the reports.
 pub struct Reports {
     /// Who is told.
-    pub agent: Arc<dyn Agent>,
-    /// Whether the agent is there.
-    pub agent_health: Arc<Dependency>,
-    /// When a report that was not taken is tried again.
-    pub schedule: Schedule,
+    pub desks: Desks,
     /// The queue itself, where it is noted which turns the agent has said something to.
     pub reports: Queue,
     /// What was told last of each reply, where the agent is told of each step.
     pub order: Option<Order>,
-    /// How long the agent may be silent about a turn, if that is watched.
-    pub patience: Option<Patience>,
     /// Which threads a person has, whose turns are not asked anew.
     pub handoff: Arc<Handoff>,
     /// What becomes of messages while a person has the thread.
@@ -95,7 +93,9 @@ impl Work for Reports {
     const QUEUE: QueueName = QueueName::Reports;
 
     async fn wait(&self) {
-        self.agent_health.wait(&self.recorder.clock).await;
+        if let Some(only) = self.desks.only() {
+            only.told_health.wait(&self.recorder.clock).await;
+        }
     }
 
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
@@ -114,14 +114,30 @@ impl Work for Reports {
             }
             Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
         };
+        self.tell(delivery, (report, trace), stop).await;
+    }
+}
+
+impl Reports {
+    async fn tell(
+        &self,
+        delivery: Delivery,
+        (report, trace): (Report, Option<TraceId>),
+        stop: &CancellationToken,
+    ) {
         let thread = report.thread.id();
         let trace = trace.unwrap_or_else(|| TraceContext::of_thread(thread).trace());
         TraceContext::of_trace(trace, thread, None).record();
         let clock = &self.recorder.clock;
-        if let Err(pause) = self.agent_health.pass(clock) {
+        let agent = report.origin.agent.as_deref();
+        let Some(desk) = self.desks.named(agent) else {
+            return self.nobodys(delivery, thread, agent).await;
+        };
+        let Some((delivery, _place)) = self.placed(delivery, desk).await else { return };
+        if let Err(pause) = desk.told_health.pass(clock) {
             return settle::report(Self::QUEUE, delivery.park(pause).await);
         }
-        match self.is_news(&report).await {
+        match self.is_news(desk, &report).await {
             Ok(true) => {}
             Ok(false) => return settle::report(Self::QUEUE, delivery.ack().await),
             Err(error) => return settle::lost(Self::QUEUE, &error),
@@ -131,12 +147,12 @@ impl Work for Reports {
             biased;
             () = stop.cancelled() => return,
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
-            told = self.agent.report(&report) => told,
+            told = desk.agent.report(&report) => told,
         };
         match told {
             Ok(()) => {
-                self.agent_health.succeeded(clock);
-                let noted = match &self.order {
+                desk.told_health.succeeded(clock);
+                let noted = match self.order_of(desk) {
                     Some(order) => order.told(&report).await,
                     None => Ok(()),
                 };
@@ -147,25 +163,54 @@ impl Work for Reports {
                 };
                 settle::report(Self::QUEUE, settled);
             }
-            Err(error) => match self.parks(thread, &error, began) {
+            Err(error) => match self.parks((desk, thread), &error, began) {
                 Some(pause) => settle::report(Self::QUEUE, delivery.park(pause).await),
-                None => self.fail(delivery, &report, &error).await,
+                None => self.fail(delivery, (desk, &report), &error).await,
             },
         }
     }
-}
 
-impl Reports {
-    async fn is_news(&self, report: &Report) -> Result<bool, queue::Error> {
-        match &self.order {
+    /// Gives the delivery back with a place at the agent; nothing if it waits for one. One agent alone has
+    /// given it with the worker.
+    async fn placed(&self, delivery: Delivery, desk: &Desk) -> Option<(Delivery, Option<Slot>)> {
+        if self.desks.only().is_some() {
+            return Some((delivery, None));
+        }
+        let place = desk.reports_room.try_acquire();
+        if place.is_none() {
+            let pause = settle::spread(PLACE_LOOK_EVERY);
+            settle::report(Self::QUEUE, delivery.put_off(pause).await);
+            return None;
+        }
+        Some((delivery, place))
+    }
+
+    /// Lets what is of an agent be that there is no more.
+    async fn nobodys(&self, delivery: Delivery, thread: ThreadId, agent: Option<&str>) {
+        tracing::warn!(conversation_sid = %thread, agent = agent.unwrap_or(AgentName::PLAIN),
+            "what became of a reply is told to nobody: its agent is configured no more");
+        settle::report(Self::QUEUE, delivery.ack().await);
+    }
+
+    fn order_of(&self, desk: &Desk) -> Option<&Order> {
+        self.order.as_ref().filter(|_| desk.tells)
+    }
+
+    async fn is_news(&self, desk: &Desk, report: &Report) -> Result<bool, queue::Error> {
+        match self.order_of(desk) {
             Some(order) => order.is_news(report).await,
             None => Ok(true),
         }
     }
 
     /// How long a report is parked because the agent is away; nothing if it is its own failure.
-    pub(super) fn parks(&self, thread: ThreadId, error: &Error, began: Moment) -> Option<Duration> {
-        let (health, clock) = (&self.agent_health, &self.recorder.clock);
+    pub(super) fn parks(
+        &self,
+        (desk, thread): (&Desk, ThreadId),
+        error: &Error,
+        began: Moment,
+    ) -> Option<Duration> {
+        let (health, clock) = (&desk.told_health, &self.recorder.clock);
         match error.sign() {
             Sign::Alive | Sign::Busy => {
                 health.succeeded(clock);
@@ -179,9 +224,9 @@ impl Reports {
         }
     }
 
-    async fn fail(&self, delivery: Delivery, report: &Report, error: &Error) {
+    async fn fail(&self, delivery: Delivery, (desk, report): (&Desk, &Report), error: &Error) {
         let attempt = delivery.attempt();
-        let delay = failure::delay(error, attempt, &self.schedule);
+        let delay = failure::delay(error, attempt, &desk.schedule);
         let cause = failure::cause(error);
         if let Some(delay) = delay {
             tracing::warn!(conversation_sid = %report.thread, attempt,
@@ -209,11 +254,13 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::agent::{Answer, Turn};
+    use crate::agent::{Agent, Answer, Turn};
     use crate::channels::Markings;
     use crate::clock::{Clock, Timestamp};
+    use crate::jobs::schedule::Schedule;
     use crate::pipeline::handoff::Memory;
     use crate::pipeline::ingest::admission::Admission;
+    use crate::pipeline::policy::routing::Routes;
     use crate::queue::{Filter, Page, Store, embedded};
     use crate::telemetry::journal::Journal;
     use crate::telemetry::metrics::Metrics;
@@ -317,8 +364,9 @@ mod tests {
             tally: Arc::default(),
         };
         let agent: Arc<dyn Agent> = Arc::<Deaf>::clone(agent);
-        let delays = vec![Duration::from_millis(1); retries];
-        let agent_health = Arc::new(Dependency::new("agent"));
+        let schedule = Schedule::new(vec![Duration::from_millis(1); retries]);
+        let desk = Desk { schedule, ..Desk::plain(agent) };
+        let desks = Desks::new(vec![desk], Routes::default(), store.documents());
         let handoff = Arc::new(Handoff {
             markings: Markings::default(),
             inbox: store.queue(QueueName::Inbox),
@@ -330,12 +378,9 @@ mod tests {
             memory: Memory::default(),
         });
         Reports {
-            agent,
-            agent_health,
-            schedule: Schedule::new(delays),
+            desks,
             reports: store.queue(QueueName::Reports),
             order: None,
-            patience: None,
             handoff,
             paused: Paused::Skip,
             files: None,

@@ -16,6 +16,7 @@ pub struct Field {
 pub const FIELDS: &[Field] = &[
     field("action", "what an operator asked for: redrive or drop"),
     field("address", "the network address listened on or connected to"),
+    field("agent", "the name of an agent, as the configuration has it"),
     field("attempt", "the number of this try, counted from 1"),
     field("close_code", "the code that closed a WebSocket"),
     field("code", "Twilio's error code"),
@@ -30,6 +31,7 @@ pub const FIELDS: &[Field] = &[
     field("elapsed_ms", "how long it took, in milliseconds"),
     field("error", "what went wrong, with its causes"),
     field("event_type", "Twilio's name of the event"),
+    field("fallback", "the name of the agent that is asked in the place of another"),
     field("field", "the name of a field of Twilio's answer or event"),
     field("format", "the number of the queue file's format"),
     field("frame", "a frame of the socket, under targets wire::* only"),

@@ -73,6 +73,7 @@ pages! {
     the_commands_about_the_library "src/manual/library.md" [Example]
     the_commands_about_numbers "src/manual/numbers.md" [Answers("hello")]
     the_commands_about_models "src/manual/openai.md" [Answers("You said: hello")]
+    the_commands_about_routing "src/manual/routing.md" [Answers("You said: hello"), Settings]
     the_commands_about_queues_of_amazon "src/manual/sqs.md" [Elsewhere("it needs Amazon", LAMBDA)]
     the_commands_about_programs "src/manual/stdio.md" [Answers("You said: hello")]
     the_commands_about_twilio "src/manual/twilio.md" [Converses("You said: hello")]

@@ -117,6 +117,7 @@ fn the_variables_that_the_pages_name_are_read() {
         for word in words.filter(ours).filter(|word| !word.ends_with(['_', '*'])) {
             let is_known =
                 known.iter().any(|name| name == word.trim_end_matches("_FILE") || name == word);
+            let is_known = is_known || is_of_several(word, &known);
             let literal = format!("\"{word}\"");
             if !is_known && !readers.iter().any(|text| text.contains(&literal)) {
                 findings.push(format!("{page}: {word}"));
@@ -124,6 +125,21 @@ fn the_variables_that_the_pages_name_are_read() {
         }
     }
     assert_none("nobody reads a variable", &findings);
+}
+
+/// Whether a variable is one that an agent by name or a route has.
+fn is_of_several(word: &str, known: &[String]) -> bool {
+    let of_route = ["AGENT", "ADDRESS", "CHANNEL", "ATTRIBUTE", "KEYWORD", "FALLBACK"];
+    let route = word.strip_prefix("CHIMEIN_ROUTES_").and_then(|rest| rest.split_once('_'));
+    if let Some((number, key)) = route {
+        return number.parse::<u8>().is_ok() && of_route.contains(&key);
+    }
+    let Some(rest) = word.strip_prefix("CHIMEIN_AGENTS_") else { return false };
+    let is_end = |name: &String| {
+        let key = name.trim_start_matches("CHIMEIN_").split_once('_').map_or("", |(_, key)| key);
+        rest.ends_with(&format!("_{key}"))
+    };
+    rest.starts_with("<NAME>_") || known.iter().any(is_end)
 }
 
 #[test]

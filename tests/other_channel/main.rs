@@ -15,15 +15,16 @@ use chimein::agent::{Agent, Fate};
 use chimein::channels::{Channels, Inlet, Markings, Seen};
 use chimein::clock::Clock;
 use chimein::concurrency::Limiter;
-use chimein::jobs::dependency::Dependency;
 use chimein::jobs::recorder::Recorder;
 use chimein::jobs::schedule::Schedule;
 use chimein::jobs::status::Status;
 use chimein::jobs::worker::{self, Station, Work};
+use chimein::pipeline::desks::{Desk, Desks};
 use chimein::pipeline::handoff::{Handoff, Memory, Paused};
 use chimein::pipeline::ingest::Ingest;
 use chimein::pipeline::ingest::admission::Admission;
 use chimein::pipeline::lists::Lists;
+use chimein::pipeline::policy::routing::Routes;
 use chimein::pipeline::policy::strategy::{Burst, Strategy};
 use chimein::pipeline::report::Reports;
 use chimein::pipeline::send::Sends;
@@ -248,36 +249,31 @@ impl House {
         let channels = self.channels();
         let status = Arc::new(Status::default());
         let schedule = || Schedule::new(vec![Duration::from_millis(10); RETRIES]);
+        let desk = Desk { tells, schedule: schedule(), ..Desk::plain(Arc::clone(agent)) };
+        let desks = Desks::new(vec![desk], Routes::default(), self.store.documents());
         self.run(Reports {
-            agent: Arc::clone(agent),
-            agent_health: Arc::new(Dependency::new("agent")),
-            schedule: schedule(),
+            desks: desks.clone(),
             reports: self.store.queue(QueueName::Reports),
             order: None,
-            patience: None,
             handoff: Arc::clone(&self.handoff),
             paused,
             files: None,
             recorder: self.recorder.clone(),
         });
         self.run(Turns {
-            agent: Arc::clone(agent),
+            desks,
             channels: channels.clone(),
             handoff: Arc::clone(&self.handoff),
             inbox: self.store.queue(QueueName::Inbox),
             admission: Arc::clone(&self.handoff.admission),
             paused,
             ids: ReplyIds::of(&"secret".into()),
-            tells,
             strategy,
             lists: Arc::clone(&self.lists),
             busy: BusyTimes::default(),
             histories: Histories::default(),
             schedule: schedule(),
             status: Arc::clone(&status),
-            agent_health: Arc::new(Dependency::new("agent")),
-            patience: None,
-            agent_room: Limiter::fixed(8),
             files: None,
             recorder: self.recorder.clone(),
         });
@@ -333,6 +329,7 @@ impl House {
             channels: self.channels(),
             ids: ReplyIds::of(&"secret".into()),
             tells: false,
+            agent: None,
             reports: None,
             clock: self.recorder.clock,
         };

@@ -33,6 +33,7 @@ mod removing;
 mod reports;
 mod restoring;
 mod rig;
+mod routing;
 mod sending;
 mod stdio;
 mod strategies;

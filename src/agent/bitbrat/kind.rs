@@ -21,7 +21,7 @@ pub struct Kind;
 
 impl kind::Kind for Kind {
     fn declares(&self) -> Declaration {
-        Declaration::of::<BitBratSettings>("bitbrat")
+        Declaration::of::<BitBratSettings>("bitbrat").once()
     }
 
     fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>> {

@@ -177,7 +177,7 @@ mod tests {
             reply: Uuid::from_u128(7),
             thread: Thread::Conversation(conversation),
             turn: format!("IM{H}").parse().ok(),
-            origin: Origin { note: json!({"index": 2}), part: 1, parts: 3 },
+            origin: Origin { parts: 3, ..Origin::new(json!({"index": 2})) },
             fate,
             at: Timestamp::from_millis(1_795_009_600_000),
         }

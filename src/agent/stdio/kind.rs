@@ -26,7 +26,8 @@ impl kind::Kind for Kind {
     fn make<'a>(&'a self, of: Making<'a>) -> BoxFuture<'a, Result<Arc<dyn Agent>, Error>> {
         Box::pin(async move {
             let own: &StdioSettings = kind::own(of.settings)?;
-            let starting = starting(own, of.clock).ok_or(Error::Missing("stdio.command"))?;
+            let starting =
+                starting(own, of.settings, of.clock).ok_or(Error::Missing("stdio.command"))?;
             let running = Programs {
                 starting,
                 timeout: of.settings.agent.timeout,
@@ -46,7 +47,7 @@ impl kind::Kind for Kind {
         clock: Clock,
     ) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
         Box::pin(async move {
-            match starting(kind::own(settings)?, clock) {
+            match starting(kind::own(settings)?, settings, clock) {
                 Some(starting) => Ok(vec![examine::program(&starting, clock).await]),
                 None => Ok(Vec::new()),
             }
@@ -58,12 +59,13 @@ impl kind::Kind for Kind {
 const OURS: [&str; 4] = ["BITBRAT_", "CHIMEIN_", "NATS_", "TWILIO_"];
 
 /// How the program is started, without what is secret among our own variables.
-fn starting(own: &StdioSettings, clock: Clock) -> Option<Starting> {
+fn starting(own: &StdioSettings, settings: &Settings, clock: Clock) -> Option<Starting> {
     let command = own.command.as_ref()?.as_str().into();
     let keys = kinds::schema().keys();
     let secrets = keys.iter().filter(|key| key.secret).flat_map(|key| key.variables());
     // What other programs know by the same names, such as OPENAI_API_KEY, may be meant for this one.
     let ours = secrets.filter(|name| OURS.iter().any(|beginning| name.starts_with(beginning)));
+    let ours = ours.chain(settings.routing.secret_variables.iter().cloned());
     let hidden = ours.flat_map(|name| [format!("{name}_FILE"), name]).collect();
     Some(Starting { command, hidden, noise: Refusals::new(clock), clock })
 }

@@ -26,6 +26,7 @@ use crate::channels::{
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
+use crate::pii::Pii;
 use crate::queue::Delivery;
 use crate::thread::{Budget, Past, SkipReason, Speaker, Thread, ThreadId, TurnMessage};
 use crate::twilio::events::ConversationState;
@@ -36,6 +37,9 @@ use crate::twilio::sid::ConversationSid;
 /// How long it is believed that a phone reads along or does not: whoever waits for a receipt asks again and
 /// again.
 const PHONES_KNOWN_FOR: Duration = Duration::from_secs(10);
+
+/// How long it is believed by which of our numbers a conversation's messages go: they hardly change.
+const NUMBERS_KNOWN_FOR: Duration = Duration::from_secs(600);
 
 /// The channel.
 pub struct Conversations {
@@ -154,6 +158,14 @@ impl Channel for Conversations {
             None => &self.seats.members()[0],
         };
         Speaker::Identity(member.identity.clone())
+    }
+
+    fn ours<'a>(&'a self, thread: &'a Thread) -> BoxFuture<'a, Result<Vec<Pii>, Error>> {
+        Box::pin(async move {
+            let Some(conversation) = thread.id().conversation() else { return Ok(Vec::new()) };
+            let numbers = self.facts.numbers(conversation, NUMBERS_KNOWN_FOR).await?;
+            Ok(numbers.iter().map(|(number, _)| number.clone()).collect())
+        })
     }
 
     fn show_typing(&self, thread: ThreadId) -> BoxFuture<'_, ()> {

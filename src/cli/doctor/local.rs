@@ -146,7 +146,7 @@ pub(super) fn debug_token(settings: &Settings) -> Finding {
                      and send are refused";
         return Finding::warn(CHECK, found.to_owned(), remedy);
     }
-    if kinds::of(settings).platform(settings).is_some() {
+    if kinds::platform(settings).is_some() {
         let port = settings.server.port.get();
         let found = format!("none: the platform's tools are refused at /_debug on port {port}");
         return Finding::warn(CHECK, found, remedy);

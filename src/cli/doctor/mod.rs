@@ -21,8 +21,11 @@ use super::outcome::{self, Outcome};
 use crate::agent::{kind, kinds};
 use crate::clock::Clock;
 use crate::config::Environment;
+use crate::config::Settings;
+use crate::config::routing::Route;
 use crate::finding::{Finding, Verdict};
 use crate::net::tls;
+use crate::telemetry::chain::Chain;
 use crate::twilio::rest;
 
 /// What `chimein doctor` is told.
@@ -83,7 +86,7 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
             Some(twilio) => {
                 findings.push(local::public_url(&settings.webhook));
                 if !args.offline {
-                    findings.extend(kinds::of(&settings).examine(&settings, clock).await?);
+                    findings.extend(agents(&settings, clock).await?);
                     let examined = remote::examine(&settings, twilio, clock);
                     findings.extend(examined.await?);
                     if twilio.conversations.is_some() {
@@ -99,6 +102,37 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
         }
     }
     Ok(told(&findings, args.json))
+}
+
+/// Looks at each agent; what is found of one by name is told by that.
+async fn agents(settings: &Settings, clock: Clock) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    for (name, own) in settings.of_agents() {
+        let examined = kinds::of(&own).examine(&own, clock).await;
+        let found = match examined {
+            Ok(found) => found,
+            Err(error) if name.is_plain() => return Err(error.into()),
+            Err(error) => {
+                let remedy = format!("put [agents.{name}] right, see `chimein manual routing`");
+                vec![Finding::fail("agent", Chain(&error).to_string(), remedy)]
+            }
+        };
+        findings.extend(found.into_iter().map(|found| match name.is_plain() {
+            true => found,
+            false => Finding { found: format!("{name}: {}", found.found), ..found },
+        }));
+    }
+    let routing = &settings.routing;
+    for named in &routing.agents {
+        let gets = |route: &Route| {
+            route.agent == named.name || route.fallback.as_ref() == Some(&named.name)
+        };
+        if !routing.routes.iter().any(gets) {
+            let found = format!("{}: no route names it, so it gets no message", named.name);
+            findings.push(Finding::warn("agent", found, "name it in one of [[routes]]"));
+        }
+    }
+    Ok(findings)
 }
 
 fn told(findings: &[Finding], as_json: bool) -> Outcome {

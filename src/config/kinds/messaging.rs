@@ -252,7 +252,7 @@ fn pairs<T>(
     Some(pairs)
 }
 
-fn masked(item: &str) -> String {
+pub(super) fn masked(item: &str) -> String {
     // A sid is nobody's number.
     match service(item) {
         Some(sid) => sid.into_revealed(),

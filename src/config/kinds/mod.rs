@@ -6,6 +6,7 @@
 mod endpoints;
 mod join_rules;
 mod messaging;
+mod routes;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ pub use self::join_rules::{Addresses, Attribute, Since};
 pub use self::messaging::{
     Keywords, Paths, PerSender, SenderRates, Senders, Source, Sources, TemplateVariables,
 };
+pub use self::routes::{AgentName, Phrases, RouteAddresses, RouteChannels};
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ContentSid, MessagingServiceSid};
 

@@ -27,6 +27,8 @@ pub enum EndOfTurn {
     Untold(Unsaid, Duration, CauseClass),
     /// The agent was not asked, since it is away for so long at least.
     AgentAway(Duration),
+    /// The agent was not asked, since it has no room; it is looked at again in so long.
+    NoRoom(Duration),
     /// The agent gave no answer.
     Failed(Unsaid, CauseClass),
     /// A person took the thread over while the agent thought.
@@ -75,6 +77,7 @@ pub fn consequence(ending: EndOfTurn) -> Consequence {
             (Some(unsaid.fate_without_end(longest, class)), Retried, true)
         }
         EndOfTurn::AgentAway(pause) => (Some(TurnFate::Park(pause)), Nothing, true),
+        EndOfTurn::NoRoom(time) => (Some(TurnFate::PutOff(time)), Nothing, true),
         EndOfTurn::Failed(unsaid, class) => match unsaid.fate(class) {
             Some(fate) => (Some(fate), Retried, false),
             None => (Some(TurnFate::Dead(class)), Nothing, true),

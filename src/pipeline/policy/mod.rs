@@ -9,6 +9,7 @@ pub mod guard;
 pub mod keywords;
 pub mod pause;
 pub mod repeats;
+pub mod routing;
 pub mod split;
 pub mod strategy;
 pub mod turn_fate;

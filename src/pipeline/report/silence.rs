@@ -7,6 +7,7 @@ use crate::agent::{Error, Patience, Turn};
 use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
 use crate::pipeline::awaited;
+use crate::pipeline::desks::Desk;
 use crate::pipeline::failure;
 use crate::pipeline::handoff::Paused;
 use crate::pipeline::policy::unheard::{self, AfterSilence, HandsNow, Silence};
@@ -25,7 +26,9 @@ impl Reports {
             Ok(found) => found.is_some(),
             Err(error) => return settle::lost(Self::QUEUE, &error),
         };
-        let Some(patience) = self.patience.filter(|_| !is_heard) else {
+        let desk = self.desks.named(of.agent.as_deref());
+        let patience = desk.and_then(|desk| desk.patience).filter(|_| !is_heard);
+        let Some((desk, patience)) = desk.zip(patience) else {
             return settle::report(Self::QUEUE, delivery.ack().await);
         };
         let asks = match self.is_to_ask(&of, &lane, patience).await {
@@ -48,7 +51,7 @@ impl Reports {
             AfterSilence::LookAgain(pause) => {
                 settle::report(Self::QUEUE, delivery.put_off(pause).await);
             }
-            AfterSilence::AskAnew => self.ask_anew(delivery, (of, speaker), patience).await,
+            AfterSilence::AskAnew => self.ask_anew(delivery, (of, speaker), (desk, patience)).await,
             AfterSilence::Bury => self.bury_unanswered(delivery, &of, patience).await,
             AfterSilence::Tell => {
                 let settled = delivery.ack().await;
@@ -130,9 +133,9 @@ impl Reports {
         &self,
         delivery: Delivery,
         (of, speaker): (Awaited, Speaker),
-        patience: Patience,
+        (desk, patience): (&Desk, Patience),
     ) {
-        let Awaited { thread, turn: id, asked, messages } = of;
+        let Awaited { thread, turn: id, asked, agent, messages } = of;
         let files = self.files.as_ref().map(|files| files.linked(thread.id(), &messages));
         let (history, files) = (Vec::new(), files.unwrap_or_default());
         let attempt = delivery.attempt();
@@ -141,21 +144,22 @@ impl Reports {
         let taken = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
-            taken = self.agent.take_anew(&turn, asked + 1) => taken,
+            taken = desk.agent.take_anew(&turn, asked + 1) => taken,
         };
         let settled = match taken {
             Ok(_) => {
-                self.agent_health.succeeded(&self.recorder.clock);
-                let next = awaited::job(&turn, asked + 1, patience, self.recorder.clock.wall());
+                desk.told_health.succeeded(&self.recorder.clock);
+                let at = self.recorder.clock.wall();
+                let next = awaited::job(&turn, (asked + 1, agent), patience, at);
                 let settled = delivery.ack_and_append(vec![(QueueName::Reports, next)]).await;
                 if settled.is_ok() {
                     self.tell_of_silence((turn.id, turn.thread.id()), asked, patience);
                 }
                 settled.map(drop)
             }
-            Err(error) => match self.parks(turn.thread.id(), &error, began) {
+            Err(error) => match self.parks((desk, turn.thread.id()), &error, began) {
                 Some(pause) => delivery.park(pause).await,
-                None => self.not_taken(delivery, &turn, &error).await,
+                None => self.not_taken(delivery, (desk, &turn), &error).await,
             },
         };
         settle::report(Self::QUEUE, settled);
@@ -164,10 +168,10 @@ impl Reports {
     async fn not_taken(
         &self,
         delivery: Delivery,
-        turn: &Turn,
+        (desk, turn): (&Desk, &Turn),
         error: &Error,
     ) -> Result<(), queue::Error> {
-        let delay = failure::delay(error, delivery.attempt(), &self.schedule);
+        let delay = failure::delay(error, delivery.attempt(), &desk.schedule);
         tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread,
             attempt = delivery.attempt(), retry_in_ms = delay.map(settle::millis),
             error = %Chain(error), "turn could not be asked anew");

@@ -23,6 +23,8 @@ pub struct Late {
     pub ids: ReplyIds,
     /// Whether their agent is told of each step of theirs.
     pub tells: bool,
+    /// Which agent gives them, of several; none is the plain section's.
+    pub agent: Option<String>,
     /// Where it is noted that an agent has said something to a turn, if anybody waits for it.
     pub reports: Option<Queue>,
     /// Reads the time.
@@ -52,7 +54,8 @@ impl Outbox for Late {
                         .await
                         .map_err(|error| OutboxError::Undecided(Box::new(error)))?;
             let at = self.clock.wall();
-            let stamp = Stamp { ids: &self.ids, at, tells: self.tells, units_max };
+            let (tells, agent) = (self.tells, self.agent.as_deref());
+            let stamp = Stamp { ids: &self.ids, at, tells, agent, units_max };
             let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
                 .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
             if jobs.appends.is_empty() {

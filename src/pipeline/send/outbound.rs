@@ -76,6 +76,8 @@ pub struct Stamp<'a> {
     pub at: Timestamp,
     /// Whether their agent is told of each step of theirs.
     pub tells: bool,
+    /// Which agent gave them, of several; none is the plain section's.
+    pub agent: Option<&'a str>,
     /// The longest text, in UTF-16 units, that goes out whole where a phone reads.
     pub units_max: usize,
 }
@@ -85,7 +87,10 @@ impl Stamp<'_> {
     fn origin(&self, part: &ReplyPart, mut note: Value) -> Option<Origin> {
         let ReplyPart { index, part: n, parts, .. } = *part;
         note["index"] = index.into();
-        (self.tells && !part.reply.is_empty()).then_some(Origin { note, part: n, parts })
+        (self.tells && !part.reply.is_empty()).then(|| {
+            let agent = self.agent.map(str::to_owned);
+            Origin { note, part: n, parts, agent }
+        })
     }
 }
 
@@ -230,7 +235,10 @@ pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
         let id = ids.id(job_id);
         said += usize::from(!part.reply.is_empty());
         let given = origin.clone().filter(|_| !part.reply.is_empty());
-        let given = given.map(|origin| Origin { part: said, parts: count, ..origin });
+        let given = given.map(|origin| {
+            let agent = stamp.agent.map(str::to_owned);
+            Origin { part: said, parts: count, agent, ..origin }
+        });
         // What an operator says is no agent's to hear of.
         let own = || stamp.origin(&part, json!({ "key": key })).filter(|_| late);
         let origin = given.or_else(own);
@@ -342,7 +350,7 @@ mod tests {
 
     fn stamp() -> Stamp<'static> {
         static IDS: LazyLock<ReplyIds> = LazyLock::new(|| ReplyIds::of(&"secret".into()));
-        Stamp { ids: &IDS, at: AT, tells: false, units_max: PHONE_TEXT_UNITS_MAX }
+        Stamp { ids: &IDS, at: AT, tells: false, agent: None, units_max: PHONE_TEXT_UNITS_MAX }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::ended_turn::EndedTurn;
-use super::{Turns, Work};
+use super::{GivenTurn, Turns, Work};
 use crate::agent::{Answer, Turn};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
@@ -27,17 +27,19 @@ impl Turns {
     pub(super) async fn finish(
         &self,
         mut delivery: Delivery,
-        (turn, own): (&Turn, MessageId),
+        GivenTurn { turn, own, desk }: GivenTurn<'_>,
         answer: Answer,
         start: Moment,
     ) {
         let took = self.recorder.clock.now().since(start);
-        self.recorder.metrics.agent(took);
+        self.recorder.metrics.agent(&desk.name, took);
         self.busy.end(turn.thread.id(), turn.id, self.recorder.clock.wall());
         let (replies, hands_over) = match answer {
             Answer::Replies(replies) => (replies, false),
             Answer::Handoff(replies) => (replies, true),
-            Answer::Later => return self.watch(delivery, (turn, own), took).await,
+            Answer::Later => {
+                return self.watch(delivery, GivenTurn { turn, own, desk }, took).await;
+            }
         };
         let units_max = self.channels.text_units_max(turn.thread.id());
         let asked = tokio::select! {
@@ -56,7 +58,8 @@ impl Turns {
             },
         };
         let at = self.recorder.clock.wall();
-        let stamp = Stamp { ids: &self.ids, at, tells: self.tells, units_max };
+        let (tells, agent) = (desk.tells, desk.stored_name());
+        let stamp = Stamp { ids: &self.ids, at, tells, agent: agent.as_deref(), units_max };
         let jobs = match outbound::of_turn(turn, (replies, hands_over), is_cut, stamp) {
             Ok(jobs) => jobs,
             Err(error) => return self.refuse(delivery, (turn, own), &error).await,
@@ -66,10 +69,12 @@ impl Turns {
     }
 
     /// Ends a turn whose answer comes later, and watches for it where that is wished.
-    async fn watch(&self, delivery: Delivery, (turn, own): (&Turn, MessageId), took: Duration) {
+    async fn watch(&self, delivery: Delivery, asked: GivenTurn<'_>, took: Duration) {
+        let GivenTurn { turn, own, desk } = asked;
         let mut of = EndedTurn::of(turn.thread.id(), own, &turn.messages);
-        if let Some(patience) = self.patience {
-            let look = awaited::job(turn, 0, patience, self.recorder.clock.wall());
+        if let Some(patience) = desk.patience {
+            let agent = desk.stored_name();
+            let look = awaited::job(turn, (0, agent), patience, self.recorder.clock.wall());
             of.appends.push((QueueName::Reports, look));
         }
         if self.settle(delivery, TurnFate::Done, of).await {

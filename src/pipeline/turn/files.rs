@@ -6,6 +6,7 @@ use super::ended_turn::EndedTurn;
 use super::{Thought, Turns};
 use crate::agent::Turn;
 use crate::media::fetch;
+use crate::pipeline::desks::Desk;
 use crate::queue::Delivery;
 use crate::thread::{CauseClass, MessageId};
 
@@ -18,13 +19,13 @@ const WAITS_MAX: Duration = Duration::from_secs(600);
 
 impl Turns {
     /// Asks the agent, once there is what it takes of the turn's files.
-    pub(super) async fn answered(&self, delivery: &Delivery, turn: &Turn) -> Thought {
+    pub(super) async fn answered(&self, delivery: &Delivery, turn: &Turn, desk: &Desk) -> Thought {
         let has_files = turn.messages.iter().any(|message| !message.media.is_empty());
         let Some(source) = self.files.as_ref().filter(|_| has_files) else {
-            return self.asked(turn).await;
+            return self.asked(turn, desk).await;
         };
         let thread = turn.thread.id();
-        let files = if self.agent.takes_bytes() {
+        let files = if desk.agent.takes_bytes() {
             let waited = self.recorder.clock.wall().since(delivery.appended_at());
             let can_wait = turn.attempt < ATTEMPTS_MAX && waited < WAITS_MAX;
             match source.offer(thread, &turn.messages, can_wait).await {
@@ -34,18 +35,18 @@ impl Turns {
         } else {
             source.linked(thread, &turn.messages)
         };
-        self.asked(&Turn { files, ..turn.clone() }).await
+        self.asked(&Turn { files, ..turn.clone() }, desk).await
     }
 
     /// Asks the agent, if it is there. That is looked at last: whoever passes is taken for somebody who is
     /// being answered.
-    async fn asked(&self, turn: &Turn) -> Thought {
+    async fn asked(&self, turn: &Turn, desk: &Desk) -> Thought {
         let clock = &self.recorder.clock;
-        if let Err(pause) = self.agent_health.pass(clock) {
+        if let Err(pause) = desk.health.pass(clock) {
             return Thought::Away(pause);
         }
         let start = clock.now();
-        match self.agent.take(turn).await {
+        match desk.agent.take(turn).await {
             Ok(answer) => Thought::Answer(answer, start),
             Err(error) => Thought::Failure(error, start),
         }

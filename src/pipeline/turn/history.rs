@@ -14,7 +14,7 @@ use crate::pipeline::policy::after_turn::EndOfTurn;
 use crate::pipeline::policy::turn_fate::Unsaid;
 use crate::queue::Delivery;
 use crate::telemetry::chain::Chain;
-use crate::thread::{CauseClass, Past, TurnMessage};
+use crate::thread::{Budget, CauseClass, Past, TurnMessage};
 
 impl Turns {
     /// Gives the delivery back with what was said before these messages, as far as the agent asks for it;
@@ -24,6 +24,7 @@ impl Turns {
         delivery: Delivery,
         of: OwnMessage<'_>,
         messages: &[TurnMessage],
+        budget: Budget,
     ) -> Option<(Delivery, Vec<Past>)> {
         let settling = EndedTurn::of(of.thread.id(), of.message, messages);
         let history = tokio::select! {
@@ -33,7 +34,7 @@ impl Turns {
                 self.end(delivery, EndOfTurn::Lost, settling).await;
                 return None;
             }
-            history = self.history(of, messages) => history,
+            history = self.history(of, messages, budget) => history,
         };
         match history {
             Ok(history) => Some((delivery, history)),
@@ -50,17 +51,17 @@ impl Turns {
         &self,
         of: OwnMessage<'_>,
         messages: &[TurnMessage],
+        budget: Budget,
     ) -> Result<Vec<Past>, Error> {
-        let budget = self.agent.history();
         let Some(last) = messages.last().filter(|_| !budget.is_nothing()) else {
             return Ok(Vec::new());
         };
         let thread = of.thread.id();
-        if let Some(history) = self.histories.of(thread, last.sid) {
+        if let Some(history) = self.histories.of(thread, (last.sid, budget)) {
             return Ok(history);
         }
         let history = of.channel.history(of.thread, messages, budget).await?;
-        self.histories.remember(thread, last.sid, history.clone());
+        self.histories.remember(thread, (last.sid, budget), history.clone());
         Ok(history)
     }
 

@@ -13,17 +13,16 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Agent, Answer, Error, Patience, Retry, Sign, Turn};
+use crate::agent::{Answer, Error, Retry, Sign, Turn};
 use crate::channels::{self, Channel, Channels};
 use crate::clock::{Clock, Moment};
-use crate::concurrency::Limiter;
-use crate::jobs::dependency::Dependency;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
 use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
 use crate::media::{Files, Offers, fetch};
+use crate::pipeline::desks::{ChosenDesk, Desk, DeskPlace, Desks};
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::ingest::admission::{Admission, Admitted};
@@ -48,6 +47,7 @@ mod answer;
 mod batch;
 mod before;
 pub mod busy;
+mod choose;
 mod end;
 mod ended_turn;
 mod files;
@@ -65,8 +65,8 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Works on the inbox.
 pub struct Turns {
-    /// What thinks.
-    pub agent: Arc<dyn Agent>,
+    /// Who thinks.
+    pub desks: Desks,
     /// Where messages came from and replies go.
     pub channels: Channels,
     /// Which threads a person has.
@@ -79,8 +79,6 @@ pub struct Turns {
     pub paused: Paused,
     /// Makes the replies' ids.
     pub ids: ReplyIds,
-    /// Whether the agent is told of each step of its replies.
-    pub tells: bool,
     /// Which messages make a turn together.
     pub strategy: Strategy,
     /// What was offered to choose from.
@@ -89,16 +87,10 @@ pub struct Turns {
     pub busy: BusyTimes,
     /// What was said before the turns that may come again.
     pub histories: Histories,
-    /// When a failed turn is tried again.
+    /// When a turn is tried again that Twilio does not tell all of.
     pub schedule: Schedule,
     /// Whether Twilio can be asked.
     pub status: Arc<Status>,
-    /// Whether the agent is there.
-    pub agent_health: Arc<Dependency>,
-    /// How long the agent may be silent about a turn that it has taken over, if that is watched.
-    pub patience: Option<Patience>,
-    /// How many turns the agent has room for at once.
-    pub agent_room: Limiter,
     /// The files of turns, if they are made something of.
     pub files: Option<Arc<Files>>,
     /// Where the stages are noted.
@@ -109,7 +101,9 @@ impl Work for Turns {
     const QUEUE: QueueName = QueueName::Inbox;
 
     async fn wait(&self) {
-        self.agent_health.wait(&self.recorder.clock).await;
+        if let Some(only) = self.desks.only() {
+            only.health.wait(&self.recorder.clock).await;
+        }
     }
 
     async fn work(&self, delivery: Delivery, stop: &CancellationToken) {
@@ -155,7 +149,7 @@ impl Work for Turns {
 }
 
 impl Turns {
-    /// Gives the batch to the agent, with what comes meanwhile if that supersedes it.
+    /// Gives the batch to its agent, with what comes meanwhile if that supersedes it.
     async fn take(
         &self,
         mut delivery: Delivery,
@@ -163,64 +157,118 @@ impl Turns {
         mut batch: TurnBatch,
         stop: &CancellationToken,
     ) {
-        let (thread, own) = (of.thread.id(), of.message);
+        let mut place: Option<DeskPlace> = None;
         loop {
-            self.leave_out(thread, &mut batch);
-            let mut messages = batch.messages();
-            if let Err(lost) = self.lists.choose(thread, &mut messages).await {
-                settle::lost(Self::QUEUE, &lost);
-                let of = EndedTurn::of(thread, own, &messages);
-                self.end(delivery, EndOfTurn::Lost, of).await;
-                return;
+            let made = self.made(delivery, of, (&mut batch, &mut place)).await;
+            let Some((same, turn, ChosenDesk { desk, fallback })) = made else { return };
+            delivery = same;
+            let asked = GivenTurn { turn: &turn, own: of.message, desk: &desk };
+            let thought = self.think(&delivery, (of.channel, asked), &mut batch, stop).await;
+            match self.follow(delivery, asked, thought, fallback.as_deref()).await {
+                Some(same) => delivery = same,
+                None => return,
             }
-            let Some(id) = messages.last().map(|message| message.sid) else {
-                let of = EndedTurn::of(thread, own, &messages);
-                self.end(delivery, EndOfTurn::NothingLeft, of).await;
-                return;
-            };
-            let Some(told) = self.with_history(delivery, of, &messages).await else { return };
-            let history;
-            (delivery, history) = told;
-            let speaker = of.channel.speaker(of.thread, of.speaker);
-            let (attempt, files) = (delivery.attempt(), Offers::default());
-            let thread_of = of.thread.clone();
-            let turn = Turn { id, thread: thread_of, speaker, messages, history, attempt, files };
-            for message in &turn.messages {
-                self.recorder.stage(thread, Some(message.sid), Stage::TurnStarted);
-            }
-            self.busy.begin(thread, id, self.recorder.clock.wall());
-            let ending = match self.think(&delivery, (of.channel, &turn), &mut batch, stop).await {
-                Thought::Answer(answer, start) => {
-                    self.agent_health.succeeded(&self.recorder.clock);
-                    self.agent_room.succeeded();
-                    if !self.is_taken_over(thread, &answer).await {
-                        return self.finish(delivery, (&turn, own), answer, start).await;
-                    }
-                    EndOfTurn::TakenOver
-                }
-                Thought::Failure(error, start) => {
-                    return self.fail(delivery, (&turn, own), &error, start).await;
-                }
-                Thought::Away(pause) => EndOfTurn::AgentAway(pause),
-                Thought::Unfetched(error) => {
-                    return self.wait_for_files(delivery, (&turn, own), &error).await;
-                }
-                Thought::Stopped => EndOfTurn::Stopped,
-                Thought::Lost(lost) => {
-                    settle::lost(Self::QUEUE, &lost);
-                    EndOfTurn::Lost
-                }
-                Thought::Superseded => {
-                    self.recorder.metrics.turn(TurnOutcome::Superseded);
-                    tracing::debug!(message_sid = %id, conversation_sid = %thread,
-                        "a new message ends the thinking; another turn has both");
-                    continue;
-                }
-            };
-            let of = EndedTurn::of(thread, own, &turn.messages);
-            self.end(delivery, ending, of).await;
-            return;
         }
+    }
+
+    /// Makes the turn of a batch, with all that its agent is to know, and finds who that is; nothing if the
+    /// delivery has been settled.
+    async fn made(
+        &self,
+        delivery: Delivery,
+        of: OwnMessage<'_>,
+        (batch, place): (&mut TurnBatch, &mut Option<DeskPlace>),
+    ) -> Option<(Delivery, Turn, ChosenDesk)> {
+        let (thread, own) = (of.thread.id(), of.message);
+        self.leave_out(thread, batch);
+        let mut messages = batch.messages();
+        if let Err(lost) = self.lists.choose(thread, &mut messages).await {
+            settle::lost(Self::QUEUE, &lost);
+            let of = EndedTurn::of(thread, own, &messages);
+            self.end(delivery, EndOfTurn::Lost, of).await;
+            return None;
+        }
+        let Some(id) = messages.last().map(|message| message.sid) else {
+            let of = EndedTurn::of(thread, own, &messages);
+            self.end(delivery, EndOfTurn::NothingLeft, of).await;
+            return None;
+        };
+        let (mut delivery, chosen) = self.chosen(delivery, of, &messages, id).await?;
+        if place.as_ref().is_none_or(|place| place.at != chosen.desk.name) {
+            drop(place.take());
+            let settling = EndedTurn::of(thread, own, &messages);
+            (delivery, *place) = self.placed(delivery, &chosen.desk, settling).await?;
+        }
+        let budget = chosen.desk.agent.history();
+        let (delivery, history) = self.with_history(delivery, of, &messages, budget).await?;
+        let speaker = of.channel.speaker(of.thread, of.speaker);
+        let (attempt, files) = (delivery.attempt(), Offers::default());
+        let thread_of = of.thread.clone();
+        let turn = Turn { id, thread: thread_of, speaker, messages, history, attempt, files };
+        for message in &turn.messages {
+            self.recorder.stage(thread, Some(message.sid), Stage::TurnStarted);
+        }
+        self.busy.begin(thread, id, self.recorder.clock.wall());
+        Some((delivery, turn, chosen))
+    }
+
+    /// Does what follows from how the thinking ended; gives the delivery back if its batch makes another
+    /// turn, or another agent gets it.
+    async fn follow(
+        &self,
+        delivery: Delivery,
+        asked: GivenTurn<'_>,
+        thought: Thought,
+        fallback: Option<&Desk>,
+    ) -> Option<Delivery> {
+        let GivenTurn { turn, own, desk } = asked;
+        let thread = turn.thread.id();
+        let ending = match thought {
+            Thought::Answer(answer, start) => {
+                desk.answered(&self.inbox, &self.recorder.clock);
+                desk.room.succeeded();
+                if !self.is_taken_over(thread, &answer).await {
+                    self.finish(delivery, asked, answer, start).await;
+                    return None;
+                }
+                EndOfTurn::TakenOver
+            }
+            Thought::Failure(error, start) => {
+                let parked = self.parks(asked, &error, start);
+                let retry = failure::delay(&error, delivery.attempt(), &desk.schedule);
+                let gives_way = Self::gives_way(desk, &error, (parked, retry));
+                if gives_way && self.moved(asked, fallback).await {
+                    return Some(delivery);
+                }
+                self.fail(delivery, asked, &error, (parked, retry)).await;
+                return None;
+            }
+            Thought::Away(pause) => {
+                if self.moved(asked, fallback).await {
+                    return Some(delivery);
+                }
+                let is_alone = self.desks.only().is_some();
+                let pause = if is_alone { pause } else { desk.waits_away(thread, pause) };
+                EndOfTurn::AgentAway(pause)
+            }
+            Thought::Unfetched(error) => {
+                self.wait_for_files(delivery, (turn, own), &error).await;
+                return None;
+            }
+            Thought::Stopped => EndOfTurn::Stopped,
+            Thought::Lost(lost) => {
+                settle::lost(Self::QUEUE, &lost);
+                EndOfTurn::Lost
+            }
+            Thought::Superseded => {
+                self.recorder.metrics.turn(TurnOutcome::Superseded);
+                tracing::debug!(message_sid = %turn.id, conversation_sid = %thread,
+                    "a new message ends the thinking; another turn has both");
+                return Some(delivery);
+            }
+        };
+        self.end(delivery, ending, EndedTurn::of(thread, own, &turn.messages)).await;
+        None
     }
 
     /// Marks the messages of a batch that get no answer.
@@ -240,11 +288,12 @@ impl Turns {
     async fn think(
         &self,
         delivery: &Delivery,
-        (channel, turn): (&dyn Channel, &Turn),
+        (channel, asked): (&dyn Channel, GivenTurn<'_>),
         batch: &mut TurnBatch,
         stop: &CancellationToken,
     ) -> Thought {
-        let mut answer = pin!(self.answered(delivery, turn));
+        let turn = asked.turn;
+        let mut answer = pin!(self.answered(delivery, turn, asked.desk));
         let (mut lost, mut typing) = (
             pin!(delivery.keep_alive()),
             pin!(show_typing(channel, turn.thread.id(), self.recorder.clock)),
@@ -296,8 +345,9 @@ impl Turns {
 
     /// How long a turn is parked that the agent gave no answer to; nothing if it is the turn's own
     /// failure.
-    fn parks(&self, turn: &Turn, error: &Error, start: Moment) -> Option<Duration> {
-        let (health, clock) = (&self.agent_health, &self.recorder.clock);
+    fn parks(&self, asked: GivenTurn<'_>, error: &Error, start: Moment) -> Option<Duration> {
+        let GivenTurn { turn, desk, .. } = asked;
+        let (health, clock) = (&desk.health, &self.recorder.clock);
         let subject = Some(*turn.thread.id().as_bytes());
         let took = clock.now().since(start);
         match error.sign() {
@@ -307,7 +357,7 @@ impl Turns {
             }
             Sign::Busy => {
                 health.succeeded(clock);
-                self.agent_room.refused(clock.now());
+                desk.room.refused(clock.now());
                 let pause = match error.retry() {
                     Retry::After(after) => after,
                     Retry::No | Retry::Backoff => BUSY_PAUSE,
@@ -324,7 +374,7 @@ impl Turns {
                 let pause = health.parks(clock);
                 if pause.is_none() {
                     // It answered until now: it may be back at once, or have no room.
-                    self.agent_room.doubted(clock.now());
+                    desk.room.doubted(clock.now());
                 }
                 pause
             }
@@ -334,21 +384,19 @@ impl Turns {
     async fn fail(
         &self,
         delivery: Delivery,
-        (turn, own): (&Turn, MessageId),
+        GivenTurn { turn, own, desk }: GivenTurn<'_>,
         error: &Error,
-        start: Moment,
+        (parked, retry): (Option<Duration>, Option<Duration>),
     ) {
-        let parked = self.parks(turn, error, start);
-        let attempt = delivery.attempt();
-        let retry = failure::delay(error, attempt, &self.schedule);
+        let (attempt, agent) = (delivery.attempt(), &*desk.name);
         match (parked, retry) {
-            (Some(pause), _) => tracing::debug!(message_sid = %turn.id,
+            (Some(pause), _) => tracing::debug!(message_sid = %turn.id, agent,
                 conversation_sid = %turn.thread, retry_in_ms = settle::millis(pause),
                 error = %Chain(error), "agent is away or busy; the turn waits"),
-            (None, Some(delay)) => tracing::warn!(message_sid = %turn.id,
+            (None, Some(delay)) => tracing::warn!(message_sid = %turn.id, agent,
                 conversation_sid = %turn.thread, attempt, retry_in_ms = settle::millis(delay),
                 error = %Chain(error), "agent gave no answer; trying again"),
-            (None, None) => tracing::error!(message_sid = %turn.id,
+            (None, None) => tracing::error!(message_sid = %turn.id, agent,
                 conversation_sid = %turn.thread, attempt, error = %Chain(error),
                 "agent gave no answer; the message is a dead letter"),
         }
@@ -374,6 +422,14 @@ struct OwnMessage<'a> {
     /// As whom of ours it was heard, where that is known.
     speaker: Option<&'a Speaker>,
     message: MessageId,
+}
+
+/// A turn, the message that it is the delivery of, and whom it is given to.
+#[derive(Clone, Copy)]
+struct GivenTurn<'a> {
+    turn: &'a Turn,
+    own: MessageId,
+    desk: &'a Desk,
 }
 
 /// How the thinking about a turn ended.

@@ -1,7 +1,7 @@
 //! The metrics: a registry that is a value, and one typed method for each thing that is counted.
 //!
-//! There is no global. Labels come from closed sets ([`labels`]) and from the bot's configured
-//! identities; a sid, an address or a text cannot become one. Names, kinds and helps come from one
+//! There is no global. Labels come from closed sets ([`labels`]) and from the configured names of
+//! identities and agents; a sid, an address or a text cannot become one. Names, kinds and helps come from one
 //! table ([`table`]). Time enters as measured durations.
 
 pub mod format;
@@ -40,7 +40,8 @@ struct MetricsInner {
     joins: Family<JoinLabels, Counter>,
     messages: Family<MessageLabels, Counter>,
     turns: Family<TurnLabels, Counter>,
-    agent_seconds: Histogram,
+    agent_seconds: Family<AgentLabels, Histogram, fn() -> Histogram>,
+    agent_up: Family<AgentLabels, Gauge>,
     agent_wordless: Family<ReasonLabels, Counter>,
     agent_bad_lines: Family<ReasonLabels, Counter>,
     replies: Family<ReplyLabels, Counter>,
@@ -76,7 +77,12 @@ impl Metrics {
             joins: register(r, table::JOINS, Family::default()),
             messages: register(r, table::MESSAGES, Family::default()),
             turns: register(r, table::TURNS, Family::default()),
-            agent_seconds: register(r, table::AGENT_SECONDS, Histogram::new(AGENT_BUCKETS_SECONDS)),
+            agent_seconds: register(
+                r,
+                table::AGENT_SECONDS,
+                Family::new_with_constructor(|| Histogram::new(AGENT_BUCKETS_SECONDS)),
+            ),
+            agent_up: register(r, table::AGENT_UP, Family::default()),
             agent_wordless: register(r, table::AGENT_WORDLESS, Family::default()),
             agent_bad_lines: register(r, table::AGENT_BAD_LINES, Family::default()),
             replies: register(r, table::REPLIES, Family::default()),
@@ -139,9 +145,16 @@ impl Metrics {
         self.inner.turns.get_or_create(&TurnLabels { outcome }).inc();
     }
 
-    /// Counts the time that the agent took.
-    pub fn agent(&self, took: Duration) {
-        self.inner.agent_seconds.observe(took.as_secs_f64());
+    /// Counts the time that an agent took, by its name among the settings.
+    pub fn agent(&self, agent: &str, took: Duration) {
+        let labels = AgentLabels { agent: agent.to_owned() };
+        self.inner.agent_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Shows whether an agent is there.
+    pub fn agent_up(&self, agent: &str, is_up: bool) {
+        let labels = AgentLabels { agent: agent.to_owned() };
+        self.inner.agent_up.get_or_create(&labels).set(i64::from(is_up));
     }
 
     /// Counts a turn to which a model said nothing that a person can be given.
@@ -280,6 +293,7 @@ label_sets! {
     JoinLabels { outcome: JoinOutcome }
     MessageLabels { door: Known }
     TurnLabels { outcome: TurnOutcome }
+    AgentLabels { agent: String }
     ReasonLabels { reason: Known }
     ReplyLabels { outcome: ReplyOutcome, via: Known }
     StatusLabels { status: Known }
@@ -390,7 +404,8 @@ mod tests {
         metrics.join(JoinOutcome::Added);
         metrics.message(Door::CatchUp);
         metrics.turn(TurnOutcome::Answered);
-        metrics.agent(brief);
+        metrics.agent("default", brief);
+        metrics.agent_up("default", true);
         metrics.wordless(Known("empty"));
         metrics.agent_bad_line(Known("no_json"));
         metrics.reply(ReplyOutcome::Sent, Via::Socket);

@@ -64,8 +64,10 @@ metrics! {
         "Messages seen, by the door they came in by; one message may come by several.";
     TURNS: Counter "chimein_turns_total" ["outcome"]
         "Turns of the agent, by how they ended.";
-    AGENT_SECONDS: Histogram "chimein_agent_seconds" []
-        "Time the agent took for one turn, failed ones included.";
+    AGENT_SECONDS: Histogram "chimein_agent_seconds" ["agent"]
+        "Time an agent took for one turn that it answered, by its name.";
+    AGENT_UP: Gauge "chimein_agent_up" ["agent"]
+        "1 while an agent answers, 0 while turns wait for it to be back, by its name.";
     AGENT_WORDLESS: Counter "chimein_agent_wordless_total" ["reason"]
         "Turns to which a model said nothing that a person can be given, by why; tool calls among them.";
     AGENT_BAD_LINES: Counter "chimein_agent_bad_lines_total" ["reason"]

@@ -141,7 +141,8 @@ impl JoinPolicy {
 }
 
 /// Text is compared as it stands, numbers and truth values as JSON.
-fn is_value(value: &Value, wanted: &str) -> bool {
+#[must_use]
+pub fn is_value(value: &Value, wanted: &str) -> bool {
     match value {
         Value::String(text) => text == wanted,
         Value::Bool(_) | Value::Number(_) => {
@@ -151,7 +152,9 @@ fn is_value(value: &Value, wanted: &str) -> bool {
     }
 }
 
-fn matches_address(wished: &str, address: &str) -> bool {
+/// Whether an address is the wished one, or begins as a wish that ends in `:` or `*` does.
+#[must_use]
+pub fn matches_address(wished: &str, address: &str) -> bool {
     match wished.strip_suffix('*') {
         Some(start) => address.starts_with(start),
         None if wished.ends_with(':') => address.starts_with(wished),
