@@ -22,7 +22,7 @@ try {
     }
   }
   const number = talks.at(-1)[0].split(" ")[1];
-  await page.getByRole("region", { name: "Conversations" }).getByRole("button", { name: number }).first().click();
+  await page.getByRole("region", { name: "Threads" }).getByRole("button", { name: number }).first().click();
   const ticks = page.getByRole("list", { name: "Timeline" }).getByText("✓✓ delivered");
   await until("ticks for both answers", async () => (await ticks.count()) === 2);
   await page.evaluate(() => {

@@ -73,23 +73,99 @@ export function phonePage(features) {
     await phone.write("for the timeline");
     await answered(phone, 1);
     const number = phone.name.split(" ")[1];
-    await page.getByRole("region", { name: "Conversations" }).getByRole("button", { name: number }).first().click();
+    await page.getByRole("region", { name: "Threads" }).getByRole("button", { name: number }).first().click();
     await page.getByRole("list", { name: "Timeline" }).getByText("✓✓ delivered").waitFor();
     await page.locator("#webhooks").getByText(/^200 in /).first().waitFor();
   });
 
-  features.add("a file is sent, and a text without a conversation shows its ticks", async (browser) => {
+  features.add("a file is sent, and a text without a conversation is a thread with its ticks", async (browser) => {
     const page = await browser.page();
     const phone = await browser.addPhone(page);
     const file = { name: "dot.png", mimeType: "image/png", buffer: Buffer.from("89504e47", "hex") };
     await page.getByLabel(`File of ${phone.name}`).setInputFiles(file);
     await phone.write("look");
-    const texts = page.getByRole("list", { name: "Texts without a conversation" });
-    await texts.getByText("look (image/png)").waitFor();
+    await until("it is on the phone", async () => (await phone.shown()).includes("you: look (image/png)"));
     const to = phone.name.split(" ")[1];
     await browser.text(page, { From: "+15555550100", To: to, Body: "seen it" });
-    await texts.getByText("seen it").getByText("✓✓ delivered").waitFor();
+    const thread = page.getByRole("region", { name: "Threads" }).getByRole("button", { name: `${to} without a conversation` });
+    await thread.click();
+    await page.getByRole("list", { name: "Timeline" }).getByText("seen it").getByText("✓✓ delivered").waitFor();
     await until("it is on the phone", async () => (await phone.shown()).includes("bot: seen it"));
+  });
+
+  features.add("an empty phone suggests what to write", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    const suggested = page.getByRole("group", { name: `Choices of ${phone.name}` }).getByRole("button");
+    await suggested.filter({ hasText: "opening hours" }).click();
+    const shown = await answered(phone, 1);
+    assert.equal(shown[0], "you: What are your opening hours?");
+    await until("nothing is suggested any more", async () => (await suggested.count()) === 0);
+  });
+
+  features.add("bubbles have times and ticks", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    await phone.write("when?");
+    await answered(phone, 1);
+    await phone.bubbles.last().getByText("✓✓ delivered").waitFor();
+    const times = await phone.bubbles.locator("time").evaluateAll((nodes) => nodes.map((node) => Date.parse(node.dateTime)));
+    assert.equal(times.length, 2);
+    assert.ok(times.every((time) => Math.abs(Date.now() - time) < 120_000), `${times}`);
+  });
+
+  features.add("webhooks show what they carried, and are there after a reload", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    await phone.write("carried by a webhook");
+    await answered(phone, 1);
+    const carried = page.getByRole("list", { name: "Webhooks" }).getByRole("listitem").filter({ hasText: "onMessageAdded" });
+    const ours = carried.filter({ hasText: "carried by a webhook" });
+    for (const again of [false, true]) {
+      if (again) {
+        await page.reload();
+        await page.getByText("live", { exact: true }).waitFor();
+      }
+      await ours.first().locator("summary").click();
+      await ours.first().getByRole("cell", { name: "carried by a webhook" }).waitFor();
+      await ours.first().getByText(/^200 in /).waitFor();
+    }
+  });
+
+  features.add("a newer typing hint is not taken away by an older one's time", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    await phone.write("who types?");
+    await answered(phone, 1);
+    const conversation = await browser.conversationOf(page, phone);
+    const hint = page.getByRole("article", { name: phone.name }).getByText("bot is typing…");
+    await page.clock.install();
+    await page.evaluate((sid) => happened({ kind: "typing", conversation_sid: sid, identity: "bot" }), conversation);
+    await hint.waitFor();
+    await page.clock.runFor(3_000);
+    await page.evaluate((sid) => happened({ kind: "typing", conversation_sid: sid, identity: "bot" }), conversation);
+    await page.clock.runFor(3_000);
+    assert.equal(await hint.count(), 1, "the newer one has two seconds left");
+    await page.clock.runFor(2_100);
+    assert.equal(await hint.count(), 0);
+  });
+
+  features.add("axe finds nothing, at both widths, light and dark", async (browser) => {
+    const found = [];
+    for (const width of [1440, 390]) {
+      for (const colorScheme of ["light", "dark"]) {
+        const page = await browser.page({ width, colorScheme });
+        const phone = await browser.addPhone(page);
+        await phone.write("is it clear?");
+        await answered(phone, 1);
+        await page.getByRole("region", { name: "Threads" }).getByRole("button").first().click();
+        await page.getByRole("list", { name: "Webhooks" }).locator("summary").first().click();
+        for (const { id, nodes } of await browser.violations(page)) {
+          found.push(...nodes.map((node) => `${width} ${colorScheme} ${id}: ${node.html.slice(0, 160)} ${node.failureSummary}`));
+        }
+      }
+    }
+    assert.deepEqual(found, []);
   });
 
   features.add("a list of choices is answered by a tap", async (browser) => {

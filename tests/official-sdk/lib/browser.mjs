@@ -1,6 +1,7 @@
 // Chromium with the page of the phones. `CHIMEIN_PHONES` is the page's address, `CHIMEIN_CHROMIUM` the program.
 
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -25,6 +26,8 @@ export class Browser {
     const context = await chromium.launchPersistentContext(profile, {
       args: FLAGS,
       chromiumSandbox: false,
+      // The page's own policy lets no script in, and axe is one.
+      bypassCSP: true,
       executablePath: process.env.CHIMEIN_CHROMIUM ?? "/usr/bin/chromium",
       headless: true,
     });
@@ -48,6 +51,7 @@ export class Browser {
     this.#pages.push(page);
     page.on("pageerror", (error) => process.emit("uncaughtException", error));
     if (options.width) await page.setViewportSize({ width: options.width, height: 700 });
+    if (options.colorScheme) await page.emulateMedia({ colorScheme: options.colorScheme });
     await page.goto(this.address);
     await page.getByText("live", { exact: true }).waitFor();
     return page;
@@ -80,6 +84,20 @@ export class Browser {
     if (!answer.ok()) throw new Error(`the text was refused: ${await answer.text()}`);
   }
 
+  /** The sid of the conversation that a phone talks in. */
+  async conversationOf(page, phone) {
+    const address = phone.name.split(" ")[1];
+    const { conversations } = await (await page.request.get(new URL("_emulator/dump", this.address).href)).json();
+    const has = (one) => one.participants.some((each) => each.messaging_binding?.address === address);
+    return conversations.find(has).sid;
+  }
+
+  /** What axe-core has against the page as it is. */
+  async violations(page) {
+    await page.addScriptTag({ content: await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8") });
+    return (await page.evaluate(() => axe.run())).violations;
+  }
+
   async leaveAll() {
     await Promise.allSettled(this.#pages.map((page) => page.close()));
   }
@@ -108,7 +126,7 @@ class Phone {
   /** What it shows, oldest first: `you: …` or `<author>: …`. */
   async shown() {
     const bubbles = await this.bubbles.evaluateAll((nodes) =>
-      nodes.map((node) => [node.querySelector(".meta").textContent, node.firstChild.textContent]));
-    return bubbles.map(([who, text]) => `${who === "you" ? "you" : "bot"}: ${text}`);
+      nodes.map((node) => [node.classList.contains("mine"), node.firstChild.textContent]));
+    return bubbles.map(([mine, text]) => `${mine ? "you" : "bot"}: ${text}`);
   }
 }
