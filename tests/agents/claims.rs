@@ -2,6 +2,7 @@
 
 use chimein::twilio::sid::ConversationSid;
 
+use crate::many::are_thought_about_at_once;
 use crate::peer::{Peer, rig};
 use crate::rig::{PHONE, Rig};
 
@@ -83,6 +84,7 @@ pub async fn survives_our_restart<P: Peer>() {
     rig.settled().await;
     rig.stop_service().await;
     rig.start_service().await;
+    peer.meets(&rig);
     peer.say_later(&rig, "at last").await;
     rig.expect(conversation, &["at last"]).await;
     rig.end().await;
@@ -104,7 +106,9 @@ async fn dies<P: Peer>(text: &str) {
     let conversation = rig.sms(PHONE, text).await;
     let answer = format!("re: {text}");
     said(&rig, conversation, &[answer.as_str()]).await;
-    rig.eventually("it is asked again", |_| peer.asked().len() >= 2).await;
+    if text == "die before" || P::IS_ASKED_AFTER_ITS_ANSWER {
+        rig.eventually("it is asked again", |_| peer.asked().len() >= 2).await;
+    }
     rig.sms(PHONE, "hello").await;
     rig.expect(conversation, &[answer.as_str(), "re: hello"]).await;
     rig.end().await;
@@ -135,6 +139,30 @@ pub async fn is_away_and_comes_back<P: Peer>() {
     said(&rig, conversation, &["re: before", "re: one", "re: two"]).await;
     rig.expect(other, &["re: three"]).await;
     assert_eq!(rig.replies(conversation).len(), 3);
+    rig.end().await;
+}
+
+/// What it was thinking about when it was killed is answered once it is back, once, and in order.
+pub async fn is_killed_while_it_thinks<P: Peer>() {
+    let mut peer = P::start().await;
+    let rig = rig(&peer).await;
+    let conversation = rig.sms(PHONE, "slow").await;
+    asked(&rig, &peer, "slow").await;
+    peer.go_away().await;
+    peer.come_back().await;
+    peer.let_go_on();
+    said(&rig, conversation, &["re: slow"]).await;
+    rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["re: slow", "re: hello"]).await;
+    rig.end().await;
+}
+
+/// A thousand people who write at once are thought about at once, with nothing set but where it is.
+pub async fn thinks_about_a_thousand_people_at_once<P: Peer>() {
+    let peer = P::start().await;
+    let rig = rig(&peer).await;
+    let asked = || peer.asked().len();
+    are_thought_about_at_once(&rig, ("slow", "re: slow"), asked, || peer.let_go_on()).await;
     rig.end().await;
 }
 

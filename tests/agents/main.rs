@@ -8,9 +8,12 @@
 mod agent;
 #[cfg(feature = "nats")]
 mod bitbrat;
+mod chatwoot;
 mod claims;
 mod echo;
 mod http;
+#[path = "../scenarios/many.rs"]
+mod many;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/model.rs"]
 mod model;
@@ -23,6 +26,8 @@ mod peer;
 #[allow(dead_code, reason = "the tests of that kind use the rest of it")]
 #[path = "../bitbrat/platform.rs"]
 mod platform;
+#[path = "../ports/mod.rs"]
+mod ports;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/rig.rs"]
 mod rig;
@@ -57,11 +62,18 @@ mod kept_by {
         answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
         answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back
+        thinks_about_a_thousand_people_at_once
+    } }
+    keeps! { chatwoot: crate::chatwoot::Chatwoot {
+        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        talks_garbage is_away_and_comes_back is_killed_while_it_thinks
+        thinks_about_a_thousand_people_at_once
     } }
     // A model answers at once, and what says nothing is a dead letter.
     keeps! { openai: crate::openai::Model {
         answers_in_order is_slow_and_holds_up_nobody dies_before_it_answers dies_after_it_answered
-        talks_garbage is_away_and_comes_back
+        talks_garbage is_away_and_comes_back thinks_about_a_thousand_people_at_once
     } }
     #[cfg(feature = "nats")]
     keeps! { bitbrat: crate::bitbrat::BitBrat {
@@ -73,7 +85,8 @@ mod kept_by {
     keeps! { sqs: crate::sqs::Sqs {
         answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
         answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
-        talks_garbage is_away_and_comes_back
+        talks_garbage is_away_and_comes_back is_killed_while_it_thinks
+        thinks_about_a_thousand_people_at_once
     } }
     // Who waits for a result has not taken the turn over.
     #[cfg(feature = "temporal")]

@@ -40,11 +40,19 @@ pub fn act(text: &str, before: usize) -> Act {
 
 /// A kind of agent with its peer.
 pub trait Peer: Sized {
+    /// Whether it is asked again where its answer has arrived and nobody knows whether it has taken the turn.
+    const IS_ASKED_AFTER_ITS_ANSWER: bool = true;
+
     /// Starts the peer.
     async fn start() -> Self;
 
     /// What makes the service ask it.
     fn settings(&self) -> Vec<(&'static str, String)>;
+
+    /// Learns where the service is, each time that it has been started.
+    fn meets(&self, rig: &Rig) {
+        let _ = rig;
+    }
 
     /// Which texts it was asked, oldest first, as often as it was asked.
     fn asked(&self) -> Vec<String>;
@@ -69,7 +77,9 @@ pub trait Peer: Sized {
 pub async fn rig(peer: &impl Peer) -> Rig {
     let settings = peer.settings();
     let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    Rig::start(&settings).await
+    let rig = Rig::start(&settings).await;
+    peer.meets(&rig);
+    rig
 }
 
 /// What is held until it is let.

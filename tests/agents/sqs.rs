@@ -10,6 +10,9 @@ use crate::peer::{Act, Document, Memory, Peer};
 use crate::rig::Rig;
 use crate::sqs_server::{Received, SqsServer, settings};
 
+/// How long a turn stays whose it is: longer than anybody thinks.
+const HIDDEN_SECS: u32 = 600;
+
 pub struct Sqs {
     queues: Queues,
     memory: Memory<Document>,
@@ -91,7 +94,8 @@ impl Queues {
 
 async fn think(queues: Queues, memory: Memory<Document>) {
     loop {
-        let received = queues.server.read().await.receive(&queues.turns, 1).await;
+        let received =
+            queues.server.read().await.receive_hidden(&queues.turns, 1, HIDDEN_SECS).await;
         for received in received {
             let turn = Document(received.json());
             let act = memory.hear(turn.id(), turn.text(), turn.clone());

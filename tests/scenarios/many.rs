@@ -9,17 +9,17 @@ use crate::rig::Rig;
 /// How many people.
 pub const PEOPLE: usize = 1000;
 
-/// Lets everybody write, lets the agent go on once it has been asked as often, and expects that each of them
-/// has these words and no others.
+/// Lets everybody write this, lets the agent go on once it has been asked as often, and expects that each of them
+/// has this answer and no other.
 pub async fn are_thought_about_at_once(
     rig: &Rig,
+    (text, answer): (&str, &str),
     asked: impl Fn() -> usize,
     let_go_on: impl FnOnce(),
-    answer: &str,
 ) {
     let mut conversations = Vec::with_capacity(PEOPLE);
     for n in 0..PEOPLE {
-        conversations.push(rig.sms(&format!("+1555{n:07}"), "anybody there?").await);
+        conversations.push(rig.sms(&format!("+1555{n:07}"), text).await);
     }
     rig.eventually("all have asked", |_| asked() >= PEOPLE).await;
     let_go_on();

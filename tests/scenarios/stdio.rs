@@ -144,7 +144,7 @@ with open(told, "a") as asked:
     let asked = || std::fs::metadata(&told).map_or(0, |told| told.len().try_into().unwrap());
     let let_go_on = || std::fs::write(program.folder.path().join("go"), "").unwrap();
     assert_eq!(PEOPLE, 1000, "as many as the program has turns at once");
-    many::are_thought_about_at_once(&rig, asked, let_go_on, "here").await;
+    many::are_thought_about_at_once(&rig, ("hello?", "here"), asked, let_go_on).await;
     rig.end().await;
 }
 
