@@ -48,7 +48,7 @@ pages! {
     limits "what it does not do"
     emulator "the local Twilio"
     library "the realtime client alone"
-    temporal "moving here from an SMS bot on Temporal"
+    temporal "a workflow of Temporal as the agent; moving here from an SMS bot on it"
     lambda "moving here from a WhatsApp bot on SQS and Lambda"
     celery "moving here from a WhatsApp bot on Celery and Redis"
     bitbrat "taking over from the connector that is built into a BitBrat platform"

@@ -49,6 +49,9 @@ const NEWCOMER: &str = "tests/command_line/newcomer.rs::the_readme_alone_leads_f
 const GUIDE: &str = "tests/bitbrat/walk.rs::the_guide_leads_there_and_back_again";
 const IMAGE: &str = "tests/house/deploy.rs::the_check_runs_the_image_as_the_page_says";
 const LAMBDA: &str = "tests/sqs/lambda.rs::a_lambda_answers_in_order_and_what_it_fails_at_ends_among_the_dead_letters";
+const WORKFLOW: &str = "tests/temporal/example.rs::the_example_answers_in_order";
+const OLDER: &str =
+    "tests/temporal/older.rs::the_workflow_of_the_older_system_runs_unchanged_and_texts_once";
 const GUIDE_TOOL: &str = "tests/house/guide.rs::every_command_of_the_guide_is_one_that_there_is";
 
 pages! {
@@ -76,6 +79,10 @@ pages! {
     the_commands_about_routing "src/manual/routing.md" [Answers("You said: hello"), Settings]
     the_commands_about_queues_of_amazon "src/manual/sqs.md" [Elsewhere("it needs Amazon", LAMBDA)]
     the_commands_about_programs "src/manual/stdio.md" [Answers("You said: hello")]
+    the_commands_about_workflows "src/manual/temporal.md" [
+        Elsewhere("it needs a server of Temporal", WORKFLOW),
+        Elsewhere("it needs a server of Temporal", OLDER)
+    ]
     the_commands_about_twilio "src/manual/twilio.md" [Converses("You said: hello")]
     the_commands_of_the_guide "src/manual/bitbrat.md" [
         Elsewhere("it needs a docker daemon", GUIDE_TOOL),

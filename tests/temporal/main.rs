@@ -1,6 +1,15 @@
-//! The agent `temporal` against a real server: what is started, what is served, what outlives whom.
+//! The agent `temporal` against a real server: what outlives whom, and the workflow of an older system.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../child/mod.rs"]
+mod child;
+mod examined;
+mod example;
+mod kills;
+mod older;
+#[allow(dead_code, reason = "the scenarios use the rest of it")]
+#[path = "../scenarios/rig.rs"]
+mod rig;
 #[path = "../temporal_server/mod.rs"]
 mod temporal_server;

@@ -104,13 +104,16 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Starts a program in Python with these arguments.
-    pub fn start(script: &str, arguments: &[String]) -> Self {
+    /// Starts a program in Python with these arguments and variables.
+    pub fn start(script: &str, arguments: &[String], variables: &[(&str, String)]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
         let arguments = arguments.to_vec();
+        let variables: Vec<(String, String)> =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let spawn = move || {
             let mut command = Command::new(program("python"));
-            command.arg(&script).args(&arguments).stdin(Stdio::null()).spawn().unwrap()
+            command.arg(&script).args(&arguments).envs(variables.iter().cloned());
+            command.stdin(Stdio::null()).spawn().unwrap()
         };
         let child = Arc::new(Mutex::new(spawn()));
         let kept = Arc::clone(&child);

@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn attributes_have_room_beside_the_body() {
         let long = "x".repeat(500);
-        let turn = turn("hello", &[&long; 20]);
+        let turn = turn("hello", &[long.as_str(); 20]);
         for limit in [1024, 4096, 8192] {
             let queued = of(&turn, 0, limit).unwrap();
             assert!(queued.body.len() + ATTRIBUTES_BYTES <= limit, "{limit}");

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn neither_way_is_larger_than_what_temporal_takes() {
         let long = "x".repeat(90_000);
-        let turn = turn("hello", &[&long; 40]);
+        let turn = turn("hello", &[long.as_str(); 40]);
         for input in [TemporalInput::Document, TemporalInput::Positional] {
             let arguments = arguments(&turn, input).unwrap();
             let bytes: usize = arguments.iter().map(String::len).sum();
