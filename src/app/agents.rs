@@ -18,6 +18,7 @@ use crate::jobs::dependency::Dependency;
 use crate::jobs::schedule::Schedule;
 use crate::pipeline::desks::{Desk, Desks, WaitingThreads};
 use crate::pipeline::policy::routing::{AgentRoute, Routes};
+use crate::pipeline::send::answers::KeyedAnswers;
 use crate::pipeline::send::late::Late;
 use crate::queue::QueueName;
 use crate::telemetry::refusals::Refusals;
@@ -133,7 +134,7 @@ impl Parts<'_> {
         let patience = made.and_then(|made| made.agent.patience());
         let named = made.map(|made| &made.name).filter(|name| !name.is_plain());
         Arc::new(Late {
-            outbox: self.store.queue(QueueName::Outbox),
+            outbox: KeyedAnswers::new(self.store.queue(QueueName::Outbox), self.store.documents()),
             channels: channels.clone(),
             ids: self.reply_ids(),
             tells: made.is_some_and(|made| made.agent.is_told()),

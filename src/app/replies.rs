@@ -80,6 +80,7 @@ mod tests {
     use super::*;
     use crate::agent::later::{Batch, Outbox as _};
     use crate::clock::Clock;
+    use crate::pipeline::send::answers::KeyedAnswers;
     use crate::pipeline::send::late::Late;
     use crate::queue::{Cause, QueueName, Store, embedded};
     use crate::thread::{Reply, Thread};
@@ -98,7 +99,7 @@ mod tests {
         let thread = Thread::Conversation(conversation);
         let said = vec![Reply::text("one"), Reply::text("two"), Reply::text("three")];
         let late = Late {
-            outbox: outbox.clone(),
+            outbox: KeyedAnswers::new(outbox.clone(), store.documents()),
             channels: Channels::default(),
             ids,
             reports: None,
@@ -125,6 +126,21 @@ mod tests {
             fate().await,
             RepliesFate { parts: 3, sent: 2, dead: Some(cause), delivery: Vec::new() }
         );
+        // A second answer under the same key adds nothing, however much longer it is.
+        let thread = Thread::Conversation(conversation);
+        let longer = ["one", "2", "3", "four"].map(Reply::text).to_vec();
+        let again = Batch { hands_over: true, ..Batch::new(thread.clone(), "k", longer.clone()) };
+        assert_eq!(late.put(again).await.unwrap(), 0);
+        let handed = Batch { hands_over: true, ..Batch::new(thread.clone(), "h", Vec::new()) };
+        assert_eq!(late.put(handed).await.unwrap(), 0, "nothing is said");
+        assert_eq!(late.put(Batch::new(thread.clone(), "h", longer.clone())).await.unwrap(), 0);
+        // Two at the same time are not mixed.
+        let short = vec![Reply::text("short")];
+        let batches = [longer, short].map(|said| Batch::new(thread.clone(), "race", said));
+        let added = futures::future::join_all(batches.map(|batch| late.put(batch))).await;
+        let added: Vec<_> = added.into_iter().map(Result::unwrap).collect();
+        assert!(added == [4, 0] || added == [0, 1], "{added:?}");
+        assert_eq!(asked.fate(conversation.into(), "k").await.unwrap().unwrap().parts, 3);
         assert_eq!(asked.fate(conversation.into(), "other").await.unwrap(), None);
         let elsewhere = ConversationSid::from_bytes([3; 16]);
         assert_eq!(asked.fate(elsewhere.into(), "k").await.unwrap(), None);

@@ -36,6 +36,11 @@ pub(super) trait Engine: Send + Sync + 'static {
     fn append(&self, jobs: Vec<(QueueName, Append)>)
     -> BoxFuture<'_, Result<Vec<Appended>, Error>>;
 
+    /// Whether what an append has not stored, however it broke off, it has stored nothing of.
+    fn appends_whole(&self) -> bool {
+        true
+    }
+
     /// Waits for the next job and leases it. Cancel safe.
     fn next(&self, queue: QueueName) -> BoxFuture<'_, Result<Leased, Error>>;
 

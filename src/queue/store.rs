@@ -135,6 +135,12 @@ impl Queue {
         self.engine.append(jobs).await
     }
 
+    /// Whether an append that broke off, by an error or a crash, has stored nothing.
+    #[must_use]
+    pub fn appends_whole(&self) -> bool {
+        self.engine.appends_whole()
+    }
+
     /// Waits until whatever anybody stored under a key before this call is in its lane, if this process
     /// delivers it: for who has it from elsewhere that something was stored.
     ///

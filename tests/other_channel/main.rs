@@ -28,6 +28,7 @@ use chimein::pipeline::policy::routing::Routes;
 use chimein::pipeline::policy::strategy::{Burst, Strategy};
 use chimein::pipeline::report::Reports;
 use chimein::pipeline::send::Sends;
+use chimein::pipeline::send::answers::KeyedAnswers;
 use chimein::pipeline::send::late::Late;
 use chimein::pipeline::send::reply_ids::ReplyIds;
 use chimein::pipeline::turn::Turns;
@@ -325,7 +326,7 @@ impl House {
     /// The agent says something after its turn.
     async fn say_late(&self, who: u8, text: &str) {
         let late = Late {
-            outbox: self.store.queue(QueueName::Outbox),
+            outbox: KeyedAnswers::new(self.store.queue(QueueName::Outbox), self.store.documents()),
             channels: self.channels(),
             ids: ReplyIds::of(&"secret".into()),
             tells: false,

@@ -7,6 +7,7 @@ use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::pii::Pii;
 use crate::pipeline::awaited;
+use crate::pipeline::send::answers::{AnswerKey, KeyedAnswers};
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::queue::{Appended, Queue};
@@ -15,8 +16,8 @@ use crate::thread::{MessageId, Thread, ThreadId};
 /// The outbox as the door for late replies sees it.
 #[derive(Clone)]
 pub struct Late {
-    /// The queue of replies.
-    pub outbox: Queue,
+    /// The queue of replies, as those come that have a key.
+    pub outbox: KeyedAnswers,
     /// Says who reads along, where a reply is long.
     pub channels: Channels,
     /// Makes the replies' ids.
@@ -56,12 +57,14 @@ impl Outbox for Late {
             let at = self.clock.wall();
             let (tells, agent) = (self.tells, self.agent.as_deref());
             let stamp = Stamp { ids: &self.ids, at, tells, agent, units_max };
+            let said = (&batch.replies[..], batch.hands_over);
+            let key = AnswerKey::of(batch.thread.id(), &batch.key, said);
             let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
                 .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
             if jobs.appends.is_empty() {
                 return Ok(0);
             }
-            let appended = self.outbox.append(jobs.appends).await;
+            let appended = self.outbox.append(&key, jobs.appends).await;
             let appended = appended.map_err(|error| OutboxError::Store(Box::new(error)))?;
             let said = appended.into_iter().zip(jobs.speaks).filter(|(_, speaks)| *speaks);
             Ok(said.filter(|(appended, _)| *appended == Appended::Added).count())

@@ -28,6 +28,7 @@ use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::telemetry::trace::{TraceContext, TraceId};
 use crate::thread::{CauseClass, MessageId, SkipReason, ThreadId};
 
+pub mod answers;
 mod handing;
 pub mod late;
 pub mod outbound;

@@ -254,6 +254,10 @@ impl Engine for JetStream {
         .boxed()
     }
 
+    fn appends_whole(&self) -> bool {
+        false
+    }
+
     fn next(&self, queue: QueueName) -> BoxFuture<'_, Result<Leased, Error>> {
         deliver::next(&self.shared, queue).boxed()
     }
