@@ -15,13 +15,14 @@ def say(**line):
 
 
 def answer(turn):
+    mine = {"turn": turn["id"], "ask": turn["ask"]}  # the same turn may be asked again meanwhile
     try:
         for message in turn["messages"]:
-            say(type="reply", turn=turn["id"], body=f"You said: {message['body']}")
-        say(type="done", turn=turn["id"])
+            say(type="reply", body=f"You said: {message['body']}", **mine)
+        say(type="done", **mine)
     except Exception as error:
         print(f"ERROR turn {turn['id']}: {type(error).__name__}", file=sys.stderr, flush=True)
-        say(type="error", turn=turn["id"], retry=False)
+        say(type="error", retry=False, **mine)
 
 
 for line in sys.stdin:

@@ -264,6 +264,14 @@ pub enum Error {
         /// What to change.
         remedy: &'static str,
     },
+    /// The program that is the agent runs, and answers no turn until something is changed.
+    #[error("the agent's program cannot answer turn {turn}: {reason}")]
+    Unusable {
+        /// The turn's id.
+        turn: String,
+        /// What it lacks, and what to do.
+        reason: &'static str,
+    },
     /// The agent has nothing to say to this turn that a person can be given.
     #[error("the agent found no words for turn {turn}: {reason}")]
     Wordless {
@@ -323,6 +331,7 @@ impl Error {
             Self::Unreachable { .. }
             | Self::Bus { .. }
             | Self::NotRunning { .. }
+            | Self::Unusable { .. }
             | Self::Misconfigured { .. } => Sign::Away,
             Self::Timeout { .. } | Self::Incomplete { .. } => Sign::Doubtful,
             // Source: RFC 9110, section 15.6: of these a gateway says that the server is not there.
@@ -350,6 +359,7 @@ impl Error {
             | Self::NotRunning { .. }
             | Self::GivenUp { retry: true, .. }
             | Self::Incomplete { .. }
+            | Self::Unusable { .. }
             | Self::Misconfigured { .. } => Retry::Backoff,
             Self::Status { status, retry_after, .. } => match (status, retry_after) {
                 (408 | 425 | 429 | 500..=599, Some(after)) => Retry::After(*after),

@@ -39,7 +39,7 @@ pub const fn class(error: &Error) -> CauseClass {
         Error::TooLarge { .. } => CauseClass::AgentAnswerTooLarge,
         Error::Malformed { .. } => CauseClass::AgentAnswerMalformed,
         Error::Incomplete { .. } => CauseClass::AgentAnswerIncomplete,
-        Error::Misconfigured { .. } => CauseClass::AgentMisconfigured,
+        Error::Misconfigured { .. } | Error::Unusable { .. } => CauseClass::AgentMisconfigured,
         Error::Wordless { .. } => CauseClass::AgentWordless,
     }
 }

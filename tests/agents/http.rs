@@ -16,7 +16,8 @@ use crate::agent::Agent;
 use crate::peer::{Act, Document, Memory, Peer};
 use crate::rig::Rig;
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+/// What replies that come later are signed with.
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 pub struct Http {
     agent: Agent,
@@ -57,20 +58,7 @@ impl Peer for Http {
     }
 
     async fn say_later(&self, rig: &Rig, text: &str) {
-        let turn = self.memory.turn("late");
-        let body = turn.replies(&[text]).to_string();
-        let thread = turn.0["thread"].as_str().unwrap();
-        let url = format!("http://{}/v1/threads/{thread}/replies", rig.app().address());
-        let (secret, now) = (Secret::parse(&SECRET.into()).unwrap(), Clock::start().wall());
-        let signature = standard_webhooks::sign(&secret, turn.id(), now, body.as_bytes());
-        let request = rig
-            .http
-            .post(url)
-            .header(standard_webhooks::ID, turn.id())
-            .header(standard_webhooks::TIMESTAMP, now.as_secs().to_string())
-            .header(standard_webhooks::SIGNATURE, signature)
-            .body(body);
-        assert_eq!(request.send().await.unwrap().status(), 202);
+        post_later(rig, &self.memory.turn("late"), text).await;
     }
 
     async fn go_away(&mut self) {
@@ -80,6 +68,23 @@ impl Peer for Http {
     async fn come_back(&mut self) {
         self.is_away.store(false, Ordering::Relaxed);
     }
+}
+
+/// Posts a reply to a turn that was taken over.
+pub async fn post_later(rig: &Rig, turn: &Document, text: &str) {
+    let body = turn.replies(&[text]).to_string();
+    let thread = turn.0["thread"].as_str().unwrap();
+    let url = format!("http://{}/v1/threads/{thread}/replies", rig.app().address());
+    let (secret, now) = (Secret::parse(&SECRET.into()).unwrap(), Clock::start().wall());
+    let signature = standard_webhooks::sign(&secret, turn.id(), now, body.as_bytes());
+    let request = rig
+        .http
+        .post(url)
+        .header(standard_webhooks::ID, turn.id())
+        .header(standard_webhooks::TIMESTAMP, now.as_secs().to_string())
+        .header(standard_webhooks::SIGNATURE, signature)
+        .body(body);
+    assert_eq!(request.send().await.unwrap().status(), 202);
 }
 
 fn answer(act: Act, memory: &Memory<Document>) -> Response {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../acp_sdk/mod.rs"]
+mod acp_sdk;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/agent.rs"]
 mod agent;
@@ -36,6 +38,7 @@ mod sqs;
 #[cfg(feature = "sqs")]
 #[path = "../sqs_server/mod.rs"]
 mod sqs_server;
+mod stdio;
 #[cfg(feature = "temporal")]
 mod temporal;
 #[cfg(feature = "temporal")]
@@ -74,6 +77,21 @@ mod kept_by {
     keeps! { openai: crate::openai::Model {
         answers_in_order is_slow_and_holds_up_nobody dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back thinks_about_a_thousand_people_at_once
+    } }
+    keeps! { stdio_stream: crate::stdio::Program<crate::stdio::Stream> {
+        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        talks_garbage is_away_and_comes_back
+    } }
+    keeps! { stdio_spawn: crate::stdio::Program<crate::stdio::Spawn> {
+        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        talks_garbage is_away_and_comes_back
+    } }
+    // What it says is one reply, and it says it at once.
+    keeps! { stdio_acp: crate::stdio::Program<crate::stdio::Acp> {
+        answers_in_order says_nothing is_slow_and_holds_up_nobody dies_before_it_answers
+        dies_after_it_answered talks_garbage is_away_and_comes_back
     } }
     #[cfg(feature = "nats")]
     keeps! { bitbrat: crate::bitbrat::BitBrat {

@@ -47,12 +47,16 @@ for line in sys.stdin:
     say(type="typing", turn=me)
     say(type="reply", turn=me, body="re: " + word)
     say(type="done", turn=me)
+    if word == "twice":
+        say(type="reply", turn=me, body="re: twice")
+        say(type="reply", turn=me, body="and more")
+        say(type="done", turn=me)
     if word == "after":
         os._exit(3)
 "#;
 
-const FAULTS: [&str; 9] =
-    ["well", "crash", "half", "hang", "garbage", "endless", "loud", "sorry", "after"];
+const FAULTS: [&str; 10] =
+    ["well", "crash", "half", "hang", "garbage", "endless", "loud", "sorry", "twice", "after"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_a_program_does_each_message_is_answered_once_and_in_order() {
@@ -76,6 +80,38 @@ async fn whatever_a_program_does_each_message_is_answered_once_and_in_order() {
         rig.expect(conversation.unwrap(), &expected).await;
         rig.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_said_too_late_is_not_mixed_with_what_is_said_when_asked_again() {
+    // Says the half of each answer, the second half of the first one when its time is long over.
+    let program = Program::of(
+        r#"
+import json, sys, threading, time
+
+def answer(turn):
+    me = turn["id"]
+    print(json.dumps({"type": "reply", "turn": me, "body": "%d: half" % turn["attempt"]}), flush=True)
+    if turn["attempt"] == 1:
+        while not cancelled:
+            time.sleep(0.02)
+        time.sleep(1)
+    print(json.dumps({"type": "reply", "turn": me, "body": "%d: whole" % turn["attempt"]}))
+    print(json.dumps({"type": "done", "turn": me}), flush=True)
+
+cancelled = []
+for line in sys.stdin:
+    told = json.loads(line)
+    if told["type"] == "turn":
+        threading.Thread(target=answer, args=[told]).start()
+    else:
+        cancelled.append(told)
+"#,
+    );
+    let rig = program.rig(&[("CHIMEIN_AGENT_TIMEOUT", "2s")]).await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["2: half", "2: whole"]).await;
+    rig.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,19 +1,23 @@
 //! The kind `stdio` among the settings.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use super::acp::{Acp, AcpOptions};
 use super::program::Starting;
-use super::run::Programs;
-use super::settings::StdioSettings;
-use super::{Stdio, examine};
+use super::protocol::Talk;
+use super::run::{Programs, Speaks};
+use super::settings::{StdioMode, StdioSettings};
+use super::{Options, Stdio, examine};
 use crate::agent::kind::{self, Error, Making};
 use crate::agent::{Agent, kinds};
 use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
 use crate::telemetry::refusals::Refusals;
+use crate::thread::Budget;
 
 /// The kind of agent that is a program on this machine.
 pub struct Kind;
@@ -28,15 +32,23 @@ impl kind::Kind for Kind {
             let own: &StdioSettings = kind::own(of.settings)?;
             let starting =
                 starting(own, of.settings, of.clock).ok_or(Error::Missing("stdio.command"))?;
+            let timeout = of.settings.agent.timeout;
+            let answer_bytes_max = of.settings.agent.response_bytes_max.0;
             let running = Programs {
                 starting,
-                timeout: of.settings.agent.timeout,
-                answer_bytes_max: of.settings.agent.response_bytes_max.0,
+                speaks: speaks(own, timeout, answer_bytes_max),
+                timeout,
                 bad: Refusals::new(of.clock),
                 metrics: of.metrics.clone(),
                 clock: of.clock,
             };
-            let agent: Arc<dyn Agent> = Arc::new(Stdio::new(running, own.mode, own.credits.get()));
+            let options = Options {
+                mode: own.mode,
+                credits: own.credits.get(),
+                history: Budget { messages: own.history_messages, chars: own.history_chars },
+                answer_bytes_max,
+            };
+            let agent: Arc<dyn Agent> = Arc::new(Stdio::new(running, options));
             Ok(agent)
         })
     }
@@ -47,11 +59,31 @@ impl kind::Kind for Kind {
         clock: Clock,
     ) -> BoxFuture<'a, Result<Vec<Finding>, Error>> {
         Box::pin(async move {
-            match starting(kind::own(settings)?, settings, clock) {
-                Some(starting) => Ok(vec![examine::program(&starting, clock).await]),
+            let own: &StdioSettings = kind::own(settings)?;
+            match &own.command {
+                Some(command) => {
+                    let place = own.folder.as_deref();
+                    Ok(vec![examine::command(command.as_str(), place, clock).await])
+                }
                 None => Ok(Vec::new()),
             }
         })
+    }
+}
+
+/// What a program that has just been started is spoken to in.
+fn speaks(own: &StdioSettings, timeout: Duration, answer_bytes_max: usize) -> Speaks {
+    match own.mode {
+        StdioMode::Stream | StdioMode::Spawn => {
+            Arc::new(move || Box::new(Talk::new(timeout, answer_bytes_max)))
+        }
+        StdioMode::Acp => {
+            let here = || std::env::current_dir().unwrap_or_else(|_| "/".into());
+            let folder = own.folder.clone().unwrap_or_else(here).display().to_string();
+            let sessions_max = own.sessions.get();
+            let options = AcpOptions { timeout, answer_bytes_max, sessions_max, folder };
+            Arc::new(move || Box::new(Acp::new(options.clone())))
+        }
     }
 }
 
@@ -67,5 +99,7 @@ fn starting(own: &StdioSettings, settings: &Settings, clock: Clock) -> Option<St
     let ours = secrets.filter(|name| OURS.iter().any(|beginning| name.starts_with(beginning)));
     let ours = ours.chain(settings.routing.secret_variables.iter().cloned());
     let hidden = ours.flat_map(|name| [format!("{name}_FILE"), name]).collect();
-    Some(Starting { command, hidden, noise: Refusals::new(clock), clock })
+    let (noise, last_words) = (Refusals::new(clock), Refusals::new(clock));
+    let folder = own.folder.clone();
+    Some(Starting { command, hidden, folder, noise, last_words, clock })
 }

@@ -1,15 +1,19 @@
 //! The agent that is a program on this machine, told and answering by lines of JSON on its standard streams.
 //!
-//! One program has all turns (`stream`), as many at once as it has credits, and is started again when it
-//! ends; or each turn has a program of its own (`spawn`). `protocol`, `lines` and `noise` are pure;
-//! `program` starts and kills, `run` carries lines. A turn whose program ended, hung or was too slow is
+//! One program has all turns (`stream`, `acp`), as many at once as it has credits, and is started again when it
+//! ends; or each turn has a program of its own (`spawn`). What is said is a dialect's to decide: our own lines
+//! (`protocol`), or the Agent Client Protocol of coding agents (`acp`, `prompt`). Those, `lines` and `noise` are
+//! pure; `program` starts and kills, `run` carries lines. A turn whose program ended, hung or was too slow is
 //! asked again under the same id by the schedule of turns; while the program cannot be started, turns wait.
 
+mod acp;
+mod dialect;
 mod examine;
 mod kind;
 mod lines;
 mod noise;
 mod program;
+mod prompt;
 mod protocol;
 mod run;
 pub mod settings;
@@ -20,18 +24,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use self::dialect::{AskedTurn, TurnEnding};
 pub use self::kind::Kind;
-use self::protocol::{AskedTurn, TurnEnding};
 use self::run::{ProgramRequest, Programs, Told};
 use self::settings::StdioMode;
 use super::document::Document;
 use super::{Agent, Answer, Beside, Error, Turn};
-use crate::thread::MessageId;
+use crate::thread::{Budget, MessageId};
+
+/// How a program is asked.
+#[derive(Clone, Copy, Debug)]
+struct Options {
+    mode: StdioMode,
+    /// As many turns as the program has at once.
+    credits: usize,
+    /// How much of what was said before it is told.
+    history: Budget,
+    /// How much of an answer is read.
+    answer_bytes_max: usize,
+}
 
 /// Asks a program.
 pub struct Stdio {
     running: Programs,
-    mode: StdioMode,
+    options: Options,
     /// As many turns as the program has at once.
     credits: Semaphore,
     requests: mpsc::Sender<ProgramRequest>,
@@ -45,13 +61,12 @@ pub struct Stdio {
 const REQUESTS_MAX: usize = 64;
 
 impl Stdio {
-    /// Makes an agent that asks so many turns at once.
-    fn new(running: Programs, mode: StdioMode, credits: usize) -> Self {
+    fn new(running: Programs, options: Options) -> Self {
         let (requests, asked) = mpsc::channel(REQUESTS_MAX);
         Self {
             running,
-            mode,
-            credits: Semaphore::new(credits.min(Semaphore::MAX_PERMITS)),
+            options,
+            credits: Semaphore::new(options.credits.min(Semaphore::MAX_PERMITS)),
             requests,
             asked: Mutex::new(Some(asked)),
             is_up: AtomicBool::new(true),
@@ -59,20 +74,27 @@ impl Stdio {
     }
 
     async fn ask(&self, turn: &Turn) -> Result<Answer, Error> {
-        let document = serde_json::to_vec(&Document::of(turn)).expect("a turn is always JSON");
-        let question = AskedTurn { turn: turn.id, thread: turn.thread.id(), document };
+        let (document, context) = match self.options.mode {
+            StdioMode::Stream | StdioMode::Spawn => {
+                let document = serde_json::to_vec(&Document::of(turn));
+                (document.expect("a turn is always JSON"), Vec::new())
+            }
+            StdioMode::Acp => (prompt::document(turn), prompt::context(turn)),
+        };
+        let thread = turn.thread.id();
+        let question = AskedTurn { turn: turn.id, thread, document, context };
         let id = || turn.id.to_string();
         // The semaphore is never closed.
         let Ok(_credit) = self.credits.acquire().await else {
             return Err(Error::NotRunning { turn: id() });
         };
-        let told = match self.mode {
+        let told = match self.options.mode {
             StdioMode::Spawn => {
                 let told = self.running.once(question).await;
                 self.is_up.store(!matches!(told, Err(None)), Ordering::Relaxed);
                 told
             }
-            StdioMode::Stream => self.stream(question).await,
+            StdioMode::Stream | StdioMode::Acp => self.stream(question).await,
         };
         match told {
             Ok(answer) => Ok(answer),
@@ -99,8 +121,14 @@ impl Stdio {
             TurnEnding::BrokenOff => Error::Incomplete { turn },
             TurnEnding::GivenUp { retry } => Error::GivenUp { turn, retry },
             TurnEnding::Malformed(reason) => Error::Malformed { turn, reason },
+            TurnEnding::Unusable(reason) => {
+                if let Some(left_out) = self.running.admits() {
+                    tracing::error!(left_out, reason, "agent's program answers nothing");
+                }
+                Error::Unusable { turn, reason }
+            }
             TurnEnding::TooLarge => {
-                Error::TooLarge { turn, bytes_max: self.running.answer_bytes_max }
+                Error::TooLarge { turn, bytes_max: self.options.answer_bytes_max }
             }
         }
     }
@@ -126,8 +154,15 @@ impl Agent for Stdio {
         "stdio"
     }
 
+    fn history(&self) -> Budget {
+        self.options.history
+    }
+
     fn takes_bytes(&self) -> bool {
-        true
+        match self.options.mode {
+            StdioMode::Stream | StdioMode::Spawn => true,
+            StdioMode::Acp => false,
+        }
     }
 
     fn take<'a>(&'a self, turn: &'a Turn) -> BoxFuture<'a, Result<Answer, Error>> {
@@ -137,7 +172,7 @@ impl Agent for Stdio {
     fn run(self: Arc<Self>, beside: Beside) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let (StdioMode::Stream, Some(asked)) = (self.mode, asked) {
+            if let (StdioMode::Stream | StdioMode::Acp, Some(asked)) = (self.options.mode, asked) {
                 let says = |is_up| self.is_up.store(is_up, Ordering::Relaxed);
                 self.running.keep(asked, beside.stop, says).await;
             }

@@ -4,6 +4,7 @@
 //! whole group is killed. If this process is killed itself, a watcher notices that its pipe from us is
 //! closed and does the same; it is a shell that waits, on every system that has one.
 
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::oneshot;
 
 use super::lines::{Cut, Cutter};
-use super::noise::{self, NoiseLevel};
+use super::noise::{Noise, NoiseLevel, NoiseLine};
 use crate::clock::Clock;
 use crate::telemetry::refusals::Refusals;
 
@@ -23,6 +24,11 @@ const READ_BYTES: usize = 16 << 10;
 
 /// How long its standard error is still read once it is let go: somebody may hold it who has left the group.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a shell ends with that may not run a command, and one that does not find it. Source: POSIX, Shell
+/// Command Language, section 2.8.2 "Exit Status for Commands", read 2026-11-30.
+const NOT_EXECUTABLE: i32 = 126;
+const NOT_FOUND: i32 = 127;
 
 /// What the watcher does: waits for the end of its input, then kills the group that it was told of.
 /// Source: POSIX, `kill`: `-s` before `--` is the form that every shell takes; dash takes no other.
@@ -35,8 +41,12 @@ pub(super) struct Starting {
     pub(super) command: Arc<str>,
     /// The variables that it does not get.
     pub(super) hidden: Arc<[String]>,
+    /// Where it is started; where we are if that is not said.
+    pub(super) folder: Option<PathBuf>,
     /// Bounds what of its standard error is logged.
     pub(super) noise: Refusals,
+    /// Bounds the last words that are logged in spite of that.
+    pub(super) last_words: Refusals,
     /// Reads the time.
     pub(super) clock: Clock,
 }
@@ -51,6 +61,17 @@ pub(super) struct Program {
     child: Child,
     group: ProgramGroup,
     _lives: oneshot::Sender<()>,
+}
+
+/// How a program ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ProgramEnd {
+    /// With success.
+    Well,
+    /// With a failure, or killed.
+    Ill,
+    /// The shell has not found it, or may not run it.
+    NotStarted,
 }
 
 /// A process group and who watches over it.
@@ -82,6 +103,9 @@ impl Starting {
         for name in &*self.hidden {
             command.env_remove(name);
         }
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
         let mut child = command.spawn()?;
         let id = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let group = ProgramGroup { id, _watcher: id.and_then(|id| watcher(id).ok()) };
@@ -90,7 +114,7 @@ impl Starting {
         let output = child.stdout.take().ok_or_else(missing)?;
         let errors = child.stderr.take().ok_or_else(missing)?;
         let (lives, ended) = oneshot::channel();
-        let (noise, clock) = (self.noise.clone(), self.clock);
+        let (starting, clock) = (self.clone(), self.clock);
         // Nobody has to wait for it: it ends soon after the program's owner has let go.
         tokio::spawn(async move {
             let end = async {
@@ -98,10 +122,13 @@ impl Starting {
                 let _dropped = ended.await;
                 clock.sleep(LAST_WORDS_WITHIN).await;
             };
+            let mut noise = Noise::new();
             tokio::select! {
-                () = log(errors, noise) => {}
+                () = log(errors, &mut noise, &starting.noise) => {}
                 () = end => {}
             }
+            let last = || starting.last_words.admit(None);
+            noise.end(|| starting.noise.admit(None), last).into_iter().for_each(tell);
         });
         Ok(Program { input, output, child, group, _lives: lives })
     }
@@ -136,33 +163,36 @@ impl Program {
         }
     }
 
-    /// Waits for the program's end; says whether it went well.
+    /// Waits for the program's end; says how it ended.
     ///
     /// # Cancel safety
     ///
     /// Nothing is lost when dropped.
-    pub(super) async fn ended(&mut self) -> bool {
+    pub(super) async fn ended(&mut self) -> ProgramEnd {
         let _still_there = self.group.id;
-        self.child.wait().await.is_ok_and(|status| status.success())
+        let status = self.child.wait().await.ok();
+        match status.and_then(|status| status.code()) {
+            Some(0) => ProgramEnd::Well,
+            Some(NOT_EXECUTABLE | NOT_FOUND) => ProgramEnd::NotStarted,
+            Some(_) | None => ProgramEnd::Ill,
+        }
     }
 }
 
 /// Brings a program's standard error into the log, until its end.
-async fn log(mut errors: ChildStderr, refusals: Refusals) {
-    let mut cutter = Cutter::new(noise::LINE_BYTES_MAX);
+async fn log(mut errors: ChildStderr, noise: &mut Noise, refusals: &Refusals) {
     let mut piece = [0; READ_BYTES];
     while let Ok(length @ 1..) = errors.read(&mut piece).await {
-        for cut in cutter.take(&piece[..length]) {
-            // What is too long is mostly no line at all.
-            let Cut::Line(line) = cut else { continue };
-            let Some(left_out) = refusals.admit(None) else { continue };
-            let line = noise::masked(&line);
-            match NoiseLevel::of(&line) {
-                NoiseLevel::Error => tracing::error!(left_out, line, "agent's program writes"),
-                NoiseLevel::Warn => tracing::warn!(left_out, line, "agent's program writes"),
-                NoiseLevel::Info => tracing::info!(left_out, line, "agent's program writes"),
-                NoiseLevel::Debug => tracing::debug!(left_out, line, "agent's program writes"),
-            }
-        }
+        noise.hear(&piece[..length], || refusals.admit(None)).into_iter().for_each(tell);
+    }
+}
+
+fn tell(told: NoiseLine) {
+    let NoiseLine { level, left_out, line } = told;
+    match level {
+        NoiseLevel::Error => tracing::error!(left_out, line, "agent's program writes"),
+        NoiseLevel::Warn => tracing::warn!(left_out, line, "agent's program writes"),
+        NoiseLevel::Info => tracing::info!(left_out, line, "agent's program writes"),
+        NoiseLevel::Debug => tracing::debug!(left_out, line, "agent's program writes"),
     }
 }

@@ -1,125 +1,56 @@
 //! What is said with a program by lines of JSON: which turns it has, and what each of its lines means for
 //! them. Pure: no process, no clock, no channel; the time is an argument.
 //!
-//! We write `{"type":"turn",…}`, the document that every agent gets, and `{"type":"cancel","turn":…}`. It writes
-//! `{"type":"reply","turn":…,"body":…}` any number of times, with the fields of a reply (`text` may stand for
-//! `body`), then `{"type":"done","turn":…}`, with `"handoff":true` for a person, or `{"type":"error","turn":…,"retry":true}`; `typing` at any time.
+//! We write `{"type":"turn",…,"ask":7}`, the document that every agent gets and the number of this ask, and
+//! `{"type":"cancel","turn":…,"ask":7}`. It writes `{"type":"reply","turn":…,"body":…}` any number of times, with
+//! the fields of a reply (`text` may stand for `body`), then `{"type":"done","turn":…}`, with `"handoff":true` for a
+//! person, `{"type":"later","turn":…}` if the replies come by the door for later ones, or
+//! `{"type":"error","turn":…,"retry":true}`; `typing` at any time. Each may have the `ask` that it belongs to.
 //! A line that is none of these, or of a turn that it has not, is bad: told of, and nothing else. A reply that
 //! cannot be sent ends its turn, since the rest of its answer would be a silence that nobody can explain.
 //!
-//! | event \ the turn | not open | open |
-//! | --- | --- | --- |
-//! | `ask` | open, written | – |
-//! | `reply` | bad | kept; ends it if it cannot be sent, or is too much |
-//! | `done` / `error` | bad | ends it: the replies / given up |
-//! | `forsake` | – | `cancel` is written, gone |
-//! | its time is over | – | `cancel` is written, ends it; a program that said nothing since hangs |
-//! | the program ends | – | ends it: broken off |
+//! The same turn may be asked again while the program still thinks about it: it was too slow. What it says to
+//! the one ask is never taken for the other. Lines with an `ask` say it themselves; those without one belong to
+//! the earlier ask until that is ended, and only then is the turn written again. A turn *owes* an end as long
+//! as the program has not ended an ask that nobody waits for any more.
 //!
-//! The driver's rule: after each call, [`Talk::poll`] until there is nothing, then wait for what comes
-//! first, [`Talk::deadline`] among it.
+//! | event \ the turn | not open | owes an end | waits for that end | open |
+//! | --- | --- | --- | --- | --- |
+//! | `ask` | open, written | waits; open if the program is known to write `ask` | – | as forsaken, then asked |
+//! | `reply`, `typing` | bad | nothing | nothing | kept; ends it if it cannot be sent, or is too much |
+//! | `done`, `later`, `error` | bad | owes nothing | open, written | ends it: the replies / later / given up |
+//! | a line with another `ask` | bad | bad | bad | bad |
+//! | `forsake` | – | – | gone | `cancel` is written, owes an end |
+//! | its time is over | – | – | ends it; the program hangs | `cancel` is written, ends it, owes an end; a program that said nothing since hangs |
+//! | the program ends | – | – | ends it: broken off | ends it: broken off |
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
+use std::io::Write as _;
 
 use serde_json::{Map, Value, json};
 
+use super::dialect::{AskedTurn, BadLine, Dialect, Output, TurnEnding};
 use crate::agent::answer::{self, Asked, REPLIES_MAX};
 use crate::agent::{Answer, Error};
 use crate::clock::Moment;
 use crate::json;
 use crate::thread::{MessageId, Reply, ThreadId};
 
-/// What is to be done.
-pub(super) enum Output {
-    /// Write this, its line's end included.
-    Write(Vec<u8>),
-    /// Tell whoever asked.
-    Settle(MessageId, Result<Answer, TurnEnding>),
-    /// The program hangs: end it.
-    Kill,
-}
-
-impl fmt::Debug for Output {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Write(line) => write!(f, "Write({} bytes)", line.len()),
-            Self::Settle(turn, told) => f.debug_tuple("Settle").field(turn).field(told).finish(),
-            Self::Kill => f.write_str("Kill"),
-        }
-    }
-}
-
-/// How a turn ended that has no answer.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum TurnEnding {
-    /// Its time was over.
-    TooSlow,
-    /// The program ended.
-    BrokenOff,
-    /// The program says so itself, and whether it may be asked again.
-    GivenUp {
-        /// Whether that can help.
-        retry: bool,
-    },
-    /// A reply cannot be sent; a sentence without a word of it.
-    Malformed(String),
-    /// The replies are larger than what is read.
-    TooLarge,
-}
-
-/// Why a line is bad.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum BadLine {
-    /// It is no JSON object.
-    NoJson,
-    /// Its type is none that there is.
-    UnknownType,
-    /// It names no turn that the program has.
-    UnknownTurn,
-    /// It is longer than what is read.
-    TooLong,
-}
-
-impl BadLine {
-    /// The word for logs and metrics.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::NoJson => "no_json",
-            Self::UnknownType => "unknown_type",
-            Self::UnknownTurn => "unknown_turn",
-            Self::TooLong => "too_long",
-        }
-    }
-}
-
-/// A turn that is to be asked.
-#[derive(Clone)]
-pub(super) struct AskedTurn {
-    /// The turn.
-    pub(super) turn: MessageId,
-    /// Where it came from.
-    pub(super) thread: ThreadId,
-    /// The turn as JSON, in one line and without its end.
-    pub(super) document: Vec<u8>,
-}
-
-impl fmt::Debug for AskedTurn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { turn, thread, document } = self;
-        let mut shown = f.debug_struct("AskedTurn");
-        shown.field("turn", turn).field("thread", thread);
-        shown.field("bytes", &document.len()).finish()
-    }
-}
+/// How many turns that owe an end are remembered; of more than that the rest are taken for ended. A program
+/// that never ends what is cancelled is to cost no memory without end.
+const OWED_MAX: usize = 4_096;
 
 #[derive(Debug)]
 struct OpenTurn {
+    /// Counts the asks of one run of the program.
+    ask: u64,
     thread: ThreadId,
     replies: Vec<Reply>,
     bytes: usize,
     asked: Moment,
     deadline: Moment,
+    /// The line, as long as it waits for the end of an earlier ask.
+    held: Option<Vec<u8>>,
 }
 
 /// Everything that is open with one run of a program.
@@ -128,9 +59,53 @@ pub(super) struct Talk {
     timeout: std::time::Duration,
     answer_bytes_max: usize,
     open: BTreeMap<MessageId, OpenTurn>,
+    /// The latest ask of each turn that owes an end.
+    owed: BTreeMap<MessageId, u64>,
+    asks: u64,
+    /// Whether the program is known to write which ask a line belongs to.
+    numbers: bool,
     outputs: VecDeque<Output>,
     spoke: Option<Moment>,
     has_answered: bool,
+}
+
+/// What a line is about.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum About {
+    /// A turn that somebody waits for.
+    Open(MessageId),
+    /// An ask that nobody waits for any more.
+    Owed(MessageId),
+}
+
+/// What a line says.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum LineKind {
+    Reply,
+    Typing,
+    Done,
+    Later,
+    Error,
+}
+
+impl LineKind {
+    fn of(kind: Option<&Value>) -> Option<Self> {
+        match kind?.as_str()? {
+            "reply" => Some(Self::Reply),
+            "typing" => Some(Self::Typing),
+            "done" => Some(Self::Done),
+            "later" => Some(Self::Later),
+            "error" => Some(Self::Error),
+            _ => None,
+        }
+    }
+
+    const fn is_end(self) -> bool {
+        match self {
+            Self::Done | Self::Later | Self::Error => true,
+            Self::Reply | Self::Typing => false,
+        }
+    }
 }
 
 impl Talk {
@@ -140,20 +115,13 @@ impl Talk {
             timeout,
             answer_bytes_max,
             open: BTreeMap::new(),
+            owed: BTreeMap::new(),
+            asks: 0,
+            numbers: false,
             outputs: VecDeque::new(),
             spoke: None,
             has_answered: false,
         }
-    }
-
-    /// What is to be done next.
-    pub(super) fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
-    }
-
-    /// When [`Talk::elapse`] is due.
-    pub(super) fn deadline(&self) -> Option<Moment> {
-        self.open.values().map(|open| open.deadline).min()
     }
 
     /// How many turns the program has.
@@ -162,56 +130,26 @@ impl Talk {
         self.open.len()
     }
 
-    /// Whether the program has answered a turn, so that it is known to work.
-    pub(super) const fn has_answered(&self) -> bool {
-        self.has_answered
-    }
-
-    /// Asks a turn.
-    pub(super) fn ask(&mut self, now: Moment, question: AskedTurn) {
-        let AskedTurn { turn, thread, mut document } = question;
-        document.push(b'\n');
-        let (asked, deadline) = (now, now + self.timeout);
-        let open = OpenTurn { thread, replies: Vec::new(), bytes: 0, asked, deadline };
-        // Whoever asked the same before does not wait any more.
-        let _before = self.open.insert(turn, open);
-        self.outputs.push_back(Output::Write(document));
-    }
-
-    /// Hears that nobody waits for a turn any more.
-    pub(super) fn forsake(&mut self, turn: MessageId) {
-        if self.open.remove(&turn).is_some() {
-            self.cancel(turn);
-        }
-    }
-
-    /// Takes a line.
-    ///
-    /// # Errors
-    ///
-    /// Why it is a bad one.
-    pub(super) fn hear(&mut self, now: Moment, line: &[u8]) -> Result<(), BadLine> {
-        self.spoke = Some(now);
-        let mut said: Map<String, Value> = json::object(line).map_err(|_| BadLine::NoJson)?;
-        let kind = said.remove("type");
-        let turn = said.remove("turn");
-        let turn = turn.as_ref().and_then(Value::as_str).and_then(|turn| turn.parse().ok());
-        let open = turn.filter(|turn| self.open.contains_key(turn)).ok_or(BadLine::UnknownTurn);
-        match kind.as_ref().and_then(Value::as_str) {
-            Some("reply") => self.reply(open?, said, line.len()),
-            Some("done") => {
-                let hands_over = said.get("handoff").and_then(Value::as_bool).unwrap_or(false);
-                self.done(open?, hands_over);
-            }
-            Some("error") => {
-                let retry = said.get("retry").and_then(Value::as_bool).unwrap_or(false);
-                self.end(open?, TurnEnding::GivenUp { retry });
-            }
-            // It is shown typing as long as it has a turn.
-            Some("typing") => drop(open?),
-            Some(_) | None => return Err(BadLine::UnknownType),
-        }
-        Ok(())
+    /// Which ask a line belongs to.
+    fn about(&mut self, turn: MessageId, ask: Option<&Value>) -> Result<About, BadLine> {
+        let open = self.open.get(&turn).filter(|open| open.held.is_none());
+        let (open, owed) = (open.map(|open| open.ask), self.owed.get(&turn).copied());
+        let Some(ask) = ask else {
+            return match (open, owed) {
+                (_, Some(_)) => Ok(About::Owed(turn)),
+                (Some(_), None) => Ok(About::Open(turn)),
+                (None, None) => Err(BadLine::UnknownTurn),
+            };
+        };
+        let ask = ask.as_u64();
+        let about = match (open, owed) {
+            (Some(open), _) if ask == Some(open) => About::Open(turn),
+            (_, Some(owed)) if ask == Some(owed) => About::Owed(turn),
+            (None, None) if !self.open.contains_key(&turn) => return Err(BadLine::UnknownTurn),
+            _ => return Err(BadLine::OldAsk),
+        };
+        self.numbers = true;
+        Ok(about)
     }
 
     fn reply(&mut self, turn: MessageId, mut said: Map<String, Value>, bytes: usize) {
@@ -223,30 +161,47 @@ impl Talk {
         }
         open.bytes = open.bytes.saturating_add(bytes);
         if open.bytes > self.answer_bytes_max {
-            return self.end(turn, TurnEnding::TooLarge);
+            return self.break_off(turn, TurnEnding::TooLarge);
         }
         if open.replies.len() >= REPLIES_MAX {
             let reason = format!("more than {REPLIES_MAX} replies, which are all that are allowed");
-            return self.end(turn, TurnEnding::Malformed(reason));
+            return self.break_off(turn, TurnEnding::Malformed(reason));
         }
         let id = turn.to_string();
         let asked = Asked { id: &id, thread: open.thread, must_name: false };
         let answer = json!({ "replies": [said] }).to_string();
-        match answer::parse(answer.as_bytes(), asked) {
-            Ok(Answer::Replies(replies) | Answer::Handoff(replies)) => open.replies.extend(replies),
-            Ok(Answer::Later) => {}
-            Err(Error::Malformed { reason, .. }) => self.end(turn, TurnEnding::Malformed(reason)),
-            Err(error) => self.end(turn, TurnEnding::Malformed(error.to_string())),
-        }
+        let reason = match answer::parse(answer.as_bytes(), asked) {
+            Ok(Answer::Replies(replies) | Answer::Handoff(replies)) => {
+                return open.replies.extend(replies);
+            }
+            Ok(Answer::Later) => return,
+            Err(Error::Malformed { reason, .. }) => reason,
+            Err(error) => error.to_string(),
+        };
+        self.break_off(turn, TurnEnding::Malformed(reason));
     }
 
     fn done(&mut self, turn: MessageId, hands_over: bool) {
         if let Some(OpenTurn { replies, .. }) = self.open.remove(&turn) {
-            self.has_answered = true;
             let answer =
                 if hands_over { Answer::Handoff(replies) } else { Answer::Replies(replies) };
-            self.outputs.push_back(Output::Settle(turn, Ok(answer)));
+            self.answered(turn, answer);
         }
+    }
+
+    fn later(&mut self, turn: MessageId) {
+        let Some(open) = self.open.remove(&turn) else { return };
+        if open.replies.is_empty() {
+            return self.answered(turn, Answer::Later);
+        }
+        let reason = "`later` after a reply: either all replies come later, or none does";
+        let malformed = TurnEnding::Malformed(reason.to_owned());
+        self.outputs.push_back(Output::Settle(turn, Err(malformed)));
+    }
+
+    fn answered(&mut self, turn: MessageId, answer: Answer) {
+        self.has_answered = true;
+        self.outputs.push_back(Output::Settle(turn, Ok(answer)));
     }
 
     fn end(&mut self, turn: MessageId, ending: TurnEnding) {
@@ -255,19 +210,127 @@ impl Talk {
         }
     }
 
-    fn cancel(&mut self, turn: MessageId) {
-        // Scripts that read no JSON look at how a line begins.
-        let line = format!("{{\"type\":\"cancel\",\"turn\":\"{turn}\"}}\n");
-        self.outputs.push_back(Output::Write(line.into_bytes()));
+    /// Ends a turn that the program has not ended.
+    fn break_off(&mut self, turn: MessageId, ending: TurnEnding) {
+        self.owe(turn);
+        self.end(turn, ending);
     }
 
-    /// Ends the turns whose time is over; a program that has said nothing since one of them was asked hangs.
-    pub(super) fn elapse(&mut self, now: Moment) {
+    /// Notes that the program still has to end an ask.
+    fn owe(&mut self, turn: MessageId) {
+        let Some(open) = self.open.get(&turn).filter(|open| open.held.is_none()) else { return };
+        if self.owed.len() >= OWED_MAX {
+            let _taken_for_ended = self.owed.pop_first();
+        }
+        self.owed.insert(turn, open.ask);
+    }
+
+    /// The program has ended an ask that nobody waited for: what waited for that is written.
+    fn pay(&mut self, now: Moment, turn: MessageId) {
+        self.owed.remove(&turn);
+        self.write_held(now, turn);
+    }
+
+    fn write_held(&mut self, now: Moment, turn: MessageId) {
+        let Some(open) = self.open.get_mut(&turn) else { return };
+        if let Some(line) = open.held.take() {
+            (open.asked, open.deadline) = (now, now + self.timeout);
+            self.outputs.push_back(Output::Write(line));
+        }
+    }
+
+    /// Writes what waits, now that the program tells asks apart.
+    fn write_all_held(&mut self, now: Moment) {
+        let held = self.open.iter().filter(|(_, open)| open.held.is_some());
+        for turn in held.map(|(turn, _)| *turn).collect::<Vec<_>>() {
+            self.write_held(now, turn);
+        }
+    }
+
+    /// Tells the program that nobody waits for what it was asked.
+    fn cancel(&mut self, turn: MessageId) {
+        let Some(open) = self.open.get(&turn).filter(|open| open.held.is_none()) else { return };
+        // Scripts that read no JSON look at how a line begins.
+        let line = format!("{{\"type\":\"cancel\",\"turn\":\"{turn}\",\"ask\":{}}}\n", open.ask);
+        self.outputs.push_back(Output::Write(line.into_bytes()));
+        self.owe(turn);
+    }
+}
+
+impl Dialect for Talk {
+    fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Moment> {
+        self.open.values().map(|open| open.deadline).min()
+    }
+
+    fn has_answered(&self) -> bool {
+        self.has_answered
+    }
+
+    fn ask(&mut self, now: Moment, question: AskedTurn) {
+        let AskedTurn { turn, thread, document, context: _ } = question;
+        // Whoever asked the same before does not wait any more.
+        self.forsake(now, turn);
+        self.asks += 1;
+        let (ask, mut line) = (self.asks, Some(numbered(document, self.asks)));
+        if !self.owed.contains_key(&turn) || self.numbers {
+            self.outputs.extend(line.take().map(Output::Write));
+        }
+        let deadline = now + self.timeout;
+        let open = OpenTurn {
+            ask,
+            thread,
+            replies: Vec::new(),
+            bytes: 0,
+            asked: now,
+            deadline,
+            held: line,
+        };
+        self.open.insert(turn, open);
+    }
+
+    fn forsake(&mut self, _now: Moment, turn: MessageId) {
+        self.cancel(turn);
+        self.open.remove(&turn);
+    }
+
+    fn hear(&mut self, now: Moment, line: &[u8]) -> Result<(), BadLine> {
+        self.spoke = Some(now);
+        let mut said: Map<String, Value> = json::object(line).map_err(|_| BadLine::NoJson)?;
+        let (kind, turn, ask) = (said.remove("type"), said.remove("turn"), said.remove("ask"));
+        let kind = LineKind::of(kind.as_ref()).ok_or(BadLine::UnknownType)?;
+        let turn = turn.as_ref().and_then(Value::as_str).and_then(|turn| turn.parse().ok());
+        let numbered = self.numbers;
+        let about = self.about(turn.ok_or(BadLine::UnknownTurn)?, ask.as_ref())?;
+        if self.numbers && !numbered {
+            self.write_all_held(now);
+        }
+        let is = |name: &str| said.get(name).and_then(Value::as_bool).unwrap_or(false);
+        match (about, kind) {
+            (About::Owed(turn), kind) if kind.is_end() => self.pay(now, turn),
+            // It is shown typing as long as it has a turn.
+            (About::Owed(_), _) | (About::Open(_), LineKind::Typing) => {}
+            (About::Open(turn), LineKind::Done) => self.done(turn, is("handoff")),
+            (About::Open(turn), LineKind::Later) => self.later(turn),
+            (About::Open(turn), LineKind::Error) => {
+                self.end(turn, TurnEnding::GivenUp { retry: is("retry") });
+            }
+            (About::Open(turn), LineKind::Reply) => self.reply(turn, said, line.len()),
+        }
+        Ok(())
+    }
+
+    /// Ends the turns whose time is over. A program hangs that has said nothing since one of them was asked,
+    /// or that has ended neither of two asks of the same turn and does not tell them apart.
+    fn elapse(&mut self, now: Moment) {
         let over = self.open.iter().filter(|(_, open)| open.deadline <= now);
-        let over: Vec<(MessageId, Moment)> = over.map(|(turn, open)| (*turn, open.asked)).collect();
+        let over = over.map(|(turn, open)| (*turn, open.asked, open.held.is_some()));
         let mut hangs = false;
-        for (turn, asked) in over {
-            hangs |= self.spoke.is_none_or(|spoke| spoke < asked);
+        for (turn, asked, waits) in over.collect::<Vec<_>>() {
+            hangs |= waits || self.spoke.is_none_or(|spoke| spoke < asked);
             self.cancel(turn);
             self.end(turn, TurnEnding::TooSlow);
         }
@@ -276,9 +339,8 @@ impl Talk {
         }
     }
 
-    /// Hears that the program has said all that it will say, and went well if `is_well`: then what it has
-    /// said to its one turn is the answer, where one process has one turn.
-    pub(super) fn finish(&mut self, is_well: bool) {
+    /// What a program that went well has said to its one turn is the answer, where one process has one turn.
+    fn finish(&mut self, is_well: bool) {
         for turn in self.open.keys().copied().collect::<Vec<_>>() {
             if is_well {
                 self.done(turn, false);
@@ -287,6 +349,14 @@ impl Talk {
             }
         }
     }
+}
+
+/// A document, which is an object with members, with the number of its ask at its end; as a line.
+fn numbered(mut document: Vec<u8>, ask: u64) -> Vec<u8> {
+    let _end = document.pop();
+    // Writing into memory cannot fail.
+    let _ = writeln!(document, ",\"ask\":{ask}}}");
+    document
 }
 
 #[cfg(test)]
@@ -303,12 +373,18 @@ mod tests {
         MessageSid::from_bytes([n; 16]).into()
     }
 
+    fn asked(n: u8) -> AskedTurn {
+        let thread = ThreadId::of_conversation(Sid::from_bytes([9; 16]));
+        let document = br#"{"type":"turn"}"#.to_vec();
+        AskedTurn { turn: turn(n), thread, document, context: Vec::new() }
+    }
+
     fn open(now: Moment, turns: &[u8]) -> Talk {
         let mut talk = Talk::new(TIMEOUT, 1_000);
         for n in turns {
-            let thread = ThreadId::of_conversation(Sid::from_bytes([9; 16]));
-            talk.ask(now, AskedTurn { turn: turn(*n), thread, document: b"{}".to_vec() });
-            assert!(matches!(talk.poll(), Some(Output::Write(line)) if line == b"{}\n"));
+            talk.ask(now, asked(*n));
+            let Some(Output::Write(line)) = talk.poll() else { panic!("it is not written") };
+            assert!(line.starts_with(br#"{"type":"turn","ask":"#) && line.ends_with(b"}\n"));
         }
         talk
     }
@@ -403,7 +479,7 @@ mod tests {
             assert!(talk.poll().is_none());
             talk.elapse(now + TIMEOUT);
             let Some(Output::Write(cancel)) = talk.poll() else { panic!("no cancel") };
-            assert_eq!(cancel, [&line("cancel", 1, "")[..], b"\n"].concat());
+            assert_eq!(cancel, [&line("cancel", 1, r#","ask":1"#)[..], b"\n"].concat());
             let slow = talk.poll();
             assert!(matches!(slow, Some(Output::Settle(_, Err(TurnEnding::TooSlow)))), "{slow:?}");
             assert_eq!(matches!(talk.poll(), Some(Output::Kill)), !speaks);
@@ -426,8 +502,105 @@ mod tests {
         talk.hear(now, &line("done", 1, r#","handoff":true"#)).unwrap();
         assert_eq!(settled(&mut talk), [(turn(1), Ok(Answer::Handoff(Vec::new())))]);
         let mut talk = open(now, &[1]);
-        talk.forsake(turn(1));
+        talk.forsake(now, turn(1));
         assert!(matches!(talk.poll(), Some(Output::Write(_))));
+        assert_eq!(talk.hear(now, &line("done", 1, "")), Ok(()), "it may have crossed the cancel");
         assert_eq!(talk.hear(now, &line("done", 1, "")), Err(BadLine::UnknownTurn));
+    }
+
+    /// What was written to the program.
+    fn written(talk: &mut Talk) -> Vec<String> {
+        let written = std::iter::from_fn(|| talk.poll()).filter_map(|output| match output {
+            Output::Write(line) => Some(String::from_utf8(line).unwrap()),
+            Output::Settle(..) | Output::Kill => None,
+        });
+        written.collect()
+    }
+
+    #[tokio::test]
+    async fn a_late_line_of_an_earlier_ask_ends_no_later_one() {
+        let now = Clock::start().now();
+        // A program that writes no numbers is asked again once it has ended what it was asked before.
+        let mut talk = open(now, &[1]);
+        talk.hear(now, &line("reply", 1, r#","body":"one""#)).unwrap();
+        talk.elapse(now + TIMEOUT);
+        assert_eq!(settled(&mut talk), [(turn(1), Err(TurnEnding::TooSlow))]);
+        talk.ask(now + TIMEOUT, asked(1));
+        assert_eq!(written(&mut talk), [""; 0]);
+        talk.hear(now + TIMEOUT, &line("reply", 1, r#","body":"two""#)).unwrap();
+        let ended = now + TIMEOUT + TIMEOUT / 2;
+        talk.hear(ended, &line("done", 1, "")).unwrap();
+        assert_eq!(written(&mut talk), ["{\"type\":\"turn\",\"ask\":2}\n"]);
+        assert_eq!(talk.deadline(), Some(ended + TIMEOUT), "its time begins when it is told");
+        talk.hear(ended, &line("reply", 1, r#","body":"whole""#)).unwrap();
+        talk.hear(ended, &line("done", 1, "")).unwrap();
+        let whole = Ok(Answer::Replies(vec![Reply::text("whole")]));
+        assert_eq!(settled(&mut talk), [(turn(1), whole.clone())]);
+        // One that writes them is asked again at once, and its lines are told apart.
+        let mut talk = open(now, &[1]);
+        talk.hear(now, &line("typing", 1, r#","ask":1"#)).unwrap();
+        talk.forsake(now, turn(1));
+        talk.ask(now, asked(1));
+        assert_eq!(written(&mut talk).len(), 2, "a cancel and the turn");
+        talk.hear(now, &line("reply", 1, r#","body":"whole","ask":2"#)).unwrap();
+        talk.hear(now, &line("reply", 1, r#","body":"late","ask":1"#)).unwrap();
+        talk.hear(now, &line("done", 1, r#","ask":1"#)).unwrap();
+        assert_eq!(settled(&mut talk), []);
+        for ask in ["1", "9", "-1", r#""2""#] {
+            let late = line("done", 1, &format!(r#","ask":{ask}"#));
+            assert_eq!(talk.hear(now, &late), Err(BadLine::OldAsk), "{ask}");
+        }
+        talk.hear(now, &line("done", 1, r#","ask":2"#)).unwrap();
+        assert_eq!(settled(&mut talk), [(turn(1), whole)]);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_ends_neither_of_two_asks_hangs() {
+        let now = Clock::start().now();
+        let mut talk = open(now, &[1]);
+        talk.forsake(now, turn(1));
+        talk.ask(now, asked(1));
+        talk.hear(now + TIMEOUT / 2, &line("typing", 1, "")).unwrap();
+        assert_eq!(written(&mut talk).len(), 1, "the cancel");
+        talk.elapse(now + TIMEOUT);
+        let slow = talk.poll();
+        assert!(matches!(slow, Some(Output::Settle(_, Err(TurnEnding::TooSlow)))), "{slow:?}");
+        assert!(matches!(talk.poll(), Some(Output::Kill)));
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_written_once_the_program_tells_asks_apart() {
+        let now = Clock::start().now();
+        let mut talk = open(now, &[1, 2]);
+        talk.forsake(now, turn(1));
+        talk.ask(now, asked(1));
+        assert_eq!(written(&mut talk).len(), 1, "the cancel");
+        talk.hear(now, &line("typing", 2, r#","ask":2"#)).unwrap();
+        assert_eq!(written(&mut talk), ["{\"type\":\"turn\",\"ask\":3}\n"]);
+    }
+
+    #[tokio::test]
+    async fn replies_may_all_come_later() {
+        let now = Clock::start().now();
+        let mut talk = open(now, &[1, 2]);
+        talk.hear(now, &line("later", 1, "")).unwrap();
+        assert_eq!(settled(&mut talk), [(turn(1), Ok(Answer::Later))]);
+        talk.hear(now, &line("reply", 2, r#","body":"one""#)).unwrap();
+        talk.hear(now, &line("later", 2, "")).unwrap();
+        assert!(matches!(settled(&mut talk)[..], [(_, Err(TurnEnding::Malformed(_)))]));
+    }
+
+    #[tokio::test]
+    async fn a_program_that_never_ends_what_is_cancelled_costs_no_memory_without_end() {
+        let now = Clock::start().now();
+        let mut talk = open(now, &[]);
+        for n in (0_u64..).take(OWED_MAX + 9) {
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&n.to_be_bytes());
+            let turn = MessageId::from(MessageSid::from_bytes(bytes));
+            talk.ask(now, AskedTurn { turn, ..asked(1) });
+            talk.forsake(now, turn);
+        }
+        assert_eq!(talk.owed.len(), OWED_MAX);
     }
 }

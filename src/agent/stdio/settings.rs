@@ -1,9 +1,10 @@
 //! The section `[stdio]`: its keys, the kinds of their values, and the rules that they keep. Pure.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use crate::config::kinds::{Setting, words};
-use crate::config::rules::required;
+use crate::config::rules::{self, required};
 use crate::config::section::sections;
 use crate::config::{AgentSettings, Reader};
 
@@ -19,6 +20,14 @@ sections! {
         mode: StdioMode;
         /// How many turns it has at once.
         credits: NonZeroUsize;
+        /// Where it is started.
+        folder: Option<PathBuf>;
+        /// How many messages of what was said before are told.
+        history_messages: usize;
+        /// How many characters they may have.
+        history_chars: usize;
+        /// How many threads a program of mode acp has a session for.
+        sessions: NonZeroUsize;
     }
 }
 
@@ -31,6 +40,9 @@ impl AgentSettings for StdioSettings {
         let credits = reader.value("stdio.credits");
         let is_kept = credits.map(|credits: NonZeroUsize| credits.get() <= CREDITS_MAX);
         reader.rule("stdio.credits", is_kept, "is over 4096");
+        let is_absolute = reader.value("stdio.folder").map(|path: PathBuf| path.is_absolute());
+        reader.rule("stdio.folder", is_absolute, "is no absolute path");
+        rules::history(reader, ["stdio.history_messages", "stdio.history_chars"]);
     }
 }
 
@@ -62,8 +74,10 @@ pub enum StdioMode {
     Stream,
     /// Each turn has one of its own.
     Spawn,
+    /// One has all turns, and speaks the Agent Client Protocol.
+    Acp,
 }
 
 words! {
-    StdioMode, "stream or spawn", { "stream" => Self::Stream, "spawn" => Self::Spawn }
+    StdioMode, "stream, spawn or acp", { "stream" => Self::Stream, "spawn" => Self::Spawn, "acp" => Self::Acp }
 }
