@@ -2,9 +2,9 @@
 //!
 //! The service runs as a child process against an emulator in this one. It is killed at random times
 //! under load with faults ([`storm`]), and at each of its fault points and each commit of one message's
-//! way ([`points`]); so it is on a plain number ([`numbers`]), while an agent of
-//! another process thinks ([`agents`]), and at a start with an older file ([`upgrade`]). `CHIMEIN_CRASH_KILLS` sets the number of
-//! random kills, `CHIMEIN_CRASH_SEED` their chance.
+//! way ([`points`]); so it is on a plain number ([`numbers`]), while an agent of another process thinks
+//! ([`agents`], and [`programs`], which are killed too), and at a start with an older file ([`upgrade`]).
+//! `CHIMEIN_CRASH_KILLS` sets the number of random kills, `CHIMEIN_CRASH_SEED` their chance.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,6 +14,7 @@ mod child;
 mod line;
 mod numbers;
 mod points;
+mod programs;
 #[cfg(feature = "sqs")]
 #[path = "../sqs_server/mod.rs"]
 mod sqs_server;

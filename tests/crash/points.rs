@@ -10,7 +10,7 @@ use crate::child::{self, NUMBER, Service};
 use crate::storm::{schedules, start_emulator};
 
 /// How long the service may take to reach a point that a message must pass.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How many commits a first message and its answer may cause at most.
 const COMMITS_MAX: u32 = 8;
 
@@ -89,15 +89,16 @@ async fn a_kill_at_each_commit_of_a_messages_way_loses_nothing() {
 
 /// An emulator and the service; every kill is tried on a conversation of its own, which exists
 /// before, and one that is new.
-struct Rig {
+pub struct Rig {
     emulator: Emulator,
-    control: Control,
-    service: Service,
+    pub control: Control,
+    pub service: Service,
     phones: u32,
 }
 
 impl Rig {
-    async fn start(extra: &[(&'static str, &'static str)]) -> Self {
+    /// Starts an emulator, for a service with these settings.
+    pub async fn start(extra: &[(&str, &str)]) -> Self {
         let emulator = start_emulator(7).await;
         let control = emulator.control();
         let environment = [&schedules()[..], extra].concat();
@@ -106,7 +107,7 @@ impl Rig {
     }
 
     /// Lets a message come in and the service die at a point of its way, which it must reach.
-    async fn die_at(&mut self, point: Point, nth: u32) {
+    pub async fn die_at(&mut self, point: Point, nth: u32) {
         self.service.start_to_die_at(point, nth);
         self.say().await;
         self.service.dies_at(point, PATIENCE).await;
@@ -130,7 +131,7 @@ impl Rig {
     }
 
     /// A new phone writes twice.
-    async fn say(&mut self) {
+    pub async fn say(&mut self) {
         assert!(self.service.is_listening().await);
         self.phones += 1;
         let from = format!("+1555000{:04}", self.phones);
@@ -140,7 +141,7 @@ impl Rig {
     }
 
     /// Starts the service, waits until all is answered, and holds it against the promise.
-    async fn expect_kept(&mut self, at: &str) {
+    pub async fn expect_kept(&mut self, at: &str) {
         self.service.start(&[]);
         // All may be answered already; the stop must not come before the process listens to signals.
         assert!(self.service.is_listening().await);
@@ -157,7 +158,8 @@ impl Rig {
         assert_eq!((settled, left), (true, (0, 0)), "killed at {at}: jobs are left\n{log}");
     }
 
-    async fn end(self) {
+    /// Stops the emulator.
+    pub async fn end(self) {
         println!("{} kills, all kept", self.phones);
         self.emulator.shutdown().await;
     }
