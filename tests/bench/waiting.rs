@@ -44,7 +44,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[tokio::main]
 async fn main() {
     if std::env::args().all(|argument| argument != "rule") {
-        slow_agent().await;
+        slow_agents().await;
         joins().await;
         outages().await;
     }
@@ -52,9 +52,58 @@ async fn main() {
 }
 
 /// A thousand people write at once, and the agent thinks for a quarter of a minute.
-async fn slow_agent() {
-    let (emulator, agent) = (start_emulator().await, Agent::start(THOUGHT).await);
-    let mut service = agent.service(&emulator);
+async fn slow_agents() {
+    let agent = Agent::start(THOUGHT).await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/thinker.py");
+    let program = |mode| format!("exec python3 {script} {} {mode}", THOUGHT.as_secs());
+    let (stream, acp) = (program("stream"), program("acp"));
+    let (people, stdio) = (PEOPLE.to_string(), ("CHIMEIN_AGENT_KIND", "stdio"));
+    let credits = ("CHIMEIN_STDIO_CREDITS", people.as_str());
+    let kinds: [(&str, Vec<(&str, &str)>); 3] = [
+        ("http", agent.settings().to_vec()),
+        ("stdio", vec![stdio, credits, ("CHIMEIN_STDIO_COMMAND", &stream)]),
+        (
+            "stdio, acp",
+            vec![
+                stdio,
+                credits,
+                ("CHIMEIN_STDIO_COMMAND", &acp),
+                ("CHIMEIN_STDIO_MODE", "acp"),
+                ("CHIMEIN_STDIO_SESSIONS", &people),
+            ],
+        ),
+    ];
+    let mut table = Table::new();
+    table.set_header([
+        "agent",
+        "people at once",
+        "thought s",
+        "all answered s",
+        "aim",
+        "memory MiB, most",
+        "aim",
+        "idle MiB",
+    ]);
+    for (kind, settings) in kinds {
+        let [took, most, idle] = slow_agent(&settings).await;
+        table.add_row([
+            kind.to_owned(),
+            PEOPLE.to_string(),
+            THOUGHT.as_secs().to_string(),
+            format!("{took:.1}"),
+            "25".to_owned(),
+            format!("{most:.1}"),
+            "80".to_owned(),
+            format!("{idle:.1}"),
+        ]);
+    }
+    println!("{table}");
+}
+
+/// How many seconds it takes until all are answered, the most memory meanwhile, and that before.
+async fn slow_agent(settings: &[(&str, &str)]) -> [f64; 3] {
+    let emulator = start_emulator().await;
+    let mut service = Service::of(&emulator, settings);
     service.start(&[]);
     let control = emulator.control();
     assert!(service.is_listening().await && child::connected(&control).await);
@@ -65,32 +114,13 @@ async fn slow_agent() {
     let mut most = idle;
     let answered = child::within(PATIENCE, || {
         most = most.max(resident_mebibytes(pid));
-        agent.answers.load(Ordering::Relaxed) >= u64::from(PEOPLE) && is_answered(&control, PEOPLE)
+        is_answered(&control, PEOPLE)
     });
     assert!(answered.await, "{}", service.log_tail());
     let took = clock.now().since(Moment::ORIGIN).as_secs_f64();
-    let mut table = Table::new();
-    table.set_header([
-        "people at once",
-        "thought s",
-        "all answered s",
-        "aim",
-        "memory MiB, most",
-        "aim",
-        "idle MiB",
-    ]);
-    table.add_row([
-        PEOPLE.to_string(),
-        THOUGHT.as_secs().to_string(),
-        format!("{took:.1}"),
-        "25".to_owned(),
-        format!("{most:.1}"),
-        "80".to_owned(),
-        format!("{idle:.1}"),
-    ]);
-    println!("{table}");
     service.stop().await;
     emulator.shutdown().await;
+    [took, most, idle]
 }
 
 /// As many conversations at once, each of which Twilio takes a while to put the bot into.
@@ -221,7 +251,6 @@ async fn outage(kind: Kind, time: Duration) -> (Duration, u64) {
 struct Agent {
     url: String,
     is_away: Arc<AtomicBool>,
-    answers: Arc<AtomicU64>,
     refusals: Arc<AtomicU64>,
 }
 
@@ -229,17 +258,14 @@ impl Agent {
     async fn start(thought: Duration) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/turns", listener.local_addr().unwrap());
-        let (is_away, answers) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let refusals = Arc::new(AtomicU64::new(0));
-        let (away, answered, refused) =
-            (Arc::clone(&is_away), Arc::clone(&answers), Arc::clone(&refusals));
+        let (is_away, refusals) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (away, refused) = (Arc::clone(&is_away), Arc::clone(&refusals));
         let take = move |Json(turn): Json<Value>| async move {
             if away.load(Ordering::Relaxed) {
                 refused.fetch_add(1, Ordering::Relaxed);
                 return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({})));
             }
             tokio::time::sleep(thought).await;
-            answered.fetch_add(1, Ordering::Relaxed);
             let texts: Vec<_> = turn["messages"]
                 .as_array()
                 .unwrap()
@@ -250,14 +276,15 @@ impl Agent {
         };
         let router = Router::new().route("/turns", post(take));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, is_away, answers, refusals }
+        Self { url, is_away, refusals }
+    }
+
+    fn settings(&self) -> [(&str, &str); 2] {
+        [("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", &self.url)]
     }
 
     fn service(&self, emulator: &Emulator) -> Service {
-        Service::of(
-            emulator,
-            &[("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", self.url.as_str())],
-        )
+        Service::of(emulator, &self.settings())
     }
 }
 
