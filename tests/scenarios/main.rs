@@ -24,9 +24,12 @@ mod handoff;
 mod leaving;
 mod many;
 mod model;
+mod model_servers;
 mod network;
 mod numbers;
 mod openai;
+#[path = "../openai_server/mod.rs"]
+mod openai_server;
 mod outages;
 mod phones;
 mod refusals;
