@@ -7,6 +7,8 @@
 //!
 //! `"handoff":true` gives the thread to a person, once what is said with it has left.
 //!
+//! `"end":true` says that the thread is over, once what is said with it has left.
+//!
 //! `conversation`, or `thread`, says for which thread an answer is. A later reply must have it, since the path
 //! that it is posted to is not signed; in the answer to a turn it may stand, and then it must be the turn's.
 
@@ -14,7 +16,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::form::{self, AnswerForm, Stranger, is_url, optional, value};
-use super::{Answer, Error, buttons};
+use super::{Answer, Error, Parting, buttons};
 use crate::json::{self, Members};
 use crate::pii::Pii;
 use crate::text;
@@ -25,7 +27,7 @@ pub const REPLIES_MAX: usize = 20;
 
 /// What an answer is made of.
 const ANSWER: AnswerForm = AnswerForm {
-    names: &["replies", "handoff", "conversation", "thread"],
+    names: &["replies", "handoff", "end", "conversation", "thread"],
     meant: &[
         ("answer", "replies"),
         ("answers", "replies"),
@@ -35,7 +37,12 @@ const ANSWER: AnswerForm = AnswerForm {
         ("output", "replies"),
         ("reply", "replies"),
         ("conversation_sid", "conversation"),
+        ("close", "end"),
+        ("done", "end"),
+        ("ended", "end"),
         ("escalate", "handoff"),
+        ("finish", "end"),
+        ("finished", "end"),
         ("hand_off", "handoff"),
         ("handover", "handoff"),
         ("response", "replies"),
@@ -129,24 +136,34 @@ fn answer(body: &[u8], asked: Asked<'_>) -> Result<Answer, String> {
         stranger => format!("wanted {{\"replies\":[…]}}, {stranger}"),
     })?;
     check_conversation(&answer, asked)?;
-    let (replies, hands_over) = listed(&answer)?;
-    Ok(if hands_over { Answer::Handoff(replies) } else { Answer::Replies(replies) })
+    let (replies, parting) = listed(&answer)?;
+    Ok(parting.after(replies))
 }
 
-/// Reads the replies that an object lists, and whether a person is to have the thread after them.
+/// Reads the replies that an object lists, and what becomes of the thread after them.
 ///
 /// # Errors
 ///
 /// What is wrong, without a word of them but the names of their fields.
-pub(super) fn listed(answer: &Members<'_>) -> Result<(Vec<Reply>, bool), String> {
-    let hands_over = match answer.raw("handoff") {
-        Some(raw) => value::<bool>(raw, "handoff", "true or false")?,
-        None => false,
+pub(super) fn listed(answer: &Members<'_>) -> Result<(Vec<Reply>, Parting), String> {
+    let says = |name: &str| match answer.raw(name) {
+        Some(raw) => value::<bool>(raw, name, "true or false"),
+        None => Ok(false),
     };
-    if !answer.has("replies") && !hands_over {
+    let parting = match (says("handoff")?, says("end")?) {
+        (false, false) => Parting::Stays,
+        (true, false) => Parting::Handoff,
+        (false, true) => Parting::End,
+        (true, true) => {
+            return Err(
+                "`handoff` and `end` are both true: a person cannot have what is over".to_owned()
+            );
+        }
+    };
+    if !answer.has("replies") && parting == Parting::Stays {
         return Err("wanted {\"replies\":[…]}, there is no `replies`".to_owned());
     }
-    Ok((replies(answer)?, hands_over))
+    Ok((replies(answer)?, parting))
 }
 
 fn replies(answer: &Members<'_>) -> Result<Vec<Reply>, String> {
@@ -500,7 +517,7 @@ mod tests {
     fn read(answer: &str) -> Vec<Reply> {
         match parse(answer.as_bytes(), ASKED).unwrap() {
             Answer::Replies(replies) => replies,
-            Answer::Later | Answer::Handoff(_) => panic!("replies expected"),
+            Answer::Later | Answer::Handoff(_) | Answer::End(_) => panic!("replies expected"),
         }
     }
 
@@ -523,6 +540,28 @@ mod tests {
         ] {
             let error = parse(answer.as_bytes(), ASKED).unwrap_err().to_string();
             assert!(error.contains(told), "{answer}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_answer_may_end_the_thread_and_then_nobody_else_has_it() {
+        for (answer, wanted) in [
+            (json!({"end": true}), Ok(Answer::End(Vec::new()))),
+            (json!({"replies": ["bye"], "end": true}), Ok(Answer::End(vec![Reply::text("bye")]))),
+            (json!({"replies": [], "end": false}), Ok(Answer::Replies(Vec::new()))),
+            (json!({"end": false}), Err("there is no `replies`")),
+            (json!({"end": "yes"}), Err("`end` is not true or false")),
+            (json!({"end": true, "handoff": true}), Err("are both true")),
+            (json!({"replies": [], "close": true}), Err("did you mean `end`?")),
+        ] {
+            let read = parse(answer.to_string().as_bytes(), ASKED);
+            match (read, wanted) {
+                (Ok(read), Ok(wanted)) => assert_eq!(read, wanted, "{answer}"),
+                (Err(error), Err(words)) => {
+                    assert!(error.to_string().contains(words), "{answer}: {error}");
+                }
+                (read, _) => panic!("{answer}: {read:?}"),
+            }
         }
     }
 }

@@ -132,7 +132,7 @@ mod tests {
         let asked = Asked { id: "IM1", thread, must_name: false };
         match parse(json!({ "replies": [reply] }).to_string().as_bytes(), asked) {
             Ok(Answer::Replies(mut replies)) => Ok(replies.remove(0).buttons),
-            Ok(Answer::Later | Answer::Handoff(_)) => panic!("replies expected"),
+            Ok(Answer::Later | Answer::Handoff(_) | Answer::End(_)) => panic!("replies expected"),
             Err(error) => Err(error.to_string()),
         }
     }

@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::answer::{self, Asked};
-use super::{Answer, Origin};
+use super::{Answer, Origin, Parting};
 use crate::clock::Clock;
 use crate::http::body::{self, BodyError, Unproven};
 use crate::http::caller;
@@ -109,6 +109,8 @@ pub struct Batch {
     pub origin: Option<Origin>,
     /// Whether a person is to have the thread then.
     pub hands_over: bool,
+    /// Whether the thread is over then.
+    pub ends: bool,
     /// How often the agent had taken the thread back by then, if it does such things: once it was more, the
     /// person is not to have it.
     pub taken_back: Option<u64>,
@@ -130,7 +132,25 @@ impl Batch {
             origin: None,
             hands_over: false,
             taken_back: None,
+            ends: false,
         }
+    }
+
+    /// What becomes of the thread after it.
+    #[must_use]
+    pub const fn parts(&self) -> Parting {
+        match (self.hands_over, self.ends) {
+            (true, _) => Parting::Handoff,
+            (false, true) => Parting::End,
+            (false, false) => Parting::Stays,
+        }
+    }
+
+    /// With what becomes of the thread after it.
+    #[must_use]
+    pub fn parting(self, parting: Parting) -> Self {
+        let (hands_over, ends) = (parting == Parting::Handoff, parting == Parting::End);
+        Self { hands_over, ends, ..self }
     }
 }
 
@@ -304,10 +324,11 @@ async fn store(outbox: &dyn Outbox, named: &str, posted: Posted<'_>) -> Response
     }
     // The operator's own path is not one that others repeat.
     let asked = Asked { id: key, thread: name, must_name: late };
-    let (replies, hands_over) = match answer::parse(body, asked) {
-        Ok(Answer::Replies(replies)) => (replies, false),
-        Ok(Answer::Handoff(replies)) => (replies, true),
-        Ok(Answer::Later) => (Vec::new(), false),
+    let (replies, parting) = match answer::parse(body, asked) {
+        Ok(Answer::Replies(replies)) => (replies, Parting::Stays),
+        Ok(Answer::Handoff(replies)) => (replies, Parting::Handoff),
+        Ok(Answer::End(replies)) => (replies, Parting::End),
+        Ok(Answer::Later) => (Vec::new(), Parting::Stays),
         Err(error) => {
             return problem(StatusCode::BAD_REQUEST, "invalid_body", &error.to_string());
         }
@@ -324,7 +345,8 @@ async fn store(outbox: &dyn Outbox, named: &str, posted: Posted<'_>) -> Response
             return not_stored(&error);
         }
     };
-    match outbox.put(Batch { late, hands_over, ..Batch::new(thread, key, replies) }).await {
+    let batch = Batch { late, ..Batch::new(thread, key, replies) }.parting(parting);
+    match outbox.put(batch).await {
         Ok(added) => {
             (StatusCode::ACCEPTED, axum::Json(json!({"ok": true, "added": added}))).into_response()
         }

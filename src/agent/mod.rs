@@ -51,7 +51,7 @@ use reqwest::header::RETRY_AFTER;
 
 pub use beside::{Beside, Connection, Watched};
 pub use report::{Fate, Origin, Report, SCHEMA as REPORT_SCHEMA};
-pub use turn::{Answer, Turn};
+pub use turn::{Answer, Parting, Turn};
 
 use crate::clock::Timestamp;
 use crate::net::http::{is_too_slow, retry_after};

@@ -40,6 +40,32 @@ pub enum Answer {
     Replies(Vec<Reply>),
     /// These replies, and then a person is to have the thread.
     Handoff(Vec<Reply>),
+    /// These replies, and then the thread is over: whoever writes next begins anew.
+    End(Vec<Reply>),
     /// The agent has taken the turn over and will send its replies by [`super::later`].
     Later,
+}
+
+/// What becomes of a thread after an answer.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Parting {
+    /// It goes on.
+    #[default]
+    Stays,
+    /// A person is to have it.
+    Handoff,
+    /// It is over.
+    End,
+}
+
+impl Parting {
+    /// The answer of these replies.
+    #[must_use]
+    pub fn after(self, replies: Vec<Reply>) -> Answer {
+        match self {
+            Self::Stays => Answer::Replies(replies),
+            Self::Handoff => Answer::Handoff(replies),
+            Self::End => Answer::End(replies),
+        }
+    }
 }

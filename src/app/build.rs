@@ -195,6 +195,7 @@ impl Parts<'_> {
             handoff: Arc::clone(handoff),
             paused: self.paused(),
             lists,
+            desks: desks.clone(),
             schedule: Schedule::new(settings.send.schedule.0.clone()),
             outbox: self.store.queue(QueueName::Outbox),
             reports: self.store.queue(QueueName::Reports),

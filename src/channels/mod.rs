@@ -154,6 +154,12 @@ pub trait Channel: Send + Sync {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
+    /// Ends a thread, so that whoever writes next begins anew; one that is over already stays so. Where
+    /// threads have neither an end nor a history there is nothing to do.
+    fn end<'a>(&'a self, _thread: &'a Thread) -> BoxFuture<'a, Result<(), Failed>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Whether the bot's way into a thread may still be made, so that replies wait for it.
     fn is_joining(&self, thread: ThreadId) -> bool;
 }

@@ -128,6 +128,7 @@ fn what(stage: &Stage) -> String {
         Stage::Bundled { .. } => "answered together with a later message".to_owned(),
         Stage::Held => "held: a person has the thread".to_owned(),
         Stage::HandedOver => "handed over to a person".to_owned(),
+        Stage::Ended => "ended by the agent".to_owned(),
         Stage::Left { reason } => format!("bot left: {}", reason.as_str()),
         step_or_trouble => Step::of(step_or_trouble)
             .map(|(step, detail)| step.with(detail))

@@ -80,6 +80,7 @@ impl Tally {
             | Stage::Bundled { .. }
             | Stage::Held
             | Stage::HandedOver
+            | Stage::Ended
             | Stage::Skipped { .. } => {}
         }
     }

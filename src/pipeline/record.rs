@@ -104,6 +104,9 @@ pub enum Outbound {
         /// How often its agent had taken the thread back by then, if it does such things.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         taken_back: Option<u64>,
+        /// Whether the thread is over now; then nothing is said, and older releases let it go.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        ends: bool,
     },
 }
 
@@ -214,6 +217,18 @@ pub fn late_reply_job(thread: ThreadId, key: &str, n: usize) -> JobId {
 #[must_use]
 pub fn handoff_job(turn: MessageId) -> JobId {
     as_uuid(JobId::digest("handoff", &[turn.to_string().as_bytes()]))
+}
+
+/// The job id of ending a thread after what answers a turn.
+#[must_use]
+pub fn end_job(turn: MessageId) -> JobId {
+    as_uuid(JobId::digest("end", &[turn.to_string().as_bytes()]))
+}
+
+/// The job id of ending a thread after what was said under a key.
+#[must_use]
+pub fn late_end_job(thread: ThreadId, key: &str) -> JobId {
+    as_uuid(JobId::digest("late-end", &[thread.to_string().as_bytes(), key.as_bytes()]))
 }
 
 /// The job id of giving a thread to a person after what was said under a key.
@@ -392,7 +407,7 @@ mod tests {
         assert_eq!(serde_json::from_str::<Settled>(&stored(&awaited)).unwrap(), awaited);
         let note = json!({"v": "1", "event": attributes});
         let Outbound::V1 { id, turn, trace, reply, at, late, after, hands_over, .. } = outbound();
-        let taken_back = None;
+        let (taken_back, ends) = (None, false);
         let reply = Reply { attributes, ..reply };
         let origin = Some(crate::agent::Origin::new(note));
         let outbound = Outbound::V1 {
@@ -407,6 +422,7 @@ mod tests {
             after,
             hands_over,
             taken_back,
+            ends,
         };
         assert_eq!(serde_json::from_str::<Outbound>(&stored(&outbound)).unwrap(), outbound);
     }
@@ -500,6 +516,7 @@ mod tests {
             after: None,
             hands_over: false,
             taken_back: None,
+            ends: false,
         }
     }
 

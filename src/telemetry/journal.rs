@@ -88,6 +88,8 @@ pub enum Stage {
     Held,
     /// The agent gave the thread to a person.
     HandedOver,
+    /// The agent ended the thread.
+    Ended,
     /// The message gets no turn.
     Skipped {
         /// Why not.
@@ -123,6 +125,7 @@ impl Stage {
             Self::Bundled { .. } => "bundled",
             Self::Held => "held",
             Self::HandedOver => "handed_over",
+            Self::Ended => "ended",
             Self::Skipped { .. } => "skipped",
             Self::Dead { .. } => "dead",
         }

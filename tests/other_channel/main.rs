@@ -262,7 +262,7 @@ impl House {
             recorder: self.recorder.clone(),
         });
         self.run(Turns {
-            desks,
+            desks: desks.clone(),
             channels: channels.clone(),
             handoff: Arc::clone(&self.handoff),
             inbox: self.store.queue(QueueName::Inbox),
@@ -283,6 +283,7 @@ impl House {
             handoff: Arc::clone(&self.handoff),
             paused,
             lists: Arc::clone(&self.lists),
+            desks,
             schedule: schedule(),
             outbox: self.store.queue(QueueName::Outbox),
             reports: self.store.queue(QueueName::Reports),

@@ -16,6 +16,7 @@ mod chatwoot;
 mod choosing;
 mod deliveries;
 mod doors;
+mod ending;
 mod examples;
 mod facts;
 mod files;

@@ -171,7 +171,7 @@ async fn store_patiently(
 }
 
 async fn store(agent: &Sqs, came: &QueueMessage, letter: &Letter, outbox: &dyn Outbox) -> Verdict {
-    let Letter { turn, thread, key, replies, hands_over } = letter.clone();
+    let Letter { turn, thread, key, replies, parting } = letter.clone();
     let place = match outbox.thread(thread).await {
         Ok(Some(place)) => place,
         Ok(None) => {
@@ -181,7 +181,7 @@ async fn store(agent: &Sqs, came: &QueueMessage, letter: &Letter, outbox: &dyn O
         Err(error) => return not_stored(agent, came, &error),
     };
     let batch =
-        Batch { turn: Some(turn), late: true, hands_over, ..Batch::new(place, &key, replies) };
+        Batch { turn: Some(turn), late: true, ..Batch::new(place, &key, replies) }.parting(parting);
     let added = match outbox.put(batch).await {
         Ok(added) => added,
         Err(error) => return not_stored(agent, came, &error),

@@ -4,8 +4,8 @@
 //! whatever the queue calls it: a consumer that is run twice for one turn answers once. Who sends several
 //! gives each an `id` of its own.
 
-use crate::agent::answer;
 use crate::agent::form::{AnswerForm, optional};
+use crate::agent::{Parting, answer};
 use crate::json::Members;
 use crate::thread::{MessageId, Reply, ThreadId};
 
@@ -14,7 +14,7 @@ const ID_BYTES_MAX: usize = 128;
 
 /// What a message of the reply queue is made of.
 const LETTER: AnswerForm = AnswerForm {
-    names: &["turn", "thread", "conversation", "id", "replies", "handoff"],
+    names: &["turn", "thread", "conversation", "id", "replies", "handoff", "end"],
     meant: &[
         ("answer", "replies"),
         ("messages", "replies"),
@@ -36,8 +36,8 @@ pub(super) struct Letter {
     pub(super) key: String,
     /// The replies; none says that there is nothing to say.
     pub(super) replies: Vec<Reply>,
-    /// Whether a person is to have the thread after them.
-    pub(super) hands_over: bool,
+    /// What becomes of the thread after them.
+    pub(super) parting: Parting,
 }
 
 /// Reads a message's body.
@@ -58,8 +58,8 @@ pub(super) fn read(body: &str) -> Result<Letter, String> {
         return Err(format!("`message.id` has more than {ID_BYTES_MAX} bytes"));
     }
     let key = id.map_or_else(|| format!("sqs:{turn}"), |id| format!("sqs:{turn}:{id}"));
-    let (replies, hands_over) = answer::listed(&members)?;
-    Ok(Letter { turn, thread, key, replies, hands_over })
+    let (replies, parting) = answer::listed(&members)?;
+    Ok(Letter { turn, thread, key, replies, parting })
 }
 
 fn thread(members: &Members<'_>) -> Result<ThreadId, String> {
@@ -88,12 +88,14 @@ mod tests {
         assert_eq!(letter.thread.to_string(), format!("CH{H}"));
         assert_eq!(letter.replies, [Reply::text("one"), Reply::text("two")]);
         assert_eq!(letter.key, format!("sqs:IM{H}"));
-        assert!(!letter.hands_over);
+        assert_eq!(letter.parting, Parting::Stays);
     }
 
     #[test]
     fn a_letter_may_give_the_thread_to_a_person() {
-        assert!(letter(json!({"handoff": true})).unwrap().hands_over);
+        for (word, parting) in [("handoff", Parting::Handoff), ("end", Parting::End)] {
+            assert_eq!(letter(json!({word: true})).unwrap().parting, parting);
+        }
     }
 
     #[test]

@@ -31,7 +31,7 @@ use serde_json::{Map, Value, json};
 
 use super::dialect::{AskedTurn, BadLine, Dialect, Output, TurnEnding};
 use crate::agent::answer::{self, Asked, REPLIES_MAX};
-use crate::agent::{Answer, Error};
+use crate::agent::{Answer, Error, Parting};
 use crate::clock::Moment;
 use crate::json;
 use crate::thread::{MessageId, Reply, ThreadId};
@@ -171,7 +171,7 @@ impl Talk {
         let asked = Asked { id: &id, thread: open.thread, must_name: false };
         let answer = json!({ "replies": [said] }).to_string();
         let reason = match answer::parse(answer.as_bytes(), asked) {
-            Ok(Answer::Replies(replies) | Answer::Handoff(replies)) => {
+            Ok(Answer::Replies(replies) | Answer::Handoff(replies) | Answer::End(replies)) => {
                 return open.replies.extend(replies);
             }
             Ok(Answer::Later) => return,
@@ -181,11 +181,9 @@ impl Talk {
         self.break_off(turn, TurnEnding::Malformed(reason));
     }
 
-    fn done(&mut self, turn: MessageId, hands_over: bool) {
+    fn done(&mut self, turn: MessageId, parting: Parting) {
         if let Some(OpenTurn { replies, .. }) = self.open.remove(&turn) {
-            let answer =
-                if hands_over { Answer::Handoff(replies) } else { Answer::Replies(replies) };
-            self.answered(turn, answer);
+            self.answered(turn, parting.after(replies));
         }
     }
 
@@ -313,7 +311,14 @@ impl Dialect for Talk {
             (About::Owed(turn), kind) if kind.is_end() => self.pay(now, turn),
             // It is shown typing as long as it has a turn.
             (About::Owed(_), _) | (About::Open(_), LineKind::Typing) => {}
-            (About::Open(turn), LineKind::Done) => self.done(turn, is("handoff")),
+            (About::Open(turn), LineKind::Done) => {
+                let parting = match (is("handoff"), is("end")) {
+                    (true, _) => Parting::Handoff,
+                    (false, true) => Parting::End,
+                    (false, false) => Parting::Stays,
+                };
+                self.done(turn, parting);
+            }
             (About::Open(turn), LineKind::Later) => self.later(turn),
             (About::Open(turn), LineKind::Error) => {
                 self.end(turn, TurnEnding::GivenUp { retry: is("retry") });
@@ -343,7 +348,7 @@ impl Dialect for Talk {
     fn finish(&mut self, is_well: bool) {
         for turn in self.open.keys().copied().collect::<Vec<_>>() {
             if is_well {
-                self.done(turn, false);
+                self.done(turn, Parting::Stays);
             } else {
                 self.end(turn, TurnEnding::BrokenOff);
             }

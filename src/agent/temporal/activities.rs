@@ -154,7 +154,7 @@ impl Activities {
     }
 
     async fn say(&self, info: &ActivityInfo, said: ThreadReplies) -> Result<(), NotStored> {
-        let ThreadReplies { thread, turn, replies, hands_over } = said;
+        let ThreadReplies { thread, turn, replies, parting } = said;
         let origin = ids::origin(info.workflow_id.as_deref().unwrap_or_default());
         let turn = turn.or(match origin {
             StartedFor::Turn(turn) => Some(turn),
@@ -166,7 +166,7 @@ impl Activities {
                     "nobody has written in this thread yet, or it is of a channel that is off";
                 NotStored::Refused(reason.to_owned())
             })?;
-        let batch = Batch { hands_over, ..Batch::new(thread, &key(info), replies) };
+        let batch = Batch::new(thread, &key(info), replies).parting(parting);
         self.put(info, (turn, origin), batch).await
     }
 

@@ -9,7 +9,7 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use super::payload::{self, Carried};
 use crate::agent::answer::{self, Asked};
-use crate::agent::{Answer, Error};
+use crate::agent::{Answer, Error, Parting};
 use crate::json;
 use crate::pii::Pii;
 use crate::thread::{MessageId, Reply, ThreadId};
@@ -34,8 +34,8 @@ pub(super) struct ThreadReplies {
     pub(super) turn: Option<MessageId>,
     /// The replies, in order.
     pub(super) replies: Vec<Reply>,
-    /// Whether a person is to have the thread after them.
-    pub(super) hands_over: bool,
+    /// What becomes of the thread after them.
+    pub(super) parting: Parting,
 }
 
 /// Reads the arguments of a text.
@@ -73,14 +73,15 @@ pub(super) fn said(arguments: &[Payload]) -> Result<ThreadReplies, String> {
         None | Some(Carried::Strange(_)) => return Err(wanted(1, "the reply")),
     };
     let asked = Asked { id: "of the activity", thread, must_name: false };
-    let (replies, hands_over) = match answer::parse(&whole(answer), asked) {
-        Ok(Answer::Replies(replies)) => (replies, false),
-        Ok(Answer::Handoff(replies)) => (replies, true),
-        Ok(Answer::Later) => (Vec::new(), false),
+    let (replies, parting) = match answer::parse(&whole(answer), asked) {
+        Ok(Answer::Replies(replies)) => (replies, Parting::Stays),
+        Ok(Answer::Handoff(replies)) => (replies, Parting::Handoff),
+        Ok(Answer::End(replies)) => (replies, Parting::End),
+        Ok(Answer::Later) => (Vec::new(), Parting::Stays),
         Err(Error::Malformed { reason, .. }) => return Err(reason),
         Err(error) => return Err(error.to_string()),
     };
-    Ok(ThreadReplies { thread, turn, replies, hands_over })
+    Ok(ThreadReplies { thread, turn, replies, parting })
 }
 
 /// What the older system says once a text is stored.
@@ -104,8 +105,9 @@ pub(super) fn refused(why: &str, request: Option<Value>) -> String {
 
 /// A whole answer: of a text, of one reply, of a list of them, or as it is.
 fn whole(answer: &[u8]) -> Vec<u8> {
-    let is_whole = json::from_slice::<Map<String, Value>>(answer)
-        .is_ok_and(|given| given.contains_key("replies") || given.contains_key("handoff"));
+    let is_whole = json::from_slice::<Map<String, Value>>(answer).is_ok_and(|given| {
+        ["replies", "handoff", "end"].iter().any(|name| given.contains_key(*name))
+    });
     let within = |open: &[u8], close: &[u8]| [open, answer, close].concat();
     match answer.trim_ascii_start().first() {
         _ if is_whole => answer.to_vec(),
@@ -167,16 +169,17 @@ mod tests {
     #[test]
     fn a_reply_is_a_text_a_reply_a_list_or_a_whole_answer() {
         let one = Reply::text("hi");
-        for (answer, replies, hands_over) in [
-            (json!("hi"), vec![one.clone()], false),
-            (json!({"body": "hi"}), vec![one.clone()], false),
-            (json!(["hi", {"body": "hi"}]), vec![one.clone(), one.clone()], false),
-            (json!({"replies": ["hi"], "handoff": true}), vec![one], true),
-            (json!({"handoff": true}), vec![], true),
-            (Value::Null, vec![], false),
+        for (answer, replies, parting) in [
+            (json!("hi"), vec![one.clone()], Parting::Stays),
+            (json!({"body": "hi"}), vec![one.clone()], Parting::Stays),
+            (json!(["hi", {"body": "hi"}]), vec![one.clone(), one.clone()], Parting::Stays),
+            (json!({"replies": ["hi"], "handoff": true}), vec![one], Parting::Handoff),
+            (json!({"handoff": true}), vec![], Parting::Handoff),
+            (json!({"end": true}), vec![], Parting::End),
+            (Value::Null, vec![], Parting::Stays),
         ] {
             let read = said(&given(&[json!(format!("CH{H}")), answer.clone()])).unwrap();
-            assert_eq!((read.replies, read.hands_over), (replies, hands_over), "{answer}");
+            assert_eq!((read.replies, read.parting), (replies, parting), "{answer}");
             assert_eq!(read.turn, None);
         }
         let turn = format!("IM{H}");

@@ -25,7 +25,7 @@ use crate::channels::{
 };
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
-use crate::jobs::status::Status;
+use crate::jobs::status::{self, Status};
 use crate::pii::Pii;
 use crate::queue::Delivery;
 use crate::thread::{Budget, Past, SkipReason, Speaker, Thread, ThreadId, TurnMessage};
@@ -233,12 +233,37 @@ impl Channel for Conversations {
         Box::pin(self.how_fares(thread, reply))
     }
 
+    fn end<'a>(&'a self, thread: &'a Thread) -> BoxFuture<'a, Result<(), Failed>> {
+        Box::pin(self.close(thread))
+    }
+
     fn is_joining(&self, thread: ThreadId) -> bool {
         self.arrivals.is_joining(thread)
     }
 }
 
+/// Twilio's code where a conversation is closed already. Source: error dictionary 50377, read 2026-11-30.
+const CLOSED: u32 = 50377;
+
 impl Conversations {
+    /// Closes a conversation at Twilio. Nobody can write in it any more; whoever writes to the number next
+    /// gets a new one, by Twilio's autocreation.
+    async fn close(&self, thread: &Thread) -> Result<(), Failed> {
+        let Some(conversation) = thread.id().conversation() else { return Ok(()) };
+        let clock = &self.recorder.clock;
+        Failed::unless_asked(Op::UpdateConversation, &self.status, clock)?;
+        let closed = self.rest.close_conversation(conversation).await;
+        self.facts.changed(conversation);
+        match closed {
+            Ok(_) => Ok(()),
+            Err(error) if error.status() == Some(404) || status::code(&error) == Some(CLOSED) => {
+                Ok(())
+            }
+            // To close it is as harmless to try again as a question.
+            Err(error) => Err(Failed::did_nothing(&error, &self.status, clock)),
+        }
+    }
+
     /// As Twilio tells it; where it tells and has said nothing yet, a phone that reads along is on its way.
     async fn how_fares(&self, thread: ThreadId, reply: Uuid) -> Result<Vec<Fares>, Error> {
         let told = self.deliveries.of(reply).await?;

@@ -100,6 +100,16 @@ impl Channel for Direct {
         Ok(Thread::Direct(Box::new(senders::pair(ours, theirs.clone()))))
     }
 
+    /// From now on it has no history; what is known of the person stays.
+    fn end<'a>(&'a self, thread: &'a Thread) -> BoxFuture<'a, Result<(), Failed>> {
+        Box::pin(async move {
+            let Some(pair) = thread.pair() else { return Ok(()) };
+            let at = self.recorder.clock.wall();
+            let ended = self.contacts.ended((thread.id(), pair), at).await;
+            ended.map_err(|error| Failed::not_stored(&error))
+        })
+    }
+
     /// A number's messages have no places: each is known as it comes.
     fn fill(&self, _: ThreadId, _: u64) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(ready(Ok(())))

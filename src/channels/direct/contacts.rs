@@ -156,6 +156,23 @@ impl Contacts {
         update(&self.documents, &thread_name(thread), note).await.map(drop)
     }
 
+    /// Notes that a thread is over: what was said until now is no history any more.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read or written.
+    pub async fn ended(
+        &self,
+        (thread, pair): (ThreadId, &Pair),
+        at: Timestamp,
+    ) -> Result<(), Error> {
+        let note = |known: Option<ThreadRecord>| {
+            let record = known.unwrap_or_else(|| ThreadRecord::new(pair.clone()));
+            record.ended(at)
+        };
+        update(&self.documents, &thread_name(thread), note).await.map(drop)
+    }
+
     /// The address that a WhatsApp id's thread was begun with; the id itself if it is known by no other.
     ///
     /// # Errors

@@ -21,6 +21,7 @@ impl Direct {
     ) -> Result<Vec<Past>, Error> {
         let mut gathered = Gathered::new(budget, turn);
         let record = self.contacts.thread(thread).await?;
+        let ended = record.as_ref().and_then(|record| record.ended);
         let reach = record.and_then(|record| record.reach).filter(|reach| *reach != pair.theirs);
         let (mut own, mut came) = self.both_ways(pair, &pair.theirs).await?;
         if let Some(reach) = &reach {
@@ -29,7 +30,9 @@ impl Direct {
             came = merged(came, came_from_there);
         }
         let came = before(came, turn, &gathered);
-        for past in merged(own, came) {
+        // What was said before its end is another talk's.
+        let is_of_this = |past: &Past| ended.is_none() || past.created > ended;
+        for past in merged(own, came).into_iter().filter(is_of_this) {
             gathered.take(past);
         }
         Ok(gathered.end())

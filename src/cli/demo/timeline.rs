@@ -69,6 +69,7 @@ impl Step {
             | Stage::Bundled { .. }
             | Stage::Held
             | Stage::HandedOver
+            | Stage::Ended
             | Stage::Left { .. }
             | Stage::Skipped { .. }
             | Stage::Dead { .. } => return None,

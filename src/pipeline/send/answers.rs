@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use crate::agent::Parting;
 use crate::jobs::lane;
 use crate::pipeline::record;
 use crate::queue::{Append, Appended, Documents, Error, JobId, Queue};
@@ -40,16 +41,24 @@ pub struct AnswerKey {
 impl AnswerKey {
     /// Takes the key, and what tells its answer from another one.
     #[must_use]
-    pub fn of(thread: ThreadId, key: &str, (replies, hands_over): (&[Reply], bool)) -> Self {
+    pub fn of(thread: ThreadId, key: &str, (replies, parting): (&[Reply], Parting)) -> Self {
         let said = serde_json::to_vec(replies).unwrap_or_default();
-        let digest = JobId::digest("answer", &[&said, &[u8::from(hands_over)]]);
+        // Notes of older releases have the first two.
+        let then = match parting {
+            Parting::Stays => 0,
+            Parting::Handoff => 1,
+            Parting::End => 2,
+        };
+        let digest = JobId::digest("answer", &[&said, &[then]]);
         Self { thread, key: key.to_owned(), digest }
     }
 
     /// The jobs of which every answer has one.
-    fn first_jobs(&self) -> [JobId; 2] {
+    fn first_jobs(&self) -> [JobId; 3] {
         let Self { thread, key, .. } = self;
-        [record::late_reply_job(*thread, key, 0), record::late_handoff_job(*thread, key)]
+        let (handoff, end) =
+            (record::late_handoff_job(*thread, key), record::late_end_job(*thread, key));
+        [record::late_reply_job(*thread, key, 0), handoff, end]
     }
 
     /// Where it is noted which answer was begun.
@@ -143,7 +152,7 @@ mod tests {
         keeps_to_the_first(&store).await;
         let answers = answers(&store);
         let (whole, other) = (said(&["one", "two", "three"]), said(&["1", "2", "3", "4"]));
-        let key = |said: &[Reply]| AnswerKey::of(thread(), "broken", (said, false));
+        let key = |said: &[Reply]| AnswerKey::of(thread(), "broken", (said, Parting::Stays));
         // The process died behind the first of three.
         answers.begin(&key(&whole)).await.unwrap();
         answers.outbox.append(jobs("broken", 1)).await.unwrap();
@@ -157,7 +166,7 @@ mod tests {
     async fn keeps_to_the_first(store: &Store) {
         let answers = answers(store);
         let append = async |name: &str, texts: &[&str]| {
-            let key = AnswerKey::of(thread(), name, (&said(texts), false));
+            let key = AnswerKey::of(thread(), name, (&said(texts), Parting::Stays));
             answers.append(&key, jobs(name, texts.len())).await.unwrap()
         };
         assert_eq!(append("k", &["one"]).await, [Appended::Added]);

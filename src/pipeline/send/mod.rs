@@ -17,6 +17,7 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
 use crate::jobs::{lane, settle};
+use crate::pipeline::desks::Desks;
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::lists::Lists;
 use crate::pipeline::record::Outbound;
@@ -29,6 +30,7 @@ use crate::telemetry::trace::{TraceContext, TraceId};
 use crate::thread::{CauseClass, MessageId, SkipReason, ThreadId};
 
 pub mod answers;
+mod ending;
 mod handing;
 pub mod late;
 pub mod outbound;
@@ -52,6 +54,8 @@ pub struct Sends {
     pub paused: Paused,
     /// What was offered to choose from.
     pub lists: Arc<Lists>,
+    /// Who thinks, and what was said that chose one of them.
+    pub desks: Desks,
     /// When a failed send is tried again.
     pub schedule: Schedule,
     /// Where replies wait.
@@ -108,11 +112,12 @@ impl Work for Sends {
             after,
             hands_over,
             taken_back,
+            ends,
         } = match serde_json::from_slice(delivery.payload()) {
             Ok(record) => record,
             Err(error) => return settle::unreadable(delivery, Self::QUEUE, &error).await,
         };
-        if reply.is_empty() && !hands_over {
+        if reply.is_empty() && !hands_over && !ends {
             // It keeps the place of a part, of a reply that was left whole.
             return settle::report(Self::QUEUE, delivery.ack().await);
         }
@@ -138,6 +143,9 @@ impl Work for Sends {
         };
         if hands_over {
             return self.hand_over(channel, delivery, (&pending, taken_back)).await;
+        }
+        if ends {
+            return self.end_thread(channel, delivery, &pending).await;
         }
         let sent = tokio::select! {
             biased;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::agent::later::Batch;
-use crate::agent::{Origin, Turn};
+use crate::agent::{Origin, Parting, Turn};
 use crate::channels::Fallen;
 use crate::clock::Timestamp;
 use crate::jobs::{encode, lane};
@@ -120,13 +120,14 @@ impl Jobs {
         self.speaks.iter().filter(|speaks| **speaks).count()
     }
 
-    /// Adds the one that gives the thread to a person.
-    fn hand_over(
+    /// Adds the one that gives the thread to a person, or ends it.
+    fn part(
         &mut self,
-        id: JobId,
+        (id, parting): (JobId, Parting),
         (thread, turn, trace): (Thread, Option<MessageId>, Option<TraceId>),
-        (at, taken_back): (Timestamp, Option<u64>),
+        (at, late, taken_back): (Timestamp, bool, Option<u64>),
     ) {
+        let ends = parting == Parting::End;
         let outbound = Outbound::V1 {
             id: Uuid::from_bytes(*id.as_bytes()),
             thread,
@@ -134,11 +135,12 @@ impl Jobs {
             trace,
             reply: Reply::default(),
             at,
-            late: false,
+            late: late && ends,
             origin: None,
             after: None,
-            hands_over: true,
+            hands_over: parting == Parting::Handoff,
             taken_back,
+            ends,
         };
         self.appends.push(job(id, &outbound));
         self.speaks.push(false);
@@ -182,7 +184,7 @@ pub fn is_long(replies: &[Reply], units_max: usize) -> bool {
 /// If the queue would not take them.
 pub fn of_turn(
     turn: &Turn,
-    (replies, hands_over): (Vec<Reply>, bool),
+    (replies, parting): (Vec<Reply>, Parting),
     is_cut: bool,
     stamp: Stamp<'_>,
 ) -> Result<Jobs, Error> {
@@ -205,14 +207,20 @@ pub fn of_turn(
             after: None,
             hands_over: false,
             taken_back: None,
+            ends: false,
         };
         job(id, &outbound)
     };
     let appends = parts.into_iter().enumerate().map(job).collect();
     let mut jobs = Jobs { appends, speaks };
-    if hands_over {
-        let (id, thread) = (record::handoff_job(turn.id), turn.thread.clone());
-        jobs.hand_over(id, (thread, Some(turn.id), Some(turn.trace())), (at, None));
+    let id = match parting {
+        Parting::Stays => None,
+        Parting::Handoff => Some(record::handoff_job(turn.id)),
+        Parting::End => Some(record::end_job(turn.id)),
+    };
+    if let Some(id) = id {
+        let of = (turn.thread.clone(), Some(turn.id), Some(turn.trace()));
+        jobs.part((id, parting), of, (at, false, None));
     }
     jobs.within(TURN_BYTES_MAX)
 }
@@ -224,7 +232,7 @@ pub fn of_turn(
 /// If the queue would not take them.
 pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
     let Stamp { ids, at, units_max, .. } = stamp;
-    let Batch { hands_over, taken_back, .. } = batch;
+    let Batch { hands_over, taken_back, ends, .. } = batch;
     let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin, .. } = batch;
     let parts = parts(replies, is_cut, units_max);
     let speaks: Vec<_> = parts.iter().map(|part| !part.reply.is_empty()).collect();
@@ -256,6 +264,7 @@ pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
             after,
             hands_over: false,
             taken_back: None,
+            ends: false,
         };
         job(job_id, &outbound)
     };
@@ -263,7 +272,10 @@ pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
     let mut jobs = Jobs { appends, speaks };
     if hands_over {
         let id = record::late_handoff_job(thread.id(), &key);
-        jobs.hand_over(id, (thread, turn, trace), (at, taken_back));
+        jobs.part((id, Parting::Handoff), (thread, turn, trace), (at, late, taken_back));
+    } else if ends {
+        let id = record::late_end_job(thread.id(), &key);
+        jobs.part((id, Parting::End), (thread, turn, trace), (at, late, None));
     }
     jobs.within(BATCH_BYTES_MAX)
 }
@@ -285,6 +297,7 @@ pub fn of_failure(fallen: Fallen, at: Timestamp) -> Append {
         after: Some(Box::new(After { again, class: class.into_owned(), code, detail })),
         hands_over: false,
         taken_back: None,
+        ends: false,
     };
     job(record::failed_reply_job(id), &outbound)
 }
@@ -356,8 +369,10 @@ mod tests {
     #[test]
     fn the_same_turn_gives_the_same_jobs_on_every_attempt() {
         let replies = || vec![Reply::text("one"), Reply::text("two")];
-        let first = of_turn(&turn("+15555550123", 1), (replies(), false), true, stamp()).unwrap();
-        let second = of_turn(&turn("+15555550123", 2), (replies(), false), true, stamp()).unwrap();
+        let first =
+            of_turn(&turn("+15555550123", 1), (replies(), Parting::Stays), true, stamp()).unwrap();
+        let second =
+            of_turn(&turn("+15555550123", 2), (replies(), Parting::Stays), true, stamp()).unwrap();
         assert_eq!(first, second);
         let [one, two] = &first.appends[..] else { panic!("two jobs") };
         assert_ne!(one.id, two.id);
@@ -368,9 +383,9 @@ mod tests {
     fn what_a_reply_bears_at_twilio_does_not_follow_from_its_job() {
         let replies = || vec![Reply::text("one"), Reply::text("two")];
         let other = ReplyIds::of(&"another secret".into());
-        let mine = of_turn(&turn("alice", 1), (replies(), false), true, stamp()).unwrap();
+        let mine = of_turn(&turn("alice", 1), (replies(), Parting::Stays), true, stamp()).unwrap();
         let others = Stamp { ids: &other, ..stamp() };
-        let others = of_turn(&turn("alice", 1), (replies(), false), true, others).unwrap();
+        let others = of_turn(&turn("alice", 1), (replies(), Parting::Stays), true, others).unwrap();
         let jobs = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
         assert_eq!(jobs(&mine), jobs(&others), "the queue drops the second set");
         for ((Outbound::V1 { id, .. }, Outbound::V1 { id: other, .. }), job) in
@@ -385,9 +400,15 @@ mod tests {
     fn a_long_reply_is_cut_for_a_phone_and_not_for_a_chat() {
         let media = vec![MediaSid::from_bytes([9; 16])];
         let reply = || Reply { media_sids: media.clone(), ..Reply::text(long()) };
-        let cut = of_turn(&turn("whatsapp:+15555550123", 1), (vec![reply()], false), true, stamp())
-            .unwrap();
-        let whole = of_turn(&turn("alice", 1), (vec![reply()], false), false, stamp()).unwrap();
+        let cut = of_turn(
+            &turn("whatsapp:+15555550123", 1),
+            (vec![reply()], Parting::Stays),
+            true,
+            stamp(),
+        )
+        .unwrap();
+        let whole =
+            of_turn(&turn("alice", 1), (vec![reply()], Parting::Stays), false, stamp()).unwrap();
         assert_eq!((cut.said(), whole.said()), (2, 1));
         let files: Vec<_> =
             stored(&cut).iter().map(|Outbound::V1 { reply, .. }| reply.media_sids.len()).collect();
@@ -400,8 +421,9 @@ mod tests {
     fn cut_or_not_the_same_replies_have_the_same_ids() {
         let replies = || vec![Reply::text("one"), Reply::text(long()), Reply::text("two")];
         let ids = |jobs: &Jobs| jobs.appends.iter().map(|job| job.id).collect::<Vec<_>>();
-        let of_turn =
-            |is_cut| of_turn(&turn("alice", 1), (replies(), false), is_cut, stamp()).unwrap();
+        let of_turn = |is_cut| {
+            of_turn(&turn("alice", 1), (replies(), Parting::Stays), is_cut, stamp()).unwrap()
+        };
         assert_eq!(ids(&of_turn(true)), ids(&of_turn(false)));
         let thread = || Thread::from(ConversationSid::from_bytes([1; 16]));
         let of_key = |cut| {
@@ -422,7 +444,8 @@ mod tests {
         };
         let replies = vec![Reply::text(padded), silent, Reply::text("x".repeat(1601))];
         assert!(is_long(&replies, PHONE_TEXT_UNITS_MAX));
-        let jobs = of_turn(&turn("+15555550123", 1), (replies, false), true, stamp()).unwrap();
+        let jobs =
+            of_turn(&turn("+15555550123", 1), (replies, Parting::Stays), true, stamp()).unwrap();
         for Outbound::V1 { reply, .. } in stored(&jobs) {
             assert!(!reply.is_empty() && !is_long(&[reply], PHONE_TEXT_UNITS_MAX));
         }
@@ -436,8 +459,9 @@ mod tests {
 
     #[test]
     fn a_person_gets_the_thread_after_what_is_said_with_it() {
-        let of_turn =
-            |replies| of_turn(&turn("alice", 1), (replies, true), false, stamp()).unwrap();
+        let of_turn = |replies| {
+            of_turn(&turn("alice", 1), (replies, Parting::Handoff), false, stamp()).unwrap()
+        };
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
         let late =
             Batch { hands_over: true, ..Batch::new(thread, "evt_1", vec![Reply::text("wait")]) };
@@ -457,7 +481,7 @@ mod tests {
     fn blank_replies_make_no_jobs() {
         let replies = vec![Reply::text("  "), Reply::default(), Reply::text("hi")];
         assert_eq!(
-            of_turn(&turn("alice", 1), (replies.clone(), false), false, stamp())
+            of_turn(&turn("alice", 1), (replies.clone(), Parting::Stays), false, stamp())
                 .unwrap()
                 .appends
                 .len(),
@@ -491,9 +515,9 @@ mod tests {
         };
         let of = |note: Value, part, parts| Some((note, part, parts));
         let first = |part, parts| of(json!({"index": 1}), part, parts);
-        let cut = of_turn(&turn("alice", 1), (replies(), false), true, stamp).unwrap();
+        let cut = of_turn(&turn("alice", 1), (replies(), Parting::Stays), true, stamp).unwrap();
         assert_eq!(told(&cut), [first(1, 2), first(2, 2), of(json!({"index": 2}), 1, 1)]);
-        let whole = of_turn(&turn("alice", 1), (replies(), false), false, stamp).unwrap();
+        let whole = of_turn(&turn("alice", 1), (replies(), Parting::Stays), false, stamp).unwrap();
         assert_eq!(told(&whole), [first(1, 1), None, of(json!({"index": 2}), 1, 1)]);
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
         let batch =
@@ -509,7 +533,8 @@ mod tests {
         for text in [sentences, "x".repeat(AGENT_RESPONSE_BYTES_MAX)] {
             for is_cut in [true, false] {
                 let replies = vec![Reply::text(text.clone())];
-                let jobs = of_turn(&turn("alice", 1), (replies, false), is_cut, stamp()).unwrap();
+                let jobs =
+                    of_turn(&turn("alice", 1), (replies, Parting::Stays), is_cut, stamp()).unwrap();
                 assert!(jobs.appends.len() > 300);
             }
         }
@@ -518,7 +543,8 @@ mod tests {
     #[test]
     fn what_the_outbox_would_not_take_is_told_before() {
         let turn = turn("+15555550123", 1);
-        let refused = |replies| of_turn(&turn, (replies, false), true, stamp()).unwrap_err();
+        let refused =
+            |replies| of_turn(&turn, (replies, Parting::Stays), true, stamp()).unwrap_err();
         let many = vec![Reply::text("x"); PARTS_MAX + 1];
         assert_eq!(refused(many), Error::Parts { parts: PARTS_MAX + 1 });
         let wide = |bytes: usize| {

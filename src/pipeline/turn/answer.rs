@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::ended_turn::EndedTurn;
 use super::{GivenTurn, Turns, Work};
-use crate::agent::{Answer, Turn};
+use crate::agent::{Answer, Parting, Turn};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
 use crate::jobs::settle;
@@ -34,9 +34,10 @@ impl Turns {
         let took = self.recorder.clock.now().since(start);
         self.recorder.metrics.agent(&desk.name, took);
         self.busy.end(turn.thread.id(), turn.id, self.recorder.clock.wall());
-        let (replies, hands_over) = match answer {
-            Answer::Replies(replies) => (replies, false),
-            Answer::Handoff(replies) => (replies, true),
+        let (replies, parting) = match answer {
+            Answer::Replies(replies) => (replies, Parting::Stays),
+            Answer::Handoff(replies) => (replies, Parting::Handoff),
+            Answer::End(replies) => (replies, Parting::End),
             Answer::Later => {
                 return self.watch(delivery, GivenTurn { turn, own, desk }, took).await;
             }
@@ -60,7 +61,7 @@ impl Turns {
         let at = self.recorder.clock.wall();
         let (tells, agent) = (desk.tells, desk.stored_name());
         let stamp = Stamp { ids: &self.ids, at, tells, agent: agent.as_deref(), units_max };
-        let jobs = match outbound::of_turn(turn, (replies, hands_over), is_cut, stamp) {
+        let jobs = match outbound::of_turn(turn, (replies, parting), is_cut, stamp) {
             Ok(jobs) => jobs,
             Err(error) => return self.refuse(delivery, (turn, own), &error).await,
         };

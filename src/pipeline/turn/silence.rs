@@ -14,6 +14,8 @@ impl Turns {
     pub(super) async fn is_taken_over(&self, thread: ThreadId, answer: &Answer) -> bool {
         let has_replies = match answer {
             Answer::Replies(replies) | Answer::Handoff(replies) => !replies.is_empty(),
+            // What a person has by now is not over.
+            Answer::End(_) => true,
             Answer::Later => false,
         };
         has_replies

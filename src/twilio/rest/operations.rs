@@ -123,6 +123,20 @@ impl Client {
         self.call(Op::UpdateConversation, Method::POST, url, Some(form.encode())).await
     }
 
+    /// Closes a conversation, for good.
+    ///
+    /// # Errors
+    ///
+    /// As any request; of one that is closed already Twilio may say so.
+    pub async fn close_conversation(
+        &self,
+        conversation: ConversationSid,
+    ) -> Result<Conversation, Error> {
+        let url = self.url(&["Conversations", &conversation.to_string()]);
+        let form: Form<'_> = [("State", "closed")].into_iter().collect();
+        self.call(Op::UpdateConversation, Method::POST, url, Some(form.encode())).await
+    }
+
     /// Lists the service's conversations, page by page.
     #[must_use]
     pub fn list_conversations(&self, filter: ConversationFilter) -> Pages<Conversation> {

@@ -118,13 +118,22 @@ pub struct ThreadRecord {
     /// Our newest messages, the newest last.
     #[serde(default)]
     pub sent: VecDeque<TextSid>,
+    /// Until when what was said is over, and no history any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
 }
 
 impl ThreadRecord {
     /// Begins with nothing.
     #[must_use]
     pub const fn new(pair: Pair) -> Self {
-        Self { pair, reach: None, day: 0, segments: 0, seen: 0, sent: VecDeque::new() }
+        Self { pair, reach: None, day: 0, segments: 0, seen: 0, sent: VecDeque::new(), ended: None }
+    }
+
+    /// Ends it; says what is known then, or nothing if it ended later already.
+    #[must_use]
+    pub fn ended(self, at: Timestamp) -> Option<Self> {
+        (self.ended < Some(at)).then_some(Self { ended: Some(at), ..self })
     }
 
     /// Hears a message of the person; says what is known then, or nothing if that is not worth a note.
