@@ -285,7 +285,7 @@ fn running(settings: &Settings, service: &build::Service, opened: &OpenedStore) 
         wants,
         seats: service.seats.clone(),
         store: opened.store.clone(),
-        desks: service.desks.clone(),
+        upstreams: service.upstreams.clone(),
         cluster: opened.cluster.clone(),
     }
 }

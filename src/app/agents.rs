@@ -1,4 +1,4 @@
-//! The agents as the settings have them, each made and at its desk, and the routes to them.
+//! The agents as the settings have them, each made and as an upstream, and the routes to them.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::config::kinds::AgentName;
 use crate::config::routing;
 use crate::jobs::dependency::Dependency;
 use crate::jobs::schedule::Schedule;
-use crate::pipeline::desks::{Desk, Desks, WaitingThreads};
 use crate::pipeline::policy::routing::{AgentRoute, Routes};
 use crate::pipeline::send::answers::KeyedAnswers;
 use crate::pipeline::send::late::Late;
+use crate::pipeline::upstreams::{Upstream, Upstreams, WaitingThreads};
 use crate::queue::QueueName;
 use crate::telemetry::refusals::Refusals;
 
@@ -63,8 +63,8 @@ impl Parts<'_> {
     }
 
     /// Seats them.
-    pub(super) fn desks(&self, made: &[MadeAgent]) -> Desks {
-        let desks = made.iter().map(|made| {
+    pub(super) fn upstreams(&self, made: &[MadeAgent]) -> Upstreams {
+        let upstreams = made.iter().map(|made| {
             let MadeAgent { name, settings, agent } = made;
             let health = self.vitals.agent(name);
             // Whoever takes reports is another than who takes turns.
@@ -76,7 +76,7 @@ impl Parts<'_> {
                 Arc::clone(&health)
             };
             let places = settings.agent.concurrency.get();
-            Desk {
+            Upstream {
                 name: name.as_str().into(),
                 is_plain: name.is_plain(),
                 agent: Arc::clone(agent),
@@ -91,7 +91,7 @@ impl Parts<'_> {
             }
         });
         let names: Vec<&AgentName> = made.iter().map(|made| &made.name).collect();
-        Desks::new(desks.collect(), routes(self.settings, &names), self.store.documents())
+        Upstreams::new(upstreams.collect(), routes(self.settings, &names), self.store.documents())
     }
 
     /// The doors that agents answer by: those of their kinds, and the one for later replies.

@@ -36,7 +36,6 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::worker::{self, Station, Work};
 use crate::media::Files;
 use crate::net::tls;
-use crate::pipeline::desks::Desks;
 use crate::pipeline::handoff::{Handoff, Memory, Paused};
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::ingest::admission::Admission;
@@ -51,6 +50,7 @@ use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::turn::busy::BusyTimes;
 use crate::pipeline::turn::histories::Histories;
+use crate::pipeline::upstreams::Upstreams;
 use crate::queue::{LostTimes, QueueName};
 use crate::thread::ThreadKind;
 use crate::twilio::{rest, signature};
@@ -72,8 +72,8 @@ pub struct Service {
     pub seats: Option<Arc<Seats>>,
     /// What thinks, and where its later replies go; each is still to begin what it does beside its turns.
     pub agents: Vec<(MadeAgent, Arc<dyn later::Outbox>)>,
-    /// The same at their desks.
-    pub desks: Desks,
+    /// The same as upstreams of the turns.
+    pub upstreams: Upstreams,
 }
 
 impl Parts<'_> {
@@ -122,8 +122,8 @@ impl Parts<'_> {
         };
         let (files, media) = self.files(&rest, &tls, tasks)?;
         let lists = Lists::open(self.store.documents(), self.cluster.is_some()).await;
-        let desks = self.desks(&made);
-        self.work((&desks, files), (&channels, lists, told), &handoff, (tasks, stop));
+        let upstreams = self.upstreams(&made);
+        self.work((&upstreams, files), (&channels, lists, told), &handoff, (tasks, stop));
         let operate = self.operate(&channels, &handoff, &self.outbox(&channels, None));
         let with_outbox = |made: MadeAgent| {
             let outbox = self.outbox(&channels, Some(&made));
@@ -138,7 +138,7 @@ impl Parts<'_> {
             numbers.start(tasks, stop);
         }
         self.count_instances(tasks, stop);
-        Ok(Service { router, operate, seats, agents, desks })
+        Ok(Service { router, operate, seats, agents, upstreams })
     }
 
     /// Keeps count of those that share the account's limits.
@@ -156,16 +156,16 @@ impl Parts<'_> {
     /// Starts what works on turns, replies and reports, of whatever channel they are.
     fn work(
         &self,
-        (desks, files): (&Desks, Arc<Files>),
+        (upstreams, files): (&Upstreams, Arc<Files>),
         (channels, lists, told): (&Channels, Lists, Option<Room>),
         handoff: &Arc<Handoff>,
         (tasks, stop): (&TaskTracker, &CancellationToken),
     ) {
         let lists = Arc::new(lists);
         let (settings, recorder) = (self.settings, self.recorder);
-        let (turn_slots, report_slots) = slots(desks);
+        let (turn_slots, report_slots) = slots(upstreams);
         let reports = Reports {
-            desks: desks.clone(),
+            upstreams: upstreams.clone(),
             reports: self.store.queue(QueueName::Reports),
             order: told.as_ref().map(|_| Order(self.store.documents())),
             handoff: Arc::clone(handoff),
@@ -174,7 +174,7 @@ impl Parts<'_> {
             recorder: recorder.clone(),
         };
         let turns = Turns {
-            desks: desks.clone(),
+            upstreams: upstreams.clone(),
             channels: channels.clone(),
             handoff: Arc::clone(handoff),
             inbox: self.store.queue(QueueName::Inbox),
@@ -195,7 +195,7 @@ impl Parts<'_> {
             handoff: Arc::clone(handoff),
             paused: self.paused(),
             lists,
-            desks: desks.clone(),
+            upstreams: upstreams.clone(),
             schedule: Schedule::new(settings.send.schedule.0.clone()),
             outbox: self.store.queue(QueueName::Outbox),
             reports: self.store.queue(QueueName::Reports),
@@ -348,11 +348,11 @@ impl Parts<'_> {
 
 /// How many turns and reports are at work at once: as many as the agents have room for, and so many more that
 /// are on their way to them. One agent alone gives its own places to the workers.
-fn slots(desks: &Desks) -> (Limiter, Limiter) {
-    if let Some(only) = desks.only() {
+fn slots(upstreams: &Upstreams) -> (Limiter, Limiter) {
+    if let Some(only) = upstreams.only() {
         return (only.room.clone(), only.reports_room.clone());
     }
-    let rooms = desks.all().iter().map(|desk| desk.room.allowed());
+    let rooms = upstreams.all().iter().map(|upstream| upstream.room.allowed());
     let all = rooms.fold(ON_THEIR_WAY, usize::saturating_add).min(SLOTS_MAX);
     (Limiter::fixed(all), Limiter::fixed(all))
 }

@@ -14,7 +14,7 @@ use crate::admin::{AgentState, Connector, ConnectorState, Counters, Insight, Rea
 use crate::agent::{Connection, Watched};
 use crate::channels::conversations::seats::{Listening, PoolMember, Seats};
 use crate::jobs::recorder::Recorder;
-use crate::pipeline::desks::{Desk, Desks};
+use crate::pipeline::upstreams::{Upstream, Upstreams};
 use crate::queue::Store;
 use crate::realtime::State;
 
@@ -42,7 +42,7 @@ pub struct Running {
     /// The queues.
     pub store: Store,
     /// What thinks.
-    pub desks: Desks,
+    pub upstreams: Upstreams,
     /// The other instances, if there may be some.
     pub cluster: Option<Cluster>,
 }
@@ -165,11 +165,11 @@ impl Insight for Health {
         if status.is_down() {
             return Readiness::Degraded(vec!["twilio_down"]);
         }
-        let desks = running.desks.all();
-        if let Some(lacks) = desks.iter().find_map(|desk| desk.agent.lacks()) {
+        let upstreams = running.upstreams.all();
+        if let Some(lacks) = upstreams.iter().find_map(|upstream| upstream.agent.lacks()) {
             return Readiness::Degraded(vec![lacks]);
         }
-        if desks.iter().any(|desk| desk.health.is_away()) {
+        if upstreams.iter().any(|upstream| upstream.health.is_away()) {
             return Readiness::Degraded(vec![AGENT_DOWN]);
         }
         match (running.wants, running.sockets()) {
@@ -213,16 +213,16 @@ impl Insight for Health {
     }
 
     fn agents(&self) -> Vec<AgentState> {
-        let desks = self.running.iter().flat_map(|running| running.desks.all());
-        let state = |desk: &Desk| match desk.agent.lacks() {
-            _ if desk.health.is_away() => AGENT_DOWN,
+        let upstreams = self.running.iter().flat_map(|running| running.upstreams.all());
+        let state = |upstream: &Upstream| match upstream.agent.lacks() {
+            _ if upstream.health.is_away() => AGENT_DOWN,
             Some(lacks) => lacks,
             None => "up",
         };
-        let shown = desks.map(|desk| AgentState {
-            name: desk.name.as_ref().to_owned(),
-            kind: desk.agent.kind(),
-            state: state(desk),
+        let shown = upstreams.map(|upstream| AgentState {
+            name: upstream.name.as_ref().to_owned(),
+            kind: upstream.agent.kind(),
+            state: state(upstream),
         });
         shown.collect()
     }
@@ -237,8 +237,8 @@ impl Insight for Health {
             if let Some(cluster) = running.among() {
                 gauges::among(&self.recorder.metrics, &cluster);
             }
-            for desk in running.desks.all() {
-                self.recorder.metrics.agent_up(&desk.name, !desk.health.is_away());
+            for upstream in running.upstreams.all() {
+                self.recorder.metrics.agent_up(&upstream.name, !upstream.health.is_away());
             }
             let seats = running.seats.as_deref();
             gauges::read(&self.recorder.metrics, seats, &running.store).await;

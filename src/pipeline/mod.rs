@@ -14,7 +14,6 @@
 //! its channels by [their trait](crate::channels::Channel) alone.
 
 pub mod awaited;
-pub mod desks;
 mod failure;
 pub mod handoff;
 pub mod ingest;
@@ -24,3 +23,4 @@ pub mod record;
 pub mod report;
 pub mod send;
 pub mod turn;
+pub mod upstreams;

@@ -19,11 +19,11 @@ use crate::jobs::settle;
 use crate::jobs::worker::Work;
 use crate::jobs::{encode, lane};
 use crate::media::Files;
-use crate::pipeline::desks::{Desk, Desks};
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::record::{self, Settled};
 use crate::pipeline::report::order::Order;
+use crate::pipeline::upstreams::{Upstream, Upstreams};
 use crate::queue::{self, Append, Delivery, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
@@ -40,7 +40,7 @@ const PLACE_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Works on the reports.
 pub struct Reports {
     /// Who is told.
-    pub desks: Desks,
+    pub upstreams: Upstreams,
     /// The queue itself, where it is noted which turns the agent has said something to.
     pub reports: Queue,
     /// What was told last of each reply, where the agent is told of each step.
@@ -93,7 +93,7 @@ impl Work for Reports {
     const QUEUE: QueueName = QueueName::Reports;
 
     async fn wait(&self) {
-        if let Some(only) = self.desks.only() {
+        if let Some(only) = self.upstreams.only() {
             only.told_health.wait(&self.recorder.clock).await;
         }
     }
@@ -130,14 +130,14 @@ impl Reports {
         TraceContext::of_trace(trace, thread, None).record();
         let clock = &self.recorder.clock;
         let agent = report.origin.agent.as_deref();
-        let Some(desk) = self.desks.named(agent) else {
+        let Some(upstream) = self.upstreams.named(agent) else {
             return self.nobodys(delivery, thread, agent).await;
         };
-        let Some((delivery, _place)) = self.placed(delivery, desk).await else { return };
-        if let Err(pause) = desk.told_health.pass(clock) {
+        let Some((delivery, _place)) = self.placed(delivery, upstream).await else { return };
+        if let Err(pause) = upstream.told_health.pass(clock) {
             return settle::report(Self::QUEUE, delivery.park(pause).await);
         }
-        match self.is_news(desk, &report).await {
+        match self.is_news(upstream, &report).await {
             Ok(true) => {}
             Ok(false) => return settle::report(Self::QUEUE, delivery.ack().await),
             Err(error) => return settle::lost(Self::QUEUE, &error),
@@ -147,12 +147,12 @@ impl Reports {
             biased;
             () = stop.cancelled() => return,
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
-            told = desk.agent.report(&report) => told,
+            told = upstream.agent.report(&report) => told,
         };
         match told {
             Ok(()) => {
-                desk.told_health.succeeded(clock);
-                let noted = match self.order_of(desk) {
+                upstream.told_health.succeeded(clock);
+                let noted = match self.order_of(upstream) {
                     Some(order) => order.told(&report).await,
                     None => Ok(()),
                 };
@@ -163,20 +163,24 @@ impl Reports {
                 };
                 settle::report(Self::QUEUE, settled);
             }
-            Err(error) => match self.parks((desk, thread), &error, began) {
+            Err(error) => match self.parks((upstream, thread), &error, began) {
                 Some(pause) => settle::report(Self::QUEUE, delivery.park(pause).await),
-                None => self.fail(delivery, (desk, &report), &error).await,
+                None => self.fail(delivery, (upstream, &report), &error).await,
             },
         }
     }
 
     /// Gives the delivery back with a place at the agent; nothing if it waits for one. One agent alone has
     /// given it with the worker.
-    async fn placed(&self, delivery: Delivery, desk: &Desk) -> Option<(Delivery, Option<Slot>)> {
-        if self.desks.only().is_some() {
+    async fn placed(
+        &self,
+        delivery: Delivery,
+        upstream: &Upstream,
+    ) -> Option<(Delivery, Option<Slot>)> {
+        if self.upstreams.only().is_some() {
             return Some((delivery, None));
         }
-        let place = desk.reports_room.try_acquire();
+        let place = upstream.reports_room.try_acquire();
         if place.is_none() {
             let pause = settle::spread(PLACE_LOOK_EVERY);
             settle::report(Self::QUEUE, delivery.put_off(pause).await);
@@ -192,12 +196,12 @@ impl Reports {
         settle::report(Self::QUEUE, delivery.ack().await);
     }
 
-    fn order_of(&self, desk: &Desk) -> Option<&Order> {
-        self.order.as_ref().filter(|_| desk.tells)
+    fn order_of(&self, upstream: &Upstream) -> Option<&Order> {
+        self.order.as_ref().filter(|_| upstream.tells)
     }
 
-    async fn is_news(&self, desk: &Desk, report: &Report) -> Result<bool, queue::Error> {
-        match self.order_of(desk) {
+    async fn is_news(&self, upstream: &Upstream, report: &Report) -> Result<bool, queue::Error> {
+        match self.order_of(upstream) {
             Some(order) => order.is_news(report).await,
             None => Ok(true),
         }
@@ -206,11 +210,11 @@ impl Reports {
     /// How long a report is parked because the agent is away; nothing if it is its own failure.
     pub(super) fn parks(
         &self,
-        (desk, thread): (&Desk, ThreadId),
+        (upstream, thread): (&Upstream, ThreadId),
         error: &Error,
         began: Moment,
     ) -> Option<Duration> {
-        let (health, clock) = (&desk.told_health, &self.recorder.clock);
+        let (health, clock) = (&upstream.told_health, &self.recorder.clock);
         match error.sign() {
             Sign::Alive | Sign::Busy => {
                 health.succeeded(clock);
@@ -224,9 +228,14 @@ impl Reports {
         }
     }
 
-    async fn fail(&self, delivery: Delivery, (desk, report): (&Desk, &Report), error: &Error) {
+    async fn fail(
+        &self,
+        delivery: Delivery,
+        (upstream, report): (&Upstream, &Report),
+        error: &Error,
+    ) {
         let attempt = delivery.attempt();
-        let delay = failure::delay(error, attempt, &desk.schedule);
+        let delay = failure::delay(error, attempt, &upstream.schedule);
         let cause = failure::cause(error);
         if let Some(delay) = delay {
             tracing::warn!(conversation_sid = %report.thread, attempt,
@@ -365,8 +374,8 @@ mod tests {
         };
         let agent: Arc<dyn Agent> = Arc::<Deaf>::clone(agent);
         let schedule = Schedule::new(vec![Duration::from_millis(1); retries]);
-        let desk = Desk { schedule, ..Desk::plain(agent) };
-        let desks = Desks::new(vec![desk], Routes::default(), store.documents());
+        let upstream = Upstream { schedule, ..Upstream::plain(agent) };
+        let upstreams = Upstreams::new(vec![upstream], Routes::default(), store.documents());
         let handoff = Arc::new(Handoff {
             markings: Markings::default(),
             inbox: store.queue(QueueName::Inbox),
@@ -378,7 +387,7 @@ mod tests {
             memory: Memory::default(),
         });
         Reports {
-            desks,
+            upstreams,
             reports: store.queue(QueueName::Reports),
             order: None,
             handoff,

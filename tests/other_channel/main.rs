@@ -19,7 +19,6 @@ use chimein::jobs::recorder::Recorder;
 use chimein::jobs::schedule::Schedule;
 use chimein::jobs::status::Status;
 use chimein::jobs::worker::{self, Station, Work};
-use chimein::pipeline::desks::{Desk, Desks};
 use chimein::pipeline::handoff::{Handoff, Memory, Paused};
 use chimein::pipeline::ingest::Ingest;
 use chimein::pipeline::ingest::admission::Admission;
@@ -34,6 +33,7 @@ use chimein::pipeline::send::reply_ids::ReplyIds;
 use chimein::pipeline::turn::Turns;
 use chimein::pipeline::turn::busy::BusyTimes;
 use chimein::pipeline::turn::histories::Histories;
+use chimein::pipeline::upstreams::{Upstream, Upstreams};
 use chimein::queue::{QueueName, Store, embedded};
 use chimein::telemetry::journal::{Door, Journal, Stage};
 use chimein::telemetry::metrics::Metrics;
@@ -250,10 +250,11 @@ impl House {
         let channels = self.channels();
         let status = Arc::new(Status::default());
         let schedule = || Schedule::new(vec![Duration::from_millis(10); RETRIES]);
-        let desk = Desk { tells, schedule: schedule(), ..Desk::plain(Arc::clone(agent)) };
-        let desks = Desks::new(vec![desk], Routes::default(), self.store.documents());
+        let upstream =
+            Upstream { tells, schedule: schedule(), ..Upstream::plain(Arc::clone(agent)) };
+        let upstreams = Upstreams::new(vec![upstream], Routes::default(), self.store.documents());
         self.run(Reports {
-            desks: desks.clone(),
+            upstreams: upstreams.clone(),
             reports: self.store.queue(QueueName::Reports),
             order: None,
             handoff: Arc::clone(&self.handoff),
@@ -262,7 +263,7 @@ impl House {
             recorder: self.recorder.clone(),
         });
         self.run(Turns {
-            desks: desks.clone(),
+            upstreams: upstreams.clone(),
             channels: channels.clone(),
             handoff: Arc::clone(&self.handoff),
             inbox: self.store.queue(QueueName::Inbox),
@@ -283,7 +284,7 @@ impl House {
             handoff: Arc::clone(&self.handoff),
             paused,
             lists: Arc::clone(&self.lists),
-            desks,
+            upstreams,
             schedule: schedule(),
             outbox: self.store.queue(QueueName::Outbox),
             reports: self.store.queue(QueueName::Reports),

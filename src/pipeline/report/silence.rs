@@ -7,11 +7,11 @@ use crate::agent::{Error, Patience, Turn};
 use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
 use crate::pipeline::awaited;
-use crate::pipeline::desks::Desk;
 use crate::pipeline::failure;
 use crate::pipeline::handoff::Paused;
 use crate::pipeline::policy::unheard::{self, AfterSilence, HandsNow, Silence};
 use crate::pipeline::record::{self, Awaited};
+use crate::pipeline::upstreams::Upstream;
 use crate::queue::{self, Cause, Delivery, Key, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
@@ -26,9 +26,9 @@ impl Reports {
             Ok(found) => found.is_some(),
             Err(error) => return settle::lost(Self::QUEUE, &error),
         };
-        let desk = self.desks.named(of.agent.as_deref());
-        let patience = desk.and_then(|desk| desk.patience).filter(|_| !is_heard);
-        let Some((desk, patience)) = desk.zip(patience) else {
+        let upstream = self.upstreams.named(of.agent.as_deref());
+        let patience = upstream.and_then(|upstream| upstream.patience).filter(|_| !is_heard);
+        let Some((upstream, patience)) = upstream.zip(patience) else {
             return settle::report(Self::QUEUE, delivery.ack().await);
         };
         let asks = match self.is_to_ask(&of, &lane, patience).await {
@@ -51,7 +51,9 @@ impl Reports {
             AfterSilence::LookAgain(pause) => {
                 settle::report(Self::QUEUE, delivery.put_off(pause).await);
             }
-            AfterSilence::AskAnew => self.ask_anew(delivery, (of, speaker), (desk, patience)).await,
+            AfterSilence::AskAnew => {
+                self.ask_anew(delivery, (of, speaker), (upstream, patience)).await
+            }
             AfterSilence::Bury => self.bury_unanswered(delivery, &of, patience).await,
             AfterSilence::Tell => {
                 let settled = delivery.ack().await;
@@ -133,7 +135,7 @@ impl Reports {
         &self,
         delivery: Delivery,
         (of, speaker): (Awaited, Speaker),
-        (desk, patience): (&Desk, Patience),
+        (upstream, patience): (&Upstream, Patience),
     ) {
         let Awaited { thread, turn: id, asked, agent, messages } = of;
         let files = self.files.as_ref().map(|files| files.linked(thread.id(), &messages));
@@ -144,11 +146,11 @@ impl Reports {
         let taken = tokio::select! {
             biased;
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
-            taken = desk.agent.take_anew(&turn, asked + 1) => taken,
+            taken = upstream.agent.take_anew(&turn, asked + 1) => taken,
         };
         let settled = match taken {
             Ok(_) => {
-                desk.told_health.succeeded(&self.recorder.clock);
+                upstream.told_health.succeeded(&self.recorder.clock);
                 let at = self.recorder.clock.wall();
                 let next = awaited::job(&turn, (asked + 1, agent), patience, at);
                 let settled = delivery.ack_and_append(vec![(QueueName::Reports, next)]).await;
@@ -157,9 +159,9 @@ impl Reports {
                 }
                 settled.map(drop)
             }
-            Err(error) => match self.parks((desk, turn.thread.id()), &error, began) {
+            Err(error) => match self.parks((upstream, turn.thread.id()), &error, began) {
                 Some(pause) => delivery.park(pause).await,
-                None => self.not_taken(delivery, (desk, &turn), &error).await,
+                None => self.not_taken(delivery, (upstream, &turn), &error).await,
             },
         };
         settle::report(Self::QUEUE, settled);
@@ -168,10 +170,10 @@ impl Reports {
     async fn not_taken(
         &self,
         delivery: Delivery,
-        (desk, turn): (&Desk, &Turn),
+        (upstream, turn): (&Upstream, &Turn),
         error: &Error,
     ) -> Result<(), queue::Error> {
-        let delay = failure::delay(error, delivery.attempt(), &desk.schedule);
+        let delay = failure::delay(error, delivery.attempt(), &upstream.schedule);
         tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread,
             attempt = delivery.attempt(), retry_in_ms = delay.map(settle::millis),
             error = %Chain(error), "turn could not be asked anew");

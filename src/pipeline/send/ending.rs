@@ -45,7 +45,7 @@ impl Sends {
             return Ok(false);
         }
         channel.end(&pending.out.thread).await?;
-        let forgotten = self.desks.forget_keyword(pending.thread).await;
+        let forgotten = self.upstreams.forget_keyword(pending.thread).await;
         forgotten.map_err(|error| Failed::not_stored(&error))?;
         Ok(true)
     }

@@ -17,12 +17,12 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
 use crate::jobs::{lane, settle};
-use crate::pipeline::desks::Desks;
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::lists::Lists;
 use crate::pipeline::record::Outbound;
 use crate::pipeline::report;
 use crate::pipeline::report::room::Room;
+use crate::pipeline::upstreams::Upstreams;
 use crate::queue::{self, Append, Cause, Delivery, Queue, QueueName};
 use crate::telemetry::journal::{Stage, Via};
 use crate::telemetry::metrics::labels::ReplyOutcome;
@@ -55,7 +55,7 @@ pub struct Sends {
     /// What was offered to choose from.
     pub lists: Arc<Lists>,
     /// Who thinks, and what was said that chose one of them.
-    pub desks: Desks,
+    pub upstreams: Upstreams,
     /// When a failed send is tried again.
     pub schedule: Schedule,
     /// Where replies wait.

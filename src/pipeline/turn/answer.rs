@@ -27,19 +27,19 @@ impl Turns {
     pub(super) async fn finish(
         &self,
         mut delivery: Delivery,
-        GivenTurn { turn, own, desk }: GivenTurn<'_>,
+        GivenTurn { turn, own, upstream }: GivenTurn<'_>,
         answer: Answer,
         start: Moment,
     ) {
         let took = self.recorder.clock.now().since(start);
-        self.recorder.metrics.agent(&desk.name, took);
+        self.recorder.metrics.agent(&upstream.name, took);
         self.busy.end(turn.thread.id(), turn.id, self.recorder.clock.wall());
         let (replies, parting) = match answer {
             Answer::Replies(replies) => (replies, Parting::Stays),
             Answer::Handoff(replies) => (replies, Parting::Handoff),
             Answer::End(replies) => (replies, Parting::End),
             Answer::Later => {
-                return self.watch(delivery, GivenTurn { turn, own, desk }, took).await;
+                return self.watch(delivery, GivenTurn { turn, own, upstream }, took).await;
             }
         };
         let units_max = self.channels.text_units_max(turn.thread.id());
@@ -59,7 +59,7 @@ impl Turns {
             },
         };
         let at = self.recorder.clock.wall();
-        let (tells, agent) = (desk.tells, desk.stored_name());
+        let (tells, agent) = (upstream.tells, upstream.stored_name());
         let stamp = Stamp { ids: &self.ids, at, tells, agent: agent.as_deref(), units_max };
         let jobs = match outbound::of_turn(turn, (replies, parting), is_cut, stamp) {
             Ok(jobs) => jobs,
@@ -71,10 +71,10 @@ impl Turns {
 
     /// Ends a turn whose answer comes later, and watches for it where that is wished.
     async fn watch(&self, delivery: Delivery, asked: GivenTurn<'_>, took: Duration) {
-        let GivenTurn { turn, own, desk } = asked;
+        let GivenTurn { turn, own, upstream } = asked;
         let mut of = EndedTurn::of(turn.thread.id(), own, &turn.messages);
-        if let Some(patience) = desk.patience {
-            let agent = desk.stored_name();
+        if let Some(patience) = upstream.patience {
+            let agent = upstream.stored_name();
             let look = awaited::job(turn, (0, agent), patience, self.recorder.clock.wall());
             of.appends.push((QueueName::Reports, look));
         }

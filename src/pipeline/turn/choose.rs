@@ -16,9 +16,11 @@ use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
 use crate::json;
 use crate::pii::Pii;
-use crate::pipeline::desks::{ChosenDesk, Desk, DeskPlace, ROOM_LOOK_EVERY, RememberedChoice};
 use crate::pipeline::policy::after_turn::EndOfTurn;
 use crate::pipeline::policy::routing::Facts;
+use crate::pipeline::upstreams::{
+    ChosenUpstream, ROOM_LOOK_EVERY, RememberedChoice, Upstream, UpstreamSlot,
+};
 use crate::queue::{self, Delivery};
 use crate::thread::{CauseClass, MessageId, ThreadId, TurnMessage};
 
@@ -38,9 +40,9 @@ impl Turns {
         of: OwnMessage<'_>,
         messages: &[TurnMessage],
         turn: MessageId,
-    ) -> Option<(Delivery, ChosenDesk)> {
-        if let Some(only) = self.desks.only() {
-            return Some((delivery, ChosenDesk { desk: Arc::clone(only), fallback: None }));
+    ) -> Option<(Delivery, ChosenUpstream)> {
+        if let Some(only) = self.upstreams.only() {
+            return Some((delivery, ChosenUpstream { upstream: Arc::clone(only), fallback: None }));
         }
         let settling = EndedTurn::of(of.thread.id(), of.message, messages);
         let chosen = tokio::select! {
@@ -69,14 +71,14 @@ impl Turns {
         of: OwnMessage<'_>,
         messages: &[TurnMessage],
         turn: MessageId,
-    ) -> Result<ChosenDesk, Unchosen> {
+    ) -> Result<ChosenUpstream, Unchosen> {
         let thread = of.thread.id();
-        let remembered = self.desks.remembered(thread, turn).await.map_err(Unchosen::Store)?;
+        let remembered = self.upstreams.remembered(thread, turn).await.map_err(Unchosen::Store)?;
         let keyword = match remembered {
             RememberedChoice::Turn(chosen) => return Ok(chosen),
             RememberedChoice::Keyword(keyword) => keyword,
         };
-        let routes = self.desks.routes();
+        let routes = self.upstreams.routes();
         let (mut addresses, mut attributes) = (Vec::new(), Map::new());
         if routes.ask_address() {
             addresses = of.channel.ours(of.thread).await.map_err(Unchosen::Channel)?;
@@ -93,7 +95,7 @@ impl Turns {
             said: &said,
             keyword: keyword.as_deref(),
         });
-        self.desks.remember(thread, turn, choice).await.map_err(Unchosen::Store)
+        self.upstreams.remember(thread, turn, choice).await.map_err(Unchosen::Store)
     }
 
     async fn attributes(&self, thread: ThreadId) -> Result<Map<String, Value>, channels::Error> {
@@ -107,16 +109,16 @@ impl Turns {
     pub(super) async fn placed(
         &self,
         delivery: Delivery,
-        desk: &Desk,
+        upstream: &Upstream,
         of: EndedTurn<'_>,
-    ) -> Option<(Delivery, Option<DeskPlace>)> {
-        if self.desks.only().is_some() {
+    ) -> Option<(Delivery, Option<UpstreamSlot>)> {
+        if self.upstreams.only().is_some() {
             return Some((delivery, None));
         }
-        if let Some(place) = desk.place(of.thread, &self.inbox) {
+        if let Some(place) = upstream.place(of.thread, &self.inbox) {
             return Some((delivery, Some(place)));
         }
-        tracing::debug!(conversation_sid = %of.thread, agent = &*desk.name,
+        tracing::debug!(conversation_sid = %of.thread, agent = &*upstream.name,
             "agent has no room; the turn waits for its place");
         let time = settle::spread(ROOM_LOOK_EVERY);
         self.end(delivery, EndOfTurn::NoRoom(time), of).await;
@@ -126,23 +128,24 @@ impl Turns {
     /// Whether a turn goes to the fallback since its agent does not answer: it is away, or was tried as often
     /// as it is.
     pub(super) fn gives_way(
-        desk: &Desk,
+        upstream: &Upstream,
         error: &Error,
         (parked, retry): (Option<Duration>, Option<Duration>),
     ) -> bool {
         let is_silent = matches!(error.sign(), Sign::Away | Sign::Doubtful);
         is_silent
-            && (parked.is_some() && desk.health.is_away() || parked.is_none() && retry.is_none())
+            && (parked.is_some() && upstream.health.is_away()
+                || parked.is_none() && retry.is_none())
     }
 
     /// Gives a turn to the fallback, if there is one; says whether that is on disk.
-    pub(super) async fn moved(&self, asked: GivenTurn<'_>, fallback: Option<&Desk>) -> bool {
+    pub(super) async fn moved(&self, asked: GivenTurn<'_>, fallback: Option<&Upstream>) -> bool {
         let Some(to) = fallback else { return false };
         let (thread, turn) = (asked.turn.thread.id(), asked.turn.id);
-        match self.desks.move_on(thread, turn, to).await {
+        match self.upstreams.move_on(thread, turn, to).await {
             Ok(()) => {
                 tracing::info!(message_sid = %turn, conversation_sid = %thread,
-                    agent = &*asked.desk.name, fallback = &*to.name,
+                    agent = &*asked.upstream.name, fallback = &*to.name,
                     "agent is away; the turn goes to the fallback of its route");
                 true
             }

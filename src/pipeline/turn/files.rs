@@ -6,7 +6,7 @@ use super::ended_turn::EndedTurn;
 use super::{Thought, Turns};
 use crate::agent::Turn;
 use crate::media::fetch;
-use crate::pipeline::desks::Desk;
+use crate::pipeline::upstreams::Upstream;
 use crate::queue::Delivery;
 use crate::thread::{CauseClass, MessageId};
 
@@ -19,13 +19,18 @@ const WAITS_MAX: Duration = Duration::from_secs(600);
 
 impl Turns {
     /// Asks the agent, once there is what it takes of the turn's files.
-    pub(super) async fn answered(&self, delivery: &Delivery, turn: &Turn, desk: &Desk) -> Thought {
+    pub(super) async fn answered(
+        &self,
+        delivery: &Delivery,
+        turn: &Turn,
+        upstream: &Upstream,
+    ) -> Thought {
         let has_files = turn.messages.iter().any(|message| !message.media.is_empty());
         let Some(source) = self.files.as_ref().filter(|_| has_files) else {
-            return self.asked(turn, desk).await;
+            return self.asked(turn, upstream).await;
         };
         let thread = turn.thread.id();
-        let files = if desk.agent.takes_bytes() {
+        let files = if upstream.agent.takes_bytes() {
             let waited = self.recorder.clock.wall().since(delivery.appended_at());
             let can_wait = turn.attempt < ATTEMPTS_MAX && waited < WAITS_MAX;
             match source.offer(thread, &turn.messages, can_wait).await {
@@ -35,18 +40,18 @@ impl Turns {
         } else {
             source.linked(thread, &turn.messages)
         };
-        self.asked(&Turn { files, ..turn.clone() }, desk).await
+        self.asked(&Turn { files, ..turn.clone() }, upstream).await
     }
 
     /// Asks the agent, if it is there. That is looked at last: whoever passes is taken for somebody who is
     /// being answered.
-    async fn asked(&self, turn: &Turn, desk: &Desk) -> Thought {
+    async fn asked(&self, turn: &Turn, upstream: &Upstream) -> Thought {
         let clock = &self.recorder.clock;
-        if let Err(pause) = desk.health.pass(clock) {
+        if let Err(pause) = upstream.health.pass(clock) {
             return Thought::Away(pause);
         }
         let start = clock.now();
-        match desk.agent.take(turn).await {
+        match upstream.agent.take(turn).await {
             Ok(answer) => Thought::Answer(answer, start),
             Err(error) => Thought::Failure(error, start),
         }

@@ -22,7 +22,6 @@ use crate::jobs::settle;
 use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
 use crate::media::{Files, Offers, fetch};
-use crate::pipeline::desks::{ChosenDesk, Desk, DeskPlace, Desks};
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::ingest::admission::{Admission, Admitted};
@@ -36,6 +35,7 @@ use crate::pipeline::turn::batch::{BatchMessage, TurnBatch};
 use crate::pipeline::turn::busy::BusyTimes;
 use crate::pipeline::turn::ended_turn::EndedTurn;
 use crate::pipeline::turn::histories::Histories;
+use crate::pipeline::upstreams::{ChosenUpstream, Upstream, UpstreamSlot, Upstreams};
 use crate::queue::{self, Delivery, Queue, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
@@ -66,7 +66,7 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 /// Works on the inbox.
 pub struct Turns {
     /// Who thinks.
-    pub desks: Desks,
+    pub upstreams: Upstreams,
     /// Where messages came from and replies go.
     pub channels: Channels,
     /// Which threads a person has.
@@ -101,7 +101,7 @@ impl Work for Turns {
     const QUEUE: QueueName = QueueName::Inbox;
 
     async fn wait(&self) {
-        if let Some(only) = self.desks.only() {
+        if let Some(only) = self.upstreams.only() {
             only.health.wait(&self.recorder.clock).await;
         }
     }
@@ -157,12 +157,12 @@ impl Turns {
         mut batch: TurnBatch,
         stop: &CancellationToken,
     ) {
-        let mut place: Option<DeskPlace> = None;
+        let mut place: Option<UpstreamSlot> = None;
         loop {
             let made = self.made(delivery, of, (&mut batch, &mut place)).await;
-            let Some((same, turn, ChosenDesk { desk, fallback })) = made else { return };
+            let Some((same, turn, ChosenUpstream { upstream, fallback })) = made else { return };
             delivery = same;
-            let asked = GivenTurn { turn: &turn, own: of.message, desk: &desk };
+            let asked = GivenTurn { turn: &turn, own: of.message, upstream: &upstream };
             let thought = self.think(&delivery, (of.channel, asked), &mut batch, stop).await;
             match self.follow(delivery, asked, thought, fallback.as_deref()).await {
                 Some(same) => delivery = same,
@@ -177,8 +177,8 @@ impl Turns {
         &self,
         delivery: Delivery,
         of: OwnMessage<'_>,
-        (batch, place): (&mut TurnBatch, &mut Option<DeskPlace>),
-    ) -> Option<(Delivery, Turn, ChosenDesk)> {
+        (batch, place): (&mut TurnBatch, &mut Option<UpstreamSlot>),
+    ) -> Option<(Delivery, Turn, ChosenUpstream)> {
         let (thread, own) = (of.thread.id(), of.message);
         self.leave_out(thread, batch);
         let mut messages = batch.messages();
@@ -194,12 +194,12 @@ impl Turns {
             return None;
         };
         let (mut delivery, chosen) = self.chosen(delivery, of, &messages, id).await?;
-        if place.as_ref().is_none_or(|place| place.at != chosen.desk.name) {
+        if place.as_ref().is_none_or(|place| place.at != chosen.upstream.name) {
             drop(place.take());
             let settling = EndedTurn::of(thread, own, &messages);
-            (delivery, *place) = self.placed(delivery, &chosen.desk, settling).await?;
+            (delivery, *place) = self.placed(delivery, &chosen.upstream, settling).await?;
         }
-        let budget = chosen.desk.agent.history();
+        let budget = chosen.upstream.agent.history();
         let (delivery, history) = self.with_history(delivery, of, &messages, budget).await?;
         let speaker = of.channel.speaker(of.thread, of.speaker);
         let (attempt, files) = (delivery.attempt(), Offers::default());
@@ -219,14 +219,14 @@ impl Turns {
         delivery: Delivery,
         asked: GivenTurn<'_>,
         thought: Thought,
-        fallback: Option<&Desk>,
+        fallback: Option<&Upstream>,
     ) -> Option<Delivery> {
-        let GivenTurn { turn, own, desk } = asked;
+        let GivenTurn { turn, own, upstream } = asked;
         let thread = turn.thread.id();
         let ending = match thought {
             Thought::Answer(answer, start) => {
-                desk.answered(&self.inbox, &self.recorder.clock);
-                desk.room.succeeded();
+                upstream.answered(&self.inbox, &self.recorder.clock);
+                upstream.room.succeeded();
                 if !self.is_taken_over(thread, &answer).await {
                     self.finish(delivery, asked, answer, start).await;
                     return None;
@@ -235,8 +235,8 @@ impl Turns {
             }
             Thought::Failure(error, start) => {
                 let parked = self.parks(asked, &error, start);
-                let retry = failure::delay(&error, delivery.attempt(), &desk.schedule);
-                let gives_way = Self::gives_way(desk, &error, (parked, retry));
+                let retry = failure::delay(&error, delivery.attempt(), &upstream.schedule);
+                let gives_way = Self::gives_way(upstream, &error, (parked, retry));
                 if gives_way && self.moved(asked, fallback).await {
                     return Some(delivery);
                 }
@@ -247,8 +247,8 @@ impl Turns {
                 if self.moved(asked, fallback).await {
                     return Some(delivery);
                 }
-                let is_alone = self.desks.only().is_some();
-                let pause = if is_alone { pause } else { desk.waits_away(thread, pause) };
+                let is_alone = self.upstreams.only().is_some();
+                let pause = if is_alone { pause } else { upstream.waits_away(thread, pause) };
                 EndOfTurn::AgentAway(pause)
             }
             Thought::Unfetched(error) => {
@@ -293,7 +293,7 @@ impl Turns {
         stop: &CancellationToken,
     ) -> Thought {
         let turn = asked.turn;
-        let mut answer = pin!(self.answered(delivery, turn, asked.desk));
+        let mut answer = pin!(self.answered(delivery, turn, asked.upstream));
         let (mut lost, mut typing) = (
             pin!(delivery.keep_alive()),
             pin!(show_typing(channel, turn.thread.id(), self.recorder.clock)),
@@ -346,8 +346,8 @@ impl Turns {
     /// How long a turn is parked that the agent gave no answer to; nothing if it is the turn's own
     /// failure.
     fn parks(&self, asked: GivenTurn<'_>, error: &Error, start: Moment) -> Option<Duration> {
-        let GivenTurn { turn, desk, .. } = asked;
-        let (health, clock) = (&desk.health, &self.recorder.clock);
+        let GivenTurn { turn, upstream, .. } = asked;
+        let (health, clock) = (&upstream.health, &self.recorder.clock);
         let subject = Some(*turn.thread.id().as_bytes());
         let took = clock.now().since(start);
         match error.sign() {
@@ -357,7 +357,7 @@ impl Turns {
             }
             Sign::Busy => {
                 health.succeeded(clock);
-                desk.room.refused(clock.now());
+                upstream.room.refused(clock.now());
                 let pause = match error.retry() {
                     Retry::After(after) => after,
                     Retry::No | Retry::Backoff => BUSY_PAUSE,
@@ -374,7 +374,7 @@ impl Turns {
                 let pause = health.parks(clock);
                 if pause.is_none() {
                     // It answered until now: it may be back at once, or have no room.
-                    desk.room.doubted(clock.now());
+                    upstream.room.doubted(clock.now());
                 }
                 pause
             }
@@ -384,11 +384,11 @@ impl Turns {
     async fn fail(
         &self,
         delivery: Delivery,
-        GivenTurn { turn, own, desk }: GivenTurn<'_>,
+        GivenTurn { turn, own, upstream }: GivenTurn<'_>,
         error: &Error,
         (parked, retry): (Option<Duration>, Option<Duration>),
     ) {
-        let (attempt, agent) = (delivery.attempt(), &*desk.name);
+        let (attempt, agent) = (delivery.attempt(), &*upstream.name);
         match (parked, retry) {
             (Some(pause), _) => tracing::debug!(message_sid = %turn.id, agent,
                 conversation_sid = %turn.thread, retry_in_ms = settle::millis(pause),
@@ -429,7 +429,7 @@ struct OwnMessage<'a> {
 struct GivenTurn<'a> {
     turn: &'a Turn,
     own: MessageId,
-    desk: &'a Desk,
+    upstream: &'a Upstream,
 }
 
 /// How the thinking about a turn ended.

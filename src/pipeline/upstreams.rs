@@ -1,4 +1,4 @@
-//! The agents, each at a desk of its own: its health, its room for turns, its schedule, and who waits for it.
+//! The agents as upstreams of turns, each with what is its own: its health, its room for turns, its schedule, and who waits for it.
 //!
 //! Whoever waits for one agent holds up nobody who waits for another: a turn that finds no room, or whose
 //! agent is away, gives its worker back and is called again once there is room. Who gets a turn is
@@ -42,7 +42,7 @@ const ROOM_FOR_FEW: usize = 8;
 
 /// One agent and what the pipeline knows of it.
 #[derive(Clone)]
-pub struct Desk {
+pub struct Upstream {
     /// What it is called.
     pub name: Arc<str>,
     /// Whether it is the agent of the plain section, which older releases knew alone.
@@ -95,7 +95,7 @@ impl WaitingThreads {
 }
 
 /// A turn's place at an agent; given back when dropped, and the next one is called.
-pub struct DeskPlace {
+pub struct UpstreamSlot {
     /// Whose.
     pub at: Arc<str>,
     slot: Option<Slot>,
@@ -103,7 +103,7 @@ pub struct DeskPlace {
     inbox: Queue,
 }
 
-impl Drop for DeskPlace {
+impl Drop for UpstreamSlot {
     fn drop(&mut self) {
         if self.slot.take().is_some() {
             self.waiting.call(1, &self.inbox);
@@ -111,8 +111,8 @@ impl Drop for DeskPlace {
     }
 }
 
-impl Desk {
-    /// The desk of one agent alone, with room for few, that is tried once: for whoever builds a pipeline of
+impl Upstream {
+    /// The upstream of one agent alone, with room for few, that is tried once: for whoever builds a pipeline of
     /// the parts.
     #[must_use]
     pub fn plain(agent: Arc<dyn Agent>) -> Self {
@@ -134,13 +134,13 @@ impl Desk {
 
     /// Takes a place for a turn, if there is one; else the thread is called when there is.
     #[must_use]
-    pub fn place(&self, thread: ThreadId, inbox: &Queue) -> Option<DeskPlace> {
+    pub fn place(&self, thread: ThreadId, inbox: &Queue) -> Option<UpstreamSlot> {
         let slot = self.room.try_acquire();
         if slot.is_none() {
             self.waiting.enter(thread);
         }
         let (at, waiting, inbox) = (Arc::clone(&self.name), self.waiting.clone(), inbox.clone());
-        slot.map(|slot| DeskPlace { at, slot: Some(slot), waiting, inbox })
+        slot.map(|slot| UpstreamSlot { at, slot: Some(slot), waiting, inbox })
     }
 
     /// How long a turn waits whose agent is away for `pause`: until it is called, where many wait.
@@ -167,8 +167,8 @@ impl Desk {
 
 /// All agents, and the routes to them.
 #[derive(Clone)]
-pub struct Desks {
-    all: Vec<Arc<Desk>>,
+pub struct Upstreams {
+    all: Vec<Arc<Upstream>>,
     routes: Arc<Routes>,
     documents: Documents,
 }
@@ -189,38 +189,38 @@ struct KeptChoice {
 }
 
 /// Who gets a turn.
-pub struct ChosenDesk {
+pub struct ChosenUpstream {
     /// Who.
-    pub desk: Arc<Desk>,
+    pub upstream: Arc<Upstream>,
     /// Who while that one is away.
-    pub fallback: Option<Arc<Desk>>,
+    pub fallback: Option<Arc<Upstream>>,
 }
 
 /// What is remembered of the thread of a turn.
 pub enum RememberedChoice {
     /// Who got the turn before, which is asked again.
-    Turn(ChosenDesk),
+    Turn(ChosenUpstream),
     /// The keyword that chose before, if one did.
     Keyword(Option<String>),
 }
 
-impl Desks {
+impl Upstreams {
     /// Takes the agents, of which there is at least one, and the routes, which name them by their places.
     #[must_use]
-    pub fn new(all: Vec<Desk>, routes: Routes, documents: Documents) -> Self {
+    pub fn new(all: Vec<Upstream>, routes: Routes, documents: Documents) -> Self {
         let all = all.into_iter().map(Arc::new).collect();
         Self { all, routes: Arc::new(routes), documents }
     }
 
     /// All of them.
     #[must_use]
-    pub fn all(&self) -> &[Arc<Desk>] {
+    pub fn all(&self) -> &[Arc<Upstream>] {
         &self.all
     }
 
     /// The only one, if there is one alone: then who takes up work waits for it, and nothing is chosen.
     #[must_use]
-    pub fn only(&self) -> Option<&Arc<Desk>> {
+    pub fn only(&self) -> Option<&Arc<Upstream>> {
         match self.all.as_slice() {
             [only] => Some(only),
             _ => None,
@@ -235,10 +235,10 @@ impl Desks {
 
     /// The agent of a stored name, if there is one still.
     #[must_use]
-    pub fn named(&self, name: Option<&str>) -> Option<&Arc<Desk>> {
-        let is_it = |desk: &&Arc<Desk>| match name {
-            Some(name) => *desk.name == *name,
-            None => desk.is_plain,
+    pub fn named(&self, name: Option<&str>) -> Option<&Arc<Upstream>> {
+        let is_it = |upstream: &&Arc<Upstream>| match name {
+            Some(name) => *upstream.name == *name,
+            None => upstream.is_plain,
         };
         self.all.iter().find(is_it)
     }
@@ -260,11 +260,11 @@ impl Desks {
         // What this release cannot read is nothing.
         let kept = stored.and_then(|stored| json::from_slice::<KeptChoice>(&stored).ok());
         let Some(kept) = kept else { return Ok(RememberedChoice::Keyword(None)) };
-        let desk = self.named(Some(&kept.agent)).filter(|_| kept.turn == turn);
-        Ok(match desk {
-            Some(desk) => {
+        let upstream = self.named(Some(&kept.agent)).filter(|_| kept.turn == turn);
+        Ok(match upstream {
+            Some(upstream) => {
                 let fallback = kept.fallback.and_then(|name| self.named(Some(&name)).cloned());
-                RememberedChoice::Turn(ChosenDesk { desk: Arc::clone(desk), fallback })
+                RememberedChoice::Turn(ChosenUpstream { upstream: Arc::clone(upstream), fallback })
             }
             None => RememberedChoice::Keyword(kept.keyword),
         })
@@ -280,15 +280,15 @@ impl Desks {
         thread: ThreadId,
         turn: MessageId,
         choice: Choice,
-    ) -> Result<ChosenDesk, Error> {
-        let desk = Arc::clone(self.all.get(choice.agent).unwrap_or(&self.all[0]));
+    ) -> Result<ChosenUpstream, Error> {
+        let upstream = Arc::clone(self.all.get(choice.agent).unwrap_or(&self.all[0]));
         let fallback = choice.fallback.and_then(|at| self.all.get(at)).cloned();
         if self.routes.must_remember() {
-            let (agent, keyword) = (desk.name.as_ref().to_owned(), choice.keyword);
-            let fallback = fallback.as_ref().map(|desk| desk.name.as_ref().to_owned());
+            let (agent, keyword) = (upstream.name.as_ref().to_owned(), choice.keyword);
+            let fallback = fallback.as_ref().map(|upstream| upstream.name.as_ref().to_owned());
             self.keep(thread, &KeptChoice { turn, agent, fallback, keyword }).await?;
         }
-        Ok(ChosenDesk { desk, fallback })
+        Ok(ChosenUpstream { upstream, fallback })
     }
 
     /// Gives a turn to the fallback, for good; on disk when this returns.
@@ -296,7 +296,12 @@ impl Desks {
     /// # Errors
     ///
     /// If the store failed.
-    pub async fn move_on(&self, thread: ThreadId, turn: MessageId, to: &Desk) -> Result<(), Error> {
+    pub async fn move_on(
+        &self,
+        thread: ThreadId,
+        turn: MessageId,
+        to: &Upstream,
+    ) -> Result<(), Error> {
         let agent = to.name.as_ref().to_owned();
         let change = |before: Option<&[u8]>| {
             let kept = before.and_then(|stored| json::from_slice::<KeptChoice>(stored).ok());
