@@ -15,6 +15,7 @@ mod line;
 mod numbers;
 mod points;
 mod programs;
+mod routing;
 #[cfg(feature = "sqs")]
 #[path = "../sqs_server/mod.rs"]
 mod sqs_server;
