@@ -99,7 +99,7 @@ fn every_defect_of_the_emulator_is_looked_for() {
 fn coverage_page_is_made_from_the_list() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/emulator/coverage.md");
     let wanted = Coverage::load().page();
-    if std::env::var_os("BLESS").is_some() {
+    if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &wanted).unwrap();
     }
     let page = std::fs::read_to_string(&path).unwrap();

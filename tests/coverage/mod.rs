@@ -85,7 +85,7 @@ const HEAD: &str = "\
 
 Made from `tests/data/emulator-coverage.toml`, the list that the tests run through: every feature is a
 line of a suite in `tests/official-sdk` on Twilio's own clients, every operation's answers are held
-against Twilio's API definitions. To make this page again: `BLESS=1 cargo test --test
+against Twilio's API definitions. To make this page again: `UPDATE=1 cargo test --test
 official_sdk coverage`.
 
 | what | it does | it does not | shown by |
