@@ -142,6 +142,12 @@ impl Limiter {
         Some(Slot { shared: Arc::clone(&self.shared), permit: Some(permit) })
     }
 
+    /// Whether there is a place now.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.shared.places.available_permits() > 0
+    }
+
     /// Notes a success of one that has its place still.
     pub fn succeeded(&self) {
         let mut state = self.shared.state();

@@ -4,7 +4,7 @@
 //! agent is away, gives its worker back and is called again once there is room. Who gets a turn is
 //! [`policy::routing`](crate::pipeline::policy::routing)'s to say; here it meets what is remembered of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -69,43 +69,60 @@ pub struct Upstream {
 
 /// The threads that wait for an agent, in the order in which they came. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct WaitingThreads(Arc<Mutex<VecDeque<Key>>>);
+pub struct WaitingThreads(Arc<Mutex<WaitingLine>>);
+
+/// Each thread stands in it once, however often it has looked.
+#[derive(Debug, Default)]
+struct WaitingLine {
+    order: VecDeque<Key>,
+    known: HashSet<Key>,
+}
 
 impl WaitingThreads {
     /// Notes one more; gives how many wait now. One that has no place looks again by itself.
     fn enter(&self, thread: ThreadId) -> usize {
-        let mut waiting = self.waiting();
-        if waiting.len() < WAITING_MAX {
-            waiting.push_back(lane(thread));
+        let WaitingLine { order, known } = &mut *self.line();
+        let key = lane(thread);
+        if order.len() < WAITING_MAX && known.insert(key.clone()) {
+            order.push_back(key);
         }
-        waiting.len()
+        order.len()
     }
 
     /// Calls the first ones.
     fn call(&self, count: usize, inbox: &Queue) {
         for _ in 0..count {
-            let Some(key) = self.waiting().pop_front() else { return };
+            let Some(key) = self.first() else { return };
             inbox.wake(&key);
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Key>> {
+    fn first(&self) -> Option<Key> {
+        let WaitingLine { order, known } = &mut *self.line();
+        let key = order.pop_front()?;
+        known.remove(&key);
+        Some(key)
+    }
+
+    fn line(&self) -> MutexGuard<'_, WaitingLine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A turn's place at an agent; given back when dropped, and the next one is called.
+/// A turn's place at an agent; given back when dropped, and the next one is called, unless the agent is away:
+/// then they are called once it is back.
 pub struct UpstreamSlot {
     /// Whose.
     pub at: Arc<str>,
     slot: Option<Slot>,
+    health: Arc<Dependency>,
     waiting: WaitingThreads,
     inbox: Queue,
 }
 
 impl Drop for UpstreamSlot {
     fn drop(&mut self) {
-        if self.slot.take().is_some() {
+        if self.slot.take().is_some() && !self.health.is_away() {
             self.waiting.call(1, &self.inbox);
         }
     }
@@ -135,12 +152,17 @@ impl Upstream {
     /// Takes a place for a turn, if there is one; else the thread is called when there is.
     #[must_use]
     pub fn place(&self, thread: ThreadId, inbox: &Queue) -> Option<UpstreamSlot> {
-        let slot = self.room.try_acquire();
-        if slot.is_none() {
+        let Some(slot) = self.room.try_acquire() else {
             self.waiting.enter(thread);
-        }
-        let (at, waiting, inbox) = (Arc::clone(&self.name), self.waiting.clone(), inbox.clone());
-        slot.map(|slot| UpstreamSlot { at, slot: Some(slot), waiting, inbox })
+            return None;
+        };
+        Some(UpstreamSlot {
+            at: Arc::clone(&self.name),
+            slot: Some(slot),
+            health: Arc::clone(&self.health),
+            waiting: self.waiting.clone(),
+            inbox: inbox.clone(),
+        })
     }
 
     /// How long a turn waits whose agent is away for `pause`: until it is called, where many wait.
@@ -155,7 +177,9 @@ impl Upstream {
     /// Notes that it has answered; those who wait follow.
     pub fn answered(&self, inbox: &Queue, clock: &Clock) {
         let was_away = self.health.succeeded(clock);
-        self.waiting.call(if was_away { CALLED_FIRST } else { 1 }, inbox);
+        // Where there is no room the one that has answered calls the next when it goes.
+        let count = if was_away { CALLED_FIRST } else { usize::from(self.room.has_place()) };
+        self.waiting.call(count, inbox);
     }
 
     /// Its name, for what is stored; none for the agent that older releases knew alone.
@@ -337,4 +361,66 @@ impl Upstreams {
 
 fn name(thread: ThreadId) -> String {
     format!("{}agent/{thread}", Documents::SHORT_LIVED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::echo::Echo;
+    use crate::queue::{Append, JobId, QueueName, Store, embedded};
+    use crate::twilio::sid::ConversationSid;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn while_an_agent_is_away_a_place_given_back_calls_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(embedded::Options::new(folder.path().join("queue.db"))).unwrap();
+        let inbox = store.queue(QueueName::Inbox);
+        for n in 1..=2 {
+            let job = Append {
+                id: JobId::digest("test", &[&[n]]),
+                key: lane(thread(n)),
+                position: None,
+                not_before: None,
+                payload: vec![n],
+            };
+            inbox.append(vec![job]).await.unwrap();
+            inbox.next().await.unwrap().put_off(HOUR).await.unwrap();
+        }
+        let (upstream, clock) = (Upstream::plain(Arc::new(Echo)), Clock::start());
+        let ready = async || inbox.stats().await.unwrap().ready;
+        let place = |n| upstream.place(thread(n), &inbox).unwrap();
+
+        let own = place(1);
+        for n in 0..9_u8 {
+            upstream.health.failed(Some([n; 16]), Duration::ZERO, "test", &clock);
+        }
+        assert!(upstream.health.is_away());
+        assert_eq!(upstream.waits_away(thread(1), HOUR), HOUR);
+        drop(own);
+        assert_eq!(ready().await, 0, "it would find the agent away again");
+
+        upstream.answered(&inbox, &clock);
+        assert_eq!(ready().await, 1, "it is back");
+        assert_eq!(upstream.waits_away(thread(2), HOUR), HOUR);
+        drop(place(1));
+        assert_eq!(ready().await, 2);
+        store.close().await;
+    }
+
+    #[test]
+    fn whoever_looks_often_stands_in_the_line_once() {
+        let waiting = WaitingThreads::default();
+        assert_eq!([1, 2, 1, 1].map(|n| waiting.enter(thread(n))), [1, 2, 2, 2]);
+        assert_eq!(waiting.first(), Some(lane(thread(1))));
+        assert_eq!(waiting.enter(thread(1)), 2);
+        let then = [2, 1].map(|n| Some(lane(thread(n))));
+        assert_eq!([waiting.first(), waiting.first()], then);
+        assert_eq!(waiting.first(), None);
+    }
+
+    fn thread(n: u8) -> ThreadId {
+        ThreadId::of_conversation(ConversationSid::from_bytes([n; 16]))
+    }
 }
