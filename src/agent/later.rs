@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 use serde_json::json;
 
 use super::answer::{self, Asked};
-use super::{Answer, Origin, Parting};
+use super::{Origin, Parting};
 use crate::clock::Clock;
 use crate::http::body::{self, BodyError, Unproven};
 use crate::http::caller;
@@ -107,10 +107,8 @@ pub struct Batch {
     pub cut: bool,
     /// What the agent wants back once they are settled.
     pub origin: Option<Origin>,
-    /// Whether a person is to have the thread then.
-    pub hands_over: bool,
-    /// Whether the thread is over then.
-    pub ends: bool,
+    /// What becomes of the thread then.
+    pub parting: Parting,
     /// How often the agent had taken the thread back by then, if it does such things: once it was more, the
     /// person is not to have it.
     pub taken_back: Option<u64>,
@@ -130,27 +128,9 @@ impl Batch {
             late: false,
             cut: false,
             origin: None,
-            hands_over: false,
+            parting: Parting::Stays,
             taken_back: None,
-            ends: false,
         }
-    }
-
-    /// What becomes of the thread after it.
-    #[must_use]
-    pub const fn parts(&self) -> Parting {
-        match (self.hands_over, self.ends) {
-            (true, _) => Parting::Handoff,
-            (false, true) => Parting::End,
-            (false, false) => Parting::Stays,
-        }
-    }
-
-    /// With what becomes of the thread after it.
-    #[must_use]
-    pub fn parting(self, parting: Parting) -> Self {
-        let (hands_over, ends) = (parting == Parting::Handoff, parting == Parting::End);
-        Self { hands_over, ends, ..self }
     }
 }
 
@@ -325,10 +305,7 @@ async fn store(outbox: &dyn Outbox, named: &str, posted: Posted<'_>) -> Response
     // The operator's own path is not one that others repeat.
     let asked = Asked { id: key, thread: name, must_name: late };
     let (replies, parting) = match answer::parse(body, asked) {
-        Ok(Answer::Replies(replies)) => (replies, Parting::Stays),
-        Ok(Answer::Handoff(replies)) => (replies, Parting::Handoff),
-        Ok(Answer::End(replies)) => (replies, Parting::End),
-        Ok(Answer::Later) => (Vec::new(), Parting::Stays),
+        Ok(answer) => answer.parted().unwrap_or_default(),
         Err(error) => {
             return problem(StatusCode::BAD_REQUEST, "invalid_body", &error.to_string());
         }
@@ -345,7 +322,7 @@ async fn store(outbox: &dyn Outbox, named: &str, posted: Posted<'_>) -> Response
             return not_stored(&error);
         }
     };
-    let batch = Batch { late, ..Batch::new(thread, key, replies) }.parting(parting);
+    let batch = Batch { late, parting, ..Batch::new(thread, key, replies) };
     match outbox.put(batch).await {
         Ok(added) => {
             (StatusCode::ACCEPTED, axum::Json(json!({"ok": true, "added": added}))).into_response()

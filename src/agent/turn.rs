@@ -46,6 +46,19 @@ pub enum Answer {
     Later,
 }
 
+impl Answer {
+    /// Its replies, and what becomes of the thread after them; none where they come later.
+    #[must_use]
+    pub fn parted(self) -> Option<(Vec<Reply>, Parting)> {
+        match self {
+            Self::Replies(replies) => Some((replies, Parting::Stays)),
+            Self::Handoff(replies) => Some((replies, Parting::Handoff)),
+            Self::End(replies) => Some((replies, Parting::End)),
+            Self::Later => None,
+        }
+    }
+}
+
 /// What becomes of a thread after an answer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Parting {

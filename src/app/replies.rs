@@ -78,6 +78,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::agent::Parting;
     use crate::agent::later::{Batch, Outbox as _};
     use crate::clock::Clock;
     use crate::pipeline::send::answers::KeyedAnswers;
@@ -129,9 +130,11 @@ mod tests {
         // A second answer under the same key adds nothing, however much longer it is.
         let thread = Thread::Conversation(conversation);
         let longer = ["one", "2", "3", "four"].map(Reply::text).to_vec();
-        let again = Batch { hands_over: true, ..Batch::new(thread.clone(), "k", longer.clone()) };
+        let again =
+            Batch { parting: Parting::Handoff, ..Batch::new(thread.clone(), "k", longer.clone()) };
         assert_eq!(late.put(again).await.unwrap(), 0);
-        let handed = Batch { hands_over: true, ..Batch::new(thread.clone(), "h", Vec::new()) };
+        let handed =
+            Batch { parting: Parting::Handoff, ..Batch::new(thread.clone(), "h", Vec::new()) };
         assert_eq!(late.put(handed).await.unwrap(), 0, "nothing is said");
         assert_eq!(late.put(Batch::new(thread.clone(), "h", longer.clone())).await.unwrap(), 0);
         // Two at the same time are not mixed.

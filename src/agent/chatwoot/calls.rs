@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::ledger::{Ledger, TalkNote};
 use super::words::{self, BotMessage, TalkStatus, Writing};
 use super::{ids, payload};
+use crate::agent::Parting;
 use crate::agent::later::{Batch, Outbox, not_read, not_stored, read};
 use crate::channels::handover::{Handover, NotHandedOver};
 use crate::clock::Clock;
@@ -275,7 +276,7 @@ impl BotApi {
             Box::new(unavailable())
         })?;
         let (turn, taken_back) = (turn.or(note.latest()), Some(taken_back));
-        let batch = Batch { turn, late: true, hands_over: true, taken_back, ..batch };
+        let batch = Batch { turn, late: true, parting: Parting::Handoff, taken_back, ..batch };
         self.outbox.put(batch).await.map(drop).map_err(|error| {
             tracing::error!(conversation_sid = %note.thread, error = %Chain(&error),
                 "a conversation was not given to a person");

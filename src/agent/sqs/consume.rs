@@ -180,8 +180,7 @@ async fn store(agent: &Sqs, came: &QueueMessage, letter: &Letter, outbox: &dyn O
         }
         Err(error) => return not_stored(agent, came, &error),
     };
-    let batch =
-        Batch { turn: Some(turn), late: true, ..Batch::new(place, &key, replies) }.parting(parting);
+    let batch = Batch { turn: Some(turn), late: true, parting, ..Batch::new(place, &key, replies) };
     let added = match outbox.put(batch).await {
         Ok(added) => added,
         Err(error) => return not_stored(agent, came, &error),

@@ -166,7 +166,7 @@ impl Activities {
                     "nobody has written in this thread yet, or it is of a channel that is off";
                 NotStored::Refused(reason.to_owned())
             })?;
-        let batch = Batch::new(thread, &key(info), replies).parting(parting);
+        let batch = Batch { parting, ..Batch::new(thread, &key(info), replies) };
         self.put(info, (turn, origin), batch).await
     }
 

@@ -9,7 +9,7 @@ use temporalio_common::protos::temporal::api::common::v1::Payload;
 
 use super::payload::{self, Carried};
 use crate::agent::answer::{self, Asked};
-use crate::agent::{Answer, Error, Parting};
+use crate::agent::{Error, Parting};
 use crate::json;
 use crate::pii::Pii;
 use crate::thread::{MessageId, Reply, ThreadId};
@@ -74,10 +74,7 @@ pub(super) fn said(arguments: &[Payload]) -> Result<ThreadReplies, String> {
     };
     let asked = Asked { id: "of the activity", thread, must_name: false };
     let (replies, parting) = match answer::parse(&whole(answer), asked) {
-        Ok(Answer::Replies(replies)) => (replies, Parting::Stays),
-        Ok(Answer::Handoff(replies)) => (replies, Parting::Handoff),
-        Ok(Answer::End(replies)) => (replies, Parting::End),
-        Ok(Answer::Later) => (Vec::new(), Parting::Stays),
+        Ok(answer) => answer.parted().unwrap_or_default(),
         Err(Error::Malformed { reason, .. }) => return Err(reason),
         Err(error) => return Err(error.to_string()),
     };

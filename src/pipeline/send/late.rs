@@ -57,7 +57,7 @@ impl Outbox for Late {
             let at = self.clock.wall();
             let (tells, agent) = (self.tells, self.agent.as_deref());
             let stamp = Stamp { ids: &self.ids, at, tells, agent, units_max };
-            let said = (&batch.replies[..], batch.parts());
+            let said = (&batch.replies[..], batch.parting);
             let key = AnswerKey::of(batch.thread.id(), &batch.key, said);
             let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
                 .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;

@@ -139,7 +139,7 @@ impl Jobs {
             origin: None,
             after: None,
             hands_over: parting == Parting::Handoff,
-            taken_back,
+            taken_back: taken_back.filter(|_| !ends),
             ends,
         };
         self.appends.push(job(id, &outbound));
@@ -232,7 +232,7 @@ pub fn of_turn(
 /// If the queue would not take them.
 pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
     let Stamp { ids, at, units_max, .. } = stamp;
-    let Batch { hands_over, taken_back, ends, .. } = batch;
+    let Batch { parting, taken_back, .. } = batch;
     let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin, .. } = batch;
     let parts = parts(replies, is_cut, units_max);
     let speaks: Vec<_> = parts.iter().map(|part| !part.reply.is_empty()).collect();
@@ -270,12 +270,13 @@ pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
     };
     let appends = parts.into_iter().enumerate().map(job).collect();
     let mut jobs = Jobs { appends, speaks };
-    if hands_over {
-        let id = record::late_handoff_job(thread.id(), &key);
-        jobs.part((id, Parting::Handoff), (thread, turn, trace), (at, late, taken_back));
-    } else if ends {
-        let id = record::late_end_job(thread.id(), &key);
-        jobs.part((id, Parting::End), (thread, turn, trace), (at, late, None));
+    let id = match parting {
+        Parting::Stays => None,
+        Parting::Handoff => Some(record::late_handoff_job(thread.id(), &key)),
+        Parting::End => Some(record::late_end_job(thread.id(), &key)),
+    };
+    if let Some(id) = id {
+        jobs.part((id, parting), (thread, turn, trace), (at, late, taken_back));
     }
     jobs.within(BATCH_BYTES_MAX)
 }
@@ -463,8 +464,10 @@ mod tests {
             of_turn(&turn("alice", 1), (replies, Parting::Handoff), false, stamp()).unwrap()
         };
         let thread = Thread::Conversation(ConversationSid::from_bytes([1; 16]));
-        let late =
-            Batch { hands_over: true, ..Batch::new(thread, "evt_1", vec![Reply::text("wait")]) };
+        let late = Batch {
+            parting: Parting::Handoff,
+            ..Batch::new(thread, "evt_1", vec![Reply::text("wait")])
+        };
         for (jobs, said) in [
             (of_turn(vec![Reply::text("wait")]), 1),
             (of_turn(Vec::new()), 0),

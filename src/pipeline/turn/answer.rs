@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::ended_turn::EndedTurn;
 use super::{GivenTurn, Turns, Work};
-use crate::agent::{Answer, Parting, Turn};
+use crate::agent::{Answer, Turn};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
 use crate::jobs::settle;
@@ -34,13 +34,8 @@ impl Turns {
         let took = self.recorder.clock.now().since(start);
         self.recorder.metrics.agent(&upstream.name, took);
         self.busy.end(turn.thread.id(), turn.id, self.recorder.clock.wall());
-        let (replies, parting) = match answer {
-            Answer::Replies(replies) => (replies, Parting::Stays),
-            Answer::Handoff(replies) => (replies, Parting::Handoff),
-            Answer::End(replies) => (replies, Parting::End),
-            Answer::Later => {
-                return self.watch(delivery, GivenTurn { turn, own, upstream }, took).await;
-            }
+        let Some((replies, parting)) = answer.parted() else {
+            return self.watch(delivery, GivenTurn { turn, own, upstream }, took).await;
         };
         let units_max = self.channels.text_units_max(turn.thread.id());
         let asked = tokio::select! {
