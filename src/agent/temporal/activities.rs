@@ -203,23 +203,23 @@ impl Activities {
         (turn, origin): (Option<MessageId>, StartedFor),
         batch: Batch,
     ) -> Result<(), NotStored> {
-        if let Some(turn) = turn {
-            self.outbox.heard(turn).await.map_err(NotStored::Store)?;
-        }
         // What nobody asked for is said whoever has the thread.
         let late = turn.is_some() || origin != StartedFor::Other;
         let name = batch.thread.id();
-        match self.outbox.put(Batch { turn, late, ..batch }).await {
-            Ok(count) => {
-                tracing::debug!(conversation_sid = %name, job_id = info.activity_id, count,
-                    "replies came by an activity");
-                Ok(())
-            }
-            Err(OutboxError::TooLarge(why)) => Err(NotStored::Refused(why.to_string())),
+        let count = match self.outbox.put(Batch { turn, late, ..batch }).await {
+            Ok(count) => count,
+            Err(OutboxError::TooLarge(why)) => return Err(NotStored::Refused(why.to_string())),
             Err(error @ (OutboxError::Store(_) | OutboxError::Undecided(_))) => {
-                Err(NotStored::Store(error))
+                return Err(NotStored::Store(error));
             }
+        };
+        // Only now: what is refused is no answer, and its turn is still to be asked anew.
+        if let Some(turn) = turn {
+            self.outbox.heard(turn).await.map_err(NotStored::Store)?;
         }
+        tracing::debug!(conversation_sid = %name, job_id = info.activity_id, count,
+            "replies came by an activity");
+        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The connection to the server: made when it is needed, kept while it works, and what is known of it.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
@@ -54,6 +54,7 @@ pub struct TlsFiles {
 pub(super) struct Frontend {
     access: TemporalAccess,
     client: tokio::sync::Mutex<Option<Client>>,
+    verifier: OnceLock<Arc<WebPkiServerVerifier>>,
     /// Why the server cannot be used, as the operator was told; none where it can.
     told: Mutex<Option<&'static str>>,
 }
@@ -61,7 +62,8 @@ pub(super) struct Frontend {
 impl Frontend {
     /// Knows how to reach the server, and asks nothing of it yet.
     pub(super) fn new(access: TemporalAccess) -> Self {
-        Self { access, client: tokio::sync::Mutex::new(None), told: Mutex::new(None) }
+        let (client, told) = (tokio::sync::Mutex::new(None), Mutex::new(None));
+        Self { access, client, verifier: OnceLock::new(), told }
     }
 
     /// The namespace.
@@ -177,9 +179,21 @@ impl Frontend {
         std::mem::replace(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner), with)
     }
 
+    /// The one that trusts whom all of chimein trusts; the system's certificates are read once.
+    fn verifier(&self) -> Result<Arc<WebPkiServerVerifier>, Error> {
+        if let Some(made) = self.verifier.get() {
+            return Ok(Arc::clone(made));
+        }
+        let (roots, _) = tls::roots();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let made = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        let made = made.map_err(|error| Error::Unreachable(Box::new(error)))?;
+        Ok(Arc::clone(self.verifier.get_or_init(|| made)))
+    }
+
     async fn connect(&self, retries: RetryOptions) -> Result<Client, Error> {
         let TemporalAccess { address, namespace, api_key, tls, proxy } = &self.access;
-        let tls = tls.as_ref().map(tls_options).transpose()?;
+        let tls = tls.as_ref().map(|files| tls_options(files, || self.verifier())).transpose()?;
         let key = api_key.as_ref().map(|key| key.expose_secret().to_owned());
         let options = ConnectionOptions::new(address.clone())
             .identity(IDENTITY)
@@ -216,7 +230,10 @@ fn is_of_the_server(status: &Status) -> bool {
 }
 
 /// Whom we trust is decided in one place, but for a server whose certificates are named.
-fn tls_options(files: &TlsFiles) -> Result<TlsOptions, Error> {
+fn tls_options(
+    files: &TlsFiles,
+    verifier: impl FnOnce() -> Result<Arc<WebPkiServerVerifier>, Error>,
+) -> Result<TlsOptions, Error> {
     let read = |setting, path: &PathBuf| {
         std::fs::read(path).map_err(|source| Error::File { setting, source })
     };
@@ -237,18 +254,11 @@ fn tls_options(files: &TlsFiles) -> Result<TlsOptions, Error> {
     if let Some(ca) = ca {
         return Ok(options.server_root_ca_cert(ca).build());
     }
-    let (roots, _) = tls::roots();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
-    let verifier = verifier.map_err(|error| Error::Unreachable(Box::new(error)))?;
-    Ok(options.server_cert_verifier(verifier).build())
+    Ok(options.server_cert_verifier(verifier()?).build())
 }
 
 fn proxied(proxy: &Proxy) -> HttpConnectProxyOptions {
-    let url = proxy.url();
-    let port = url.port_or_known_default().unwrap_or_default();
-    let place = format!("{}:{port}", url.host_str().unwrap_or_default());
     let user = proxy.credentials();
     let user = user.map(|(user, password)| (user, password.expose_secret().to_owned()));
-    HttpConnectProxyOptions::new(place).maybe_basic_auth(user).build()
+    HttpConnectProxyOptions::new(proxy.to_string()).maybe_basic_auth(user).build()
 }
