@@ -298,12 +298,14 @@ impl Acp {
         self.go_on(now, thread);
     }
 
-    /// Sessions that have not said in time that they have cancelled, while somebody waits for them.
+    /// Threads whose sessions have to say that they have cancelled, since somebody waits for them, and until when;
+    /// one of which several turns wait is among them as often.
     fn stuck(&self) -> impl Iterator<Item = (ThreadId, Moment)> {
-        let since = self.sessions.cancelled();
-        let is_missed = |thread| self.next_of(thread).is_some();
-        let missed = since.filter(move |(thread, _)| is_missed(*thread));
-        missed.map(|(thread, since)| (thread, since + CANCEL_WITHIN))
+        let waiting = self.open.values().filter(|open| open.said.is_none());
+        waiting.filter_map(|open| {
+            let since = self.sessions.cancelled_since(open.thread)?;
+            Some((open.thread, since + CANCEL_WITHIN))
+        })
     }
 }
 
@@ -368,8 +370,11 @@ impl Dialect for Acp {
             hangs |= self.spoke.is_none_or(|spoke| spoke < asked);
             self.break_off(now, turn, TurnEnding::TooSlow);
         }
-        let stuck: Vec<_> = self.stuck().filter(|(_, until)| *until <= now).collect();
-        for (thread, _) in stuck {
+        let stuck = self.stuck().filter(|(_, until)| *until <= now);
+        let mut stuck: Vec<_> = stuck.map(|(thread, _)| thread).collect();
+        stuck.sort_unstable();
+        stuck.dedup();
+        for thread in stuck {
             let closes = matches!(self.phase, Phase::Agreed { closes: true });
             if let Some(Freed { name, .. }) = self.sessions.forget(thread) {
                 self.close(&name, closes);

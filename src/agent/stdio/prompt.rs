@@ -3,6 +3,8 @@
 //! Every agent takes text and links to resources, so that is all that is written. Source:
 //! agentclientprotocol.com, protocol/v1 "Initialization", "Prompt Capabilities", read 2026-11-30.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::agent::Turn;
@@ -47,9 +49,11 @@ pub(super) fn context(turn: &Turn) -> Vec<u8> {
         let own = past.is_own.then(|| "you".to_owned());
         let name = own.unwrap_or_else(|| name(&people, past.author.reveal()));
         let body = past.body.as_ref().map_or("[a file]", Pii::reveal);
-        told = format!("{told}{name}: {body}\n");
+        // Writing to a String does not fail.
+        let _ = writeln!(told, "{name}: {body}");
     }
-    text(&format!("{told}What is said now:")).to_string().into_bytes()
+    told.push_str("What is said now:");
+    text(&told).to_string().into_bytes()
 }
 
 /// Who speaks beside the bot, in the order in which they first do.

@@ -155,11 +155,11 @@ impl Sessions {
         Some(Freed { name, turn })
     }
 
-    /// The threads whose sessions were cancelled and have not answered, and since when.
-    pub(super) fn cancelled(&self) -> impl Iterator<Item = (ThreadId, Moment)> {
-        self.of.iter().filter_map(|(thread, session)| match session.state {
-            SessionState::Cancelled { since, .. } => Some((*thread, since)),
+    /// Since when a thread's session was cancelled and has not answered, if it was.
+    pub(super) fn cancelled_since(&self, thread: ThreadId) -> Option<Moment> {
+        match self.of.get(&thread)?.state {
+            SessionState::Cancelled { since, .. } => Some(since),
             SessionState::Free | SessionState::Prompted { .. } => None,
-        })
+        }
     }
 }
