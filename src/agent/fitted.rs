@@ -31,19 +31,23 @@ pub(super) fn document(turn: &Turn, room: usize) -> Result<String, TooLarge> {
 }
 
 /// What stands around a history in a document.
-pub(super) const FRAME_BYTES: usize = "\"history\":[],".len();
+const FRAME_BYTES: usize = "\"history\":[],".len();
 
 /// How many of the newest messages of what was said before have room.
-fn newest(turn: &Turn, mut free: usize) -> usize {
-    let sizes = turn.history.iter().rev().map(|past| written(&PastMessage::of(past)).len() + 1);
-    let have_room = sizes.take_while(|size| match free.checked_sub(*size) {
-        Some(left) => {
-            free = left;
-            true
-        }
-        None => false,
-    });
-    have_room.count()
+fn newest(turn: &Turn, free: usize) -> usize {
+    let newest_first = turn.history.iter().rev();
+    that_fit(newest_first.map(|past| written(&PastMessage::of(past))), free).count()
+}
+
+/// As many of these as have room in a list, each with a comma.
+pub(super) fn that_fit(
+    ones: impl Iterator<Item = String>,
+    mut free: usize,
+) -> impl Iterator<Item = String> {
+    ones.map_while(move |one| {
+        free = free.checked_sub(one.len() + 1)?;
+        Some(one)
+    })
 }
 
 /// The document with the newest so many messages of what was said before.

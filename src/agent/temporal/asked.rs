@@ -67,21 +67,13 @@ fn positional(turn: &Turn) -> Result<Vec<String>, TooLarge> {
 }
 
 /// The newest of what was said before, in the words of models.
-fn history(turn: &Turn, mut free: usize) -> String {
+fn history(turn: &Turn, free: usize) -> String {
     let said = turn.history.iter().rev().map(|past| {
         let role = if past.is_own { "assistant" } else { "user" };
         let content = past.body.as_ref().map_or("", Pii::reveal);
         json!({ "role": role, "content": content }).to_string()
     });
-    let mut newest: Vec<_> = said
-        .take_while(|one| match free.checked_sub(one.len() + 1) {
-            Some(left) => {
-                free = left;
-                true
-            }
-            None => false,
-        })
-        .collect();
+    let mut newest: Vec<_> = fitted::that_fit(said, free).collect();
     newest.reverse();
     format!("[{}]", newest.join(","))
 }
