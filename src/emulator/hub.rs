@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::defects::{self, Defect};
-use super::faults::{Action, Faults, Occasion};
+use super::faults::{Action, Faults, Occasion, SWAPPED_FOR_MAX};
 use super::options::{Credentials, Options, Urls};
 use super::pairs::Pairs;
 use super::record::{Happening, Record, Records};
@@ -48,8 +48,8 @@ pub(super) struct Core {
     pub(super) records: Records,
     pub(super) faults: Faults,
     pub(super) sockets: Sockets,
-    /// Webhooks held back until the next one has gone, a fault.
-    swapped: Vec<OutgoingWebhook>,
+    /// A webhook held back until the next one has gone, a fault, and when it goes at the latest.
+    swapped: Option<(Timestamp, OutgoingWebhook)>,
     /// Contents of media files.
     pub(super) files: HashMap<crate::twilio::sid::MediaSid, bytes::Bytes>,
 }
@@ -123,7 +123,7 @@ impl Hub {
             records: Records::new(options.records),
             faults: Faults::new(seed),
             sockets: Sockets::default(),
-            swapped: Vec::new(),
+            swapped: None,
             files: HashMap::new(),
         };
         let trailing_crlf = AtomicBool::new(options.trailing_crlf);
@@ -166,7 +166,18 @@ impl Hub {
         // Beyond all time there is nothing: it stays at its end.
         let ahead = |now: u64| Some(now.saturating_add(ms));
         let _ = self.ahead_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, ahead);
-        self.with(|core, at| core.world.tick(at));
+        self.tick();
+    }
+
+    /// Lets everything happen that is due.
+    pub(super) fn tick(&self) {
+        self.with(|core, at| {
+            core.world.tick(at);
+            core.sockets.release(at);
+            if let Some((_, late)) = core.swapped.take_if(|(due, _)| *due <= at) {
+                self.send(core, at, late);
+            }
+        });
     }
 
     /// Whether a CRLF follows a frame's payload.
@@ -287,7 +298,7 @@ impl Hub {
                     let wanted = core.sockets.is_wanted(&emitted);
                     let fault = if wanted { self.fault_in(core, occasion) } else { None };
                     let Core { world, sockets, .. } = core;
-                    sockets.publish(&emitted, fault, world.ids_mut());
+                    sockets.publish(at, &emitted, fault, world.ids_mut());
                 }
                 Effect::Hook(occurrence) => {
                     for target in core.world.targets(&occurrence) {
@@ -314,7 +325,9 @@ impl Hub {
             }
         }
         self.deadline.send_if_modified(|known| {
-            let due = core.world.deadline();
+            let swapped = core.swapped.as_ref().map(|(due, _)| *due);
+            let due = [core.world.deadline(), core.sockets.deadline(), swapped];
+            let due = due.into_iter().flatten().min();
             std::mem::replace(known, due) != due
         });
     }
@@ -335,7 +348,7 @@ impl Hub {
     /// Puts a webhook in line, if no fault is in its way.
     pub(super) fn post(&self, core: &mut Core, at: Timestamp, outgoing: OutgoingWebhook) {
         let fault = self.fault_in(core, Occasion::Webhook(outgoing.event));
-        let mut held = std::mem::take(&mut core.swapped);
+        let held = core.swapped.take();
         match fault {
             Some(Action::Lose) => {
                 let lost = Happening::WebhookLost {
@@ -344,7 +357,7 @@ impl Hub {
                 };
                 self.note(core, at, lost);
             }
-            Some(Action::Swap) => core.swapped.push(outgoing),
+            Some(Action::Swap) => core.swapped = Some((at + SWAPPED_FOR_MAX, outgoing)),
             Some(Action::Duplicate) => {
                 self.send(core, at, outgoing.clone());
                 self.send(core, at, outgoing);
@@ -358,7 +371,7 @@ impl Hub {
             }
             Some(_) | None => self.send(core, at, outgoing),
         }
-        for late in held.drain(..) {
+        if let Some((_, late)) = held {
             self.send(core, at, late);
         }
     }
@@ -380,7 +393,7 @@ impl Hub {
 
     /// How many post-action webhooks are on their way, those that a fault holds back included.
     pub(super) fn open_hooks(&self) -> usize {
-        let held = self.lock().swapped.len();
+        let held = usize::from(self.lock().swapped.is_some());
         self.open_hooks.load(Ordering::Acquire) + held
     }
 

@@ -11,9 +11,10 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::faults::Action;
+use super::faults::{Action, SWAPPED_FOR_MAX};
 use super::state::ids::Ids;
 use super::state::sync::{Emitted, Kind};
+use crate::clock::Timestamp;
 use crate::pii::Pii;
 use crate::realtime::twilsock::frame::{Header, Method, Status};
 use crate::twilio::sid::{ChatServiceSid, ConversationSid, ParticipantSid};
@@ -46,14 +47,16 @@ pub(super) struct Socket {
     identity: Option<(ChatServiceSid, Pii)>,
     message_types: HashSet<String>,
     subscriptions: HashSet<String>,
-    /// A frame held back until the next one has gone, a fault.
-    swapped: Option<(Box<Header>, Bytes)>,
+    /// A frame held back until the next one has gone, a fault, and when it goes at the latest.
+    swapped: Option<(Timestamp, Box<Header>, Bytes)>,
 }
 
 /// All open sockets.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     open: BTreeMap<u64, Socket>,
+    /// When the first of the frames that are held back goes at the latest, or earlier.
+    release_due: Option<Timestamp>,
     last: u64,
 }
 
@@ -149,7 +152,17 @@ impl Sockets {
     }
 
     /// Tells the subscribers of a Sync event, each in its own frame.
-    pub(super) fn publish(&mut self, emitted: &Emitted, fault: Option<Action>, ids: &mut Ids) {
+    pub(super) fn publish(
+        &mut self,
+        at: Timestamp,
+        emitted: &Emitted,
+        fault: Option<Action>,
+        ids: &mut Ids,
+    ) {
+        let due = at + SWAPPED_FOR_MAX;
+        if fault == Some(Action::Swap) {
+            self.release_due.get_or_insert(due);
+        }
         let message_type = live_type(emitted.kind);
         let payload = Bytes::from(
             json!({
@@ -164,9 +177,28 @@ impl Sockets {
                 && socket.message_types.contains(message_type)
             {
                 let header = notification(ids, message_type);
-                socket.publish(header, payload.clone(), fault.as_ref());
+                socket.publish(header, payload.clone(), fault.as_ref(), due);
             }
         }
+    }
+
+    /// When [`Sockets::release`] has something to look at.
+    pub(super) const fn deadline(&self) -> Option<Timestamp> {
+        self.release_due
+    }
+
+    /// Sends what waits for a next one that does not come.
+    pub(super) fn release(&mut self, at: Timestamp) {
+        if self.release_due.is_none_or(|due| due > at) {
+            return;
+        }
+        for socket in self.open.values_mut() {
+            if let Some((_, header, payload)) = socket.swapped.take_if(|(due, ..)| *due <= at) {
+                socket.give(DriverOrder::Send(header, payload));
+            }
+        }
+        let held = self.open.values().filter_map(|socket| socket.swapped.as_ref());
+        self.release_due = held.map(|(due, ..)| *due).min();
     }
 
     /// Tells the listening identities that somebody types.
@@ -213,11 +245,17 @@ impl Socket {
         }
     }
 
-    fn publish(&mut self, header: Box<Header>, payload: Bytes, fault: Option<&Action>) {
+    fn publish(
+        &mut self,
+        header: Box<Header>,
+        payload: Bytes,
+        fault: Option<&Action>,
+        due: Timestamp,
+    ) {
         let held = self.swapped.take();
         match fault {
             Some(Action::Lose) => {}
-            Some(Action::Swap) => self.swapped = Some((header, payload)),
+            Some(Action::Swap) => self.swapped = Some((due, header, payload)),
             Some(Action::Duplicate) => {
                 self.give(DriverOrder::Send(header.clone(), payload.clone()));
                 self.give(DriverOrder::Send(header, payload));
@@ -227,7 +265,7 @@ impl Socket {
             }
             Some(_) | None => self.give(DriverOrder::Send(header, payload)),
         }
-        if let Some((header, payload)) = held {
+        if let Some((_, header, payload)) = held {
             self.give(DriverOrder::Send(header, payload));
         }
     }
@@ -271,5 +309,52 @@ pub(super) const fn close_name(code: u16) -> &'static str {
         410 => "TOKEN_EXPIRED",
         417 => "EXPECTATION_FAILED",
         _ => "CLOSED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emulator::state::sync::EventType;
+
+    #[test]
+    fn what_is_swapped_goes_after_the_next_one_or_alone_after_a_while() {
+        let (mut sockets, mut ids) = (Sockets::default(), Ids::seeded(1));
+        let (orders, mut got) = mpsc::channel(ORDERS_MAX);
+        let conn_id = sockets.open(orders, CancellationToken::new());
+        let who = (ChatServiceSid::from_bytes([1; 16]), Pii::new("bot"));
+        sockets.identify(conn_id, who, HashSet::from([live_type(Kind::List).to_owned()]));
+        sockets.subscribe(conn_id, "ES1");
+        let start = Timestamp::from_millis(1_000);
+        let mut tell = |sockets: &mut Sockets, n: u8, fault| {
+            let emitted = Emitted {
+                object: "ES1".to_owned(),
+                kind: Kind::List,
+                event_type: EventType::ListItemAdded,
+                event: json!({ "n": n }),
+            };
+            sockets.publish(start, &emitted, fault, &mut ids);
+        };
+        let mut sent = move || {
+            let order = got.try_recv().ok()?;
+            let DriverOrder::Send(_, payload) = order else { panic!("{order:?}") };
+            serde_json::from_slice::<serde_json::Value>(&payload).unwrap()["event"]["n"].as_u64()
+        };
+
+        tell(&mut sockets, 1, Some(Action::Swap));
+        assert_eq!(sent(), None);
+        tell(&mut sockets, 2, None);
+        assert_eq!([sent(), sent(), sent()], [Some(2), Some(1), None]);
+
+        let due = start + SWAPPED_FOR_MAX;
+        sockets.release(due);
+        assert_eq!(sockets.deadline(), None);
+        tell(&mut sockets, 3, Some(Action::Swap));
+        assert_eq!(sockets.deadline(), Some(due));
+        sockets.release(start);
+        assert_eq!(sent(), None);
+        sockets.release(due);
+        assert_eq!([sent(), sent()], [Some(3), None]);
+        assert_eq!(sockets.deadline(), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Lets the emulated Twilio do what is due: one task that sleeps until the world's deadline.
+//! Lets the emulated Twilio do what is due: one task that sleeps until something is.
 //!
 //! Decides nothing. The time comes from the emulator's clock; the deadline from the hub, which tells
 //! it after every change.
@@ -27,7 +27,7 @@ pub(super) async fn keep_time(
             changed = deadline.changed() => if changed.is_err() { return },
             () = clock.sleep_until_or_never(due) => {
                 let Some(hub) = hub.upgrade() else { return };
-                hub.with(|core, at| core.world.tick(at));
+                hub.tick();
             }
         }
     }

@@ -3,11 +3,15 @@
 //! Pure. A [`Fault`] waits at a [`Place`]; whoever passes the place asks [`Faults::take`] and does
 //! what the [`Action`] says. Chance comes from the emulator's seed, so a run can be repeated.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::state::ids::Ids;
-
 use crate::json;
+
+/// How long what is swapped waits for the next one, which may never come.
+pub(super) const SWAPPED_FOR_MAX: Duration = Duration::from_secs(1);
 
 /// A fault that waits for its occasion.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -146,7 +150,7 @@ pub enum Action {
     Lose,
     /// The event or webhook goes out twice.
     Duplicate,
-    /// The event or webhook goes out after the next one.
+    /// The event or webhook goes out after the next one, or after a second if none comes.
     Swap,
     /// The webhook is signed with a wrong key.
     MisSign,

@@ -211,6 +211,9 @@ async fn webhook_faults_duplicate_lose_mis_sign_and_swap() {
     control.receive_sms(PHONE, OURS, "five").await.unwrap();
     let (first, second) = (receiver.next().await, receiver.next().await);
     assert_eq!((first.fields["Body"].as_str(), second.fields["Body"].as_str()), ("five", "four"));
+    fault("swap");
+    control.receive_sms(PHONE, OURS, "six").await.unwrap();
+    assert_eq!(receiver.next().await.fields["Body"], "six", "no next one comes");
     twilio.emulator.shutdown().await;
 }
 
