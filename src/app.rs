@@ -40,6 +40,7 @@ use crate::clock::Clock;
 use crate::config::kinds::Listen;
 use crate::config::{Effective, Settings};
 use crate::jobs::recorder::Recorder;
+use crate::jobs::status::Status;
 use crate::queue::{self, Store};
 use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::Metrics;
@@ -162,7 +163,7 @@ impl App {
         let stops = Stops::default();
         let tasks = TaskTracker::new();
         let instance = instance_name(settings);
-        let (vitals, sockets) = (parts::Vitals::of(settings), parts::Group::default());
+        let (status, sockets) = (Arc::<Status>::default(), parts::Group::default());
         let (mut opened, mut service) = (None, None);
         if let Some(twilio) = &settings.twilio {
             let (cluster, store) = instances::open(settings, &instance, clock).await?;
@@ -170,7 +171,7 @@ impl App {
                 settings,
                 twilio,
                 recorder: &recorder,
-                vitals: &vitals,
+                status: &status,
                 store: &store,
                 sockets: &sockets,
                 cluster: cluster.as_ref(),
@@ -180,7 +181,7 @@ impl App {
         }
         let watched = service.as_ref().zip(opened.as_ref());
         let running = watched.map(|(service, opened)| running(settings, service, opened));
-        let health = Arc::new(Health::new(recorder.clone(), vitals, running));
+        let health = Arc::new(Health::new(recorder.clone(), status, running));
         let pages = Arc::new(pages(settings, effective, &recorder, &health, &instance));
         let mut router = admin::public(Arc::clone(&pages));
         let mut admin_router =

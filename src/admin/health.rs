@@ -66,10 +66,7 @@ pub(super) async fn ready(State(options): State<Shared>) -> Response {
         Readiness::NotReady(reasons) => (false, false, reasons),
     };
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mut agents = options.insight.agents();
-    if agents.len() == 1 {
-        agents.clear();
-    }
+    let agents = options.insight.agents();
     let answer = ReadyAnswer { health: body(&options), ready, degraded, reasons, agents };
     (status, Json(answer)).into_response()
 }

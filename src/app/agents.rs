@@ -66,12 +66,12 @@ impl Parts<'_> {
     pub(super) fn upstreams(&self, made: &[MadeAgent]) -> Upstreams {
         let upstreams = made.iter().map(|made| {
             let MadeAgent { name, settings, agent } = made;
-            let health = self.vitals.agent(name);
+            let section =
+                if name.is_plain() { "agent".to_owned() } else { format!("agents.{name}") };
+            let health = Arc::new(Dependency::new(section.clone()));
             // Whoever takes reports is another than who takes turns.
             let told_health = if agent.is_told() {
-                let plain = "agent.report_url".to_owned();
-                let named = || format!("agents.{name}.report_url");
-                Arc::new(Dependency::new(if name.is_plain() { plain } else { named() }))
+                Arc::new(Dependency::new(format!("{section}.report_url")))
             } else {
                 Arc::clone(&health)
             };
@@ -130,11 +130,16 @@ impl Parts<'_> {
     }
 
     /// Where replies go that come after their turn: those of an agent, or of the operator.
-    pub(super) fn outbox(&self, channels: &Channels, made: Option<&MadeAgent>) -> Arc<dyn Outbox> {
+    /// Clones of `answers` see to it that under one key one answer comes at a time, whoever gives it.
+    pub(super) fn outbox(
+        &self,
+        (channels, answers): (&Channels, &KeyedAnswers),
+        made: Option<&MadeAgent>,
+    ) -> Arc<dyn Outbox> {
         let patience = made.and_then(|made| made.agent.patience());
         let named = made.map(|made| &made.name).filter(|name| !name.is_plain());
         Arc::new(Late {
-            outbox: KeyedAnswers::new(self.store.queue(QueueName::Outbox), self.store.documents()),
+            outbox: answers.clone(),
             channels: channels.clone(),
             ids: self.reply_ids(),
             tells: made.is_some_and(|made| made.agent.is_told()),

@@ -46,6 +46,7 @@ use crate::pipeline::report::Reports;
 use crate::pipeline::report::order::Order;
 use crate::pipeline::report::room::Room;
 use crate::pipeline::send::Sends;
+use crate::pipeline::send::answers::KeyedAnswers;
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::turn::busy::BusyTimes;
@@ -91,7 +92,7 @@ impl Parts<'_> {
         tracing::debug!(reason = ?roots, "trusted roots are loaded");
         let clock = self.recorder.clock;
         let options = rest_options(self.twilio, self.settings.proxy.proxies());
-        let (metrics, status) = (self.recorder.metrics.clone(), self.vitals.status());
+        let (metrics, status) = (self.recorder.metrics.clone(), Arc::clone(self.status));
         let counted: Arc<dyn rest::Observer> = Arc::new(Counted { metrics, status, clock });
         let rest = rest::Client::new(options, tls.clone(), clock, Some(counted))?;
         let documents = &self.store.documents();
@@ -124,9 +125,12 @@ impl Parts<'_> {
         let lists = Lists::open(self.store.documents(), self.cluster.is_some()).await;
         let upstreams = self.upstreams(&made);
         self.work((&upstreams, files), (&channels, lists, told), &handoff, (tasks, stop));
-        let operate = self.operate(&channels, &handoff, &self.outbox(&channels, None));
+        let answers =
+            KeyedAnswers::new(self.store.queue(QueueName::Outbox), self.store.documents());
+        let outboxes = (&channels, &answers);
+        let operate = self.operate(&channels, &handoff, &self.outbox(outboxes, None));
         let with_outbox = |made: MadeAgent| {
-            let outbox = self.outbox(&channels, Some(&made));
+            let outbox = self.outbox(outboxes, Some(&made));
             (made, outbox)
         };
         let agents: Vec<_> = made.into_iter().map(with_outbox).collect();
@@ -186,7 +190,7 @@ impl Parts<'_> {
             busy: BusyTimes::default(),
             histories: Histories::default(),
             schedule: Schedule::new(settings.agent.schedule.0.clone()),
-            status: self.vitals.status(),
+            status: Arc::clone(self.status),
             files: Some(files),
             recorder: recorder.clone(),
         };
@@ -200,7 +204,7 @@ impl Parts<'_> {
             outbox: self.store.queue(QueueName::Outbox),
             reports: self.store.queue(QueueName::Reports),
             told: told.clone(),
-            status: self.vitals.status(),
+            status: Arc::clone(self.status),
             recorder: recorder.clone(),
         };
         if let Some(room) = told {

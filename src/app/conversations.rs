@@ -161,7 +161,7 @@ impl OpenTalks<'_> {
             other_road: OtherRoad::new(join_rules(), facts()),
             send_limits: SendLimits::within(send.conversation_rate, send.service_rate)
                 .shared_by(parts.instances()),
-            status: parts.vitals.status(),
+            status: Arc::clone(parts.status),
             service: Arc::clone(&self.service),
             recorder: parts.recorder.clone(),
         }
@@ -185,7 +185,7 @@ impl OpenTalks<'_> {
             arrivals: arrivals.clone(),
             catch_up: catch_up.clone(),
             schedule: Schedule::new(parts.settings.join.schedule.0.clone()),
-            status: parts.vitals.status(),
+            status: Arc::clone(parts.status),
             service,
             facts,
             recorder: parts.recorder.clone(),
@@ -275,7 +275,7 @@ fn reconciler(
         catch_up,
         leaver,
         pace,
-        status: parts.vitals.status(),
+        status: Arc::clone(parts.status),
         duty: Duty::Both,
         interval: parts.settings.reconcile.interval,
     }

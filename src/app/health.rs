@@ -8,12 +8,12 @@ use futures::future::BoxFuture;
 
 use super::gauges;
 use super::instances::Cluster;
-use super::parts::Vitals;
 use crate::admin;
 use crate::admin::{AgentState, Connector, ConnectorState, Counters, Insight, Readiness, Seat};
 use crate::agent::{Connection, Watched};
 use crate::channels::conversations::seats::{Listening, PoolMember, Seats};
 use crate::jobs::recorder::Recorder;
+use crate::jobs::status::Status;
 use crate::pipeline::upstreams::{Upstream, Upstreams};
 use crate::queue::Store;
 use crate::realtime::State;
@@ -28,7 +28,7 @@ const SEATS_SHOWN: usize = 1000;
 #[derive(Debug)]
 pub struct Health {
     recorder: Recorder,
-    vitals: Vitals,
+    status: Arc<Status>,
     is_stopping: AtomicBool,
     running: Option<Running>,
 }
@@ -61,8 +61,8 @@ pub enum Wants {
 impl Health {
     /// Looks at what runs; nothing where Twilio is switched off.
     #[must_use]
-    pub const fn new(recorder: Recorder, vitals: Vitals, running: Option<Running>) -> Self {
-        Self { recorder, vitals, is_stopping: AtomicBool::new(false), running }
+    pub const fn new(recorder: Recorder, status: Arc<Status>, running: Option<Running>) -> Self {
+        Self { recorder, status, is_stopping: AtomicBool::new(false), running }
     }
 
     /// Is told that the service is on its way down.
@@ -154,7 +154,7 @@ impl Insight for Health {
         if running.store.is_failing() {
             return Readiness::NotReady(vec![admin::STORE_FAILING]);
         }
-        let status = self.vitals.status();
+        let status = &self.status;
         if status.refusal().is_some() {
             return Readiness::NotReady(vec!["twilio_refuses"]);
         }
@@ -184,7 +184,7 @@ impl Insight for Health {
     fn twilio(&self) -> Option<Connector> {
         let running = self.running.as_ref()?;
         let sockets = running.sockets();
-        let refusal = self.vitals.status().refusal().or_else(|| sockets.refusal());
+        let refusal = self.status.refusal().or_else(|| sockets.refusal());
         let state = match (refusal.is_some(), sockets.up, sockets.all()) {
             (true, _, _) => ConnectorState::Error,
             // Other instances listen for all identities.
@@ -213,7 +213,8 @@ impl Insight for Health {
     }
 
     fn agents(&self) -> Vec<AgentState> {
-        let upstreams = self.running.iter().flat_map(|running| running.upstreams.all());
+        let several = self.running.iter().filter(|running| running.upstreams.only().is_none());
+        let upstreams = several.flat_map(|running| running.upstreams.all());
         let state = |upstream: &Upstream| match upstream.agent.lacks() {
             _ if upstream.health.is_away() => AGENT_DOWN,
             Some(lacks) => lacks,

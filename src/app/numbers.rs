@@ -92,7 +92,7 @@ impl OpenNumbers<'_> {
             links: parts.links(),
             inlet: Arc::clone(&self.intake.inlet),
             lost: self.lost.clone(),
-            status: parts.vitals.status(),
+            status: Arc::clone(parts.status),
             recorder: parts.recorder.clone(),
         }
     }
@@ -119,7 +119,7 @@ impl OpenNumbers<'_> {
             account_sid: parts.twilio.account.account_sid,
             intake,
             marks: parts.store.marks(),
-            status: parts.vitals.status(),
+            status: Arc::clone(parts.status),
             interval,
             taken: Arc::new(Recent::new(TAKEN_MAX)),
         };

@@ -102,18 +102,18 @@ impl Routes {
     /// Who gets a message, given the keyword that chose before it.
     fn after(&self, open: &[&AgentRoute], text: &str, before: Option<String>) -> Choice {
         let words = words(text);
-        let is_said = open.iter().any(|route| route.keyword_in(&words).is_some());
-        let kept = |route: &&AgentRoute| {
+        let open: Vec<_> = open.iter().map(|route| (route, route.keyword_in(&words))).collect();
+        let is_said = open.iter().any(|(_, keyword)| keyword.is_some());
+        let kept = |route: &AgentRoute| {
             before.as_ref().is_some_and(|keyword| route.keywords.contains(keyword))
         };
-        let is_met = |route: &&&AgentRoute| {
-            route.keywords.is_empty()
-                || if is_said { route.keyword_in(&words).is_some() } else { kept(route) }
+        let is_met = |(route, keyword): &&(&&AgentRoute, Option<&str>)| {
+            route.keywords.is_empty() || if is_said { keyword.is_some() } else { kept(route) }
         };
-        let Some(route) = open.iter().find(is_met) else {
+        let Some((route, keyword)) = open.iter().find(is_met) else {
             return Choice { keyword: before, ..self.nobodys() };
         };
-        let keyword = route.keyword_in(&words).map(str::to_owned).or(before);
+        let keyword = keyword.map(str::to_owned).or(before);
         Choice { agent: route.agent, fallback: route.fallback, keyword }
     }
 
