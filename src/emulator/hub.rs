@@ -4,7 +4,7 @@
 //! the lock is given back, so that no subscriber sees events out of order. Nothing waits while the
 //! lock is held. The time enters here, read from the emulator's clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +32,8 @@ use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
 
 /// Records that a slow watcher may lag behind before it misses some.
 const WATCH_LAG_MAX: usize = 16_384;
+/// Webhooks that can be sent again, the newest; the phones' page shows as many.
+const SENT_KEPT: usize = 200;
 /// Messages on their way to phones.
 const DELIVERIES_MAX: usize = 50_000;
 
@@ -50,11 +52,19 @@ pub(super) struct Core {
     pub(super) sockets: Sockets,
     /// A webhook held back until the next one has gone, a fault, and when it goes at the latest.
     swapped: Option<(Timestamp, OutgoingWebhook)>,
+    /// The newest post-action webhooks, which can be sent again.
+    sent: VecDeque<OutgoingWebhook>,
     /// Contents of media files.
     pub(super) files: HashMap<crate::twilio::sid::MediaSid, bytes::Bytes>,
 }
 
 impl Core {
+    /// Forgets the webhooks that wait or can be sent again.
+    pub(super) fn forget_webhooks(&mut self) {
+        self.swapped = None;
+        self.sent.clear();
+    }
+
     /// Keeps a file; the oldest goes where there are too many.
     pub(super) fn keep_file(&mut self, media: Media, bytes: bytes::Bytes) {
         self.files.insert(media.sid, bytes);
@@ -124,6 +134,7 @@ impl Hub {
             faults: Faults::new(seed),
             sockets: Sockets::default(),
             swapped: None,
+            sent: VecDeque::new(),
             files: HashMap::new(),
         };
         let trailing_crlf = AtomicBool::new(options.trailing_crlf);
@@ -376,7 +387,22 @@ impl Hub {
         }
     }
 
+    /// Sends a post-action webhook once more, as it was and without a fault; says whether it is known still.
+    pub(super) fn send_again(&self, delivery_id: &str) -> bool {
+        self.with(|core, at| {
+            let sent = core.sent.iter().rfind(|sent| sent.delivery_id == delivery_id).cloned();
+            let Some(sent) = sent else { return false };
+            let mis_sign = self.has(Defect::WrongSignature);
+            self.send(core, at, OutgoingWebhook { delay: None, mis_sign, ..sent });
+            true
+        })
+    }
+
     fn send(&self, core: &mut Core, at: Timestamp, outgoing: OutgoingWebhook) {
+        if core.sent.len() >= SENT_KEPT {
+            core.sent.pop_front();
+        }
+        core.sent.push_back(outgoing.clone());
         let event_type = outgoing.event;
         self.open_hooks.fetch_add(1, Ordering::AcqRel);
         if self.outgoing.try_send(outgoing).is_err() {

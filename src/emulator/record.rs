@@ -138,8 +138,12 @@ pub enum Happening {
         event_type: &'static str,
         /// The conversation, if there is one yet.
         conversation_sid: Option<ConversationSid>,
+        /// GET or POST.
+        method: &'static str,
         /// Where it went.
         url: String,
+        /// Its headers, the signature among them.
+        headers: Vec<(&'static str, Pii)>,
         /// What it carried.
         fields: Vec<(String, Pii)>,
     },
@@ -153,6 +157,10 @@ pub enum Happening {
         status: Option<u16>,
         /// What went wrong: `timeout`, `connection` or nothing.
         error: Option<&'static str>,
+        /// The type of the answer's body.
+        content_type: Option<String>,
+        /// How the answer's body begins; absent if there is none.
+        body: Option<Pii>,
         /// How long it took.
         elapsed_ms: u64,
     },

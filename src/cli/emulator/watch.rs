@@ -158,6 +158,8 @@ mod tests {
                     event_type: "onMessageAdded",
                     status: None,
                     error: Some("timeout"),
+                    content_type: None,
+                    body: None,
                     elapsed_ms: 5000,
                 },
                 Some("webhook   onMessageAdded timeout (5000 ms)"),

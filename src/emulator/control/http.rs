@@ -18,6 +18,7 @@
 //! | `GET`/`POST /sockets` | who is connected; orders: `{"do":"drop","identity"}` |
 //! | `GET`/`POST /limits` | limits |
 //! | `POST /webhook` | where the service's webhooks go |
+//! | `POST /webhook-again` | sends a webhook once more: `{"delivery_id"}` |
 //! | `POST /messaging-webhook` | the number's own webhook: `{"url"}` |
 //! | `POST /delivery` | moves a message's delivery on |
 //! | `POST /trailing-crlf` | `{"on":true}` |
@@ -69,6 +70,11 @@ enum Error {
     Body(#[source] serde_json::Error),
     #[error("the body is too large")]
     TooLarge,
+    #[error(
+        "there is no such webhook among the newest 200 post-action ones, which alone can be sent again; \
+         `GET /records` names them by `delivery_id`"
+    )]
+    NotSentAgain,
     #[error(transparent)]
     Fault(#[from] crate::emulator::faults::Error),
     #[error(transparent)]
@@ -80,7 +86,7 @@ enum Error {
 impl Error {
     const fn status(&self) -> u16 {
         match self {
-            Self::NotFound => 404,
+            Self::NotFound | Self::NotSentAgain => 404,
             Self::NotJson => 415,
             Self::Body(_) | Self::Fault(_) => 400,
             Self::TooLarge => 413,
@@ -198,6 +204,11 @@ async fn write(control: &Control, segments: &[&str], bytes: &[u8]) -> Result<Val
             control.set_webhook(webhook.clone());
             Ok(json!(webhook))
         }
+        ["webhook-again"] => {
+            let again: WebhookAgain = parse(bytes)?;
+            let is_sent = control.send_again(&again.delivery_id);
+            is_sent.then(|| json!({})).ok_or(Error::NotSentAgain)
+        }
         ["messaging-webhook"] => {
             let url = parse::<Value>(bytes)?["url"].as_str().map(str::to_owned);
             control.set_messaging_webhook(url.clone());
@@ -238,6 +249,12 @@ fn remove(control: &Control, segments: &[&str]) -> Result<Value, Error> {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
     json::from_slice(bytes).map_err(Error::Body)
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WebhookAgain {
+    delivery_id: String,
 }
 
 #[derive(serde::Deserialize)]

@@ -134,6 +134,13 @@ impl Control {
         self.hub.open_hooks()
     }
 
+    /// Sends a post-action webhook once more, under its idempotency token; says whether it is one of the newest
+    /// 200, which are kept for that.
+    #[must_use]
+    pub fn send_again(&self, delivery_id: &str) -> bool {
+        self.hub.send_again(delivery_id)
+    }
+
     /// Sets where the default service's webhooks go.
     pub fn set_webhook(&self, webhook: Webhook) {
         let all = EventKind::ALL.iter().copied().filter(|kind| !kind.is_of_user());
@@ -269,6 +276,7 @@ impl Control {
             core.world.reset(at);
             core.faults.clear();
             core.records.clear();
+            core.forget_webhooks();
             core.files.clear();
         });
     }

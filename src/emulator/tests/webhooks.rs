@@ -218,6 +218,37 @@ async fn webhook_faults_duplicate_lose_mis_sign_and_swap() {
 }
 
 #[tokio::test]
+async fn a_webhook_is_sent_again_under_its_token_and_its_answer_is_kept() {
+    let twilio = Twilio::start().await;
+    let answer: Answer = Arc::new(|_| (418, "x".repeat(3_000), Duration::ZERO));
+    let mut receiver = Receiver::answering(&twilio, answer).await;
+    let control = twilio.control();
+    control.set_webhook(Webhook {
+        post_url: Some(receiver.url.clone()),
+        filters: Some(vec![crate::emulator::state::event::EventKind::MessageAdded]),
+        ..Webhook::default()
+    });
+    let mut records = control.watch();
+    control.receive_sms(PHONE, OURS, "again").await.unwrap();
+    let first = receiver.next().await;
+    assert!(control.send_again(&first.delivery_id));
+    let second = receiver.next().await;
+    assert_eq!((first.delivery_id, first.fields), (second.delivery_id.clone(), second.fields));
+    assert!(!control.send_again("another"));
+    for _ in 0..2 {
+        let kept = until(&mut records, |what| match what {
+            Happening::WebhookAnswered { status, body, .. } => Some((*status, body.clone())),
+            _ => None,
+        });
+        let (status, body) = kept.await;
+        assert_eq!((status, body.unwrap().reveal().len()), (Some(418), 2_000));
+    }
+    control.reset();
+    assert!(!control.send_again(&second.delivery_id));
+    twilio.emulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn one_sms_arrives_as_a_message_and_as_a_conversations_event() {
     let twilio = Twilio::start().await;
     let mut receiver = Receiver::start(&twilio).await;

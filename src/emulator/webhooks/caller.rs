@@ -121,23 +121,28 @@ impl Caller {
         self.clock
     }
 
-    /// Sends a webhook; `mis_sign` signs it with a wrong key. It may take as long as `timeout` says, else
-    /// as long as the client's.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropping it may leave the webhook sent and unanswered.
-    pub async fn call(
+    /// Writes and signs a webhook; `mis_sign` signs it with a wrong key.
+    #[must_use]
+    pub fn prepare(
         &self,
         target: &Target,
         content: (Product, &[(String, Pii)]),
         delivery_id: &str,
-        (mis_sign, timeout): (bool, Option<Duration>),
-    ) -> Answer {
+        mis_sign: bool,
+    ) -> Request {
         let wrong = SecretString::from("not the auth token".to_owned());
         let key = if mis_sign { &wrong } else { &self.auth_token };
+        request(target, content, key, delivery_id)
+    }
+
+    /// Sends a webhook. It may take as long as `timeout` says, else as long as the client's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it may leave the webhook sent and unanswered.
+    pub async fn call(&self, request: Request, timeout: Option<Duration>) -> Answer {
         let started = self.clock.now();
-        let sent = self.send(request(target, content, key, delivery_id), timeout).await;
+        let sent = self.send(request, timeout).await;
         let (result, content_type) = match sent {
             Ok((status, content_type, body)) => (Ok((status, body)), content_type),
             Err(failure) => (Err(failure), None),

@@ -21,6 +21,9 @@ use crate::pii::Pii;
 use crate::twilio::sid::{ConversationSid, TextSid};
 use crate::twilio::signature::signed_url;
 
+/// Characters of an answer that are kept in its record.
+const ANSWER_CHARS_KEPT: usize = 2_000;
+
 /// Webhooks that may wait; one more is lost, as Twilio's own are when they fail.
 pub const WAITING_MAX: usize = 50_000;
 
@@ -103,32 +106,38 @@ async fn call_within(
     timeout: Option<Duration>,
     record: &impl Fn(Happening),
 ) -> Answer {
+    let content = (item.product, item.fields.as_slice());
+    let request = caller.prepare(&item.target, content, &item.delivery_id, item.mis_sign);
+    let headers = request.headers.iter().map(|(name, value)| (*name, Pii::new(value.as_str())));
     record(Happening::WebhookSent {
         delivery_id: item.delivery_id.clone(),
         scope: item.target.scope.as_str(),
         event_type: item.event,
         conversation_sid: item.conversation,
+        method: item.target.method.as_str(),
         url: item.target.url.clone(),
+        headers: headers.collect(),
         fields: item.fields.clone(),
     });
-    let answer = caller
-        .call(
-            &item.target,
-            (item.product, &item.fields),
-            &item.delivery_id,
-            (item.mis_sign, timeout),
-        )
-        .await;
-    let (status, error) = match &answer.result {
-        Ok((status, _)) => (Some(*status), None),
-        Err(failure) => (None, Some(failure.as_str())),
+    let answer = caller.call(request, timeout).await;
+    let (status, error, body) = match &answer.result {
+        Ok((status, body)) => (Some(*status), None, shown(body)),
+        Err(failure) => (None, Some(failure.as_str()), None),
     };
     record(Happening::WebhookAnswered {
         delivery_id: item.delivery_id.clone(),
         event_type: item.event,
         status,
         error,
+        content_type: answer.content_type.clone(),
+        body,
         elapsed_ms: u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX),
     });
     answer
+}
+
+/// What of an answer's body is kept.
+fn shown(body: &Pii) -> Option<Pii> {
+    let body: String = body.reveal().chars().take(ANSWER_CHARS_KEPT).collect();
+    (!body.is_empty()).then(|| Pii::new(body))
 }

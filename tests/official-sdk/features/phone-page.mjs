@@ -132,6 +132,31 @@ export function phonePage(features) {
     }
   });
 
+  features.add("a webhook shows headers and answer, and is sent again without a second reply", async (browser) => {
+    const page = await browser.page();
+    const phone = await browser.addPhone(page);
+    await phone.write("told once more");
+    await answered(phone, 1);
+    const told = page.getByRole("list", { name: "Webhooks" }).getByRole("listitem").filter({ hasText: "onMessageAdded" });
+    const ours = told.filter({ hasText: "told once more" });
+    const before = await ours.count();
+    const first = ours.first();
+    await first.locator("summary").click();
+    await first.getByRole("row", { name: /^X-Twilio-Signature .{28}$/ }).waitFor();
+    await first.getByRole("heading", { name: "Answer" }).waitFor();
+    await first.getByRole("button", { name: "Send again" }).click();
+    await until("it went out again", async () => (await ours.count()) > before);
+    const again = ours.first();
+    await again.locator("summary").click();
+    await again.getByText(/^200 in /).waitFor();
+    await phone.write("and one more");
+    const shown = await answered(phone, 2);
+    assert.equal(shown.length, 4, `${shown}`);
+    const asked = await page.request.post(new URL("_emulator/webhook-again", browser.address).href, { data: { delivery_id: "x" } });
+    assert.equal(asked.status(), 404);
+    assert.match((await asked.json()).error, /no such webhook/);
+  });
+
   features.add("a newer typing hint is not taken away by an older one's time", async (browser) => {
     const page = await browser.page();
     const phone = await browser.addPhone(page);
