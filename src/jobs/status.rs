@@ -67,7 +67,9 @@ impl Status {
             | Op::ListMessages
             | Op::FetchAccount
             | Op::FetchWebhooks
-            | Op::ListAddresses => &self.reading,
+            | Op::ListAddresses
+            | Op::ReadSettings
+            | Op::WriteSettings => &self.reading,
             Op::CreateText => &self.texting,
             Op::ListTexts | Op::ListTextMedia | Op::FetchText => &self.reading_texts,
             Op::ShowTyping => &self.typing,

@@ -50,6 +50,10 @@ pub enum Op {
     FindFile,
     /// Finds a file of a conversation.
     FindMedia,
+    /// Reads settings of the account.
+    ReadSettings,
+    /// Writes settings of the account.
+    WriteSettings,
 }
 
 impl Op {
@@ -75,6 +79,8 @@ impl Op {
         Self::ShowTyping,
         Self::FindFile,
         Self::FindMedia,
+        Self::ReadSettings,
+        Self::WriteSettings,
     ];
 
     /// Names the operation for a log field or a label.
@@ -101,6 +107,8 @@ impl Op {
             Self::ShowTyping => "show_typing",
             Self::FindFile => "find_file",
             Self::FindMedia => "find_media",
+            Self::ReadSettings => "read_settings",
+            Self::WriteSettings => "write_settings",
         }
     }
 }

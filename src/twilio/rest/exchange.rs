@@ -123,6 +123,15 @@ impl Client {
         if let Some(form) = form {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         }
+        self.answered(op, request).await
+    }
+
+    /// Sends a request once and gives the status and body of an answer of the 2xx kind.
+    pub(super) async fn answered(
+        &self,
+        op: Op,
+        request: RequestBuilder,
+    ) -> Result<(u16, Vec<u8>), Error> {
         let (_place, response) = self.send(op, request).await?;
         if response.status().is_success() {
             self.inner.limiter.succeeded();

@@ -21,6 +21,7 @@ mod host;
 mod model;
 mod operations;
 mod pages;
+mod settings;
 mod texts;
 mod walk;
 
@@ -47,6 +48,7 @@ pub use self::model::{
     Message, MessagesAfter, NewMessage, Participant, ParticipantConversation, Webhooks,
 };
 pub use self::pages::Pages;
+pub use self::settings::{SettingsApi, SettingsDocument, SettingsForm, SettingsResource};
 pub use self::texts::{NewText, Text, TextFilter, TextMedia, TextPages, TextSender};
 pub use self::walk::WalkBack;
 pub use crate::twilio::events::ConversationState;

@@ -38,6 +38,8 @@ enum Api {
     /// The entries under this key, and the path of the next page.
     /// Source: Messages resource, list, vendor definition of April 2026.
     Core(&'static str),
+    /// As those of Conversations, on the base of the Messaging API. Source: definition of April 2026.
+    Messaging,
 }
 
 /// A page as it comes, its members unread.
@@ -58,6 +60,11 @@ impl<T: Entry> Pages<T> {
     /// Walks a listing of the core API, whose entries are under `key`.
     pub(super) fn of_core(key: &'static str, client: Client, op: Op, first: Url) -> Self {
         Self::of(Api::Core(key), client, op, first)
+    }
+
+    /// Walks a listing of the Messaging API.
+    pub(super) fn of_messaging(client: Client, op: Op, first: Url) -> Self {
+        Self::of(Api::Messaging, client, op, first)
     }
 
     fn of(api: Api, client: Client, op: Op, first: Url) -> Self {
@@ -124,6 +131,7 @@ impl<T: Entry> Pages<T> {
                 let next = match self.api {
                     Api::Conversations => on_base(&self.client.inner.base, "v1", &text),
                     Api::Core(_) => on_base(&self.client.inner.core_base, CORE_VERSION, &text),
+                    Api::Messaging => on_messaging_base(&self.client.inner.messaging_base, &text),
                 };
                 Some(next.ok_or_else(|| unknown(FailureCause::Page))?)
             }
@@ -176,7 +184,7 @@ const UNREADABLE: FailureCause = FailureCause::Unreadable { line: 0, column: 0 }
 fn take(page: &Answer, api: Api) -> Option<(Vec<&RawValue>, Option<String>)> {
     let mut room = Vec::new();
     let (entries, next) = match api {
-        Api::Conversations => {
+        Api::Conversations | Api::Messaging => {
             let meta: Members<'_> =
                 json::lend(page.get("meta")?.get().as_bytes(), &mut room).ok()?;
             (page.get(&meta.get::<String>("key")?)?, meta.raw("next_page_url"))
@@ -235,6 +243,16 @@ fn on_base(base: &Url, version: &str, next: &str) -> Option<Url> {
     url.set_path(&format!("{}/{below}", base.path().trim_end_matches('/')));
     url.set_query(next.query());
     Some(url)
+}
+
+/// The same on a base that does not end in a version.
+fn on_messaging_base(base: &Url, next: &str) -> Option<Url> {
+    let version = |path: &str| {
+        let mut versions = ["v1", "v2"].into_iter();
+        versions.find(|version| path.contains(&format!("/{version}/")))
+    };
+    let version = version(base.join(next).ok()?.path())?;
+    on_base(&super::below(base, &[version]), version, next)
 }
 
 #[cfg(test)]
