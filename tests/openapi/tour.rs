@@ -185,6 +185,13 @@ async fn configuration(twilio: &mut Twilio, service: &str) -> Vec<String> {
     let own = format!("{services}/{service}/Configuration");
     twilio.ask("GET", &own, &[]).await;
     twilio.ask("POST", &own, &[("ReachabilityEnabled", "true")]).await;
+    let role = twilio.ask("GET", &own, &[]).await["default_conversation_role_sid"].clone();
+    for scope in ["/v1".to_owned(), format!("{services}/{service}")] {
+        twilio.ask("GET", &format!("{scope}/Roles"), &[]).await;
+        let role = format!("{scope}/Roles/{}", role.as_str().unwrap());
+        twilio.ask("GET", &role, &[]).await;
+        twilio.ask("POST", &role, &[("Permission", "sendMessage")]).await;
+    }
     let own_hooks = format!("{own}/Webhooks");
     twilio.ask("POST", &own_hooks, &settings).await;
     twilio.ask("GET", &own_hooks, &[]).await;

@@ -74,6 +74,10 @@ impl RestCall<'_> {
                 }
             }
             (["2010-04-01", "Accounts", of, ..], _) if **of != *account => Err(Refusal::NotFound),
+            ([_, _, _, "IncomingPhoneNumbers.json"], &Method::GET) => self.list_numbers(),
+            ([_, _, _, "IncomingPhoneNumbers", file], &Method::GET | &Method::POST) => {
+                self.number(file)
+            }
             ([_, _, _, "Messages.json"], &Method::POST) => self.create_text(),
             ([_, _, _, "Messages.json"], &Method::GET) => self.list_texts(),
             ([_, _, _, "Messages", file], &Method::GET) => self.show_text(sid(file)?),
@@ -92,6 +96,8 @@ impl RestCall<'_> {
             }
             (
                 [_, _, _, "Messages.json"]
+                | [_, _, _, "IncomingPhoneNumbers.json"]
+                | [_, _, _, "IncomingPhoneNumbers", _]
                 | [_, _, _, "Messages", _]
                 | [_, _, _, "Messages", _, "Media.json"]
                 | [_, _, _, "Messages", _, "Media", _],

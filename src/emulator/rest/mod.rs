@@ -8,11 +8,13 @@ pub(super) mod auth;
 mod conversations;
 pub mod fields;
 pub mod json;
+mod lines;
 mod messages;
 mod messaging;
 pub mod page;
 mod participants;
 pub mod path;
+mod roles;
 mod settings;
 pub mod text_json;
 mod users;
@@ -61,6 +63,8 @@ struct RestCall<'a> {
     hub: &'a Hub,
     method: &'a Method,
     form: Fields,
+    /// The body as it came, for the few resources that take JSON.
+    body: &'a [u8],
     query: Fields,
     /// Whether the caller wants webhooks to fire.
     hooks: bool,
@@ -86,12 +90,16 @@ pub(super) async fn serve(
     let (parts, body) = request.into_parts();
     let (path, method) = (parts.uri.path().to_owned(), parts.method.clone());
     let bytes = axum::body::to_bytes(body, BODY_BYTES_MAX).await;
-    let form = bytes.as_ref().map(|bytes| Fields::parse(bytes)).unwrap_or_default();
+    let body = bytes.as_deref().unwrap_or_default();
+    let content_type = header_text(&parts.headers, "content-type").unwrap_or_default();
+    let is_json = content_type.starts_with("application/json");
+    let form = if is_json { Fields::default() } else { Fields::parse(body) };
     let fields = form.pairs().to_vec();
     let call = RestCall {
         hub: &hub,
         method: &method,
         form,
+        body,
         query: Fields::parse(parts.uri.query().unwrap_or_default().as_bytes()),
         hooks: header_text(&parts.headers, "x-twilio-webhook-enabled").as_deref() == Some("true")
             || hub.has(Defect::LoudRest),
@@ -103,7 +111,7 @@ pub(super) async fn serve(
     }
     let answered = match &fault {
         Some(fault) if fault.is_instead() => None,
-        Some(_) | None => Some(match bytes {
+        Some(_) | None => Some(match &bytes {
             Err(_) => Err(Refusal::TooLarge),
             Ok(_) => match auth::check(&hub.credentials, &parts.headers) {
                 false => Err(Refusal::Unauthenticated),
@@ -266,8 +274,14 @@ impl RestCall<'_> {
         if self.path.starts_with("/2010-04-01/") {
             return self.messaging().await;
         }
+        if let Some(answered) = self.senders() {
+            return answered;
+        }
         if self.path.starts_with("/v2/") {
             return self.typing();
+        }
+        if let Some(answered) = self.messaging_services() {
+            return answered;
         }
         match path::resource(self.path)? {
             RestResource::AccountConfiguration => self.account_configuration(),
@@ -297,6 +311,8 @@ impl RestCall<'_> {
             Inner::Receipt(of, message, one) => self.receipt(scope, service, (&of, &message, &one)),
             Inner::Hooks(of) => self.hooks(scope, service, &of),
             Inner::Hook(of, one) => self.hook(scope, service, (&of, &one)),
+            Inner::Roles => self.roles(scope, service),
+            Inner::Role(one) => self.role(scope, service, &one),
             Inner::Users => self.users(scope, service).await,
             Inner::User(one) => self.user(scope, service, &one).await,
             Inner::UserConversations(user) => self.user_conversations(scope, service, &user),

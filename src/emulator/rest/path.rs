@@ -46,6 +46,8 @@ pub enum Inner {
     User(String),
     UserConversations(String),
     UserConversation(String, String),
+    Roles,
+    Role(String),
     ParticipantConversations,
     ConversationWithParticipants,
 }
@@ -119,6 +121,8 @@ fn inner(segments: &[&str]) -> Result<Inner, Refusal> {
         ["Users", user, "Conversations", conversation] => {
             Ok(Inner::UserConversation(own(user), own(conversation)))
         }
+        ["Roles"] => Ok(Inner::Roles),
+        ["Roles", role] => Ok(Inner::Role(own(role))),
         ["ParticipantConversations"] => Ok(Inner::ParticipantConversations),
         ["ConversationWithParticipants"] => Ok(Inner::ConversationWithParticipants),
         _ => Err(Refusal::NotFound),

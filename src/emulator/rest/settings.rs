@@ -2,6 +2,7 @@
 
 use axum::http::Method;
 
+use super::fields::Fields;
 use super::page::WantedPage;
 use super::webhooks::filters;
 use super::{RestAnswered, RestCall, RestReply};
@@ -180,15 +181,35 @@ impl RestCall<'_> {
             kind: form
                 .read("AutoCreation.Type", AutocreationKind::from_word)?
                 .unwrap_or(before.kind),
-            service: form.parsed("AutoCreation.ConversationServiceSid")?.or(before.service),
-            hook_url: form.filled("AutoCreation.WebhookUrl").or(before.hook_url),
+            service: or_emptied(
+                form,
+                "AutoCreation.ConversationServiceSid",
+                form.parsed("AutoCreation.ConversationServiceSid")?,
+                before.service,
+            ),
+            hook_url: or_emptied(
+                form,
+                "AutoCreation.WebhookUrl",
+                form.filled("AutoCreation.WebhookUrl"),
+                before.hook_url,
+            ),
             hook_method: form
                 .read("AutoCreation.WebhookMethod", HookMethod::from_word)?
                 .or(before.hook_method),
             hook_filters: filters(form, "AutoCreation.WebhookFilters")?
                 .unwrap_or(before.hook_filters),
-            flow_sid: form.filled("AutoCreation.StudioFlowSid").or(before.flow_sid),
-            flow_retries: form.parsed("AutoCreation.StudioRetryCount")?.or(before.flow_retries),
+            flow_sid: or_emptied(
+                form,
+                "AutoCreation.StudioFlowSid",
+                form.filled("AutoCreation.StudioFlowSid"),
+                before.flow_sid,
+            ),
+            flow_retries: or_emptied(
+                form,
+                "AutoCreation.StudioRetryCount",
+                form.parsed("AutoCreation.StudioRetryCount")?,
+                before.flow_retries,
+            ),
         };
         Ok(AddressFields {
             channel: kind.map(str::to_owned),
@@ -200,7 +221,12 @@ impl RestCall<'_> {
     }
 }
 
-fn truth(word: &str) -> Option<bool> {
+/// What is given; what is sent empty is taken away (assumed), and what is not sent stays.
+fn or_emptied<T>(form: &Fields, name: &str, given: Option<T>, before: Option<T>) -> Option<T> {
+    if form.first(name).is_some() { given } else { before }
+}
+
+pub(super) fn truth(word: &str) -> Option<bool> {
     match word {
         "true" | "True" => Some(true),
         "false" | "False" => Some(false),

@@ -23,6 +23,7 @@ pub mod model;
 mod participants;
 mod projection;
 pub mod refusal;
+mod roles;
 mod services;
 pub mod sync;
 mod target;
@@ -48,12 +49,13 @@ use crate::clock::Timestamp;
 use crate::pii::Pii;
 use crate::twilio::sid::{
     AccountSid, ChatServiceSid, ConversationSid, MediaSid, MessageSid, MessagingServiceSid,
-    ParticipantSid, UserSid,
+    ParticipantSid, RoleSid, UserSid,
 };
 
 pub use addresses::AddressFields;
 pub use hooks::HookFields;
 pub use inbound::{Inbound, Route};
+pub use roles::{RoleType, ServiceRole};
 pub use services::ServiceConfiguration;
 pub use target::{Scope, ScopeRule, Target};
 
@@ -135,6 +137,9 @@ pub struct World {
     /// When conversations are to be looked at, see [`alarms`].
     #[serde(default)]
     alarms: BTreeSet<(Timestamp, ConversationSid)>,
+    /// What roles allow that somebody has changed.
+    #[serde(default)]
+    role_permissions: BTreeMap<RoleSid, Vec<String>>,
     /// Texts without a conversation.
     #[serde(default)]
     messaging: Messaging,
@@ -194,6 +199,7 @@ impl World {
             opted_out: BTreeMap::new(),
             last_heard: BTreeMap::new(),
             alarms: BTreeSet::new(),
+            role_permissions: BTreeMap::new(),
             messaging: Messaging::default(),
             sync,
             effects: VecDeque::new(),

@@ -20,6 +20,8 @@ pub struct Number {
     pub method: Option<HookMethod>,
     /// Where the statuses of texts are told that name no place themselves.
     pub status_callback: Option<String>,
+    /// An application that inbound texts go to instead; the emulator has none and tells nobody.
+    pub application: Option<String>,
     /// The messaging service whose sender it is.
     pub service: Option<MessagingServiceSid>,
     /// Segments a second; by the kind of number if absent.
@@ -36,10 +38,14 @@ pub struct MessagingService {
     pub sid: Option<MessagingServiceSid>,
     /// Where inbound texts of its senders are told; at each sender's own place if absent.
     pub url: Option<String>,
+    /// GET or POST; POST if absent.
+    pub method: Option<HookMethod>,
     /// Where they are told if that fails.
     pub fallback_url: Option<String>,
     /// Where the statuses of texts are told that name no place themselves.
     pub status_callback: Option<String>,
+    /// Whether each sender's own place counts all the same.
+    pub uses_numbers_url: bool,
     /// Whether Advanced Opt-Out is on, which says in the webhook what a word did and counts WhatsApp
     /// in. Source: support 31560110671259 and 360034798533, read 2026-11-29.
     pub advanced_opt_out: bool,

@@ -112,12 +112,14 @@ impl World {
         service: Option<MessagingServiceSid>,
     ) -> Option<(Target, Option<String>)> {
         let to = |url: String, method| Target { scope: Scope::Number, url, method };
-        if let Some(service) = self.settings_of(service)
+        if let Some(service) = self.settings_of(service).filter(|service| !service.uses_numbers_url)
             && let Some(url) = service.url.clone()
         {
-            return Some((to(url, HookMethod::Post), service.fallback_url.clone()));
+            let method = service.method.unwrap_or(HookMethod::Post);
+            return Some((to(url, method), service.fallback_url.clone()));
         }
         match self.messaging.number(ours) {
+            Some(number) if number.application.is_some() => None,
             Some(number) => {
                 let method = number.method.unwrap_or(HookMethod::Post);
                 Some((to(number.url.clone()?, method), number.fallback_url.clone()))
