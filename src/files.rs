@@ -129,6 +129,24 @@ pub async fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     tokio::fs::rename(&new, path).await
 }
 
+/// Replaces a file as [`replace`] does, and returns once all of it is on the disk. Blocks.
+///
+/// # Errors
+///
+/// If it cannot be written; the earlier file is whole then.
+pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = with_ending(path, ".new");
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = private().write(true).create_new(true).open(&new)?;
+    io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    keep_names(folder_of(path))
+}
+
 #[cfg(unix)]
 fn mode(metadata: &std::fs::Metadata) -> u32 {
     std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777

@@ -26,6 +26,7 @@ mod restore;
 mod secret;
 mod send;
 mod serve;
+mod setup;
 mod signals;
 mod signature;
 mod store_file;
@@ -84,6 +85,8 @@ enum Command {
     Send(send::Args),
     /// Runs the service until it is told to stop.
     Serve(serve::Args),
+    /// Sets the Twilio account up as the settings want it, and puts it back.
+    Setup(setup::Args),
     /// Checks a webhook's signature by hand.
     Signature(signature::Args),
 }
@@ -138,6 +141,9 @@ pub enum Error {
     /// The service could not be run.
     #[error(transparent)]
     Serve(#[from] serve::Error),
+    /// The account was not set up.
+    #[error(transparent)]
+    Setup(#[from] setup::Error),
 }
 
 /// Runs the command that the process was started with.
@@ -200,6 +206,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Secret(args) => Ok(secret::run(&args)?),
         Command::Send(args) => Ok(send::run(&args, environment)?),
         Command::Serve(args) => Ok(serve::run(&args, environment)?),
+        Command::Setup(args) => Ok(setup::run(&args, environment)?),
         Command::Signature(args) => Ok(signature::run(&args, environment)),
     }
 }

@@ -29,6 +29,7 @@ macro_rules! pages {
 pages! {
     start "from nothing to a bot that answers, in five steps, and the first dead letter"
     twilio "the settings of a Twilio account, step by step"
+    setup "what one command sets in a Twilio account, and how to put it back"
     numbers "SMS, WhatsApp and RCS by plain numbers, without conversations"
     conversations "which messages make a turn; taking over by a person; removal"
     agents "the contract with an agent: turn, answers, later replies"

@@ -89,6 +89,14 @@ impl Service {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Another command of the program, with the service's variables and no terminal.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chimein"));
+        command.args(words).env_clear().envs(self.environment.iter().cloned());
+        command.stdin(Stdio::null());
+        command
+    }
+
     /// Starts the process, with more variables for this one time.
     pub fn start(&mut self, extra: &[(&str, &str)]) {
         // Whoever runs the tests by `nohup` has SIGHUP ignored, and so would all that they start.

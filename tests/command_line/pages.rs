@@ -52,6 +52,10 @@ const LAMBDA: &str = "tests/sqs/lambda.rs::a_lambda_answers_in_order_and_what_it
 const WORKFLOW: &str = "tests/temporal/example.rs::the_example_answers_in_order";
 const OLDER: &str =
     "tests/temporal/older.rs::the_workflow_of_the_older_system_runs_unchanged_and_texts_once";
+const SETUP: &str =
+    "tests/operations/setup.rs::a_fresh_account_is_set_up_by_one_command_and_everybody_is_answered";
+const UNDO: &str =
+    "src/cli/setup/tests.rs::a_fresh_account_is_set_up_once_and_put_back_byte_for_byte";
 const GUIDE_TOOL: &str = "tests/house/guide.rs::every_command_of_the_guide_is_one_that_there_is";
 
 pages! {
@@ -82,6 +86,10 @@ pages! {
     the_commands_about_workflows "src/manual/temporal.md" [
         Elsewhere("it needs a server of Temporal", WORKFLOW),
         Elsewhere("it needs a server of Temporal", OLDER)
+    ]
+    the_commands_about_setting_up "src/manual/setup.md" [
+        Elsewhere("there has to be an account", SETUP),
+        Elsewhere("there has to be something to undo", UNDO)
     ]
     the_commands_about_twilio "src/manual/twilio.md" [Converses("You said: hello")]
     the_commands_of_the_guide "src/manual/bitbrat.md" [

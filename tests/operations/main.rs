@@ -13,5 +13,6 @@ mod process;
 mod repeats;
 mod rig;
 mod send;
+mod setup;
 mod traces;
 mod upgrade;

@@ -38,7 +38,7 @@ pub struct Service {
     admin: SocketAddr,
     client: reqwest::Client,
     agent: (CancellationToken, TaskTracker),
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Service {
@@ -66,8 +66,7 @@ impl Service {
         let process = program(&variables, &["serve"]).kill_on_drop(true).spawn().unwrap();
         let client = chimein::net::http::direct().unwrap().build().unwrap();
         let agent = (cancel, tasks);
-        let service =
-            Self { emulator, process, variables, public, admin, client, agent, _folder: folder };
+        let service = Self { emulator, process, variables, public, admin, client, agent, folder };
         service
             .until("the service is ready", async || {
                 let url = format!("http://{public}/readyz");
@@ -165,8 +164,19 @@ impl Service {
         pages
     }
 
+    /// Somebody has set where the account's events go, with a secret in the URL.
+    async fn foreign_webhook(&self) {
+        let credentials = self.emulator.credentials();
+        let url = self.emulator.urls().conversations.join("v1/Configuration/Webhooks").unwrap();
+        let form = format!("PostWebhookUrl=https://{MARK}:{MARK}@else.example.com/hook?k={MARK}");
+        let request = self.client.post(url).basic_auth(credentials.account_sid, Some(AUTH_TOKEN));
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        assert!(request.body(form).send().await.unwrap().status().is_success());
+    }
+
     /// What the commands print that an operator uses beside the service.
     pub async fn commands(&self) -> Vec<(String, String)> {
+        self.foreign_webhook().await;
         let mut printed = Vec::new();
         for words in [
             &["config"][..],
@@ -175,12 +185,23 @@ impl Service {
             &["dead-letters", "list"],
             &["dead-letters", "list", "--json"],
             &["dead-letters", "redrive", "--all", "--class", "loop", "--yes"],
+            &["setup", "--take-over"],
+            &["setup", "--take-over", "--json"],
+            &["setup", "--take-over", "--address", NUMBER, "--print", "curl"],
+            &["setup", "--take-over", "--address", NUMBER, "--yes"],
+            &["setup", "--undo"],
+            &["setup", "--undo", "--yes"],
+            &["setup", "--take-over", "--yes"],
             &["send", "--conversation", "CH0123456789abcdef0123456789abcdef", "--body", MARK],
         ] {
             let output = program(&self.variables, words).output().await.unwrap();
             let text = [output.stdout, output.stderr].concat();
             printed.push((words.join(" "), String::from_utf8(text).unwrap()));
         }
+        let kept = self.folder.path().join("chimein.db.setup.json");
+        let kept = std::fs::read_to_string(kept).unwrap();
+        assert!(kept.contains("PostWebhookUrl"), "no old value is kept: {kept}");
+        printed.push(("the old values".to_owned(), kept));
         printed
     }
 

@@ -12,7 +12,7 @@ mod queue;
 mod remote;
 mod socket;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -70,6 +70,15 @@ pub enum Error {
 /// See [`Error`]; what is found wrong is no error.
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
     outcome::run(examine(args, environment))
+}
+
+/// Looks, and tells in a table, for a command that ends with it.
+pub(super) async fn look(
+    config: Option<&Path>,
+    environment: &Environment,
+) -> Result<String, Error> {
+    let args = Args { config: config.map(Path::to_owned), offline: false, json: false };
+    examine(&args, environment).await.map(|outcome| outcome.output)
 }
 
 async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Error> {

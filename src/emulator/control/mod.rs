@@ -169,6 +169,15 @@ impl Control {
         self.hub.with(|core, at| core.world.create_address(at, fields).map(|_| ()))
     }
 
+    /// Changes an address's configuration, found by its sid or by the address.
+    ///
+    /// # Errors
+    ///
+    /// If it has none.
+    pub fn reconfigure_address(&self, of: &str, fields: AddressFields) -> Result<(), Refusal> {
+        self.hub.with(|core, at| core.world.update_address(at, of, fields).map(|_| ()))
+    }
+
     /// Moves a message's delivery to a phone on, or lets it fail.
     ///
     /// # Errors

@@ -1,0 +1,206 @@
+//! Carries a plan out, call by call, and reads each back.
+//!
+//! I/O. Before each write it is looked at once more whether Twilio still has what the plan was made for; what is
+//! there already is not written again, so that whoever goes on after a break repeats nothing. A write whose answer
+//! was lost is looked for.
+
+use super::account::addresses;
+use super::call::{ADDRESS, CallStanding, SettingField, SetupCall, Target, digest};
+use crate::cli::progress::Progress;
+use crate::pii::Pii;
+use crate::twilio::rest::{self, Client, SettingsDocument as Document};
+
+/// Says why not all of a plan was carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Twilio could not be asked what it has.
+    #[error("{name} ({request}) could not be read, {done} of {all} calls done: {remedy}")]
+    Read {
+        /// What was to be written.
+        name: String,
+        /// The call.
+        request: String,
+        /// How many calls were made.
+        done: usize,
+        /// Of how many.
+        all: usize,
+        /// What to do.
+        remedy: String,
+        /// Why.
+        #[source]
+        source: Box<rest::Error>,
+    },
+    /// Twilio did not take a call.
+    #[error("{name} ({request}) was not taken, {done} of {all} calls done: {remedy}")]
+    Refused {
+        /// What was to be written.
+        name: String,
+        /// The call.
+        request: String,
+        /// How many calls were made.
+        done: usize,
+        /// Of how many.
+        all: usize,
+        /// What to do.
+        remedy: String,
+        /// Why.
+        #[source]
+        source: Box<rest::Error>,
+    },
+    /// Somebody has changed it since the plan was made.
+    #[error(
+        "{name} was changed by somebody else since it was looked at, {done} of {all} calls done: run it again"
+    )]
+    Changed {
+        /// What was to be written.
+        name: String,
+        /// How many calls were made.
+        done: usize,
+        /// Of how many.
+        all: usize,
+    },
+    /// Twilio took a call and shows something else.
+    #[error(
+        "{name} ({request}) was taken, but Twilio does not show {fields} as it was set, {done} of {all} calls \
+         done: run it again, and if that stays, set it in Twilio's console"
+    )]
+    Unlike {
+        /// What was written.
+        name: String,
+        /// The call.
+        request: String,
+        /// Which fields differ.
+        fields: String,
+        /// How many calls were made.
+        done: usize,
+        /// Of how many.
+        all: usize,
+    },
+}
+
+/// How far it is.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    done: usize,
+    all: usize,
+}
+
+/// Carries calls out in their order; says how many were written.
+///
+/// # Cancel safety
+///
+/// Dropped, it has made some of the calls, and perhaps one whose answer is not known.
+pub(super) async fn carry_out(
+    rest: &Client,
+    calls: &[SetupCall],
+    progress: &mut Progress,
+) -> Result<usize, Error> {
+    let mut written = 0;
+    for (done, call) in calls.iter().enumerate() {
+        let step = Step { done, all: calls.len() };
+        progress.tell(format_args!("{} of {}: {}", done + 1, calls.len(), call.name));
+        let now = fetched(rest, call).await.map_err(|source| step.unread(call, source))?;
+        match call.standing(now.as_ref()) {
+            CallStanding::After => continue,
+            CallStanding::Neither => {
+                let Step { done, all } = step;
+                return Err(Error::Changed { name: call.name.clone(), done, all });
+            }
+            CallStanding::Before => {}
+        }
+        let sent = write(rest, call).await;
+        let refused = match sent {
+            Err(error) if error.may_have_happened() => Some(error),
+            Err(source) => return Err(step.refused(call, source)),
+            Ok(()) => None,
+        };
+        let now = fetched(rest, call).await.map_err(|source| step.unread(call, source))?;
+        if call.standing(now.as_ref()) != CallStanding::After {
+            return Err(match refused {
+                Some(source) => step.refused(call, source),
+                None => step.unlike(call, now.as_ref()),
+            });
+        }
+        written += 1;
+    }
+    Ok(written)
+}
+
+/// What Twilio has of what a call is about.
+pub(super) async fn fetched(
+    rest: &Client,
+    call: &SetupCall,
+) -> Result<Option<Document>, rest::Error> {
+    match &call.target {
+        Target::Change { resource } | Target::Remove { resource } => {
+            rest.read_settings(resource).await
+        }
+        Target::Make { address, .. } => {
+            let is_it = |one: &Document| {
+                one.text("address").is_some_and(|found| digest(&Pii::new(found)) == *address)
+            };
+            Ok(addresses(rest).await?.into_iter().find(is_it))
+        }
+    }
+}
+
+async fn write(rest: &Client, call: &SetupCall) -> Result<(), rest::Error> {
+    match &call.target {
+        Target::Remove { resource } => rest.remove_settings(resource).await,
+        Target::Change { resource } | Target::Make { resource, .. } => {
+            let fields: Vec<&SettingField> = call.sent().collect();
+            rest.write_settings(resource, &call.form(&fields)).await.map(drop)
+        }
+    }
+}
+
+impl Step {
+    fn unread(self, call: &SetupCall, source: rest::Error) -> Error {
+        let Self { done, all } = self;
+        let (name, request) = (call.name.clone(), call.request());
+        Error::Read { name, request, done, all, remedy: remedy(&source), source: Box::new(source) }
+    }
+
+    fn refused(self, call: &SetupCall, source: rest::Error) -> Error {
+        let Self { done, all } = self;
+        let (name, request) = (call.name.clone(), call.request());
+        Error::Refused {
+            name,
+            request,
+            done,
+            all,
+            remedy: remedy(&source),
+            source: Box::new(source),
+        }
+    }
+
+    fn unlike(self, call: &SetupCall, now: Option<&Document>) -> Error {
+        let Self { done, all } = self;
+        let differs = |field: &&SettingField| {
+            field.name != ADDRESS
+                && !now.is_some_and(|now| super::call::same(&now.at(&field.at), &field.new))
+        };
+        let fields: Vec<&str> =
+            call.fields.iter().filter(differs).map(|field| field.name.as_str()).collect();
+        let (name, request, fields) = (call.name.clone(), call.request(), fields.join(", "));
+        Error::Unlike { name, request, fields, done, all }
+    }
+}
+
+/// What helps against a refusal.
+fn remedy(error: &rest::Error) -> String {
+    let by_code = error.entry().map(|entry| format!("{}; ", entry.meaning));
+    let what = match error.status() {
+        Some(401) => "check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or the API key",
+        Some(403) => {
+            "give the API key the right to it, let TWILIO_AUTH_TOKEN sign in, or hand on --print curl"
+        }
+        Some(429) => "wait a minute and run it again",
+        Some(400..=499) => {
+            "see what Twilio says of that code, and whether the setting it is about is right"
+        }
+        Some(_) | None => "run it again once Twilio answers",
+    };
+    format!("{}{what}; what was done is kept, run it again or --undo", by_code.unwrap_or_default())
+}
