@@ -7,6 +7,7 @@
 
 mod account;
 mod agents;
+mod alarms;
 mod build;
 mod client_factory;
 mod conversations;
@@ -108,6 +109,9 @@ pub enum Error {
     /// The TLS configuration could not be made.
     #[error("the TLS configuration could not be made")]
     Tls(#[from] crate::net::tls::Error),
+    /// The notices of alarms cannot be posted or signed.
+    #[error(transparent)]
+    Alarms(#[from] alarms::Error),
     /// The client that fetches files could not be made.
     #[error("the client that fetches files could not be made")]
     Media(#[source] reqwest::Error),
@@ -194,6 +198,9 @@ impl App {
             }
             router = router.merge(public);
             admin_router = admin_router.merge(operate);
+        }
+        if let Some(alarms) = alarms::of(settings, &instance, clock)? {
+            tasks.spawn(alarms.run(Arc::<Health>::clone(&health), stops.workers.clone()));
         }
         let places = descriptors::fit(settings.server.connections_max.get(), limit);
         let options = http_options(settings, places.public, clock);

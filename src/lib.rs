@@ -13,6 +13,8 @@ pub mod admin;
 #[cfg(feature = "service")]
 pub mod agent;
 #[cfg(feature = "service")]
+pub mod alarms;
+#[cfg(feature = "service")]
 pub mod emulator;
 #[cfg(feature = "service")]
 pub mod pipeline;

@@ -100,6 +100,21 @@ pub fn sign(secret: &Secret, id: &str, at: Timestamp, body: &[u8]) -> String {
     format!("v1,{}", BASE64.encode(mac.finalize().into_bytes()))
 }
 
+/// The three headers of a signed request.
+#[must_use]
+pub fn headers(
+    secret: &Secret,
+    id: &str,
+    at: Timestamp,
+    body: &[u8],
+) -> [(&'static str, String); 3] {
+    [
+        (ID, id.to_owned()),
+        (TIMESTAMP, at.as_secs().to_string()),
+        (SIGNATURE, sign(secret, id, at, body)),
+    ]
+}
+
 /// What the headers of a request say, as far as it can be judged without its body.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderClaim<'a> {

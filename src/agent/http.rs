@@ -127,14 +127,12 @@ fn signed(
     (id, body): (&str, Vec<u8>),
     at: Timestamp,
 ) -> reqwest::RequestBuilder {
-    let mut request = client
-        .post(url.clone())
-        .header(CONTENT_TYPE, "application/json")
-        .header(standard_webhooks::ID, id);
-    if let Some(secret) = secret {
-        request = request
-            .header(standard_webhooks::TIMESTAMP, at.as_secs().to_string())
-            .header(standard_webhooks::SIGNATURE, standard_webhooks::sign(secret, id, at, &body));
+    let mut request = client.post(url.clone()).header(CONTENT_TYPE, "application/json");
+    let Some(secret) = secret else {
+        return request.header(standard_webhooks::ID, id).body(body);
+    };
+    for (name, value) in standard_webhooks::headers(secret, id, at, &body) {
+        request = request.header(name, value);
     }
     request.body(body)
 }

@@ -1,21 +1,23 @@
 //! What the health and debug pages say of the running service.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 
-use super::gauges;
 use super::instances::Cluster;
+use super::{alarms, gauges};
 use crate::admin;
 use crate::admin::{AgentState, Connector, ConnectorState, Counters, Insight, Readiness, Seat};
 use crate::agent::{Connection, Watched};
+use crate::alarms::rules::{Facts, QueueFacts};
+use crate::alarms::teller::Witness;
 use crate::channels::conversations::seats::{Listening, PoolMember, Seats};
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::pipeline::upstreams::{Upstream, Upstreams};
-use crate::queue::Store;
+use crate::queue::{self, QueueName, Store};
 use crate::realtime::State;
 
 /// The word of an agent that is away.
@@ -31,6 +33,8 @@ pub struct Health {
     status: Arc<Status>,
     is_stopping: AtomicBool,
     running: Option<Running>,
+    /// The queues as they were when they could be read last.
+    queues: Mutex<Vec<QueueFacts>>,
 }
 
 /// What runs.
@@ -61,8 +65,14 @@ pub enum Wants {
 impl Health {
     /// Looks at what runs; nothing where Twilio is switched off.
     #[must_use]
-    pub const fn new(recorder: Recorder, status: Arc<Status>, running: Option<Running>) -> Self {
-        Self { recorder, status, is_stopping: AtomicBool::new(false), running }
+    pub fn new(recorder: Recorder, status: Arc<Status>, running: Option<Running>) -> Self {
+        Self {
+            recorder,
+            status,
+            is_stopping: AtomicBool::new(false),
+            running,
+            queues: Mutex::default(),
+        }
     }
 
     /// Is told that the service is on its way down.
@@ -74,6 +84,43 @@ impl Health {
 impl Running {
     fn among(&self) -> Option<admin::Cluster> {
         self.cluster.as_ref().map(Cluster::view)
+    }
+
+    /// How much there is in each queue.
+    async fn queues(&self) -> Result<Vec<QueueFacts>, queue::Error> {
+        let mut queues = Vec::new();
+        for name in QueueName::ALL {
+            let stats = self.store.queue(name).stats().await?;
+            queues.push(QueueFacts {
+                name: name.as_str(),
+                open: stats.ready + stats.delayed + stats.leased,
+                dead: stats.dead,
+                oldest: stats.oldest_age.unwrap_or_default(),
+            });
+        }
+        Ok(queues)
+    }
+
+    /// The identities that listen here, and whether they are connected.
+    fn connected(&self) -> Vec<(String, bool)> {
+        let members = self.seats.iter().flat_map(|seats| seats.members());
+        let connected = members.filter_map(|member| match member.listening() {
+            Listening::Here(client) => {
+                let is_up = matches!(*client.state().borrow(), State::Connected | State::Live);
+                Some((member.identity.clone(), is_up))
+            }
+            Listening::Off | Listening::Elsewhere => None,
+        });
+        connected.collect()
+    }
+
+    /// In how many conversations each identity sits.
+    fn taken_seats(&self) -> Vec<(String, u64)> {
+        let counts = self.seats.iter().flat_map(|seats| seats.counts());
+        let taken = |(identity, count): (&str, usize)| {
+            (identity.to_owned(), u64::try_from(count).unwrap_or(u64::MAX))
+        };
+        counts.map(taken).collect()
     }
 
     /// How the sockets are that are to be here.
@@ -134,6 +181,33 @@ impl SocketsHealth {
             (_, true) => Readiness::Ready,
             (_, false) => Readiness::Degraded(lacking),
         }
+    }
+}
+
+impl Witness for Health {
+    fn facts(&self) -> BoxFuture<'_, Facts> {
+        Box::pin(async {
+            let Some(running) = &self.running else { return Facts::default() };
+            let queues = running.queues().await;
+            let mut last = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(queues) = queues {
+                *last = queues;
+            }
+            let upstreams = running.upstreams.all().iter();
+            let away = |upstream: &Arc<Upstream>| {
+                (upstream.name.as_ref().to_owned(), upstream.health.is_away())
+            };
+            Facts {
+                store_fails: running.store.is_failing(),
+                twilio_refuses: self.status.refusal().is_some(),
+                twilio_is_down: self.status.is_down(),
+                sockets: running.connected(),
+                agents: upstreams.map(away).collect(),
+                queues: last.clone(),
+                seats: running.taken_seats(),
+                turns: alarms::turns(&self.recorder.metrics),
+            }
+        })
     }
 }
 

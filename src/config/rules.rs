@@ -13,8 +13,8 @@ use secrecy::SecretString;
 
 use super::agents::Declaration;
 use super::kinds::{
-    AgentKind, BaseUrl, HostPart, Identities, Identity, Listen, Name, QueueEngine, RestAuth,
-    SenderRates, Senders, Setting, Size, Sources, TemplateVariables, Timeout,
+    AgentKind, BaseUrl, HostPart, HttpUrl, Identities, Identity, Listen, Name, QueueEngine,
+    RestAuth, SenderRates, Senders, Setting, Size, Sources, TemplateVariables, Timeout,
 };
 use super::reader::Reader;
 use crate::net::authority::Hosts;
@@ -36,6 +36,7 @@ pub(super) fn check(reader: &mut Reader<'_>, kinds: &[Declaration], is_twilio_on
     check_messaging(reader);
     check_listeners(reader);
     check_agents(reader, kinds);
+    check_alarms(reader);
     check_work(reader);
     check_nats(reader);
     check_proxies(reader);
@@ -249,6 +250,20 @@ fn check_listeners(reader: &mut Reader<'_>) {
         ["webhook.answer_within", "webhook.read_timeout"],
         "is not longer than webhook.read_timeout, so a slow body would leave no time to store it",
     );
+}
+
+/// The alarms have somewhere to go, signed, and times that make sense.
+fn check_alarms(reader: &mut Reader<'_>) {
+    let has_url = reader.value::<HttpUrl>("alarms.url").is_some();
+    let secret = reader.value::<SecretString>("alarms.secret");
+    let is_signed = secret.as_ref().map_or(!has_url, |secret| Secret::parse(secret).is_ok());
+    let broken = "is required with alarms.url, as whsec_ and 24 to 64 bytes in base64";
+    reader.rule("alarms.secret", Some(is_signed), broken);
+    within(reader, "alarms.interval", seconds(1)..=minutes(5), "is not between 1s and 5m");
+    within(reader, "alarms.hold", Duration::ZERO..=minutes(60), "is over 1h");
+    let day = minutes(60 * 24 * 30);
+    within(reader, "alarms.repeat", minutes(1)..=day, "is not between 1m and 30d");
+    within(reader, "alarms.queue_oldest", seconds(1)..=day, "is not between 1s and 30d");
 }
 
 /// The rules of all kinds of agents; some are judged only where their kind is chosen.

@@ -15,10 +15,10 @@ use super::agents::{Declaration, OfKinds};
 pub use super::every_agent::Agent;
 use super::key::Key;
 use super::kinds::{
-    Addresses, AgentName, Attribute, BaseUrl, HostPart, Identities, Identity, Keywords, Listen,
-    Name, NatsUrls, Networks, Paths, Prefix, QueueEngine, Ratio, Rejoin, RestAuth, Schedule,
-    SenderRates, Senders, Since, Size, SocketUrl, Source, Sources, TemplateVariables, Timeout,
-    TurnStrategy, TurnsBegin, WhilePaused,
+    Addresses, AgentName, Attribute, BaseUrl, HostPart, HttpUrl, Identities, Identity, Keywords,
+    Listen, Name, NatsUrls, Networks, Paths, Prefix, QueueEngine, Ratio, Rejoin, RestAuth,
+    Schedule, SenderRates, Senders, Since, Size, SocketUrl, Source, Sources, TemplateVariables,
+    Timeout, TurnStrategy, TurnsBegin, WhilePaused,
 };
 use super::reader::Reader;
 use super::routing::{NamedAgent, Routing};
@@ -288,6 +288,25 @@ sections! {
         /// What debug pages ask for.
         debug_token: Option<SecretString>;
     }
+    /// What is told when something is wrong.
+    Alarms = "alarms" {
+        /// Where it is told.
+        url: Option<HttpUrl>;
+        /// Signs what is told.
+        secret: Option<SecretString>;
+        /// How often is looked.
+        interval: Duration;
+        /// How long it has to last.
+        hold: Duration;
+        /// How often it is told again.
+        repeat: Duration;
+        /// Jobs that may wait in one queue.
+        queue_depth: NonZeroU32;
+        /// How long the oldest may wait.
+        queue_oldest: Duration;
+        /// Conversations of one identity.
+        seats: NonZeroU32;
+    }
     /// The log.
     Log = "log" {
         /// Which lines are shown.
@@ -427,6 +446,8 @@ pub struct Settings {
     pub guard: Guard,
     /// The admin listener and the debug pages.
     pub admin: Admin,
+    /// What is told when something is wrong.
+    pub alarms: Alarms,
     /// The log.
     pub log: Log,
     /// Traces.
@@ -460,6 +481,7 @@ pub(super) fn keys(kinds: &[Declaration]) -> Vec<Key> {
         Seats::KEYS,
         Guard::KEYS,
         Admin::KEYS,
+        Alarms::KEYS,
         Log::KEYS,
         Telemetry::KEYS,
         ProxyServers::KEYS,
@@ -503,6 +525,7 @@ impl Settings {
         let seats = Seats::read(reader);
         let guard = Guard::read(reader);
         let admin = Admin::read(reader);
+        let alarms = Alarms::read(reader);
         let log = Log::read(reader);
         let telemetry = Telemetry::read(reader);
         let proxy = ProxyServers::read(reader);
@@ -527,6 +550,7 @@ impl Settings {
             seats: seats?,
             guard: guard?,
             admin: admin?,
+            alarms: alarms?,
             log: log?,
             telemetry: telemetry?,
             proxy: proxy?,

@@ -342,6 +342,12 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_BITBRAT_ANSWER_WITHIN", "25h", "bitbrat.answer_within"),
         ("CHIMEIN_AGENT_SECRET", "short", "agent.secret"),
         ("CHIMEIN_AGENT_SECRET", "whsec_c2hvcnQ=", "agent.secret"),
+        ("CHIMEIN_ALARMS_URL", "https://alarms.example.com/", "alarms.secret"),
+        ("CHIMEIN_ALARMS_SECRET", "short", "alarms.secret"),
+        ("CHIMEIN_ALARMS_INTERVAL", "500ms", "alarms.interval"),
+        ("CHIMEIN_ALARMS_HOLD", "2h", "alarms.hold"),
+        ("CHIMEIN_ALARMS_REPEAT", "10s", "alarms.repeat"),
+        ("CHIMEIN_ALARMS_QUEUE_OLDEST", "0s", "alarms.queue_oldest"),
         ("CHIMEIN_AGENT_TIMEOUT", "0s", "agent.timeout"),
         ("CHIMEIN_AGENT_RESPONSE_BYTES_MAX", "1B", "agent.response_bytes_max"),
         ("CHIMEIN_AGENT_RESPONSE_BYTES_MAX", "513KiB", "agent.response_bytes_max"),
@@ -552,6 +558,8 @@ fn no_view_of_the_settings_shows_a_secret() {
             ("CHIMEIN_AGENT_URL", "https://agent.example.com/turns?from=+15555550123&k=planted"),
             ("CHIMEIN_AGENT_SECRET", "whsec_plantedplantedplantedplantedplantedA"),
             ("CHIMEIN_ADMIN_DEBUG_TOKEN", "planted-debug-token"),
+            ("CHIMEIN_ALARMS_URL", "https://alarms.example.com/chimein?k=planted"),
+            ("CHIMEIN_ALARMS_SECRET", "whsec_plantedplantedplantedplantedplantedA"),
         ]),
     );
     let mut views = format!("{report:?} {:#?}", report.effective);

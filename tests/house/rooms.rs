@@ -6,7 +6,7 @@ use super::{Source, assert_none, sources};
 const LEVELS: &[&[&str]] = &[
     &["cli"],
     &["app"],
-    &["admin", "agent", "emulator", "pipeline", "webhook"],
+    &["admin", "agent", "alarms", "emulator", "pipeline", "webhook"],
     &["client"],
     &["channels"],
     &["media"],

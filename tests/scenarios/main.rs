@@ -10,6 +10,7 @@ mod ports;
 mod proxy;
 
 mod agent;
+mod alarms;
 mod breaking;
 mod buttons;
 mod chatwoot;
@@ -33,6 +34,7 @@ mod openai;
 mod openai_server;
 mod outages;
 mod phones;
+mod receiver;
 mod refusals;
 mod removing;
 mod reports;

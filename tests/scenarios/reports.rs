@@ -1,25 +1,13 @@
 //! What an agent that wants to know is told of its replies: each step, in order, and nobody waits for it.
 
-use std::sync::{Arc, Mutex};
-
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
-use axum::routing::post;
-use chimein::clock::Clock;
 use chimein::emulator::faults::{Action, Place};
-use chimein::standard_webhooks::{self, Headers, Secret};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use crate::agent::Agent;
 use crate::numbers::statuses;
+use crate::receiver::{Mood, Receiver, SECRET, Told};
 use crate::rig::{NUMBER, PHONE, Rig};
-
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_step_of_a_reply_is_told_in_order_until_it_has_arrived() {
@@ -170,85 +158,4 @@ impl Office {
     async fn end(self) {
         self.desk.end().await;
     }
-}
-
-/// How the receiver is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Mood {
-    Fine,
-    Away,
-    Silent,
-    Refusing,
-}
-
-/// What was told, each report once.
-#[derive(Clone, Debug, Default)]
-struct Told(Vec<Value>);
-
-impl Told {
-    fn states(&self, state: &str) -> Vec<Value> {
-        self.0.iter().filter(|report| report["state"] == state).cloned().collect()
-    }
-}
-
-/// Who takes reports.
-struct Receiver {
-    state: Arc<(Mutex<Told>, tokio::sync::watch::Sender<Mood>)>,
-    url: String,
-    server: JoinHandle<()>,
-}
-
-impl Receiver {
-    async fn start() -> Self {
-        let state = Arc::new((Mutex::default(), tokio::sync::watch::channel(Mood::Fine).0));
-        let router = Router::new().route("/reports", post(take)).with_state(Arc::clone(&state));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/reports", listener.local_addr().unwrap());
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { state, url, server }
-    }
-
-    fn is(&self, mood: Mood) {
-        self.state.1.send_replace(mood);
-    }
-
-    fn told(&self) -> Told {
-        self.state.0.lock().unwrap().clone()
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-async fn take(
-    State(state): State<Arc<(Mutex<Told>, tokio::sync::watch::Sender<Mood>)>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> StatusCode {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let given = Headers {
-        id: text(standard_webhooks::ID),
-        timestamp: text(standard_webhooks::TIMESTAMP),
-        signature: text(standard_webhooks::SIGNATURE),
-    };
-    let secret = Secret::parse(&SECRET.into()).unwrap();
-    standard_webhooks::verify(&secret, &given, &body, Clock::start().wall()).unwrap();
-    let mut mood = state.1.subscribe();
-    match *mood.borrow_and_update() {
-        Mood::Fine => {}
-        Mood::Away => return StatusCode::SERVICE_UNAVAILABLE,
-        Mood::Refusing => return StatusCode::BAD_REQUEST,
-        Mood::Silent => {}
-    }
-    let _spoken = mood.wait_for(|mood| *mood != Mood::Silent).await;
-    let report: Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(report["id"].as_str(), given.id);
-    let mut told = state.0.lock().unwrap();
-    if told.0.iter().all(|known| known["id"] != report["id"]) {
-        told.0.push(report);
-    }
-    StatusCode::NO_CONTENT
 }

@@ -145,6 +145,12 @@ impl Metrics {
         self.inner.turns.get_or_create(&TurnLabels { outcome }).inc();
     }
 
+    /// How many turns ended so.
+    #[must_use]
+    pub fn turns(&self, outcome: TurnOutcome) -> u64 {
+        self.inner.turns.get_or_create(&TurnLabels { outcome }).get()
+    }
+
     /// Counts the time that an agent took, by its name among the settings.
     pub fn agent(&self, agent: &str, took: Duration) {
         let labels = AgentLabels { agent: agent.to_owned() };

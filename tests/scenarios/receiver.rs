@@ -1,0 +1,99 @@
+//! Somebody who is told: checks the signature, and keeps each thing once, by its id.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use chimein::clock::Clock;
+use chimein::standard_webhooks::{self, Headers, Secret};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// What it is signed with.
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// How the receiver is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mood {
+    Fine,
+    Away,
+    Silent,
+    Refusing,
+}
+
+/// What was told, each once.
+#[derive(Clone, Debug, Default)]
+pub struct Told(pub Vec<Value>);
+
+impl Told {
+    /// Those with this state.
+    pub fn states(&self, state: &str) -> Vec<Value> {
+        self.0.iter().filter(|one| one["state"] == state).cloned().collect()
+    }
+}
+
+/// Who takes what is signed with [`SECRET`].
+pub struct Receiver {
+    state: Arc<(Mutex<Told>, tokio::sync::watch::Sender<Mood>)>,
+    pub url: String,
+    server: JoinHandle<()>,
+}
+
+impl Receiver {
+    pub async fn start() -> Self {
+        let state = Arc::new((Mutex::default(), tokio::sync::watch::channel(Mood::Fine).0));
+        let router = Router::new().route("/told", post(take)).with_state(Arc::clone(&state));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/told", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { state, url, server }
+    }
+
+    pub fn is(&self, mood: Mood) {
+        self.state.1.send_replace(mood);
+    }
+
+    pub fn told(&self) -> Told {
+        self.state.0.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn take(
+    State(state): State<Arc<(Mutex<Told>, tokio::sync::watch::Sender<Mood>)>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let given = Headers {
+        id: text(standard_webhooks::ID),
+        timestamp: text(standard_webhooks::TIMESTAMP),
+        signature: text(standard_webhooks::SIGNATURE),
+    };
+    let secret = Secret::parse(&SECRET.into()).unwrap();
+    standard_webhooks::verify(&secret, &given, &body, Clock::start().wall()).unwrap();
+    let mut mood = state.1.subscribe();
+    match *mood.borrow_and_update() {
+        Mood::Fine => {}
+        Mood::Away => return StatusCode::SERVICE_UNAVAILABLE,
+        Mood::Refusing => return StatusCode::BAD_REQUEST,
+        Mood::Silent => {}
+    }
+    let _spoken = mood.wait_for(|mood| *mood != Mood::Silent).await;
+    let one: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(one["id"].as_str(), given.id);
+    let mut told = state.0.lock().unwrap();
+    if told.0.iter().all(|known| known["id"] != one["id"]) {
+        told.0.push(one);
+    }
+    StatusCode::NO_CONTENT
+}
