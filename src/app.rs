@@ -26,6 +26,7 @@ mod replies;
 pub mod resume_store;
 mod sockets;
 mod store;
+mod timeline;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ use crate::jobs::status::Status;
 use crate::queue::{self, Store};
 use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::Metrics;
+use crate::timeline::keeper::Keeper;
 use crate::{admin, http, twilio};
 
 pub use self::account::rest_options;
@@ -73,6 +75,7 @@ pub struct App {
 struct OpenedStore {
     store: Store,
     cluster: Option<instances::Cluster>,
+    timeline: Option<Keeper>,
 }
 
 /// The tokens that end the parts, in the order in which they are cancelled.
@@ -171,6 +174,7 @@ impl App {
         let (mut opened, mut service) = (None, None);
         if let Some(twilio) = &settings.twilio {
             let (cluster, store) = instances::open(settings, &instance, clock).await?;
+            let timeline = timeline::open(settings, cluster.as_ref(), clock).await;
             let parts = parts::Parts {
                 settings,
                 twilio,
@@ -178,10 +182,14 @@ impl App {
                 status: &status,
                 store: &store,
                 sockets: &sockets,
+                timeline: timeline.as_ref(),
                 cluster: cluster.as_ref(),
             };
+            let kept = timeline.clone().map(|timeline| {
+                Keeper::start(&recorder.journal, timeline, recorder.metrics.clone(), clock)
+            });
             service = Some(parts.start(&tasks, &stops.workers).await?);
-            opened = Some(OpenedStore { store, cluster });
+            opened = Some(OpenedStore { store, cluster, timeline: kept });
         }
         let watched = service.as_ref().zip(opened.as_ref());
         let running = watched.map(|(service, opened)| running(settings, service, opened));
@@ -274,6 +282,9 @@ impl App {
         }
         self.sockets.stop.cancel();
         if let Some(opened) = self.opened {
+            if let Some(timeline) = opened.timeline {
+                timeline.close().await;
+            }
             opened.store.close().await;
             if let Some(cluster) = opened.cluster {
                 cluster.leave().await;

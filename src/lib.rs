@@ -35,6 +35,8 @@ pub mod jobs;
 #[cfg(feature = "service")]
 pub mod queue;
 pub mod realtime;
+#[cfg(feature = "service")]
+pub mod timeline;
 
 #[cfg(feature = "nats")]
 pub mod cluster;

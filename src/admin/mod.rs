@@ -16,6 +16,7 @@ mod insight;
 mod mask;
 pub mod operate;
 pub mod replies;
+pub mod timeline;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -44,6 +44,7 @@ pub const OPERATE_PATHS: &[(&str, &str)] = &[
     ("POST", "/v1/threads/{thread}/pause"),
     ("POST", "/v1/threads/{thread}/resume"),
     ("GET", "/v1/handoff"),
+    ("GET", "/v1/timeline"),
     ("GET", "/v1/conversations/{conversation}"),
     ("POST", "/v1/conversations/{conversation}/replies"),
     ("GET", "/v1/conversations/{conversation}/replies/{key}"),

@@ -145,7 +145,7 @@ impl Parts<'_> {
             tells: made.is_some_and(|made| made.agent.is_told()),
             agent: named.map(ToString::to_string),
             reports: patience.map(|_| self.store.queue(QueueName::Reports)),
-            clock: self.recorder.clock,
+            recorder: self.recorder.clone(),
         })
     }
 }

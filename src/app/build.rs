@@ -21,7 +21,7 @@ use super::replies::AskedReplies;
 use crate::admin::access::Access;
 use crate::admin::dead_letters::DeadLetters;
 use crate::admin::operate;
-use crate::admin::{handoff, replies};
+use crate::admin::{handoff, replies, timeline};
 use crate::agent::{later, unasked};
 use crate::channels::conversations::seats::Seats;
 use crate::channels::direct::marks::DirectMarks;
@@ -345,7 +345,8 @@ impl Parts<'_> {
         let others = later::trusted_router(Arc::clone(outbox))
             .merge(unasked::trusted_router(Arc::clone(outbox)))
             .merge(handoff::router(handover))
-            .merge(replies::router(Arc::new(asked)));
+            .merge(replies::router(Arc::new(asked)))
+            .merge(timeline::router(self.timeline.cloned()));
         operate::router(dead_letters, others, access)
     }
 }

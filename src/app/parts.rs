@@ -11,6 +11,7 @@ use crate::config::settings::Twilio;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::queue::Store;
+use crate::timeline::Timeline;
 
 /// What everything is built from.
 pub struct Parts<'a> {
@@ -26,6 +27,8 @@ pub struct Parts<'a> {
     pub store: &'a Store,
     /// What outlives the workers: the sockets.
     pub sockets: &'a Group,
+    /// What happened to each message, if that is kept.
+    pub timeline: Option<&'a Timeline>,
     /// The other instances, if there may be some.
     pub cluster: Option<&'a Cluster>,
 }

@@ -74,6 +74,8 @@ impl AskedReplies {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use secrecy::SecretString;
     use tempfile::TempDir;
 
@@ -81,9 +83,12 @@ mod tests {
     use crate::agent::Parting;
     use crate::agent::later::{Batch, Outbox as _};
     use crate::clock::Clock;
+    use crate::jobs::recorder::Recorder;
     use crate::pipeline::send::answers::KeyedAnswers;
     use crate::pipeline::send::late::Late;
     use crate::queue::{Cause, QueueName, Store, embedded};
+    use crate::telemetry::journal::Journal;
+    use crate::telemetry::metrics::Metrics;
     use crate::thread::{Reply, Thread};
     use crate::twilio::sid::ConversationSid;
 
@@ -92,7 +97,12 @@ mod tests {
         let place = TempDir::new().unwrap();
         let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
         let outbox = store.queue(QueueName::Outbox);
-        let clock = Clock::start();
+        let recorder = Recorder {
+            journal: Journal::new(16),
+            metrics: Metrics::new(),
+            clock: Clock::start(),
+            tally: Arc::default(),
+        };
         let ids = ReplyIds::of(&SecretString::from("secret"));
         let (channels, queue) = (Channels::default(), outbox.clone());
         let asked = AskedReplies { channels, outbox: queue, ids: ids.clone() };
@@ -106,7 +116,7 @@ mod tests {
             reports: None,
             tells: false,
             agent: None,
-            clock,
+            recorder,
         };
         assert_eq!(late.put(Batch::new(thread, "k", said)).await.unwrap(), 3);
         let fate = async || asked.fate(conversation.into(), "k").await.unwrap().unwrap();

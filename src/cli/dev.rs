@@ -125,6 +125,18 @@ fn what(stage: &Stage) -> String {
         Stage::AgentAnswered { replies } if *replies > 1 => {
             format!("agent answered with {replies} replies")
         }
+        Stage::MessageAgain { .. } => "told of by another door too".to_owned(),
+        Stage::AttemptFailed { queue, attempt, reason, retry_in_ms, .. } => {
+            let reason = reason.as_str();
+            format!("attempt {attempt} in {queue} failed: {reason}; again in {retry_in_ms} ms")
+        }
+        Stage::Waits { queue } => format!("waits in {queue}: what it needs is away"),
+        Stage::ReplyStored => "reply stored".to_owned(),
+        Stage::ReplyLookedFor { found: true } => "reply looked for, and found".to_owned(),
+        Stage::ReplyLookedFor { found: false } => "reply looked for, not found".to_owned(),
+        Stage::ReplyFares { status, .. } => format!("reply is {status}"),
+        Stage::ReplyFell { again: true, .. } => "reply did not arrive; sent once more".to_owned(),
+        Stage::ReplyFell { again: false, .. } => "reply did not arrive".to_owned(),
         Stage::Bundled { .. } => "answered together with a later message".to_owned(),
         Stage::Held => "held: a person has the thread".to_owned(),
         Stage::HandedOver => "handed over to a person".to_owned(),

@@ -30,6 +30,7 @@ mod setup;
 mod signals;
 mod signature;
 mod store_file;
+mod trace;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -89,6 +90,8 @@ enum Command {
     Setup(setup::Args),
     /// Checks a webhook's signature by hand.
     Signature(signature::Args),
+    /// Shows what happened to a message or in a thread, step by step.
+    Trace(trace::Args),
 }
 
 /// Says why a command could not do its work.
@@ -144,6 +147,9 @@ pub enum Error {
     /// The account was not set up.
     #[error(transparent)]
     Setup(#[from] setup::Error),
+    /// The trace command failed.
+    #[error(transparent)]
+    Trace(#[from] trace::Error),
 }
 
 /// Runs the command that the process was started with.
@@ -208,6 +214,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Serve(args) => Ok(serve::run(&args, environment)?),
         Command::Setup(args) => Ok(setup::run(&args, environment)?),
         Command::Signature(args) => Ok(signature::run(&args, environment)),
+        Command::Trace(args) => Ok(trace::run(&args, environment)?),
     }
 }
 

@@ -325,6 +325,10 @@ fn check_work(reader: &mut Reader<'_>) {
     within(reader, "queue.dead_retention", kept, "is under 1d, less than a night's sleep");
     let room = reader.value("queue.bytes_max").map(|size: Size| size.0 >= 64 << 20);
     reader.rule("queue.bytes_max", room, "is under 64MiB");
+    let kept = minutes(60)..=Duration::MAX;
+    within(reader, "timeline.retention", kept, "is under 1h, gone before anybody looks");
+    let room = reader.value("timeline.bytes_max").map(|size: Size| size.0 >= 1 << 20);
+    reader.rule("timeline.bytes_max", room, "is under 1MiB");
     within(reader, "queue.lease", seconds(5)..=minutes(60), "is not between 5s and 1h");
     // Source: Conversations limits: 30 writes a second per conversation.
     at_most(reader, "send.conversation_rate", 30, "is over the 30 a second that Twilio takes");

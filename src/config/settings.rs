@@ -208,6 +208,15 @@ sections! {
         /// On how many servers everything is kept.
         replicas: NonZeroUsize;
     }
+    /// What happened to each message.
+    Timeline = "timeline" {
+        /// Whether it is kept.
+        enabled: bool;
+        /// How long a record is kept.
+        retention: Duration;
+        /// How large all records together may become.
+        bytes_max: Size;
+    }
     /// Joining conversations.
     Join = "join" {
         /// Our addresses that the conversations run over; all if there are none.
@@ -424,6 +433,8 @@ pub struct Settings {
     pub queue: Queue,
     /// The connection to NATS.
     pub nats: Nats,
+    /// What happened to each message.
+    pub timeline: Timeline,
     /// Joining conversations.
     pub join: Join,
     /// Which messages get a turn, and when.
@@ -470,6 +481,7 @@ pub(super) fn keys(kinds: &[Declaration]) -> Vec<Key> {
         Webhook::KEYS,
         Queue::KEYS,
         Nats::KEYS,
+        Timeline::KEYS,
         Join::KEYS,
         Turns::KEYS,
         Agent::KEYS,
@@ -514,6 +526,7 @@ impl Settings {
         let webhook = Webhook::read(reader);
         let queue = Queue::read(reader);
         let nats = Nats::read(reader);
+        let timeline = Timeline::read(reader);
         let join = Join::read(reader);
         let turns = Turns::read(reader);
         let agent = Agent::read(reader);
@@ -539,6 +552,7 @@ impl Settings {
             webhook: webhook?,
             queue: queue?,
             nats: nats?,
+            timeline: timeline?,
             join: join?,
             turns: turns?,
             agent: agent?,

@@ -338,6 +338,8 @@ fn every_rule_can_be_broken() {
         ("CHIMEIN_WEBHOOK_ANSWER_WITHIN", "2s", "webhook.answer_within"),
         ("CHIMEIN_QUEUE_DEAD_RETENTION", "1h", "queue.dead_retention"),
         ("CHIMEIN_QUEUE_BYTES_MAX", "1MiB", "queue.bytes_max"),
+        ("CHIMEIN_TIMELINE_RETENTION", "1m", "timeline.retention"),
+        ("CHIMEIN_TIMELINE_BYTES_MAX", "1KiB", "timeline.bytes_max"),
         ("CHIMEIN_AGENT_KIND", "http", "agent.url"),
         ("CHIMEIN_BITBRAT_ANSWER_WITHIN", "25h", "bitbrat.answer_within"),
         ("CHIMEIN_AGENT_SECRET", "short", "agent.secret"),

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use uuid::Uuid;
+
 use crate::clock::{Clock, Timestamp};
 use crate::telemetry::journal::{Journal, Record, Stage};
 use crate::telemetry::metrics::Metrics;
@@ -74,9 +76,16 @@ impl Tally {
             | Stage::Joined { .. }
             | Stage::SocketJoined
             | Stage::Left { .. }
+            | Stage::MessageAgain { .. }
             | Stage::TurnStarted
+            | Stage::AttemptFailed { .. }
+            | Stage::Waits { .. }
+            | Stage::ReplyStored
+            | Stage::ReplyLookedFor { .. }
             | Stage::ReplySent { .. }
             | Stage::ReplyVisible { .. }
+            | Stage::ReplyFares { .. }
+            | Stage::ReplyFell { .. }
             | Stage::Bundled { .. }
             | Stage::Held
             | Stage::HandedOver
@@ -86,11 +95,27 @@ impl Tally {
     }
 }
 
+/// To what something happened.
+#[derive(Clone, Copy, Debug)]
+pub struct StageOf {
+    /// The thread.
+    pub thread: ThreadId,
+    /// The inbound message, where one is known.
+    pub message: Option<MessageId>,
+    /// The reply, where it happened to one.
+    pub reply_id: Option<Uuid>,
+}
+
 impl Recorder {
     /// Notes a stage of a message, or of its thread where no message is known.
     pub fn stage(&self, thread: impl Into<ThreadId>, message: Option<MessageId>, stage: Stage) {
-        let thread = thread.into();
-        let at = self.clock.wall();
+        let whose = StageOf { thread: thread.into(), message, reply_id: None };
+        self.stage_at(self.clock.wall(), whose, stage);
+    }
+
+    /// As [`Recorder::stage`], of what happened at an earlier time: before what followed from it.
+    pub fn stage_at(&self, at: Timestamp, whose: StageOf, stage: Stage) {
+        let StageOf { thread, message, reply_id } = whose;
         self.tally.count(at, stage);
         tracing::debug!(
             step = stage.as_str(),
@@ -98,6 +123,6 @@ impl Recorder {
             message_sid = message.map(tracing::field::display),
             "message is a step further"
         );
-        self.journal.record(Record { at, thread, message, stage });
+        self.journal.record(Record { at, thread, message, reply_id, stage });
     }
 }

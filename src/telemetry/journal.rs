@@ -3,7 +3,7 @@
 //! The last records stay in a ring of fixed size; new ones go to whoever subscribed. It is a view
 //! of the work, never its memory: nothing is decided by it, a slow subscriber loses records, and a
 //! restart empties it. Time enters with each record. It holds sids and closed words only, no
-//! address and no text.
+//! address and no text. What is kept of it on disk is [`timeline`](crate::timeline)'s.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::broadcast;
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::thread::{CauseClass, MessageId, SkipReason, ThreadId};
@@ -26,6 +27,9 @@ pub struct Record {
     /// The inbound message it happened to, where one is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<MessageId>,
+    /// The reply that it happened to, by the id that never changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_id: Option<Uuid>,
     /// What happened.
     #[serde(flatten)]
     pub stage: Stage,
@@ -59,12 +63,43 @@ pub enum Stage {
         /// The door it came in by.
         door: Door,
     },
+    /// The message, known already, was told of by this door too.
+    MessageAgain {
+        /// The door.
+        door: Door,
+    },
     /// The agent was given the turn.
     TurnStarted,
+    /// A step failed and is done again.
+    AttemptFailed {
+        /// The queue whose job it is.
+        queue: &'static str,
+        /// Which attempt it was, from 1.
+        attempt: u32,
+        /// Why it failed.
+        reason: CauseClass,
+        /// Twilio's error code, where there was one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u32>,
+        /// When the next one is due.
+        retry_in_ms: u64,
+    },
+    /// A step waits for what it needs, which is away; told at its first time alone.
+    Waits {
+        /// The queue whose job it is.
+        queue: &'static str,
+    },
     /// The agent answered.
     AgentAnswered {
         /// How many replies it gave; zero means that it had nothing to say.
         replies: usize,
+    },
+    /// A reply is on disk, and will be sent.
+    ReplyStored,
+    /// A reply that may have been sent was looked for.
+    ReplyLookedFor {
+        /// Whether it was there.
+        found: bool,
     },
     /// Twilio took a reply.
     ReplySent {
@@ -78,6 +113,22 @@ pub enum Stage {
     ReplyVisible {
         /// The reply's own sid.
         reply: MessageId,
+    },
+    /// Twilio told how a reply fares.
+    ReplyFares {
+        /// Twilio's word.
+        status: &'static str,
+        /// Why it failed, if it did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u32>,
+    },
+    /// A reply did not arrive, after Twilio had taken it.
+    ReplyFell {
+        /// Twilio's error code, where there was one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        code: Option<u32>,
+        /// Whether it is sent once more.
+        again: bool,
     },
     /// The message was answered in a turn with others.
     Bundled {
@@ -118,10 +169,17 @@ impl Stage {
             Self::SocketJoined => "socket_joined",
             Self::Left { .. } => "left",
             Self::MessageSeen { .. } => "message_seen",
+            Self::MessageAgain { .. } => "message_again",
             Self::TurnStarted => "turn_started",
+            Self::AttemptFailed { .. } => "attempt_failed",
+            Self::Waits { .. } => "waits",
             Self::AgentAnswered { .. } => "agent_answered",
+            Self::ReplyStored => "reply_stored",
+            Self::ReplyLookedFor { .. } => "reply_looked_for",
             Self::ReplySent { .. } => "reply_sent",
             Self::ReplyVisible { .. } => "reply_visible",
+            Self::ReplyFares { .. } => "reply_fares",
+            Self::ReplyFell { .. } => "reply_fell",
             Self::Bundled { .. } => "bundled",
             Self::Held => "held",
             Self::HandedOver => "handed_over",
@@ -345,6 +403,7 @@ mod tests {
             at: Timestamp::from_millis(millis),
             thread: sid(conversation).into(),
             message: None,
+            reply_id: None,
             stage,
         }
     }

@@ -11,7 +11,7 @@ const LEVELS: &[&[&str]] = &[
     &["channels"],
     &["media"],
     &["jobs"],
-    &["queue", "realtime"],
+    &["queue", "realtime", "timeline"],
     &["cluster"],
     &["nats"],
     &["http"],
@@ -61,8 +61,13 @@ const ASKS_FOR_PAIRS: &[&str] = &["Thread::Direct", "thread.pair()", "Thread::Co
 
 /// Where NATS's own crate is used: its room, and the three that keep something there, each behind a trait or
 /// a type of ours.
-const KNOW_NATS: &[&str] =
-    &["src/nats/", "src/queue/jetstream/", "src/cluster/", "src/agent/bitbrat/"];
+const KNOW_NATS: &[&str] = &[
+    "src/nats/",
+    "src/queue/jetstream/",
+    "src/cluster/",
+    "src/agent/bitbrat/",
+    "src/timeline/jetstream.rs",
+];
 
 /// Names of folders that say nothing of what is in them.
 const NO_NAMES: &[&str] = &[

@@ -334,7 +334,7 @@ impl House {
             tells: false,
             agent: None,
             reports: None,
-            clock: self.recorder.clock,
+            recorder: self.recorder.clone(),
         };
         let batch = Batch::new(thread(who), "late", vec![Reply::text(text)]);
         assert_eq!(late.put(batch).await.unwrap(), 2);

@@ -132,7 +132,13 @@ impl Rig {
     /// Takes the store away, as a volume is lost.
     pub fn lose_store(&self) {
         for file in std::fs::read_dir(self.folder.path()).unwrap() {
-            std::fs::remove_file(file.unwrap().path()).unwrap();
+            let path = file.unwrap().path();
+            let removed = if path.is_dir() {
+                std::fs::remove_dir_all(path)
+            } else {
+                std::fs::remove_file(path)
+            };
+            removed.unwrap();
         }
     }
 

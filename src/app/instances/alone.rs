@@ -10,6 +10,7 @@ use crate::channels::instances::Instances;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::queue::{self, Store};
+use crate::timeline::{self, Timeline};
 
 /// Nobody to share with: there is no such value.
 #[derive(Clone, Debug)]
@@ -52,6 +53,11 @@ impl Cluster {
 
     /// Keeps count of those that share the service's limits.
     pub fn count(&self, _: Clock, _: CancellationToken) -> BoxFuture<'static, ()> {
+        match *self {}
+    }
+
+    /// Opens the timeline that all instances share.
+    pub async fn timeline(&self, _: &Settings, _: u64) -> Result<Timeline, timeline::Error> {
         match *self {}
     }
 

@@ -26,6 +26,7 @@ use crate::net::tls;
 use crate::queue::jetstream;
 use crate::queue::{self, Store};
 use crate::telemetry::chain::Chain;
+use crate::timeline::{self, Timeline};
 
 /// The kinds of names that are shared out, as the records and the metrics call them.
 const PARTITION: &str = "partition";
@@ -173,6 +174,25 @@ impl Cluster {
 
     fn is_connected(&self) -> bool {
         nats::is_connected(&self.client)
+    }
+
+    /// Opens the timeline that all instances share.
+    ///
+    /// # Errors
+    ///
+    /// If its stream can neither be used nor made.
+    pub async fn timeline(
+        &self,
+        settings: &Settings,
+        bytes_max: u64,
+    ) -> Result<Timeline, timeline::Error> {
+        let options = timeline::jetstream::Options {
+            prefix: settings.nats.prefix.as_str().to_owned(),
+            replicas: settings.nats.replicas.get(),
+            retention: settings.timeline.retention,
+            bytes_max,
+        };
+        timeline::jetstream::open(self.client.clone(), options).await
     }
 
     /// What the debug pages show.

@@ -265,6 +265,9 @@ impl Joins {
         tracing::debug!(conversation_sid = %conversation, error = %Chain(error),
             retry_in_ms = settle::millis(pause), "bot could not be added; the join waits");
         self.recorder.metrics.join(JoinOutcome::Retried);
+        if !delivery.redelivered() {
+            self.recorder.stage(conversation, None, Stage::Waits { queue: Self::QUEUE.as_str() });
+        }
         settle::report(Self::QUEUE, delivery.park(pause).await);
     }
 
@@ -290,6 +293,14 @@ impl Joins {
                 tracing::warn!(conversation_sid = %conversation, attempt, reason = %cause.detail,
                     retry_in_ms = settle::millis(delay), "bot could not be added; trying again");
                 self.recorder.metrics.join(JoinOutcome::Retried);
+                let stage = Stage::AttemptFailed {
+                    queue: Self::QUEUE.as_str(),
+                    attempt,
+                    reason: CauseClass::Retry,
+                    code: cause.code,
+                    retry_in_ms: settle::millis(delay),
+                };
+                self.recorder.stage(conversation, None, stage);
                 settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
             }
             None => self.bury(delivery, conversation, cause).await,

@@ -163,7 +163,7 @@ impl Arrivals {
     ) {
         let stage = Stage::WebhookReceived { event };
         let (thread, message) = (conversation.into(), message.map(Into::into));
-        self.recorder.journal.record(Record { at, thread, message, stage });
+        self.recorder.journal.record(Record { at, thread, message, reply_id: None, stage });
     }
 }
 

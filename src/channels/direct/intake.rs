@@ -95,7 +95,7 @@ impl TextIntake {
         if door == Door::MessagingWebhook {
             let stage = Stage::WebhookReceived { event: "text" };
             let (thread, message) = (thread.id(), Some(inbound.sid.into()));
-            self.recorder.journal.record(Record { at, thread, message, stage });
+            self.recorder.journal.record(Record { at, thread, message, reply_id: None, stage });
         }
         let name = thread.id();
         let speaker = Some(Speaker::Address(inbound.to.clone()));

@@ -7,7 +7,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Error;
 use super::channel::DemoChannel;
 use super::service::{Demo, IDENTITY, PATIENCE, is_bot};
-use super::timeline::Timeline;
+use super::timeline::RoundTrip;
 use crate::cli::outcome::line;
 use crate::emulator::record::Happening;
 use crate::emulator::{Incoming, Received, Texted};
@@ -25,8 +25,8 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
     let start = crate::clock::Clock::start().wall();
     let (theirs, ours) = (demo.channel.theirs(FROM), demo.channel.ours());
     let mut timeline = match demo.channel {
-        DemoChannel::Conversation => Timeline::of_conversation(start),
-        DemoChannel::Sms | DemoChannel::Whatsapp => Timeline::of_text(start),
+        DemoChannel::Conversation => RoundTrip::of_conversation(start),
+        DemoChannel::Sms | DemoChannel::Whatsapp => RoundTrip::of_text(start),
     };
     let incoming = Incoming::new(&theirs, ours, text);
     let Texted { sid, received } = control.text(incoming).await.map_err(Error::Message)?;
@@ -70,7 +70,7 @@ pub async fn run(demo: &Demo, text: &str) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn see(timeline: &mut Timeline, at: crate::clock::Timestamp, what: &Happening) {
+fn see(timeline: &mut RoundTrip, at: crate::clock::Timestamp, what: &Happening) {
     match what {
         Happening::MessageAdded { author, body, .. } if is_bot(author.reveal()) => {
             timeline.visible(at, body.as_ref().map(Pii::reveal));

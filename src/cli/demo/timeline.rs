@@ -66,6 +66,13 @@ impl Step {
             Stage::ReplySent { via: Via::Rest, .. } => (Self::ReplySent, "REST"),
             Stage::ReplyVisible { .. } => (Self::ReplyVisible, ""),
             Stage::TurnStarted
+            | Stage::MessageAgain { .. }
+            | Stage::AttemptFailed { .. }
+            | Stage::Waits { .. }
+            | Stage::ReplyStored
+            | Stage::ReplyLookedFor { .. }
+            | Stage::ReplyFares { .. }
+            | Stage::ReplyFell { .. }
             | Stage::Bundled { .. }
             | Stage::Held
             | Stage::HandedOver
@@ -104,7 +111,7 @@ impl fmt::Display for Step {
 
 /// What is known of one message's way so far.
 #[derive(Debug)]
-pub struct Timeline {
+pub struct RoundTrip {
     start: Timestamp,
     wanted: &'static [Step],
     entries: Vec<TimelineEntry>,
@@ -123,7 +130,7 @@ struct TimelineEntry {
     detail: &'static str,
 }
 
-impl Timeline {
+impl RoundTrip {
     /// Starts when the user sends a message of which Twilio makes a conversation.
     #[must_use]
     pub const fn of_conversation(start: Timestamp) -> Self {
@@ -218,7 +225,7 @@ impl Timeline {
     }
 }
 
-impl fmt::Display for Timeline {
+impl fmt::Display for RoundTrip {
     /// One line a step, in the order in which they happened.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut entries: Vec<_> = self.entries.iter().collect();
@@ -272,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_whole_round_trip_misses_nothing_and_reads_in_order() {
-        let mut timeline = Timeline::of_conversation(at(0));
+        let mut timeline = RoundTrip::of_conversation(at(0));
         for (millis, stage) in [
             (3, Stage::WebhookReceived { event: "onConversationAdded" }),
             (4, Stage::WebhookReceived { event: "onMessageAdded" }),
@@ -309,7 +316,7 @@ mod tests {
 
     #[test]
     fn the_first_missing_step_is_named() {
-        let mut timeline = Timeline::of_conversation(at(0));
+        let mut timeline = RoundTrip::of_conversation(at(0));
         assert_eq!(timeline.missing(), Some(Step::WebhookReceived));
         timeline.take(at(1), Stage::WebhookReceived { event: "onConversationAdded" });
         timeline.take(at(2), Stage::WebhookAcknowledged);

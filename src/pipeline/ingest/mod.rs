@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use uuid::Uuid;
 
-use crate::channels::{Fallen, Fared, Inlet, MarkSource, Seen};
+use crate::channels::{Fallen, Fared, Inlet, MarkSource, Seen, SentReply};
 use crate::clock::Timestamp;
-use crate::jobs::recorder::Recorder;
+use crate::jobs::recorder::{Recorder, StageOf};
 use crate::jobs::{encode, lane};
 use crate::pipeline::handoff::Handoff;
 use crate::pipeline::ingest::repeated::{Came, Repeated};
@@ -69,6 +70,8 @@ impl Inlet for Ingest {
     }
 
     fn fared(&self, fared: Fared) -> BoxFuture<'_, Result<(), Error>> {
+        let stage = Stage::ReplyFares { status: fared.status.as_str(), code: fared.code };
+        self.note_reply(&fared.sent, fared.reply, stage);
         let told = self.told.as_ref().filter(|room| room.has_place());
         let job = told.and_then(|room| Some((room, report::of_fared(fared)?)));
         Box::pin(async move {
@@ -80,12 +83,19 @@ impl Inlet for Ingest {
     }
 
     fn fell(&self, fallen: Fallen) -> BoxFuture<'_, Result<(), Error>> {
+        let stage = Stage::ReplyFell { code: fallen.cause.code, again: fallen.again };
+        self.note_reply(&fallen.sent, fallen.reply, stage);
         let job = outbound::of_failure(fallen, self.recorder.clock.wall());
         Box::pin(async move { self.outbox.append(vec![job]).await.map(drop) })
     }
 }
 
 impl Ingest {
+    fn note_reply(&self, sent: &SentReply, reply: Uuid, stage: Stage) {
+        let whose = StageOf { thread: sent.thread.id(), message: sent.turn, reply_id: Some(reply) };
+        self.recorder.stage_at(self.recorder.clock.wall(), whose, stage);
+    }
+
     /// Stores a turn for each message; durable when it returns. Says how many were new.
     async fn put_turns(&self, seen: Vec<Seen>) -> Result<usize, Error> {
         if seen.is_empty() {
@@ -100,7 +110,9 @@ impl Ingest {
         for (came, appended) in noted.into_iter().zip(appended) {
             let Came { thread, message, index, door, .. } = came;
             if appended == Appended::Duplicate {
-                self.repeated.came_again(came, &self.inbox).await;
+                if self.repeated.came_again(came, &self.inbox).await {
+                    self.recorder.stage(thread, Some(message), Stage::MessageAgain { door });
+                }
                 continue;
             }
             added += 1;
@@ -109,7 +121,9 @@ impl Ingest {
             // A webhook's event is within its own stage already.
             let way = TraceContext::of_message(thread, message, index);
             let _within = (!door.is_webhook()).then(|| way.span(trace::of_door(door)).entered());
-            self.recorder.stage(thread, Some(message), Stage::MessageSeen { door });
+            // As of before the append: its turn may have begun by now.
+            let whose = StageOf { thread, message: Some(message), reply_id: None };
+            self.recorder.stage_at(now, whose, Stage::MessageSeen { door });
         }
         Ok(added)
     }

@@ -58,10 +58,14 @@ impl Came {
 }
 
 impl Repeated {
-    /// Says that a message was known, and since when; asks the inbox where that is not remembered.
-    pub(in crate::pipeline) async fn came_again(&self, came: Came, inbox: &Queue) {
+    /// Says in the log that a message was known, and since when; asks the inbox where that is not remembered.
+    /// Answers whether this door is one by which it had not come, as far as is remembered: where others hear
+    /// messages too, what comes as it happens may be.
+    pub(in crate::pipeline) async fn came_again(&self, came: Came, inbox: &Queue) -> bool {
         let Came { thread, message, index, created, door } = came;
         let remembered = self.memory().again(message, door);
+        let is_told_live = self.is_shared && (door.is_webhook() || door == Door::Socket);
+        let is_of_note = remembered.map_or(is_told_live, |known| known.is_new_door);
         let (since, is_new_door) = match remembered {
             Some(RememberedMessage { since, is_new_door }) => (Some(since), is_new_door),
             None if self.is_shared => (None, true),
@@ -90,5 +94,6 @@ impl Repeated {
                 "message has the sid of one that was known before it was written, so it gets no \
                  turn; an emulator that repeats its sids needs a store of its own for each run"),
         }
+        is_of_note
     }
 }

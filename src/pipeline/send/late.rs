@@ -4,13 +4,14 @@ use futures::future::BoxFuture;
 
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::channels::Channels;
-use crate::clock::Clock;
+use crate::jobs::recorder::{Recorder, StageOf};
 use crate::pii::Pii;
 use crate::pipeline::awaited;
 use crate::pipeline::send::answers::{AnswerKey, KeyedAnswers};
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::queue::{Appended, Queue};
+use crate::telemetry::journal::Stage;
 use crate::thread::{MessageId, Thread, ThreadId};
 
 /// The outbox as the door for late replies sees it.
@@ -28,8 +29,8 @@ pub struct Late {
     pub agent: Option<String>,
     /// Where it is noted that an agent has said something to a turn, if anybody waits for it.
     pub reports: Option<Queue>,
-    /// Reads the time.
-    pub clock: Clock,
+    /// Where the stages are noted.
+    pub recorder: Recorder,
 }
 
 impl Outbox for Late {
@@ -54,20 +55,29 @@ impl Outbox for Late {
                         .has_phone(batch.thread.id())
                         .await
                         .map_err(|error| OutboxError::Undecided(Box::new(error)))?;
-            let at = self.clock.wall();
+            let at = self.recorder.clock.wall();
             let (tells, agent) = (self.tells, self.agent.as_deref());
             let stamp = Stamp { ids: &self.ids, at, tells, agent, units_max };
             let said = (&batch.replies[..], batch.parting);
             let key = AnswerKey::of(batch.thread.id(), &batch.key, said);
+            let (thread, turn) = (batch.thread.id(), batch.turn);
             let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
                 .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
             if jobs.appends.is_empty() {
                 return Ok(0);
             }
+            let ids = jobs.reply_ids(&self.ids);
             let appended = self.outbox.append(&key, jobs.appends).await;
             let appended = appended.map_err(|error| OutboxError::Store(Box::new(error)))?;
             let said = appended.into_iter().zip(jobs.speaks).filter(|(_, speaks)| *speaks);
-            Ok(said.filter(|(appended, _)| *appended == Appended::Added).count())
+            let said = said.zip(ids).filter(|((appended, _), _)| *appended == Appended::Added);
+            let mut count = 0;
+            for (_, id) in said {
+                count += 1;
+                let whose = StageOf { thread, message: turn, reply_id: Some(id) };
+                self.recorder.stage_at(at, whose, Stage::ReplyStored);
+            }
+            Ok(count)
         })
     }
 

@@ -12,7 +12,7 @@ use crate::agent::{Fate, Origin, Report};
 use crate::channels::{self, Channel, Channels, Failed, Outgoing, Sending, Sent, Speaking};
 use crate::fault_points::{self, Point};
 use crate::jobs::outcome::Class;
-use crate::jobs::recorder::Recorder;
+use crate::jobs::recorder::{Recorder, StageOf};
 use crate::jobs::schedule::Schedule;
 use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
@@ -185,7 +185,13 @@ impl Sends {
             offered.map_err(|error| Failed::not_stored(&error))?;
         }
         match channel.send(&pending.out, delivery, look).await? {
-            Sending::Sent(sent) => Ok(SendEnd::Sent(sent)),
+            Sending::Sent(sent) => {
+                if look {
+                    let found = sent.how == ReplyOutcome::Found;
+                    self.note(pending, Stage::ReplyLookedFor { found });
+                }
+                Ok(SendEnd::Sent(sent))
+            }
             Sending::NotThereYet => Ok(SendEnd::AwaitsJoin),
         }
     }
@@ -251,6 +257,9 @@ impl Sends {
                 retry_in_ms = settle::millis(pause), "reply could not be sent; it waits");
             self.recorder.metrics.reply(ReplyOutcome::Retried, failed.via);
             // What was refused did nothing, so that it need not be looked for.
+            if !delivery.redelivered() {
+                self.note(pending, Stage::Waits { queue: Self::QUEUE.as_str() });
+            }
             let settled = match failed.class {
                 Class::Look(_) => delivery.park(pause).await,
                 Class::Done | Class::Retry(_) | Class::Reconfigure | Class::Dead => {
@@ -267,7 +276,19 @@ impl Sends {
         let Some(delay) = self.schedule.delay_after(attempt, asked, settle::jitter()) else {
             return self.give_up(channel, delivery, (pending, failed)).await;
         };
-        let Failed { via, cause, .. } = failed;
+        let Failed { via, cause, class, .. } = failed;
+        let stage = Stage::AttemptFailed {
+            queue: Self::QUEUE.as_str(),
+            attempt,
+            reason: if matches!(class, Class::Look(_)) {
+                CauseClass::Look
+            } else {
+                CauseClass::Retry
+            },
+            code: cause.code,
+            retry_in_ms: settle::millis(delay),
+        };
+        self.note(pending, stage);
         tracing::warn!(conversation_sid = %pending.thread, attempt, code = cause.code,
             reason = %cause.detail, retry_in_ms = settle::millis(delay),
             "reply was not sent; trying again");
@@ -362,7 +383,9 @@ impl Sends {
     }
 
     fn note(&self, pending: &PendingReply, stage: Stage) {
-        self.recorder.stage(pending.thread, pending.turn, stage);
+        let (thread, message, reply_id) = (pending.thread, pending.turn, Some(pending.out.id));
+        let whose = StageOf { thread, message, reply_id };
+        self.recorder.stage_at(self.recorder.clock.wall(), whose, stage);
     }
 }
 

@@ -120,6 +120,12 @@ impl Jobs {
         self.speaks.iter().filter(|speaks| **speaks).count()
     }
 
+    /// The ids that the replies bear which say something.
+    pub fn reply_ids(&self, ids: &ReplyIds) -> Vec<Uuid> {
+        let said = self.appends.iter().zip(&self.speaks).filter(|(_, speaks)| **speaks);
+        said.map(|(append, _)| ids.id(append.id)).collect()
+    }
+
     /// Adds the one that gives the thread to a person, or ends it.
     fn part(
         &mut self,

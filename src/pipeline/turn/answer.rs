@@ -10,6 +10,7 @@ use super::{GivenTurn, Turns, Work};
 use crate::agent::{Answer, Turn};
 use crate::clock::Moment;
 use crate::fault_points::{self, Point};
+use crate::jobs::recorder::StageOf;
 use crate::jobs::settle;
 use crate::pipeline::awaited;
 use crate::pipeline::policy::after_turn::EndOfTurn;
@@ -136,6 +137,8 @@ impl Turns {
         took: Duration,
     ) {
         let count = jobs.said();
+        let at = self.recorder.clock.wall();
+        let replies = jobs.reply_ids(&self.ids);
         let mut of = EndedTurn::of(turn.thread.id(), own, &turn.messages);
         of.appends = jobs.appends.into_iter().map(|append| (QueueName::Outbox, append)).collect();
         let is_settled = self.settle(delivery, TurnFate::Done, of).await;
@@ -145,7 +148,14 @@ impl Turns {
             self.recorder.metrics.turn(outcome);
             tell_finished(turn, outcome.as_str(), count, took);
             let stage = Stage::AgentAnswered { replies: count };
-            self.recorder.stage(&turn.thread, Some(turn.id), stage);
+            // As of before they were stored: they may be sent by now.
+            let of_turn =
+                StageOf { thread: turn.thread.id(), message: Some(turn.id), reply_id: None };
+            self.recorder.stage_at(at, of_turn, stage);
+            for reply in replies {
+                let whose = StageOf { reply_id: Some(reply), ..of_turn };
+                self.recorder.stage_at(at, whose, Stage::ReplyStored);
+            }
             for message in turn.messages.iter().filter(|message| message.sid != turn.id) {
                 let stage = Stage::Bundled { turn: turn.id };
                 self.recorder.stage(&turn.thread, Some(message.sid), stage);

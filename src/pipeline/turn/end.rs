@@ -61,9 +61,23 @@ impl Turns {
                     delivery.ack().await
                 }
             },
-            TurnFate::Park(pause) => delivery.park(pause).await,
+            TurnFate::Park(pause) => {
+                if !delivery.redelivered() {
+                    let queue = Self::QUEUE.as_str();
+                    self.recorder.stage(of.thread, Some(of.own), Stage::Waits { queue });
+                }
+                delivery.park(pause).await
+            }
             TurnFate::PutOff(time) => delivery.put_off(time).await,
             TurnFate::Retry(delay, class) => {
+                let stage = Stage::AttemptFailed {
+                    queue: Self::QUEUE.as_str(),
+                    attempt: delivery.attempt(),
+                    reason: class,
+                    code: None,
+                    retry_in_ms: settle::millis(delay),
+                };
+                self.recorder.stage(of.thread, Some(of.own), stage);
                 delivery.retry_in(delay, Cause::of(class).with_detail(of.detail)).await
             }
             TurnFate::Dead(class) => self.bury(delivery, class, of).await,

@@ -56,6 +56,7 @@ struct MetricsInner {
     seats: Family<SeatLabels, Gauge>,
     queue_jobs: Family<JobLabels, Gauge>,
     queue_oldest_seconds: Family<QueueLabels, Gauge>,
+    timeline_dropped: Counter,
     dead_letters: Family<QueueLabels, Counter>,
 }
 
@@ -105,6 +106,7 @@ impl Metrics {
             seats: register(r, table::SEATS, Family::default()),
             queue_jobs: register(r, table::QUEUE_JOBS, Family::default()),
             queue_oldest_seconds: register(r, table::QUEUE_OLDEST_SECONDS, Family::default()),
+            timeline_dropped: register(r, table::TIMELINE_DROPPED, Counter::default()),
             dead_letters: register(r, table::DEAD_LETTERS, Family::default()),
             registry,
         };
@@ -233,6 +235,11 @@ impl Metrics {
     pub fn queue_oldest(&self, queue: Queue, age: Duration) {
         let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         self.inner.queue_oldest_seconds.get_or_create(&QueueLabels { queue }).set(seconds);
+    }
+
+    /// Counts records that the timeline could not keep.
+    pub fn timeline_dropped(&self, records: u64) {
+        self.inner.timeline_dropped.inc_by(records);
     }
 
     /// Counts a job that became a dead letter.

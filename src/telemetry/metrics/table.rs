@@ -96,6 +96,8 @@ metrics! {
         "Jobs in a queue by state.";
     QUEUE_OLDEST_SECONDS: Gauge "chimein_queue_oldest_seconds" ["queue"]
         "Age of the oldest job that waits in a queue, 0 if none does.";
+    TIMELINE_DROPPED: Counter "chimein_timeline_dropped_total" []
+        "Steps of messages that the timeline could not keep: its disk or its stream failed, or it did not keep up.";
     DEAD_LETTERS: Counter "chimein_dead_letters_total" ["queue"]
         "Jobs that became dead letters.";
 }
