@@ -53,6 +53,35 @@ fn is_there(test: &str) -> bool {
 }
 
 #[test]
+fn what_is_kept_is_said_with_its_settings_in_one_table() {
+    let page = read("src/manual/operation.md");
+    let (_, table) =
+        page.split_once("| how long | setting |\n| --- | --- | --- | --- |\n").unwrap();
+    let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    let settings = |row: &str| {
+        let cell = row.trim_end_matches('|').rsplit('|').next().unwrap_or_default().to_owned();
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut section = String::new();
+    let mut known = Vec::new();
+    for line in read("config/default.toml").lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            name.trim_end_matches(']').clone_into(&mut section);
+        } else if let Some((key, _)) = line.trim_start_matches('#').split_once(" = ") {
+            known.push(format!("{section}.{key}"));
+        }
+    }
+    let told: Vec<String> = rows.iter().flat_map(|row| settings(row)).collect();
+    let strange = told.iter().filter(|setting| !known.contains(setting));
+    let mut findings: Vec<_> = strange.map(|setting| format!("no setting: {setting}")).collect();
+    let of_keeping = known.iter().filter(|key| key.ends_with("retention"));
+    let missing = of_keeping.filter(|key| !told.contains(key));
+    findings.extend(missing.map(|key| format!("not in the table: {key}")));
+    assert_none("what is kept and for how long is not said", &findings);
+    assert!(rows.len() > 8 && told.len() > 5, "the table was not found whole");
+}
+
+#[test]
 fn what_the_pages_tell_cargo_to_run_is_there() {
     let manifest: Value = toml::from_str(&read("Cargo.toml")).unwrap();
     let named = |list: &str, name: &str| {
