@@ -1,15 +1,24 @@
 //! How long people wait, on defaults: for strangers with a slow agent, and for what is back already.
 //!
-//! `cargo bench --bench waiting` takes some two minutes; `CHIMEIN_WAITING_SECONDS=600` makes the
+//! `cargo bench --bench waiting` takes some four minutes; `CHIMEIN_WAITING_SECONDS=600` makes the
 //! outages as long. The service is a child process with nothing set but where Twilio and the agent
 //! are; Twilio is the emulator in this one, the agent a server in it too. The last table runs the rule
-//! for outages alone, in virtual time; `cargo bench --bench waiting -- rule` gives it alone, at once.
+//! for outages alone, in virtual time; `cargo bench --bench waiting -- rule` gives it alone, at once, as
+//! `-- agents` gives the first table, or of it the kinds with a word in their name (`-- agents stdio`).
+//! Agents behind queues and workflows are asked where they are built in (`--features full`).
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run stops where it cannot")]
 
 #[path = "../child/mod.rs"]
 mod child;
 mod outage_rule;
+mod slow_agents;
+#[cfg(feature = "sqs")]
+#[path = "../sqs_server/mod.rs"]
+mod sqs_server;
+#[cfg(feature = "temporal")]
+#[path = "../temporal_server/mod.rs"]
+mod temporal_server;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,13 +34,10 @@ use chimein::emulator::{self, Control, Emulator};
 use comfy_table::Table;
 use serde_json::{Value, json};
 
-use crate::child::measure::resident_mebibytes;
 use crate::child::{NUMBER, Service};
 
-/// People who write at once.
+/// People whose conversations the bot is to join at once.
 const PEOPLE: u32 = 1000;
-/// How long the slow agent thinks.
-const THOUGHT: Duration = Duration::from_secs(15);
 /// How long an outage lasts unless the environment says otherwise.
 const OUTAGE_SECS: u64 = 45;
 /// People who write during an outage, evenly.
@@ -43,84 +49,18 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 #[tokio::main]
 async fn main() {
-    if std::env::args().all(|argument| argument != "rule") {
-        slow_agents().await;
-        joins().await;
-        outages().await;
+    // Cargo says `--bench` first.
+    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    match words.first().map(String::as_str) {
+        Some("rule") => outage_rule::table(),
+        Some("agents") => slow_agents::table(words.get(1).map(String::as_str)).await,
+        _ => {
+            slow_agents::table(None).await;
+            joins().await;
+            outages().await;
+            outage_rule::table();
+        }
     }
-    outage_rule::table();
-}
-
-/// A thousand people write at once, and the agent thinks for a quarter of a minute.
-async fn slow_agents() {
-    let agent = Agent::start(THOUGHT).await;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/thinker.py");
-    let program = |mode| format!("exec python3 {script} {} {mode}", THOUGHT.as_secs());
-    let (stream, acp) = (program("stream"), program("acp"));
-    let (people, stdio) = (PEOPLE.to_string(), ("CHIMEIN_AGENT_KIND", "stdio"));
-    let credits = ("CHIMEIN_STDIO_CREDITS", people.as_str());
-    let kinds: [(&str, Vec<(&str, &str)>); 3] = [
-        ("http", agent.settings().to_vec()),
-        ("stdio", vec![stdio, credits, ("CHIMEIN_STDIO_COMMAND", &stream)]),
-        (
-            "stdio, acp",
-            vec![
-                stdio,
-                credits,
-                ("CHIMEIN_STDIO_COMMAND", &acp),
-                ("CHIMEIN_STDIO_MODE", "acp"),
-                ("CHIMEIN_STDIO_SESSIONS", &people),
-            ],
-        ),
-    ];
-    let mut table = Table::new();
-    table.set_header([
-        "agent",
-        "people at once",
-        "thought s",
-        "all answered s",
-        "aim",
-        "memory MiB, most",
-        "aim",
-        "idle MiB",
-    ]);
-    for (kind, settings) in kinds {
-        let [took, most, idle] = slow_agent(&settings).await;
-        table.add_row([
-            kind.to_owned(),
-            PEOPLE.to_string(),
-            THOUGHT.as_secs().to_string(),
-            format!("{took:.1}"),
-            "25".to_owned(),
-            format!("{most:.1}"),
-            "80".to_owned(),
-            format!("{idle:.1}"),
-        ]);
-    }
-    println!("{table}");
-}
-
-/// How many seconds it takes until all are answered, the most memory meanwhile, and that before.
-async fn slow_agent(settings: &[(&str, &str)]) -> [f64; 3] {
-    let emulator = start_emulator().await;
-    let mut service = Service::of(&emulator, settings);
-    service.start(&[]);
-    let control = emulator.control();
-    assert!(service.is_listening().await && child::connected(&control).await);
-    let pid = service.pid();
-    let idle = resident_mebibytes(pid);
-    let clock = Clock::start();
-    write_all(&control, 0..PEOPLE).await;
-    let mut most = idle;
-    let answered = child::within(PATIENCE, || {
-        most = most.max(resident_mebibytes(pid));
-        is_answered(&control, PEOPLE)
-    });
-    assert!(answered.await, "{}", service.log_tail());
-    let took = clock.now().since(Moment::ORIGIN).as_secs_f64();
-    service.stop().await;
-    emulator.shutdown().await;
-    [took, most, idle]
 }
 
 /// As many conversations at once, each of which Twilio takes a while to put the bot into.
@@ -279,7 +219,7 @@ impl Agent {
         Self { url, is_away, refusals }
     }
 
-    fn settings(&self) -> [(&str, &str); 2] {
+    fn settings(&self) -> [(&'static str, &str); 2] {
         [("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", &self.url)]
     }
 
