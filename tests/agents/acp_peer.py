@@ -55,6 +55,8 @@ class Bot(acp.Agent):
         while text == "slow" and not os.path.exists(os.path.join(folder, "go")) and not stop.is_set():
             await asyncio.sleep(0.02)
         if stop.is_set():
+            with open(os.path.join(folder, "stopped"), "a") as stopped:
+                stopped.write(json.dumps(text) + "\n")
             return acp.PromptResponse(stop_reason="cancelled")
         if text != "nothing":
             await self.say(session_id, "re: ")

@@ -3,17 +3,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "../acp_sdk/mod.rs"]
-mod acp_sdk;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/agent.rs"]
 mod agent;
 #[cfg(feature = "nats")]
 mod bitbrat;
 mod chatwoot;
+#[allow(clippy::duplicate_mod, reason = "the servers of other kinds include it too")]
+#[path = "../ci_tools/mod.rs"]
+mod ci_tools;
 mod claims;
 mod echo;
 mod http;
+#[allow(clippy::duplicate_mod, reason = "the servers of other kinds include it too")]
+#[path = "../kept/mod.rs"]
+mod kept;
 #[path = "../scenarios/many.rs"]
 mod many;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]

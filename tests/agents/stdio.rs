@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::acp_sdk;
+use crate::ci_tools;
 use crate::http::{self, SECRET};
 use crate::peer::{Document, Peer};
 use crate::rig::{PHONE, Rig};
@@ -51,7 +51,7 @@ impl Run for Acp {
     const MODE: &'static str = "acp";
 
     fn script() -> (PathBuf, &'static str) {
-        (acp_sdk::python(), "acp_peer.py")
+        (ci_tools::program("acp", "python"), "acp_peer.py")
     }
 
     fn text(noted: &Value) -> String {
@@ -186,6 +186,9 @@ async fn an_agent_is_told_to_stop_what_nobody_waits_for() {
     let conversation = rig.sms(PHONE, "slow").await;
     rig.eventually("it thinks", |_| !program.asked().is_empty()).await;
     rig.sms(PHONE, "hello").await;
+    // Nothing else ends its thinking.
+    let stopped = |_: &Rig| std::fs::read_to_string(program.path("stopped")).unwrap_or_default();
+    rig.eventually("it has stopped", |rig| stopped(rig) == "\"slow\"\n").await;
     rig.expect(conversation, &["re: slow\nhello"]).await;
     rig.end().await;
 }

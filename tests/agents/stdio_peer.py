@@ -44,10 +44,6 @@ def answer(turn):
     for said in {"nothing": [], "several": ["one", "two"]}.get(text, ["re: " + text]):
         say(type="reply", body=said, **own)
     say(type="done", **own)
-    if text == "twice":
-        for said in ["re: twice", "and more"]:
-            say(type="reply", body=said, **own)
-        say(type="done", **own)
 
 
 with open(os.path.join(folder, "pid"), "w") as pid:

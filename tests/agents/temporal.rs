@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::peer::{Act, Document, Memory, Peer};
 use crate::rig::Rig;
-use crate::temporal_server::{Kept, TemporalServer, settings};
+use crate::temporal_server::{Kept, TemporalServer, settings, worker};
 
 /// A workflow a turn, whose result is the answer.
 pub type Results = Temporal<'r'>;
@@ -44,7 +44,7 @@ impl<const HOW: char> Peer for Temporal<HOW> {
         let routes = Router::new().route("/", post(think)).with_state(mind.clone());
         let thinking = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
         let arguments = [server.address(), "chat".to_owned(), url];
-        let worker = Kept::start("tests/temporal_server/worker.py", &arguments, &[]);
+        let worker = worker("tests/temporal_server/worker.py", &arguments, &[]);
         Self { server: RwLock::new(server), mind, thinking, _worker: worker }
     }
 

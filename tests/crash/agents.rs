@@ -1,6 +1,8 @@
 //! A kill while an agent thinks that is another process: of the service, of the agent, of what lies between
 //! them. Whoever wrote has one answer, and the next one has his after it.
 
+use std::path::Path;
+
 use chimein::emulator::Incoming;
 
 use crate::child::{self, NUMBER};
@@ -52,13 +54,24 @@ async fn is_answered_once(line: &mut Line, agent: &mut impl Thinker, kills: &[Ki
     }
 }
 
+/// Lets a program go on that waits for a file in its folder, or not.
+fn let_go_on(folder: &Path, may: bool) {
+    let go = folder.join("go");
+    if may {
+        std::fs::write(go, "").unwrap();
+    } else {
+        let _there = std::fs::remove_file(go);
+    }
+}
+
 mod chatwoot {
     use std::path::{Path, PathBuf};
-    use std::process::{Child, Command, Stdio};
+    use std::process::Command;
 
     use serde_json::Value;
 
     use super::{Killed, Line, Thinker, child, is_answered_once};
+    use crate::kept::Kept;
 
     const TOKEN: &str = "token-of-the-bot-1234567";
 
@@ -76,39 +89,24 @@ mod chatwoot {
         let mut line = Line::start(&settings).await;
         let base = format!("http://127.0.0.1:{}", line.service.port());
         std::fs::write(folder.path().join("service"), base).unwrap();
-        let mut bot = Bot { folder: folder.path().to_owned(), port, child: None };
-        bot.begin();
+        let (script, place) = (script(), folder.path().to_owned());
+        let kept = Kept::start(move || {
+            let mut command = Command::new("python3");
+            command.arg(&script).arg(port.to_string()).arg(TOKEN).arg(&place);
+            command
+        });
+        let mut bot = Bot { folder: folder.path().to_owned(), kept };
         is_answered_once(&mut line, &mut bot, &[Killed::Service, Killed::Agent]).await;
         line.emulator.shutdown().await;
     }
 
+    fn script() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/agents/chatwoot_peer.py")
+    }
+
     struct Bot {
         folder: PathBuf,
-        port: u16,
-        child: Option<Child>,
-    }
-
-    impl Bot {
-        fn begin(&mut self) {
-            let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-            let mut command = Command::new("python3");
-            command.arg(home.join("tests/agents/chatwoot_peer.py"));
-            command.arg(self.port.to_string()).arg(TOKEN).arg(&self.folder);
-            self.child = Some(command.stdin(Stdio::piped()).spawn().unwrap());
-        }
-
-        fn end(&mut self) {
-            if let Some(mut child) = self.child.take() {
-                let _ended = child.kill();
-                let _status = child.wait();
-            }
-        }
-    }
-
-    impl Drop for Bot {
-        fn drop(&mut self) {
-            self.end();
-        }
+        kept: Kept,
     }
 
     impl Thinker for Bot {
@@ -120,56 +118,86 @@ mod chatwoot {
         }
 
         fn let_go_on(&self, may: bool) {
-            let go = self.folder.join("go");
-            if may {
-                std::fs::write(go, "").unwrap();
-            } else {
-                let _there = std::fs::remove_file(go);
-            }
+            super::let_go_on(&self.folder, may);
         }
 
         async fn is_killed(&mut self, _what: Killed) {
-            self.end();
-            self.begin();
+            self.kept.kill();
         }
     }
 }
 
 #[cfg(feature = "sqs")]
 mod sqs {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::{Arc, Mutex};
-    use std::time::Duration;
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
 
-    use serde_json::json;
-    use tokio::sync::RwLock;
-    use tokio::task::JoinHandle;
+    use chimein::emulator::Incoming;
 
-    use super::{Killed, Line, Thinker, is_answered_once};
-    use crate::sqs_server::{Received, SqsServer, settings};
+    use super::{Killed, Line, Thinker, child, is_answered_once};
+    use crate::child::NUMBER;
+    use crate::kept::Kept;
+    use crate::line::PATIENCE;
+    use crate::sqs_server::{SqsServer, python, settings};
 
     const QUEUES: [&str; 2] = ["turns.fifo", "replies.fifo"];
-    /// How long what a consumer has received stays its own.
-    const OURS_SECS: u32 = 2;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_kill_while_a_consumer_of_queues_thinks_costs_nobody_an_answer() {
-        let server = SqsServer::start().await;
-        let queues = queues(&server).await;
-        let settings = settings(&server, &queues[0], &queues[1]);
-        let settings: Vec<_> =
-            settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let mut line = Line::start(&settings).await;
-        let shared = Shared {
-            server: Arc::new(RwLock::new(server)),
-            queues,
-            heard: Arc::default(),
-            may: Arc::default(),
-        };
-        let mut consumer = Consumer { running: shared.begin(), shared };
+        let (mut line, mut consumer, _folder) = start(&[]).await;
         let kills = [Killed::Service, Killed::Agent, Killed::Peer];
         is_answered_once(&mut line, &mut consumer, &kills).await;
         line.emulator.shutdown().await;
+    }
+
+    /// The server that is killed forgets its queues, which Amazon's does not.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn queues_that_lose_what_they_hold_cost_nobody_an_answer_where_turns_are_asked_again() {
+        let more = [("CHIMEIN_SQS_ANSWER_WITHIN", "3s"), ("CHIMEIN_SQS_ASK_AGAIN", "true")];
+        let (mut line, mut consumer, _folder) = start(&more).await;
+        let phone = "+15555550900";
+        line.service.start(&[]);
+        assert!(line.service.is_listening().await);
+        let _texted = line.control.text(Incoming::new(phone, NUMBER, "slow")).await;
+        let heard = child::within(PATIENCE, || consumer.has_heard("slow", phone)).await;
+        assert!(heard, "{}", line.service.log_tail());
+        consumer.kept.end();
+        consumer.server.kill();
+        consumer.server.begin().await;
+        queues(&consumer.server).await;
+        consumer.let_go_on(true);
+        consumer.kept.begin();
+        for (said, text) in [(1, "two"), (2, "three")] {
+            let answered = || line.control.texts_to(phone).len() >= said;
+            assert!(child::within(PATIENCE, answered).await, "{}", line.service.log_tail());
+            let _texted = line.control.text(Incoming::new(phone, NUMBER, text)).await;
+        }
+        let said = || line.control.texts_to(phone);
+        assert!(child::within(PATIENCE, || said().len() >= 3).await, "{}", line.service.log_tail());
+        assert_eq!(line.settled().await, Some(0), "{}", line.service.log_tail());
+        line.service.stop().await;
+        let said: Vec<_> = said().into_iter().map(|text| text.body.into_revealed()).collect();
+        assert_eq!(said, ["re: slow", "re: two", "re: three"]);
+        line.emulator.shutdown().await;
+    }
+
+    async fn start(more: &[(&str, &str)]) -> (Line, Consumer, tempfile::TempDir) {
+        let server = SqsServer::start().await;
+        let queues = queues(&server).await;
+        let settings = settings(&server, &queues[0], &queues[1]);
+        let own = settings.iter().map(|(name, value)| (*name, value.as_str()));
+        let line = Line::start(&own.chain(more.iter().copied()).collect::<Vec<_>>()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (place, url) = (folder.path().to_owned(), server.url());
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/consumer.py");
+        let kept = Kept::start(move || {
+            let mut command = Command::new(python());
+            command.arg(&script).arg(&place).args(&queues).env("AWS_ENDPOINT_URL_SQS", &url);
+            command.env("AWS_DEFAULT_REGION", "us-east-1").env("AWS_ACCESS_KEY_ID", "test");
+            command.env("AWS_SECRET_ACCESS_KEY", "test");
+            command
+        });
+        (line, Consumer { folder: folder.path().to_owned(), server, kept }, folder)
     }
 
     async fn queues(server: &SqsServer) -> [String; 2] {
@@ -179,76 +207,31 @@ mod sqs {
         ]
     }
 
-    #[derive(Clone)]
-    struct Shared {
-        server: Arc<RwLock<SqsServer>>,
-        queues: [String; 2],
-        heard: Arc<Mutex<Vec<(String, String)>>>,
-        may: Arc<AtomicBool>,
-    }
-
     struct Consumer {
-        shared: Shared,
-        running: JoinHandle<()>,
-    }
-
-    impl Shared {
-        fn begin(&self) -> JoinHandle<()> {
-            tokio::spawn(self.clone().consume())
-        }
-
-        async fn consume(self) {
-            loop {
-                let server = self.server.read().await;
-                for received in server.receive_hidden(&self.queues[0], 1, OURS_SECS).await {
-                    self.answer(&server, &received).await;
-                }
-                drop(server);
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-
-        /// Leaves what it must not answer yet; that comes again.
-        async fn answer(&self, server: &SqsServer, received: &Received) {
-            let turn = received.json();
-            let text = turn["messages"][0]["body"].as_str().unwrap();
-            let of = turn["messages"][0]["author"].as_str().unwrap();
-            self.heard.lock().unwrap().push((text.to_owned(), of.to_owned()));
-            if text == "slow" && !self.may.load(Ordering::Relaxed) {
-                return;
-            }
-            let letter = json!({"turn": turn["id"], "thread": turn["thread"], "replies": [format!("re: {text}")]});
-            let group = turn["thread"].as_str().unwrap();
-            server.send(&self.queues[1], group, &letter.to_string()).await;
-            server.delete(&self.queues[0], received).await;
-        }
-    }
-
-    impl Drop for Consumer {
-        fn drop(&mut self) {
-            self.running.abort();
-        }
+        folder: PathBuf,
+        server: SqsServer,
+        kept: Kept,
     }
 
     impl Thinker for Consumer {
         fn has_heard(&self, text: &str, of: &str) -> bool {
-            let heard = self.shared.heard.lock().unwrap();
-            heard.iter().any(|(said, by)| said == text && by == of)
+            let heard = std::fs::read_to_string(self.folder.join("heard")).unwrap_or_default();
+            let line = serde_json::json!([text, of]);
+            let mut lines = heard.lines().filter_map(|heard| serde_json::from_str(heard).ok());
+            lines.any(|heard: serde_json::Value| heard == line)
         }
 
         fn let_go_on(&self, may: bool) {
-            self.shared.may.store(may, Ordering::Relaxed);
+            super::let_go_on(&self.folder, may);
         }
 
         async fn is_killed(&mut self, what: Killed) {
             if let Killed::Peer = what {
-                let mut server = self.shared.server.write().await;
                 // It writes down what it holds only as it stops; Amazon's loses nothing.
-                server.stop().await;
-                server.begin().await;
+                self.server.stop().await;
+                self.server.begin().await;
             } else {
-                self.running.abort();
-                self.running = self.shared.begin();
+                self.kept.kill();
             }
         }
     }

@@ -11,11 +11,15 @@
 mod agents;
 #[path = "../child/mod.rs"]
 mod child;
+#[path = "../kept/mod.rs"]
+mod kept;
 mod line;
 mod numbers;
 mod points;
 mod programs;
 mod routing;
+#[path = "../scripted_agent/mod.rs"]
+mod scripted_agent;
 #[cfg(feature = "sqs")]
 #[path = "../sqs_server/mod.rs"]
 mod sqs_server;

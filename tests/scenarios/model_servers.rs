@@ -54,11 +54,16 @@ async fn what_was_said_before_is_halved_once_where_the_model_finds_it_too_long()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_answers_and_what_it_refuses_for_now_waits_for_it() {
+async fn a_gateway_answers_and_its_refusals_are_told_apart_by_their_words() {
     let server = OpenAiServer::gateway().await;
+    waits_out_what_is_refused_for_now(&server).await;
+    says_that_it_was_told_too_much(&server).await;
+}
+
+async fn waits_out_what_is_refused_for_now(server: &OpenAiServer) {
     // Were a want of room the turns' own failure, two attempts would be the end of them; what breaks may be theirs.
     for (model, schedule) in [("limited", "20ms"), ("broken", "20ms,20ms,20ms,5s,5s,5s,5s,5s")] {
-        let mut rig = rig(&server, model, &[("CHIMEIN_AGENT_SCHEDULE", schedule)]).await;
+        let mut rig = rig(server, model, &[("CHIMEIN_AGENT_SCHEDULE", schedule)]).await;
         let conversation = rig.sms(PHONE, "hello").await;
         let is_tried = |rig: &Rig| tries(rig, conversation) >= 4;
         rig.eventually("it is tried again", is_tried).await;
@@ -71,11 +76,10 @@ async fn a_gateway_answers_and_what_it_refuses_for_now_waits_for_it() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gateway_says_in_words_alone_that_it_was_told_too_much() {
-    let server = OpenAiServer::gateway().await;
-    let rig =
-        rig(&server, "long", &[("CHIMEIN_OPENAI_FALLBACK", "That is too much for me.")]).await;
+/// Which it says in words alone.
+async fn says_that_it_was_told_too_much(server: &OpenAiServer) {
+    let fallback = [("CHIMEIN_OPENAI_FALLBACK", "That is too much for me.")];
+    let rig = rig(server, "long", &fallback).await;
     let conversation = rig.sms(PHONE, "hello").await;
     rig.expect(conversation, &["That is too much for me."]).await;
     rig.end().await;

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use chimein::admin::{Insight as _, Readiness};
+use chimein::telemetry::journal::Stage;
 use chimein::twilio::sid::ConversationSid;
 use tempfile::TempDir;
 
@@ -84,18 +85,18 @@ async fn whatever_a_program_does_each_message_is_answered_once_and_in_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_said_too_late_is_not_mixed_with_what_is_said_when_asked_again() {
-    // Says the half of each answer, the second half of the first one when its time is long over.
+    // Says the half of each answer, the second half of the first one when its time is over and it is let.
     let program = Program::of(
         r#"
-import json, sys, threading, time
+import json, os, sys, threading, time
+here = os.path.dirname(os.path.abspath(__file__))
 
 def answer(turn):
     me = turn["id"]
     print(json.dumps({"type": "reply", "turn": me, "body": "%d: half" % turn["attempt"]}), flush=True)
     if turn["attempt"] == 1:
-        while not cancelled:
+        while not cancelled or not os.path.exists(os.path.join(here, "go")):
             time.sleep(0.02)
-        time.sleep(1)
     print(json.dumps({"type": "reply", "turn": me, "body": "%d: whole" % turn["attempt"]}))
     print(json.dumps({"type": "done", "turn": me}), flush=True)
 
@@ -110,6 +111,12 @@ for line in sys.stdin:
     );
     let rig = program.rig(&[("CHIMEIN_AGENT_TIMEOUT", "2s")]).await;
     let conversation = rig.sms(PHONE, "hello").await;
+    let asks = |rig: &Rig| {
+        let records = rig.app().journal().recent(conversation);
+        records.iter().filter(|record| record.stage == Stage::TurnStarted).count()
+    };
+    rig.eventually("it is asked again", |rig| asks(rig) == 2).await;
+    std::fs::write(program.folder.path().join("go"), "").unwrap();
     rig.expect(conversation, &["2: half", "2: whole"]).await;
     rig.end().await;
 }

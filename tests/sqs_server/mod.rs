@@ -1,18 +1,19 @@
 //! A server that speaks SQS, as a child process: `ministack` from PyPI, with SQS alone and its state on disk.
 //!
-//! It is the program of that name under `target/ci-tools/sqs`, where the first test that needs it lets
-//! `.ci/sqs` install it. The test speaks to it by SQS's JSON protocol, without the SDK that is tested.
+//! The test speaks to it by SQS's JSON protocol, without the SDK that is tested.
 
 #![allow(dead_code, reason = "each of the binaries that include this uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[allow(clippy::duplicate_mod, reason = "what a binary includes beside this may include it too")]
+#[path = "../ci_tools/mod.rs"]
+mod ci_tools;
+#[allow(clippy::duplicate_mod, reason = "what a binary includes beside this may include it too")]
 #[path = "../ports/mod.rs"]
 mod ports;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -68,7 +69,7 @@ impl SqsServer {
     pub async fn begin(&mut self) {
         let log = self.folder.path().join("server.log");
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
-        let child = Command::new(python().with_file_name("ministack"))
+        let child = Command::new(ci_tools::program("sqs", "ministack"))
             .env("BIND_HOST", "127.0.0.1")
             .env("GATEWAY_PORT", self.port.to_string())
             .env("SERVICES", "sqs")
@@ -103,6 +104,14 @@ impl SqsServer {
             }
         });
         assert!(stopped.await.is_ok(), "the server does not stop: {}", self.log());
+    }
+
+    /// Kills it at once; what is in its queues is lost, and so are they.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 
     /// Makes a queue; gives its URL.
@@ -251,18 +260,7 @@ fn signal(name: &str, child: &Child) {
     assert!(status.unwrap().success());
 }
 
-/// The Python that `.ci/sqs` installs the server for. It is run if that is not there yet; test binaries run
-/// one after the other, so that one process does it.
+/// The Python that has AWS's library beside the server.
 pub fn python() -> PathBuf {
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    let installed = INSTALLED.get_or_init(|| {
-        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let python = home.join("target/ci-tools/sqs/bin/python");
-        if !python.with_file_name("ministack").is_file() {
-            let installer = Command::new(home.join(".ci/sqs")).stdin(Stdio::null()).status();
-            assert!(installer.is_ok_and(|status| status.success()), ".ci/sqs failed, see above");
-        }
-        python
-    });
-    installed.clone()
+    ci_tools::program("sqs", "python")
 }

@@ -5,7 +5,7 @@ use chimein::clock::Clock;
 use chimein::config::Environment;
 use chimein::finding::{Finding, Verdict};
 
-use crate::temporal_server::{Kept, TemporalServer, settings};
+use crate::temporal_server::{PATIENCE, PAUSE, TemporalServer, settings, worker};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_namespace_worker_or_answer_is_told_of_with_a_remedy() {
@@ -32,18 +32,17 @@ async fn a_server_without_namespace_worker_or_answer_is_told_of_with_a_remedy() 
 
     // A worker with activities of its own, where chimein serves its own.
     let address = [("TEMPORAL_ADDRESS", server.address())];
-    let worker = Kept::start("examples/temporal/workflow.py", &[], &address);
+    let worker = worker("examples/temporal/workflow.py", &[], &address);
     let shared = [("CHIMEIN_TEMPORAL_REPLY", "activity")];
     let expected = [Verdict::Ok, Verdict::Ok, Verdict::Warn];
-    let mut found = examine(&server, &shared).await;
-    for _ in 0..500 {
-        if verdicts(&found) == expected {
-            break;
+    let mut found = Vec::new();
+    let polls = tokio::time::timeout(PATIENCE, async {
+        while verdicts(&found) != expected {
+            tokio::time::sleep(PAUSE).await;
+            found = examine(&server, &shared).await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        found = examine(&server, &shared).await;
-    }
-    assert_eq!(verdicts(&found), expected, "{found:?}");
+    });
+    assert!(polls.await.is_ok(), "{found:?}");
     assert!(found[2].found.contains("1 other workers take activities"), "{found:?}");
     assert!(found[2].remedy.contains("CHIMEIN_TEMPORAL_ACTIVITY_TASK_QUEUE"), "{found:?}");
     drop(worker);
@@ -54,7 +53,8 @@ async fn a_server_without_namespace_worker_or_answer_is_told_of_with_a_remedy() 
     assert!(found[0].remedy.contains("check TEMPORAL_ADDRESS"), "{found:?}");
 }
 
-async fn examine(server: &TemporalServer, more: &[(&'static str, &str)]) -> Vec<Finding> {
+/// What `doctor` finds, with more settings.
+pub async fn examine(server: &TemporalServer, more: &[(&'static str, &str)]) -> Vec<Finding> {
     let mut pairs = settings(server, "Chat");
     pairs.push(("TWILIO_ENABLED", "false".to_owned()));
     pairs.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
@@ -62,6 +62,7 @@ async fn examine(server: &TemporalServer, more: &[(&'static str, &str)]) -> Vec<
     kinds::of(&settings).examine(&settings, Clock::start()).await.unwrap()
 }
 
-fn verdicts(findings: &[Finding]) -> Vec<Verdict> {
+/// How grave that is.
+pub fn verdicts(findings: &[Finding]) -> Vec<Verdict> {
     findings.iter().map(|finding| finding.verdict).collect()
 }

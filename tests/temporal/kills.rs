@@ -9,7 +9,7 @@ use chimein::emulator::{self, Control, Emulator, Incoming};
 use tempfile::TempDir;
 
 use crate::child::{self, NUMBER, Service};
-use crate::temporal_server::{Kept, TemporalServer, settings};
+use crate::temporal_server::{Kept, TemporalServer, settings, worker};
 
 const PHONE: &str = "+15555550123";
 const TEXTS: [&str; 3] = ["one", "two", "three"];
@@ -49,7 +49,7 @@ impl Chat {
         let server = TemporalServer::start().await;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
-        let worker = Kept::start("tests/temporal/slow.py", &[server.address(), path], &[]);
+        let worker = worker("tests/temporal/slow.py", &[server.address(), path], &[]);
         let limits = Limits { long_code_rate: 1000, ..Limits::default() };
         let options = emulator::Options { seed: Some(7), limits, ..emulator::Options::default() };
         let emulator = Emulator::start(options).await.unwrap();

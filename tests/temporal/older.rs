@@ -4,7 +4,7 @@ use chimein::emulator::Incoming;
 use serde_json::{Value, json};
 
 use crate::rig::{NUMBER, PHONE, Rig};
-use crate::temporal_server::{Kept, TemporalServer};
+use crate::temporal_server::{TemporalServer, worker};
 
 /// Somebody whom a workflow writes to though he has not written.
 const OTHER: &str = "+15555550124";
@@ -12,7 +12,7 @@ const OTHER: &str = "+15555550124";
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_workflow_of_the_older_system_runs_unchanged_and_texts_once() {
     let server = TemporalServer::start().await;
-    let _worker = Kept::start("tests/temporal/older.py", &[server.address()], &[]);
+    let _worker = worker("tests/temporal/older.py", &[server.address()], &[]);
     let settings = [
         ("CHIMEIN_AGENT_KIND", "temporal"),
         ("TEMPORAL_HOST", &server.address()),

