@@ -8,7 +8,10 @@ use sha2::{Digest, Sha256};
 use temporalio_common::data_converters::RawValue;
 use temporalio_common::error::ApplicationFailure;
 use temporalio_common::protos::temporal::api::common::v1::Payload;
-use temporalio_sdk::activities::{ActivityContext, ActivityError, ActivityInfo, activities};
+use temporalio_sdk::WorkerOptions;
+use temporalio_sdk::activities::{
+    ActivityContext, ActivityError, ActivityInfo, ExecutableActivity, activities,
+};
 
 use super::error::Error as FrontendError;
 use super::frontend::Frontend;
@@ -38,6 +41,16 @@ impl TurnMemo {
     pub(super) fn of(thread: ThreadId, from: &Pii) -> Self {
         Self { thread, from: digest(from) }
     }
+}
+
+/// Has a worker serve one activity, which the macro has made a value of.
+fn serve<A>(worker: &mut WorkerOptions, _activity: A, by: &Arc<A::Implementer>)
+where
+    A: ExecutableActivity,
+    A::Input: Send + Sync,
+    A::Output: Send + Sync,
+{
+    worker.register_activity::<A>(Arc::clone(by));
 }
 
 fn digest(address: &Pii) -> String {
@@ -70,10 +83,6 @@ enum NotStored {
     Refused(String),
 }
 
-#[allow(
-    dead_code,
-    reason = "the macro names each activity for workflows, of which there are none here"
-)]
 #[activities]
 impl Activities {
     /// Texts somebody: `(to, message)`.
@@ -113,6 +122,14 @@ impl Activities {
 }
 
 impl Activities {
+    /// Has a worker serve each of them.
+    pub(super) fn serve_by(self, worker: &mut WorkerOptions) {
+        let this = Arc::new(self);
+        serve(worker, Self::send_sms_via_twilio, &this);
+        serve(worker, Self::send_sms_response_activity, &this);
+        serve(worker, Self::send_message, &this);
+    }
+
     /// What the older system's workflow does with a refusal is to note it, and end well.
     async fn text(
         &self,

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use super::activities::{MEMO, TurnMemo};
 use super::answered::{self, Outcome};
 use super::asked::{self, BYTES_MAX};
-use super::calls::{Start, TurnWord};
+use super::calls::{MayRepeat, Start, StartedRun, TurnWord};
 use super::error::Error;
 use super::frontend::{Frontend, TemporalAccess};
 use super::ids;
@@ -83,14 +83,24 @@ impl Temporal {
         match (self.options.workflows.mode, self.options.workflows.reply) {
             (TemporalMode::Turn, TemporalReply::Result) => {
                 let result = async {
-                    let run = self.frontend.start(self.of_turn(turn, (&id, arguments))).await?;
-                    self.frontend.outcome(&id, run).await
+                    let started = self.frontend.start(self.of_turn(turn, (&id, arguments))).await?;
+                    self.frontend.outcome(&id, started).await
                 };
                 self.answer(turn, result).await
             }
             (TemporalMode::Turn, TemporalReply::Activity) => {
-                let started = self.frontend.start(self.of_turn(turn, (&id, arguments))).await;
-                self.taken(turn, started)
+                let outcome = async {
+                    match self.frontend.start(self.of_turn(turn, (&id, arguments))).await? {
+                        StartedRun::Runs(_) => Ok(None),
+                        ended @ StartedRun::HasEnded => {
+                            self.frontend.outcome(&id, ended).await.map(Some)
+                        }
+                    }
+                };
+                match outcome.await {
+                    Ok(Some(Outcome::Ended(reason))) => Err(Self::given_up(turn, reason)),
+                    taken => self.taken(turn, taken),
+                }
             }
             (TemporalMode::Thread, TemporalReply::Result) => {
                 let result = self.update(turn, TurnWord { name: TURN, id, arguments });
@@ -135,12 +145,14 @@ impl Temporal {
                 let asked = Asked { id: &id(), thread: turn.thread.id(), must_name: false };
                 answered::read(returned.as_ref(), asked, self.options.response_bytes_max)
             }
-            Outcome::Ended(reason) => {
-                tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread.id(), reason,
-                    "workflow has ended without an answer");
-                Err(agent::Error::GivenUp { turn: id(), retry: false })
-            }
+            Outcome::Ended(reason) => Err(Self::given_up(turn, reason)),
         }
+    }
+
+    fn given_up(turn: &Turn, reason: &'static str) -> agent::Error {
+        tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread.id(), reason,
+            "workflow has ended without an answer");
+        agent::Error::GivenUp { turn: turn.id.to_string(), retry: false }
     }
 
     fn of_turn(&self, turn: &Turn, (id, arguments): (&str, Vec<String>)) -> Start {
@@ -148,13 +160,15 @@ impl Temporal {
         let memo = serde_json::to_string(&memo).expect("a memo is always JSON");
         let Workflows { workflow, queue, .. } = self.options.workflows.clone();
         let (id, memo) = (id.to_owned(), vec![(MEMO, memo)]);
-        Start { id, workflow, queue, arguments, memo, may_repeat: false }
+        // A dead letter that is redriven begins to count again: what ended its workflow may be mended.
+        let repeats = if turn.attempt > 1 { MayRepeat::Never } else { MayRepeat::AfterFailure };
+        Start { id, workflow, queue, arguments, memo, repeats }
     }
 
     fn of_thread(&self, turn: &Turn) -> Start {
         let Workflows { workflow, queue, .. } = self.options.workflows.clone();
         let (id, arguments) = (turn.thread.id().to_string(), vec![asked::of_thread(turn)]);
-        Start { id, workflow, queue, arguments, memo: Vec::new(), may_repeat: true }
+        Start { id, workflow, queue, arguments, memo: Vec::new(), repeats: MayRepeat::Always }
     }
 }
 

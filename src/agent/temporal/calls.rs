@@ -51,8 +51,28 @@ pub(super) struct Start {
     pub(super) arguments: Vec<String>,
     /// What is to be known of it by name, as JSON.
     pub(super) memo: Vec<(&'static str, String)>,
-    /// Whether another one may be started once it has ended well.
-    pub(super) may_repeat: bool,
+    /// When another one may be started once it has ended.
+    pub(super) repeats: MayRepeat,
+}
+
+/// When a workflow of an id may be started once one of that id has ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum MayRepeat {
+    /// Always: it is a thread's, which goes on.
+    Always,
+    /// Unless it has ended well: it is a turn's, which nobody has asked yet or an operator wants asked again.
+    AfterFailure,
+    /// Never: it is a turn's, whose workflow says how it ended.
+    Never,
+}
+
+/// What came of a start.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum StartedRun {
+    /// The run of this id has begun, or goes on.
+    Runs(String),
+    /// The newest run has ended, and no other one may be started.
+    HasEnded,
 }
 
 /// What a workflow that runs is told, once.
@@ -66,25 +86,28 @@ pub(super) struct TurnWord {
 }
 
 impl Frontend {
-    /// Starts a workflow, or finds the one of its id; gives the id of its run.
-    ///
-    /// One that failed is started anew: what ended its first run may be mended.
-    pub(super) async fn start(&self, start: Start) -> Result<String, Error> {
+    /// Starts a workflow, or finds the one of its id.
+    pub(super) async fn start(&self, start: Start) -> Result<StartedRun, Error> {
         let doing = "start a workflow";
         let request = self.start_request(start);
+        let _room = self.room().await;
         let mut client = self.client().await?;
         let call = WorkflowService::start_workflow_execution(&mut client, Request::new(request));
         match self.call((doing, WITHIN), call).await? {
-            Ok(started) => Ok(started.run_id),
-            // It has ended well; whoever asks for its newest run gets it.
-            Err(status) if status.code() == Code::AlreadyExists => Ok(String::new()),
+            Ok(started) => Ok(StartedRun::Runs(started.run_id)),
+            Err(status) if status.code() == Code::AlreadyExists => Ok(StartedRun::HasEnded),
             Err(status) => Err(Error::of(doing, &status)),
         }
     }
 
     /// Waits until a workflow has ended, whatever runs it has; without an end for ever.
-    pub(super) async fn outcome(&self, id: &str, run: String) -> Result<Outcome, Error> {
+    pub(super) async fn outcome(&self, id: &str, of: StartedRun) -> Result<Outcome, Error> {
         let doing = "tell how a workflow ended";
+        let run = match of {
+            StartedRun::Runs(run) => run,
+            // Whoever names none is told of the newest.
+            StartedRun::HasEnded => String::new(),
+        };
         let (mut run, mut page) = (run, Vec::new());
         for _ in 0..REPEATS_MAX {
             let request = GetWorkflowExecutionHistoryRequest {
@@ -212,6 +235,7 @@ impl Frontend {
             memo: start.memo,
             ..Default::default()
         };
+        let _room = self.room().await;
         let mut client = self.client().await?;
         let call = client.signal_with_start_workflow_execution(Request::new(request));
         let told = self.call((doing, WITHIN), call).await?;
@@ -285,12 +309,12 @@ impl Frontend {
     }
 
     fn start_request(&self, start: Start) -> StartWorkflowExecutionRequest {
-        let Start { id, workflow, queue, arguments, memo, may_repeat } = start;
+        let Start { id, workflow, queue, arguments, memo, repeats } = start;
         let fields = memo.into_iter().map(|(name, text)| (name.to_owned(), payload::json(text)));
-        let reuse = if may_repeat {
-            WorkflowIdReusePolicy::AllowDuplicate
-        } else {
-            WorkflowIdReusePolicy::AllowDuplicateFailedOnly
+        let reuse = match repeats {
+            MayRepeat::Always => WorkflowIdReusePolicy::AllowDuplicate,
+            MayRepeat::AfterFailure => WorkflowIdReusePolicy::AllowDuplicateFailedOnly,
+            MayRepeat::Never => WorkflowIdReusePolicy::RejectDuplicate,
         };
         StartWorkflowExecutionRequest {
             namespace: self.namespace().to_owned(),

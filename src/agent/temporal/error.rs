@@ -29,6 +29,14 @@ pub(super) enum Error {
     /// It could not be connected to.
     #[error("temporal cannot be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Somebody else has just tried to connect, in vain.
+    #[error("{told}")]
+    Shared {
+        /// What he was told.
+        told: String,
+        /// Whose matter it was.
+        matter: Matter,
+    },
     /// A file that the connection needs could not be read.
     #[error("{setting} cannot be read")]
     File {
@@ -60,6 +68,7 @@ impl Error {
     /// Source: grpc.io, "Status codes", and Temporal's `serviceerror`, which maps to them, read 2026-11-30.
     pub(super) fn matter(&self) -> Matter {
         let code = match self {
+            Self::Shared { matter, .. } => return *matter,
             Self::File { .. } => return Matter::Configuration(NO_FILE),
             Self::Silent { .. } | Self::Unreachable(_) => return Matter::Passing,
             Self::Refused { code, .. } => code,
@@ -93,7 +102,10 @@ impl Error {
     fn status(&self) -> u16 {
         match self {
             Self::Refused { code, .. } => u16::try_from(i32::from(*code)).unwrap_or(0),
-            Self::Silent { .. } | Self::Unreachable(_) | Self::File { .. } => 0,
+            Self::Silent { .. }
+            | Self::Unreachable(_)
+            | Self::Shared { .. }
+            | Self::File { .. } => 0,
         }
     }
 }

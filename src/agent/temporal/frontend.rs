@@ -1,6 +1,7 @@
 //! The connection to the server: made when it is needed, kept while it works, and what is known of it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use temporalio_client::{
     Client, ClientOptions, ClientTlsOptions, Connection, ConnectionOptions,
     HttpConnectProxyOptions, RetryOptions, TlsOptions,
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 
 use super::error::Error;
@@ -21,8 +23,13 @@ use crate::telemetry::chain::Chain;
 
 /// What we call ourselves to the server: those who poll a task queue are listed by it.
 pub(super) const IDENTITY: &str = "chimein";
-/// How long a connection may take.
+/// How long a connection may take, and how long anybody waits for one: who comes while it is tried shares what
+/// comes of it.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How many workflows are started and signalled at the same time. More would wait in the server, where the time of
+/// each call runs, and a rush would look like a server that is away. Chosen so that a server of several machines is
+/// busy.
+const STARTS_MAX: usize = 64;
 
 /// How the server is reached and who asks.
 #[derive(Clone, Debug)]
@@ -53,17 +60,37 @@ pub struct TlsFiles {
 /// The connection, whether there is one or not.
 pub(super) struct Frontend {
     access: TemporalAccess,
-    client: tokio::sync::Mutex<Option<Client>>,
+    connection: tokio::sync::Mutex<Connected>,
+    /// How often connecting has failed.
+    failures: AtomicU64,
+    /// Room for starting and signalling.
+    starts: Semaphore,
     verifier: OnceLock<Arc<WebPkiServerVerifier>>,
     /// Why the server cannot be used, as the operator was told; none where it can.
     told: Mutex<Option<&'static str>>,
 }
 
+/// What came of connecting.
+enum Connected {
+    /// It was not tried since there was a connection at last.
+    Not,
+    /// There is one.
+    By(Client),
+    /// It failed the last time: what was told of it, and whose matter that is.
+    Failed(String, Matter),
+}
+
 impl Frontend {
     /// Knows how to reach the server, and asks nothing of it yet.
     pub(super) fn new(access: TemporalAccess) -> Self {
-        let (client, told) = (tokio::sync::Mutex::new(None), Mutex::new(None));
-        Self { access, client, verifier: OnceLock::new(), told }
+        Self {
+            access,
+            connection: tokio::sync::Mutex::new(Connected::Not),
+            failures: AtomicU64::new(0),
+            starts: Semaphore::new(STARTS_MAX),
+            verifier: OnceLock::new(),
+            told: Mutex::new(None),
+        }
     }
 
     /// The namespace.
@@ -82,19 +109,37 @@ impl Frontend {
     ///
     /// # Errors
     ///
-    /// If there is none and the server cannot be connected to.
+    /// If there is none and the server cannot be connected to, or could not while this was waiting for it.
     pub(super) async fn client(&self) -> Result<Client, Error> {
-        let mut kept = self.client.lock().await;
-        if let Some(client) = &*kept {
-            return Ok(client.clone());
+        let failures = self.failures.load(Ordering::Relaxed);
+        let mut kept = self.connection.lock().await;
+        match &*kept {
+            Connected::By(client) => return Ok(client.clone()),
+            Connected::Failed(told, matter)
+                if self.failures.load(Ordering::Relaxed) != failures =>
+            {
+                return Err(Error::Shared { told: told.clone(), matter: *matter });
+            }
+            Connected::Failed(..) | Connected::Not => {}
         }
-        let made = self.connect(RetryOptions::no_retries()).await;
-        if let Err(error) = &made {
-            self.failed(error);
+        match self.connect(RetryOptions::no_retries()).await {
+            Ok(client) => {
+                *kept = Connected::By(client.clone());
+                Ok(client)
+            }
+            Err(error) => {
+                self.failed(&error);
+                *kept = Connected::Failed(Chain(&error).to_string(), error.matter());
+                self.failures.fetch_add(1, Ordering::Relaxed);
+                Err(error)
+            }
         }
-        let client = made?;
-        *kept = Some(client.clone());
-        Ok(client)
+    }
+
+    /// Waits for room to start or signal a workflow; it is had until the permit is dropped.
+    pub(super) async fn room(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.starts.acquire().await.ok()
     }
 
     /// A client of a worker's own, which tries again by itself.
@@ -154,7 +199,7 @@ impl Frontend {
 
     /// Notes that the server cannot be used; the next call connects anew, by what its files then hold.
     async fn lost(&self, error: &Error) {
-        *self.client.lock().await = None;
+        *self.connection.lock().await = Connected::Not;
         self.failed(error);
     }
 
@@ -261,4 +306,27 @@ fn proxied(proxy: &Proxy) -> HttpConnectProxyOptions {
     let user = proxy.credentials();
     let user = user.map(|(user, password)| (user, password.expose_secret().to_owned()));
     HttpConnectProxyOptions::new(proxy.to_string()).maybe_basic_auth(user).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_never_answers_holds_up_everybody_once_and_not_one_after_the_other() {
+        // The system takes connections to it; nobody reads them.
+        let hole = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", hole.local_addr().unwrap()).parse().unwrap();
+        let (namespace, api_key, tls, proxy) = ("default".to_owned(), None, None, None);
+        let access = TemporalAccess { address, namespace, api_key, tls, proxy };
+        let frontend = Frontend::new(access);
+        let began = tokio::time::Instant::now();
+        let all = futures::future::join_all((0..50).map(|_| frontend.client())).await;
+        let silent = "temporal did not take a connection within 10 s";
+        for error in all.into_iter().map(|made| made.err().expect("nobody is there")) {
+            assert_eq!((error.to_string().as_str(), error.matter()), (silent, Matter::Passing));
+        }
+        assert!(began.elapsed() < CONNECT_WITHIN * 3 / 2, "{:?}", began.elapsed());
+        assert!(!frontend.is_well());
+    }
 }

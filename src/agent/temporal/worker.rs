@@ -88,11 +88,11 @@ async fn once(work: &ActivityWork) -> Result<(), Error> {
     let runtime = Runtime::from_current_tokio(options).map_err(|error| begin(error.into()))?;
     let activities =
         Activities { frontend: Arc::clone(&work.frontend), outbox: Arc::clone(&work.outbox) };
-    let options = WorkerOptions::new(work.queue.as_str())
-        .register_activities(activities)
+    let mut options = WorkerOptions::new(work.queue.as_str())
         .activity_task_poller_behavior(PollerBehavior::SimpleMaximum(POLLERS))
         .graceful_shutdown_period(END_WITHIN)
         .build();
+    activities.serve_by(&mut options);
     let worker = Worker::new(&runtime, client, options);
     let mut worker = worker.map_err(|error| begin(error.into()))?;
     let end = worker.shutdown_handle();
