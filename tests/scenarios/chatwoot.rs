@@ -187,6 +187,29 @@ async fn a_bot_that_says_nothing_is_asked_once_more_and_then_it_is_a_dead_letter
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_silence_of_a_named_bot_is_watched_by_its_own_setting() {
+    let bot = Bot::start(|_, _| StatusCode::OK).await;
+    let rig = Rig::start(&[
+        ("CHIMEIN_AGENT_KIND", "echo"),
+        ("CHIMEIN_CHATWOOT_ANSWER_WITHIN", "0s"),
+        ("CHIMEIN_AGENTS_DESK_KIND", "chatwoot"),
+        ("CHIMEIN_AGENTS_DESK_URL", bot.url.as_str()),
+        ("CHIMEIN_AGENTS_DESK_TOKEN", TOKEN),
+        ("CHIMEIN_AGENTS_DESK_ANSWER_WITHIN", "1s"),
+        ("CHIMEIN_ROUTES_1_AGENT", "desk"),
+        ("CHIMEIN_ROUTES_1_KEYWORD", "desk"),
+        ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0"),
+    ])
+    .await;
+    rig.sms(PHONE, "desk").await;
+    let told = bot.told(&rig, 2).await;
+    assert_ne!(told[0].event["id"], told[1].event["id"], "it may have seen the one");
+    let letter = rig.dead_letter_of("reports").await;
+    assert_eq!(letter["cause"]["class"], "agent_timeout", "{letter}");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bot_that_says_nothing_is_not_asked_again_while_a_person_has_the_conversation() {
     for (paused, is_asked_then) in [("skip", false), ("hold", true)] {
         let bot = Bot::start(|_, _| StatusCode::OK).await;

@@ -41,6 +41,7 @@ mod reports;
 mod restoring;
 mod rig;
 mod routing;
+mod secrets;
 mod sending;
 mod stdio;
 mod strategies;
