@@ -185,9 +185,7 @@ impl App {
                 timeline: timeline.as_ref(),
                 cluster: cluster.as_ref(),
             };
-            let kept = timeline.clone().map(|timeline| {
-                Keeper::start(&recorder.journal, timeline, recorder.metrics.clone(), clock)
-            });
+            let kept = timeline::keep(timeline.as_ref(), &recorder);
             service = Some(parts.start(&tasks, &stops.workers).await?);
             opened = Some(OpenedStore { store, cluster, timeline: kept });
         }

@@ -3,7 +3,9 @@
 use super::instances::Cluster;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::jobs::recorder::Recorder;
 use crate::telemetry::chain::Chain;
+use crate::timeline::keeper::Keeper;
 use crate::timeline::{Timeline, segments};
 
 /// Opens it; none if it is off, or cannot be had: the service goes on without one.
@@ -33,4 +35,10 @@ pub async fn open(
             None
         }
     }
+}
+
+/// Keeps in it from now on whatever is noted.
+pub fn keep(timeline: Option<&Timeline>, recorder: &Recorder) -> Option<Keeper> {
+    let Recorder { journal, metrics, clock, .. } = recorder;
+    timeline.map(|timeline| Keeper::start(journal, timeline.clone(), metrics.clone(), *clock))
 }
