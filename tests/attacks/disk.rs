@@ -68,9 +68,17 @@ async fn a_dead_letters_text_is_kept_until_it_is_dropped_and_then_it_is_gone() {
 
 /// Which of the words are in any file below a folder.
 fn found<'a>(folder: &Path, words: &'a [String]) -> Vec<&'a str> {
-    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let below = |folder: &Path| -> Vec<_> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    };
+    let (folders, mut files): (Vec<_>, Vec<_>) =
+        below(folder).into_iter().partition(|path| path.is_dir());
+    // The timeline's.
+    files.extend(folders.iter().flat_map(|folder| below(folder)));
     // A file may be gone by now.
-    let bytes: Vec<u8> = files.flat_map(|path| std::fs::read(path).unwrap_or_default()).collect();
+    let read = |path| std::fs::read(path).unwrap_or_default();
+    let bytes: Vec<u8> = files.into_iter().flat_map(read).collect();
     let has = |word: &&String| bytes.windows(word.len()).any(|part| part == word.as_bytes());
     words.iter().filter(has).map(String::as_str).collect()
 }

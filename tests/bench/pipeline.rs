@@ -4,7 +4,8 @@
 //! `cargo bench --bench pipeline`. The service is a child process; Twilio is the emulator in this
 //! one, on the same cores. The time is from before a phone's message is handed to the emulator until
 //! the bot's answer is stored there, so the emulator's own work and both ways of the socket are in
-//! it: the service alone takes less. Beside it the time of one bare fsync, in the same run.
+//! it: the service alone takes less. Beside it the time of one bare fsync, in the same run; and what the
+//! timeline costs, by the same parts once more without one.
 
 #![expect(clippy::unwrap_used, reason = "a bench that cannot run stops where it cannot")]
 
@@ -46,7 +47,10 @@ const QUIET: Duration = Duration::from_secs(2);
 #[tokio::main]
 async fn main() {
     let fsync = bare_fsync(RECORD_BYTES, Duration::from_secs(3));
-    let (socket, direct) = (measure(Road::Socket).await, measure(Road::Direct).await);
+    let socket = measure(Road::Socket, true).await;
+    let bare_socket = measure(Road::Socket, false).await;
+    let direct = measure(Road::Direct, true).await;
+    let bare_direct = measure(Road::Direct, false).await;
     let mut table = Table::new();
     table.set_header([
         "",
@@ -71,6 +75,29 @@ async fn main() {
     row("CPU a message, saturated", |of| of.saturated_cpu, "0.060 ms");
     row("time a message, saturated", |of| of.saturated_time, "");
     println!("{table}\nbare fsync {:.3} ms", fsync.as_secs_f64() * 1e3);
+    println!("{}", timelines([(&socket, &bare_socket), (&direct, &bare_direct)]));
+}
+
+/// What the timeline adds to a message's processor time, by road: with, without, and the share.
+fn timelines(roads: [(&Figures, &Figures); 2]) -> Table {
+    let mut table = Table::new();
+    table.set_header([
+        "CPU a message with and without a timeline",
+        "socket",
+        "plain number",
+        "aim",
+    ]);
+    let mut row = |name: &str, of: fn(&Figures) -> Duration| {
+        let cells = roads.map(|(with, without)| {
+            let [with, without] = [of(with), of(without)].map(|cpu| cpu.as_secs_f64() * 1e3);
+            format!("{with:.3} / {without:.3} ms, {:+.1} %", (with / without - 1.0) * 100.0)
+        });
+        let cells = [name.to_owned()].into_iter().chain(cells);
+        table.add_row(cells.chain(["5 %".to_owned()]));
+    };
+    row("at 100/s", |of| of.paced_cpu);
+    row("saturated", |of| of.saturated_cpu);
+    table
 }
 
 /// The way of a message and of its answer.
@@ -91,10 +118,10 @@ struct Figures {
     saturated_time: Duration,
 }
 
-async fn measure(road: Road) -> Figures {
+async fn measure(road: Road, has_timeline: bool) -> Figures {
     let emulator = start_emulator().await;
     let control = emulator.control();
-    let mut service = road.service(&emulator);
+    let mut service = road.service(&emulator, has_timeline);
     if matches!(road, Road::Direct) {
         service.start(&[]);
         assert!(service.is_listening().await, "{}", service.log_tail());
@@ -126,9 +153,12 @@ async fn measure(road: Road) -> Figures {
 
 impl Road {
     /// A service to which Twilio tells of messages by this road alone.
-    fn service(self, emulator: &Emulator) -> Service {
+    fn service(self, emulator: &Emulator, has_timeline: bool) -> Service {
         let control = emulator.control();
-        let mut extra = vec![("CHIMEIN_SEND_CONVERSATION_RATE", "30".to_owned())];
+        let mut extra = vec![
+            ("CHIMEIN_SEND_CONVERSATION_RATE", "30".to_owned()),
+            ("CHIMEIN_TIMELINE_ENABLED", has_timeline.to_string()),
+        ];
         if matches!(self, Self::Direct) {
             extra.extend([
                 ("TWILIO_PHONE_NUMBER", list("")),

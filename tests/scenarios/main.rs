@@ -47,5 +47,6 @@ mod stdio;
 mod strategies;
 mod sweeping;
 mod taking_over;
+mod timeline;
 mod turns;
 mod waiting;

@@ -151,6 +151,10 @@ impl Service {
         let mut paths = vec!["/metrics".to_owned(), "/v1/queues".to_owned()];
         paths.extend(chimein::admin::DEBUG_PATHS.iter().map(|&path| path.to_owned()));
         paths.push("/v1/dead-letters".to_owned());
+        paths.push(format!("/v1/timeline?message={MARK}"));
+        for conversation in self.control().conversations() {
+            paths.push(format!("/v1/timeline?thread={}&limit=1000", conversation.sid));
+        }
         paths.push(format!("/v1/dead-letters?queue={MARK}"));
         for queue in ["inbox", "outbox"] {
             for letter in self.letters(queue).await {
@@ -183,6 +187,8 @@ impl Service {
             &["config", "--json"],
             &["doctor"],
             &["dead-letters", "list"],
+            &["trace", PHONE],
+            &["trace", MARK],
             &["dead-letters", "list", "--json"],
             &["dead-letters", "redrive", "--all", "--class", "loop", "--yes"],
             &["setup", "--take-over"],
