@@ -82,6 +82,7 @@ async fn fresh() -> (Emulator, Service) {
     let emulator = Emulator::start(options).await.unwrap();
     let alone = [("CHIMEIN_IDENTITY_POOL", ""), ("TWILIO_PHONE_NUMBER", PLAIN)];
     let mut service = Service::of(&emulator, &alone);
+    service.set("CHIMEIN_MESSAGING_SOURCES", &format!("{PLAIN}=direct"));
     let public = format!("http://127.0.0.1:{}", service.port());
     service.set("CHIMEIN_WEBHOOK_HOSTS", "");
     service.set("CHIMEIN_WEBHOOK_PUBLIC_URL", &public);

@@ -38,8 +38,7 @@ pub(super) async fn look(rest: &Client, wanted: &WantedSetup) -> Result<Found, r
         let addresses = addresses(rest).await;
         found.addresses = many(ADDRESSES, addresses, &mut found.unread)?;
     }
-    let all: Vec<&Pii> =
-        wanted.conversations.iter().chain(&wanted.direct).chain(&wanted.either).collect();
+    let all: Vec<&Pii> = wanted.conversations.iter().chain(&wanted.direct).collect();
     if all.iter().any(|address| channel(address).is_none()) {
         let numbers = SettingsResource::new(SettingsApi::Core, ["IncomingPhoneNumbers.json"]);
         let numbers = rest.list_settings(&numbers, "incoming_phone_numbers").all(ENTRIES_MAX).await;
@@ -51,7 +50,7 @@ pub(super) async fn look(rest: &Client, wanted: &WantedSetup) -> Result<Found, r
             found.senders.extend(many(SENDERS, senders, &mut found.unread)?);
         }
     }
-    if let Some(sid) = wanted.messaging_service.filter(|_| !all.is_empty()) {
+    if let Some(sid) = wanted.messaging_service.filter(|_| !wanted.direct.is_empty()) {
         let service =
             SettingsResource::new(SettingsApi::Messaging, ["v1", "Services", &sid.to_string()]);
         found.messaging_service =

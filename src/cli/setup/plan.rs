@@ -101,16 +101,7 @@ pub(super) fn plan(found: &Found, wanted: &WantedSetup) -> Plan {
         plan.silence_autocreation(address, (found, wanted));
         plan.texts(address, Road::Direct, (found, wanted));
     }
-    for address in &wanted.either {
-        // Where a conversation is made of what comes in, that one counts.
-        let makes = configuration(found, address)
-            .is_some_and(|document| document.at("auto_creation.enabled") == json!(true));
-        match wanted.service.filter(|_| makes) {
-            Some(service) => plan.conversation_address(address, service, (found, wanted)),
-            None => plan.texts(address, Road::Direct, (found, wanted)),
-        }
-    }
-    if !wanted.direct.is_empty() || !wanted.either.is_empty() {
+    if !wanted.direct.is_empty() {
         plan.messaging_service(found.messaging_service.as_ref(), wanted);
     }
     plan

@@ -371,6 +371,7 @@ impl Rig {
             ("TWILIO_IDENTITY", "bot".to_owned()),
             ("TWILIO_PHONE_NUMBER", TEXTS.to_owned()),
             ("TWILIO_WHATSAPP_NUMBER", WHATSAPP.to_owned()),
+            ("CHIMEIN_MESSAGING_SOURCES", format!("{TEXTS}=direct,{WHATSAPP}=direct")),
             ("TWILIO_MESSAGING_SERVICE_SID", MESSAGING_SERVICE.to_string()),
             ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
             ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com".to_owned()),

@@ -24,8 +24,6 @@ pub(super) struct WantedSetup {
     pub(super) conversations: Vec<Pii>,
     /// Addresses of ours that the bot answers without conversations.
     pub(super) direct: Vec<Pii>,
-    /// Those of which nobody has said by which road they come.
-    pub(super) either: Vec<Pii>,
     /// The messaging service that sends for them.
     pub(super) messaging_service: Option<MessagingServiceSid>,
     /// Whether what somebody else has set may be replaced.
@@ -89,7 +87,6 @@ impl WantedSetup {
             service,
             conversations: Vec::new(),
             direct: Vec::new(),
-            either: Vec::new(),
             messaging_service: messaging.service_sid,
             take_over,
             former,
@@ -115,10 +112,13 @@ impl WantedSetup {
             }
         }
         for address in messaging.addresses() {
-            match source(&address) {
-                Some(Source::Direct) => wanted.direct.push(address),
-                None if !wanted.conversations.contains(&address) => wanted.either.push(address),
-                Some(Source::Conversations) | None => {}
+            // As the service has it: conversations where there are any, unless it is told otherwise.
+            match messaging.source(&address, Source::Conversations) {
+                Source::Direct => wanted.direct.push(address),
+                Source::Conversations if !wanted.conversations.contains(&address) => {
+                    wanted.conversations.push(address);
+                }
+                Source::Conversations => {}
             }
         }
         Ok(wanted)
@@ -201,7 +201,6 @@ impl WantedSetup {
             service: None,
             conversations: Vec::new(),
             direct: Vec::new(),
-            either: Vec::new(),
             messaging_service: None,
             take_over: false,
             former: BTreeSet::new(),
