@@ -5,7 +5,7 @@ use url::Url;
 use crate::config::kinds::{BaseUrl, RestAuth};
 use crate::config::settings::{Account, Twilio};
 use crate::net::proxies::Proxies;
-use crate::twilio::rest;
+use crate::twilio::rest::{self, ProductUrls};
 
 /// Says where to ask and as whom.
 #[must_use]
@@ -27,6 +27,11 @@ pub fn rest_options(twilio: &Twilio, proxies: Proxies) -> rest::Options {
     let api = known(place(account, account.api_base_url.as_ref(), "api"));
     // Whoever names the other two of an unknown region has them from one place: assumed.
     let messaging = place(account, account.messaging_base_url.as_ref(), "messaging");
+    // The same for the products that have no setting of their own.
+    let [iam, content, monitor] = ProductUrls::NAMES.map(|product| {
+        let given = account.api_base_url.as_ref();
+        place(account, given, product).unwrap_or_else(|| api.clone())
+    });
     let region = account.region.as_ref().map(|name| name.as_str());
     let media = account.media_base_url.as_ref().map(|base| base.url().clone());
     rest::Options {
@@ -34,6 +39,7 @@ pub fn rest_options(twilio: &Twilio, proxies: Proxies) -> rest::Options {
         conversations_base_url: known(place(account, own, "conversations")),
         messaging_base_url: messaging.unwrap_or_else(|| api.clone()),
         api_base_url: api,
+        products: ProductUrls { iam, content, monitor },
         chat_service_sid: conversations.as_ref().map(|service| service.chat_service_sid),
         connect_timeout: account.connect_timeout,
         request_timeout: account.request_timeout,

@@ -14,6 +14,8 @@
 //! marked sensitive. Source: REST basics and Conversations API, vendor definition of April 2026 and
 //! pages read 2026-11-21.
 
+mod configuration;
+mod configuration_model;
 mod error;
 mod exchange;
 mod files;
@@ -40,6 +42,10 @@ use crate::concurrency::{Limit, Limiter};
 use crate::net::{self, proxies::Proxies};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid};
 
+pub use self::configuration_model::{
+    AccountDefaults, AccountState, Alert, Approval, Balance, ConversationWebhook, KeyDetails,
+    MessagingServiceSettings, PhoneNumber, RoleRights, ServiceSettings, WhatsappSender,
+};
 pub use self::error::{Error, FailureCause, Op, Outcome};
 pub use self::files::{FileName, Whereabouts};
 pub use self::host::{host, media_host, own_edge};
@@ -79,6 +85,8 @@ pub struct Options {
     pub messaging_base_url: Url,
     /// The media service of conversations, without the version: `https://mcs.us1.twilio.com`.
     pub media_base_url: Url,
+    /// Where API keys, templates and alerts are kept.
+    pub products: ProductUrls,
     /// The account.
     pub account_sid: AccountSid,
     /// The chat service that all conversations are of; the account's default one if there is none.
@@ -98,6 +106,28 @@ pub struct Options {
     pub proxies: Proxies,
 }
 
+/// Where the products are that are asked about an account's set-up alone, each without the version.
+#[derive(Clone, Debug)]
+pub struct ProductUrls {
+    /// API keys: `https://iam.twilio.com`.
+    pub iam: Url,
+    /// Templates: `https://content.twilio.com`.
+    pub content: Url,
+    /// Alerts: `https://monitor.twilio.com`.
+    pub monitor: Url,
+}
+
+impl ProductUrls {
+    /// The words that their hosts begin with, in the order of the fields.
+    pub const NAMES: [&str; 3] = ["iam", "content", "monitor"];
+
+    /// All of them at one place, as the emulator has them.
+    #[must_use]
+    pub fn at(place: &Url) -> Self {
+        Self { iam: place.clone(), content: place.clone(), monitor: place.clone() }
+    }
+}
+
 impl Options {
     /// Fills in the public hosts and the bounds: 5 s, 15 s, 4 MiB (a page of 100 messages of 32 KB
     /// with room), 20 requests (as many as the official helper's sockets), no proxy.
@@ -113,6 +143,11 @@ impl Options {
             api_base_url: url("https://api.twilio.com"),
             messaging_base_url: url("https://messaging.twilio.com"),
             media_base_url: url("https://mcs.us1.twilio.com"),
+            products: ProductUrls {
+                iam: url("https://iam.twilio.com"),
+                content: url("https://content.twilio.com"),
+                monitor: url("https://monitor.twilio.com"),
+            },
             account_sid,
             chat_service_sid: None,
             credentials,
@@ -178,6 +213,9 @@ struct ClientInner {
     core_base: Url,
     messaging_base: Url,
     media_base: Url,
+    iam_base: Url,
+    content_base: Url,
+    monitor_base: Url,
     account_sid: AccountSid,
     chat_service_sid: Option<ChatServiceSid>,
     clock: Clock,
@@ -203,6 +241,9 @@ impl Client {
         let api_base = base_without_slash(options.api_base_url, "api")?;
         let messaging_base = base_without_slash(options.messaging_base_url, "messaging")?;
         let media_base = base_without_slash(options.media_base_url, "media")?;
+        let iam_base = base_without_slash(options.products.iam, "iam")?;
+        let content_base = base_without_slash(options.products.content, "content")?;
+        let monitor_base = base_without_slash(options.products.monitor, "monitor")?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let authorization = authorization(options.account_sid, &options.credentials);
@@ -221,6 +262,9 @@ impl Client {
                 core_base: below(&api_base, &[CORE_VERSION]),
                 messaging_base,
                 media_base,
+                iam_base,
+                content_base,
+                monitor_base,
                 account_sid: options.account_sid,
                 chat_service_sid: options.chat_service_sid,
                 clock,

@@ -287,7 +287,7 @@ impl Client {
     }
 
     /// Puts a path below the service, each part percent-encoded.
-    fn url(&self, parts: &[&str]) -> Url {
+    pub(super) fn url(&self, parts: &[&str]) -> Url {
         let base = &self.inner.base;
         match self.inner.chat_service_sid {
             Some(service) => below(&below(base, &["Services", &service.to_string()]), parts),

@@ -8,6 +8,7 @@ use static_assertions::assert_impl_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+mod configuration;
 mod odd;
 mod scripted;
 mod texts;
@@ -523,6 +524,7 @@ fn options(url: &str) -> Options {
     options.api_base_url = Url::parse(url).unwrap();
     options.messaging_base_url = Url::parse(url).unwrap();
     options.media_base_url = Url::parse(url).unwrap();
+    options.products = ProductUrls::at(&Url::parse(url).unwrap());
     options.chat_service_sid = Some(format!("IS{H}").parse().unwrap());
     options
 }
