@@ -18,6 +18,7 @@ use super::answer::plain;
 use super::hub::Hub;
 use super::rest::ConnectionBroken;
 use super::{control, media, phone, rest, twilsock};
+use crate::clock::Timestamp;
 use crate::telemetry::chain::Chain;
 
 /// Where the socket is opened.
@@ -89,11 +90,20 @@ async fn route(
     if let Err(unwelcome) = checked {
         return Ok(plain(StatusCode::FORBIDDEN, format!("{unwelcome}\n")));
     }
+    let now = hub.wall();
     let mut response = serve(hub, request).await?;
     let headers = response.headers_mut();
+    headers.insert(header::DATE, date(now));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)
+}
+
+/// The emulator's own time, which can jump.
+fn date(now: Timestamp) -> HeaderValue {
+    let since = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or_default());
+    let date = httpdate::fmt_http_date(std::time::UNIX_EPOCH + since);
+    HeaderValue::from_str(&date).unwrap_or(HeaderValue::from_static(""))
 }
 
 async fn serve(hub: Arc<Hub>, request: Request<Body>) -> Result<Response<Body>, ConnectionBroken> {

@@ -166,6 +166,7 @@ fn read(control: &Control, segments: &[&str], query: &Fields) -> Result<Value, E
         ["faults"] => Ok(json!({"faults": control.faults()})),
         ["sockets"] => Ok(sockets(control)),
         ["limits"] => Ok(json!(control.limits())),
+        ["account"] => Ok(json!(control.account())),
         ["dump"] => dump(control),
         _ => Err(Error::NotFound),
     }
@@ -198,6 +199,10 @@ async fn write(control: &Control, segments: &[&str], bytes: &[u8]) -> Result<Val
             limits.retain(|_, limit| !limit.is_null());
             control.set_limits(serde_json::from_value(limits.into()).map_err(Error::Body)?);
             Ok(json!(control.limits()))
+        }
+        ["account"] => {
+            control.set_account(parse(bytes)?);
+            Ok(json!(control.account()))
         }
         ["webhook"] => {
             let webhook: Webhook = parse(bytes)?;

@@ -24,7 +24,7 @@ use super::state::event::EventKind;
 use super::state::limits::Limits;
 use super::state::model::{Conversation, DeliveryStatus, HookMethod, HookSettings, Message};
 use super::state::refusal::Refusal;
-use super::state::{AddressFields, Inbound};
+use super::state::{AccountSetup, AddressFields, Inbound};
 use crate::pii::Pii;
 use crate::realtime::twilsock::frame::Status;
 use crate::twilio::sid::{ConversationSid, MessageSid, ParticipantSid};
@@ -158,6 +158,17 @@ impl Control {
     /// Sets the number's own webhook, which every incoming message rings besides.
     pub fn set_messaging_webhook(&self, url: Option<String>) {
         self.hub.with(|core, _| core.world.set_messaging_url(url));
+    }
+
+    /// How the account itself is set up.
+    #[must_use]
+    pub fn account(&self) -> AccountSetup {
+        self.hub.with(|core, _| core.world.setup().clone())
+    }
+
+    /// Sets the account up in another way, a wrong one for instance.
+    pub fn set_account(&self, setup: AccountSetup) {
+        self.hub.with(|core, _| core.world.set_setup(setup));
     }
 
     /// Configures an address, as the REST API does.

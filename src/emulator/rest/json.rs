@@ -323,10 +323,13 @@ impl View {
         let url = format!("{}/Configuration", self.base);
         json!({
             "account_sid": self.account,
-            "default_chat_service_sid": world.default_service(),
+            "default_chat_service_sid": world
+                .setup()
+                .default_chat_service
+                .unwrap_or_else(|| world.default_service()),
             "default_messaging_service_sid": world.default_messaging_service(),
             "default_inactive_timer": null,
-            "default_closed_timer": null,
+            "default_closed_timer": world.setup().closed_timer,
             "url": url,
             "links": {
                 "service": format!("{}/Services/{}", self.base, world.default_service()),

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::fields::Fields;
 use super::{RestAnswered, RestCall, RestReply, path};
 use crate::bytes16;
+use crate::emulator::state::AccountSetup;
 use crate::emulator::state::messaging::{MessagingService, Number};
 use crate::emulator::state::model::{Channel, HookMethod};
 use crate::emulator::state::refusal::Refusal;
@@ -55,11 +56,19 @@ impl RestCall<'_> {
             (size.clamp(1, SIZE_MAX), self.query.parsed::<usize>("Page")?.unwrap_or(0));
         let wanted = self.query.filled("PhoneNumber");
         let all: Vec<Value> = self.read(|world| {
-            let numbers = world.messaging().numbers().filter(|one| is_phone(one));
+            let messaging = world.messaging();
+            let sms = world.setup().sms;
+            // Where none is set up every number is the account's.
+            let any = wanted.as_ref().filter(|_| messaging.numbers().next().is_none());
+            let any = any.map(|number| {
+                let url = messaging.url().map(str::to_owned);
+                Number { address: Pii::new(number), url, ..Number::default() }
+            });
+            let numbers = messaging.numbers().chain(&any).filter(|one| is_phone(one));
             let numbers = numbers.filter(|one| {
                 wanted.as_ref().is_none_or(|wanted| one.address.reveal().contains(wanted.as_str()))
             });
-            Ok(numbers.map(|one| self.shown_number(one)).collect())
+            Ok(numbers.map(|one| self.shown_number(one, sms)).collect())
         })?;
         let page: Vec<Value> =
             all.iter().skip(at.saturating_mul(size)).take(size).cloned().collect();
@@ -98,7 +107,8 @@ impl RestCall<'_> {
             number.method = form.read("SmsMethod", HookMethod::from_word)?.or(number.method);
             self.change(|core, _| core.world.set_number(number.clone()))?;
         }
-        Ok(RestReply::Json(200, self.shown_number(&number)))
+        let sms = self.read(|world| Ok(world.setup().sms))?;
+        Ok(RestReply::Json(200, self.shown_number(&number, sms)))
     }
 
     /// A messaging service, if the path names one; the list of them has the path of the list of chat services.
@@ -157,7 +167,7 @@ impl RestCall<'_> {
         let senders: Vec<Value> = self.read(|world| {
             let numbers = world.messaging().numbers();
             let senders = numbers.filter(|one| one.address.reveal().starts_with(&channel));
-            Ok(senders.map(|one| self.shown_sender(one)).collect())
+            Ok(senders.map(|one| self.shown_sender(one, world.setup())).collect())
         })?;
         let root = self.hub.urls.messaging.as_str().trim_end_matches('/');
         let url = format!("{root}{}?Channel={channel}&PageSize=1000&Page=0", self.path);
@@ -180,7 +190,8 @@ impl RestCall<'_> {
             found.cloned().ok_or(Refusal::NotFound)
         })?;
         if self.method == Method::GET {
-            return Ok(RestReply::Json(200, self.shown_sender(&number)));
+            let shown = self.read(|world| Ok(self.shown_sender(&number, world.setup())))?;
+            return Ok(RestReply::Json(200, shown));
         }
         let update: SenderUpdate = reading::from_slice(self.body)
             .map_err(|_| Refusal::ParameterInvalid("the request's body"))?;
@@ -199,17 +210,18 @@ impl RestCall<'_> {
             }
         }
         self.change(|core, _| core.world.set_number(number.clone()))?;
-        Ok(RestReply::Json(202, self.shown_sender(&number)))
+        let shown = self.read(|world| Ok(self.shown_sender(&number, world.setup())))?;
+        Ok(RestReply::Json(202, shown))
     }
 
-    fn shown_number(&self, one: &Number) -> Value {
+    fn shown_number(&self, one: &Number, sms: bool) -> Value {
         let account = self.hub.credentials.account_sid;
         let sid = sid_of("PN", &one.address);
         json!({
             "account_sid": account,
             "api_version": "2010-04-01",
             "beta": false,
-            "capabilities": {"fax": false, "mms": true, "sms": true, "voice": true},
+            "capabilities": {"fax": false, "mms": sms, "sms": sms, "voice": true},
             "date_created": MADE,
             "date_updated": MADE,
             "friendly_name": one.address.reveal(),
@@ -247,12 +259,14 @@ impl RestCall<'_> {
         })
     }
 
-    fn shown_sender(&self, one: &Number) -> Value {
+    fn shown_sender(&self, one: &Number, setup: &AccountSetup) -> Value {
+        let is_online = setup.sender_status == "ONLINE";
+        let reason = json!([{"code": "63020", "message": "switched off"}]);
         let root = self.hub.urls.messaging.as_str().trim_end_matches('/');
         let sid = sid_of("XE", &one.address);
         json!({
             "sid": sid,
-            "status": "ONLINE",
+            "status": setup.sender_status,
             "sender_id": one.address.reveal(),
             "webhook": {
                 "callback_url": one.url,
@@ -262,8 +276,11 @@ impl RestCall<'_> {
                 "status_callback_url": one.status_callback,
                 "status_callback_method": "POST",
             },
-            "properties": {"quality_rating": "HIGH", "messaging_limit": "10K Customers/24hr"},
-            "offline_reasons": null,
+            "properties": {
+                "quality_rating": setup.sender_quality,
+                "messaging_limit": "10K Customers/24hr",
+            },
+            "offline_reasons": if is_online { Value::Null } else { reason },
             "url": format!("{root}/v2/Channels/Senders/{sid}"),
         })
     }

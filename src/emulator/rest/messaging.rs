@@ -66,14 +66,11 @@ impl RestCall<'_> {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         let account = self.hub.credentials.account_sid.to_string();
         match (segments.as_slice(), self.method) {
-            (["2010-04-01", "Accounts", file], method) if *file == format!("{account}.json") => {
-                if method == Method::GET {
-                    Ok(self.account())
-                } else {
-                    Err(Refusal::MethodNotAllowed)
-                }
+            (["2010-04-01", "Accounts", file], _) if *file == format!("{account}.json") => {
+                self.account()
             }
             (["2010-04-01", "Accounts", of, ..], _) if **of != *account => Err(Refusal::NotFound),
+            ([_, _, _, "Balance.json"], &Method::GET) => self.balance(),
             ([_, _, _, "IncomingPhoneNumbers.json"], &Method::GET) => self.list_numbers(),
             ([_, _, _, "IncomingPhoneNumbers", file], &Method::GET | &Method::POST) => {
                 self.number(file)
@@ -95,7 +92,7 @@ impl RestCall<'_> {
                     .map(|()| RestReply::Empty)
             }
             (
-                [_, _, _, "Messages.json"]
+                [_, _, _, "Messages.json" | "Balance.json"]
                 | [_, _, _, "IncomingPhoneNumbers.json"]
                 | [_, _, _, "IncomingPhoneNumbers", _]
                 | [_, _, _, "Messages", _]
@@ -130,23 +127,6 @@ impl RestCall<'_> {
         }
         self.hub.record(Happening::TextTyping { sid });
         Ok(RestReply::Json(200, json!({"success": true})))
-    }
-
-    /// The account as it sees itself. Source: REST API, Account resource (the fields are assumed); its auth
-    /// token, which the real answer holds, is left out.
-    fn account(&self) -> RestReply {
-        let account = self.hub.credentials.account_sid;
-        RestReply::Json(
-            200,
-            json!({
-                "friendly_name": "chimein emulator",
-                "owner_account_sid": account,
-                "sid": account,
-                "status": "active",
-                "type": "Full",
-                "uri": format!("/2010-04-01/Accounts/{account}.json"),
-            }),
-        )
     }
 
     fn create_text(&self) -> RestAnswered {

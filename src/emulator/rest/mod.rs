@@ -4,6 +4,7 @@
 //! record. What a request means is pure ([`path`], [`fields`], [`page`], [`json`]); what it does goes
 //! through the hub. Secrets enter here only to be compared with basic authentication.
 
+mod account;
 pub(super) mod auth;
 mod conversations;
 pub mod fields;
@@ -281,6 +282,11 @@ impl RestCall<'_> {
             return self.typing();
         }
         if let Some(answered) = self.messaging_services() {
+            return answered;
+        }
+        let segments = path::segments(self.path)?;
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        if let Some(answered) = self.product(&segments) {
             return answered;
         }
         match path::resource(self.path)? {

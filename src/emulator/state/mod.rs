@@ -5,6 +5,7 @@
 //! messages on their way to phones, and records for whoever watches. The caller makes one mutation,
 //! then takes the effects, then may make the next.
 
+mod account;
 mod addresses;
 mod alarms;
 pub mod command;
@@ -52,6 +53,7 @@ use crate::twilio::sid::{
     ParticipantSid, RoleSid, UserSid,
 };
 
+pub use account::{AccountSetup, SetAlert};
 pub use addresses::AddressFields;
 pub use hooks::HookFields;
 pub use inbound::{Inbound, Route};
@@ -128,6 +130,9 @@ pub struct World {
     seats: HashMap<String, BTreeMap<ConversationSid, ParticipantSid>>,
     addresses: BTreeMap<u64, Address>,
     account_hooks: HookSettings,
+    /// How the account itself is set up.
+    #[serde(default)]
+    setup: AccountSetup,
     media: BTreeMap<MediaSid, Media>,
     media_order: VecDeque<MediaSid>,
     /// Phones that wrote STOP, with the number they wrote it to.
@@ -163,9 +168,11 @@ impl World {
         let hooks = self.services.get(&self.default_service).map(|service| service.hooks.clone());
         let account_hooks = std::mem::take(&mut self.account_hooks);
         let messaging = std::mem::take(&mut self.messaging).settings();
+        let setup = std::mem::take(&mut self.setup);
         *self = Self::with_services(self.settings.clone(), self.ids.clone(), at, services);
         self.account_hooks = account_hooks;
         self.messaging = messaging;
+        self.setup = setup;
         if let Some(service) = self.services.get_mut(&self.default_service) {
             service.hooks = hooks.unwrap_or_default();
         }
@@ -194,6 +201,7 @@ impl World {
             seats: HashMap::new(),
             addresses: BTreeMap::new(),
             account_hooks: HookSettings::default(),
+            setup: AccountSetup::default(),
             media: BTreeMap::new(),
             media_order: VecDeque::new(),
             opted_out: BTreeMap::new(),

@@ -63,6 +63,12 @@ impl Messaging {
         self.numbers.get(address)
     }
 
+    /// Where inbound texts of all numbers without settings are told.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        self.url.as_deref()
+    }
+
     /// The numbers with settings.
     pub fn numbers(&self) -> impl Iterator<Item = &Number> {
         self.numbers.values()
