@@ -50,7 +50,7 @@ use crate::timeline::keeper::Keeper;
 use crate::{admin, http, twilio};
 
 pub use self::account::rest_options;
-pub use self::client_factory::realtime_config;
+pub use self::client_factory::{realtime_config, token_request};
 pub use self::health::Health;
 
 /// How many stages the journal keeps: a few thousand messages' worth in about a mebibyte.
@@ -231,6 +231,12 @@ impl App {
     #[must_use]
     pub const fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// What the service counts.
+    #[must_use]
+    pub const fn metrics(&self) -> &Metrics {
+        &self.recorder.metrics
     }
 
     /// The stages of every message.

@@ -1,10 +1,11 @@
 //! What an examination found, and what to do about it. Pure.
+//!
+//! What each check looks at, expects and is for stands once, in [`checks`]; a finding names its check by id.
 
-use serde::Serialize;
+pub mod checks;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
     /// As it should be.
     Ok,
@@ -12,19 +13,44 @@ pub enum Verdict {
     Warn,
     /// The service would not work.
     Fail,
+    /// Nobody could look: a right is missing, or there was no answer. Never the same as fine.
+    Unchecked,
+}
+
+impl Verdict {
+    /// The word for programs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Unchecked => "not_checked",
+        }
+    }
+
+    /// The word for people; what is broken is seen from afar.
+    #[must_use]
+    pub const fn shown(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "FAIL",
+            Self::Unchecked => "not checked",
+        }
+    }
 }
 
 /// The result of one check.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Finding {
-    /// What was looked at, in one word.
+    /// The check's id, one of [`checks::CHECKS`].
     pub check: &'static str,
     /// How bad it is.
     pub verdict: Verdict,
-    /// What was found.
+    /// What was found; for what was not checked, why not.
     pub found: String,
     /// What to do about it; nothing where all is well.
-    #[serde(skip_serializing_if = "String::is_empty")]
     pub remedy: String,
 }
 
@@ -47,14 +73,16 @@ impl Finding {
         Self { check, verdict: Verdict::Fail, found, remedy: remedy.into() }
     }
 
+    /// Nobody could look.
+    #[must_use]
+    pub fn unchecked(check: &'static str, why: String, remedy: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Unchecked, found: why, remedy: remedy.into() }
+    }
+
     /// Its row in a table.
     #[must_use]
     pub fn row(&self) -> [String; 4] {
-        let verdict = match self.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "FAIL",
-        };
-        [verdict.to_owned(), self.check.to_owned(), self.found.clone(), self.remedy.clone()]
+        let verdict = self.verdict.shown().to_owned();
+        [verdict, self.check.to_owned(), self.found.clone(), self.remedy.clone()]
     }
 }

@@ -68,18 +68,27 @@ impl ClientFactory {
         let mut config = self.config.clone();
         config.resume = self.resume_store.as_ref().and_then(|store| store.read(&identity));
         config.clock = self.clock;
-        let request = Request {
-            account_sid: account.account_sid,
-            key_sid: conversations.api_key,
-            service_sid: conversations.chat_service_sid,
-            identity: identity.clone(),
-            lifetime: account.token_ttl,
-            region: account.region.as_ref().map(|region| region.as_str().to_owned()),
-        };
+        let request = token_request(account, conversations, identity.clone());
         let secret = conversations.api_secret.clone();
         let tokens = Arc::new(Minter::new(request, secret, self.clock));
         let (client, events) = Client::connect(config, tokens, Arc::clone(&self.marks));
         OpenClient { identity, client, events }
+    }
+}
+
+/// Says what an identity's access token holds.
+pub fn token_request(
+    account: &Account,
+    conversations: &ConversationsAccount,
+    identity: String,
+) -> Request {
+    Request {
+        account_sid: account.account_sid,
+        key_sid: conversations.api_key,
+        service_sid: conversations.chat_service_sid,
+        identity,
+        lifetime: account.token_ttl,
+        region: account.region.as_ref().map(|region| region.as_str().to_owned()),
     }
 }
 

@@ -60,7 +60,7 @@ fn show(args: &Args, environment: &Environment) -> Outcome {
     let is_told = is_fit || args.json;
     let complaint = if is_told { String::new() } else { as_list(problems) };
     let code = if is_fit { 0 } else { MISUSE };
-    Outcome { output, complaint, code }
+    Outcome { complaint, ..Outcome::done(output) }.with_code(code)
 }
 
 fn as_table(effective: &[Effective]) -> String {

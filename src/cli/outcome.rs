@@ -23,12 +23,17 @@ pub(super) struct Outcome {
     pub(super) complaint: String,
     /// For the caller's `$?`.
     pub(super) code: u8,
+    /// Words that have a colour at the beginning of a line on a terminal.
+    pub(super) colours: Colours,
 }
+
+/// Words with their colours, as the number of an escape sequence.
+pub(super) type Colours = &'static [(&'static str, &'static str)];
 
 impl Outcome {
     /// All went well.
     pub(super) const fn done(output: String) -> Self {
-        Self { output, complaint: String::new(), code: 0 }
+        Self { output, complaint: String::new(), code: 0, colours: &[] }
     }
 
     /// Adds a line for standard error.
@@ -44,12 +49,35 @@ impl Outcome {
         self
     }
 
+    /// Gives words a colour wherever a line begins with one, on a terminal alone.
+    pub(super) const fn painted(mut self, colours: Colours) -> Self {
+        self.colours = colours;
+        self
+    }
+
     /// Prints it as a terminal may show it and gives the exit code.
     pub(super) fn tell(self) -> io::Result<ExitCode> {
-        write_out(printable(&self.output).as_bytes())?;
+        let shown = printable(&self.output);
+        if io::stdout().is_terminal() {
+            write_out(paint(&shown, self.colours).as_bytes())?;
+        } else {
+            write_out(shown.as_bytes())?;
+        }
         io::stderr().write_all(printable(&self.complaint).as_bytes())?;
         Ok(ExitCode::from(self.code))
     }
+}
+
+/// Puts the colours in; only the first word of a line has one.
+fn paint(text: &str, colours: Colours) -> String {
+    let paint = |line: &str| {
+        let found = colours.iter().find_map(|(word, colour)| {
+            let rest = line.strip_prefix(word)?;
+            rest.starts_with([' ', '\n']).then(|| format!("\u{1b}[{colour}m{word}\u{1b}[0m{rest}"))
+        });
+        found.unwrap_or_else(|| line.to_owned())
+    };
+    text.split_inclusive('\n').map(paint).collect()
 }
 
 /// Why a command could not begin, or not say how it went.
@@ -192,6 +220,13 @@ mod tests {
         assert!(shown.lines().count() > 2, "{shown}");
         // For a program each row is a line, however long.
         assert_eq!(table_within(None, header, rows()).lines().count(), 2);
+    }
+
+    #[test]
+    fn only_a_lines_first_word_has_a_colour() {
+        let painted = paint("ok  all ok\nokay\n  ok\n", &[("ok", "32")]);
+        assert_eq!(painted, "\u{1b}[32mok\u{1b}[0m  all ok\nokay\n  ok\n");
+        assert_eq!(paint("ok\n", &[]), "ok\n");
     }
 
     #[test]

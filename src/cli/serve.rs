@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::{Handle, Runtime};
 
-use super::signals;
+use super::{doctor, signals};
 use crate::agent::kinds;
 use crate::app::{self, App};
 use crate::clock::Clock;
@@ -126,7 +126,11 @@ async fn serve(
         }
     };
     tracing::info!(address = %app.address(), version = env!("CARGO_PKG_VERSION"), "service is up");
-    let name = stop.await;
+    // Looks by itself, until the service is told to stop.
+    let name = tokio::select! {
+        name = &mut stop => name,
+        never = doctor::watch(settings, app.metrics(), clock) => match never {},
+    };
     tracing::info!(signal = name, "service is stopping");
     app.stop().await;
     tracing::info!("service has stopped");

@@ -18,6 +18,7 @@ pub const FIELDS: &[Field] = &[
     field("address", "the network address listened on or connected to"),
     field("agent", "the name of an agent, as the configuration has it"),
     field("attempt", "the number of this try, counted from 1"),
+    field("check", "the id of one of the doctor's checks"),
     field("close_code", "the code that closed a WebSocket"),
     field("code", "Twilio's error code"),
     field("conn_id", "our number of a connection, counted from 1"),

@@ -6,6 +6,7 @@ use std::fs;
 use chimein::admin;
 use chimein::agent::kinds::schema;
 use chimein::config::kinds::{Paths, Setting};
+use chimein::finding::checks;
 use chimein::manual::PAGES;
 use chimein::telemetry::metrics::table;
 use chimein::webhook;
@@ -58,6 +59,16 @@ fn the_manual_has_the_table_of_metrics() {
         start: "<!-- metrics table: written from src/telemetry/metrics/table.rs by `UPDATE=1 cargo test --test house` -->\n",
         end: "<!-- end of the metrics table -->\n",
         text: table::markdown(),
+    });
+}
+
+#[test]
+fn the_manual_has_the_table_of_checks() {
+    compare(&Table {
+        page: "src/manual/operation.md",
+        start: "<!-- checks table: written from src/finding/checks.rs by `UPDATE=1 cargo test --test house` -->\n",
+        end: "<!-- end of the checks table -->\n",
+        text: checks::markdown(),
     });
 }
 

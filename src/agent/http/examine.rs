@@ -12,7 +12,7 @@ use crate::net::place::place_of;
 use crate::standard_webhooks::Secret;
 use crate::telemetry::chain::Chain;
 
-const SECRET: &str = "agent.secret";
+const SECRET: &str = "agent-secret";
 
 /// Asks the agent's server and judges its answer.
 pub(super) async fn server(

@@ -4,70 +4,104 @@
 //! Only what is configured address by address can be read; a messaging service may autocreate for
 //! its senders, which the API does not say, so nothing here is a failure.
 
+use super::remote::unseen;
+use crate::config::Settings;
 use crate::config::kinds::Source;
-use crate::config::settings::Messaging;
 use crate::finding::Finding;
 use crate::pii::Pii;
-use crate::telemetry::chain::Chain;
 use crate::twilio::rest::{self, AddressConfiguration};
 use crate::twilio::sid::ChatServiceSid;
 
-const CHECK: &str = "addresses";
+const MISSING: &str = "address-missing";
+const DISABLED: &str = "address-disabled";
+const SERVICE: &str = "address-service";
+const TYPE: &str = "address-type";
+const TWICE: &str = "source-twice";
 
 /// How many addresses that are not as wanted get a line of their own.
 const SHOWN_MAX: usize = 10;
 
-/// The numbers that the bot answers without conversations, each with the road that counts.
-pub(super) fn plain(messaging: &Messaging) -> Vec<(Pii, Source)> {
-    let road = |address: Pii| {
-        let source = messaging.source(&address, Source::Conversations);
-        (address, source)
-    };
-    messaging.addresses().into_iter().map(road).collect()
+/// What the settings say of our addresses.
+pub(super) struct WantedAddresses {
+    /// The numbers that the bot answers without conversations, each with the road that counts.
+    plain: Vec<(Pii, Source)>,
+    /// The addresses that conversations run over, where each is named in full.
+    named: Vec<Pii>,
+}
+
+impl WantedAddresses {
+    pub(super) fn of(all: &Settings) -> Self {
+        let road = |address: Pii| {
+            let source = all.messaging.source(&address, Source::Conversations);
+            (address, source)
+        };
+        let is_whole = |text: &&String| !text.ends_with(['*', ':']);
+        let named = all.join.addresses.0.iter().filter(is_whole).map(Pii::new).collect();
+        Self { plain: all.messaging.addresses().into_iter().map(road).collect(), named }
+    }
 }
 
 /// Judges the account's address configurations.
 pub(super) fn judge(
     asked: Result<Vec<AddressConfiguration>, rest::Error>,
     service: ChatServiceSid,
-    plain: &[(Pii, Source)],
+    wanted: &WantedAddresses,
 ) -> Vec<Finding> {
     let addresses = match asked {
         Ok(addresses) => addresses,
-        Err(error) => {
-            let remedy = "try again; an API key needs the right to read Conversations";
-            return vec![Finding::warn(CHECK, Chain(&error).to_string(), remedy)];
-        }
+        Err(error) => return vec![unseen(MISSING, &error)],
     };
-    if addresses.is_empty() && !plain.is_empty() {
-        let found = "none makes conversations; the bot answers on plain numbers".to_owned();
-        return vec![Finding::ok(CHECK, found)];
-    }
+    let missing = missing(&addresses, wanted);
     if addresses.is_empty() {
-        return vec![Finding::warn(
-            CHECK,
-            "none is configured: what is sent to a number makes no conversation, unless its messaging \
-             service does"
-                .to_owned(),
-            "let the number or its messaging service autocreate conversations, with this chat service",
-        )];
+        return vec![missing];
     }
     let troubled: Vec<Finding> = addresses
         .iter()
-        .filter_map(|address| match road(address, plain) {
+        .filter_map(|address| match road(address, &wanted.plain) {
             Some(source) => two_roads(address, source),
             None => trouble(address, service),
         })
         .collect();
     let (wrong, all) = (troubled.len(), addresses.len());
-    let mut findings: Vec<Finding> = troubled.into_iter().take(SHOWN_MAX).collect();
-    if wrong == 0 {
-        findings.push(Finding::ok(CHECK, format!("all {all} lead here by one road")));
-    } else if wrong > SHOWN_MAX {
+    let is_fine = |check: &&str| troubled.iter().all(|finding| finding.check != *check);
+    let fine = [DISABLED, SERVICE, TYPE, TWICE].into_iter().filter(is_fine);
+    let fine: Vec<Finding> =
+        fine.map(|check| Finding::ok(check, format!("none of {all}"))).collect();
+    let mut findings = vec![missing];
+    findings.extend(troubled.into_iter().take(SHOWN_MAX));
+    if wrong > SHOWN_MAX {
         let found = format!("{} more of {all} are not as wanted", wrong - SHOWN_MAX);
-        findings.push(Finding::warn(CHECK, found, "put the others right and look again"));
+        findings.push(Finding::warn(DISABLED, found, "put the others right and look again"));
     }
+    findings.extend(fine);
     findings
+}
+
+/// Whether an address of ours has no configuration.
+fn missing(addresses: &[AddressConfiguration], wanted: &WantedAddresses) -> Finding {
+    let is_there = |one: &&Pii| addresses.iter().any(|other| other.address.as_ref() == Some(*one));
+    let absent: Vec<String> =
+        wanted.named.iter().filter(|one| !is_there(one)).map(Pii::masked).collect();
+    let remedy =
+        "let the number or its messaging service autocreate conversations, with this chat service";
+    if !absent.is_empty() {
+        let found = format!("not configured: {}", absent.join(", "));
+        return Finding::warn(MISSING, found, remedy);
+    }
+    match (addresses.is_empty(), wanted.plain.is_empty()) {
+        (true, false) => {
+            let found = "none makes conversations; the bot answers on plain numbers".to_owned();
+            Finding::ok(MISSING, found)
+        }
+        (true, true) => Finding::warn(
+            MISSING,
+            "none is configured: what is sent to a number makes no conversation, unless its messaging \
+             service does"
+                .to_owned(),
+            remedy,
+        ),
+        (false, _) => Finding::ok(MISSING, format!("{} are configured", addresses.len())),
+    }
 }
 
 /// The road that counts for an address that the bot also answers without conversations.
@@ -82,14 +116,14 @@ fn two_roads(address: &AddressConfiguration, source: Source) -> Option<Finding> 
     let place = place(address);
     Some(match source {
         Source::Direct => Finding::warn(
-            CHECK,
+            TWICE,
             format!(
                 "{place} makes conversations of what the bot answers without them; it stays out of these"
             ),
             "set AutoCreation.Enabled to false there, or take the number out of CHIMEIN_MESSAGING_SOURCES",
         ),
         Source::Conversations => Finding::warn(
-            CHECK,
+            TWICE,
             format!(
                 "{place} makes conversations and is one of the plain numbers too; conversations count"
             ),
@@ -110,7 +144,7 @@ fn trouble(address: &AddressConfiguration, service: ChatServiceSid) -> Option<Fi
     let auto = address.auto_creation.as_ref().filter(|auto| auto.enabled);
     let Some(auto) = auto else {
         return Some(Finding::warn(
-            CHECK,
+            DISABLED,
             format!("{place} autocreates no conversations"),
             "set AutoCreation.Enabled to true there, with this chat service",
         ));
@@ -120,14 +154,14 @@ fn trouble(address: &AddressConfiguration, service: ChatServiceSid) -> Option<Fi
             .conversation_service_sid
             .map_or_else(|| "the account's default service".to_owned(), |sid| sid.to_string());
         return Some(Finding::warn(
-            CHECK,
+            SERVICE,
             format!("{place} autocreates in {where_to}, where the bot does not listen"),
             format!("set AutoCreation.ConversationServiceSid to {service} there"),
         ));
     }
     (auto.kind.as_deref() == Some("studio")).then(|| {
         Finding::warn(
-            CHECK,
+            TYPE,
             format!("{place} starts a Studio flow, which answers beside the bot"),
             "set AutoCreation.Type to default there, unless that is wanted",
         )
@@ -139,6 +173,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::finding::Verdict;
 
     fn address(auto: serde_json::Value) -> AddressConfiguration {
         let answer = json!({
@@ -149,6 +184,21 @@ mod tests {
         serde_json::from_str(&answer.to_string()).unwrap()
     }
 
+    fn plain(numbers: &[(&str, Source)]) -> WantedAddresses {
+        let plain = numbers.iter().map(|(number, source)| (Pii::new(*number), *source)).collect();
+        WantedAddresses { plain, named: Vec::new() }
+    }
+
+    /// One finding has this verdict and says this; where that is no good one, the others are.
+    fn assert_told(findings: &[Finding], verdict: &str, told: &str) {
+        let rows: Vec<_> = findings.iter().map(Finding::row).collect();
+        let found = rows.iter().find(|row| row[0] == verdict && row.concat().contains(told));
+        assert!(found.is_some(), "{verdict}, {told}: {rows:?}");
+        let wrong = rows.iter().filter(|row| row[0] != "ok").count();
+        assert_eq!(wrong, usize::from(verdict != "ok"), "{rows:?}");
+        assert!(!rows.concat().concat().contains("5555550"), "{rows:?}");
+    }
+
     #[test]
     fn a_number_that_leads_here_by_two_roads_is_named() {
         let service = ChatServiceSid::from_bytes([1; 16]);
@@ -157,19 +207,19 @@ mod tests {
         for (auto, number, source, verdict, told) in [
             (&on, "+15555550123", Source::Direct, "warn", "Enabled to false"),
             (&on, "+15555550123", Source::Conversations, "warn", "=direct"),
-            (&off, "+15555550123", Source::Direct, "ok", "one road"),
-            (&on, "+15555550199", Source::Direct, "ok", "one road"),
+            (&off, "+15555550123", Source::Direct, "ok", "none of 1"),
+            (&on, "+15555550199", Source::Direct, "ok", "none of 1"),
             (&off, "+15555550199", Source::Direct, "warn", "Enabled to true"),
         ] {
-            let plain = [(Pii::new(number), source)];
+            let plain = plain(&[(number, source)]);
             let findings = judge(Ok(vec![address(auto.clone())]), service, &plain);
-            let rows: Vec<_> = findings.iter().map(Finding::row).collect();
-            assert_eq!((rows.len(), rows[0][0].as_str()), (1, verdict), "{rows:?}");
-            assert!(rows[0].concat().contains(told), "{rows:?}");
-            assert!(!rows[0].concat().contains("5555550"), "{rows:?}");
+            assert_told(&findings, verdict, told);
         }
-        let plain = [(Pii::new("+15555550123"), Source::Direct)];
+        let plain = plain(&[("+15555550123", Source::Direct)]);
         assert_eq!(judge(Ok(Vec::new()), service, &plain)[0].row()[0], "ok");
+        let named = WantedAddresses { plain: Vec::new(), named: vec![Pii::new("+15555550177")] };
+        let findings = judge(Ok(vec![address(on.clone())]), service, &named);
+        assert_told(&findings, "warn", "not configured");
     }
 
     #[test]
@@ -179,7 +229,7 @@ mod tests {
             "enabled": true, "type": "webhook", "conversation_service_sid": service,
         });
         for (auto, verdict, told) in [
-            (right.clone(), "ok", "all 1 lead here"),
+            (right.clone(), "ok", "none of 1"),
             (json!(null), "warn", "AutoCreation.Enabled"),
             (json!({"enabled": false}), "warn", "AutoCreation.Enabled"),
             (json!({"enabled": true, "type": "default"}), "warn", "the account's default service"),
@@ -197,15 +247,14 @@ mod tests {
                 "Studio",
             ),
         ] {
-            let findings = judge(Ok(vec![address(auto.clone())]), service, &[]);
-            let rows: Vec<_> = findings.iter().map(Finding::row).collect();
-            assert_eq!((rows.len(), rows[0][0].as_str()), (1, verdict), "{auto}");
-            assert!(rows[0].concat().contains(told), "{rows:?}");
-            assert!(!rows[0].concat().contains("5555550"), "{rows:?}");
+            let findings = judge(Ok(vec![address(auto.clone())]), service, &plain(&[]));
+            assert_told(&findings, verdict, told);
         }
-        assert_eq!(judge(Ok(Vec::new()), service, &[])[0].row()[0], "warn");
-        let many = judge(Ok(vec![address(json!(null)); SHOWN_MAX + 5]), service, &[]);
-        assert_eq!(many.len(), SHOWN_MAX + 1);
-        assert!(many[SHOWN_MAX].found.starts_with("5 more"), "{many:?}");
+        let none = plain(&[]);
+        assert_eq!(judge(Ok(Vec::new()), service, &none)[0].row()[0], "warn");
+        let many = judge(Ok(vec![address(json!(null)); SHOWN_MAX + 5]), service, &none);
+        let wrong: Vec<_> = many.iter().filter(|one| one.verdict != Verdict::Ok).collect();
+        assert_eq!(wrong.len(), SHOWN_MAX + 1);
+        assert!(wrong[SHOWN_MAX].found.starts_with("5 more"), "{many:?}");
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::files;
 use crate::finding::Finding;
 
-pub(super) const CHECK: &str = "store.disk";
+pub(super) const CHECK: &str = "store-disk";
 
 /// Bytes that are written on trial: more than a directory entry or a journal could hide.
 const TRIAL_BYTES: usize = 64 << 10;

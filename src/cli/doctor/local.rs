@@ -6,13 +6,15 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::disk;
 use crate::agent::kinds;
+use crate::app;
 use crate::config::kinds::Listen;
-use crate::config::settings::{Queue, Webhook};
+use crate::config::settings::{Account, Queue, Twilio, Webhook};
 use crate::config::{Problem, Settings};
 use crate::files;
 use crate::finding::{Finding, Verdict};
@@ -20,6 +22,10 @@ use crate::net::place::{is_private, place_of};
 use crate::queue::embedded::Format;
 use crate::queue::{self, Store, embedded};
 use crate::telemetry::chain::Chain;
+use crate::twilio::rest;
+
+/// How long a proxy may take to take a connection.
+const PROXY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Tells a problem of the settings.
 pub(super) fn setting(problem: &Problem) -> Finding {
@@ -27,12 +33,19 @@ pub(super) fn setting(problem: &Problem) -> Finding {
     Finding::fail("settings", found, problem.remedy.clone())
 }
 
+/// Checks that the disk below the store takes what the service writes.
+pub(super) fn disk(settings: &Queue) -> Finding {
+    let path = &settings.path;
+    let bytes_max = u64::try_from(settings.bytes_max.0).unwrap_or(u64::MAX);
+    disk::examine(nearest_folder(path), path, bytes_max)
+}
+
 /// Checks that the store can be opened and its disk written to; says also whether a service has it
 /// open right now.
 pub(super) async fn store(settings: &Queue) -> (Vec<Finding>, bool) {
     let path = &settings.path;
     let bytes_max = u64::try_from(settings.bytes_max.0).unwrap_or(u64::MAX);
-    let disk = disk::examine(nearest_folder(path), path, bytes_max);
+    let disk = self::disk(settings);
     if !path.exists() {
         let is_usable = disk.verdict != Verdict::Fail;
         let store =
@@ -86,7 +99,7 @@ async fn opened(options: embedded::Options, path: &Path) -> (Finding, bool) {
 /// Checks that nobody else may read what people wrote. Opening the store takes such rights away, so
 /// this looks first.
 fn rights(path: &Path) -> Finding {
-    const CHECK: &str = "store.rights";
+    const CHECK: &str = "store-rights";
     let shown = path.display();
     match files::rights_of_others(path) {
         Ok(None) => Finding::ok(CHECK, format!("{shown} is for this user alone")),
@@ -115,13 +128,13 @@ fn nearest_folder(path: &Path) -> &Path {
 /// Checks that the listeners' places are free, or taken by the service that runs already.
 pub(super) async fn listeners(settings: &Settings, is_running: bool) -> Vec<Finding> {
     let server = SocketAddr::new(settings.server.listen, settings.server.port.get());
-    let mut findings = vec![listener("server.listen", server, is_running).await];
+    let mut findings = vec![listener("server-listen", server, is_running).await];
     match settings.admin.listen {
         Listen::On(admin) => {
-            findings.push(listener("admin.listen", admin, is_running).await);
+            findings.push(listener("admin-listen", admin, is_running).await);
         }
         Listen::Off => findings.push(Finding::warn(
-            "admin.listen",
+            "admin-listen",
             "off: no metrics, and dead-letters and send cannot ask a running service".to_owned(),
             "set CHIMEIN_ADMIN_LISTEN, for instance to 127.0.0.1:9464",
         )),
@@ -132,7 +145,7 @@ pub(super) async fn listeners(settings: &Settings, is_running: bool) -> Vec<Find
 
 /// Checks that those who should see the debug pages and metrics can.
 pub(super) fn debug_token(settings: &Settings) -> Finding {
-    const CHECK: &str = "admin.debug_token";
+    const CHECK: &str = "debug-pages";
     let remedy = "set CHIMEIN_ADMIN_DEBUG_TOKEN to a long random text";
     if settings.admin.debug_token.is_some() {
         return Finding::ok(CHECK, "debug pages and operator's routes ask for it".to_owned());
@@ -173,9 +186,60 @@ async fn listener(check: &'static str, address: SocketAddr, is_running: bool) ->
     }
 }
 
+/// Checks that the hosts of a region are named as they will be.
+/// Source: API domain migration guide, read 2026-11-21.
+pub(super) fn region(account: &Account) -> Finding {
+    const CHECK: &str = "region-edge";
+    let region = account.region.as_ref().map(|name| name.as_str());
+    let edge = account.edge.as_ref().map(|name| name.as_str());
+    match (region, edge) {
+        (None, None) => Finding::ok(CHECK, "the default ones".to_owned()),
+        (None, Some(edge)) => Finding::ok(CHECK, format!("us1 by {edge}")),
+        (Some(region), Some(edge)) => Finding::ok(CHECK, format!("{region} by {edge}")),
+        (Some(region), None) => {
+            let own = rest::own_edge(region).unwrap_or("one of its own");
+            let found = format!("{region} without an edge; it is entered by {own}");
+            Finding::warn(CHECK, found, format!("set TWILIO_EDGE={own}"))
+        }
+    }
+}
+
+/// Checks that no rotation of the auth token was forgotten.
+pub(super) fn rotation(account: &Account) -> Finding {
+    const CHECK: &str = "token-rotation";
+    match account.auth_token_next {
+        None => Finding::ok(CHECK, "none is under way".to_owned()),
+        Some(_) => Finding::warn(
+            CHECK,
+            "TWILIO_AUTH_TOKEN_NEXT is set, so two tokens can sign webhooks".to_owned(),
+            "promote the token at Twilio, make it TWILIO_AUTH_TOKEN, and unset TWILIO_AUTH_TOKEN_NEXT",
+        ),
+    }
+}
+
+/// Checks that the proxy that leads to Twilio takes connections.
+pub(super) async fn proxies(all: &Settings, twilio: &Twilio) -> Finding {
+    const CHECK: &str = "proxies";
+    let proxies = all.proxy.proxies();
+    let options = app::rest_options(twilio, proxies.clone());
+    let Some(proxy) = proxies.of(&options.conversations_base_url) else {
+        return Finding::ok(CHECK, "none: Twilio is reached directly".to_owned());
+    };
+    let connecting = TcpStream::connect(proxy.to_string());
+    let remedy = "check the host and port of HTTPS_PROXY, or name Twilio's hosts in NO_PROXY";
+    match tokio::time::timeout(PROXY_TIMEOUT, connecting).await {
+        Ok(Ok(_)) => Finding::ok(CHECK, format!("{proxy} takes connections")),
+        Ok(Err(error)) => Finding::fail(CHECK, format!("{proxy} takes none: {error}"), remedy),
+        Err(_) => {
+            let found = format!("{proxy} takes none in {} s", PROXY_TIMEOUT.as_secs());
+            Finding::fail(CHECK, found, remedy)
+        }
+    }
+}
+
 /// Checks that Twilio could reach the public URL at all.
 pub(super) fn public_url(settings: &Webhook) -> Finding {
-    const CHECK: &str = "webhook.public_url";
+    const CHECK: &str = "public-url";
     let remedy =
         "set CHIMEIN_WEBHOOK_PUBLIC_URL to what Twilio calls, such as https://bot.example.com";
     let Some(base) = &settings.public_url else {
@@ -194,6 +258,11 @@ pub(super) fn public_url(settings: &Webhook) -> Finding {
     let shown = place_of(url);
     if is_private(url) {
         return Finding::warn(CHECK, format!("{shown} is not reachable from the internet"), remedy);
+    }
+    if url.host_str().is_some_and(|host| host.contains('_')) {
+        // Source: Error 11200 and its like, hosts with an underscore, read 2026-11-21.
+        let found = format!("{shown} has an underscore in its host, which Twilio does not call");
+        return Finding::fail(CHECK, found, remedy);
     }
     if url.scheme() != "https" {
         return Finding::warn(CHECK, format!("{shown} is not encrypted"), "use https");

@@ -2,27 +2,38 @@
 //!
 //! Looks at the settings, the store and its disk, the listeners, the public URL, the agent or its bus, the machine's clock, at
 //! what the Twilio account says of itself by REST, and whether the socket opens; changes nothing there. A check that cannot be made
-//! because an earlier one failed is left out. Exit code 0 if nothing failed (warnings do not count), 1
-//! otherwise. No line holds a secret, a query or a user's name of a URL.
+//! because an earlier one failed is left out. Exit code 0 if all is fine, 1 with warnings, 2 if something is broken, 3 if nothing is
+//! known to be and somewhere nobody could look. No line holds a secret, a query or a user's name of a URL.
 
+mod account;
 mod addresses;
+mod conversations;
 mod disk;
+mod doors;
 mod local;
+mod numbers;
+mod probe;
 mod queue;
 mod remote;
+mod seats;
 mod socket;
+mod told;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde_json::json;
+use url::Url;
 
+use self::remote::Circumstances;
+pub(super) use self::watch::watch;
 use super::outcome::{self, Outcome};
 use crate::agent::{kind, kinds};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::config::Settings;
 use crate::config::routing::Route;
+use crate::config::settings::Twilio;
 use crate::finding::{Finding, Verdict};
 use crate::net::tls;
 use crate::telemetry::chain::Chain;
@@ -40,6 +51,9 @@ pub struct Args {
     /// Prints JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// Explains one check and looks at nothing.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["json", "offline"])]
+    explain: Option<String>,
 }
 
 /// Says why the checks could not be made.
@@ -69,7 +83,7 @@ pub enum Error {
 ///
 /// See [`Error`]; what is found wrong is no error.
 pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
-    outcome::run(examine(args, environment))
+    outcome::run(examine(args, environment, None))
 }
 
 /// Looks, and tells in a table, for a command that ends with it.
@@ -77,11 +91,31 @@ pub(super) async fn look(
     config: Option<&Path>,
     environment: &Environment,
 ) -> Result<String, Error> {
-    let args = Args { config: config.map(Path::to_owned), offline: false, json: false };
-    examine(&args, environment).await.map(|outcome| outcome.output)
+    let args =
+        Args { config: config.map(Path::to_owned), offline: false, json: false, explain: None };
+    examine(&args, environment, None).await.map(|outcome| outcome.output)
 }
 
-async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
+/// Looks and tells; `place` is where our public URL is for tests.
+async fn examine(
+    args: &Args,
+    environment: &Environment,
+    place: Option<&Url>,
+) -> Result<Outcome, Error> {
+    if let Some(id) = &args.explain {
+        return Ok(told::explained(id));
+    }
+    let findings = found(args, environment, place).await?;
+    let has_colours = environment.get("NO_COLOR").is_none_or(str::is_empty);
+    Ok(told::told(&findings, args.json, has_colours))
+}
+
+/// Makes all checks that can be made.
+async fn found(
+    args: &Args,
+    environment: &Environment,
+    place: Option<&Url>,
+) -> Result<Vec<Finding>, Error> {
     let clock = Clock::start();
     let report = kinds::load(args.config.as_deref(), environment);
     let mut findings: Vec<Finding> = report.problems().iter().map(local::setting).collect();
@@ -93,15 +127,8 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
         findings.extend(local::listeners(&settings, is_running).await);
         match &settings.twilio {
             Some(twilio) => {
-                findings.push(local::public_url(&settings.webhook));
-                if !args.offline {
-                    findings.extend(agents(&settings, clock).await?);
-                    let examined = remote::examine(&settings, twilio, clock);
-                    findings.extend(examined.await?);
-                    if twilio.conversations.is_some() {
-                        findings.push(socket::examine(&settings, twilio).await?);
-                    }
-                }
+                let around = Circumstances { place, is_running, clock };
+                findings.extend(of_twilio(&settings, twilio, (args.offline, &around)).await?);
             }
             None => findings.push(Finding::warn(
                 "twilio",
@@ -110,7 +137,40 @@ async fn examine(args: &Args, environment: &Environment) -> Result<Outcome, Erro
             )),
         }
     }
-    Ok(told(&findings, args.json))
+    Ok(findings)
+}
+
+/// Looks at the way to Twilio and at what it says.
+async fn of_twilio(
+    settings: &Settings,
+    twilio: &Twilio,
+    (is_offline, around): (bool, &Circumstances<'_>),
+) -> Result<Vec<Finding>, Error> {
+    let mut findings = vec![local::public_url(&settings.webhook), local::rotation(&twilio.account)];
+    findings.push(local::region(&twilio.account));
+    if is_offline {
+        return Ok(findings);
+    }
+    let proxies = local::proxies(settings, twilio).await;
+    let is_open = proxies.verdict == Verdict::Ok;
+    findings.push(proxies);
+    let remote = async {
+        match is_open {
+            true => remote::examine(settings, twilio, around).await,
+            false => Ok(Vec::new()),
+        }
+    };
+    let socket = async {
+        match &twilio.conversations {
+            Some(_) if is_open => socket::examine(settings, twilio).await.map(Some),
+            Some(_) | None => Ok(None),
+        }
+    };
+    let (agents, remote, socket) = tokio::join!(agents(settings, around.clock), remote, socket);
+    findings.extend(agents?);
+    findings.extend(remote?);
+    findings.extend(socket?);
+    Ok(findings)
 }
 
 /// Looks at each agent; what is found of one by name is told by that.
@@ -142,16 +202,6 @@ async fn agents(settings: &Settings, clock: Clock) -> Result<Vec<Finding>, Error
         }
     }
     Ok(findings)
-}
-
-fn told(findings: &[Finding], as_json: bool) -> Outcome {
-    let is_fit = findings.iter().all(|finding| finding.verdict != Verdict::Fail);
-    let output = if as_json {
-        outcome::json(&json!({ "fit": is_fit, "findings": findings }))
-    } else {
-        outcome::table(["verdict", "check", "found", "remedy"], findings.iter().map(Finding::row))
-    };
-    Outcome::done(output).with_code(u8::from(!is_fit))
 }
 
 #[cfg(test)]

@@ -1,27 +1,26 @@
-//! What Twilio says by REST: whether it can be reached, the clock, the credentials, the webhooks.
+//! What Twilio says by REST: whether it can be reached, the clock, the credentials, and then all the rest.
 //!
-//! Reads only. One request without credentials for the `Date` of its answer, one for the account, one
-//! for the service's webhooks with each of token and API key, and the account's addresses. Time is read to compare it with that date.
+//! Reads only, four requests at most at a time. One request without credentials for the `Date` of its answer,
+//! one for the account, one with the API key; what they show decides what else is asked. Each group of questions
+//! has its time, and what is not answered in it counts as not checked. Time is read to compare it with that date.
 
 use std::time::{Duration, UNIX_EPOCH};
 
 use reqwest::header::DATE;
 use url::Url;
 
-use super::{Error, addresses};
+use super::doors::Doors;
+use super::{Error, account, addresses, conversations, numbers, probe, socket};
 use crate::app;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
 use crate::config::kinds::RestAuth;
-use crate::config::settings::{ConversationsAccount, Twilio, Webhook};
+use crate::config::settings::{ConversationsAccount, Twilio};
 use crate::finding::{Finding, Verdict};
 use crate::net::place::place_of;
 use crate::net::{self, proxies::Proxies, tls};
-use crate::pii::Pii;
 use crate::telemetry::chain::Chain;
-use crate::twilio::rest::{self, Webhooks};
-use crate::twilio::signature::is_signed_as;
-use crate::webhook::{self, PublicBase};
+use crate::twilio::rest;
 
 /// How far the clock may be off before it is worth a word; well within what tokens and signatures
 /// stand.
@@ -34,28 +33,51 @@ const SKEW_MAX: Duration = Duration::from_secs(60);
 /// How many of the account's addresses are looked at.
 const ADDRESSES_MAX: usize = 1_000;
 
-/// The events without which the bot learns of conversations by its sweep alone.
-/// Source: Conversations webhooks, post-action events, read 2026-11-21.
-const EVENTS_NEEDED: [&str; 2] = ["onConversationAdded", "onMessageAdded"];
+/// How many requests are under way at once: the account's other programs need theirs.
+const REQUESTS_MAX: usize = 4;
 
-/// The event that tells how replies fare; the bot answers without it.
-const DELIVERIES: &str = "onDeliveryUpdated";
+/// How long one request may take, and its connection before it: all in all ten seconds.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks and judges, one after the other; stops where the next question makes no sense.
+/// How long a group of questions may take.
+const GROUP_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Whom to ask, and by which settings.
+pub(super) struct Asking<'a> {
+    pub(super) all: &'a Settings,
+    pub(super) twilio: &'a Twilio,
+    pub(super) rest: rest::Client,
+    pub(super) doors: Doors,
+    pub(super) clock: Clock,
+}
+
+/// What an examination is told besides the settings.
+pub(super) struct Circumstances<'a> {
+    /// Where our public URL is, for tests; at its own place without.
+    pub(super) place: Option<&'a Url>,
+    /// Whether a service is known to run.
+    pub(super) is_running: bool,
+    pub(super) clock: Clock,
+}
+
+/// Asks and judges; stops where the next question makes no sense.
 pub(super) async fn examine(
     all: &Settings,
     twilio: &Twilio,
-    clock: Clock,
+    around: &Circumstances<'_>,
 ) -> Result<Vec<Finding>, Error> {
+    let clock = around.clock;
     let proxies = all.proxy.proxies();
-    let options = app::rest_options(twilio, proxies.clone());
+    let options = gentle(app::rest_options(twilio, proxies.clone()));
     let base = options.conversations_base_url.clone();
+    let timeout = options.request_timeout;
     let (tls, _) = tls::client_config()?;
     let rest = rest::Client::new(options, tls.clone(), clock, None)?;
+    let asking = Asking { all, twilio, rest, doors: Doors::of(all), clock };
     let mut findings = Vec::new();
-    match date(&base, tls.clone(), &proxies, twilio.account.request_timeout).await? {
+    match date(&base, tls.clone(), &proxies, timeout).await? {
         Ok(date) => {
-            findings.push(Finding::ok("twilio.reach", format!("{} answers", place_of(&base))));
+            findings.push(Finding::ok("twilio-reach", format!("{} answers", place_of(&base))));
             findings.push(skew(date, clock.wall()));
         }
         Err(error) => {
@@ -65,34 +87,133 @@ pub(super) async fn examine(
     }
     let key = match &twilio.conversations {
         Some(conversations) => {
-            let options = with_key(twilio, conversations, &proxies);
-            let client = rest::Client::new(options, tls.clone(), clock, None)?;
-            Some(api_key(client.fetch_webhooks().await.map(drop)))
+            let options = gentle(with_key(twilio, conversations, &proxies));
+            let client = rest::Client::new(options, tls, clock, None)?;
+            Some(client)
         }
         None => None,
     };
+    let (signed_in, key) = tokio::join!(asking.rest.fetch_account(), signs_in(key.as_ref()));
     let are_right = match (twilio.account.rest_auth, &key) {
         // A standard key may not ask for the account.
         // Source: API keys overview, "Standard API keys", read 2026-11-21.
         (RestAuth::Key, Some(key)) => key.verdict == Verdict::Ok,
         (RestAuth::Token, _) | (RestAuth::Key, None) => {
-            let credentials = credentials(rest.check_credentials().await);
+            let credentials = credentials(&signed_in);
             let are_right = credentials.verdict == Verdict::Ok;
             findings.push(credentials);
             are_right
         }
     };
+    let signs = key.as_ref().is_some_and(|key| key.verdict == Verdict::Ok);
     findings.extend(key);
-    if let Some(conversations) = twilio.conversations.as_ref().filter(|_| are_right) {
-        findings.extend(webhooks(rest.fetch_webhooks().await, &all.webhook));
-        let configured = rest.list_addresses().all(ADDRESSES_MAX).await;
-        findings.extend(addresses::judge(
-            configured,
-            conversations.chat_service_sid,
-            &addresses::plain(&all.messaging),
-        ));
+    if are_right {
+        findings.extend(account::state(&signed_in));
+        findings.extend(the_rest(&asking, around, signs).await?);
     }
     Ok(findings)
+}
+
+/// Asks the few things that a running service looks at by itself: five reads.
+pub(super) async fn glance(
+    all: &Settings,
+    twilio: &Twilio,
+    clock: Clock,
+) -> Result<Vec<Finding>, Error> {
+    let options = gentle(app::rest_options(twilio, all.proxy.proxies()));
+    let (tls, _) = tls::client_config()?;
+    let rest = rest::Client::new(options, tls, clock, None)?;
+    let asking = Asking { all, twilio, rest, doors: Doors::of(all), clock };
+    let signed_in = asking.rest.fetch_account().await;
+    let mut findings = account::state(&signed_in);
+    findings.extend(account::examine(&asking).await);
+    if twilio.conversations.is_some()
+        && let Ok(Some(hooks)) = asking.rest.fetch_webhooks().await
+    {
+        findings.extend(conversations::webhooks(&hooks, &asking.doors));
+    }
+    Ok(findings)
+}
+
+/// Asks everything that right credentials may ask, one group beside the other.
+async fn the_rest(
+    asking: &Asking<'_>,
+    around: &Circumstances<'_>,
+    signs: bool,
+) -> Result<Vec<Finding>, Error> {
+    let service = asking.twilio.conversations.as_ref().map(|set| set.chat_service_sid);
+    let of_conversations = async {
+        match service {
+            Some(service) => conversations::examine(asking, service).await,
+            None => Vec::new(),
+        }
+    };
+    let of_addresses = async {
+        let Some(service) = service else { return Vec::new() };
+        let configured = asking.rest.list_addresses().all(ADDRESSES_MAX).await;
+        addresses::judge(configured, service, &addresses::WantedAddresses::of(asking.all))
+    };
+    let of_socket = async { if signs { socket::token(asking).await } else { Vec::new() } };
+    let (money, talks, addresses, numbers, socket, probed) = tokio::join!(
+        in_time("balance", account::examine(asking)),
+        in_time("chat-service", of_conversations),
+        in_time("address-missing", of_addresses),
+        in_time("number-missing", numbers::examine(asking)),
+        in_time("socket-token", of_socket),
+        probe::examine(asking, around.place, around.is_running),
+    );
+    // Without the service there is nothing to say of where addresses lead, and no token for it.
+    let is_there =
+        talks.iter().all(|one| one.check != "chat-service" || one.verdict == Verdict::Ok);
+    let (addresses, socket) = if is_there { (addresses, socket) } else { (Vec::new(), Vec::new()) };
+    let all = [money, talks, addresses, numbers, socket, probed?];
+    Ok(all.into_iter().flatten().collect())
+}
+
+/// Ends a group that takes too long, and says so under its first check's name.
+async fn in_time(first: &'static str, group: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+    tokio::time::timeout(GROUP_TIMEOUT, group).await.unwrap_or_else(|_| {
+        let found =
+            format!("this and what follows it had no answer in {} s", GROUP_TIMEOUT.as_secs());
+        vec![Finding::unchecked(
+            first,
+            found,
+            "try again; status.twilio.com says whether Twilio is well",
+        )]
+    })
+}
+
+/// Bounds that suit a look.
+fn gentle(options: rest::Options) -> rest::Options {
+    rest::Options {
+        connect_timeout: options.connect_timeout.min(REQUEST_TIMEOUT),
+        request_timeout: options.request_timeout.min(REQUEST_TIMEOUT),
+        in_flight_max: REQUESTS_MAX,
+        ..options
+    }
+}
+
+/// Says why nobody could look; a right that is missing is no fault of what it is about.
+pub(super) fn unseen(check: &'static str, error: &rest::Error) -> Finding {
+    let (found, remedy) = match error.status() {
+        Some(status @ (401 | 403)) => (
+            format!("these credentials may not read it ({status})"),
+            "sign in with the auth token (CHIMEIN_TWILIO_REST_AUTH=token), or give the key this right",
+        ),
+        Some(404) => (
+            "the account has nothing there".to_owned(),
+            "look at the console, whether the product is switched on",
+        ),
+        Some(_) | None => {
+            (Chain(error).to_string(), "try again; status.twilio.com says whether Twilio is well")
+        }
+    };
+    Finding::unchecked(check, found, remedy)
+}
+
+/// Asks what the API key may ask, where there is one.
+async fn signs_in(key: Option<&rest::Client>) -> Option<Finding> {
+    Some(api_key(key?.fetch_webhooks().await.map(drop)))
 }
 
 /// Asks for the date; any answer will do.
@@ -120,7 +241,7 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 fn unreachable(base: &Url, error: &reqwest::Error) -> Finding {
     let found = format!("{} does not answer: {}", place_of(base), Chain(error));
     let remedy = "check network, DNS, proxy and firewall; HTTPS_PROXY and SSL_CERT_FILE are heeded";
-    Finding::fail("twilio.reach", found, remedy)
+    Finding::fail("twilio-reach", found, remedy)
 }
 
 fn skew(theirs: Option<Timestamp>, ours: Timestamp) -> Finding {
@@ -149,10 +270,10 @@ fn with_key(twilio: &Twilio, key: &ConversationsAccount, proxies: &Proxies) -> r
 }
 
 /// Judges the answer to the question for the account.
-fn credentials(asked: Result<(), rest::Error>) -> Finding {
-    const CHECK: &str = "twilio.credentials";
+fn credentials<T>(asked: &Result<T, rest::Error>) -> Finding {
+    const CHECK: &str = "credentials";
     let error = match asked {
-        Ok(()) => return Finding::ok(CHECK, "the account takes them".to_owned()),
+        Ok(_) => return Finding::ok(CHECK, "the account takes them".to_owned()),
         Err(error) => error,
     };
     let remedy = match error.status() {
@@ -162,13 +283,13 @@ fn credentials(asked: Result<(), rest::Error>) -> Finding {
         Some(404) => "check TWILIO_ACCOUNT_SID and TWILIO_API_BASE_URL",
         Some(_) | None => "try again; status.twilio.com says whether Twilio is well",
     };
-    Finding::fail(CHECK, Chain(&error).to_string(), remedy)
+    Finding::fail(CHECK, Chain(error).to_string(), remedy)
 }
 
 /// Judges whether the API key signs in, by the answer to a question that it may ask: whoever signs in
 /// with key and secret signs the socket's tokens with them too.
 fn api_key(asked: Result<(), rest::Error>) -> Finding {
-    const CHECK: &str = "twilio.api_key";
+    const CHECK: &str = "api-key";
     let error = match asked {
         Ok(()) => return Finding::ok(CHECK, "it signs in with its secret".to_owned()),
         Err(error) => error,
@@ -184,81 +305,6 @@ fn api_key(asked: Result<(), rest::Error>) -> Finding {
         Some(_) | None => "try again; status.twilio.com says whether Twilio is well",
     };
     Finding::fail(CHECK, Chain(&error).to_string(), remedy)
-}
-
-/// Judges where the service's webhooks go.
-fn webhooks(asked: Result<Option<Webhooks>, rest::Error>, settings: &Webhook) -> Vec<Finding> {
-    const SERVICE: &str = "twilio.chat_service_sid";
-    match asked {
-        Ok(Some(webhooks)) => {
-            let service = Finding::ok(SERVICE, "the account has it".to_owned());
-            let mut findings = vec![service, target(&webhooks, settings)];
-            findings.extend(filters(&webhooks));
-            findings
-        }
-        Ok(None) => vec![Finding::fail(
-            SERVICE,
-            "the account has no such service".to_owned(),
-            "set TWILIO_CHAT_SERVICE_SID to an IS… sid of this account and region",
-        )],
-        Err(error) => vec![Finding::fail(
-            SERVICE,
-            Chain(&error).to_string(),
-            "try again; an API key needs the right to read Conversations",
-        )],
-    }
-}
-
-fn target(webhooks: &Webhooks, settings: &Webhook) -> Finding {
-    const CHECK: &str = "webhooks.url";
-    let own = settings
-        .public_url
-        .as_ref()
-        .map(|base| PublicBase::new(base.as_typed()).called(webhook::ROUTE));
-    let wanted = own.as_deref().unwrap_or("https://…/webhooks/twilio");
-    let remedy = format!("let the service's post-webhook URL be {wanted}");
-    let set = webhooks.post_webhook_url.as_ref().map(Pii::reveal).filter(|url| !url.is_empty());
-    let Some(set) = set else {
-        let found = "none is set: new conversations are found by the sweep alone".to_owned();
-        return Finding::warn(CHECK, found, remedy);
-    };
-    // The query comes with each request.
-    let (typed, _) = set.split_once(['?', '#']).unwrap_or((set, ""));
-    let Ok(set) = Url::parse(typed) else {
-        return Finding::fail(CHECK, "what is set is no URL".to_owned(), remedy);
-    };
-    let shown = place_of(&set);
-    match &own {
-        Some(own) if is_signed_as(typed, own) => Finding::ok(CHECK, shown),
-        Some(own) if Url::parse(own).is_ok_and(|own| place_of(&own) == shown) => {
-            let found =
-                format!("{shown} is written in other letters there, and signatures cover each");
-            Finding::fail(CHECK, found, remedy)
-        }
-        Some(_) => Finding::fail(CHECK, format!("{shown} is not this service"), remedy),
-        None if set.path().ends_with(webhook::ROUTE) => Finding::ok(CHECK, shown),
-        None => Finding::fail(CHECK, format!("{shown} is no path of this service"), remedy),
-    }
-}
-
-fn filters(webhooks: &Webhooks) -> Option<Finding> {
-    webhooks.post_webhook_url.as_ref().filter(|url| !url.is_empty())?;
-    let has =
-        |event: &&str| webhooks.filters.iter().any(|filter| filter.eq_ignore_ascii_case(event));
-    let missing: Vec<&str> = EVENTS_NEEDED.into_iter().filter(|event| !has(event)).collect();
-    let wished = if has(&DELIVERIES) {
-        ""
-    } else {
-        "; without onDeliveryUpdated nobody tells how \
-         replies fare on their way to phones"
-    };
-    Some(if missing.is_empty() {
-        Finding::ok("webhooks.filters", format!("{}{wished}", EVENTS_NEEDED.join(", ")))
-    } else {
-        let missing = missing.join(", ");
-        let found = format!("not sent: {missing}");
-        Finding::warn("webhooks.filters", found, format!("add {missing} to the filters"))
-    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! Whether the socket can be opened: name, proxy, connection, TLS and the upgrade, as the service does.
 //!
-//! Opens it, says nothing and closes it again; who is let in is not asked.
+//! Opens it, says nothing and closes it again. Whether we are let in is another question: then a token is minted
+//! and shown there, as the bot that the service is too, and the connection ends before anything else is asked.
+
+use std::sync::Arc;
 
 use super::Error;
+use super::remote::Asking;
 use crate::app;
 use crate::config::Settings;
 use crate::config::settings::Twilio;
@@ -10,10 +14,11 @@ use crate::finding::Finding;
 use crate::net::dial;
 use crate::net::place::place_of;
 use crate::net::tls;
-use crate::realtime::{self, SocketError};
+use crate::realtime::{self, Minter, NoWatermarks, SocketError, State};
 use crate::telemetry::chain::Chain;
+use crate::twilio::access_token;
 
-const CHECK: &str = "twilio.socket";
+const CHECK: &str = "socket";
 
 /// Opens the socket and judges what keeps it from opening.
 pub(super) async fn examine(all: &Settings, twilio: &Twilio) -> Result<Finding, Error> {
@@ -35,6 +40,40 @@ pub(super) async fn examine(all: &Settings, twilio: &Twilio) -> Result<Finding, 
             Finding::fail(CHECK, found, remedy(&error))
         }
     })
+}
+
+/// Shows a token that the API secret signs; nothing where the socket itself is what is wrong.
+pub(super) async fn token(asking: &Asking<'_>) -> Vec<Finding> {
+    const CHECK: &str = "socket-token";
+    let (all, account) = (asking.all, &asking.twilio.account);
+    let Some(conversations) = asking.twilio.conversations.as_ref().filter(|_| all.realtime.enabled)
+    else {
+        return Vec::new();
+    };
+    let Ok((tls, _)) = tls::client_config() else { return Vec::new() };
+    access_token::install_crypto();
+    let config = app::realtime_config(all, account, &tls);
+    let identity = conversations.bot.name.as_str().to_owned();
+    let request = app::token_request(account, conversations, identity);
+    let tokens = Minter::new(request, conversations.api_secret.clone(), asking.clock);
+    let (client, _events) =
+        realtime::Client::connect(config, Arc::new(tokens), Arc::new(NoWatermarks));
+    let mut states = client.state();
+    let state = states.wait_for(|state| *state != State::Connecting).await.map(|state| *state);
+    // Its place to resume is of no use.
+    drop(client.shutdown().await);
+    match state {
+        Ok(State::Connected | State::Live) => {
+            vec![Finding::ok(CHECK, "what the API secret signs is let in".to_owned())]
+        }
+        Ok(State::Refused) => vec![Finding::fail(
+            CHECK,
+            "Twilio refuses the token that the API secret signs".to_owned(),
+            "take a standard key of this account and region, its own secret, and a service of the same account; let \
+             the clock be set by NTP",
+        )],
+        Ok(State::Connecting | State::Waiting | State::ShutDown) | Err(_) => Vec::new(),
+    }
 }
 
 fn remedy(error: &SocketError) -> &'static str {

@@ -1,24 +1,16 @@
 //! Tests of the whole command against the emulator, and of each thing that can be wrong.
 
 use std::net::TcpListener;
-use std::path::Path;
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode};
-use axum::routing::post;
-use secrecy::ExposeSecret;
-use tempfile::TempDir;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use axum::http::StatusCode;
 
+mod bench;
+mod fixtures;
+
+use self::bench::*;
 use super::*;
-use crate::emulator::state::AddressFields;
-use crate::emulator::state::model::Autocreation;
-use crate::emulator::{self, Emulator, control};
-use crate::http;
-use crate::net::authority::Hosts;
+use crate::emulator::control;
 use crate::queue::{Store, embedded};
-use crate::standard_webhooks;
 #[cfg(feature = "nats")]
 use crate::test_nats::{self, NatsServer};
 use crate::test_ports::free_address;
@@ -28,7 +20,7 @@ use crate::test_proxy::TestProxy;
 async fn a_service_that_is_set_up_passes_every_check() {
     let bench = Bench::start().await;
     bench.webhook("https://bot.example.com/webhooks/twilio");
-    bench.address(true);
+    bench.address("+15555550100", |_| {});
     let agent = Agent::post_only().await;
     let pairs = [
         ("CHIMEIN_AGENT_KIND", "http"),
@@ -44,22 +36,47 @@ async fn a_service_that_is_set_up_passes_every_check() {
         [
             "settings",
             "store",
-            "store.disk",
-            "server.listen",
-            "admin.listen",
-            "admin.debug_token",
-            "webhook.public_url",
+            "store-disk",
+            "server-listen",
+            "admin-listen",
+            "debug-pages",
+            "public-url",
+            "token-rotation",
+            "region-edge",
+            "proxies",
             "agent",
-            "agent.secret",
-            "twilio.reach",
+            "agent-secret",
+            "twilio-reach",
             "clock",
-            "twilio.credentials",
-            "twilio.api_key",
-            "twilio.chat_service_sid",
-            "webhooks.url",
-            "webhooks.filters",
-            "addresses",
-            "twilio.socket",
+            "credentials",
+            "api-key",
+            "account-status",
+            "account-type",
+            "balance",
+            "api-key-policy",
+            "alerts",
+            "chat-service",
+            "webhook-url",
+            "webhook-method",
+            "webhook-filters",
+            "pre-webhook",
+            "account-webhooks",
+            "default-service",
+            "closed-timer",
+            "role-permissions",
+            "reachability",
+            "seats",
+            "conversation-webhooks",
+            "address-missing",
+            "address-disabled",
+            "address-service",
+            "address-type",
+            "source-twice",
+            "socket-token",
+            "url-reach",
+            "url-signed",
+            "url-forged",
+            "socket",
         ]
     );
     assert!(std::fs::read_dir(bench.place.path()).unwrap().next().is_none(), "it left a file");
@@ -79,25 +96,21 @@ async fn each_wrong_setting_is_found_with_its_remedy() {
     std::fs::write(&file, "this is no queue").unwrap();
     let below_a_file = file.join("queue.db");
     for (pair, check, verdict) in [
-        (("TWILIO_AUTH_TOKEN", "planted-wrong"), "twilio.credentials", "fail"),
-        (("TWILIO_API_SECRET", "planted-wrong"), "twilio.api_key", "fail"),
-        (("TWILIO_API_KEY", "SK00000000000000000000000000000000"), "twilio.api_key", "fail"),
-        (
-            ("TWILIO_CHAT_SERVICE_SID", "IS00000000000000000000000000000000"),
-            "twilio.chat_service_sid",
-            "fail",
-        ),
-        (("TWILIO_CONVERSATIONS_BASE_URL", nobody_url.as_str()), "twilio.reach", "fail"),
-        (("CHIMEIN_ADMIN_LISTEN", taken_address.as_str()), "admin.listen", "fail"),
-        (("CHIMEIN_ADMIN_LISTEN", "off"), "admin.listen", "warn"),
-        (("CHIMEIN_WEBHOOK_PUBLIC_URL", "http://bot.example.com"), "webhook.public_url", "warn"),
-        (("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://10.0.0.7"), "webhook.public_url", "warn"),
+        (("TWILIO_AUTH_TOKEN", "planted-wrong"), "credentials", "fail"),
+        (("TWILIO_API_SECRET", "planted-wrong"), "api-key", "fail"),
+        (("TWILIO_API_KEY", "SK00000000000000000000000000000000"), "api-key", "fail"),
+        (("TWILIO_CHAT_SERVICE_SID", "IS00000000000000000000000000000000"), "chat-service", "fail"),
+        (("TWILIO_CONVERSATIONS_BASE_URL", nobody_url.as_str()), "twilio-reach", "fail"),
+        (("CHIMEIN_ADMIN_LISTEN", taken_address.as_str()), "admin-listen", "fail"),
+        (("CHIMEIN_ADMIN_LISTEN", "off"), "admin-listen", "warn"),
+        (("CHIMEIN_WEBHOOK_PUBLIC_URL", "http://bot.example.com"), "public-url", "warn"),
+        (("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://10.0.0.7"), "public-url", "warn"),
         (("CHIMEIN_WEBHOOK_PUBLIC_URL", ""), "settings", "fail"),
         (("CHIMEIN_QUEUE_PATH", file.to_str().unwrap()), "store", "fail"),
-        (("CHIMEIN_QUEUE_PATH", below_a_file.to_str().unwrap()), "store.disk", "fail"),
+        (("CHIMEIN_QUEUE_PATH", below_a_file.to_str().unwrap()), "store-disk", "fail"),
         (("CHIMEIN_AGENT_TIMEOUT", "soon"), "settings", "fail"),
         (("TWILIO_ENABLED", "false"), "twilio", "warn"),
-        (("LOG_LEVEL", "info"), "webhooks.url", "fail"),
+        (("LOG_LEVEL", "info"), "webhook-url", "fail"),
     ] {
         let (outcome, findings) = bench.examine(&[pair]).await;
         let found = findings.iter().find(|(name, found)| name == check && found != "ok");
@@ -136,21 +149,21 @@ async fn a_token_is_missed_where_somebody_would_be_refused() {
 async fn webhooks_that_go_nowhere_or_lack_an_event_are_told() {
     let bench = Bench::start().await;
     let (outcome, findings) = bench.examine(&[]).await;
-    assert_eq!(outcome.code, 0);
-    assert!(findings.contains(&("webhooks.url".to_owned(), "warn".to_owned())), "{findings:?}");
+    assert_eq!(outcome.code, 1);
+    assert!(findings.contains(&("webhook-url".to_owned(), "warn".to_owned())), "{findings:?}");
     bench.emulator.control().set_webhook(control::Webhook {
         post_url: Some("https://user:planted@bot.example.com/webhooks/twilio?k=planted".to_owned()),
         filters: Some(vec![crate::emulator::state::event::EventKind::MessageAdded]),
         ..Default::default()
     });
     let (outcome, findings) = bench.examine(&[]).await;
-    assert!(findings.contains(&("webhooks.url".to_owned(), "ok".to_owned())), "{findings:?}");
-    assert!(findings.contains(&("webhooks.filters".to_owned(), "warn".to_owned())));
+    assert!(findings.contains(&("webhook-url".to_owned(), "ok".to_owned())), "{findings:?}");
+    assert!(findings.contains(&("webhook-filters".to_owned(), "warn".to_owned())));
     assert!(outcome.output.contains("add onConversationAdded"), "{}", outcome.output);
     assert!(!outcome.output.contains("planted"), "{}", outcome.output);
     bench.webhook("https://Bot.example.com/webhooks/twilio");
     let (outcome, findings) = bench.examine(&[]).await;
-    assert!(findings.contains(&("webhooks.url".to_owned(), "fail".to_owned())), "{findings:?}");
+    assert!(findings.contains(&("webhook-url".to_owned(), "fail".to_owned())), "{findings:?}");
     assert!(outcome.output.contains("in other letters"), "{}", outcome.output);
     bench.stop().await;
 }
@@ -161,16 +174,16 @@ async fn addresses_and_agents_that_lead_nowhere_are_told() {
     let nobody = format!("http://{}/turns", free_address());
     let agent = Agent::start(StatusCode::MOVED_PERMANENTLY).await;
     for (url, is_configured, told, code) in [
-        (nobody.as_str(), false, ["none is configured", "does not answer"], 1),
-        (agent.url.as_str(), true, ["all 1 lead here", "a redirect"], 1),
+        (nobody.as_str(), false, ["none is configured", "does not answer"], 2),
+        (agent.url.as_str(), true, ["1 are configured", "a redirect"], 2),
     ] {
         if is_configured {
-            bench.address(true);
+            bench.address("+15555550100", |_| {});
         }
         let pairs = [("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", url)];
         let environment = bench.environment(&pairs);
-        let args = Args { config: None, offline: false, json: true };
-        let outcome = examine(&args, &environment).await.unwrap();
+        let args = Args { config: None, offline: false, json: true, explain: None };
+        let outcome = examine(&args, &environment, None).await.unwrap();
         assert_eq!(outcome.code, code, "{}", outcome.output);
         for told in told {
             assert!(outcome.output.contains(told), "{told}: {}", outcome.output);
@@ -197,7 +210,7 @@ async fn a_socket_that_does_not_open_is_told_with_what_keeps_it() {
         (vec![beyond, ("http_proxy", &proxy)], "with status 407", "the proxy's user and password"),
     ] {
         let (outcome, findings) = bench.examine(&pairs).await;
-        let socket = ("twilio.socket".to_owned(), "fail".to_owned());
+        let socket = ("socket".to_owned(), "fail".to_owned());
         assert!(findings.contains(&socket), "{}", outcome.output);
         for told in [told, remedy] {
             assert!(outcome.output.contains(told), "{told}: {}", outcome.output);
@@ -205,7 +218,7 @@ async fn a_socket_that_does_not_open_is_told_with_what_keeps_it() {
         assert!(!outcome.output.contains("planted"), "{}", outcome.output);
     }
     let (_, findings) = bench.examine(&[("CHIMEIN_REALTIME_ENABLED", "false")]).await;
-    assert!(findings.contains(&("twilio.socket".to_owned(), "warn".to_owned())));
+    assert!(findings.contains(&("socket".to_owned(), "warn".to_owned())));
     bench.stop().await;
 }
 
@@ -222,7 +235,7 @@ async fn everything_is_asked_by_the_proxy() {
         ("TWILIO_TWILSOCK_URL", "ws://tsock.example.test/v3/wsconnect"),
     ];
     let (outcome, findings) = bench.examine(&pairs).await;
-    assert_eq!((outcome.code, failing(&findings)), (0, vec![]), "{}", outcome.output);
+    assert_eq!((outcome.code, failing(&findings)), (1, vec![]), "{}", outcome.output);
     let heads = proxy.asked();
     assert!(
         heads.iter().any(|head| head.starts_with("CONNECT tsock.example.test:80 ")),
@@ -277,21 +290,21 @@ async fn a_running_service_is_no_fault() {
     let listen = admin.local_addr().unwrap().to_string();
     let pair = ("CHIMEIN_ADMIN_LISTEN", listen.as_str());
     let (outcome, findings) = bench.examine(&[pair]).await;
-    assert_eq!((outcome.code, failing(&findings)), (0, vec![]), "{}", outcome.output);
+    assert_eq!((outcome.code, failing(&findings)), (1, vec![]), "{}", outcome.output);
     assert!(outcome.output.contains("open in a running service"), "{}", outcome.output);
     store.close().await;
     let (outcome, findings) = bench.examine(&[pair]).await;
-    assert_eq!((outcome.code, failing(&findings)), (1, vec!["admin.listen"]));
+    assert_eq!((outcome.code, failing(&findings)), (2, vec!["admin-listen"]));
     bench.stop().await;
 }
 
 #[tokio::test]
 async fn offline_asks_nobody() {
     let bench = Bench::start().await;
-    let args = Args { config: None, offline: true, json: false };
+    let args = Args { config: None, offline: true, json: false, explain: None };
     let nobody = format!("http://{}", free_address());
     let pair = ("TWILIO_CONVERSATIONS_BASE_URL", nobody.as_str());
-    let outcome = examine(&args, &bench.environment(&[pair])).await.unwrap();
+    let outcome = examine(&args, &bench.environment(&[pair]), None).await.unwrap();
     assert_eq!(outcome.code, 0, "{}", outcome.output);
     assert!(!outcome.output.contains("twilio."), "{}", outcome.output);
     bench.stop().await;
@@ -304,11 +317,11 @@ async fn a_wrong_agent_secret_and_an_agent_that_checks_none_are_told() {
     let trusting = Agent::start(StatusCode::NO_CONTENT).await;
     let nowhere = Agent::start(StatusCode::NOT_FOUND).await;
     for (agent, secret, check, verdict, told) in [
-        (&checking, OTHER_SECRET, "agent.secret", "fail", "is refused with 401"),
-        (&checking, "", "agent.secret", "fail", "set CHIMEIN_AGENT_SECRET"),
-        (&checking, SECRET, "agent.secret", "ok", "refuses forgeries with 401"),
-        (&trusting, SECRET, "agent.secret", "warn", "checks no signatures"),
-        (&trusting, "", "agent.secret", "warn", "turns go unsigned"),
+        (&checking, OTHER_SECRET, "agent-secret", "fail", "is refused with 401"),
+        (&checking, "", "agent-secret", "fail", "set CHIMEIN_AGENT_SECRET"),
+        (&checking, SECRET, "agent-secret", "ok", "refuses forgeries with 401"),
+        (&trusting, SECRET, "agent-secret", "warn", "checks no signatures"),
+        (&trusting, "", "agent-secret", "warn", "turns go unsigned"),
         (&nowhere, SECRET, "agent", "fail", "nothing takes POST there"),
     ] {
         let pairs = [
@@ -333,146 +346,9 @@ async fn where_the_api_key_signs_in_it_alone_is_looked_at() {
         let pairs = &pairs[..if secret.is_empty() { 1 } else { 2 }];
         let (outcome, findings) = bench.examine(pairs).await;
         let has = |check: &str| findings.iter().any(|(name, _)| name == check);
-        assert!(
-            findings.contains(&("twilio.api_key".into(), verdict.into())),
-            "{}",
-            outcome.output
-        );
-        assert!(!has("twilio.credentials"), "{}", outcome.output);
-        assert_eq!(has("twilio.chat_service_sid"), next, "{}", outcome.output);
+        assert!(findings.contains(&("api-key".into(), verdict.into())), "{}", outcome.output);
+        assert!(!has("credentials"), "{}", outcome.output);
+        assert_eq!(has("chat-service"), next, "{}", outcome.output);
     }
     bench.stop().await;
-}
-
-/// What the agents of these tests sign with, and another secret.
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-const OTHER_SECRET: &str = "whsec_plJ3nmyCDGBKInavdOK15jsl/2RvVmQ3";
-
-/// An agent's server that answers everything in one way.
-struct Agent {
-    url: String,
-    _serving: DropGuard,
-}
-
-impl Agent {
-    async fn start(status: StatusCode) -> Self {
-        Self::serve(Router::new().fallback(move || async move { status })).await
-    }
-
-    /// One that takes turns by `POST` alone, as its framework has it, and checks signatures.
-    async fn post_only() -> Self {
-        let take = |headers: HeaderMap, body: Bytes| async move {
-            let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-            let signed = standard_webhooks::Headers {
-                id: text(standard_webhooks::ID),
-                timestamp: text(standard_webhooks::TIMESTAMP),
-                signature: text(standard_webhooks::SIGNATURE),
-            };
-            let secret = standard_webhooks::Secret::parse(&SECRET.into()).unwrap();
-            let now = Clock::start().wall();
-            match standard_webhooks::verify(&secret, &signed, &body, now) {
-                Ok(()) => StatusCode::NO_CONTENT,
-                Err(_) => StatusCode::UNAUTHORIZED,
-            }
-        };
-        Self::serve(Router::new().route("/turns", post(take))).await
-    }
-
-    async fn serve(router: Router) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/turns", listener.local_addr().unwrap());
-        let stop = CancellationToken::new();
-        drop(tokio::spawn(http::serve(listener, router, http::Options::default(), stop.clone())));
-        Self { url, _serving: stop.drop_guard() }
-    }
-}
-
-/// An emulated account, and a place for a store.
-struct Bench {
-    emulator: Emulator,
-    place: TempDir,
-}
-
-impl Bench {
-    async fn start() -> Self {
-        // Names that only a proxy can reach.
-        let hosts = ["conversations.example.test", "api.example.test", "tsock.example.test"];
-        let hosts = Hosts::new(hosts).unwrap();
-        let options = emulator::Options { hosts, ..emulator::Options::default() };
-        let emulator = Emulator::start(options).await.unwrap();
-        Self { emulator, place: TempDir::new().unwrap() }
-    }
-
-    fn webhook(&self, url: &str) {
-        let webhook = control::Webhook { post_url: Some(url.to_owned()), ..Default::default() };
-        self.emulator.control().set_webhook(webhook);
-    }
-
-    /// Configures a number.
-    fn address(&self, enabled: bool) {
-        let service = Some(self.emulator.credentials().service_sid);
-        let autocreation = Autocreation { enabled, service, ..Autocreation::default() };
-        let fields = AddressFields {
-            channel: Some("sms".to_owned()),
-            address: Some("+15555550100".to_owned()),
-            autocreation: Some(autocreation),
-            ..AddressFields::default()
-        };
-        self.emulator.control().configure_address(fields).unwrap();
-    }
-
-    /// Settings that are right but for what is given.
-    fn environment(&self, instead: &[(&str, &str)]) -> Environment {
-        let (urls, keys) = (self.emulator.urls(), self.emulator.credentials());
-        let path = self.place.path().join("queue.db");
-        let mut pairs = vec![
-            ("TWILIO_ACCOUNT_SID", keys.account_sid.to_string()),
-            ("TWILIO_AUTH_TOKEN", keys.auth_token.expose_secret().to_owned()),
-            ("TWILIO_API_KEY", keys.api_key.to_string()),
-            ("TWILIO_API_SECRET", keys.api_secret.expose_secret().to_owned()),
-            ("TWILIO_CHAT_SERVICE_SID", keys.service_sid.to_string()),
-            ("TWILIO_IDENTITY", "bot".to_owned()),
-            ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
-            ("TWILIO_API_BASE_URL", urls.api.to_string()),
-            ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
-            ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
-            ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
-            ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com".to_owned()),
-            ("CHIMEIN_SERVER_LISTEN", "127.0.0.1".to_owned()),
-            ("SERVICE_PORT", free_address().port().to_string()),
-            ("CHIMEIN_ADMIN_LISTEN", free_address().to_string()),
-            ("CHIMEIN_ADMIN_DEBUG_TOKEN", "planted-token-of-the-debug-pages".to_owned()),
-            ("CHIMEIN_QUEUE_PATH", shown(&path)),
-        ];
-        pairs.retain(|(name, _)| instead.iter().all(|(other, _)| other != name));
-        let instead = instead.iter().map(|(name, value)| (*name, (*value).to_owned()));
-        Environment::from_pairs(pairs.into_iter().chain(instead))
-    }
-
-    /// Gives the outcome as people see it, and each check with its verdict.
-    async fn examine(&self, instead: &[(&str, &str)]) -> (Outcome, Vec<(String, String)>) {
-        let environment = self.environment(instead);
-        let args = |json| Args { config: None, offline: false, json };
-        let table = examine(&args(false), &environment).await.unwrap();
-        let outcome = examine(&args(true), &environment).await.unwrap();
-        assert_eq!(table.code, outcome.code);
-        let json: serde_json::Value = serde_json::from_str(&outcome.output).unwrap();
-        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-        let findings = json["findings"].as_array().unwrap().iter();
-        (table, findings.map(|found| (text(&found["check"]), text(&found["verdict"]))).collect())
-    }
-
-    async fn stop(self) {
-        self.emulator.shutdown().await;
-    }
-}
-
-fn failing(findings: &[(String, String)]) -> Vec<&str> {
-    let failing = findings.iter().filter(|(_, verdict)| verdict == "fail");
-    failing.map(|(check, _)| check.as_str()).collect()
-}
-
-/// An address where nobody listened a moment ago.
-fn shown(path: &Path) -> String {
-    path.to_str().unwrap().to_owned()
 }

@@ -42,6 +42,7 @@ struct MetricsInner {
     turns: Family<TurnLabels, Counter>,
     agent_seconds: Family<AgentLabels, Histogram, fn() -> Histogram>,
     agent_up: Family<AgentLabels, Gauge>,
+    findings: Family<VerdictLabels, Gauge>,
     agent_wordless: Family<ReasonLabels, Counter>,
     agent_bad_lines: Family<ReasonLabels, Counter>,
     replies: Family<ReplyLabels, Counter>,
@@ -84,6 +85,7 @@ impl Metrics {
                 Family::new_with_constructor(|| Histogram::new(AGENT_BUCKETS_SECONDS)),
             ),
             agent_up: register(r, table::AGENT_UP, Family::default()),
+            findings: register(r, table::FINDINGS, Family::default()),
             agent_wordless: register(r, table::AGENT_WORDLESS, Family::default()),
             agent_bad_lines: register(r, table::AGENT_BAD_LINES, Family::default()),
             replies: register(r, table::REPLIES, Family::default()),
@@ -163,6 +165,12 @@ impl Metrics {
     pub fn agent_up(&self, agent: &str, is_up: bool) {
         let labels = AgentLabels { agent: agent.to_owned() };
         self.inner.agent_up.get_or_create(&labels).set(i64::from(is_up));
+    }
+
+    /// Shows how many of the doctor's cheap checks ended so.
+    pub fn findings(&self, verdict: &'static str, count: usize) {
+        let labels = VerdictLabels { verdict: Known(verdict) };
+        self.inner.findings.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Counts a turn to which a model said nothing that a person can be given.
@@ -308,6 +316,7 @@ label_sets! {
     TurnLabels { outcome: TurnOutcome }
     AgentLabels { agent: String }
     ReasonLabels { reason: Known }
+    VerdictLabels { verdict: Known }
     ReplyLabels { outcome: ReplyOutcome, via: Known }
     StatusLabels { status: Known }
     RestLabels { op: Known, outcome: RestOutcome }
@@ -419,6 +428,7 @@ mod tests {
         metrics.turn(TurnOutcome::Answered);
         metrics.agent("default", brief);
         metrics.agent_up("default", true);
+        metrics.findings("warn", 2);
         metrics.wordless(Known("empty"));
         metrics.agent_bad_line(Known("no_json"));
         metrics.reply(ReplyOutcome::Sent, Via::Socket);
