@@ -26,6 +26,15 @@ use crate::clock::{Clock, Moment};
 /// Bytes of a proxy's answer that are read at most.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 
+/// Connects to a proxy and says nothing: whether anybody listens there.
+///
+/// # Errors
+///
+/// What the system says where nobody takes the connection.
+pub async fn is_listened_on(proxy: &Proxy) -> io::Result<()> {
+    TcpStream::connect(proxy.to_string()).await.map(drop)
+}
+
 /// A way to the other end, whatever it is made of.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::remote::{Asking, unseen};
+use super::asking::{Asking, unseen};
 use crate::finding::Finding;
 use crate::pii::Pii;
 use crate::twilio::rest::{self, AccountState, Alert, Balance, KeyDetails};

@@ -4,7 +4,7 @@
 //! Only what is configured address by address can be read; a messaging service may autocreate for
 //! its senders, which the API does not say, so nothing here is a failure.
 
-use super::remote::unseen;
+use super::asking::unseen;
 use crate::config::Settings;
 use crate::config::kinds::Source;
 use crate::finding::Finding;

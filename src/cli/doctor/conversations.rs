@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::asking::{Asking, unseen};
 use super::doors::{Doors, shown};
-use super::remote::{Asking, unseen};
 use super::seats;
 use crate::finding::Finding;
 use crate::pii::Pii;

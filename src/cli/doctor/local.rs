@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::disk;
 use crate::agent::kinds;
@@ -18,6 +18,7 @@ use crate::config::settings::{Account, Queue, Twilio, Webhook};
 use crate::config::{Problem, Settings};
 use crate::files;
 use crate::finding::{Finding, Verdict};
+use crate::net::dial;
 use crate::net::place::{is_private, place_of};
 use crate::queue::embedded::Format;
 use crate::queue::{self, Store, embedded};
@@ -225,10 +226,10 @@ pub(super) async fn proxies(all: &Settings, twilio: &Twilio) -> Finding {
     let Some(proxy) = proxies.of(&options.conversations_base_url) else {
         return Finding::ok(CHECK, "none: Twilio is reached directly".to_owned());
     };
-    let connecting = TcpStream::connect(proxy.to_string());
+    let connecting = dial::is_listened_on(proxy);
     let remedy = "check the host and port of HTTPS_PROXY, or name Twilio's hosts in NO_PROXY";
     match tokio::time::timeout(PROXY_TIMEOUT, connecting).await {
-        Ok(Ok(_)) => Finding::ok(CHECK, format!("{proxy} takes connections")),
+        Ok(Ok(())) => Finding::ok(CHECK, format!("{proxy} takes connections")),
         Ok(Err(error)) => Finding::fail(CHECK, format!("{proxy} takes none: {error}"), remedy),
         Err(_) => {
             let found = format!("{proxy} takes none in {} s", PROXY_TIMEOUT.as_secs());

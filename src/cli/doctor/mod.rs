@@ -7,6 +7,7 @@
 
 mod account;
 mod addresses;
+mod asking;
 mod conversations;
 mod disk;
 mod doors;

@@ -1,7 +1,7 @@
 //! Plain numbers, WhatsApp senders, their messaging service and the template, as Twilio has them.
 
+use super::asking::{Asking, unseen};
 use super::doors::{Doors, shown};
-use super::remote::{Asking, unseen};
 use crate::config::kinds::Source;
 use crate::finding::Finding;
 use crate::pii::Pii;

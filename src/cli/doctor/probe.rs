@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::Error;
-use super::remote::Asking;
+use super::asking::Asking;
 use crate::finding::Finding;
 use crate::net::{self, tls};
 use crate::telemetry::chain::Chain;

@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use reqwest::header::DATE;
 use url::Url;
 
+use super::asking::Asking;
 use super::doors::Doors;
 use super::{Error, account, addresses, conversations, numbers, probe, socket};
 use crate::app;
@@ -41,15 +42,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a group of questions may take.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// Whom to ask, and by which settings.
-pub(super) struct Asking<'a> {
-    pub(super) all: &'a Settings,
-    pub(super) twilio: &'a Twilio,
-    pub(super) rest: rest::Client,
-    pub(super) doors: Doors,
-    pub(super) clock: Clock,
-}
 
 /// What an examination is told besides the settings.
 pub(super) struct Circumstances<'a> {
@@ -191,24 +183,6 @@ fn gentle(options: rest::Options) -> rest::Options {
         in_flight_max: REQUESTS_MAX,
         ..options
     }
-}
-
-/// Says why nobody could look; a right that is missing is no fault of what it is about.
-pub(super) fn unseen(check: &'static str, error: &rest::Error) -> Finding {
-    let (found, remedy) = match error.status() {
-        Some(status @ (401 | 403)) => (
-            format!("these credentials may not read it ({status})"),
-            "sign in with the auth token (CHIMEIN_TWILIO_REST_AUTH=token), or give the key this right",
-        ),
-        Some(404) => (
-            "the account has nothing there".to_owned(),
-            "look at the console, whether the product is switched on",
-        ),
-        Some(_) | None => {
-            (Chain(error).to_string(), "try again; status.twilio.com says whether Twilio is well")
-        }
-    };
-    Finding::unchecked(check, found, remedy)
 }
 
 /// Asks what the API key may ask, where there is one.

@@ -1,10 +1,9 @@
 //! How many conversations the bot's identities sit in, and what else the newest of these are told to.
 
-use super::remote::{Asking, unseen};
+use super::asking::{Asking, unseen};
 use crate::finding::Finding;
 use crate::twilio::events::ConversationState;
-use crate::twilio::rest::{self, ConversationWebhook};
-use crate::twilio::sid::ConversationSid;
+use crate::twilio::rest::{self, ConversationWebhook, ParticipantConversation};
 
 /// How many conversations an identity can be in. Source: Conversations limits, read 2026-11-21.
 const SEATS_MAX: usize = 1_000;
@@ -42,7 +41,10 @@ pub(super) async fn examine(asking: &Asking<'_>) -> Vec<Finding> {
 }
 
 /// The conversations of an identity that take a seat; no more than it takes to judge them.
-async fn count(rest: &rest::Client, identity: &str) -> Result<Vec<ConversationSid>, rest::Error> {
+async fn count(
+    rest: &rest::Client,
+    identity: &str,
+) -> Result<Vec<ParticipantConversation>, rest::Error> {
     let mut pages = rest.participant_conversations(identity);
     let mut open = Vec::new();
     while open.len() <= SEATS_NOTED
@@ -51,7 +53,7 @@ async fn count(rest: &rest::Client, identity: &str) -> Result<Vec<ConversationSi
         let holds = page
             .into_iter()
             .filter(|one| one.conversation_state != Some(ConversationState::Closed));
-        open.extend(holds.map(|one| one.conversation_sid));
+        open.extend(holds);
     }
     Ok(open)
 }
@@ -68,12 +70,12 @@ fn judge(identity: &str, taken: usize) -> Finding {
     )
 }
 
-async fn webhooks(rest: &rest::Client, newest: &[ConversationSid]) -> Finding {
+async fn webhooks(rest: &rest::Client, newest: &[ParticipantConversation]) -> Finding {
     const CHECK: &str = "conversation-webhooks";
-    for conversation in newest {
-        match rest.conversation_webhooks(*conversation).await {
+    for one in newest {
+        match rest.conversation_webhooks(one.conversation_sid).await {
             Ok(hooks) => {
-                if let Some(finding) = trouble(*conversation, &hooks) {
+                if let Some(finding) = trouble(&one.conversation_sid.to_string(), &hooks) {
                     return finding;
                 }
             }
@@ -85,7 +87,7 @@ async fn webhooks(rest: &rest::Client, newest: &[ConversationSid]) -> Finding {
     Finding::ok(CHECK, format!("nothing foreign in {} of the bot's conversations", newest.len()))
 }
 
-fn trouble(conversation: ConversationSid, hooks: &[ConversationWebhook]) -> Option<Finding> {
+fn trouble(conversation: &str, hooks: &[ConversationWebhook]) -> Option<Finding> {
     const CHECK: &str = "conversation-webhooks";
     let flow = hooks.iter().find(|hook| hook.target.as_deref() == Some("studio"));
     if let Some(flow) = flow {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Error;
-use super::remote::Asking;
+use super::asking::Asking;
 use crate::app;
 use crate::config::Settings;
 use crate::config::settings::Twilio;

@@ -36,7 +36,7 @@ pub(in crate::cli) async fn watch(
     metrics: &Metrics,
     clock: Clock,
 ) -> Infallible {
-    let mut told = Told::default();
+    let mut told = ToldFindings::default();
     let mut pause = FIRST_AFTER;
     loop {
         clock.sleep(pause).await;
@@ -74,9 +74,9 @@ async fn look(settings: &Settings, clock: Clock) -> Result<Vec<Finding>, Error> 
 
 /// What was told already.
 #[derive(Default)]
-struct Told(BTreeMap<&'static str, String>);
+struct ToldFindings(BTreeMap<&'static str, String>);
 
-impl Told {
+impl ToldFindings {
     /// Gives what is new among the findings, and forgets what is mended.
     fn news<'f>(&mut self, findings: &'f [Finding]) -> Vec<&'f Finding> {
         let is_wrong = |one: &&Finding| matches!(one.verdict, Verdict::Warn | Verdict::Fail);
@@ -107,7 +107,7 @@ mod tests {
         let warn = |found: &str| Finding::warn("balance", found.to_owned(), "add funds");
         let ok = || Finding::ok("balance", "25".to_owned());
         let unseen = Finding::unchecked("alerts", "403".to_owned(), "sign in");
-        let mut told = Told::default();
+        let mut told = ToldFindings::default();
         for (finding, count) in [
             (warn("-1"), 1),
             (warn("-1"), 0),

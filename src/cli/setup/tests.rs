@@ -35,7 +35,7 @@ async fn a_fresh_account_is_set_up_once_and_put_back_byte_for_byte() {
     let outcome = rig.set_up(&["--yes"]).await.unwrap();
     assert_eq!(outcome.code, 0, "{}{}", outcome.output, outcome.complaint);
     assert!(outcome.output.contains("6 of 6 calls made"), "{}", outcome.output);
-    assert!(outcome.output.contains("webhooks.url"), "the doctor said nothing: {}", outcome.output);
+    assert!(outcome.output.contains("webhook-url"), "the doctor said nothing: {}", outcome.output);
     let set = rig.snapshot().await;
     for (pointer, wanted) in [
         ("/service webhooks/post_webhook_url", json!(EVENTS)),

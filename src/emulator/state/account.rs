@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::World;
 use crate::pii::Pii;
 use crate::twilio::sid::ChatServiceSid;
 
@@ -59,18 +58,5 @@ impl Default for AccountSetup {
             sender_quality: "HIGH".to_owned(),
             sms: true,
         }
-    }
-}
-
-impl World {
-    /// How the account is set up.
-    #[must_use]
-    pub const fn setup(&self) -> &AccountSetup {
-        &self.setup
-    }
-
-    /// Sets the account up in another way.
-    pub fn set_setup(&mut self, setup: AccountSetup) {
-        self.setup = setup;
     }
 }

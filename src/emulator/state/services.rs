@@ -1,8 +1,9 @@
-//! Chat services and their settings.
+//! Chat services and their settings, and the account's own.
 //!
 //! Pure.
 
 use super::World;
+use super::account::AccountSetup;
 use super::limits::Window;
 use super::model::{HookSettings, Service};
 use super::refusal::Refusal;
@@ -20,6 +21,17 @@ pub struct ServiceConfiguration {
 }
 
 impl World {
+    /// How the account is set up.
+    #[must_use]
+    pub const fn setup(&self) -> &AccountSetup {
+        &self.setup
+    }
+
+    /// Sets the account up in another way.
+    pub fn set_setup(&mut self, setup: AccountSetup) {
+        self.setup = setup;
+    }
+
     /// A service.
     ///
     /// # Errors
