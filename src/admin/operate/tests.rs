@@ -13,6 +13,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::admin::handoff;
 use crate::admin::replies::{self, Replies};
+use crate::admin::timeline;
 use crate::channels::handover::{Handover, NotHandedOver, TakenThread};
 use crate::clock::Clock;
 use crate::queue::{Store, embedded};
@@ -214,7 +215,8 @@ impl Bench {
             .route("/v1/threads/find", accepted());
         let others = late
             .merge(handoff::router(Arc::new(NoHands)))
-            .merge(replies::router(Arc::new(NoReplies)));
+            .merge(replies::router(Arc::new(NoReplies)))
+            .merge(timeline::router(None));
         let router = router(DeadLetters::new(store.clone(), Clock::start()), others, access);
         Self { router, store, _place: place }
     }

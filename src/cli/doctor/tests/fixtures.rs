@@ -154,7 +154,13 @@ async fn what_is_wrong_on_this_machine_is_told_by_that_check_alone() {
         ("server-listen", vec![("SERVICE_PORT", port.as_str())]),
         ("debug-pages", vec![("CHIMEIN_ADMIN_DEBUG_TOKEN", ""), ("CHIMEIN_ADMIN_LISTEN", &far)]),
         ("agent", vec![("CHIMEIN_AGENT_URL", &nobody_url)]),
-        ("proxies", vec![("http_proxy", &nobody_url), ("NO_PROXY", "127.0.0.2")]),
+        (
+            "proxies",
+            vec![
+                ("http_proxy", &nobody_url),
+                ("TWILIO_CONVERSATIONS_BASE_URL", "http://no.invalid"),
+            ],
+        ),
         ("twilio-reach", vec![("TWILIO_CONVERSATIONS_BASE_URL", &nobody_url)]),
         ("socket", vec![("TWILIO_TWILSOCK_URL", "ws://no.invalid/")]),
     ] {
