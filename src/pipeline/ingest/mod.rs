@@ -109,8 +109,12 @@ impl Ingest {
         let mut added = 0;
         for (came, appended) in noted.into_iter().zip(appended) {
             let Came { thread, message, index, door, .. } = came;
+            // A webhook's event is within its own stage already.
+            let way = TraceContext::of_message(thread, message, index);
+            let within = || (!door.is_webhook()).then(|| way.span(trace::of_door(door)).entered());
             if appended == Appended::Duplicate {
                 if self.repeated.came_again(came, &self.inbox).await {
+                    let _within = within();
                     self.recorder.stage(thread, Some(message), Stage::MessageAgain { door });
                 }
                 continue;
@@ -118,9 +122,7 @@ impl Ingest {
             added += 1;
             self.repeated.first(message, door, now);
             self.recorder.metrics.message(door);
-            // A webhook's event is within its own stage already.
-            let way = TraceContext::of_message(thread, message, index);
-            let _within = (!door.is_webhook()).then(|| way.span(trace::of_door(door)).entered());
+            let _within = within();
             // As of before the append: its turn may have begun by now.
             let whose = StageOf { thread, message: Some(message), reply_id: None };
             self.recorder.stage_at(now, whose, Stage::MessageSeen { door });
