@@ -106,6 +106,10 @@ pub enum Error {
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     /// What it is of.
+    #[cfg_attr(
+        not(feature = "nats"),
+        expect(dead_code, reason = "files have the line alone, a stream its subject too")
+    )]
     pub(crate) record: Record,
     /// The record in JSON, without a line's end.
     pub(crate) text: String,
