@@ -132,7 +132,7 @@ checks! {
     "template": "GET content /v1/Content/{HX}/ApprovalRequests", "approved",
         "nobody is written to after 24 hours", "submit the template, or name another one";
     "public-url": "CHIMEIN_WEBHOOK_PUBLIC_URL", "https, a public host without an underscore",
-        "Twilio cannot call it", "set what Twilio calls, such as https://bot.example.com";
+        "Twilio cannot call it", "set what Twilio calls, such as `https://bot.example.com`";
     "url-reach": "POST of our public URL", "an answer",
         "no webhook arrives", "check DNS, certificate, tunnel and firewall";
     "url-signed": "the same, signed with our token", "2xx within a second",
