@@ -15,7 +15,7 @@ use crate::twilio::signature::without_values;
 pub(super) const ADDRESS: &str = "Address";
 
 /// A write.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(super) struct SetupCall {
     /// What is written, in a few words.
     pub(super) name: String,
@@ -24,8 +24,10 @@ pub(super) struct SetupCall {
     /// What is set.
     pub(super) fields: Vec<SettingField>,
     /// Why, for people.
+    #[serde(skip)]
     pub(super) why: String,
     /// Whether it puts back what there was.
+    #[serde(skip)]
     pub(super) is_way_back: bool,
 }
 
@@ -53,7 +55,7 @@ pub(super) enum Target {
 }
 
 /// A field before and after.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(super) struct SettingField {
     /// What it is called in the request.
     pub(super) name: String,

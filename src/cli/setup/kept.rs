@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::call::{ADDRESS, SettingField, SetupCall, Target, same};
+use super::call::{ADDRESS, SettingField, SetupCall, same};
 use super::seal::{self, Seal, must_be_sealed};
 use crate::files;
 use crate::json;
@@ -43,22 +43,7 @@ pub(super) struct SetupRun {
     pub(super) at: String,
     /// Whether it came to its end.
     pub(super) is_whole: bool,
-    calls: Vec<KeptCall>,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-struct KeptCall {
-    name: String,
-    target: Target,
-    fields: Vec<KeptField>,
-}
-
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-struct KeptField {
-    name: String,
-    at: String,
-    old: Value,
-    new: Value,
+    calls: Vec<SetupCall>,
 }
 
 /// Says why the old values are not kept or not there.
@@ -148,9 +133,9 @@ impl KeptSetups {
         calls: &[SetupCall],
         seal: &Seal,
     ) -> Result<(), Error> {
-        let new: Vec<KeptCall> =
+        let new: Vec<SetupCall> =
             calls.iter().map(|call| keep(call, seal)).collect::<Result<_, _>>()?;
-        match self.runs.last_mut().filter(|run| !run.is_whole && run.account == account) {
+        match self.broken_off(account) {
             Some(run) => run.go_on(new),
             None => self.runs.push(SetupRun { account, at, is_whole: false, calls: new }),
         }
@@ -159,17 +144,22 @@ impl KeptSetups {
         Ok(())
     }
 
-    /// Notes that the last run came to its end.
-    pub(super) fn end(&mut self) {
-        if let Some(run) = self.runs.last_mut() {
-            run.is_whole = true;
-        }
+    /// Notes that the account's last run came to its end; says whether it had not yet.
+    pub(super) fn end(&mut self, account: AccountSid) -> bool {
+        let run = self.broken_off(account);
+        run.map(|run| run.is_whole = true).is_some()
     }
 
-    /// The URLs that were ever set here, which are therefore ours.
+    /// The run that the account's next one goes on with.
+    fn broken_off(&mut self, account: AccountSid) -> Option<&mut SetupRun> {
+        self.runs.last_mut().filter(|run| !run.is_whole && run.account == account)
+    }
+
+    /// The URLs that setup ever put in the place of others, which are therefore ours.
     pub(super) fn former_urls(&self) -> BTreeSet<String> {
         let fields = self.runs.iter().flat_map(|run| &run.calls).flat_map(|call| &call.fields);
-        let urls = fields.filter_map(|field| field.new.as_str());
+        // What only went along may be anybody's.
+        let urls = fields.filter(|field| field.is_change()).filter_map(|field| field.new.as_str());
         urls.filter(|text| text.contains("://")).map(str::to_owned).collect()
     }
 
@@ -188,14 +178,14 @@ impl KeptSetups {
 
 impl SetupRun {
     /// Goes on with a run that broke off: what it had set keeps its oldest value.
-    fn go_on(&mut self, calls: Vec<KeptCall>) {
+    fn go_on(&mut self, calls: Vec<SetupCall>) {
         for call in calls {
             let known = self.calls.iter_mut().find(|known| known.target == call.target);
             match known {
                 None => self.calls.push(call),
                 Some(known) => {
                     for field in call.fields {
-                        known.take(field);
+                        take(&mut known.fields, field);
                     }
                 }
             }
@@ -203,50 +193,37 @@ impl SetupRun {
     }
 }
 
-impl KeptCall {
-    fn take(&mut self, field: KeptField) {
-        match self.fields.iter_mut().find(|known| known.name == field.name) {
-            // What it had set was found again: before it was what was kept then.
-            Some(known) if same(&known.new, &field.old) => known.new = field.new,
-            Some(known) => *known = field,
-            None => self.fields.push(field),
-        }
+fn take(fields: &mut Vec<SettingField>, field: SettingField) {
+    match fields.iter_mut().find(|known| known.name == field.name) {
+        // What it had set was found again: before it was what was kept then.
+        Some(known) if same(&known.new, &field.old) => known.new = field.new,
+        Some(known) => *known = field,
+        None => fields.push(field),
     }
 }
 
 /// What is kept of a call: no number, and no secret.
-fn keep(call: &SetupCall, seal: &Seal) -> Result<KeptCall, Error> {
-    let fields = call.fields.iter().filter(|field| field.name != ADDRESS);
-    let kept = |field: &SettingField| {
-        Ok(KeptField {
-            name: field.name.clone(),
-            at: field.at.clone(),
-            old: close(&field.at, &field.old, seal)?,
-            new: close(&field.at, &field.new, seal)?,
-        })
-    };
-    let fields = fields.map(kept).collect::<Result<_, seal::Error>>()?;
-    Ok(KeptCall { name: call.name.clone(), target: call.target.clone(), fields })
+fn keep(call: &SetupCall, seal: &Seal) -> Result<SetupCall, seal::Error> {
+    let kept = mapped(call, |at, value| close(at, value, seal))?;
+    let fields = kept.fields.into_iter().filter(|field| field.name != ADDRESS).collect();
+    Ok(SetupCall { fields, why: String::new(), ..kept })
 }
 
 /// The call as it was; why it was made is not kept.
-fn open(call: &KeptCall, seal: &Seal) -> Result<SetupCall, Error> {
-    let opened = |field: &KeptField| {
-        Ok(SettingField {
-            name: field.name.clone(),
-            at: field.at.clone(),
-            old: unsealed(&field.at, &field.old, seal)?,
-            new: unsealed(&field.at, &field.new, seal)?,
-        })
+fn open(call: &SetupCall, seal: &Seal) -> Result<SetupCall, seal::Error> {
+    mapped(call, |at, value| unsealed(at, value, seal))
+}
+
+fn mapped(
+    call: &SetupCall,
+    map: impl Fn(&str, &Value) -> Result<Value, seal::Error>,
+) -> Result<SetupCall, seal::Error> {
+    let mapped = |field: &SettingField| {
+        let (old, new) = (map(&field.at, &field.old)?, map(&field.at, &field.new)?);
+        Ok(SettingField { old, new, ..field.clone() })
     };
-    let fields = call.fields.iter().map(opened).collect::<Result<_, seal::Error>>()?;
-    Ok(SetupCall {
-        name: call.name.clone(),
-        target: call.target.clone(),
-        fields,
-        why: String::new(),
-        is_way_back: false,
-    })
+    let fields = call.fields.iter().map(mapped).collect::<Result<_, seal::Error>>()?;
+    Ok(SetupCall { fields, ..call.clone() })
 }
 
 fn close(of: &str, value: &Value, seal: &Seal) -> Result<Value, seal::Error> {
@@ -328,10 +305,23 @@ mod tests {
             let field = &calls[0].fields[0];
             assert_eq!((&field.old, &field.new), (&json!(wanted), &json!("c")), "{written}");
             assert_eq!(kept.runs.len(), 1);
-            kept.end();
+            assert!(kept.end(ACCOUNT) && !kept.end(ACCOUNT));
             begun(&mut kept, &[call(json!("c"), "d")], &seal);
             assert_eq!(kept.runs.len(), 2);
         }
+    }
+
+    #[test]
+    fn what_only_went_along_is_nobodys_of_ours() {
+        let seal = Seal::of(&"token".into());
+        let mut kept = KeptSetups { version: VERSION, runs: Vec::new() };
+        let mut call = call(json!("https://old.example/"), "https://new.example/");
+        let theirs = json!("https://theirs.example/");
+        let along =
+            SettingField { name: "Fallback".into(), old: theirs.clone(), ..call.fields[0].clone() };
+        call.fields.push(SettingField { new: theirs, ..along });
+        begun(&mut kept, &[call], &seal);
+        assert_eq!(Vec::from_iter(kept.former_urls()), ["https://new.example/"]);
     }
 
     #[test]

@@ -234,12 +234,15 @@ impl SetupBench {
 
     /// Keeps the old values, makes the calls, and notes that all were made.
     async fn carry_out(&mut self, plan: &Plan, undone: Option<usize>) -> Result<usize, Error> {
+        let account = self.twilio.account.account_sid;
         if undone.is_none() && plan.calls.is_empty() {
-            // What had broken off has come to its end by other hands.
+            // What had broken off has come to its end, by its last call or by other hands.
+            if self.kept.end(account) {
+                self.kept.write(&self.path)?;
+            }
             return Ok(0);
         }
         if undone.is_none() {
-            let account = self.twilio.account.account_sid;
             let at = self.clock.wall().in_whole_seconds();
             self.kept.begin((account, at), &plan.calls, &self.seal)?;
             self.kept.write(&self.path)?;
@@ -252,7 +255,9 @@ impl SetupBench {
         };
         drop(progress);
         match undone {
-            None => self.kept.end(),
+            None => {
+                self.kept.end(account);
+            }
             Some(at) if plan.left.is_empty() => {
                 self.kept.runs.remove(at);
             }
