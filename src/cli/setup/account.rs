@@ -6,9 +6,7 @@ use super::plan::{ADDRESSES, Found, Left, NUMBERS, SENDERS};
 use super::wanted::WantedSetup;
 use crate::pii::Pii;
 use crate::telemetry::chain::Chain;
-use crate::twilio::rest::{
-    self, Client, SettingsApi, SettingsDocument as Document, SettingsResource,
-};
+use crate::twilio::rest::{self, Client, SettingsDocument as Document, SettingsResource};
 
 /// How many entries of a list are looked at.
 const ENTRIES_MAX: usize = 1_000;
@@ -17,22 +15,15 @@ const ENTRIES_MAX: usize = 1_000;
 pub(super) async fn look(rest: &Client, wanted: &WantedSetup) -> Result<Found, rest::Error> {
     let mut found = Found::default();
     if let Some(service) = wanted.service {
-        let service = service.to_string();
-        let own = ["Services", &service, "Configuration"];
-        let hooks =
-            SettingsResource::new(SettingsApi::Conversations, own.into_iter().chain(["Webhooks"]));
+        let hooks = SettingsResource::service_webhooks(service);
         found.service_hooks = one(rest, "service webhooks", &hooks, &mut found.unread).await?;
-        let hooks =
-            SettingsResource::new(SettingsApi::Conversations, ["Configuration", "Webhooks"]);
+        let hooks = SettingsResource::account_webhooks();
         found.account_hooks = one(rest, "account webhooks", &hooks, &mut found.unread).await?;
-        let configuration = SettingsResource::new(SettingsApi::Conversations, own);
+        let configuration = SettingsResource::service(service);
         let configuration = one(rest, "chat service", &configuration, &mut found.unread).await?;
         let role = configuration.and_then(|of| of.text("default_conversation_role_sid"));
         if let Some(role) = role {
-            let role = SettingsResource::new(
-                SettingsApi::Conversations,
-                ["Services", &service, "Roles", &role],
-            );
+            let role = SettingsResource::role(service, &role);
             found.role = one(rest, "role", &role, &mut found.unread).await?;
         }
         let addresses = addresses(rest).await;
@@ -40,8 +31,8 @@ pub(super) async fn look(rest: &Client, wanted: &WantedSetup) -> Result<Found, r
     }
     let all: Vec<&Pii> = wanted.conversations.iter().chain(&wanted.direct).collect();
     if all.iter().any(|address| channel(address).is_none()) {
-        let numbers = SettingsResource::new(SettingsApi::Core, ["IncomingPhoneNumbers.json"]);
-        let numbers = rest.list_settings(&numbers, "incoming_phone_numbers").all(ENTRIES_MAX).await;
+        let numbers = rest.list_settings(&SettingsResource::numbers(), "incoming_phone_numbers");
+        let numbers = numbers.all(ENTRIES_MAX).await;
         found.numbers = many(NUMBERS, numbers, &mut found.unread)?;
     }
     for word in ["whatsapp", "rcs"] {
@@ -51,8 +42,7 @@ pub(super) async fn look(rest: &Client, wanted: &WantedSetup) -> Result<Found, r
         }
     }
     if let Some(sid) = wanted.messaging_service.filter(|_| !wanted.direct.is_empty()) {
-        let service =
-            SettingsResource::new(SettingsApi::Messaging, ["v1", "Services", &sid.to_string()]);
+        let service = SettingsResource::messaging_service(sid);
         found.messaging_service =
             one(rest, "messaging service", &service, &mut found.unread).await?;
     }
@@ -61,8 +51,7 @@ pub(super) async fn look(rest: &Client, wanted: &WantedSetup) -> Result<Found, r
 
 /// Reads all address configurations.
 pub(super) async fn addresses(rest: &Client) -> Result<Vec<Document>, rest::Error> {
-    let addresses =
-        SettingsResource::new(SettingsApi::Conversations, ["Configuration", "Addresses"]);
+    let addresses = SettingsResource::addresses();
     rest.list_settings(&addresses, "address_configurations").all(ENTRIES_MAX).await
 }
 
@@ -79,11 +68,8 @@ async fn one(
 ) -> Result<Option<Document>, rest::Error> {
     match rest.read_settings(resource).await {
         Ok(None) => {
-            unread.push(Left {
-                what: what.to_owned(),
-                found: "Twilio has none of this sid".to_owned(),
-                remedy: "check the sids in the settings, and TWILIO_REGION".to_owned(),
-            });
+            let remedy = "check the sids in the settings, and TWILIO_REGION";
+            unread.push(Left::new(what, "Twilio has none of this sid", remedy));
             Ok(None)
         }
         Ok(found) => Ok(found),
@@ -104,10 +90,8 @@ fn refused(what: &str, error: rest::Error, unread: &mut Vec<Left>) -> Result<(),
     if !matches!(error.status(), Some(403 | 404)) {
         return Err(error);
     }
-    unread.push(Left {
-        what: what.to_owned(),
-        found: format!("it could not be looked at: {}", Chain(&error)),
-        remedy: "give the API key the right to it, or let TWILIO_AUTH_TOKEN sign in".to_owned(),
-    });
+    let found = format!("it could not be looked at: {}", Chain(&error));
+    let remedy = "give the API key the right to it, or let TWILIO_AUTH_TOKEN sign in";
+    unread.push(Left::new(what, found, remedy));
     Ok(())
 }

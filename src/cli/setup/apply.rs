@@ -5,78 +5,35 @@
 //! was lost is looked for.
 
 use super::account::addresses;
-use super::call::{ADDRESS, CallStanding, SettingField, SetupCall, Target, digest};
+use super::call::{ADDRESS, CallStanding, SettingField, SetupCall, Target, digest, same};
 use crate::cli::progress::Progress;
 use crate::pii::Pii;
 use crate::twilio::rest::{self, Client, SettingsDocument as Document};
 
 /// Says why not all of a plan was carried out.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// Twilio could not be asked what it has.
-    #[error("{name} ({request}) could not be read, {done} of {all} calls done: {remedy}")]
-    Read {
-        /// What was to be written.
-        name: String,
-        /// The call.
-        request: String,
-        /// How many calls were made.
-        done: usize,
-        /// Of how many.
-        all: usize,
-        /// What to do.
-        remedy: String,
-        /// Why.
-        #[source]
-        source: Box<rest::Error>,
-    },
-    /// Twilio did not take a call.
-    #[error("{name} ({request}) was not taken, {done} of {all} calls done: {remedy}")]
-    Refused {
-        /// What was to be written.
-        name: String,
-        /// The call.
-        request: String,
-        /// How many calls were made.
-        done: usize,
-        /// Of how many.
-        all: usize,
-        /// What to do.
-        remedy: String,
-        /// Why.
-        #[source]
-        source: Box<rest::Error>,
-    },
-    /// Somebody has changed it since the plan was made.
-    #[error(
-        "{name} was changed by somebody else since it was looked at, {done} of {all} calls done: run it again"
-    )]
-    Changed {
-        /// What was to be written.
-        name: String,
-        /// How many calls were made.
-        done: usize,
-        /// Of how many.
-        all: usize,
-    },
-    /// Twilio took a call and shows something else.
-    #[error(
-        "{name} ({request}) was taken, but Twilio does not show {fields} as it was set, {done} of {all} calls \
-         done: run it again, and if that stays, set it in Twilio's console"
-    )]
-    Unlike {
-        /// What was written.
-        name: String,
-        /// The call.
-        request: String,
-        /// Which fields differ.
-        fields: String,
-        /// How many calls were made.
-        done: usize,
-        /// Of how many.
-        all: usize,
-    },
+#[error("{call} {trouble}, {} of {} calls done: {remedy}", step.done, step.all)]
+pub struct Error {
+    /// What was to be written, and by which request.
+    call: String,
+    trouble: Trouble,
+    step: Step,
+    remedy: String,
+    /// What Twilio said, if that is why.
+    source: Option<Box<rest::Error>>,
+}
+
+/// What is the matter with a call.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("could not be read")]
+    Unread,
+    #[error("was not taken")]
+    Refused,
+    #[error("was changed by somebody else since it was looked at")]
+    Changed,
+    #[error("was taken, but Twilio does not show {0} as it was set")]
+    Unlike(String),
 }
 
 /// How far it is.
@@ -104,8 +61,7 @@ pub(super) async fn carry_out(
         match call.standing(now.as_ref()) {
             CallStanding::After => continue,
             CallStanding::Neither => {
-                let Step { done, all } = step;
-                return Err(Error::Changed { name: call.name.clone(), done, all });
+                return Err(step.error(call, Trouble::Changed, None));
             }
             CallStanding::Before => {}
         }
@@ -157,34 +113,34 @@ async fn write(rest: &Client, call: &SetupCall) -> Result<(), rest::Error> {
 
 impl Step {
     fn unread(self, call: &SetupCall, source: rest::Error) -> Error {
-        let Self { done, all } = self;
-        let (name, request) = (call.name.clone(), call.request());
-        Error::Read { name, request, done, all, remedy: remedy(&source), source: Box::new(source) }
+        self.error(call, Trouble::Unread, Some(source))
     }
 
     fn refused(self, call: &SetupCall, source: rest::Error) -> Error {
-        let Self { done, all } = self;
-        let (name, request) = (call.name.clone(), call.request());
-        Error::Refused {
-            name,
-            request,
-            done,
-            all,
-            remedy: remedy(&source),
-            source: Box::new(source),
-        }
+        self.error(call, Trouble::Refused, Some(source))
     }
 
     fn unlike(self, call: &SetupCall, now: Option<&Document>) -> Error {
-        let Self { done, all } = self;
         let differs = |field: &&SettingField| {
-            field.name != ADDRESS
-                && !now.is_some_and(|now| super::call::same(&now.at(&field.at), &field.new))
+            field.name != ADDRESS && !now.is_some_and(|now| same(&now.at(&field.at), &field.new))
         };
         let fields: Vec<&str> =
             call.fields.iter().filter(differs).map(|field| field.name.as_str()).collect();
-        let (name, request, fields) = (call.name.clone(), call.request(), fields.join(", "));
-        Error::Unlike { name, request, fields, done, all }
+        self.error(call, Trouble::Unlike(fields.join(", ")), None)
+    }
+
+    fn error(self, call: &SetupCall, trouble: Trouble, source: Option<rest::Error>) -> Error {
+        let remedy = match (&trouble, &source) {
+            (_, Some(error)) => remedy(error),
+            (Trouble::Unlike(_), None) => {
+                "run it again, and if that stays, set it in Twilio's console".to_owned()
+            }
+            (Trouble::Unread | Trouble::Refused | Trouble::Changed, None) => {
+                "run it again".to_owned()
+            }
+        };
+        let call = format!("{} ({})", call.name, call.request());
+        Error { call, trouble, step: self, remedy, source: source.map(Box::new) }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::call::{ADDRESS, SettingField, SetupCall, Target, digest};
 use super::wanted::{WantedSetup, WhoseUrl};
 use crate::pii::Pii;
-use crate::twilio::rest::{SettingsApi, SettingsDocument as Document, SettingsResource};
+use crate::twilio::rest::{SettingsDocument as Document, SettingsResource};
 use crate::twilio::sid::ChatServiceSid;
 use crate::twilio::signature::without_values;
 
@@ -78,7 +78,8 @@ impl Left {
         }
     }
 
-    fn new(what: &str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
+    /// Something that cannot be as wanted.
+    pub(super) fn new(what: &str, found: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { what: what.to_owned(), found: found.into(), remedy: remedy.into() }
     }
 }
@@ -87,11 +88,10 @@ impl Left {
 pub(super) fn plan(found: &Found, wanted: &WantedSetup) -> Plan {
     let mut plan = Plan { left: found.unread.clone(), ..Plan::default() };
     if let Some(service) = wanted.service {
-        let sid = service.to_string();
-        let own = ["Services", &sid, "Configuration", "Webhooks"];
-        plan.hooks("service webhooks", &own, found.service_hooks.as_ref(), wanted);
-        let account = ["Configuration", "Webhooks"];
-        plan.hooks("account webhooks", &account, found.account_hooks.as_ref(), wanted);
+        let own = ("service webhooks", SettingsResource::service_webhooks(service));
+        plan.hooks(own, found.service_hooks.as_ref(), wanted);
+        let account = ("account webhooks", SettingsResource::account_webhooks());
+        plan.hooks(account, found.account_hooks.as_ref(), wanted);
         for address in &wanted.conversations {
             plan.conversation_address(address, service, (found, wanted));
         }
@@ -116,7 +116,12 @@ enum Road {
 
 impl Plan {
     /// Lets the events of a service, or of the account, come here.
-    fn hooks(&mut self, name: &str, path: &[&str], now: Option<&Document>, wanted: &WantedSetup) {
+    fn hooks(
+        &mut self,
+        (name, resource): (&str, SettingsResource),
+        now: Option<&Document>,
+        wanted: &WantedSetup,
+    ) {
         let Some(now) = now else { return };
         if let Some(pre) = now.text("pre_webhook_url") {
             self.left.push(Left::new(
@@ -128,18 +133,9 @@ impl Plan {
                 "clear it if nobody needs it; setup does not touch it",
             ));
         }
-        let set = now.text("post_webhook_url");
-        let whose = wanted.whose_events(set.as_deref());
-        if !wanted.may_replace(whose) {
-            self.left.push(Left::foreign(name, without_values(&set.unwrap_or_default())));
-            return;
-        }
-        let url = match whose {
-            WhoseUrl::Ours => now.at("post_webhook_url"),
-            WhoseUrl::Nobodys | WhoseUrl::OursWrongly | WhoseUrl::Foreign => {
-                json!(wanted.events_url())
-            }
-        };
+        let (place, ours) = ("post_webhook_url", wanted.events_url());
+        let whose = wanted.whose_events(now.text(place).as_deref());
+        let Some(url) = self.url(name, (now, place), (whose, ours), wanted) else { return };
         let mut filters: Vec<Value> = now.at("filters").as_array().cloned().unwrap_or_default();
         for event in EVENTS {
             let has = |filter: &Value| {
@@ -162,8 +158,24 @@ impl Plan {
             }
             WhoseUrl::Foreign => "events go to somebody else",
         };
-        let resource = SettingsResource::new(SettingsApi::Conversations, path.iter().copied());
         self.calls.extend(SetupCall::change((name, resource), fields, why));
+    }
+
+    /// What a URL is to be: what it is where that is ours as it should be, else what is ours. None if it is
+    /// somebody else's, and left.
+    fn url(
+        &mut self,
+        name: &str,
+        (now, place): (&Document, &str),
+        (whose, ours): (WhoseUrl, String),
+        wanted: &WantedSetup,
+    ) -> Option<Value> {
+        if !wanted.may_replace(whose) {
+            let set = now.text(place).unwrap_or_default();
+            self.left.push(Left::foreign(name, without_values(&set)));
+            return None;
+        }
+        Some(if whose == WhoseUrl::Ours { now.at(place) } else { json!(ours) })
     }
 
     /// Lets what is sent to an address make conversations that the bot is in.
@@ -208,8 +220,7 @@ impl Plan {
             self.left.push(Left::foreign(name, found));
             return;
         }
-        let keeps = matches!(kind.as_str(), "" | "default") || (kind == "webhook" && !is_answered);
-        let wanted_kind = if keeps && !kind.is_empty() { kind.as_str() } else { "default" };
+        let wanted_kind = if kind == "webhook" && !is_answered { "webhook" } else { "default" };
         let mut fields = vec![
             SettingField::of(now, ("AutoCreation.Enabled", "auto_creation.enabled"), true),
             SettingField::of(now, ("AutoCreation.Type", "auto_creation.type"), wanted_kind),
@@ -229,11 +240,7 @@ impl Plan {
         } else {
             "its conversations are made where the bot does not listen"
         };
-        let sid = now.text("sid").unwrap_or_default();
-        let resource = SettingsResource::new(
-            SettingsApi::Conversations,
-            ["Configuration", "Addresses", sid.as_str()],
-        );
+        let resource = SettingsResource::addresses().below(sid_of(now));
         self.calls.extend(SetupCall::change((name, resource), fields, why));
     }
 
@@ -255,11 +262,7 @@ impl Plan {
         }
         let fields =
             vec![SettingField::of(now, ("AutoCreation.Enabled", "auto_creation.enabled"), false)];
-        let sid = now.text("sid").unwrap_or_default();
-        let resource = SettingsResource::new(
-            SettingsApi::Conversations,
-            ["Configuration", "Addresses", sid.as_str()],
-        );
+        let resource = SettingsResource::addresses().below(sid_of(now));
         let why = "each message comes twice: it is answered without conversations";
         self.calls.extend(SetupCall::change((name, resource), fields, why));
     }
@@ -313,9 +316,7 @@ impl Plan {
         if road == Road::Direct {
             fields.push(SettingField::of(now, ("SmsMethod", "sms_method"), "POST"));
         }
-        let sid = format!("{}.json", now.text("sid").unwrap_or_default());
-        let resource =
-            SettingsResource::new(SettingsApi::Core, ["IncomingPhoneNumbers", sid.as_str()]);
+        let resource = SettingsResource::number(&sid_of(now));
         self.calls.extend(SetupCall::change((name, resource), fields, why));
     }
 
@@ -337,11 +338,7 @@ impl Plan {
             let value = now.at(&place);
             fields.push(SettingField::of(now, (place.as_str(), place.as_str()), value));
         }
-        let sid = now.text("sid").unwrap_or_default();
-        let resource = SettingsResource::new(
-            SettingsApi::Messaging,
-            ["v2", "Channels", "Senders", sid.as_str()],
-        );
+        let resource = SettingsResource::senders().below(sid_of(now));
         self.calls.extend(SetupCall::change((name, resource), fields, why));
     }
 
@@ -353,29 +350,18 @@ impl Plan {
         (address, road): (&Pii, Road),
         (now, wanted): (&Document, &WantedSetup),
     ) -> Option<(Value, &'static str)> {
-        let set = now.text(place);
-        let whose = wanted.whose_texts(set.as_deref());
-        if !wanted.may_replace(whose) {
-            self.left.push(Left::foreign(name, without_values(&set.unwrap_or_default())));
-            return None;
-        }
+        let whose = wanted.whose_texts(now.text(place).as_deref());
+        let url = self.url(name, (now, place), (whose, wanted.texts_url(Some(address))), wanted)?;
         Some(match (road, whose) {
             (Road::Conversations, _) => {
                 (Value::Null, "each message comes twice: it makes a conversation too")
             }
-            (Road::Direct, WhoseUrl::Ours) => {
-                (now.at(place), "it would not come here, or not as POST")
-            }
-            (Road::Direct, WhoseUrl::Nobodys) => {
-                (json!(wanted.texts_url(Some(address))), "nobody is told what is sent to it")
-            }
+            (Road::Direct, WhoseUrl::Ours) => (url, "it would not come here, or not as POST"),
+            (Road::Direct, WhoseUrl::Nobodys) => (url, "nobody is told what is sent to it"),
             (Road::Direct, WhoseUrl::OursWrongly) => {
-                let why = "it is not signed as it is called, or not brought again after a 503";
-                (json!(wanted.texts_url(Some(address))), why)
+                (url, "it is not signed as it is called, or not brought again after a 503")
             }
-            (Road::Direct, WhoseUrl::Foreign) => {
-                (json!(wanted.texts_url(Some(address))), "what is sent to it goes to somebody else")
-            }
+            (Road::Direct, WhoseUrl::Foreign) => (url, "what is sent to it goes to somebody else"),
         })
     }
 
@@ -386,25 +372,14 @@ impl Plan {
             return;
         }
         let name = format!("messaging service {sid}");
-        let set = now.text("inbound_request_url");
-        let whose = wanted.whose_texts(set.as_deref());
-        if !wanted.may_replace(whose) {
-            self.left.push(Left::foreign(&name, without_values(&set.unwrap_or_default())));
-            return;
-        }
-        let url = match whose {
-            WhoseUrl::Ours => now.at("inbound_request_url"),
-            WhoseUrl::Nobodys | WhoseUrl::OursWrongly | WhoseUrl::Foreign => {
-                json!(wanted.texts_url(None))
-            }
-        };
+        let (place, ours) = ("inbound_request_url", wanted.texts_url(None));
+        let whose = wanted.whose_texts(now.text(place).as_deref());
+        let Some(url) = self.url(&name, (now, place), (whose, ours), wanted) else { return };
         let fields = vec![
             SettingField::of(now, ("InboundRequestUrl", "inbound_request_url"), url),
             SettingField::of(now, ("InboundMethod", "inbound_method"), "POST"),
         ];
-        let sid = sid.to_string();
-        let resource =
-            SettingsResource::new(SettingsApi::Messaging, ["v1", "Services", sid.as_str()]);
+        let resource = SettingsResource::messaging_service(sid);
         let why = "its place counts before those of its numbers";
         self.calls.extend(SetupCall::change((name, resource), fields, why));
     }
@@ -416,17 +391,13 @@ impl Plan {
         if permissions.iter().any(|one| one == MAY_SEND) {
             return;
         }
-        let (service, sid) = (service.to_string(), now.text("sid").unwrap_or_default());
-        let path = ["Services", service.as_str(), "Roles", sid.as_str()];
+        let sid = sid_of(now);
         let all: Vec<Value> = permissions.into_iter().chain([json!(MAY_SEND)]).collect();
         let field = SettingField::of(now, ("Permission", "permissions"), all);
         let why = "the bot may not write over the socket; the role is that of all who are added";
         let name = format!("role {sid}");
-        self.calls.extend(SetupCall::change(
-            (name, SettingsResource::new(SettingsApi::Conversations, path)),
-            vec![field],
-            why,
-        ));
+        let resource = SettingsResource::role(service, &sid);
+        self.calls.extend(SetupCall::change((name, resource), vec![field], why));
     }
 }
 
@@ -436,6 +407,11 @@ pub(super) const ADDRESSES: &str = "address configurations";
 pub(super) const NUMBERS: &str = "phone numbers";
 /// The same of senders.
 pub(super) const SENDERS: &str = "senders";
+
+/// Which one of its list it is.
+fn sid_of(document: &Document) -> String {
+    document.text("sid").unwrap_or_default()
+}
 
 /// An address's configuration.
 fn configuration<'f>(found: &'f Found, address: &Pii) -> Option<&'f Document> {
@@ -452,13 +428,7 @@ fn made(name: String, address: &Pii, service: ChatServiceSid) -> SetupCall {
         ("AutoCreation.ConversationServiceSid", "auto_creation.conversation_service_sid");
     SetupCall {
         name,
-        target: Target::Make {
-            resource: SettingsResource::new(
-                SettingsApi::Conversations,
-                ["Configuration", "Addresses"],
-            ),
-            address: digest(address),
-        },
+        target: Target::Make { resource: SettingsResource::addresses(), address: digest(address) },
         fields: vec![
             field("Type", "type", json!(channel)),
             field(ADDRESS, "address", json!(address.reveal())),

@@ -11,7 +11,7 @@ use crate::emulator::state::messaging::{MessagingService, Number};
 use crate::emulator::state::model::{Autocreation, AutocreationKind};
 use crate::emulator::{self, Emulator, control};
 use crate::test_ports::free_address;
-use crate::twilio::rest::{SettingsApi, SettingsDocument, SettingsForm, SettingsResource};
+use crate::twilio::rest::{SettingsDocument, SettingsForm, SettingsResource};
 use crate::twilio::sid::{ChatServiceSid, MessagingServiceSid};
 
 /// A number that makes conversations, one that does not, and a WhatsApp sender.
@@ -41,7 +41,7 @@ async fn a_fresh_account_is_set_up_once_and_put_back_byte_for_byte() {
         ("/service webhooks/post_webhook_url", json!(EVENTS)),
         ("/account webhooks/post_webhook_url", json!(EVENTS)),
         ("/addresses/0/auto_creation/enabled", json!(true)),
-        ("/addresses/0/auto_creation/conversation_service_sid", json!(rig.service())),
+        ("/addresses/0/auto_creation/conversation_service_sid", json!(rig.service().to_string())),
         ("/numbers/1/sms_url", json!(SMS)),
         ("/senders/0/webhook/callback_url", json!(SMS.replace("/sms", "/whatsapp"))),
         ("/messaging service/inbound_request_url", json!(SMS)),
@@ -340,8 +340,8 @@ impl Rig {
         Self { emulator, place: TempDir::new().unwrap() }
     }
 
-    fn service(&self) -> String {
-        self.emulator.credentials().service_sid.to_string()
+    fn service(&self) -> ChatServiceSid {
+        self.emulator.credentials().service_sid
     }
 
     fn token(&self) -> &str {
@@ -367,7 +367,7 @@ impl Rig {
             ("TWILIO_AUTH_TOKEN", self.token().to_owned()),
             ("TWILIO_API_KEY", keys.api_key.to_string()),
             ("TWILIO_API_SECRET", keys.api_secret.expose_secret().to_owned()),
-            ("TWILIO_CHAT_SERVICE_SID", self.service()),
+            ("TWILIO_CHAT_SERVICE_SID", self.service().to_string()),
             ("TWILIO_IDENTITY", "bot".to_owned()),
             ("TWILIO_PHONE_NUMBER", TEXTS.to_owned()),
             ("TWILIO_WHATSAPP_NUMBER", WHATSAPP.to_owned()),
@@ -416,13 +416,10 @@ impl Rig {
     /// The role that whoever is added to a conversation has.
     async fn role(&self) -> SettingsResource {
         let service = self.service();
-        let configuration = SettingsResource::new(
-            SettingsApi::Conversations,
-            ["Services", &service, "Configuration"],
-        );
+        let configuration = SettingsResource::service(service);
         let configuration = self.rest().read_settings(&configuration).await.unwrap().unwrap();
         let role = configuration.text("default_conversation_role_sid").unwrap();
-        SettingsResource::new(SettingsApi::Conversations, ["Services", &service, "Roles", &role])
+        SettingsResource::role(service, &role)
     }
 
     /// Everything that setup may write, as Twilio shows it, but for the times of changes.
@@ -435,27 +432,16 @@ impl Rig {
 
     async fn snapshot_without_senders(&self) -> Value {
         let (rest, service) = (self.rest(), self.service());
-        let own = ["Services", &service, "Configuration", "Webhooks"];
-        let messaging_service = MESSAGING_SERVICE.to_string();
         let mut all = json!({});
         for (name, resource) in [
-            ("service webhooks", SettingsResource::new(SettingsApi::Conversations, own)),
-            (
-                "account webhooks",
-                SettingsResource::new(SettingsApi::Conversations, ["Configuration", "Webhooks"]),
-            ),
+            ("service webhooks", SettingsResource::service_webhooks(service)),
+            ("account webhooks", SettingsResource::account_webhooks()),
             ("role", self.role().await),
-            (
-                "messaging service",
-                SettingsResource::new(
-                    SettingsApi::Messaging,
-                    ["v1", "Services", &messaging_service],
-                ),
-            ),
+            ("messaging service", SettingsResource::messaging_service(MESSAGING_SERVICE)),
         ] {
             all[name] = plain(rest.read_settings(&resource).await.unwrap().unwrap());
         }
-        let numbers = SettingsResource::new(SettingsApi::Core, ["IncomingPhoneNumbers.json"]);
+        let numbers = SettingsResource::numbers();
         let numbers =
             rest.list_settings(&numbers, "incoming_phone_numbers").all(100).await.unwrap();
         all["numbers"] = numbers.into_iter().map(plain).collect();

@@ -12,11 +12,8 @@ use crate::twilio::rest::SettingsDocument as Document;
 pub(super) fn undo(call: &SetupCall, now: Option<&Document>, take_over: bool, plan: &mut Plan) {
     let Some(document) = now else {
         if let Target::Change { .. } = call.target {
-            plan.left.push(Left {
-                what: call.name.clone(),
-                found: "it is no longer there".to_owned(),
-                remedy: "nothing can be put back".to_owned(),
-            });
+            let remedy = "nothing can be put back";
+            plan.left.push(Left::new(&call.name, "it is no longer there", remedy));
         }
         return;
     };
@@ -38,8 +35,7 @@ pub(super) fn undo(call: &SetupCall, now: Option<&Document>, take_over: bool, pl
                 return;
             }
             let sid = document.text("sid").unwrap_or_default();
-            let mut resource = resource.clone();
-            resource.path.push(sid);
+            let resource = resource.clone().below(sid);
             let fields = call.fields.iter().filter(|field| field.name != ADDRESS);
             let gone = |field: &SettingField| SettingField {
                 old: document.at(&field.at),
@@ -80,11 +76,8 @@ fn put_back(
 }
 
 fn changed(what: &str, field: &str) -> Left {
-    Left {
-        what: what.to_owned(),
-        found: format!("somebody has changed {field} since setup"),
-        remedy: "see who; --take-over puts it back all the same".to_owned(),
-    }
+    let found = format!("somebody has changed {field} since setup");
+    Left::new(what, found, "see who; --take-over puts it back all the same")
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::operations::none_if_absent;
 use super::{Client, Error, FailureCause, Op, Pages, below};
 use crate::json::{self, Members, Unreadable};
 use crate::twilio::form::Form;
+use crate::twilio::sid::{ChatServiceSid, MessagingServiceSid};
 
 /// Which API has a resource.
 #[derive(
@@ -56,6 +57,67 @@ impl SettingsResource {
     #[must_use]
     pub fn new<'p>(api: SettingsApi, path: impl IntoIterator<Item = &'p str>) -> Self {
         Self { api, path: path.into_iter().map(str::to_owned).collect() }
+    }
+
+    /// A chat service's settings.
+    #[must_use]
+    pub fn service(service: ChatServiceSid) -> Self {
+        Self::new(SettingsApi::Conversations, ["Services", &service.to_string(), "Configuration"])
+    }
+
+    /// Where a chat service's events go.
+    #[must_use]
+    pub fn service_webhooks(service: ChatServiceSid) -> Self {
+        Self::service(service).below("Webhooks")
+    }
+
+    /// Where the events of the whole account go.
+    #[must_use]
+    pub fn account_webhooks() -> Self {
+        Self::new(SettingsApi::Conversations, ["Configuration", "Webhooks"])
+    }
+
+    /// A role of a chat service.
+    #[must_use]
+    pub fn role(service: ChatServiceSid, role: &str) -> Self {
+        Self::new(SettingsApi::Conversations, ["Services", &service.to_string(), "Roles", role])
+    }
+
+    /// The list of address configurations.
+    #[must_use]
+    pub fn addresses() -> Self {
+        Self::new(SettingsApi::Conversations, ["Configuration", "Addresses"])
+    }
+
+    /// The list of the account's phone numbers.
+    #[must_use]
+    pub fn numbers() -> Self {
+        Self::new(SettingsApi::Core, ["IncomingPhoneNumbers.json"])
+    }
+
+    /// One of them, by its sid.
+    #[must_use]
+    pub fn number(sid: &str) -> Self {
+        Self::new(SettingsApi::Core, ["IncomingPhoneNumbers", &format!("{sid}.json")])
+    }
+
+    /// The list of senders of other channels.
+    #[must_use]
+    pub fn senders() -> Self {
+        Self::new(SettingsApi::Messaging, ["v2", "Channels", "Senders"])
+    }
+
+    /// A messaging service.
+    #[must_use]
+    pub fn messaging_service(service: MessagingServiceSid) -> Self {
+        Self::new(SettingsApi::Messaging, ["v1", "Services", &service.to_string()])
+    }
+
+    /// An entry of a list, by its sid, or what belongs to a resource.
+    #[must_use]
+    pub fn below(mut self, part: impl Into<String>) -> Self {
+        self.path.push(part.into());
+        self
     }
 }
 
@@ -117,8 +179,7 @@ impl Client {
     /// Lists the senders of a channel.
     #[must_use]
     pub fn list_senders(&self, channel: &str) -> Pages<SettingsDocument> {
-        let senders = SettingsResource::new(SettingsApi::Messaging, ["v2", "Channels", "Senders"]);
-        let mut url = self.settings_url(&senders);
+        let mut url = self.settings_url(&SettingsResource::senders());
         url.query_pairs_mut().append_pair("Channel", channel).append_pair("PageSize", "50");
         self.settings_pages(SettingsApi::Messaging, "senders", url)
     }
