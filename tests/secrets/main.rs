@@ -27,11 +27,19 @@ async fn nothing_that_is_shown_holds_a_secret_a_number_or_a_text() {
     service.until_dead("inbox", 1).await;
     service.until_dead("outbox", 1).await;
 
+    service.until_traced(conversation, "turn_started").await;
     let mut shown = service.pages().await;
     shown.extend(service.commands().await);
-    for sentence in ["queued for CH", "credentials", "0 dead letters", "turn_started"] {
-        let is_told = shown.iter().any(|(_, text)| text.contains(sentence));
-        assert!(is_told, "no page or command tells {sentence:?}: {shown:?}");
+    for (place, sentence) in [
+        ("/v1/timeline?thread=", "turn_started"),
+        ("doctor", "the account takes them"),
+        ("setup", "account webhooks"),
+        ("dead-letters redrive", "0 dead letters"),
+        ("send", "queued for CH"),
+    ] {
+        let is_told =
+            shown.iter().any(|(from, text)| from.starts_with(place) && text.contains(sentence));
+        assert!(is_told, "nothing from {place} tells {sentence:?}: {shown:?}");
     }
     let log = service.stop().await;
     for sentence in ["service is up", "dead letter", "refused", "service has stopped"] {
