@@ -5,7 +5,6 @@
 //! same to a person, and then what it is asked and asks, line by line.
 
 mod fault;
-pub(super) mod settings;
 mod watch;
 
 use std::io::{self, IsTerminal as _};
@@ -153,15 +152,11 @@ async fn serve(args: &Args) -> Result<ExitCode, Error> {
     let emulator = Emulator::start(options(args)).await.map_err(Error::Start)?;
     let is_watched = !args.env && io::stdout().is_terminal();
     if args.env {
-        for (name, value) in
-            settings::account(&emulator).into_iter().chain(settings::conversations(&emulator))
-        {
+        for (name, value) in emulator.variables() {
             line(format_args!("export {name}={value}"));
         }
     } else if is_watched {
-        let settings =
-            settings::account(&emulator).into_iter().chain(settings::conversations(&emulator));
-        line(format_args!("{}", watch::banner(&emulator.info(), &settings.collect::<Vec<_>>())));
+        line(format_args!("{}", watch::banner(&emulator.info(), &emulator.variables())));
     } else {
         line(format_args!("{}", emulator.info()));
     }

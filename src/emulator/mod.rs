@@ -35,6 +35,7 @@ mod tests;
 mod texts;
 mod timekeeper;
 mod twilsock;
+mod variables;
 mod visitors;
 mod webhooks;
 

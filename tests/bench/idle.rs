@@ -35,21 +35,11 @@ fn main() {
 }
 
 fn serve(emulator: &Emulator, folder: &std::path::Path) -> Child {
-    let (urls, credentials) = (emulator.urls(), emulator.credentials());
     Command::new(env!("CARGO_BIN_EXE_chimein"))
         .arg("serve")
         .env_clear()
-        .env("TWILIO_ACCOUNT_SID", credentials.account_sid.to_string())
-        .env("TWILIO_AUTH_TOKEN", credentials.auth_token.expose_secret())
-        .env("TWILIO_API_KEY", credentials.api_key.to_string())
-        .env("TWILIO_API_SECRET", credentials.api_secret.expose_secret())
-        .env("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string())
+        .envs(emulator.variables())
         .env("TWILIO_IDENTITY", "bot")
-        .env("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.as_str())
-        .env("TWILIO_API_BASE_URL", urls.api.as_str())
-        .env("TWILIO_MESSAGING_BASE_URL", urls.api.as_str())
-        .env("TWILIO_MEDIA_BASE_URL", urls.api.as_str())
-        .env("TWILIO_TWILSOCK_URL", urls.twilsock.as_str())
         .env("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com")
         .env("SERVICE_PORT", free_port().to_string())
         .env("CHIMEIN_SERVER_LISTEN", "127.0.0.1")

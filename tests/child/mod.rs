@@ -26,7 +26,6 @@ use chimein::emulator::{Control, Emulator};
 use chimein::fault_points::{Point, VARIABLE};
 use chimein::queue::embedded::Options;
 use chimein::queue::{QueueName, Store};
-use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -53,20 +52,9 @@ impl Service {
     pub fn of(emulator: &Emulator, extra: &[(&str, &str)]) -> Self {
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let port = free_port();
-        let (urls, credentials) = (emulator.urls(), emulator.credentials());
         let given = [
-            ("TWILIO_ACCOUNT_SID", credentials.account_sid.to_string()),
-            ("TWILIO_AUTH_TOKEN", credentials.auth_token.expose_secret().to_owned()),
-            ("TWILIO_API_KEY", credentials.api_key.to_string()),
-            ("TWILIO_API_SECRET", credentials.api_secret.expose_secret().to_owned()),
-            ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
             ("TWILIO_IDENTITY", BOTS[0].to_owned()),
             ("CHIMEIN_IDENTITY_POOL", BOTS[1..].join(",")),
-            ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
-            ("TWILIO_API_BASE_URL", urls.api.to_string()),
-            ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
-            ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
-            ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
             // Several instances are reached by their balancer's port.
             ("CHIMEIN_WEBHOOK_HOSTS", "127.0.0.1".to_owned()),
             ("CHIMEIN_QUEUE_PATH", folder.path().join("chimein.db").display().to_string()),
@@ -76,7 +64,8 @@ impl Service {
             ("CHIMEIN_GUARD_TURNS_PER_MINUTE", "100000".to_owned()),
             ("LOG_LEVEL", "warn".to_owned()),
         ];
-        let given = given.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let given = emulator.variables().into_iter().chain(given);
+        let given = given.map(|(name, value)| (name.to_owned(), value));
         let extra = extra.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let environment = given.chain(extra).collect();
         let url = format!("http://127.0.0.1:{port}{}", chimein::webhook::ROUTE);

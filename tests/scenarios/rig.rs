@@ -411,19 +411,8 @@ impl Rig {
     }
 
     fn environment(&self, public_url: String) -> Environment {
-        let (urls, credentials) = (self.emulator.urls(), self.emulator.credentials());
-        let pairs = [
-            ("TWILIO_ACCOUNT_SID", credentials.account_sid.to_string()),
-            ("TWILIO_AUTH_TOKEN", credentials.auth_token.expose_secret().to_owned()),
-            ("TWILIO_API_KEY", credentials.api_key.to_string()),
-            ("TWILIO_API_SECRET", credentials.api_secret.expose_secret().to_owned()),
-            ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
+        let ours = [
             ("TWILIO_IDENTITY", BOT.to_owned()),
-            ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
-            ("TWILIO_API_BASE_URL", urls.api.to_string()),
-            ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
-            ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
-            ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
             ("CHIMEIN_WEBHOOK_PUBLIC_URL", public_url),
             ("CHIMEIN_QUEUE_PATH", self.queue_path().display().to_string()),
             ("CHIMEIN_ADMIN_LISTEN", "off".to_owned()),
@@ -433,6 +422,7 @@ impl Rig {
             ("CHIMEIN_AGENT_SCHEDULE", "50ms,100ms,200ms".to_owned()),
         ];
         let extra = self.extra.iter().map(|(name, value)| (*name, value.clone()));
-        Environment::from_pairs(pairs.into_iter().chain(extra))
+        let emulator = self.emulator.variables().into_iter();
+        Environment::from_pairs(emulator.chain(ours).chain(extra))
     }
 }

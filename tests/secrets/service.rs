@@ -127,6 +127,13 @@ impl Service {
         .await;
     }
 
+    /// Waits until the timeline tells a step of a conversation: it is written a few times a second.
+    pub async fn until_traced(&self, conversation: ConversationSid, step: &str) {
+        let path = format!("/v1/timeline?thread={conversation}");
+        self.until("the timeline tells it", async || self.admin_page(&path).await.contains(step))
+            .await;
+    }
+
     /// Waits until a queue has at least so many dead letters.
     pub async fn until_dead(&self, queue: &str, count: usize) {
         self.until("a dead letter", async || self.letters(queue).await.len() >= count).await;
@@ -282,20 +289,9 @@ fn variables(
     admin: SocketAddr,
     folder: &TempDir,
 ) -> Vec<(&'static str, String)> {
-    let (urls, credentials) = (emulator.urls(), emulator.credentials());
-    vec![
-        ("TWILIO_ACCOUNT_SID", credentials.account_sid.to_string()),
-        ("TWILIO_AUTH_TOKEN", AUTH_TOKEN.to_owned()),
+    let ours = [
         ("TWILIO_AUTH_TOKEN_NEXT", format!("{MARK}-next")),
-        ("TWILIO_API_KEY", credentials.api_key.to_string()),
-        ("TWILIO_API_SECRET", API_SECRET.to_owned()),
-        ("TWILIO_CHAT_SERVICE_SID", credentials.service_sid.to_string()),
         ("TWILIO_IDENTITY", "bot".to_owned()),
-        ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
-        ("TWILIO_API_BASE_URL", urls.api.to_string()),
-        ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
-        ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
-        ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
         ("CHIMEIN_WEBHOOK_PUBLIC_URL", format!("http://{public}")),
         ("SERVICE_PORT", public.port().to_string()),
         ("CHIMEIN_SERVER_LISTEN", public.ip().to_string()),
@@ -308,7 +304,8 @@ fn variables(
         ("CHIMEIN_AGENT_SCHEDULE", "10ms".to_owned()),
         ("CHIMEIN_SEND_SCHEDULE", "10ms".to_owned()),
         ("LOG_LEVEL", "info".to_owned()),
-    ]
+    ];
+    emulator.variables().into_iter().chain(ours).collect()
 }
 
 /// The program with these variables and no others that it would read.

@@ -13,7 +13,6 @@ use super::channel::DemoChannel;
 use crate::admin::{Insight as _, Readiness};
 use crate::agent::kinds;
 use crate::app::{self, App};
-use crate::cli::emulator::settings;
 use crate::cli::outcome::line;
 use crate::cli::signals;
 use crate::config::Environment;
@@ -90,7 +89,7 @@ impl Demo {
         let mut own: Vec<_> = own.into_iter().chain([public_url, queue]).collect();
         match channel {
             DemoChannel::Conversation => {
-                own.extend(settings::conversations(&emulator));
+                own.extend(emulator.conversation_variables());
                 own.extend([("TWILIO_IDENTITY", IDENTITY.to_owned()), pool]);
             }
             DemoChannel::Sms => own.push(("TWILIO_PHONE_NUMBER", channel.ours().to_owned())),
@@ -207,7 +206,8 @@ fn overlay(
         .names()
         .filter(|name| !is_replaced(name))
         .filter_map(|name| environment.get(name).map(|value| (name.to_owned(), value.to_owned())));
-    let ours = settings::account(emulator)
+    let ours = emulator
+        .account_variables()
         .into_iter()
         .chain(ours)
         .chain(quiet)

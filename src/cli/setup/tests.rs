@@ -360,35 +360,19 @@ impl Rig {
     }
 
     fn environment(&self, instead: &[(&str, &str)]) -> Environment {
-        let (urls, keys) = (self.emulator.urls(), self.emulator.credentials());
-        let base = urls.api.to_string();
-        let mut pairs = vec![
-            ("TWILIO_ACCOUNT_SID", keys.account_sid.to_string()),
-            ("TWILIO_AUTH_TOKEN", self.token().to_owned()),
-            ("TWILIO_API_KEY", keys.api_key.to_string()),
-            ("TWILIO_API_SECRET", keys.api_secret.expose_secret().to_owned()),
-            ("TWILIO_CHAT_SERVICE_SID", self.service().to_string()),
+        let mut pairs = self.emulator.variables();
+        pairs.extend([
             ("TWILIO_IDENTITY", "bot".to_owned()),
             ("TWILIO_PHONE_NUMBER", TEXTS.to_owned()),
             ("TWILIO_WHATSAPP_NUMBER", WHATSAPP.to_owned()),
             ("CHIMEIN_MESSAGING_SOURCES", format!("{TEXTS}=direct,{WHATSAPP}=direct")),
             ("TWILIO_MESSAGING_SERVICE_SID", MESSAGING_SERVICE.to_string()),
-            ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
             ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com".to_owned()),
             ("CHIMEIN_SERVER_LISTEN", "127.0.0.1".to_owned()),
             ("SERVICE_PORT", free_address().port().to_string()),
             ("CHIMEIN_ADMIN_LISTEN", free_address().to_string()),
             ("CHIMEIN_QUEUE_PATH", self.place.path().join("queue.db").display().to_string()),
-        ];
-        for product in ["CONVERSATIONS", "API", "MESSAGING", "MEDIA"] {
-            let name: &'static str = match product {
-                "CONVERSATIONS" => "TWILIO_CONVERSATIONS_BASE_URL",
-                "API" => "TWILIO_API_BASE_URL",
-                "MESSAGING" => "TWILIO_MESSAGING_BASE_URL",
-                _ => "TWILIO_MEDIA_BASE_URL",
-            };
-            pairs.push((name, base.clone()));
-        }
+        ]);
         pairs.retain(|(name, _)| instead.iter().all(|(other, _)| other != name));
         let instead = instead.iter().map(|(name, value)| (*name, (*value).to_owned()));
         Environment::from_pairs(pairs.into_iter().chain(instead))

@@ -125,27 +125,17 @@ impl Bench {
 
     /// Settings that are right but for what is given.
     pub(super) fn environment(&self, instead: &[(&str, &str)]) -> Environment {
-        let (urls, keys) = (self.emulator.urls(), self.emulator.credentials());
         let path = self.place.path().join("queue.db");
-        let mut pairs = vec![
-            ("TWILIO_ACCOUNT_SID", keys.account_sid.to_string()),
-            ("TWILIO_AUTH_TOKEN", keys.auth_token.expose_secret().to_owned()),
-            ("TWILIO_API_KEY", keys.api_key.to_string()),
-            ("TWILIO_API_SECRET", keys.api_secret.expose_secret().to_owned()),
-            ("TWILIO_CHAT_SERVICE_SID", keys.service_sid.to_string()),
+        let mut pairs = self.emulator.variables();
+        pairs.extend([
             ("TWILIO_IDENTITY", "bot".to_owned()),
-            ("TWILIO_CONVERSATIONS_BASE_URL", urls.conversations.to_string()),
-            ("TWILIO_API_BASE_URL", urls.api.to_string()),
-            ("TWILIO_MESSAGING_BASE_URL", urls.api.to_string()),
-            ("TWILIO_MEDIA_BASE_URL", urls.api.to_string()),
-            ("TWILIO_TWILSOCK_URL", urls.twilsock.to_string()),
             ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com".to_owned()),
             ("CHIMEIN_SERVER_LISTEN", "127.0.0.1".to_owned()),
             ("SERVICE_PORT", free_address().port().to_string()),
             ("CHIMEIN_ADMIN_LISTEN", free_address().to_string()),
             ("CHIMEIN_ADMIN_DEBUG_TOKEN", "planted-token-of-the-debug-pages".to_owned()),
             ("CHIMEIN_QUEUE_PATH", shown(&path)),
-        ];
+        ]);
         pairs.retain(|(name, _)| instead.iter().all(|(other, _)| other != name));
         let instead = instead.iter().map(|(name, value)| (*name, (*value).to_owned()));
         Environment::from_pairs(pairs.into_iter().chain(instead))
