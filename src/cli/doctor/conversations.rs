@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::asking::{Asking, unseen};
 use super::doors::{Doors, shown};
-use super::seats;
 use crate::finding::Finding;
 use crate::pii::Pii;
 use crate::twilio::rest::{self, AccountDefaults, RoleRights, ServiceSettings, Webhooks};
@@ -24,23 +23,31 @@ const SENDING: &str = "sendMessage";
 /// minutes.
 const CLOSED_TIMER_MIN: Duration = Duration::from_secs(60 * 60);
 
+/// Asks for the service and judges where its events go; says whether it could be seen.
+pub(super) async fn service(asking: &Asking<'_>) -> (Vec<Finding>, bool) {
+    const SERVICE: &str = "chat-service";
+    match asking.rest.fetch_webhooks().await {
+        Ok(Some(hooks)) => {
+            let mut findings = vec![Finding::ok(SERVICE, "the account has it".to_owned())];
+            findings.extend(webhooks(&hooks, &asking.doors));
+            (findings, true)
+        }
+        Ok(None) => {
+            let found = "the account has no such service".to_owned();
+            let remedy = "set TWILIO_CHAT_SERVICE_SID to an IS… sid of this account and region";
+            (vec![Finding::fail(SERVICE, found, remedy)], false)
+        }
+        Err(error) => (vec![unseen(SERVICE, &error)], false),
+    }
+}
+
 /// Asks and judges; without the service there is nothing more to ask.
 pub(super) async fn examine(asking: &Asking<'_>, service: ChatServiceSid) -> Vec<Finding> {
-    const SERVICE: &str = "chat-service";
     let rest = &asking.rest;
-    let hooks = match rest.fetch_webhooks().await {
-        Ok(Some(hooks)) => hooks,
-        Ok(None) => {
-            return vec![Finding::fail(
-                SERVICE,
-                "the account has no such service".to_owned(),
-                "set TWILIO_CHAT_SERVICE_SID to an IS… sid of this account and region",
-            )];
-        }
-        Err(error) => return vec![unseen(SERVICE, &error)],
-    };
-    let mut findings = vec![Finding::ok(SERVICE, "the account has it".to_owned())];
-    findings.extend(webhooks(&hooks, &asking.doors));
+    let (mut findings, is_there) = self::service(asking).await;
+    if !is_there {
+        return findings;
+    }
     let (defaults, wide, settings) = tokio::join!(
         rest.fetch_account_defaults(),
         rest.fetch_account_webhooks(),
@@ -49,12 +56,11 @@ pub(super) async fn examine(asking: &Asking<'_>, service: ChatServiceSid) -> Vec
     findings.push(account_webhooks(wide, &asking.doors));
     findings.extend(judge_defaults(&defaults, service));
     findings.extend(roles(asking, settings).await);
-    findings.extend(seats::examine(asking).await);
     findings
 }
 
 /// Judges the service's webhooks.
-pub(super) fn webhooks(hooks: &Webhooks, doors: &Doors) -> Vec<Finding> {
+fn webhooks(hooks: &Webhooks, doors: &Doors) -> Vec<Finding> {
     let mut findings = vec![target(hooks, doors)];
     if is_set(hooks.post_webhook_url.as_ref()) {
         findings.extend([method(hooks), filters(hooks)]);

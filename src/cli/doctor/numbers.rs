@@ -10,6 +10,9 @@ use crate::twilio::rest::{self, Approval, MessagingServiceSettings, PhoneNumber,
 /// How many numbers are looked at; each is one request.
 const NUMBERS_LOOKED_AT: usize = 20;
 
+/// How many of the account's senders are looked through.
+const SENDERS_LOOKED_AT: usize = 1_000;
+
 /// The word before an address of WhatsApp.
 const WHATSAPP: &str = "whatsapp:";
 
@@ -23,21 +26,23 @@ pub(super) async fn examine(asking: &Asking<'_>) -> Vec<Finding> {
     let is_direct = |address: &Pii| messaging.source(address, usual) == Source::Direct;
     let addresses = messaging.addresses();
     let mut findings = Vec::new();
+    let mut counts_own = true;
     if let Some(service) = messaging.service_sid {
-        findings
-            .push(messaging_service(rest.fetch_messaging_service(service).await, &asking.doors));
+        let service = rest.fetch_messaging_service(service).await;
+        counts_own = matches!(&service, Ok(Some(service)) if service.uses_number_webhook);
+        findings.push(messaging_service(service, &asking.doors));
     }
     let plain: Vec<&Pii> = addresses.iter().filter(|one| !one.reveal().contains(':')).collect();
     let asked = plain.iter().take(NUMBERS_LOOKED_AT).map(|number| rest.find_number(number));
     for (number, found) in plain.iter().zip(futures::future::join_all(asked).await) {
-        let wants_url = is_direct(number) && messaging.service_sid.is_none();
+        let wants_url = is_direct(number) && counts_own;
         findings.extend(judge_number(number, found, wants_url.then_some(&asking.doors)));
     }
     let mut whatsapp = addresses.iter().filter(|one| one.reveal().starts_with(WHATSAPP)).peekable();
     if whatsapp.peek().is_some() {
-        let senders = rest.whatsapp_senders().await;
+        let senders = rest.list_senders("whatsapp").all(SENDERS_LOOKED_AT).await;
         for address in whatsapp {
-            let wants_url = is_direct(address) && messaging.service_sid.is_none();
+            let wants_url = is_direct(address) && counts_own;
             findings.extend(judge_sender(address, &senders, wants_url.then_some(&asking.doors)));
         }
     }
@@ -63,9 +68,7 @@ fn messaging_service(
             Finding::ok(CHECK, "each number's own webhook counts".to_owned())
         }
         Ok(Some(service)) => match &service.inbound_url {
-            Some(url) if doors.takes_texts(url.reveal()) || doors.takes_events(url.reveal()) => {
-                Finding::ok(CHECK, shown(url.reveal()))
-            }
+            Some(url) if doors.takes_texts(url.reveal()) => Finding::ok(CHECK, shown(url.reveal())),
             Some(url) => {
                 let found = format!("what comes to it goes to {}", shown(url.reveal()));
                 Finding::fail(CHECK, found, remedy)
@@ -91,6 +94,10 @@ fn judge_number(
     let masked = number.masked();
     let found = match asked {
         Ok(Some(found)) => found,
+        Ok(None) if !number.reveal().starts_with('+') => {
+            let found = format!("{masked} is a short code, which no list that can be read has");
+            return vec![Finding::unchecked(MISSING, found, "look at it in the console")];
+        }
         Ok(None) => {
             let found = format!("the account has no {masked}");
             let remedy =

@@ -46,13 +46,16 @@ pub(super) async fn examine(
     let http = net::http::builder(tls, &proxies).timeout(PROBE_TIMEOUT).build();
     let probe = Probe { http: http.map_err(Error::Client)?, asking, called: &called, place };
     let started = asking.clock.now();
-    let signed = probe.send(&asking.twilio.account.auth_token).await;
-    let took = asking.clock.now().since(started);
+    let signed = async {
+        let status = probe.send(&asking.twilio.account.auth_token).await;
+        (status, asking.clock.now().since(started))
+    };
+    let nobody = signature_of_nobody();
+    let ((signed, took), forged) = tokio::join!(signed, probe.send(&nobody));
     let status = match signed {
         Ok(status) => status,
         Err(error) => return Ok(vec![unreachable(&error.without_url(), is_running)]),
     };
-    let forged = probe.send(&signature_of_nobody()).await;
     let reach = Finding::ok(REACH, format!("it answers {status} in {} ms", took.as_millis()));
     Ok(vec![reach, judge_signed(status, took), judge_forged(forged.ok())])
 }

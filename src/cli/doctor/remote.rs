@@ -9,9 +9,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use reqwest::header::DATE;
 use url::Url;
 
-use super::asking::Asking;
-use super::doors::Doors;
-use super::{Error, account, addresses, conversations, numbers, probe, socket};
+use super::asking::{Asking, gentle};
+use super::{Error, account, addresses, conversations, numbers, probe, seats, socket};
 use crate::app;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Settings;
@@ -33,12 +32,6 @@ const SKEW_MAX: Duration = Duration::from_secs(60);
 
 /// How many of the account's addresses are looked at.
 const ADDRESSES_MAX: usize = 1_000;
-
-/// How many requests are under way at once: the account's other programs need theirs.
-const REQUESTS_MAX: usize = 4;
-
-/// How long one request may take, and its connection before it: all in all ten seconds.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a group of questions may take.
 const GROUP_TIMEOUT: Duration = Duration::from_secs(4);
@@ -64,8 +57,7 @@ pub(super) async fn examine(
     let base = options.conversations_base_url.clone();
     let timeout = options.request_timeout;
     let (tls, _) = tls::client_config()?;
-    let rest = rest::Client::new(options, tls.clone(), clock, None)?;
-    let asking = Asking { all, twilio, rest, doors: Doors::of(all), clock };
+    let asking = Asking::of(all, twilio, tls.clone(), clock)?;
     let mut findings = Vec::new();
     match date(&base, tls.clone(), &proxies, timeout).await? {
         Ok(date) => {
@@ -112,17 +104,13 @@ pub(super) async fn glance(
     twilio: &Twilio,
     clock: Clock,
 ) -> Result<Vec<Finding>, Error> {
-    let options = gentle(app::rest_options(twilio, all.proxy.proxies()));
     let (tls, _) = tls::client_config()?;
-    let rest = rest::Client::new(options, tls, clock, None)?;
-    let asking = Asking { all, twilio, rest, doors: Doors::of(all), clock };
+    let asking = Asking::of(all, twilio, tls, clock)?;
     let signed_in = asking.rest.fetch_account().await;
     let mut findings = account::state(&signed_in);
     findings.extend(account::examine(&asking).await);
-    if twilio.conversations.is_some()
-        && let Ok(Some(hooks)) = asking.rest.fetch_webhooks().await
-    {
-        findings.extend(conversations::webhooks(&hooks, &asking.doors));
+    if twilio.conversations.is_some() {
+        findings.extend(conversations::service(&asking).await.0);
     }
     Ok(findings)
 }
@@ -145,20 +133,23 @@ async fn the_rest(
         let configured = asking.rest.list_addresses().all(ADDRESSES_MAX).await;
         addresses::judge(configured, service, &addresses::WantedAddresses::of(asking.all))
     };
+    let of_seats =
+        async { if service.is_some() { seats::examine(asking).await } else { Vec::new() } };
     let of_socket = async { if signs { socket::token(asking).await } else { Vec::new() } };
-    let (money, talks, addresses, numbers, socket, probed) = tokio::join!(
+    let (money, talks, seats, addresses, numbers, socket, probed) = tokio::join!(
         in_time("balance", account::examine(asking)),
         in_time("chat-service", of_conversations),
+        in_time("seats", of_seats),
         in_time("address-missing", of_addresses),
         in_time("number-missing", numbers::examine(asking)),
         in_time("socket-token", of_socket),
         probe::examine(asking, around.place, around.is_running),
     );
-    // Without the service there is nothing to say of where addresses lead, and no token for it.
+    // Without the service there is nothing to say of what belongs to it, and no token for it.
     let is_there =
-        talks.iter().all(|one| one.check != "chat-service" || one.verdict == Verdict::Ok);
-    let (addresses, socket) = if is_there { (addresses, socket) } else { (Vec::new(), Vec::new()) };
-    let all = [money, talks, addresses, numbers, socket, probed?];
+        talks.iter().all(|one| one.check != "chat-service" || one.verdict != Verdict::Fail);
+    let of_service = if is_there { [seats, addresses, socket].concat() } else { Vec::new() };
+    let all = [money, talks, of_service, numbers, probed?];
     Ok(all.into_iter().flatten().collect())
 }
 
@@ -173,16 +164,6 @@ async fn in_time(first: &'static str, group: impl Future<Output = Vec<Finding>>)
             "try again; status.twilio.com says whether Twilio is well",
         )]
     })
-}
-
-/// Bounds that suit a look.
-fn gentle(options: rest::Options) -> rest::Options {
-    rest::Options {
-        connect_timeout: options.connect_timeout.min(REQUEST_TIMEOUT),
-        request_timeout: options.request_timeout.min(REQUEST_TIMEOUT),
-        in_flight_max: REQUESTS_MAX,
-        ..options
-    }
 }
 
 /// Asks what the API key may ask, where there is one.

@@ -1,5 +1,7 @@
 //! How many conversations the bot's identities sit in, and what else the newest of these are told to.
 
+use futures::future::join_all;
+
 use super::asking::{Asking, unseen};
 use crate::finding::Finding;
 use crate::twilio::events::ConversationState;
@@ -26,8 +28,11 @@ pub(super) async fn examine(asking: &Asking<'_>) -> Vec<Finding> {
     let bot = &conversations.bot;
     let identities = std::iter::once(&bot.name).chain(&bot.pool.0).map(|name| name.as_str());
     let (mut findings, mut newest) = (Vec::new(), Vec::new());
-    for identity in identities.take(IDENTITIES_LOOKED_AT) {
-        match count(&asking.rest, identity).await {
+    let counts = identities
+        .take(IDENTITIES_LOOKED_AT)
+        .map(async |identity| (identity, count(&asking.rest, identity).await));
+    for (identity, count) in join_all(counts).await {
+        match count {
             Ok(open) => {
                 findings.push(judge(identity, open.len()));
                 newest.extend(open);
@@ -72,8 +77,11 @@ fn judge(identity: &str, taken: usize) -> Finding {
 
 async fn webhooks(rest: &rest::Client, newest: &[ParticipantConversation]) -> Finding {
     const CHECK: &str = "conversation-webhooks";
-    for one in newest {
-        match rest.conversation_webhooks(one.conversation_sid).await {
+    let all = newest
+        .iter()
+        .map(async |one| (one, rest.conversation_webhooks(one.conversation_sid).await));
+    for (one, hooks) in join_all(all).await {
+        match hooks {
             Ok(hooks) => {
                 if let Some(finding) = trouble(&one.conversation_sid.to_string(), &hooks) {
                     return finding;

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::configuration_model::{
     AccountDefaults, AccountState, Alert, Approval, Balance, ConversationWebhook, KeyDetails,
-    MessagingServiceSettings, PhoneNumber, RoleRights, ServiceSettings, WhatsappSender,
+    MessagingServiceSettings, PhoneNumber, RoleRights, ServiceSettings,
 };
 use super::model::Webhooks;
 use super::operations::none_if_absent;
@@ -24,9 +24,6 @@ use crate::twilio::sid::{ApiKeySid, ContentSid, ConversationSid, MessagingServic
 
 /// How many alerts are read: enough to say which are many.
 const ALERTS_MAX: usize = 100;
-
-/// How many senders are read; an account has a few.
-const SENDERS_MAX: usize = 100;
 
 impl Client {
     /// Fetches the account itself.
@@ -138,19 +135,6 @@ impl Client {
         Ok(found.into_iter().find(|one| one.number.as_ref() == Some(number)))
     }
 
-    /// Lists the account's WhatsApp senders.
-    ///
-    /// # Errors
-    ///
-    /// As any request.
-    pub async fn whatsapp_senders(&self) -> Result<Vec<WhatsappSender>, Error> {
-        let mut url = below(&self.inner.messaging_base, &["v2", "Channels", "Senders"]);
-        url.query_pairs_mut()
-            .append_pair("Channel", "whatsapp")
-            .append_pair("PageSize", &SENDERS_MAX.to_string());
-        self.first_page("senders", url).await
-    }
-
     /// Fetches how far WhatsApp has approved a template; `None` where there is no such template.
     ///
     /// # Errors
@@ -169,16 +153,14 @@ impl Client {
     /// As any request.
     pub async fn alerts_since(&self, since: Timestamp) -> Result<Vec<Alert>, Error> {
         let mut url = below(&self.inner.monitor_base, &["v1", "Alerts"]);
-        let since = since.to_string();
         // Whole seconds. Source: Alerts resource, StartDate, read 2026-11-30.
-        let seconds = since.split_once('.').map_or(since.as_str(), |(whole, _)| whole);
         url.query_pairs_mut()
-            .append_pair("StartDate", &format!("{}Z", seconds.trim_end_matches('Z')))
+            .append_pair("StartDate", &since.in_whole_seconds())
             .append_pair("PageSize", &ALERTS_MAX.to_string());
         self.first_page("alerts", url).await
     }
 
-    fn account_url(&self, place: &str) -> Url {
+    pub(super) fn account_url(&self, place: &str) -> Url {
         below(&self.inner.core_base, &["Accounts", &self.inner.account_sid.to_string(), place])
     }
 

@@ -61,8 +61,19 @@ impl Client {
         url: Url,
         form: Option<String>,
     ) -> Result<T, Error> {
-        let (started, subject) = (self.inner.clock.now(), subject(&url, form.as_deref()));
-        let result = match self.exchange(op, method, url, form).await {
+        let subject = subject(&url, form.as_deref());
+        self.called(op, subject, self.request(method, url, form)).await
+    }
+
+    /// Sends a request once, whatever is in it, and reads its answer as JSON.
+    pub(super) async fn called<T: DeserializeOwned>(
+        &self,
+        op: Op,
+        subject: Option<RequestSubject>,
+        request: RequestBuilder,
+    ) -> Result<T, Error> {
+        let started = self.inner.clock.now();
+        let result = match self.answered(op, request).await {
             Ok((status, bytes)) => json::from_slice(&bytes).map_err(|error| {
                 if is_page(&bytes) {
                     return Error::Foreign { op, status };
@@ -87,7 +98,8 @@ impl Client {
         form: Option<String>,
     ) -> Result<(), Error> {
         let (started, subject) = (self.inner.clock.now(), subject(&url, form.as_deref()));
-        let result = self.exchange(op, method, url, form).await.map(|_| ());
+        let request = self.request(method, url, form);
+        let result = self.answered(op, request).await.map(|_| ());
         self.observed(op, subject, &result, self.inner.clock.now().since(started));
         result
     }
@@ -112,18 +124,14 @@ impl Client {
         }
     }
 
-    async fn exchange(
-        &self,
-        op: Op,
-        method: Method,
-        url: Url,
-        form: Option<String>,
-    ) -> Result<(u16, Vec<u8>), Error> {
-        let mut request = self.inner.http.request(method, url);
-        if let Some(form) = form {
-            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
+    fn request(&self, method: Method, url: Url, form: Option<String>) -> RequestBuilder {
+        let request = self.inner.http.request(method, url);
+        match form {
+            Some(form) => {
+                request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form)
+            }
+            None => request,
         }
-        self.answered(op, request).await
     }
 
     /// Sends a request once and gives the status and body of an answer of the 2xx kind.

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::model::Entry;
 use super::operations::none_if_absent;
-use super::{Client, Error, FailureCause, Op, Pages, below};
+use super::{Client, Error, Op, Pages, below};
 use crate::json::{self, Members, Unreadable};
 use crate::twilio::form::Form;
 use crate::twilio::sid::{ChatServiceSid, MessagingServiceSid};
@@ -173,28 +173,20 @@ impl Client {
     ) -> Pages<SettingsDocument> {
         let mut url = self.settings_url(of);
         url.query_pairs_mut().append_pair("PageSize", "50");
-        self.settings_pages(of.api, key, url)
+        let op = Op::ReadSettings;
+        match of.api {
+            SettingsApi::Conversations => Pages::new(self.clone(), op, url),
+            SettingsApi::Core => Pages::of_core(key, self.clone(), op, url),
+            SettingsApi::Messaging => Pages::of_messaging(self.clone(), op, url),
+        }
     }
 
-    /// Lists the senders of a channel.
+    /// Lists the senders of a channel, whole or as far as they are judged.
     #[must_use]
-    pub fn list_senders(&self, channel: &str) -> Pages<SettingsDocument> {
+    pub fn list_senders<T: Entry>(&self, channel: &str) -> Pages<T> {
         let mut url = self.settings_url(&SettingsResource::senders());
         url.query_pairs_mut().append_pair("Channel", channel).append_pair("PageSize", "50");
-        self.settings_pages(SettingsApi::Messaging, "senders", url)
-    }
-
-    fn settings_pages(
-        &self,
-        api: SettingsApi,
-        key: &'static str,
-        url: Url,
-    ) -> Pages<SettingsDocument> {
-        match api {
-            SettingsApi::Conversations => Pages::new(self.clone(), Op::ReadSettings, url),
-            SettingsApi::Core => Pages::of_core(key, self.clone(), Op::ReadSettings, url),
-            SettingsApi::Messaging => Pages::of_messaging(self.clone(), Op::ReadSettings, url),
-        }
+        Pages::of_messaging(self.clone(), Op::ReadSettings, url)
     }
 
     /// Writes fields of a resource, or makes one in a list of them; gives what Twilio shows of it.
@@ -216,17 +208,9 @@ impl Client {
                 shown.await.map(SettingsDocument)
             }
             SettingsForm::Json(value) => {
-                let started = self.inner.clock.now();
                 let request = self.inner.http.post(url).header(CONTENT_TYPE, "application/json");
-                let answered = self.answered(op, request.body(value.to_string())).await;
-                let read = answered.and_then(|(_, bytes)| {
-                    json::from_slice(&bytes).map(SettingsDocument).map_err(|error| {
-                        let (line, column) = (error.line(), error.column());
-                        Error::Unknown { op, source: FailureCause::Unreadable { line, column } }
-                    })
-                });
-                self.observed(op, None, &read, self.inner.clock.now().since(started));
-                read
+                let shown = self.called(op, None, request.body(value.to_string()));
+                shown.await.map(SettingsDocument)
             }
         }
     }

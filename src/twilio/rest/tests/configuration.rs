@@ -85,7 +85,7 @@ async fn numbers_senders_templates_and_alerts_are_read() {
     assert!(service.unwrap().unwrap().uses_number_webhook);
     let found = client.find_number(&Pii::new("+15555550100")).await.unwrap().unwrap();
     assert_eq!((found.has_sms, found.sms_url.is_some()), (Some(true), false));
-    let senders = client.whatsapp_senders().await.unwrap();
+    let senders = client.list_senders::<WhatsappSender>("whatsapp").all(10).await.unwrap();
     assert_eq!(senders[0].offline_reasons, ["not invited"]);
     let template = format!("HX{H}").parse().unwrap();
     let approval = client.fetch_approval(template).await.unwrap().unwrap();
@@ -99,7 +99,7 @@ async fn numbers_senders_templates_and_alerts_are_read() {
         lines[1].ends_with("/IncomingPhoneNumbers.json?PhoneNumber=%2B15555550100"),
         "{lines:?}"
     );
-    assert_eq!(lines[2], "GET /v2/Channels/Senders?Channel=whatsapp&PageSize=100");
+    assert_eq!(lines[2], "GET /v2/Channels/Senders?Channel=whatsapp&PageSize=50");
     assert_eq!(lines[3], format!("GET /v1/Content/HX{H}/ApprovalRequests"));
     assert_eq!(lines[4], "GET /v1/Alerts?StartDate=2026-11-18T11%3A06%3A40Z&PageSize=100");
 }
