@@ -62,8 +62,14 @@ impl Peer for Chatwoot {
         std::fs::write(self.folder.path().join("go"), "").unwrap();
     }
 
-    async fn say_later(&self, _rig: &Rig, text: &str) {
+    /// Once it has returned the words have been taken: what was said before the next message comes is of the one
+    /// before.
+    async fn say_later(&self, rig: &Rig, text: &str) {
+        let said = || std::fs::read_to_string(self.folder.path().join("said"));
+        let count = || said().map_or(0, |said| said.lines().count());
+        let before = count();
         self.bot.tell(&format!("say {text}"));
+        rig.eventually("its words were taken", |_| count() > before).await;
     }
 
     async fn go_away(&mut self) {

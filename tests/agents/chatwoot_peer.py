@@ -2,7 +2,8 @@
 has heard is in a file, and whoever started it starts it again.
 
 PORT TOKEN FOLDER: in the folder are `service`, where its calls go, `heard`, a line of JSON for each event, and,
-once what waits may go on, `go`. A line `say TEXT` on its input says that to the message "late".
+once what waits may go on, `go`. A line `say TEXT` on its input says that to the message "late", and adds a line to
+`said` once it was taken.
 """
 import json
 import os
@@ -80,6 +81,8 @@ def listen():
     for line in sys.stdin:
         late = [event for event in known if event["content"] == "late"]
         say(late[0], line.removeprefix("say ").rstrip("\n"))
+        with open(os.path.join(FOLDER, "said"), "a") as file:
+            file.write(line)
 
 
 class Server(ThreadingHTTPServer):

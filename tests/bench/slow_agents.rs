@@ -191,6 +191,8 @@ impl Drop for Running {
 mod queues {
     use std::sync::Arc;
 
+    use tokio::task::JoinSet;
+
     use super::{Peer, THOUGHT, json};
     use crate::sqs_server::{Received, SqsServer, settings};
 
@@ -205,16 +207,19 @@ mod queues {
         let turns = server.queue_with_dead_letters("turns.fifo", 5).await;
         let replies = server.queue_with_dead_letters("replies.fifo", 5).await;
         let settings = settings(&server, &turns, &replies);
+        let mut consumers = JoinSet::new();
         for _ in 0..CONSUMERS {
-            tokio::spawn(consume(Arc::clone(&server), [turns.clone(), replies.clone()]));
+            consumers.spawn(consume(Arc::clone(&server), [turns.clone(), replies.clone()]));
         }
-        Peer { settings, kept: vec![Box::new(server)], ..Peer::default() }
+        // They have the server, and end with what keeps them.
+        Peer { settings, kept: vec![Box::new(consumers)], ..Peer::default() }
     }
 
     async fn consume(server: Arc<SqsServer>, queues: [String; 2]) {
+        let mut answers = JoinSet::new();
         loop {
             for turn in server.receive_hidden(&queues[0], 5, HIDDEN_SECS).await {
-                tokio::spawn(answer(Arc::clone(&server), queues.clone(), turn));
+                answers.spawn(answer(Arc::clone(&server), queues.clone(), turn));
             }
         }
     }

@@ -153,7 +153,7 @@ mod sqs {
     /// The server that is killed forgets its queues, which Amazon's does not.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn queues_that_lose_what_they_hold_cost_nobody_an_answer_where_turns_are_asked_again() {
-        let more = [("CHIMEIN_SQS_ANSWER_WITHIN", "3s"), ("CHIMEIN_SQS_ASK_AGAIN", "true")];
+        let more = [("CHIMEIN_SQS_ANSWER_WITHIN", "10s"), ("CHIMEIN_SQS_ASK_AGAIN", "true")];
         let (mut line, mut consumer, _folder) = start(&more).await;
         let phone = "+15555550900";
         line.service.start(&[]);

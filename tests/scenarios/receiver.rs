@@ -1,5 +1,6 @@
 //! Somebody who is told: checks the signature, and keeps each thing once, by its id.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -11,6 +12,7 @@ use chimein::clock::Clock;
 use chimein::standard_webhooks::{self, Headers, Secret};
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What it is signed with.
@@ -38,14 +40,14 @@ impl Told {
 
 /// Who takes what is signed with [`SECRET`].
 pub struct Receiver {
-    state: Arc<(Mutex<Told>, tokio::sync::watch::Sender<Mood>)>,
+    state: Arc<(Mutex<Told>, watch::Sender<Mood>, AtomicUsize)>,
     pub url: String,
     server: JoinHandle<()>,
 }
 
 impl Receiver {
     pub async fn start() -> Self {
-        let state = Arc::new((Mutex::default(), tokio::sync::watch::channel(Mood::Fine).0));
+        let state = Arc::new((Mutex::default(), watch::channel(Mood::Fine).0, AtomicUsize::new(0)));
         let router = Router::new().route("/told", post(take)).with_state(Arc::clone(&state));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/told", listener.local_addr().unwrap());
@@ -55,6 +57,11 @@ impl Receiver {
 
     pub fn is(&self, mood: Mood) {
         self.state.1.send_replace(mood);
+    }
+
+    /// How often it took nothing.
+    pub fn turned_away(&self) -> usize {
+        self.state.2.load(Ordering::Relaxed)
     }
 
     pub fn told(&self) -> Told {
@@ -69,7 +76,7 @@ impl Drop for Receiver {
 }
 
 async fn take(
-    State(state): State<Arc<(Mutex<Told>, tokio::sync::watch::Sender<Mood>)>>,
+    State(state): State<Arc<(Mutex<Told>, watch::Sender<Mood>, AtomicUsize)>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
@@ -84,7 +91,10 @@ async fn take(
     let mut mood = state.1.subscribe();
     match *mood.borrow_and_update() {
         Mood::Fine => {}
-        Mood::Away => return StatusCode::SERVICE_UNAVAILABLE,
+        Mood::Away => {
+            state.2.fetch_add(1, Ordering::Relaxed);
+            return StatusCode::SERVICE_UNAVAILABLE;
+        }
         Mood::Refusing => return StatusCode::BAD_REQUEST,
         Mood::Silent => {}
     }

@@ -14,8 +14,9 @@ async fn a_turn_asked_again_is_told_how_its_workflow_ended_and_starts_no_other_o
     let settings = settings(&server, "Waits");
     let own = settings.iter().map(|(name, value)| (*name, value.as_str()));
     let more = [
-        ("CHIMEIN_AGENT_TIMEOUT", "1s"),
-        ("CHIMEIN_AGENT_SCHEDULE", "4s"),
+        ("CHIMEIN_AGENT_TIMEOUT", "5s"),
+        // In which all of them are ended.
+        ("CHIMEIN_AGENT_SCHEDULE", "30s"),
         ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0"),
     ];
     let rig = Rig::start(&own.chain(more).collect::<Vec<_>>()).await;
@@ -25,16 +26,22 @@ async fn a_turn_asked_again_is_told_how_its_workflow_ended_and_starts_no_other_o
         (&["cancel"], "CANCELED"),
         (&["terminate"], "TERMINATED"),
     ];
+    let mut running = Vec::new();
     for (nth, (end, state)) in ends.into_iter().enumerate() {
         let conversation = rig.sms(&format!("+1555555020{nth}"), "hello").await;
         let turn = rig.control.messages(conversation)[0].sid.to_string();
         until(&server, &turn, "RUNNING").await;
         let run = described(&server, &turn)["execution"]["runId"].clone();
-        // Its time is over: nobody waits for it any more, and nobody has asked again.
-        rig.admin_says("/v1/queues", |told| waits(told) == 1).await;
-        assert!(server.cli(&[&["workflow"], end, &["-w", &turn]].concat()).is_some(), "{state}");
-        until(&server, &turn, state).await;
-        assert_eq!(asks(&rig, conversation), 1, "{state}");
+        running.push((conversation, turn, run, end, state));
+    }
+    // Their time is over: nobody waits for them any more, and nobody has asked again.
+    rig.admin_says("/v1/queues", |told| waits(told) == 4).await;
+    for (conversation, turn, _, end, state) in &running {
+        assert!(server.cli(&[&["workflow"], *end, &["-w", turn]].concat()).is_some(), "{state}");
+        until(&server, turn, state).await;
+        assert_eq!(asks(&rig, *conversation), 1, "{state}");
+    }
+    for (conversation, turn, run, _, state) in running {
         if state == "COMPLETED" {
             rig.expect(conversation, &["done"]).await;
         } else {
