@@ -9,7 +9,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use chimein::emulator::{Emulator, Options};
-use secrecy::ExposeSecret as _;
 
 /// What an idle service may need.
 const AIM_MEBIBYTES: f64 = 20.0;
