@@ -38,34 +38,45 @@ impl Told {
     }
 }
 
+/// What is known of who was told.
+struct Known {
+    told: Mutex<Told>,
+    mood: watch::Sender<Mood>,
+    turned_away: AtomicUsize,
+}
+
 /// Who takes what is signed with [`SECRET`].
 pub struct Receiver {
-    state: Arc<(Mutex<Told>, watch::Sender<Mood>, AtomicUsize)>,
+    known: Arc<Known>,
     pub url: String,
     server: JoinHandle<()>,
 }
 
 impl Receiver {
     pub async fn start() -> Self {
-        let state = Arc::new((Mutex::default(), watch::channel(Mood::Fine).0, AtomicUsize::new(0)));
-        let router = Router::new().route("/told", post(take)).with_state(Arc::clone(&state));
+        let known = Arc::new(Known {
+            told: Mutex::default(),
+            mood: watch::channel(Mood::Fine).0,
+            turned_away: AtomicUsize::new(0),
+        });
+        let router = Router::new().route("/told", post(take)).with_state(Arc::clone(&known));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/told", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { state, url, server }
+        Self { known, url, server }
     }
 
     pub fn is(&self, mood: Mood) {
-        self.state.1.send_replace(mood);
+        self.known.mood.send_replace(mood);
     }
 
     /// How often it took nothing.
     pub fn turned_away(&self) -> usize {
-        self.state.2.load(Ordering::Relaxed)
+        self.known.turned_away.load(Ordering::Relaxed)
     }
 
     pub fn told(&self) -> Told {
-        self.state.0.lock().unwrap().clone()
+        self.known.told.lock().unwrap().clone()
     }
 }
 
@@ -75,11 +86,7 @@ impl Drop for Receiver {
     }
 }
 
-async fn take(
-    State(state): State<Arc<(Mutex<Told>, watch::Sender<Mood>, AtomicUsize)>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> StatusCode {
+async fn take(State(known): State<Arc<Known>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let given = Headers {
         id: text(standard_webhooks::ID),
@@ -88,11 +95,11 @@ async fn take(
     };
     let secret = Secret::parse(&SECRET.into()).unwrap();
     standard_webhooks::verify(&secret, &given, &body, Clock::start().wall()).unwrap();
-    let mut mood = state.1.subscribe();
+    let mut mood = known.mood.subscribe();
     match *mood.borrow_and_update() {
         Mood::Fine => {}
         Mood::Away => {
-            state.2.fetch_add(1, Ordering::Relaxed);
+            known.turned_away.fetch_add(1, Ordering::Relaxed);
             return StatusCode::SERVICE_UNAVAILABLE;
         }
         Mood::Refusing => return StatusCode::BAD_REQUEST,
@@ -101,8 +108,8 @@ async fn take(
     let _spoken = mood.wait_for(|mood| *mood != Mood::Silent).await;
     let one: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(one["id"].as_str(), given.id);
-    let mut told = state.0.lock().unwrap();
-    if told.0.iter().all(|known| known["id"] != one["id"]) {
+    let mut told = known.told.lock().unwrap();
+    if told.0.iter().all(|other| other["id"] != one["id"]) {
         told.0.push(one);
     }
     StatusCode::NO_CONTENT
