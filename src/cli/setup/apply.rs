@@ -16,7 +16,7 @@ use crate::twilio::rest::{self, Client, SettingsDocument as Document};
 pub struct Error {
     /// What was to be written, and by which request.
     call: String,
-    trouble: Trouble,
+    trouble: CallTrouble,
     step: Step,
     remedy: String,
     /// What Twilio said, if that is why.
@@ -25,7 +25,7 @@ pub struct Error {
 
 /// What is the matter with a call.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum CallTrouble {
     #[error("could not be read")]
     Unread,
     #[error("was not taken")]
@@ -61,7 +61,7 @@ pub(super) async fn carry_out(
         match call.standing(now.as_ref()) {
             CallStanding::After => continue,
             CallStanding::Neither => {
-                return Err(step.error(call, Trouble::Changed, None));
+                return Err(step.error(call, CallTrouble::Changed, None));
             }
             CallStanding::Before => {}
         }
@@ -113,11 +113,11 @@ async fn write(rest: &Client, call: &SetupCall) -> Result<(), rest::Error> {
 
 impl Step {
     fn unread(self, call: &SetupCall, source: rest::Error) -> Error {
-        self.error(call, Trouble::Unread, Some(source))
+        self.error(call, CallTrouble::Unread, Some(source))
     }
 
     fn refused(self, call: &SetupCall, source: rest::Error) -> Error {
-        self.error(call, Trouble::Refused, Some(source))
+        self.error(call, CallTrouble::Refused, Some(source))
     }
 
     fn unlike(self, call: &SetupCall, now: Option<&Document>) -> Error {
@@ -126,16 +126,16 @@ impl Step {
         };
         let fields: Vec<&str> =
             call.fields.iter().filter(differs).map(|field| field.name.as_str()).collect();
-        self.error(call, Trouble::Unlike(fields.join(", ")), None)
+        self.error(call, CallTrouble::Unlike(fields.join(", ")), None)
     }
 
-    fn error(self, call: &SetupCall, trouble: Trouble, source: Option<rest::Error>) -> Error {
+    fn error(self, call: &SetupCall, trouble: CallTrouble, source: Option<rest::Error>) -> Error {
         let remedy = match (&trouble, &source) {
             (_, Some(error)) => remedy(error),
-            (Trouble::Unlike(_), None) => {
+            (CallTrouble::Unlike(_), None) => {
                 "run it again, and if that stays, set it in Twilio's console".to_owned()
             }
-            (Trouble::Unread | Trouble::Refused | Trouble::Changed, None) => {
+            (CallTrouble::Unread | CallTrouble::Refused | CallTrouble::Changed, None) => {
                 "run it again".to_owned()
             }
         };
