@@ -115,8 +115,10 @@ impl TextIntake {
         seen: Vec<Seen>,
     ) -> Result<usize, Error> {
         let heard = self.contacts.heard(pair, word);
-        if word.wish.is_some() {
-            // A wish is known before its message can be answered.
+        let is_of_before = seen.iter().any(|seen| seen.door != Door::MessagingWebhook);
+        if word.wish.is_some() || is_of_before {
+            // A wish is known before its message can be answered, and so is whose thread it is: what no webhook
+            // brought may have been answered before the store was restored, which is looked for by the addresses.
             heard.await?;
             return self.inlet.messages(seen).await;
         }
