@@ -1,7 +1,6 @@
 //! The operations: which path, which fields, which answers count.
 
 use reqwest::Method;
-use serde::de::IgnoredAny;
 use url::Url;
 
 use super::model::{
@@ -242,17 +241,6 @@ impl Client {
         let mut walk = WalkBack::to(after, max);
         while walk.takes(pages.next().await?) {}
         Ok(walk.end())
-    }
-
-    /// Asks for the account, to see whether the credentials are right.
-    ///
-    /// # Errors
-    ///
-    /// Refused with status 401 where they are wrong.
-    pub async fn check_credentials(&self) -> Result<(), Error> {
-        let account = format!("{}.json", self.inner.account_sid);
-        let url = below(&self.inner.core_base, &["Accounts", &account]);
-        self.get::<IgnoredAny>(Op::FetchAccount, url).await.map(|_| ())
     }
 
     /// Fetches where the service's webhooks go; `None` where there is no such service.

@@ -44,11 +44,7 @@ async fn an_api_key_asks_under_its_own_name() {
         sid: format!("SK{H}").parse().unwrap(),
         secret: SecretString::from("s3".to_owned()),
     };
-    server
-        .client_with(|options| options.credentials = credentials)
-        .check_credentials()
-        .await
-        .unwrap();
+    server.client_with(|options| options.credentials = credentials).fetch_account().await.unwrap();
     let asked = server.asked();
     assert_eq!(asked[0].line, format!("GET /2010-04-01/Accounts/AC{H}.json"));
     let basic = format!("Basic {}", STANDARD.encode(format!("SK{H}:s3")));
