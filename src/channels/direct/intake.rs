@@ -99,7 +99,7 @@ impl TextIntake {
         }
         let name = thread.id();
         let speaker = Some(Speaker::Address(inbound.to.clone()));
-        let seen = vec![Seen { thread, speaker, message: message(&inbound, at), door }];
+        let seen = Seen { thread, speaker, message: message(&inbound, at), door };
         let new = self.store(&pair, word, seen).await?;
         if door == Door::MessagingWebhook {
             fault_points::hit(Point::WebhookStored);
@@ -108,21 +108,17 @@ impl TextIntake {
         Ok(new)
     }
 
-    async fn store(
-        &self,
-        pair: &Pair,
-        word: ContactWord<'_>,
-        seen: Vec<Seen>,
-    ) -> Result<usize, Error> {
+    async fn store(&self, pair: &Pair, word: ContactWord<'_>, seen: Seen) -> Result<usize, Error> {
         let heard = self.contacts.heard(pair, word);
-        let is_of_before = seen.iter().any(|seen| seen.door != Door::MessagingWebhook);
-        if word.wish.is_some() || is_of_before {
-            // A wish is known before its message can be answered, and so is whose thread it is: what no webhook
-            // brought may have been answered before the store was restored, which is looked for by the addresses.
+        // A wish is known before its message can be answered, and so is whose thread it is: what no webhook
+        // brought may have been answered before the store was restored, which is looked for by the addresses.
+        let comes_first = word.wish.is_some() || seen.door != Door::MessagingWebhook;
+        let stored = self.inlet.messages(vec![seen]);
+        if comes_first {
             heard.await?;
-            return self.inlet.messages(seen).await;
+            return stored.await;
         }
-        let ((), new) = futures::try_join!(heard, self.inlet.messages(seen))?;
+        let ((), new) = futures::try_join!(heard, stored)?;
         Ok(new)
     }
 
