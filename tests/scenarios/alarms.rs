@@ -23,6 +23,7 @@ async fn a_dead_letter_is_told_though_the_receiver_was_away_and_its_end_too() {
     let conversation = rig.sms(PHONE, "hello").await;
     let letter = rig.dead_letter_of("inbox").await;
     rig.eventually("it was turned away", |_| receiver.turned_away() > 0).await;
+    assert!(receiver.told().0.is_empty());
     receiver.is(Mood::Fine);
     let fires = until(&rig, &receiver, "dead_letters", "firing").await;
     assert_eq!((&fires["subject"], &fires["value"]), (&json!("inbox"), &json!(1)));
