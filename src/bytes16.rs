@@ -48,7 +48,8 @@ pub fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 16] {
     bytes
 }
 
-const fn nibble(digit: u8) -> Option<u8> {
+/// The value of a hexadecimal digit.
+pub(crate) const fn nibble(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

@@ -2,14 +2,16 @@
 //!
 //! A URL that somebody else has set may have a password or a key in it. It has to come back byte for byte, so it
 //! is kept, encrypted under a key that is made of the account's auth token: whoever may undo has that anyway.
-//! ChaCha20-Poly1305 with a random nonce; what the value belongs to is bound to it. Randomness enters here.
+//! ChaCha20-Poly1305 with a random nonce; what the value belongs to is bound to it. It is written in hexadecimal
+//! digits: who looks for the beginning of a token in a file does not meet one by chance. Randomness enters here.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use std::fmt::Write as _;
+
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use secrecy::SecretString;
 
+use crate::bytes16::nibble;
 use crate::derived_key::DerivedKey;
 
 /// Tells the key from all else that is made of the token.
@@ -48,12 +50,12 @@ impl Seal {
         self.0
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut bytes)
             .map_err(|_| Error::Random)?;
-        Ok(STANDARD.encode([&nonce[..], &bytes].concat()))
+        Ok(digits(nonce.iter().chain(&bytes)))
     }
 
     /// Opens it again.
     pub(super) fn open(&self, of: &str, sealed: &str) -> Result<String, Error> {
-        let bytes = STANDARD.decode(sealed).map_err(|_| Error::Token)?;
+        let bytes = bytes_of(sealed).ok_or(Error::Token)?;
         let (nonce, rest) = bytes.split_at_checked(NONCE_LEN).ok_or(Error::Token)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::Token)?;
         let mut rest = rest.to_vec();
@@ -61,6 +63,18 @@ impl Seal {
         let opened = self.0.open_in_place(nonce, aad, &mut rest).map_err(|_| Error::Token)?;
         String::from_utf8(opened.to_vec()).map_err(|_| Error::Token)
     }
+}
+
+fn digits<'b>(bytes: impl Iterator<Item = &'b u8>) -> String {
+    bytes.fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes any text");
+        text
+    })
+}
+
+fn bytes_of(digits: &str) -> Option<Vec<u8>> {
+    let (pairs, []) = digits.as_bytes().as_chunks() else { return None };
+    pairs.iter().map(|&[high, low]| Some(nibble(high)? << 4 | nibble(low)?)).collect()
 }
 
 /// Whether a value may hold a secret: a URL with a user's name, a query, or something behind `#` that is no
@@ -87,11 +101,12 @@ mod tests {
         let (seal, other) = (Seal::of(&"planted".into()), Seal::of(&"other".into()));
         let sealed = seal.close("place", "https://a:b@c/?d=e").unwrap();
         assert!(!sealed.contains("a:b"), "{sealed}");
+        assert!(sealed.bytes().all(|byte| byte.is_ascii_hexdigit()), "{sealed}");
         assert_eq!(seal.open("place", &sealed).as_deref(), Ok("https://a:b@c/?d=e"));
         assert_ne!(seal.close("place", "https://a:b@c/?d=e").unwrap(), sealed);
         assert_eq!(other.open("place", &sealed), Err(Error::Token));
         assert_eq!(seal.open("elsewhere", &sealed), Err(Error::Token));
-        for broken in ["", "AAAA", "%", &sealed[4..]] {
+        for broken in ["", "AAAA", "AAA", "%", &sealed[4..]] {
             assert_eq!(seal.open("place", broken), Err(Error::Token), "{broken}");
         }
     }
