@@ -10,6 +10,7 @@ mod agents;
 mod alarms;
 mod build;
 mod client_factory;
+mod console;
 mod conversations;
 mod counted;
 mod descriptors;
@@ -31,7 +32,6 @@ mod timeline;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -189,13 +189,13 @@ impl App {
             service = Some(parts.start(&tasks, &stops.workers).await?);
             opened = Some(OpenedStore { store, cluster, timeline: kept });
         }
-        let watched = service.as_ref().zip(opened.as_ref());
-        let running = watched.map(|(service, opened)| running(settings, service, opened));
+        let running = running(settings, service.as_ref().zip(opened.as_ref()));
         let health = Arc::new(Health::new(recorder.clone(), status, running));
         let pages = Arc::new(pages(settings, effective, &recorder, &health, &instance));
         let mut router = admin::public(Arc::clone(&pages));
+        let beside = (&tasks, [&stops.listeners, &stops.workers]);
         let mut admin_router =
-            admin_address.map_or_else(Router::new, |listen| admin::private(pages, listen));
+            console::pages((settings, admin_address), pages, (&health, &recorder), beside);
         if let Some(service) = service {
             let build::Service { router: public, operate, agents, .. } = service;
             for (made, outbox) in agents {
@@ -212,7 +212,8 @@ impl App {
         let options = http_options(settings, places.public, clock);
         if let Some(listener) = admin_listener {
             let options = http::Options { connections_max: places.admin, ..options.clone() };
-            tasks.spawn(http::serve(listener, admin_router, options, stops.listeners.clone()));
+            let router = console::gate(settings).before(admin_router);
+            tasks.spawn(http::serve(listener, router, options, stops.listeners.clone()));
         }
         tasks.spawn(http::serve(listener, router, options, stops.listeners.clone()));
         tasks.close();
@@ -298,19 +299,23 @@ impl App {
 }
 
 /// What the health pages look at.
-fn running(settings: &Settings, service: &build::Service, opened: &OpenedStore) -> health::Running {
+fn running(
+    settings: &Settings,
+    watched: Option<(&build::Service, &OpenedStore)>,
+) -> Option<health::Running> {
+    let (service, opened) = watched?;
     let wants = match (&service.seats, settings.realtime.enabled) {
         (None, _) => health::Wants::Numbers,
         (Some(_), false) => health::Wants::Conversations,
         (Some(_), true) => health::Wants::Socket,
     };
-    health::Running {
+    Some(health::Running {
         wants,
         seats: service.seats.clone(),
         store: opened.store.clone(),
         upstreams: service.upstreams.clone(),
         cluster: opened.cluster.clone(),
-    }
+    })
 }
 
 async fn admin_listener(settings: &Settings) -> Result<Option<TcpListener>, Error> {

@@ -9,6 +9,9 @@ pub mod cli;
 pub mod app;
 
 #[cfg(feature = "service")]
+pub mod console;
+
+#[cfg(feature = "service")]
 pub mod admin;
 #[cfg(feature = "service")]
 pub mod agent;

@@ -2,21 +2,23 @@
 //!
 //! Decides by a bearer token, and where none is asked for, by who cannot be a web page: a browser on the
 //! operator's machine calls whatever a page tells it to, also under a name that leads here only since a
-//! moment ago (DNS rebinding), and it says so in `Host` and `Origin`. A token is compared by digest, so that
-//! the time taken says nothing about it.
+//! moment ago (DNS rebinding), and it says so in `Host` and `Origin`. So every route of the admin listener,
+//! health too, stands behind a [`HostGate`] that knows by which names it may be called. A token is compared by
+//! digest, so that the time taken says nothing about it.
 
 use std::net::SocketAddr;
 
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{self, Next};
 use axum::response::Response;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use crate::http::caller::{self, Page};
 use crate::http::problem::problem;
-use crate::net::authority::Authority;
+use crate::net::authority::{Authority, Hosts};
 
 /// Who may call.
 #[derive(Clone, Debug)]
@@ -57,6 +59,12 @@ impl Access {
         token.map_or(Self::Closed, Self::Token)
     }
 
+    /// Whether a request comes from a program or a browser on this machine, and that is enough here.
+    #[must_use]
+    pub fn is_open_to(&self, headers: &HeaderMap) -> bool {
+        matches!(self, Self::Loopback) && is_of_this_machine(headers)
+    }
+
     /// Says why a request is not let in.
     fn refusal(&self, headers: &HeaderMap) -> Option<NotAllowed> {
         match self {
@@ -70,6 +78,57 @@ impl Access {
             Self::Closed => Some(NotAllowed::Closed),
         }
     }
+}
+
+/// By which names the admin listener may be called, before any of its routes is reached.
+///
+/// A browser that was led here by a name of somebody else's says that name in `Host`; by an address, or by
+/// `localhost`, nobody can lead it. Whoever carries a token is no browser that was led.
+#[derive(Clone, Debug, Default)]
+pub struct HostGate {
+    hosts: Hosts,
+    tokens: Vec<SecretString>,
+}
+
+impl HostGate {
+    /// Lets in whoever calls by an address, by `localhost` or by one of these names, or carries a token.
+    #[must_use]
+    pub const fn new(hosts: Hosts, tokens: Vec<SecretString>) -> Self {
+        Self { hosts, tokens }
+    }
+
+    /// Sets it before every route of a router, its fallback included.
+    pub fn before(self, router: Router) -> Router {
+        router.layer(middleware::from_fn_with_state(self, pass))
+    }
+
+    fn is_open_to(&self, headers: &HeaderMap) -> bool {
+        is_of_its_own(headers) && (self.is_known_by(headers) || self.is_carried_by(headers))
+    }
+
+    /// Whether the name is one that nobody else can have, or none: a browser always says one.
+    fn is_known_by(&self, headers: &HeaderMap) -> bool {
+        if !headers.contains_key(header::HOST) {
+            return true;
+        }
+        let host = caller::host(headers).and_then(Authority::parse);
+        host.is_some_and(|host| {
+            host.address().is_some() || host.is_this_machine() || self.hosts.lists(&host)
+        })
+    }
+
+    fn is_carried_by(&self, headers: &HeaderMap) -> bool {
+        self.tokens.iter().any(|token| carries(headers, token))
+    }
+}
+
+async fn pass(State(gate): State<HostGate>, request: Request, next: Next) -> Response {
+    if gate.is_open_to(request.headers()) {
+        return next.run(request).await;
+    }
+    let detail = "call by an address, by localhost, or by a name of CHIMEIN_ADMIN_HOSTS, and from no page of \
+                  another origin";
+    problem(StatusCode::FORBIDDEN, "forbidden_host", detail)
 }
 
 /// Why a request is not let in.
@@ -120,8 +179,13 @@ fn is_near(listen: SocketAddr) -> bool {
 fn carries(headers: &HeaderMap, token: &SecretString) -> bool {
     let Ok(Some(value)) = caller::one(headers, &header::AUTHORIZATION) else { return false };
     let Some((scheme, given)) = value.split_once(' ') else { return false };
-    let is_same = Sha256::digest(given.trim()) == Sha256::digest(token.expose_secret());
-    scheme.eq_ignore_ascii_case("bearer") && is_same
+    scheme.eq_ignore_ascii_case("bearer") && is_same(given.trim(), token)
+}
+
+/// Whether a text is the token, in a time that does not tell how much of it is right.
+#[must_use]
+pub fn is_same(given: &str, token: &SecretString) -> bool {
+    Sha256::digest(given) == Sha256::digest(token.expose_secret())
 }
 
 /// Whether the caller is a program on this machine, and no page that makes a browser on it call.
@@ -202,6 +266,33 @@ mod tests {
             assert_eq!(access.refusal(&given(headers)), refusal, "{headers:?}");
             let near = Access::LoopbackOr("planted".into());
             assert_eq!(near.refusal(&given(headers)).is_none(), refusal.is_none(), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn no_name_of_somebody_elses_leads_to_any_route() {
+        let hosts = Hosts::new(["chimein.example"]).unwrap();
+        let gate = HostGate::new(hosts, vec!["planted".into()]);
+        let right = ("authorization", "Bearer planted");
+        for (headers, is_open) in [
+            (&[][..], true),
+            (&[("host", "127.0.0.1:9464")], true),
+            (&[("host", "10.0.0.7:9464")], true),
+            (&[("host", "[fd00::7]:9464")], true),
+            (&[("host", "localhost:9464")], true),
+            (&[("host", "chimein.example")], true),
+            (&[("host", "chimein.example"), ("origin", "https://chimein.example")], true),
+            (&[("host", "rebound.example")], false),
+            (&[("host", "rebound.example"), ("origin", "http://rebound.example")], false),
+            (&[("host", "rebound.example"), ("authorization", "Bearer other")], false),
+            (&[("host", "prometheus.example"), right], true),
+            (&[("host", "prometheus.example"), right, ("origin", "null")], false),
+            (&[("host", "127.0.0.1:9464"), ("origin", "http://127.0.0.1:3000")], false),
+            (&[("host", "127.0.0.1:9464"), ("origin", "http://evil.example")], false),
+            (&[("host", "127.0.0.1"), ("host", "rebound.example")], false),
+            (&[("host", "")], false),
+        ] {
+            assert_eq!(gate.is_open_to(&given(headers)), is_open, "{headers:?}");
         }
     }
 

@@ -74,7 +74,9 @@ impl<'a> Notice<'a> {
     }
 }
 
-fn summary(change: &AlarmChange) -> String {
+/// What is wrong, in one line, or that it is over.
+#[must_use]
+pub fn summary(change: &AlarmChange) -> String {
     let AlarmChange { alarm, subject, value, .. } = change;
     let value = value.unwrap_or_default();
     let what = match alarm {
@@ -94,7 +96,9 @@ fn summary(change: &AlarmChange) -> String {
     if change.is_firing { what } else { format!("over: {what}") }
 }
 
-const fn remedy(alarm: Alarm) -> &'static str {
+/// What helps.
+#[must_use]
+pub const fn remedy(alarm: Alarm) -> &'static str {
     match alarm {
         Alarm::StoreFailing => {
             "make room on the disk, or look at NATS; what Twilio was told to bring again comes by itself"

@@ -39,13 +39,7 @@ pub fn of(settings: &Settings, instance: &str, clock: Clock) -> Result<Option<Al
         url: url.url().clone(),
         secret: Secret::parse(secret)?,
         interval: alarms.interval,
-        thresholds: Thresholds {
-            depth: alarms.queue_depth.get().into(),
-            oldest: alarms.queue_oldest,
-            seats: alarms.seats.get().into(),
-            hold: alarms.hold,
-            repeat: alarms.repeat,
-        },
+        thresholds: thresholds(settings),
         teller: Teller {
             service: settings.server.name.as_str().to_owned(),
             instance: instance.to_owned(),
@@ -54,6 +48,19 @@ pub fn of(settings: &Settings, instance: &str, clock: Clock) -> Result<Option<Al
     let (tls, _) = tls::client_config()?;
     let client = http::builder(tls, &settings.proxy.proxies()).build().map_err(Error::Client)?;
     Ok(Some(Alarms::new(options, client, clock)))
+}
+
+/// From where on it is bad.
+#[must_use]
+pub fn thresholds(settings: &Settings) -> Thresholds {
+    let alarms = &settings.alarms;
+    Thresholds {
+        depth: alarms.queue_depth.get().into(),
+        oldest: alarms.queue_oldest,
+        seats: alarms.seats.get().into(),
+        hold: alarms.hold,
+        repeat: alarms.repeat,
+    }
 }
 
 /// The turns that ended so far.

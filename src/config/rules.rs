@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::agents::Declaration;
 use super::kinds::{
@@ -228,6 +228,11 @@ fn check_listeners(reader: &mut Reader<'_>) {
         }
     });
     reader.rule("admin.listen", apart, "is the place that the public listener has");
+    let [acts, reads] =
+        ["admin.debug_token", "admin.read_token"].map(|key| reader.value::<SecretString>(key));
+    let is_less =
+        reads.map(|reads| acts.is_some_and(|acts| acts.expose_secret() != reads.expose_secret()));
+    reader.rule("admin.read_token", is_less, "goes with admin.debug_token only, and is another");
     let body = reader
         .value("webhook.body_bytes_max")
         .map(|size: Size| (1 << 10..=1 << 20).contains(&size.0));

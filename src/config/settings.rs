@@ -296,6 +296,10 @@ sections! {
         listen: Listen;
         /// What debug pages ask for.
         debug_token: Option<SecretString>;
+        /// What lets somebody into the console who may look and no more.
+        read_token: Option<SecretString>;
+        /// The names by which the admin listener may be called, beside its addresses.
+        hosts: Hosts;
     }
     /// What is told when something is wrong.
     Alarms = "alarms" {

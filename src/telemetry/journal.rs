@@ -311,6 +311,13 @@ impl Journal {
         self.shared.live.subscribe()
     }
 
+    /// Gives the last `count` records, newest first.
+    #[must_use]
+    pub fn newest(&self, count: usize) -> Vec<Record> {
+        let ring = self.shared.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.iter().rev().take(count).copied().collect()
+    }
+
     /// Gives the kept records of a thread, oldest first.
     #[must_use]
     pub fn recent(&self, thread: impl Into<ThreadId>) -> Vec<Record> {
@@ -343,6 +350,8 @@ mod tests {
         }
         let kept: Vec<i64> = journal.recent(sid(1)).iter().map(|r| r.at.as_millis()).collect();
         assert_eq!(kept, [7, 8, 9]);
+        let newest: Vec<i64> = journal.newest(2).iter().map(|r| r.at.as_millis()).collect();
+        assert_eq!(newest, [9, 8]);
     }
 
     #[test]

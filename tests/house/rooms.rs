@@ -6,6 +6,7 @@ use super::{Source, assert_none, sources};
 const LEVELS: &[&[&str]] = &[
     &["cli"],
     &["app"],
+    &["console"],
     &["admin", "agent", "alarms", "emulator", "pipeline", "webhook"],
     &["client"],
     &["channels"],
