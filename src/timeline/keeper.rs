@@ -30,7 +30,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// How long the last write may take at the stop.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
-/// How long one write may take before its records count as dropped.
+/// How long one write may take before its records count as dropped, and one look for what is too old.
 const WRITE_WITHIN: Duration = Duration::from_secs(10);
 
 /// The task.
@@ -135,7 +135,8 @@ impl Keeping {
     }
 
     async fn tidy(&self) {
-        if let Err(error) = self.timeline.engine.tidy().await {
+        let tidied = tokio::time::timeout(WRITE_WITHIN, self.timeline.engine.tidy()).await;
+        if let Err(error) = tidied.unwrap_or(Err(Error::Late)) {
             tracing::debug!(error = %Chain(&error), "old records of the timeline are still there");
         }
     }

@@ -38,6 +38,8 @@ pub const PAGE_MAX: usize = 1000;
 pub enum Subject {
     /// Of a thread, all its messages and itself.
     Thread(ThreadId),
+    /// Of a thread itself, its joins and the like: what names no message.
+    ThreadAlone(ThreadId),
     /// Of a message: its own, and those of replies to it; by a reply's sid those of that reply.
     Message(MessageId),
 }
@@ -142,8 +144,9 @@ pub(crate) trait TimelineEngine: Send + Sync + 'static {
     /// Finds the first lines after a cursor, or the last ones without one.
     fn find(&self, ask: TimelineQuery) -> BoxFuture<'_, Result<Found, Error>>;
 
-    /// Takes out what is kept of a thread, for good; says how many records it was.
-    fn erase(&self, thread: ThreadId) -> BoxFuture<'_, Result<u64, Error>>;
+    /// Takes out what is kept of a thread, for good; says how many records it was, or is where it is not to
+    /// `act`.
+    fn erase(&self, thread: ThreadId, act: bool) -> BoxFuture<'_, Result<u64, Error>>;
 
     /// Takes out what is too old.
     fn tidy(&self) -> BoxFuture<'_, Result<(), Error>>;
@@ -174,7 +177,7 @@ impl Timeline {
             && let Some(thread) = story::thread_of(&records)
         {
             // Its joins and the like are the thread's, and name no message.
-            let subject = Subject::Thread(thread);
+            let subject = Subject::ThreadAlone(thread);
             let of_thread =
                 self.engine.find(TimelineQuery { subject, limit: PAGE_MAX, ..ask }).await?;
             records = story::of_message(message, records, story::parsed(&of_thread.lines));
@@ -189,7 +192,26 @@ impl Timeline {
     ///
     /// What keeps the store from being written; then some may be left.
     pub async fn erase(&self, thread: ThreadId) -> Result<u64, Error> {
-        self.engine.erase(thread).await
+        self.engine.erase(thread, true).await
+    }
+
+    /// Counts what is kept of a thread.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the store from being read.
+    pub async fn count(&self, thread: ThreadId) -> Result<u64, Error> {
+        self.engine.erase(thread, false).await
+    }
+
+    /// The thread of a message, if it is known.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the store from being read.
+    pub async fn thread_of(&self, message: MessageId) -> Result<Option<ThreadId>, Error> {
+        let ask = TimelineQuery { subject: Subject::Message(message), after: None, limit: 1 };
+        Ok(story::thread_of(&story::parsed(&self.engine.find(ask).await?.lines)))
     }
 }
 

@@ -1,9 +1,17 @@
 //! The timeline in files beside the embedded queue: lines of JSON in segments, of which the oldest goes first.
 //!
-//! A segment is appended to, never changed but by erasing, which writes blanks over its lines. There is no index:
-//! a search reads the segments, newest first, some hundred megabytes in a fraction of a second. Nothing is
-//! flushed to the disk by hand: a power cut takes the last seconds, and a line that it cut in two is left
-//! out when it is read. I/O, on threads where that may block.
+//! A segment is appended to, never changed but by erasing, which writes blanks over its lines. Once it is
+//! written to no more it has an [`index`] beside it, by which a search reads the lines of a thread or
+//! message alone; the newest segment is read as a whole. Nothing is flushed to the disk by hand: a power
+//! cut takes the last seconds, and a line that it cut in two is left out when it is read.
+//!
+//! I/O, on threads where that may block: one at a time that writes, few that read, so that a disk that
+//! hangs costs a bounded number of threads. What a write could not put whole is cut off again, so that a
+//! full disk leaves no files behind.
+
+mod find;
+mod index;
+mod name;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -13,21 +21,30 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
 
-use super::{Error, Found, Line, Subject, Timeline, TimelineEngine, TimelineQuery, story};
+use self::find::SegmentSearch;
+use self::name::{SegmentName, SegmentPlace};
+use super::{Error, Found, Line, Timeline, TimelineEngine, TimelineQuery};
 use crate::clock::{Clock, Timestamp};
 use crate::files;
-use crate::json;
+use crate::telemetry::chain::Chain;
 use crate::thread::ThreadId;
 
 /// Into how many segments the largest size and the longest time are cut: how exactly both are kept.
 const SEGMENTS: u32 = 16;
 
-/// The largest segment: what a search holds in memory.
+/// The largest segment: what a search holds in memory of one that has no index.
 const SEGMENT_BYTES_MAX: u64 = 8 << 20;
 
-/// How a segment's name ends.
-const ENDING: &str = ".jsonl";
+/// How many searches read at once; others wait.
+const READERS_MAX: usize = 2;
+
+/// How long a search may take, with its wait.
+const FIND_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long erasing may take, with its wait.
+const ERASE_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the folder's name has behind that of the queue's file.
 const FOLDER: &str = "-timeline";
@@ -54,15 +71,28 @@ pub fn folder_beside(queue: &Path) -> PathBuf {
 /// Uses the folder. Nothing is opened before there is something to do.
 #[must_use]
 pub fn open(options: Options) -> Timeline {
-    let state = Mutex::new(Current::default());
-    Timeline::on(Segments(Arc::new(Shared { options, state })))
+    Timeline::on(Segments::new(Shared {
+        options,
+        state: Mutex::default(),
+        #[cfg(test)]
+        disk: tests::HeldDisk::default(),
+    }))
 }
 
-struct Segments(Arc<Shared>);
+struct Segments {
+    shared: Arc<Shared>,
+    /// The one place for whoever writes.
+    writing: Arc<Semaphore>,
+    /// The places for those who read.
+    reading: Arc<Semaphore>,
+}
 
 struct Shared {
     options: Options,
     state: Mutex<Current>,
+    /// A disk that a test has in its hands.
+    #[cfg(test)]
+    disk: tests::HeldDisk,
 }
 
 /// The segment that is written to, if one is.
@@ -77,53 +107,62 @@ struct OpenSegment {
     bytes: u64,
 }
 
-/// What a segment's file name says.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-struct SegmentName {
-    /// Counts the segments.
-    number: u64,
-    /// When it was begun, in milliseconds.
-    begun: i64,
-}
-
-impl SegmentName {
-    fn path(self, folder: &Path) -> PathBuf {
-        folder.join(format!("{:010}-{}{ENDING}", self.number, self.begun))
-    }
-
-    fn parse(name: &str) -> Option<Self> {
-        let (number, begun) = name.strip_suffix(ENDING)?.split_once('-')?;
-        Some(Self { number: number.parse().ok()?, begun: begun.parse().ok()? })
-    }
-}
-
 impl TimelineEngine for Segments {
     fn write(&self, lines: Vec<Line>) -> BoxFuture<'_, Result<(), Error>> {
-        self.blocking(move |shared| shared.write(&lines))
+        blocking(&self.writing, &self.shared, move |shared| shared.write(&lines)).boxed()
     }
 
     fn find(&self, ask: TimelineQuery) -> BoxFuture<'_, Result<Found, Error>> {
-        self.blocking(move |shared| shared.find(&ask))
+        let found = blocking(&self.reading, &self.shared, move |shared| shared.find(&ask));
+        within(FIND_WITHIN, found).boxed()
     }
 
-    fn erase(&self, thread: ThreadId) -> BoxFuture<'_, Result<u64, Error>> {
-        self.blocking(move |shared| shared.erase(thread))
+    fn erase(&self, thread: ThreadId, act: bool) -> BoxFuture<'_, Result<u64, Error>> {
+        let erased = blocking(&self.writing, &self.shared, move |shared| shared.erase(thread, act));
+        within(ERASE_WITHIN, erased).boxed()
     }
 
     fn tidy(&self) -> BoxFuture<'_, Result<(), Error>> {
-        self.blocking(|shared| shared.tidy(&mut shared.lock()))
+        let tidied =
+            blocking(&self.writing, &self.shared, |shared| shared.tidy(&mut shared.lock()));
+        tidied.boxed()
     }
 }
 
 impl Segments {
-    fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Shared) -> Result<T, Error> + Send + 'static,
-    ) -> BoxFuture<'static, Result<T, Error>> {
-        let shared = Arc::clone(&self.0);
-        let done = tokio::task::spawn_blocking(move || work(&shared));
-        async move { done.await.map_err(|_| Error::Ended)? }.boxed()
+    fn new(shared: Shared) -> Self {
+        Self {
+            shared: Arc::new(shared),
+            writing: Arc::new(Semaphore::new(1)),
+            reading: Arc::new(Semaphore::new(READERS_MAX)),
+        }
     }
+}
+
+/// Does work that may block once there is a place for it. The place is free when the work has ended, also
+/// if nobody waits for it any more; who waits for a place has no thread.
+fn blocking<T: Send + 'static>(
+    places: &Arc<Semaphore>,
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) -> Result<T, Error> + Send + 'static,
+) -> impl Future<Output = Result<T, Error>> + Send + 'static {
+    let (places, shared) = (Arc::clone(places), Arc::clone(shared));
+    async move {
+        let place = places.acquire_owned().await.map_err(|_| Error::Ended)?;
+        let work = move || {
+            let done = work(&shared);
+            drop(place);
+            done
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| Error::Ended)?
+    }
+}
+
+async fn within<T>(
+    time: Duration,
+    done: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    tokio::time::timeout(time, done).await.unwrap_or(Err(Error::Late))
 }
 
 impl Shared {
@@ -158,18 +197,36 @@ impl Shared {
     fn append(&self, state: &mut Current, text: &[u8]) -> Result<(), Error> {
         let Some(open) = state.open.as_mut() else { return Err(Error::Ended) };
         let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        match open.file.write_all(text) {
-            Ok(()) => {
-                open.bytes = open.bytes.saturating_add(length);
-                Ok(())
-            }
-            Err(source) => {
-                // Whatever was written of it is behind us in another segment.
-                let path = open.name.path(&self.options.folder);
-                state.open = None;
-                Err(Error::File { doing: "write to", path, source })
-            }
+        let Err(source) = self.put(&mut open.file, text) else {
+            open.bytes = open.bytes.saturating_add(length);
+            return Ok(());
+        };
+        let path = open.name.path(&self.options.folder);
+        // A full disk takes no line but may take part of one, and many an empty file.
+        let is_kept = if open.bytes == 0 {
+            let _ = fs::remove_file(&path);
+            false
+        } else {
+            open.file.set_len(open.bytes).is_ok()
+        };
+        if !is_kept {
+            state.open = None;
         }
+        Err(file("write to", &path, source))
+    }
+
+    fn put(&self, to: &mut File, text: &[u8]) -> io::Result<()> {
+        #[cfg(test)]
+        let text = {
+            let taken = self.disk.takes(text.len());
+            let (first, rest) = text.split_at(taken);
+            if !rest.is_empty() {
+                to.write_all(first)?;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            text
+        };
+        to.write_all(text)
     }
 
     /// Sees to it that there is a segment with room, and that the whole stays within its bounds.
@@ -186,13 +243,37 @@ impl Shared {
         let folder = &self.options.folder;
         files::make_folder(folder).map_err(|error| file("make", folder, error))?;
         self.tidy(state)?;
-        let last = self.names()?.last().map_or(0, |name| name.number);
+        let names = self.names()?;
+        for name in &names {
+            self.index(*name);
+        }
+        let last = names.last().map_or(0, |name| name.number);
         let name = SegmentName { number: last.saturating_add(1), begun: now.as_millis() };
         let path = name.path(folder);
         let made = files::private().append(true).create_new(true).open(&path);
         let file = made.map_err(|error| self::file("make", &path, error))?;
         state.open = Some(OpenSegment { file, name, bytes: 0 });
         Ok(())
+    }
+
+    /// Makes the index of a segment that is written to no more, if it has none. Without one it is read as
+    /// a whole.
+    fn index(&self, name: SegmentName) {
+        let folder = &self.options.folder;
+        let path = name.index_path(folder);
+        if path.exists() {
+            return;
+        }
+        let made = self.read(name).map(|text| index::write(&path, &text));
+        match made {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(error = %Chain(&error), "a segment of the timeline has no index");
+            }
+            Err(error) => {
+                tracing::debug!(error = %Chain(&error), "a segment of the timeline has no index");
+            }
+        }
     }
 
     /// Takes out segments that are too old, and the oldest of those that are too many together.
@@ -206,13 +287,13 @@ impl Shared {
         }
         let names = self.names()?;
         let oldest = now.before(self.options.retention).as_millis();
-        let sizes: Vec<u64> = names
-            .iter()
-            .map(|name| fs::metadata(name.path(folder)).map_or(0, |of| of.len()))
-            .collect();
+        let size = |path: PathBuf| fs::metadata(path).map_or(0, |of| of.len());
+        let size = |name: &SegmentName| size(name.path(folder)) + size(name.index_path(folder));
+        let sizes: Vec<u64> = names.iter().map(size).collect();
         let mut total: u64 = sizes.iter().sum();
-        // What is about to be written is to have room too.
-        let most = self.options.bytes_max.saturating_sub(self.segment_bytes());
+        // What is about to be written is to have room too, and the index of what was written.
+        let coming = self.segment_bytes().saturating_add(self.segment_bytes() / 2);
+        let most = self.options.bytes_max.saturating_sub(coming);
         for (at, name) in names.iter().enumerate() {
             let path = name.path(folder);
             let ended = names.get(at + 1).map_or_else(|| changed(&path), |next| next.begun);
@@ -220,10 +301,20 @@ impl Shared {
             if is_open || (ended > oldest && total <= most) {
                 break;
             }
+            self.remove_index(*name)?;
             fs::remove_file(&path).map_err(|error| file("remove", &path, error))?;
             total = total.saturating_sub(sizes.get(at).copied().unwrap_or(0));
         }
         Ok(())
+    }
+
+    fn remove_index(&self, name: SegmentName) -> Result<bool, Error> {
+        let path = name.index_path(&self.options.folder);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(file("remove", &path, error)),
+        }
     }
 
     /// The segments, oldest first.
@@ -235,123 +326,51 @@ impl Shared {
             Err(error) => return Err(file("list", folder, error)),
         };
         let names =
-            entries.filter_map(|entry| SegmentName::parse(entry.ok()?.file_name().to_str()?));
+            entries.filter_map(|entry| SegmentName::of_file(entry.ok()?.file_name().to_str()?));
         let mut names: Vec<_> = names.collect();
         names.sort_unstable();
         Ok(names)
     }
 
-    /// What is written to, and what goes before it, must not be looked at while it is erased or removed.
     fn find(&self, ask: &TimelineQuery) -> Result<Found, Error> {
         let after = ask.after.as_deref().map(|text| SegmentPlace::parse(text).ok_or(Error::Cursor));
         let after = after.transpose()?;
         let names = self.names()?;
-        let search = SegmentSearch {
-            wanted: needle(ask.subject),
-            oldest: self.options.clock.wall().before(self.options.retention).as_millis(),
-            limit: ask.limit,
-        };
+        let oldest = self.options.clock.wall().before(self.options.retention).as_millis();
+        let search = SegmentSearch::new(&self.options.folder, ask, oldest);
         match after {
-            Some(after) => self.first_after(after, &names, &search),
-            None => self.last(&names, &search),
+            Some(after) => search.first_after(after, &names),
+            None => search.last(&names),
         }
-    }
-
-    fn first_after(
-        &self,
-        after: SegmentPlace,
-        names: &[SegmentName],
-        search: &SegmentSearch,
-    ) -> Result<Found, Error> {
-        let (mut found, mut place) = (Found::default(), after);
-        for name in names.iter().filter(|name| name.number >= after.number) {
-            let from = if name.number == after.number { after.offset } else { 0 };
-            let text = self.read(*name, from)?;
-            let mut offset = from;
-            for line in whole_lines(&text) {
-                if found.lines.len() == search.limit {
-                    found.more = true;
-                    found.next = Some(place.to_string());
-                    return Ok(found);
-                }
-                offset = offset.saturating_add(bytes(line));
-                place = SegmentPlace { number: name.number, offset };
-                if search.wants(line) {
-                    found.lines.push(line.trim_end().to_owned());
-                }
-            }
-        }
-        found.next = Some(place.to_string());
-        Ok(found)
-    }
-
-    fn last(&self, names: &[SegmentName], search: &SegmentSearch) -> Result<Found, Error> {
-        let mut found = Found::default();
-        for name in names.iter().rev() {
-            let text = self.read(*name, 0)?;
-            if found.next.is_none() {
-                let offset = whole_lines(&text).map(bytes).sum();
-                found.next = Some(SegmentPlace { number: name.number, offset }.to_string());
-            }
-            let lines = whole_lines(&text).filter(|line| search.wants(line));
-            let mut lines: Vec<_> = lines.map(|line| line.trim_end().to_owned()).collect();
-            lines.append(&mut found.lines);
-            found.lines = lines;
-            if found.lines.len() > search.limit {
-                found.lines.drain(..found.lines.len() - search.limit);
-                found.more = true;
-                break;
-            }
-        }
-        Ok(found)
     }
 
     /// What is in a segment; nothing if it is gone.
-    fn read(&self, name: SegmentName, from: u64) -> Result<String, Error> {
+    fn read(&self, name: SegmentName) -> Result<String, Error> {
         let path = name.path(&self.options.folder);
-        let read = || {
-            let mut file = File::open(&path)?;
-            file.seek(SeekFrom::Start(from))?;
-            let mut text = Vec::new();
-            file.read_to_end(&mut text)?;
-            Ok::<_, io::Error>(text)
-        };
-        match read() {
-            // It is JSON without letters beyond ASCII; a damaged line is left out as such.
-            Ok(text) => {
-                Ok(String::from_utf8(text).unwrap_or_else(|broken| ascii(broken.into_bytes())))
-            }
+        let mut text = Vec::new();
+        match File::open(&path).and_then(|mut file| file.read_to_end(&mut text)) {
+            Ok(_) => Ok(text_of(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
             Err(error) => Err(file("read", &path, error)),
         }
     }
 
-    fn erase(&self, thread: ThreadId) -> Result<u64, Error> {
+    fn erase(&self, thread: ThreadId, act: bool) -> Result<u64, Error> {
         let state = self.lock();
-        let wanted = needle(Subject::Thread(thread));
         let mut erased = 0_u64;
         for name in self.names()? {
-            let text = self.read(name, 0)?;
-            let path = name.path(&self.options.folder);
-            let failed = |error| file("erase from", &path, error);
-            let mut writing = None;
-            let mut offset = 0;
-            for line in text.split_inclusive('\n') {
-                if line.contains(&wanted) {
-                    let file = match &mut writing {
-                        Some(file) => file,
-                        None => writing
-                            .insert(files::private().write(true).open(&path).map_err(failed)?),
-                    };
-                    let blank = " ".repeat(line.trim_end_matches('\n').len());
-                    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-                    file.write_all(blank.as_bytes()).map_err(failed)?;
-                    erased += 1;
-                }
-                offset = offset.saturating_add(bytes(line));
+            let text = self.read(name)?;
+            let lines = lines_of(thread, &text);
+            erased = erased.saturating_add(u64::try_from(lines.len()).unwrap_or(u64::MAX));
+            if lines.is_empty() || !act {
+                continue;
             }
-            if let Some(file) = writing {
-                file.sync_all().map_err(failed)?;
+            // It tells of whom the segment was.
+            let had_index = self.remove_index(name)?;
+            let path = name.path(&self.options.folder);
+            blank(&path, &lines).map_err(|error| file("erase from", &path, error))?;
+            if had_index {
+                self.index(name);
             }
         }
         drop(state);
@@ -359,52 +378,33 @@ impl Shared {
     }
 }
 
-/// Where a page ends: a segment, and how many of its bytes were read.
-#[derive(Clone, Copy, Debug)]
-struct SegmentPlace {
-    number: u64,
-    offset: u64,
-}
-
-impl SegmentPlace {
-    fn parse(text: &str) -> Option<Self> {
-        let (number, offset) = text.split_once('.')?;
-        Some(Self { number: number.parse().ok()?, offset: offset.parse().ok()? })
+/// The lines of a thread: where each begins, and how long it is.
+fn lines_of(thread: ThreadId, text: &str) -> Vec<(u64, usize)> {
+    let wanted = find::needle(&thread.to_string());
+    let (mut lines, mut at) = (Vec::new(), 0_u64);
+    for line in text.split_inclusive('\n') {
+        if line.contains(&wanted) {
+            lines.push((at, line.trim_end_matches('\n').len()));
+        }
+        at = at.saturating_add(bytes(line));
     }
+    lines
 }
 
-impl std::fmt::Display for SegmentPlace {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.number, self.offset)
+/// Writes blanks over parts of a file; on disk when it returns.
+fn blank(path: &Path, parts: &[(u64, usize)]) -> io::Result<()> {
+    let mut file = files::private().write(true).open(path)?;
+    for (at, length) in parts {
+        file.seek(SeekFrom::Start(*at))?;
+        file.write_all(&vec![b' '; *length])?;
     }
+    file.sync_all()
 }
 
-/// What a search looks for.
-struct SegmentSearch {
-    wanted: String,
-    oldest: i64,
-    limit: usize,
-}
-
-impl SegmentSearch {
-    fn wants(&self, line: &str) -> bool {
-        line.contains(&self.wanted)
-            && json::from_slice(line.as_bytes())
-                .is_ok_and(|record| story::at(&record) > self.oldest)
-    }
-}
-
-/// What the lines hold that are asked for.
-fn needle(subject: Subject) -> String {
-    match subject {
-        Subject::Thread(thread) => format!("\"conversation\":\"{thread}\""),
-        Subject::Message(message) => format!("\":\"{message}\""),
-    }
-}
-
-/// The lines that have an end.
-fn whole_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive('\n').filter(|line| line.ends_with('\n'))
+/// What was read as text. It is JSON without letters beyond ASCII; what is damaged stays as long as it is,
+/// and is left out as such.
+fn text_of(read: Vec<u8>) -> String {
+    String::from_utf8(read).unwrap_or_else(|broken| ascii(broken.into_bytes()))
 }
 
 fn bytes(text: &str) -> u64 {
@@ -429,3 +429,6 @@ fn changed(path: &Path) -> i64 {
 fn file(doing: &'static str, path: &Path, source: io::Error) -> Error {
     Error::File { doing, path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,39 @@ pub(super) async fn a_reply_is_found_by_its_own_sid(place: impl Harness) {
     assert_eq!(stages(&eventually(&timeline, Subject::Thread(thread(1)), 1).await).len(), 1);
 }
 
+pub(super) async fn a_message_of_a_bundle_is_found_by_its_turn_too(place: impl Harness) {
+    let timeline = place.open(BOUNDS).await;
+    let start = Clock::start().wall().as_millis();
+    let bundled = Stage::Bundled { turn: message(5) };
+    let both = vec![
+        record(start, 1, Some(4), bundled),
+        record(start + 1, 1, Some(5), Stage::TurnStarted),
+        record(start + 2, 1, Some(6), Stage::TurnStarted),
+    ];
+    write(&timeline, both).await;
+    let page = eventually(&timeline, Subject::Message(message(5)), 2).await;
+    assert_eq!(stages(&page), ["bundled", "turn_started"]);
+    let page = eventually(&timeline, Subject::Message(message(4)), 1).await;
+    assert_eq!(stages(&page), ["bundled"]);
+    eventually(&timeline, Subject::Thread(thread(1)), 3).await;
+}
+
+pub(super) async fn a_message_has_its_join_however_much_its_thread_went_on(place: impl Harness) {
+    let timeline = place.open(BOUNDS).await;
+    let start = Clock::start().wall().as_millis();
+    let first = vec![
+        record(start, 1, None, Stage::Joined { how: How::Added }),
+        record(start + 1, 1, Some(1), Stage::TurnStarted),
+    ];
+    write(&timeline, first).await;
+    let later = |n| record(start + 10 + n, 1, Some(2), Stage::TurnStarted);
+    write(&timeline, (0..1500).map(later).collect()).await;
+    let is_all = |page: &Page| times(page).last() == Some(&(start + 1509));
+    until(&timeline, Subject::Thread(thread(1)), is_all).await;
+    let page = read(&timeline, Subject::Message(message(1)), None, 10).await;
+    assert_eq!(stages(&page), ["joined", "turn_started"]);
+}
+
 pub(super) async fn without_a_cursor_the_newest_are_given(place: impl Harness) {
     let timeline = place.open(BOUNDS).await;
     let start = numbered(&timeline, 10).await;
@@ -116,6 +149,7 @@ pub(super) async fn an_erased_thread_is_gone_and_others_stay(place: impl Harness
     let start = numbered(&timeline, 4).await;
     write(&timeline, vec![record(start, 2, Some(2), Stage::TurnStarted)]).await;
     eventually(&timeline, Subject::Thread(thread(2)), 1).await;
+    assert_eq!(timeline.count(thread(1)).await.unwrap(), 4, "who counts leaves all there");
     assert_eq!(timeline.erase(thread(1)).await.unwrap(), 4);
     assert!(read(&timeline, Subject::Thread(thread(1)), None, 9).await.records.is_empty());
     assert!(read(&timeline, Subject::Message(message(1)), None, 9).await.records.is_empty());

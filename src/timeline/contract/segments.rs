@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::telemetry::journal::{Journal, Stage};
 use crate::telemetry::metrics::Metrics;
 use crate::timeline::keeper::Keeper;
-use crate::timeline::{Subject, Timeline, segments};
+use crate::timeline::{Error, Subject, Timeline, TimelineQuery, segments};
 
 struct Files(TempDir);
 
@@ -34,7 +34,8 @@ impl Files {
 
     fn texts(&self) -> Vec<String> {
         let files = fs::read_dir(self.folder()).unwrap();
-        files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+        let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned();
+        files.map(|file| read(file.unwrap().path())).collect()
     }
 }
 
@@ -49,7 +50,8 @@ async fn the_folder_never_is_larger_than_it_may_become() {
     for _ in 0..60 {
         let batch = (0..100).map(|n| record(now + n, 1, Some(1), Stage::TurnStarted)).collect();
         write(&timeline, batch).await;
-        let size: usize = place.texts().iter().map(String::len).sum();
+        let files = fs::read_dir(place.folder()).unwrap();
+        let size: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
         assert!(size <= 256 * 1024, "{size} bytes");
     }
     assert!(place.texts().len() > 8, "they are cut finely enough to lose little at once");
@@ -69,6 +71,44 @@ async fn what_is_too_old_leaves_the_disk() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), gone).await.expect("nobody writes any more");
+}
+
+#[tokio::test]
+async fn who_follows_starts_over_once_all_segments_are_gone() {
+    let place = Files::empty();
+    let timeline = place.open(BOUNDS).await;
+    let now = Clock::start().wall().as_millis();
+    let told = |at| vec![record(at, 1, Some(1), Stage::TurnStarted)];
+    write(&timeline, vec![told(now), told(now + 1), told(now + 2)].concat()).await;
+    let next = read(&timeline, Subject::Thread(thread(1)), None, 9).await.next.unwrap();
+    drop(timeline);
+    fs::remove_dir_all(place.folder()).unwrap();
+    let timeline = place.open(BOUNDS).await;
+    let before = read(&timeline, Subject::Thread(thread(1)), Some(next.clone()), 9).await;
+    assert!(before.records.is_empty() && before.next.is_some(), "it goes on asking");
+    // A segment's name has its time in milliseconds.
+    while Clock::start().wall().as_millis() <= now + 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    write(&timeline, told(now + 3)).await;
+    let page = read(&timeline, Subject::Thread(thread(1)), Some(next), 9).await;
+    assert_eq!(page.records.len(), 1, "what is told since is not behind a place that is gone");
+}
+
+#[tokio::test]
+async fn a_place_beyond_its_file_or_within_a_line_is_refused() {
+    let place = Files::empty();
+    let timeline = place.open(BOUNDS).await;
+    let now = Clock::start().wall().as_millis();
+    write(&timeline, vec![record(now, 1, Some(1), Stage::TurnStarted)]).await;
+    let next = read(&timeline, Subject::Thread(thread(1)), None, 9).await.next.unwrap();
+    let (name, offset) = next.split_once('.').unwrap();
+    let offset: u64 = offset.parse().unwrap();
+    for offset in [offset + 1, offset + 1000, offset - 1, 1] {
+        let after = Some(format!("{name}.{offset}"));
+        let ask = TimelineQuery { subject: Subject::Thread(thread(1)), after, limit: 1 };
+        assert!(matches!(timeline.read(ask).await, Err(Error::Cursor)), "{offset}");
+    }
 }
 
 #[tokio::test]
