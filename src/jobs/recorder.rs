@@ -3,13 +3,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::clock::{Clock, Timestamp};
+use crate::jobs::settle;
+use crate::queue::{Delivery, JobId, QueueName};
+use crate::recent::Recent;
 use crate::telemetry::journal::{Journal, Record, Stage};
 use crate::telemetry::metrics::Metrics;
-use crate::thread::{MessageId, ThreadId};
+use crate::thread::{CauseClass, MessageId, ThreadId};
+
+/// Of how many jobs it is remembered that they wait; of one that was forgotten it is told once more.
+const WAITING_MAX: usize = 8192;
 
 /// Where it is written down, and the clock that dates it.
 #[derive(Clone, Debug)]
@@ -31,6 +38,28 @@ pub struct Tally {
     answered: AtomicU64,
     failed: AtomicU64,
     last_message_ms: AtomicI64,
+    waiting: WaitingJobs,
+}
+
+/// The jobs of which it was told that they wait.
+#[derive(Debug)]
+struct WaitingJobs(Recent<(QueueName, JobId), ()>);
+
+impl Default for WaitingJobs {
+    fn default() -> Self {
+        Self(Recent::new(WAITING_MAX))
+    }
+}
+
+/// An attempt that failed and is made again.
+#[derive(Clone, Copy, Debug)]
+pub struct FailedAttempt {
+    /// Why it failed.
+    pub reason: CauseClass,
+    /// Twilio's error code, where there was one.
+    pub code: Option<u32>,
+    /// When the next one is due.
+    pub again_in: Duration,
 }
 
 /// The tally at one time.
@@ -113,6 +142,35 @@ impl Recorder {
         self.stage_at(self.clock.wall(), whose, stage);
     }
 
+    /// Notes that a job waits for what it needs, which is away: once, however often it looks, until an
+    /// attempt was made. Whether it was delivered before says nothing of that: what is put off comes again
+    /// as if nobody had seen it, and what failed once may wait later.
+    pub fn waits(&self, queue: QueueName, delivery: &Delivery, whose: StageOf) {
+        let job = (queue, delivery.id());
+        if self.tally.waiting.0.insert(job, ()).is_none() {
+            self.stage_at(self.clock.wall(), whose, Stage::Waits { queue: queue.as_str() });
+        }
+    }
+
+    /// Notes that a job's attempt failed, and is made again.
+    pub fn attempt_failed(
+        &self,
+        queue: QueueName,
+        delivery: &Delivery,
+        (whose, failed): (StageOf, FailedAttempt),
+    ) {
+        let _ = self.tally.waiting.0.remove(&(queue, delivery.id()));
+        let FailedAttempt { reason, code, again_in } = failed;
+        let stage = Stage::AttemptFailed {
+            queue: queue.as_str(),
+            attempt: delivery.attempt(),
+            reason,
+            code,
+            retry_in_ms: settle::millis(again_in),
+        };
+        self.stage_at(self.clock.wall(), whose, stage);
+    }
+
     /// As [`Recorder::stage`], of what happened at an earlier time: before what followed from it.
     pub fn stage_at(&self, at: Timestamp, whose: StageOf, stage: Stage) {
         let StageOf { thread, message, reply_id } = whose;
@@ -124,5 +182,65 @@ impl Recorder {
             "message is a step further"
         );
         self.journal.record(Record { at, thread, message, reply_id, stage });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::{Append, Cause, Key, Queue, Store, embedded};
+    use crate::twilio::sid::ConversationSid;
+
+    #[tokio::test]
+    async fn that_a_job_waits_is_told_once_until_an_attempt_was_made() {
+        let place = tempfile::tempdir().unwrap();
+        let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
+        let queue = store.queue(QueueName::Outbox);
+        let job = Append {
+            id: JobId::digest("test", &[b"1"]),
+            key: Key::new("lane").unwrap(),
+            position: None,
+            not_before: None,
+            payload: Vec::new(),
+        };
+        queue.append(vec![job]).await.unwrap();
+        let recorder = recorder();
+        let waits = async |queue: &Queue| {
+            let delivery = queue.next().await.unwrap();
+            recorder.waits(QueueName::Outbox, &delivery, whose());
+            delivery
+        };
+        // Put off, it comes as if nobody had seen it.
+        for _ in 0..3 {
+            let delivery = waits(&queue).await;
+            assert!(!delivery.redelivered());
+            delivery.put_off(Duration::ZERO).await.unwrap();
+        }
+        let delivery = queue.next().await.unwrap();
+        let failed =
+            FailedAttempt { reason: CauseClass::Retry, code: None, again_in: Duration::ZERO };
+        recorder.attempt_failed(QueueName::Outbox, &delivery, (whose(), failed));
+        delivery.retry_in(Duration::ZERO, Cause::new("retry")).await.unwrap();
+        for _ in 0..3 {
+            let delivery = waits(&queue).await;
+            assert!(delivery.redelivered(), "it was tried, and waits all the same");
+            delivery.park(Duration::ZERO).await.unwrap();
+        }
+        let told = recorder.journal.recent(thread());
+        let told: Vec<_> = told.iter().map(|record| record.stage.as_str()).collect();
+        assert_eq!(told, ["waits", "attempt_failed", "waits"]);
+    }
+
+    fn recorder() -> Recorder {
+        let (journal, metrics, clock) = (Journal::new(16), Metrics::new(), Clock::start());
+        Recorder { journal, metrics, clock, tally: Arc::default() }
+    }
+
+    fn thread() -> ThreadId {
+        ConversationSid::from_bytes([1; 16]).into()
+    }
+
+    fn whose() -> StageOf {
+        StageOf { thread: thread(), message: None, reply_id: None }
     }
 }

@@ -22,7 +22,7 @@ use crate::channels::conversations::service_check::{self, ServiceCheck};
 use crate::fault_points::{self, Point};
 use crate::jobs::lane;
 use crate::jobs::outcome::{Class, Operation, classify};
-use crate::jobs::recorder::Recorder;
+use crate::jobs::recorder::{FailedAttempt, Recorder, StageOf};
 use crate::jobs::refusal::Scope;
 use crate::jobs::schedule::Schedule;
 use crate::jobs::settle;
@@ -265,9 +265,7 @@ impl Joins {
         tracing::debug!(conversation_sid = %conversation, error = %Chain(error),
             retry_in_ms = settle::millis(pause), "bot could not be added; the join waits");
         self.recorder.metrics.join(JoinOutcome::Retried);
-        if !delivery.redelivered() {
-            self.recorder.stage(conversation, None, Stage::Waits { queue: Self::QUEUE.as_str() });
-        }
+        self.recorder.waits(Self::QUEUE, &delivery, whose(conversation));
         settle::report(Self::QUEUE, delivery.park(pause).await);
     }
 
@@ -293,14 +291,10 @@ impl Joins {
                 tracing::warn!(conversation_sid = %conversation, attempt, reason = %cause.detail,
                     retry_in_ms = settle::millis(delay), "bot could not be added; trying again");
                 self.recorder.metrics.join(JoinOutcome::Retried);
-                let stage = Stage::AttemptFailed {
-                    queue: Self::QUEUE.as_str(),
-                    attempt,
-                    reason: CauseClass::Retry,
-                    code: cause.code,
-                    retry_in_ms: settle::millis(delay),
-                };
-                self.recorder.stage(conversation, None, stage);
+                let (reason, code) = (CauseClass::Retry, cause.code);
+                let failed = FailedAttempt { reason, code, again_in: delay };
+                let failed = (whose(conversation), failed);
+                self.recorder.attempt_failed(Self::QUEUE, &delivery, failed);
                 settle::report(Self::QUEUE, delivery.retry_in(delay, cause).await);
             }
             None => self.bury(delivery, conversation, cause).await,
@@ -344,6 +338,11 @@ impl Joins {
             }
         }
     }
+}
+
+/// To what it happens that happens to a join.
+fn whose(conversation: ConversationSid) -> StageOf {
+    StageOf { thread: conversation.into(), message: None, reply_id: None }
 }
 
 /// What is refused, where only a change of configuration helps.

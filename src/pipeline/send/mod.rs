@@ -12,7 +12,7 @@ use crate::agent::{Fate, Origin, Report};
 use crate::channels::{self, Channel, Channels, Failed, Outgoing, Sending, Sent, Speaking};
 use crate::fault_points::{self, Point};
 use crate::jobs::outcome::Class;
-use crate::jobs::recorder::{Recorder, StageOf};
+use crate::jobs::recorder::{FailedAttempt, Recorder, StageOf};
 use crate::jobs::schedule::Schedule;
 use crate::jobs::status::Status;
 use crate::jobs::worker::Work;
@@ -256,10 +256,8 @@ impl Sends {
             tracing::debug!(conversation_sid = %pending.thread, reason = %failed.cause.detail,
                 retry_in_ms = settle::millis(pause), "reply could not be sent; it waits");
             self.recorder.metrics.reply(ReplyOutcome::Retried, failed.via);
+            self.recorder.waits(Self::QUEUE, &delivery, whose(pending));
             // What was refused did nothing, so that it need not be looked for.
-            if !delivery.redelivered() {
-                self.note(pending, Stage::Waits { queue: Self::QUEUE.as_str() });
-            }
             let settled = match failed.class {
                 Class::Look(_) => delivery.park(pause).await,
                 Class::Done | Class::Retry(_) | Class::Reconfigure | Class::Dead => {
@@ -277,18 +275,10 @@ impl Sends {
             return self.give_up(channel, delivery, (pending, failed)).await;
         };
         let Failed { via, cause, class, .. } = failed;
-        let stage = Stage::AttemptFailed {
-            queue: Self::QUEUE.as_str(),
-            attempt,
-            reason: if matches!(class, Class::Look(_)) {
-                CauseClass::Look
-            } else {
-                CauseClass::Retry
-            },
-            code: cause.code,
-            retry_in_ms: settle::millis(delay),
-        };
-        self.note(pending, stage);
+        let is_unknown = matches!(class, Class::Look(_));
+        let reason = if is_unknown { CauseClass::Look } else { CauseClass::Retry };
+        let again = FailedAttempt { reason, code: cause.code, again_in: delay };
+        self.recorder.attempt_failed(Self::QUEUE, &delivery, (whose(pending), again));
         tracing::warn!(conversation_sid = %pending.thread, attempt, code = cause.code,
             reason = %cause.detail, retry_in_ms = settle::millis(delay),
             "reply was not sent; trying again");
@@ -383,10 +373,14 @@ impl Sends {
     }
 
     fn note(&self, pending: &PendingReply, stage: Stage) {
-        let (thread, message, reply_id) = (pending.thread, pending.turn, Some(pending.out.id));
-        let whose = StageOf { thread, message, reply_id };
-        self.recorder.stage_at(self.recorder.clock.wall(), whose, stage);
+        self.recorder.stage_at(self.recorder.clock.wall(), whose(pending), stage);
     }
+}
+
+/// To what it happens that happens to a reply.
+const fn whose(pending: &PendingReply) -> StageOf {
+    let (thread, message, reply_id) = (pending.thread, pending.turn, Some(pending.out.id));
+    StageOf { thread, message, reply_id }
 }
 
 fn nobody_knows(detail: &str) -> String {

@@ -6,6 +6,7 @@
 
 use super::Turns;
 use super::ended_turn::EndedTurn;
+use crate::jobs::recorder::FailedAttempt;
 use crate::jobs::worker::Work as _;
 use crate::jobs::{lane, settle};
 use crate::pipeline::handoff::{POLL_EVERY, Paused};
@@ -62,22 +63,13 @@ impl Turns {
                 }
             },
             TurnFate::Park(pause) => {
-                if !delivery.redelivered() {
-                    let queue = Self::QUEUE.as_str();
-                    self.recorder.stage(of.thread, Some(of.own), Stage::Waits { queue });
-                }
+                self.recorder.waits(Self::QUEUE, &delivery, of.whose());
                 delivery.park(pause).await
             }
             TurnFate::PutOff(time) => delivery.put_off(time).await,
             TurnFate::Retry(delay, class) => {
-                let stage = Stage::AttemptFailed {
-                    queue: Self::QUEUE.as_str(),
-                    attempt: delivery.attempt(),
-                    reason: class,
-                    code: None,
-                    retry_in_ms: settle::millis(delay),
-                };
-                self.recorder.stage(of.thread, Some(of.own), stage);
+                let failed = FailedAttempt { reason: class, code: None, again_in: delay };
+                self.recorder.attempt_failed(Self::QUEUE, &delivery, (of.whose(), failed));
                 delivery.retry_in(delay, Cause::of(class).with_detail(of.detail)).await
             }
             TurnFate::Dead(class) => self.bury(delivery, class, of).await,

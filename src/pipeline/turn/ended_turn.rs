@@ -1,5 +1,6 @@
 //! What a delivery was about when it ended. Pure.
 
+use crate::jobs::recorder::StageOf;
 use crate::queue::{Append, QueueName};
 use crate::thread::{MessageId, ThreadId, TurnMessage};
 
@@ -23,6 +24,11 @@ impl<'a> EndedTurn<'a> {
     pub(super) fn of(thread: ThreadId, own: MessageId, messages: &'a [TurnMessage]) -> Self {
         let turn = messages.last().map_or(own, |message| message.sid);
         Self { thread, own, turn, messages, detail: String::new(), appends: Vec::new() }
+    }
+
+    /// To what it happens that happens to it.
+    pub(super) const fn whose(&self) -> StageOf {
+        StageOf { thread: self.thread, message: Some(self.own), reply_id: None }
     }
 
     /// With a detail for the cause.
