@@ -1,12 +1,24 @@
-//! The word in the log on what became of a message, where somebody may wonder.
+//! What became of a message: the word in the log, where somebody may wonder, and the step in its trace.
 
+use crate::jobs::recorder::{Recorder, StageOf};
+use crate::telemetry::journal::Stage;
+use crate::telemetry::metrics::labels::Known;
 use crate::thread::MessageId;
 use crate::twilio::catalogue;
 use crate::twilio::messaging::MessageStatus;
 
-/// Says it: a failure loudly, what is on its way softly.
-pub(super) fn tell(message: MessageId, (status, code): (MessageStatus, Option<u32>)) {
+/// Says it: a failure loudly, what is on its way softly; counts it, and notes it where it is known of what
+/// reply it is.
+pub(super) fn tell(
+    recorder: &Recorder,
+    (message, of): (MessageId, Option<StageOf>),
+    (status, code): (MessageStatus, Option<u32>),
+) {
     let state = status.as_str();
+    recorder.metrics.text_status(Known(state));
+    if let Some(of) = of {
+        note(recorder, of, (status, code));
+    }
     match status {
         _ if status.is_failure() => {
             tracing::warn!(message_sid = %message, state, code, reason = catalogue::meaning(code),
@@ -17,4 +29,10 @@ pub(super) fn tell(message: MessageId, (status, code): (MessageStatus, Option<u3
         }
         _ => tracing::trace!(message_sid = %message, state, "a message is on its way"),
     }
+}
+
+/// Notes it in the trace alone: what was told before anybody knew of what reply it was.
+pub(super) fn note(recorder: &Recorder, of: StageOf, (status, code): (MessageStatus, Option<u32>)) {
+    let stage = Stage::ReplyFares { status: status.as_str(), code };
+    recorder.stage_at(recorder.clock.wall(), of, stage);
 }

@@ -27,6 +27,7 @@ use uuid::Uuid;
 use crate::clock::{Clock, Timestamp};
 use crate::jobs::outage::Pass;
 use crate::jobs::outcome::{Class, Failure, Operation, classify};
+use crate::jobs::recorder::StageOf;
 use crate::jobs::refusal::Scope;
 use crate::jobs::status::{self, Status};
 use crate::json;
@@ -302,6 +303,30 @@ pub struct SentReply {
     /// What the pipeline wants back with what is told of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
+}
+
+/// Whose a reply is: what is kept of it also once it has arrived. It holds no address and no text.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ReplyOf {
+    /// The thread in which it was said.
+    pub thread: ThreadId,
+    /// The turn that it answers, if one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<MessageId>,
+}
+
+impl ReplyOf {
+    /// Whose one on its way out is.
+    #[must_use]
+    pub fn of(out: &Outgoing) -> Self {
+        Self { thread: out.thread.id(), turn: out.turn }
+    }
+
+    /// To what it happens that happens to the reply.
+    #[must_use]
+    pub const fn stage_of(self, reply: Uuid) -> StageOf {
+        StageOf { thread: self.thread, message: self.turn, reply_id: Some(reply) }
+    }
 }
 
 impl SentReply {

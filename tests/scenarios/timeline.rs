@@ -8,7 +8,7 @@ use chimein::twilio::sid::ConversationSid;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
-use crate::rig::{PHONE, Rig};
+use crate::rig::{NUMBER, PHONE, Rig};
 
 /// With an admin listener on some port.
 const ASKED: (&str, &str) = ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0");
@@ -83,6 +83,34 @@ async fn every_door_by_which_a_message_came_is_told() {
     doors.sort_unstable();
     assert!(doors.contains(&"webhook") && doors.len() > 1, "{doors:?}");
     assert!(doors.windows(2).all(|pair| pair[0] != pair[1]), "each is told once: {doors:?}");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_to_a_number_is_found_by_the_address_also_after_a_restart() {
+    let mut rig = Rig::on_numbers(&[ASKED]).await;
+    rig.text(PHONE, NUMBER, "hello").await;
+    rig.expect_texts(PHONE, &["hello"]).await;
+    let find = format!("http://{}/v1/threads/find", rig.app().admin_address().unwrap());
+    let found = rig.http.post(find).json(&json!({"to": PHONE})).send().await.unwrap();
+    let found: Value = found.json().await.unwrap();
+    let thread = found["thread"].as_str().expect("the only number that fits").to_owned();
+    let page = format!("/v1/timeline?thread={thread}");
+    let is_over = |page: &Value| {
+        let records = page["records"].as_array().unwrap();
+        records.iter().any(|record| record["status"] == "delivered")
+    };
+    let before = rig.admin_says(&page, is_over).await;
+    let steps = stages(&before);
+    for step in ["webhook_received", "message_seen", "turn_started", "reply_stored", "reply_sent"] {
+        assert!(steps.iter().any(|told| told == step), "{step} is missing in {steps:?}");
+    }
+    assert!(!before.to_string().contains(&PHONE[1..]), "no address is kept");
+    rig.stop_service().await;
+    rig.start_service().await;
+    let after = rig.ask_admin(&page).await;
+    let (before, after) = (before["records"].as_array(), after["records"].as_array());
+    assert!(after.unwrap().starts_with(before.unwrap()), "{after:?}");
     rig.end().await;
 }
 

@@ -14,14 +14,13 @@ use uuid::Uuid;
 
 use super::policy::receipts::{Receipt, Receipts};
 use crate::channels::documents::{read, update, update_private};
-use crate::channels::{Fared, Fares, Inlet, Outgoing, SentReply, arrival, verdict};
+use crate::channels::{Fared, Fares, Inlet, Outgoing, ReplyOf, SentReply, arrival, verdict};
 use crate::clock::{Moment, Timestamp};
-use crate::jobs::recorder::Recorder;
+use crate::jobs::recorder::{Recorder, StageOf};
 use crate::json;
 use crate::queue::{Documents, Error, Marks};
 use crate::recent::Recent;
 use crate::telemetry::chain::Chain;
-use crate::telemetry::metrics::labels::Known;
 use crate::thread::MessageId;
 use crate::twilio::events::{DeliveryStatus, DeliveryUpdate};
 use crate::twilio::messaging::MessageStatus;
@@ -61,6 +60,9 @@ struct KeptMessage {
 #[derive(Clone, Deserialize, Serialize)]
 struct SaidReply {
     reply: Uuid,
+    /// Whose it is, also once it has arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<ReplyOf>,
     /// The reply itself, until it has arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sent: Option<SentReply>,
@@ -81,7 +83,8 @@ impl Deliveries {
 
     /// Notes a reply that is in its conversation. Where that fails it is there all the same.
     pub(super) async fn sent(&self, message: MessageId, out: &Outgoing) {
-        let said = SaidReply { reply: out.id, sent: Some(SentReply::of(out)) };
+        let of = Some(ReplyOf::of(out));
+        let said = SaidReply { reply: out.id, of, sent: Some(SentReply::of(out)) };
         let noted = async {
             let said = if self.is_told().await? {
                 Some(said)
@@ -189,8 +192,7 @@ impl Deliveries {
         let Some(said) = said else { return Ok(()) };
         let Receipt { status, code, .. } = *receipt;
         if is_news {
-            self.recorder.metrics.text_status(Known(status.as_str()));
-            arrival::tell(message, (status, code));
+            arrival::tell(&self.recorder, (message, said.of()), (status, code));
         }
         if let Some(sent) = said.sent.clone().filter(|sent| sent.note.is_some()) {
             let Receipt { participant: recipient, at, .. } = *receipt;
@@ -213,6 +215,12 @@ impl Deliveries {
         let kept: Option<KeptMessage> = read(&self.documents, &receipts_name(message)).await?;
         let receipts = kept.unwrap_or_default().receipts;
         Ok(Some(receipts.iter().map(|one| Fares::told(one.status, one.code)).collect()))
+    }
+}
+
+impl SaidReply {
+    fn of(&self) -> Option<StageOf> {
+        self.of.map(|of| of.stage_of(self.reply))
     }
 }
 

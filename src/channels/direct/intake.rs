@@ -20,7 +20,7 @@ use crate::jobs::recorder::Recorder;
 use crate::pii::Pii;
 use crate::queue::Error;
 use crate::telemetry::journal::{Door, Record, Stage};
-use crate::telemetry::metrics::labels::{Known, TurnOutcome};
+use crate::telemetry::metrics::labels::TurnOutcome;
 use crate::thread::{Extras, Media, Medium, Pair, Speaker, Thread, TurnMessage, plain};
 use crate::twilio::messaging::{Inbound, MediaPlace, StatusUpdate};
 use crate::twilio::sid::MessagingServiceSid;
@@ -163,10 +163,10 @@ impl TextIntake {
         };
         let StatusUpdate { sid, error_code: code, .. } = update;
         let state = ReplyState { sid, status, code, at: received };
-        let Heard { is_news, is_so, sent } = self.states.hear(reply, state).await?;
+        let Heard { is_news, is_so, of, sent } = self.states.hear(reply, state).await?;
         if is_news {
-            self.recorder.metrics.text_status(Known(status.as_str()));
-            arrival::tell(sid.into(), (status, code));
+            let of = of.map(|of| of.stage_of(reply));
+            arrival::tell(&self.recorder, (sid.into(), of), (status, code));
         }
         if let Some(sent) = sent.clone().filter(|_| is_so) {
             fallen::fared(&*self.inlet, reply, (state, sent)).await?;

@@ -12,7 +12,7 @@ use super::policy::prepare::{Facts, Prepared, prepare};
 use super::policy::reply_state::ReplyState;
 use super::policy::wish::Wish;
 use crate::channels::verdict::{OPTED_OUT, WINDOW_CLOSED};
-use crate::channels::{Failed, Outgoing, Sending, Sent, SentReply};
+use crate::channels::{Failed, Outgoing, ReplyOf, Sending, Sent, SentReply, arrival};
 use crate::fault_points::{self, Point};
 use crate::jobs::outcome::{Class, Failure, Operation, classify};
 use crate::jobs::status;
@@ -163,6 +163,8 @@ impl Direct {
             )?;
             if state.status.rank() > status.rank() {
                 // A callback was faster, and nobody was told, since nobody knew whose it was.
+                let of = ReplyOf::of(out).stage_of(out.id);
+                arrival::note(&self.recorder, of, (state.status, state.code));
                 fallen::fared(&*self.inlet, out.id, (state, kept.clone())).await?;
             }
             if state.status.is_failure() {

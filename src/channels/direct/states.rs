@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::policy::reply_state::ReplyState;
-use crate::channels::SentReply;
 use crate::channels::documents::{read, update_private};
+use crate::channels::{ReplyOf, SentReply};
 use crate::clock::Clock;
 use crate::queue::{Documents, Error};
 
@@ -25,6 +25,8 @@ pub struct Heard {
     pub is_news: bool,
     /// Whether the reply stands there now, news or not.
     pub is_so: bool,
+    /// Whose the reply is, if that is known.
+    pub of: Option<ReplyOf>,
     /// The reply itself, if it is kept.
     pub sent: Option<SentReply>,
 }
@@ -42,6 +44,9 @@ pub struct States {
 struct KeptReply {
     #[serde(flatten)]
     state: ReplyState,
+    /// Whose it is, also once it has arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    of: Option<ReplyOf>,
     /// The reply itself, until it has arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sent: Option<SentReply>,
@@ -96,10 +101,11 @@ impl States {
         state: ReplyState,
         sent: SentReply,
     ) -> Result<ReplyState, Error> {
+        let of = Some(ReplyOf { thread: sent.thread.id(), turn: sent.turn });
         let note = |before: Option<KeptReply>| {
             let known = before.map(|kept| kept.state);
             let state = ReplyState::after(known, state).or(known).unwrap_or(state);
-            Some(KeptReply { state, sent: Some(sent.clone()) }.tidy())
+            Some(KeptReply { state, of, sent: Some(sent.clone()) }.tidy())
         };
         let after =
             update_private(&self.documents, &name(reply), KeptReply::holds_text, note).await?;
@@ -113,18 +119,21 @@ impl States {
     /// If the store could not be read or written.
     pub async fn hear(&self, reply: Uuid, heard: ReplyState) -> Result<Heard, Error> {
         let change = |before: Option<KeptReply>| {
-            let (known, sent) = before.map_or((None, None), |kept| (Some(kept.state), kept.sent));
+            let known = before.as_ref().map(|kept| kept.state);
             let state = ReplyState::after(known, heard)?;
-            Some(KeptReply { state, sent }.tidy())
+            let (of, sent) = before.map_or((None, None), |kept| (kept.of, kept.sent));
+            Some(KeptReply { state, of, sent }.tidy())
         };
         let after =
             update_private(&self.documents, &name(reply), KeptReply::holds_text, change).await?;
         self.heard.notify_waiters();
         // Of a second message under the same reply nothing follows.
-        let (known, sent) = after.map_or((None, None), |kept| (Some(kept.state), kept.sent));
+        let known = after.as_ref().map(|kept| kept.state);
+        let (of, sent) = after.map_or((None, None), |kept| (kept.of, kept.sent));
         let is_same = known.is_some_and(|known| known.sid == heard.sid);
         let is_so = is_same && known.is_some_and(|known| known.status == heard.status);
-        Ok(Heard { is_news: known == Some(heard), is_so, sent: sent.filter(|_| is_same) })
+        let is_news = known == Some(heard);
+        Ok(Heard { is_news, is_so, of: of.filter(|_| is_same), sent: sent.filter(|_| is_same) })
     }
 
     /// Waits a while until something is heard of a reply.
@@ -180,9 +189,13 @@ mod tests {
         let turn = format!("SM{:032x}", 2).parse().ok();
         let thread = Thread::Direct(Box::new(pair));
         let sent = SentReply { thread, reply: Reply::text("hi"), turn, again: false, note: None };
-        let kept = KeptReply { state, sent: Some(sent.clone()) };
+        let of = Some(ReplyOf { thread: sent.thread.id(), turn });
+        let kept = KeptReply { state, of, sent: Some(sent.clone()) };
         let bytes = crate::jobs::encode(&kept);
         let read: KeptReply = json::from_slice(&bytes).unwrap();
-        assert_eq!((read.state, read.sent), (state, Some(sent)));
+        assert_eq!((read.state, read.of, read.sent.as_ref()), (state, of, Some(&sent)));
+        let arrived = ReplyState { status: MessageStatus::Delivered, ..state };
+        let arrived = KeptReply { state: arrived, ..read }.tidy();
+        assert_eq!((arrived.of, arrived.sent), (of, None), "whose it was stays, what it said goes");
     }
 }

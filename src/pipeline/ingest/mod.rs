@@ -70,8 +70,6 @@ impl Inlet for Ingest {
     }
 
     fn fared(&self, fared: Fared) -> BoxFuture<'_, Result<(), Error>> {
-        let stage = Stage::ReplyFares { status: fared.status.as_str(), code: fared.code };
-        self.note_reply(&fared.sent, fared.reply, stage);
         let told = self.told.as_ref().filter(|room| room.has_place());
         let job = told.and_then(|room| Some((room, report::of_fared(fared)?)));
         Box::pin(async move {
