@@ -85,6 +85,13 @@ impl<K: Eq + Hash, V> Recent<K, V> {
         self.lock().take(key)
     }
 
+    /// Forgets what is not to be kept.
+    pub fn retain(&self, keep: impl Fn(&K, &V) -> bool) {
+        let mut halves = self.lock();
+        halves.young.retain(|key, value| keep(key, value));
+        halves.old.retain(|key, value| keep(key, value));
+    }
+
     /// How many keys are remembered.
     #[must_use]
     pub fn len(&self) -> usize {

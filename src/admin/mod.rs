@@ -10,6 +10,7 @@
 pub mod access;
 pub mod dead_letters;
 mod debug;
+pub mod forget;
 pub mod handoff;
 mod health;
 mod insight;

@@ -21,7 +21,7 @@ use super::replies::AskedReplies;
 use crate::admin::access::Access;
 use crate::admin::dead_letters::DeadLetters;
 use crate::admin::operate;
-use crate::admin::{handoff, replies, timeline};
+use crate::admin::{forget, handoff, replies, timeline};
 use crate::agent::{later, unasked};
 use crate::channels::conversations::seats::Seats;
 use crate::channels::direct::marks::DirectMarks;
@@ -36,6 +36,7 @@ use crate::jobs::schedule::Schedule;
 use crate::jobs::worker::{self, Station, Work};
 use crate::media::Files;
 use crate::net::tls;
+use crate::pipeline::forget::Forget;
 use crate::pipeline::handoff::{Handoff, Memory, Paused};
 use crate::pipeline::ingest::Ingest;
 use crate::pipeline::ingest::admission::Admission;
@@ -346,7 +347,13 @@ impl Parts<'_> {
             .merge(unasked::trusted_router(Arc::clone(outbox)))
             .merge(handoff::router(handover))
             .merge(replies::router(Arc::new(asked)))
-            .merge(timeline::router(self.timeline.cloned()));
+            .merge(timeline::router(self.timeline.cloned()))
+            .merge(forget::router(Forget {
+                store: self.store.clone(),
+                channels: channels.clone(),
+                timeline: self.timeline.cloned(),
+                clock: self.recorder.clock,
+            }));
         operate::router(dead_letters, others, access)
     }
 }

@@ -39,6 +39,50 @@ pub(in crate::channels) async fn update_private<T: DeserializeOwned + Serialize>
     Ok(documents.update_private(name, change).await?.and_then(|bytes| decode(&bytes)))
 }
 
+/// Forgets documents by their names; says how many there were, or are if nothing is to be done.
+pub(in crate::channels) async fn forget_all(
+    documents: &Documents,
+    names: impl IntoIterator<Item = String>,
+    act: bool,
+) -> Result<u64, Error> {
+    let mut count = 0;
+    for name in names {
+        let is_there = if act {
+            documents.forget(&name).await?
+        } else {
+            documents.read(&name).await?.is_some()
+        };
+        count += u64::from(is_there);
+    }
+    Ok(count)
+}
+
+/// Takes what was said out of short-lived documents whose names begin so: `without` gives what is left of one
+/// that is meant. Says how many were, or are if nothing is to be done.
+pub(in crate::channels) async fn forget_said<T: DeserializeOwned + Serialize>(
+    documents: &Documents,
+    (beginning, act): (&str, bool),
+    without: impl Fn(T) -> Option<T> + Send + Sync,
+) -> Result<u64, Error> {
+    let (mut count, mut after) = (0, None);
+    loop {
+        let page = documents.list_passing(after).await?;
+        for listed in page.documents.iter().filter(|listed| listed.name.starts_with(beginning)) {
+            let Ok(kept) = json::from_slice::<T>(&listed.value) else { continue };
+            if without(kept).is_none() {
+                continue;
+            }
+            count += 1;
+            if act {
+                let change = |before: Option<T>| without(before?);
+                update_private(documents, &listed.name, |_| false, change).await?;
+            }
+        }
+        let Some(next) = page.next else { return Ok(count) };
+        after = Some(next);
+    }
+}
+
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let decoded = json::from_slice(bytes);
     if decoded.is_err() {

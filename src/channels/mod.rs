@@ -72,6 +72,17 @@ pub trait Channel: Send + Sync {
         Err("such a thread is named by its own id".to_owned())
     }
 
+    /// The threads in which somebody writes by an address, as far as they are known.
+    fn threads_of<'a>(&'a self, _theirs: &'a Pii) -> BoxFuture<'a, Result<Vec<ThreadId>, Error>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Forgets what is kept here of a thread: addresses, and what was said; ids stay, which hold neither.
+    /// Says how many notes that were, or are where it is not to `act`.
+    fn forget(&self, _thread: ThreadId, _act: bool) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
     /// Sees to it that every message before a place in a thread is known and stored.
     fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>>;
 
@@ -616,6 +627,33 @@ impl Channels {
         };
         let channel = self.0.get(&ThreadKind::Direct).ok_or_else(nobody)?;
         channel.between(ours, theirs)
+    }
+
+    /// The threads in which somebody writes by an address, by whichever channel.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio or the store did not say.
+    pub async fn threads_of(&self, theirs: &Pii) -> Result<Vec<ThreadId>, Error> {
+        let mut found = Vec::new();
+        for channel in self.0.values() {
+            found.extend(channel.threads_of(theirs).await?);
+        }
+        found.sort_by_key(ToString::to_string);
+        found.dedup();
+        Ok(found)
+    }
+
+    /// Forgets what is kept of a thread by its channel.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed; then some of it may be left.
+    pub async fn forget(&self, thread: ThreadId, act: bool) -> Result<u64, Error> {
+        match self.of(thread) {
+            Some(channel) => channel.forget(thread, act).await,
+            None => Ok(0),
+        }
     }
 
     /// Whether somebody reads a thread on a phone; taken to be so where the thread is not served here.

@@ -14,6 +14,7 @@ mod demo;
 mod dev;
 mod doctor;
 mod emulator;
+mod forget;
 mod handoff;
 mod health;
 mod man;
@@ -68,6 +69,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Runs a Twilio for this machine: REST, webhooks, the realtime socket and a page with phones.
     Emulator(Box<emulator::Args>),
+    /// Takes a person's texts and addresses out of the service.
+    Forget(forget::Args),
     /// Gives a conversation to a person, or back to the bot.
     Handoff(handoff::Args),
     /// Asks the service on this machine whether it is well; the health check of containers.
@@ -120,6 +123,9 @@ pub enum Error {
     /// The emulator command failed.
     #[error(transparent)]
     Emulator(#[from] emulator::Error),
+    /// Nobody was forgotten.
+    #[error(transparent)]
+    Forget(#[from] forget::Error),
     /// The handoff command failed.
     #[error(transparent)]
     Handoff(#[from] handoff::Error),
@@ -200,6 +206,7 @@ fn run(command: Command, environment: &Environment) -> Result<ExitCode, Error> {
         Command::Dev(args) => Ok(dev::run(&args, environment)?),
         Command::Doctor(args) => Ok(doctor::run(&args, environment)?),
         Command::Emulator(args) => Ok(emulator::run(&args)?),
+        Command::Forget(args) => Ok(forget::run(&args, environment)?),
         Command::Handoff(args) => Ok(handoff::run(&args, environment)?),
         Command::Health(args) => {
             let emulator = container::command_line().and_then(emulator_of);

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::admin_api::{self, AdminApi};
@@ -59,6 +59,18 @@ pub enum Error {
          or an address such as +15555550123 or whatsapp:+15555550123"
     )]
     Unknown,
+    /// Nobody is known by the address.
+    #[error(
+        "no thread is known of this address: neither a plain number's here, nor a conversation at twilio \
+         with it as a participant's address"
+    )]
+    NoThread,
+    /// Several threads are of the address.
+    #[error("several threads are of this address, name one of them: {threads}")]
+    Several {
+        /// Which.
+        threads: String,
+    },
     /// The service could not be asked, or refused.
     #[error(transparent)]
     Api(#[from] admin_api::Error),
@@ -118,8 +130,25 @@ async fn named(api: &AdminApi, args: &Args) -> Result<(&'static str, String), Er
     if !is_address(of) {
         return Err(Error::Unknown);
     }
-    let thread = api.thread_between(args.from.as_deref(), of).await?;
-    Ok(("thread", thread.to_string()))
+    if args.from.is_some() {
+        let thread = api.thread_between(args.from.as_deref(), of).await?;
+        return Ok(("thread", thread.to_string()));
+    }
+    let FoundThreads { mut threads } =
+        api.post(&["v1", "threads", "search"], &json!({ "address": of })).await?;
+    match (threads.pop(), threads.len()) {
+        (None, _) => Err(Error::NoThread),
+        (Some(thread), 0) => Ok(("thread", thread)),
+        (Some(thread), _) => {
+            threads.push(thread);
+            Err(Error::Several { threads: threads.join(", ") })
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct FoundThreads {
+    threads: Vec<String>,
 }
 
 /// Whether a text may be somebody's address; the service knows better.

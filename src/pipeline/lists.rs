@@ -102,6 +102,7 @@ fn body(message: &TurnMessage) -> &str {
     message.body.as_ref().map_or("", |body| body.reveal())
 }
 
-fn name(thread: ThreadId) -> String {
+/// What a thread's latest list is called.
+pub(super) fn name(thread: ThreadId) -> String {
     format!("{}list/{thread}", Documents::SHORT_LIVED)
 }

@@ -15,6 +15,7 @@
 
 pub mod awaited;
 mod failure;
+pub mod forget;
 pub mod handoff;
 pub mod ingest;
 pub mod lists;

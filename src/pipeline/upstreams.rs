@@ -359,7 +359,8 @@ impl Upstreams {
     }
 }
 
-fn name(thread: ThreadId) -> String {
+/// What is called that tells who has a thread.
+pub(super) fn name(thread: ThreadId) -> String {
     format!("{}agent/{thread}", Documents::SHORT_LIVED)
 }
 

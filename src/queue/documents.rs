@@ -132,6 +132,16 @@ impl Documents {
         self.engine.list_documents(beginning.to_owned(), after).await
     }
 
+    /// Lists the short-lived documents that may hold what somebody wrote, in an order of the engine's own,
+    /// from where an earlier page ended.
+    ///
+    /// # Errors
+    ///
+    /// As [`Documents::list`].
+    pub async fn list_passing(&self, after: Option<DocumentCursor>) -> Result<DocumentPage, Error> {
+        self.engine.list_passing(after).await
+    }
+
     /// Forgets a document unless it was written since it was listed; says whether it did.
     ///
     /// # Errors
@@ -139,6 +149,25 @@ impl Documents {
     /// [`Error::Closed`], or a storage error.
     pub async fn remove(&self, listed: &Listed) -> Result<bool, Error> {
         self.engine.remove_document(listed.name.clone(), listed.revision).await
+    }
+}
+
+impl Documents {
+    /// Forgets a document, whatever it says by then; says whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Contended`] if others write it all the time, [`Error::Closed`], or a storage error.
+    pub async fn forget(&self, name: &str) -> Result<bool, Error> {
+        for _ in 0..RACES_MAX {
+            let Some(found) = self.engine.document(name.to_owned()).await? else {
+                return Ok(false);
+            };
+            if self.engine.remove_document(name.to_owned(), found.revision).await? {
+                return Ok(true);
+            }
+        }
+        Err(Error::Contended)
     }
 }
 

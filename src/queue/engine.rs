@@ -44,6 +44,21 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// Waits for the next job and leases it. Cancel safe.
     fn next(&self, queue: QueueName) -> BoxFuture<'_, Result<Leased, Error>>;
 
+    /// Leases the first job of a key, due or not. Cancel safe.
+    fn take(&self, queue: QueueName, key: &Key) -> BoxFuture<'_, Result<LaneHead<Leased>, Error>>;
+
+    /// How many jobs of a key are open here, those that are out included; none if another process has them.
+    fn open_jobs(&self, queue: QueueName, key: &Key) -> Option<usize>;
+
+    /// Returns once nothing of what was deleted before is in this engine's files.
+    fn write_over(&self) -> BoxFuture<'_, Result<(), Error>>;
+
+    /// Lists some short-lived documents that may hold what somebody wrote.
+    fn list_passing(
+        &self,
+        after: Option<DocumentCursor>,
+    ) -> BoxFuture<'_, Result<DocumentPage, Error>>;
+
     /// Lets what was put off in a lane go out now. A hint: an engine may hear of it late.
     fn wake(&self, queue: QueueName, key: &Key);
 
@@ -114,6 +129,19 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// Refuses what comes after, finishes what came before.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// What there is at the head of a lane.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LaneHead<T> {
+    /// No job of that key is open.
+    Nothing,
+    /// Somebody works on its first job.
+    Out,
+    /// Another process hands out the jobs of that key.
+    Elsewhere,
+    /// The first one, which waited.
+    Taken(T),
 }
 
 /// What keeps a store from keeping what it is given.

@@ -10,6 +10,7 @@
 //! | [`enter`](Lanes::enter) | joins in order, may become first | waits | waits |
 //! | [`bring_forward`](Lanes::bring_forward) | due earlier | due earlier once it is first | same |
 //! | [`take`](Lanes::take) when due | `Leased` | not offered | not offered |
+//! | [`take_of`](Lanes::take_of), due or not | `Leased` | it is out | it is out |
 //! | time passes the lease | nothing | `Waiting`, counted as an attempt | nothing |
 //! | [`absorb`](Lanes::absorb), right token | cannot be | takes due jobs along | lost |
 //! | [`restore`](Lanes::restore), right token | cannot be | lets absorbed jobs wait again | nothing |
@@ -89,6 +90,17 @@ pub(super) struct Taken {
     pub(super) rested: Duration,
 }
 
+/// What there is at the head of a lane that is asked for by its key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum HeadOfLane {
+    /// No job of that key is open.
+    Nothing,
+    /// A job is out.
+    Out,
+    /// The first one, which waited.
+    Taken(Taken),
+}
+
 /// Says that the lease is somebody else's or over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Lost;
@@ -152,6 +164,20 @@ impl Lanes {
             return None;
         }
         self.waiting.pop_first();
+        Some(self.lease(now, lease_time, id))
+    }
+
+    /// Leases the first job of a key, whether or not it is due.
+    pub(super) fn take_of(&mut self, now: Moment, key: &Key, lease_time: Duration) -> HeadOfLane {
+        self.expire(now);
+        let Some(&id) = self.by_key.get(key) else { return HeadOfLane::Nothing };
+        let State::Waiting { due, ticket } = self.lane(id).state else { return HeadOfLane::Out };
+        self.waiting.remove(&(due, ticket, id));
+        HeadOfLane::Taken(self.lease(now, lease_time, id))
+    }
+
+    /// Leases the first job of a lane whose ticket was taken.
+    fn lease(&mut self, now: Moment, lease_time: Duration, id: LaneId) -> Taken {
         self.token_last += 1;
         let token = self.token_last;
         let lane = self.lanes.get_mut(&id).expect("only lanes that exist have a ticket");
@@ -161,7 +187,7 @@ impl Lanes {
         self.leased.insert((until, id));
         let Along { seq, attempt, redelivered } = job.goes_out();
         let lease = LeaseId { lane: id, token };
-        Some(Taken { lease, seq, key: lane.key.clone(), attempt, redelivered, rested })
+        Taken { lease, seq, key: lane.key.clone(), attempt, redelivered, rested }
     }
 
     /// Takes the next jobs of a lease's lane along, as long as they are due and at most `max`.
@@ -327,6 +353,12 @@ impl Lanes {
             counts.oldest_seq = counts.oldest_seq.into_iter().chain(oldest).min();
         }
         counts
+    }
+
+    /// How many jobs a key has, waiting and out.
+    pub(super) fn count_of(&self, key: &Key) -> usize {
+        let lane = self.by_key.get(key).and_then(|id| self.lanes.get(id));
+        lane.map_or(0, |lane| lane.jobs.len() + lane.out().count())
     }
 
     /// Whether a key has jobs, waiting or out.

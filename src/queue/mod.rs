@@ -34,6 +34,9 @@
 //! again; so they do when the delivery is dropped, its lease lost or the process killed.
 //! [`Delivery::leave`] lets some of them wait again, as if nobody had seen them.
 //!
+//! **Taking by key.** [`Queue::take`] leases the first job of one lane, due or not, to whoever has to do
+//! with that lane alone; it ends as any delivery does.
+//!
 //! **Putting off.** [`Delivery::put_off`] gives all back as if nobody had seen them: no attempt is
 //! counted, nothing is recorded, and they hold back their lane until then or until [`Queue::wake`]. It
 //! is not on disk: after a restart they are due. [`Delivery::park`] does the same for a consumer that
@@ -99,7 +102,7 @@ mod store;
 
 pub use self::delivery::{Delivery, Ended, Ending};
 pub use self::documents::Documents;
-pub use self::engine::Absorbed;
+pub use self::engine::{Absorbed, LaneHead};
 pub use self::error::{Error, FileHolder, Retry};
 pub use self::inspect::{
     Attempt, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, JobState, JobStatus, Page,

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::embedded::{self, Embedded};
-use super::engine::{Engine, Trouble};
+use super::engine::{Engine, LaneHead, Trouble};
 use super::job;
 use super::{
     Append, Appended, DeadLetter, DeadLetters, Delivery, Documents, Error, Filter, JobId,
@@ -80,6 +80,16 @@ impl Store {
     #[must_use]
     pub fn is_failing(&self) -> bool {
         *self.engine.trouble().borrow() != Trouble::None
+    }
+
+    /// Returns once nothing of what was deleted before is in this process's files: not in free pages, not
+    /// in the log. What a server keeps is the server's.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], [`Error::Locked`] if somebody reads the file for long, or a storage error.
+    pub async fn write_over(&self) -> Result<(), Error> {
+        self.engine.write_over().await
     }
 
     /// Closes the store: what was accepted is finished, everything after answers
@@ -167,6 +177,31 @@ impl Queue {
     /// Dropping it loses nothing: a job that was just being read is given back, unseen.
     pub async fn next(&self) -> Result<Delivery, Error> {
         Ok(Delivery::new(self.engine.next(self.name).await?))
+    }
+
+    /// How many jobs of a key are open, those that are out included; none if another process hands them
+    /// out.
+    #[must_use]
+    pub fn open_jobs(&self, key: &Key) -> Option<usize> {
+        self.engine.open_jobs(self.name, key)
+    }
+
+    /// Leases the first job of a key, whether or not it is due: for who has to do with that key alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], or a storage error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it loses nothing: a job that was just being read is given back, unseen.
+    pub async fn take(&self, key: &Key) -> Result<LaneHead<Delivery>, Error> {
+        Ok(match self.engine.take(self.name, key).await? {
+            LaneHead::Nothing => LaneHead::Nothing,
+            LaneHead::Out => LaneHead::Out,
+            LaneHead::Elsewhere => LaneHead::Elsewhere,
+            LaneHead::Taken(leased) => LaneHead::Taken(Delivery::new(leased)),
+        })
     }
 
     /// Whether the end of work could be stored now.

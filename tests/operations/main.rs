@@ -14,5 +14,6 @@ mod repeats;
 mod rig;
 mod send;
 mod setup;
+mod trace;
 mod traces;
 mod upgrade;

@@ -21,6 +21,7 @@ mod ending;
 mod examples;
 mod facts;
 mod files;
+mod forget;
 mod groups;
 mod handoff;
 mod leaving;

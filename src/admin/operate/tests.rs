@@ -11,11 +11,13 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::admin::handoff;
 use crate::admin::replies::{self, Replies};
 use crate::admin::timeline;
+use crate::admin::{forget, handoff};
+use crate::channels::Channels;
 use crate::channels::handover::{Handover, NotHandedOver, TakenThread};
 use crate::clock::Clock;
+use crate::pipeline::forget::Forget;
 use crate::queue::{Store, embedded};
 use crate::thread::ThreadId;
 
@@ -216,7 +218,13 @@ impl Bench {
         let others = late
             .merge(handoff::router(Arc::new(NoHands)))
             .merge(replies::router(Arc::new(NoReplies)))
-            .merge(timeline::router(None));
+            .merge(timeline::router(None))
+            .merge(forget::router(Forget {
+                store: store.clone(),
+                channels: Channels::default(),
+                timeline: None,
+                clock: Clock::start(),
+            }));
         let router = router(DeadLetters::new(store.clone(), Clock::start()), others, access);
         Self { router, store, _place: place }
     }

@@ -41,6 +41,9 @@ const PHONES_KNOWN_FOR: Duration = Duration::from_secs(10);
 /// How long it is believed by which of our numbers a conversation's messages go: they hardly change.
 const NUMBERS_KNOWN_FOR: Duration = Duration::from_secs(600);
 
+/// How many conversations of one address are found at most. Chosen: nobody reads more.
+const THREADS_MAX: usize = 100;
+
 /// The channel.
 pub struct Conversations {
     /// Twilio's REST API.
@@ -102,6 +105,25 @@ impl Channel for Conversations {
             let found = self.facts.conversation(conversation).await?;
             Ok(found.map(|found| word(found.state)))
         })
+    }
+
+    fn threads_of<'a>(&'a self, theirs: &'a Pii) -> BoxFuture<'a, Result<Vec<ThreadId>, Error>> {
+        Box::pin(async move {
+            let mut addresses = vec![theirs.clone()];
+            if theirs.reveal().starts_with('+') {
+                addresses.push(Pii::from(format!("whatsapp:{}", theirs.reveal())));
+            }
+            let mut found = Vec::new();
+            for address in &addresses {
+                let of = self.rest.conversations_of_address(address).all(THREADS_MAX).await?;
+                found.extend(of.into_iter().map(|seat| ThreadId::from(seat.conversation_sid)));
+            }
+            Ok(found)
+        })
+    }
+
+    fn forget(&self, thread: ThreadId, act: bool) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move { Ok(self.deliveries.forget(thread, act).await?) })
     }
 
     fn fill(&self, thread: ThreadId, index: u64) -> BoxFuture<'_, Result<(), Error>> {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::policy::receipts::{Receipt, Receipts};
-use crate::channels::documents::{read, update, update_private};
+use crate::channels::documents::{forget_said, read, update, update_private};
 use crate::channels::{Fared, Fares, Inlet, Outgoing, ReplyOf, SentReply, arrival, verdict};
 use crate::clock::{Moment, Timestamp};
 use crate::jobs::recorder::{Recorder, StageOf};
@@ -21,7 +21,7 @@ use crate::json;
 use crate::queue::{Documents, Error, Marks};
 use crate::recent::Recent;
 use crate::telemetry::chain::Chain;
-use crate::thread::MessageId;
+use crate::thread::{MessageId, ThreadId};
 use crate::twilio::events::{DeliveryStatus, DeliveryUpdate};
 use crate::twilio::messaging::MessageStatus;
 
@@ -254,8 +254,30 @@ const fn status(told: DeliveryStatus) -> Option<MessageStatus> {
     }
 }
 
+impl Deliveries {
+    /// Forgets what was said in a thread's replies that have not arrived; their ids stay. Says how many those
+    /// are.
+    pub(super) async fn forget(&self, thread: ThreadId, act: bool) -> Result<u64, Error> {
+        let is_its = move |said: &SaidReply| {
+            said.sent.as_ref().is_some_and(|sent| sent.thread.id() == thread)
+        };
+        if act {
+            self.lately.retain(|_, said| !is_its(said));
+        }
+        let without = move |kept: KeptMessage| {
+            let said = kept.said.filter(is_its)?;
+            Some(KeptMessage { said: Some(SaidReply { sent: None, ..said }), ..kept })
+        };
+        let beginning = format!("{}{RECEIPTS}", Documents::SHORT_LIVED);
+        forget_said(&self.documents, (&beginning, act), without).await
+    }
+}
+
+/// What the names of documents of messages have behind their first letter.
+const RECEIPTS: &str = "receipts/";
+
 fn receipts_name(message: MessageId) -> String {
-    format!("{}receipts/{message}", Documents::SHORT_LIVED)
+    format!("{}{RECEIPTS}{message}", Documents::SHORT_LIVED)
 }
 
 fn reply_name(reply: Uuid) -> String {

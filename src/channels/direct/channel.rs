@@ -100,6 +100,24 @@ impl Channel for Direct {
         Ok(Thread::Direct(Box::new(senders::pair(ours, theirs.clone()))))
     }
 
+    fn threads_of<'a>(&'a self, theirs: &'a Pii) -> BoxFuture<'a, Result<Vec<ThreadId>, Error>> {
+        Box::pin(async move {
+            let found = self.contacts.threads_of(theirs).await?;
+            Ok(found.into_iter().map(|(thread, _)| thread).collect())
+        })
+    }
+
+    fn forget(&self, thread: ThreadId, act: bool) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move {
+            let said = self.states.forget(thread, act).await?;
+            if act {
+                // Whether a person has it is one of the marks that go.
+                self.inlet.forget(thread);
+            }
+            Ok(said + self.contacts.forget(thread, act).await?)
+        })
+    }
+
     /// From now on it has no history; what is known of the person stays.
     fn end<'a>(&'a self, thread: &'a Thread) -> BoxFuture<'a, Result<(), Failed>> {
         Box::pin(async move {

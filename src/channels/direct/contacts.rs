@@ -4,10 +4,12 @@
 //! Every change is made to what stands there at that moment, so that of two instances none undoes the
 //! other's.
 
+use super::marks;
 use super::policy::contact::{self, Contact, ThreadRecord};
 use super::policy::wish::Wish;
-use crate::channels::documents::{read, update};
+use crate::channels::documents::{forget_all, read, update};
 use crate::clock::Timestamp;
+use crate::json;
 use crate::pii::Pii;
 use crate::queue::{Documents, Error};
 use crate::recent::Recent;
@@ -199,6 +201,71 @@ impl Contacts {
         }
         Ok(())
     }
+}
+
+impl Contacts {
+    /// The threads in which somebody writes by an address, of whatever medium if it names none.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read.
+    pub async fn threads_of(&self, theirs: &Pii) -> Result<Vec<(ThreadId, Pair)>, Error> {
+        let is_theirs = |address: &Pii| is_same_person(theirs, address);
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.documents.list(contact::THREADS, after).await?;
+            for listed in page.documents {
+                let Ok(record) = json::from_slice::<ThreadRecord>(&listed.value) else { continue };
+                if is_theirs(&record.pair.theirs) || record.reach.as_ref().is_some_and(is_theirs) {
+                    found.push((ThreadId::of_pair(&record.pair), record.pair));
+                }
+            }
+            let Some(next) = page.next else { return Ok(found) };
+            after = Some(next);
+        }
+    }
+
+    /// Forgets a thread and the person in it; says how many notes that were, or are if nothing is to be
+    /// done. That somebody wants to hear nothing more is a digest and a time, and stays.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read or written.
+    pub async fn forget(&self, thread: ThreadId, act: bool) -> Result<u64, Error> {
+        let mut names = vec![thread_name(thread), marks::name(thread)];
+        if let Some(ThreadRecord { pair, .. }) = self.thread(thread).await? {
+            let name = contact::name(&pair);
+            let known: Option<Contact> = read(&self.documents, &name).await?;
+            names.extend(known.is_some_and(|known| !known.is_opted_out).then_some(name));
+            names.extend(self.aliases_of(&pair.theirs).await?);
+        }
+        if act {
+            let _known = self.known.remove(&thread);
+            for name in &names {
+                let _known = self.aliases.remove(name);
+            }
+        }
+        forget_all(&self.documents, names, act).await
+    }
+
+    /// The notes that a WhatsApp id and an address are one person.
+    async fn aliases_of(&self, address: &Pii) -> Result<Vec<String>, Error> {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.documents.list(contact::ALIASES, after).await?;
+            let is_theirs =
+                |value: &[u8]| json::from_slice::<Pii>(value).is_ok_and(|known| known == *address);
+            let its = page.documents.into_iter().filter(|listed| is_theirs(&listed.value));
+            found.extend(its.map(|listed| listed.name));
+            let Some(next) = page.next else { return Ok(found) };
+            after = Some(next);
+        }
+    }
+}
+
+/// Whether an address is the one that is asked for; a number without a medium is its person's on all.
+fn is_same_person(asked: &Pii, address: &Pii) -> bool {
+    asked == address || (!asked.reveal().contains(':') && plain(asked) == plain(address))
 }
 
 fn thread_name(thread: ThreadId) -> String {

@@ -57,6 +57,7 @@ impl Marking for DirectMarks {
     }
 }
 
-fn name(thread: ThreadId) -> String {
+/// What a thread's marks are called.
+pub(super) fn name(thread: ThreadId) -> String {
     format!("marks/{thread}")
 }

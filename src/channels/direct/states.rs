@@ -10,10 +10,11 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::policy::reply_state::ReplyState;
-use crate::channels::documents::{read, update_private};
+use crate::channels::documents::{forget_said, read, update_private};
 use crate::channels::{ReplyOf, SentReply};
 use crate::clock::Clock;
 use crate::queue::{Documents, Error};
+use crate::thread::ThreadId;
 
 /// How often it is looked whether another instance has heard of a reply.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -168,8 +169,28 @@ impl States {
     }
 }
 
+impl States {
+    /// Forgets what was said in a thread's replies that have not arrived; how they fare, by their ids, stays.
+    /// Says how many those are.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read or written.
+    pub async fn forget(&self, thread: ThreadId, act: bool) -> Result<u64, Error> {
+        let is_its = move |sent: &SentReply| sent.thread.id() == thread;
+        let without = move |kept: KeptReply| {
+            kept.sent.as_ref().is_some_and(is_its).then_some(KeptReply { sent: None, ..kept })
+        };
+        let beginning = format!("{}{REPLIES}", Documents::SHORT_LIVED);
+        forget_said(&self.documents, (&beginning, act), without).await
+    }
+}
+
+/// What the names of these documents have behind their first letter.
+const REPLIES: &str = "reply/";
+
 fn name(reply: Uuid) -> String {
-    format!("{}reply/{}", Documents::SHORT_LIVED, reply.simple())
+    format!("{}{REPLIES}{}", Documents::SHORT_LIVED, reply.simple())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Deliveries that take others of their lane along, and such as are put off.
 
 use super::*;
-use crate::queue::Absorbed;
+use crate::queue::{Absorbed, LaneHead};
 
 pub(super) async fn a_delivery_absorbs_what_is_due_and_acks_it_with_its_own(harness: impl Harness) {
     let store = harness.open().await;
@@ -64,6 +64,37 @@ pub(super) async fn what_is_left_again_goes_out_after_its_delivery_and_unseen(
     let third = next_is(&queue, "3").await;
     assert_eq!((third.attempt(), third.redelivered()), (1, false));
     third.ack().await.unwrap();
+    nothing_is_due(&queue).await;
+}
+
+pub(super) async fn a_lane_is_taken_by_its_key_before_its_time_and_told_to_be_out(
+    harness: impl Harness,
+) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    let in_an_hour = Some(Clock::start().wall() + Duration::from_secs(3600));
+    let delayed = Append { not_before: in_an_hour, ..job("a", "1") };
+    queue.append(vec![delayed, job("a", "2"), job("b", "other")]).await.unwrap();
+    let key = |key: &str| Key::new(key).unwrap();
+    assert_eq!(queue.open_jobs(&key("a")), Some(2));
+    let LaneHead::Taken(first) = soon(queue.take(&key("a"))).await.unwrap() else {
+        panic!("it waits for an hour, and is there");
+    };
+    assert_eq!((name(&first), first.attempt(), first.redelivered()), ("1", 1, false));
+    assert!(matches!(soon(queue.take(&key("a"))).await.unwrap(), LaneHead::Out));
+    assert!(matches!(soon(queue.take(&key("c"))).await.unwrap(), LaneHead::Nothing));
+    assert_eq!(queue.open_jobs(&key("a")), Some(2), "what is out is open");
+    first.ack().await.unwrap();
+    let LaneHead::Taken(second) = soon(queue.take(&key("a"))).await.unwrap() else {
+        panic!("the next one is there");
+    };
+    assert_eq!(name(&second), "2");
+    drop(second);
+    next_is(&queue, "other").await.ack().await.unwrap();
+    next_is(&queue, "2").await.ack().await.unwrap();
+    assert!(matches!(soon(queue.take(&key("a"))).await.unwrap(), LaneHead::Nothing));
+    assert_eq!(queue.open_jobs(&key("a")), Some(0));
+    store.write_over().await.unwrap();
     nothing_is_due(&queue).await;
 }
 

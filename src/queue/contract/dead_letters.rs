@@ -274,6 +274,35 @@ pub(super) async fn a_private_document_is_one_whatever_it_holds(harness: impl Ha
     assert_eq!(plain.as_deref(), Some(&b"plain"[..]));
 }
 
+pub(super) async fn what_holds_what_somebody_wrote_is_listed_and_forgotten(harness: impl Harness) {
+    let store = harness.open().await;
+    let documents = store.documents();
+    for n in 0..300 {
+        let change = move |_: Option<&[u8]>| Some((b"their words".to_vec(), true));
+        documents.update_private(&format!("~one/{n}"), change).await.unwrap();
+    }
+    documents.update("lasting", |_| Some(b"ids".to_vec())).await.unwrap();
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = documents.list_passing(after).await.unwrap();
+        listed.extend(page.documents.into_iter().map(|one| (one.name, one.value)));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    listed.sort_unstable();
+    let mut wanted: Vec<_> =
+        (0..300).map(|n| (format!("~one/{n}"), b"their words".to_vec())).collect();
+    wanted.sort_unstable();
+    assert_eq!(listed, wanted);
+    for name in ["~one/7", "lasting"] {
+        assert!(documents.forget(name).await.unwrap(), "{name}");
+        assert_eq!(documents.read(name).await.unwrap(), None, "{name}");
+        assert!(!documents.forget(name).await.unwrap(), "{name} is gone");
+    }
+}
+
 pub(super) async fn a_document_that_many_change_loses_no_change(harness: impl Harness) {
     let store = harness.open().await;
     let add = |before: Option<&[u8]>| {

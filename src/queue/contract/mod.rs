@@ -85,6 +85,7 @@ macro_rules! contract {
                 what_was_put_off_can_be_woken,
                 what_is_parked_counts_no_attempt_and_is_told_of_the_one_before,
                 what_is_left_again_goes_out_after_its_delivery_and_unseen,
+                a_lane_is_taken_by_its_key_before_its_time_and_told_to_be_out,
             },
             dead_letters::{
                 a_dead_letter_keeps_everything_and_frees_its_lane,
@@ -99,6 +100,7 @@ macro_rules! contract {
                 marks_have_bounds,
                 documents_are_replaced_whole_and_survive_reopen,
                 a_private_document_is_one_whatever_it_holds,
+                what_holds_what_somebody_wrote_is_listed_and_forgotten,
                 a_document_that_many_change_loses_no_change,
                 documents_are_listed_by_page_and_removed_unless_they_were_written,
             },

@@ -1,6 +1,6 @@
 //! Documents in their table.
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::clock::Timestamp;
 use crate::queue::engine::{StoredDocument, Value};
@@ -85,6 +85,16 @@ fn revision_of(revision: u64) -> i64 {
     i64::try_from(revision).unwrap_or(i64::MAX)
 }
 
+/// Lists some that hold what somebody wrote, from after another one.
+pub(super) fn list_passing(db: &Connection, after: Option<&str>) -> rusqlite::Result<DocumentPage> {
+    let mut statement = db.prepare_cached(
+        "SELECT name, value, revision, changed_at FROM passing WHERE name > ?1 ORDER BY name LIMIT ?2",
+    )?;
+    let values = params![after.unwrap_or_default(), Documents::PAGE_MAX];
+    let documents = statement.query_map(values, listed)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(page(documents))
+}
+
 /// Lists some whose names begin so and come after another one.
 pub(super) fn list(
     db: &Connection,
@@ -98,19 +108,25 @@ pub(super) fn list(
         "SELECT name, value, revision, changed_at FROM documents
          WHERE name > ?1 AND name < ?2 AND substr(name, 1, 1) <> '~' ORDER BY name LIMIT ?3",
     )?;
-    let rows = statement.query_map(params![from, to, Documents::PAGE_MAX], |row| {
-        let revision: i64 = row.get(2)?;
-        Ok(Listed {
-            name: row.get(0)?,
-            value: row.get(1)?,
-            changed: Timestamp::from_millis(row.get(3)?),
-            revision: revision.unsigned_abs(),
-        })
-    })?;
-    let documents = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let values = params![from, to, Documents::PAGE_MAX];
+    let documents = statement.query_map(values, listed)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(page(documents))
+}
+
+fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {
+    let revision: i64 = row.get(2)?;
+    Ok(Listed {
+        name: row.get(0)?,
+        value: row.get(1)?,
+        changed: Timestamp::from_millis(row.get(3)?),
+        revision: revision.unsigned_abs(),
+    })
+}
+
+fn page(documents: Vec<Listed>) -> DocumentPage {
     let is_full = u32::try_from(documents.len()).is_ok_and(|count| count >= Documents::PAGE_MAX);
     let next = documents.last().filter(|_| is_full).map(|last| DocumentCursor(last.name.clone()));
-    Ok(DocumentPage { documents, next })
+    DocumentPage { documents, next }
 }
 
 /// Forgets some of those whose time is over.

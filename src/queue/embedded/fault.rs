@@ -61,6 +61,12 @@ impl Fault {
         }
     }
 
+    /// Tells that somebody has read the file for too long.
+    pub(super) fn busy(&self) -> Error {
+        let source = Arc::new(std::io::Error::from(std::io::ErrorKind::WouldBlock));
+        Error::Locked { path: self.path.to_path_buf(), source }
+    }
+
     /// Tells that a row does not hold what only this program writes there.
     pub(super) fn damaged(&self, what: &'static str) -> Error {
         let source = Arc::new(std::io::Error::new(std::io::ErrorKind::InvalidData, what));

@@ -64,8 +64,8 @@ use self::shared::Shared;
 use self::sweep::{Retention, Sweep};
 use self::tidy::Tidy;
 use self::writer::{Op, Submit, Threads, Writer};
-use super::engine::{Engine, Leased, StoredDocument, Trouble, Value};
-use super::lanes::{Entry, Taken};
+use super::engine::{Engine, LaneHead, Leased, StoredDocument, Trouble, Value};
+use super::lanes::{Entry, HeadOfLane, Lanes, Taken};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
     JobStatus, Key, Page, QueueName, Stats,
@@ -184,6 +184,21 @@ impl Embedded {
         Ok(Self { clock, lease_time: lease, shared, reader, submit, threads })
     }
 
+    async fn take_job(&self, queue: QueueName, key: Key) -> Result<LaneHead<Leased>, Error> {
+        if self.shared.closed.is_cancelled() {
+            return Err(Error::Closed);
+        }
+        let now = self.clock.now();
+        let take = |lanes: &mut Lanes| lanes.take_of(now, &key, self.lease_time);
+        let taken = match self.shared.dispatch(queue).change(take) {
+            HeadOfLane::Nothing => return Ok(LaneHead::Nothing),
+            HeadOfLane::Out => return Ok(LaneHead::Out),
+            HeadOfLane::Taken(taken) => taken,
+        };
+        let unseen = Unseen { engine: self, queue, taken: Some(taken), hold: Duration::ZERO };
+        Ok(LaneHead::Taken(self.load(unseen).await?))
+    }
+
     async fn next_job(&self, queue: QueueName) -> Result<Leased, Error> {
         let dispatch = self.shared.dispatch(queue);
         let taken = dispatch.take(self.clock, self.lease_time, &self.shared.closed).await?;
@@ -274,6 +289,27 @@ impl Engine for Embedded {
 
     fn next(&self, queue: QueueName) -> BoxFuture<'_, Result<Leased, Error>> {
         self.next_job(queue).boxed()
+    }
+
+    fn take(&self, queue: QueueName, key: &Key) -> BoxFuture<'_, Result<LaneHead<Leased>, Error>> {
+        self.take_job(queue, key.clone()).boxed()
+    }
+
+    fn open_jobs(&self, queue: QueueName, key: &Key) -> Option<usize> {
+        Some(self.shared.dispatch(queue).lanes().count_of(key))
+    }
+
+    fn write_over(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.submit.call(Op::WriteOver).map(|done| done.map(drop)).boxed()
+    }
+
+    fn list_passing(
+        &self,
+        after: Option<DocumentCursor>,
+    ) -> BoxFuture<'_, Result<DocumentPage, Error>> {
+        let after = after.map(|DocumentCursor(name)| name);
+        let list = move |db: &_| documents::list_passing(db, after.as_deref());
+        self.reader.read(&self.shared.fault, list).boxed()
     }
 
     fn wake(&self, queue: QueueName, key: &Key) {

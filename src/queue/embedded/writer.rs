@@ -39,6 +39,11 @@ const GATHER_STEPS_MAX: u32 = 10;
 /// How often marks are flushed and old rows looked for.
 const TICK: Duration = Duration::from_millis(500);
 
+/// How often it is tried to empty the log that somebody reads, and after what pause: reads take
+/// milliseconds, a backup's steps not much more.
+const EMPTY_TRIES_MAX: u32 = 100;
+const EMPTY_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
 /// How long a job is held when settling it failed, so that a full disk does not make a storm.
 const HOLD_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
@@ -51,6 +56,8 @@ pub(super) enum Op {
     Write(Write, Answer),
     /// Writes the raised marks now.
     Flush(Answer),
+    /// Takes out of the files now what was deleted.
+    WriteOver(Answer),
     /// Time to look after marks and old rows.
     Tick(Timestamp),
     /// Finishes what came before and ends.
@@ -148,7 +155,7 @@ impl Writer {
         let _closed = self.shared.closed.clone().drop_guard();
         let mut ops = Vec::with_capacity(OPS_PER_BATCH_MAX);
         let mut writes = Vec::with_capacity(OPS_PER_BATCH_MAX);
-        let mut ops_last = 0;
+        let (mut ops_last, mut waiting) = (0, Vec::new());
         loop {
             if self.sweep.is_behind() && receiver.is_empty() {
                 self.sweep(Sweep::step);
@@ -165,11 +172,18 @@ impl Writer {
                 match op {
                     Op::Write(write, answer) => writes.push((write, answer)),
                     Op::Flush(answer) => drop(answer.send(self.flush_marks().map(|()| Vec::new()))),
+                    Op::WriteOver(answer) => waiting.push(answer),
                     Op::Tick(at) => self.tick(at),
                     Op::Stop => receiver.close(),
                 }
             }
             self.write(&mut writes);
+            if !waiting.is_empty() {
+                let written = self.write_over();
+                for answer in waiting.drain(..) {
+                    let _ = answer.send(written.clone().map(|()| Vec::new()));
+                }
+            }
             self.sweep(Sweep::step);
         }
         self.tick_marks();
@@ -320,6 +334,21 @@ impl Writer {
             tracing::debug!(error = %Chain(&error), "deleted bytes are still there, will try again");
             self.tidy.rest();
         }
+    }
+
+    /// Takes what was deleted out of the file and its log, and returns when it is out: who reads the log is
+    /// waited for.
+    fn write_over(&self) -> Result<(), Error> {
+        let fault = &self.shared.fault;
+        let failed = |error| fault.sqlite("write over what was deleted in", error);
+        tidy::scrub(&self.db, tidy::ALONE).map_err(failed)?;
+        for _ in 0..EMPTY_TRIES_MAX {
+            if tidy::empty_log(&self.db).map_err(failed)? {
+                return Ok(());
+            }
+            std::thread::sleep(EMPTY_AGAIN_AFTER);
+        }
+        Err(fault.busy())
     }
 
     /// Takes what was deleted out of the file and its log. That takes room for a moment, so not while

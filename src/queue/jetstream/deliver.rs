@@ -11,9 +11,9 @@ use super::lease::JetLease;
 use super::record::State;
 use super::shared::Shared;
 use super::stamp::{HOLD, prepare};
-use crate::queue::engine::Leased;
-use crate::queue::lanes::Taken;
-use crate::queue::{Error, QueueName};
+use crate::queue::engine::{LaneHead, Leased};
+use crate::queue::lanes::{HeadOfLane, Lanes, Taken};
+use crate::queue::{Error, Key, QueueName};
 
 /// A job between the lanes and its consumer. Dropped, it goes back as if nobody had seen it.
 struct Unseen<'a> {
@@ -43,6 +43,30 @@ pub(super) async fn next(shared: &Arc<Shared>, queue: QueueName) -> Result<Lease
             dispatch.take(shared.clock, shared.lease_time, &shared.closed).await?;
         if let Some(leased) = deliver(shared, &holding, queue, taken).await? {
             return Ok(leased);
+        }
+    }
+}
+
+/// Leases the first job of a key, due or not, if its partition is held here. Cancel safe.
+pub(super) async fn take(
+    shared: &Arc<Shared>,
+    queue: QueueName,
+    key: &Key,
+) -> Result<LaneHead<Leased>, Error> {
+    loop {
+        let holding = shared.holding(shared.partition_of(key)).filter(|holding| holding.is_held());
+        let Some(holding) = holding else { return Ok(LaneHead::Elsewhere) };
+        let (now, lease_time) = (shared.clock.now(), shared.lease_time);
+        let take = |lanes: &mut Lanes| lanes.take_of(now, key, lease_time);
+        let taken = match shared.dispatch(queue).change(&holding, take) {
+            // Its lanes are not there yet, or no longer.
+            None => return Ok(LaneHead::Elsewhere),
+            Some(HeadOfLane::Nothing) => return Ok(LaneHead::Nothing),
+            Some(HeadOfLane::Out) => return Ok(LaneHead::Out),
+            Some(HeadOfLane::Taken(taken)) => taken,
+        };
+        if let Some(leased) = deliver(shared, &holding, queue, taken).await? {
+            return Ok(LaneHead::Taken(leased));
         }
     }
 }

@@ -115,6 +115,23 @@ impl MarkBucket {
         beginning: &str,
         after: Option<DocumentCursor>,
     ) -> Result<DocumentPage, Error> {
+        self.list(&self.bucket, beginning, after).await
+    }
+
+    /// Lists some of those that are forgotten after a time, those first that were not written for longest.
+    pub(super) async fn list_passing(
+        &self,
+        after: Option<DocumentCursor>,
+    ) -> Result<DocumentPage, Error> {
+        self.list(&self.recent, Documents::SHORT_LIVED, after).await
+    }
+
+    async fn list(
+        &self,
+        bucket: &Store,
+        beginning: &str,
+        after: Option<DocumentCursor>,
+    ) -> Result<DocumentPage, Error> {
         let invalid = Error::Invalid { what: "a cursor is what an earlier page gave as next" };
         let mut from = match after {
             Some(DocumentCursor(text)) => text.parse::<u64>().map_err(|_| invalid)?,
@@ -122,17 +139,17 @@ impl MarkBucket {
         };
         let mut documents = Vec::new();
         for _ in 0..Documents::PAGE_MAX {
-            let filter = format!("{}{}", self.bucket.prefix, names::DOCUMENTS);
-            let message =
-                match self.bucket.stream.direct_get_next_for_subject(filter, Some(from)).await {
-                    Ok(message) => message,
-                    Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => {
-                        return Ok(DocumentPage { documents, next: None });
-                    }
-                    Err(error) => return Err(self.away("read", error)),
-                };
+            let filter = format!("{}{}", bucket.prefix, names::DOCUMENTS);
+            let message = match bucket.stream.direct_get_next_for_subject(filter, Some(from)).await
+            {
+                Ok(message) => message,
+                Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => {
+                    return Ok(DocumentPage { documents, next: None });
+                }
+                Err(error) => return Err(self.away("read", error)),
+            };
             from = message.sequence + 1;
-            let key = message.subject.strip_prefix(&self.bucket.prefix);
+            let key = message.subject.strip_prefix(&bucket.prefix);
             let Some(name) = key.and_then(names::parse_document) else { continue };
             if name.len() > beginning.len() && name.starts_with(beginning) {
                 documents.push(Listed {

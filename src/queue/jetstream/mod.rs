@@ -82,7 +82,7 @@ use self::marks::MarkBucket;
 use self::names::Names;
 use self::setup::StoreNeeds;
 use self::shared::Shared;
-use super::engine::{Engine, Leased, StoredDocument, Trouble, Value};
+use super::engine::{Engine, LaneHead, Leased, StoredDocument, Trouble, Value};
 use super::{
     Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
     JobStatus, Key, Page, QueueName, Stats,
@@ -260,6 +260,37 @@ impl Engine for JetStream {
 
     fn next(&self, queue: QueueName) -> BoxFuture<'_, Result<Leased, Error>> {
         deliver::next(&self.shared, queue).boxed()
+    }
+
+    fn take(&self, queue: QueueName, key: &Key) -> BoxFuture<'_, Result<LaneHead<Leased>, Error>> {
+        let key = key.clone();
+        async move {
+            let _call = self.shared.call()?;
+            deliver::take(&self.shared, queue, &key).await
+        }
+        .boxed()
+    }
+
+    fn open_jobs(&self, queue: QueueName, key: &Key) -> Option<usize> {
+        let holding = self.shared.holding(self.shared.partition_of(key));
+        let holding = holding.filter(|holding| holding.is_held())?;
+        self.shared.dispatch(queue).look(&holding, |lanes| lanes.count_of(key))
+    }
+
+    /// The server's files are the server's, see the room's own page.
+    fn write_over(&self) -> BoxFuture<'_, Result<(), Error>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    fn list_passing(
+        &self,
+        after: Option<DocumentCursor>,
+    ) -> BoxFuture<'_, Result<DocumentPage, Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            self.shared.marks.list_passing(after).await
+        }
+        .boxed()
     }
 
     fn wake(&self, queue: QueueName, key: &Key) {

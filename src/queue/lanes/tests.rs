@@ -117,6 +117,26 @@ fn every_state_meets_every_event() {
 }
 
 #[test]
+fn a_lane_is_taken_by_its_key_in_whatever_state_it_is() {
+    let key = Key::new("a").unwrap();
+    for (state, is_taken) in
+        [(In::Waiting, true), (In::Leased, false), (In::Settling, false), (In::Gone, false)]
+    {
+        let (mut lanes, _) = lane_in(state);
+        let key = lanes.by_key.keys().next().cloned().unwrap_or_else(|| key.clone());
+        let head = lanes.take_of(at(0), &key, LEASE);
+        let expected = match state {
+            In::Gone => matches!(head, HeadOfLane::Nothing),
+            In::Leased | In::Settling => matches!(head, HeadOfLane::Out),
+            In::Waiting => matches!(head, HeadOfLane::Taken(_)),
+        };
+        assert!(expected, "{state:?} {head:?}");
+        assert_eq!(matches!(head, HeadOfLane::Taken(_)), is_taken);
+        check_indexes(&lanes);
+    }
+}
+
+#[test]
 fn a_lease_is_over_at_its_end_even_if_nobody_took_the_job() {
     let (mut lanes, lease) = lane_in(In::Leased);
     let end = at(0) + LEASE;

@@ -8,6 +8,7 @@ use super::model::{
     Participant, ParticipantConversation, Webhooks,
 };
 use super::{Client, Error, Op, Pages, WalkBack, below};
+use crate::pii::Pii;
 use crate::twilio::events::ConversationState;
 use crate::twilio::form::Form;
 use crate::twilio::sid::{ConversationSid, ParticipantSid};
@@ -164,6 +165,16 @@ impl Client {
         let mut url = self.url(&["ParticipantConversations"]);
         url.query_pairs_mut()
             .append_pair("Identity", identity)
+            .append_pair("PageSize", &PARTICIPANT_CONVERSATIONS_PAGE_MAX.to_string());
+        Pages::new(self.clone(), Op::ListParticipantConversations, url)
+    }
+
+    /// Lists the conversations that somebody is in by an address, page by page.
+    #[must_use]
+    pub fn conversations_of_address(&self, address: &Pii) -> Pages<ParticipantConversation> {
+        let mut url = self.url(&["ParticipantConversations"]);
+        url.query_pairs_mut()
+            .append_pair("Address", address.reveal())
             .append_pair("PageSize", &PARTICIPANT_CONVERSATIONS_PAGE_MAX.to_string());
         Pages::new(self.clone(), Op::ListParticipantConversations, url)
     }

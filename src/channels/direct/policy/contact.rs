@@ -76,6 +76,8 @@ impl Contact {
 
 /// What the names of contacts begin with.
 pub const CONTACTS: &str = "contact/";
+/// What the names of notes begin with that tell whose a WhatsApp id is.
+pub const ALIASES: &str = "alias/";
 /// What the names of threads' records begin with.
 pub const THREADS: &str = "thread/";
 
@@ -95,7 +97,7 @@ pub fn name(pair: &Pair) -> String {
 #[must_use]
 pub fn alias_name(ours: &Pii, user_id: &str) -> String {
     let digest = bytes16::digest([ours.reveal().as_bytes(), user_id.as_bytes()]);
-    format!("alias/{}", uuid::Uuid::from_bytes(digest).simple())
+    format!("{ALIASES}{}", uuid::Uuid::from_bytes(digest).simple())
 }
 
 /// What is known of a thread.
