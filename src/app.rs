@@ -41,6 +41,7 @@ use crate::agent::{Beside, kind, kinds};
 use crate::clock::Clock;
 use crate::config::kinds::Listen;
 use crate::config::{Effective, Settings};
+use crate::console::findings::Findings;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::queue::{self, Store};
@@ -238,6 +239,12 @@ impl App {
     #[must_use]
     pub const fn metrics(&self) -> &Metrics {
         &self.recorder.metrics
+    }
+
+    /// Where the console is told what the doctor found, and the doctor that another look is wished for.
+    #[must_use]
+    pub fn findings(&self) -> &Findings {
+        self.health.findings()
     }
 
     /// The stages of every message.

@@ -34,6 +34,7 @@ pub fn pages(
         listen,
         read_token: settings.admin.read_token.clone(),
         lookout,
+        findings: health.findings().clone(),
         recorder: recorder.clone(),
         stop: listeners.clone(),
     });

@@ -14,6 +14,7 @@ use crate::agent::{Connection, Watched};
 use crate::alarms::rules::{Facts, QueueFacts};
 use crate::alarms::teller::Witness;
 use crate::channels::conversations::seats::{Listening, PoolMember, Seats};
+use crate::console::findings::Findings;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::pipeline::upstreams::{Upstream, Upstreams};
@@ -35,6 +36,8 @@ pub struct Health {
     running: Option<Running>,
     /// The queues as they were when they could be read last.
     queues: Mutex<Vec<QueueFacts>>,
+    /// What the doctor found.
+    findings: Findings,
 }
 
 /// What runs.
@@ -72,7 +75,14 @@ impl Health {
             is_stopping: AtomicBool::new(false),
             running,
             queues: Mutex::default(),
+            findings: Findings::default(),
         }
+    }
+
+    /// What the doctor found, and the wish that it looks again.
+    #[must_use]
+    pub const fn findings(&self) -> &Findings {
+        &self.findings
     }
 
     /// Is told that the service is on its way down.

@@ -129,7 +129,7 @@ async fn serve(
     // Looks by itself, until the service is told to stop.
     let name = tokio::select! {
         name = &mut stop => name,
-        never = doctor::watch(settings, app.metrics(), clock) => match never {},
+        never = doctor::watch(settings, (app.metrics(), app.findings()), clock) => match never {},
     };
     tracing::info!(signal = name, "service is stopping");
     app.stop().await;

@@ -21,9 +21,9 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::now;
 use super::parts::Console;
 use super::visitor::Visitor;
+use super::{now, setup};
 use crate::clock::Moment;
 
 /// How often is looked.
@@ -40,6 +40,7 @@ pub(super) fn router() -> Router<Console> {
 async fn fragments(console: &Console, page: &str) -> Vec<(&'static str, Markup)> {
     match page {
         now::LIVE => now::fragments(console).await,
+        setup::LIVE => setup::fragments(console),
         _ => Vec::new(),
     }
 }

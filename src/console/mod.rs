@@ -24,17 +24,21 @@
 mod assets;
 mod bare;
 mod cookies;
+pub mod findings;
 mod headers;
 pub mod layout;
 pub mod live;
 pub mod login;
 pub mod lookout;
+mod manual;
+mod markdown;
 mod now;
 mod pace;
 pub mod parts;
 pub mod role;
 mod samples;
 mod sessions;
+mod setup;
 mod spark;
 pub mod visitor;
 
@@ -51,13 +55,16 @@ use self::parts::Console;
 use self::visitor::Visitor;
 
 /// The pages' paths, in the order of the navigation.
-pub const PATHS: &[&str] = &["/console/"];
+pub const PATHS: &[&str] =
+    &["/console/", "/console/setup", "/console/manual", "/console/manual/{topic}"];
 
 /// Builds the routes. It has no fallback, so it merges with those of the admin listener.
 pub fn router(console: Console) -> Router {
     Router::new()
         .route("/console", get(|| async { to_the_first_page() }))
         .merge(now::router())
+        .merge(setup::router())
+        .merge(manual::router())
         .merge(live::router())
         .merge(login::router())
         .merge(assets::router())

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::findings::Findings;
 use super::lookout::Lookout;
 use super::pace::LoginPace;
 use super::sessions::ConsoleSessions;
@@ -30,6 +31,8 @@ pub struct Options {
     pub read_token: Option<SecretString>,
     /// What is seen of the service.
     pub lookout: Lookout,
+    /// What the doctor found.
+    pub findings: Findings,
     /// Where what happens is written down.
     pub recorder: Recorder,
     /// Ends the streams.

@@ -13,6 +13,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::findings::Findings;
 use super::headers::HEADERS;
 use super::lookout::Lookout;
 use super::parts::{Options, STREAMS_MAX};
@@ -20,9 +21,12 @@ use super::visitor::Act;
 use super::*;
 use crate::admin::access::HostGate;
 use crate::admin::{self, Connector, Insight, Readiness};
+use crate::agent::kinds;
 use crate::alarms::rules::{Facts, QueueFacts, Thresholds};
 use crate::alarms::teller::Witness;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::config::Environment;
+use crate::finding::Finding;
 use crate::jobs::recorder::Recorder;
 use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::Metrics;
@@ -216,6 +220,40 @@ async fn now_shows_what_waits_and_what_is_wrong() {
     }
 }
 
+#[tokio::test]
+async fn setup_shows_what_the_doctor_found_and_every_setting_with_its_origin() {
+    let router = console(None, NEAR);
+    let page = get_page(&router, "/console/setup", None).await.text;
+    let (worst, best) = (page.find("store-disk").unwrap(), page.find("proxies</b>").unwrap());
+    assert!(worst < best && page.contains("make room"), "{page}");
+    assert!(page.contains("environment TWILIO_AUTH_TOKEN") && !page.contains("planted"), "{page}");
+    let some = get_page(&router, "/console/setup?key=auth_token&set=1", None).await.text;
+    assert!(some.contains("twilio.auth_token</td>") && !some.contains("agent.kind</td>"), "{some}");
+    let form = form_of(&page);
+    let answer = send(&router, "/console/setup/look", None, &format!("form={form}")).await;
+    assert_eq!(
+        (answer.status, &answer.headers[header::LOCATION]),
+        (303, &"/console/setup".parse().unwrap())
+    );
+    assert_eq!(send(&router, "/console/setup/look", None, "").await.status, 403);
+}
+
+#[tokio::test]
+async fn every_page_of_the_manual_is_there_and_found_by_a_word_of_it() {
+    let router = console(None, NEAR);
+    for page in crate::manual::PAGES {
+        let shown = get_page(&router, &format!("/console/manual/{}", page.topic), None).await;
+        assert_eq!(shown.status, 200, "{}", page.topic);
+        assert!(!shown.text.contains(" style="), "{}", page.topic);
+    }
+    let found = get_page(&router, "/console/manual?word=CHIMEIN_ADMIN_READ_TOKEN", None).await.text;
+    assert!(
+        found.contains("/console/manual/operation") && !found.contains("/console/manual/celery"),
+        "{found}"
+    );
+    assert_eq!(get_page(&router, "/console/manual/nothing", None).await.status, 404);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_live_page_is_told_what_has_changed_and_the_streams_are_bounded() {
     let stop = CancellationToken::new();
@@ -303,6 +341,7 @@ fn console(token: Option<&str>, listen: &str) -> Router {
 
 fn with(token: Option<&str>, listen: &str, stop: CancellationToken) -> Router {
     let clock = Clock::start();
+    let environment = Environment::from_pairs([("TWILIO_AUTH_TOKEN", "planted-secret")]);
     let recorder = Recorder {
         journal: Journal::new(16),
         metrics: Metrics::new(),
@@ -314,7 +353,7 @@ fn with(token: Option<&str>, listen: &str, stop: CancellationToken) -> Router {
         instance_id: "chimein-1".to_owned(),
         egress_topic: None,
         required_variables: Vec::new(),
-        effective: Vec::new(),
+        effective: kinds::load(None, &environment).effective,
         debug_token: token.map(Into::into),
         is_on_platform: false,
         metrics: recorder.metrics.clone(),
@@ -332,6 +371,7 @@ fn with(token: Option<&str>, listen: &str, stop: CancellationToken) -> Router {
         pages: Arc::new(pages),
         listen: listen.parse().unwrap(),
         read_token: token.map(|_| "reads".into()),
+        findings: findings(),
         lookout: Lookout::new(Arc::new(Still), recorder.clone(), thresholds),
         recorder,
         stop,
@@ -343,6 +383,17 @@ fn with(token: Option<&str>, listen: &str, stop: CancellationToken) -> Router {
         )
         .with_state(console.clone());
     HostGate::default().before(router(console).merge(acting))
+}
+
+/// What the doctor found: one thing well, one not.
+fn findings() -> Findings {
+    let findings = Findings::default();
+    let found = vec![
+        Finding::ok("proxies", "none".to_owned()),
+        Finding::fail("store-disk", "1 MiB is free".to_owned(), "make room"),
+    ];
+    findings.note(Timestamp::from_millis(0), found);
+    findings
 }
 
 /// A service whose agent is away and which has lost three replies.

@@ -161,6 +161,7 @@ impl Demo {
         line(format_args!("  phones        {}", self.emulator.urls().phone));
         line(format_args!("  health        http://{}/readyz", self.app.address()));
         if let Some(address) = self.app.admin_address() {
+            line(format_args!("  console       http://{address}/console/"));
             line(format_args!("  debug page    http://{address}/_debug/twilio"));
             line(format_args!("  metrics       http://{address}/metrics"));
         }

@@ -2,7 +2,7 @@
 //!
 //! Cheap are those of this machine and five reads of Twilio's API; neither the store nor a listener is touched,
 //! since the service has both, and nobody's URL is probed. What is new is logged with its remedy, once; how many
-//! findings there are is a metric. Ends with whoever waits for it. Time enters through the clock.
+//! findings there are is a metric, and the console shows them and may wish for another look. Ends with whoever waits for it. Time enters through the clock.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -12,6 +12,7 @@ use super::{Error, local, remote};
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::kinds::QueueEngine;
+use crate::console::findings::Findings;
 use crate::finding::{Finding, Verdict};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Metrics;
@@ -23,6 +24,9 @@ const FIRST_AFTER: Duration = Duration::from_secs(30);
 /// How long it is between two looks.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 
+/// How long it is at least: whoever wishes for a look again and again asks Twilio no oftener.
+const PAUSE_MIN: Duration = Duration::from_secs(10);
+
 /// How long a look may take in all.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -33,13 +37,17 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// It can be dropped at any time.
 pub(in crate::cli) async fn watch(
     settings: &Settings,
-    metrics: &Metrics,
+    (metrics, shown): (&Metrics, &Findings),
     clock: Clock,
 ) -> Infallible {
     let mut told = ToldFindings::default();
     let mut pause = FIRST_AFTER;
     loop {
-        clock.sleep(pause).await;
+        clock.sleep(pause.min(PAUSE_MIN)).await;
+        tokio::select! {
+            () = clock.sleep(pause.saturating_sub(PAUSE_MIN)) => {}
+            () = shown.wished() => {}
+        }
         pause = EVERY;
         match tokio::time::timeout(LOOK_TIMEOUT, look(settings, clock)).await {
             Ok(Ok(findings)) => {
@@ -48,6 +56,7 @@ pub(in crate::cli) async fn watch(
                     metrics.findings(verdict.as_str(), count);
                 }
                 log(told.news(&findings));
+                shown.note(clock.wall(), findings);
             }
             Ok(Err(error)) => {
                 tracing::warn!(error = %Chain(&error), "the set-up could not be looked at");
