@@ -29,6 +29,9 @@ pub fn router(timeline: Option<Timeline>) -> Router {
 struct ReadQuery {
     thread: Option<String>,
     message: Option<String>,
+    reply: Option<String>,
+    #[serde(default)]
+    all: bool,
     after: Option<String>,
     limit: Option<usize>,
 }
@@ -43,8 +46,9 @@ async fn read(
         return problem(StatusCode::NOT_FOUND, "no_timeline", detail);
     };
     let Some(ask) = query.ok().and_then(|Query(query)| asked(query)) else {
-        let detail = "wanted either thread (CH… or TH…) or message (IM…, SM… or MM…), each with 32 \
-                      hexadecimal digits; beside it after (an earlier page's next) and limit (1 to 1000)";
+        let detail = "wanted one of thread (CH… or TH…), message (IM…, SM… or MM…), each with 32 \
+                      hexadecimal digits, reply (a reply's id) and all=true; beside it after (an \
+                      earlier page's next) and limit (1 to 1000)";
         return problem(StatusCode::BAD_REQUEST, "invalid_query", detail);
     };
     match timeline.read(ask).await {
@@ -62,11 +66,13 @@ async fn read(
 
 /// What is asked for; nothing if it is malformed.
 fn asked(query: ReadQuery) -> Option<TimelineQuery> {
-    let ReadQuery { thread, message, after, limit } = query;
-    let subject = match (thread, message) {
-        (Some(thread), None) => Subject::Thread(thread.parse::<ThreadId>().ok()?),
-        (None, Some(message)) => Subject::Message(message.parse::<MessageId>().ok()?),
-        (Some(_), Some(_)) | (None, None) => return None,
+    let ReadQuery { thread, message, reply, all, after, limit } = query;
+    let subject = match (thread, message, reply, all) {
+        (Some(thread), None, None, false) => Subject::Thread(thread.parse::<ThreadId>().ok()?),
+        (None, Some(message), None, false) => Subject::Message(message.parse::<MessageId>().ok()?),
+        (None, None, Some(reply), false) => Subject::Reply(reply.parse().ok()?),
+        (None, None, None, true) => Subject::Everything,
+        (_, _, _, _) => return None,
     };
     let limit = limit.unwrap_or(LIMIT_DEFAULT);
     (1..=PAGE_MAX).contains(&limit).then_some(TimelineQuery { subject, after, limit })

@@ -26,6 +26,7 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, Stor
 use async_nats::jetstream::{Context, ContextBuilder};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
+use uuid::Uuid;
 
 use super::{Error, Found, Line, Subject, Timeline, TimelineEngine, TimelineQuery};
 use crate::telemetry::chain::Chain;
@@ -46,6 +47,9 @@ const READ_ON: u64 = 256;
 
 /// How many messages of the stream the server sends at once.
 const READ_AT_ONCE: usize = 256;
+
+/// How many messages of the stream, from its end on, are looked through for a reply.
+const LOOKED_THROUGH: u64 = 5_000;
 
 /// Where the stream is, how long and how large.
 #[derive(Clone, Debug)]
@@ -174,6 +178,8 @@ impl TimelineStream {
             Subject::Thread(thread) => vec![format!("{}.{thread}.*.*", self.subjects)],
             Subject::ThreadAlone(thread) => vec![format!("{}.{thread}.-.-", self.subjects)],
             // Filters of one consumer may not overlap, and these do.
+            Subject::Reply(reply) => return self.reply(reply, after, ask.limit).await,
+            Subject::Everything => vec![format!("{}.*.*.*", self.subjects)],
             Subject::Message(message) => vec![
                 format!("{}.*.{message}.*", self.subjects),
                 format!("{}.*.*.{message}", self.subjects),
@@ -188,6 +194,29 @@ impl TimelineStream {
         }
         lines.sort_by_key(|(at, _)| *at);
         Ok(page(lines, after, ask.limit))
+    }
+
+    /// The lines of a reply, of the stream's newest messages: no subject has a reply's id.
+    async fn reply(&self, reply: Uuid, after: Option<u64>, limit: usize) -> Result<Found, Error> {
+        let from = match after {
+            Some(after) => after.saturating_add(1),
+            None => {
+                let stream = self.context.get_stream(&self.name).await;
+                let stream = stream.map_err(|error| failed("read", &self.name, error))?;
+                let last = stream.cached_info().state.last_sequence;
+                last.saturating_sub(LOOKED_THROUGH).saturating_add(1)
+            }
+        };
+        let wanted = format!("\"reply_id\":\"{reply}\"");
+        let mut lines = Vec::new();
+        self.each(&format!("{}.*.*.*", self.subjects), from, |at, line| {
+            if line.contains(&wanted) {
+                lines.push((at, line.to_owned()));
+            }
+            true
+        })
+        .await?;
+        Ok(page(lines, after, limit))
     }
 
     /// The first lines behind a place, one more than asked for, and the rest of that message of the stream.

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::telemetry::journal::Record;
 use crate::thread::{MessageId, ThreadId};
@@ -42,6 +43,10 @@ pub enum Subject {
     ThreadAlone(ThreadId),
     /// Of a message: its own, and those of replies to it; by a reply's sid those of that reply.
     Message(MessageId),
+    /// Of a reply, by the id that never changes.
+    Reply(Uuid),
+    /// Of all of them.
+    Everything,
 }
 
 /// What is asked for.
@@ -184,6 +189,12 @@ impl Timeline {
         }
         story::sort(&mut records);
         Ok(Page { records, next, more })
+    }
+
+    /// Writes records at once, for tests of who reads them.
+    #[cfg(test)]
+    pub(crate) async fn told(&self, records: Vec<Record>) -> Result<(), Error> {
+        self.engine.write(records.into_iter().map(Line::of).collect()).await
     }
 
     /// Takes out what is kept of a thread, for good; says how many records it was.

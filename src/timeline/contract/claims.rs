@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{BOUNDS, Bounds, Harness};
 use crate::clock::{Clock, Timestamp};
@@ -77,6 +78,37 @@ pub(super) async fn a_message_has_its_join_however_much_its_thread_went_on(place
     until(&timeline, Subject::Thread(thread(1)), is_all).await;
     let page = read(&timeline, Subject::Message(message(1)), None, 10).await;
     assert_eq!(stages(&page), ["joined", "turn_started"]);
+}
+
+pub(super) async fn a_reply_is_found_by_its_id(place: impl Harness) {
+    let timeline = place.open(BOUNDS).await;
+    let start = Clock::start().wall().as_millis();
+    let [wanted, other] = [1_u128, 2].map(Uuid::from_u128);
+    let of = |at, reply| Record {
+        reply_id: Some(reply),
+        ..record(start + at, 1, Some(1), Stage::ReplyStored)
+    };
+    write(&timeline, vec![of(1, wanted), of(2, other), of(3, wanted)]).await;
+    let page = eventually(&timeline, Subject::Reply(wanted), 2).await;
+    assert_eq!(times(&page), [start + 1, start + 3]);
+    let page = read(&timeline, Subject::Reply(Uuid::from_u128(9)), None, 10).await;
+    assert!(page.records.is_empty() && !page.more);
+}
+
+pub(super) async fn the_newest_of_all_are_given(place: impl Harness) {
+    let timeline = place.open(BOUNDS).await;
+    let start = Clock::start().wall().as_millis();
+    let turn = |at, thread, n| record(start + at, thread, Some(n), Stage::TurnStarted);
+    write(&timeline, vec![turn(1, 1, 1), turn(2, 2, 2), turn(3, 3, 3)]).await;
+    let page = eventually(&timeline, Subject::Everything, 3).await;
+    assert_eq!(times(&page), [start + 1, start + 2, start + 3]);
+    let page = read(&timeline, Subject::Everything, None, 2).await;
+    assert_eq!((times(&page), page.more), (vec![start + 2, start + 3], true));
+    let next = page.next.expect("there is one");
+    write(&timeline, vec![turn(4, 1, 4)]).await;
+    eventually(&timeline, Subject::Everything, 4).await;
+    let page = read(&timeline, Subject::Everything, Some(next), 10).await;
+    assert_eq!(times(&page), [start + 4]);
 }
 
 pub(super) async fn without_a_cursor_the_newest_are_given(place: impl Harness) {

@@ -34,6 +34,8 @@ macro_rules! contract {
         $crate::timeline::contract::contract! { $harness:
             records_are_found_by_thread_and_by_message_in_order,
             a_reply_is_found_by_its_own_sid,
+            a_reply_is_found_by_its_id,
+            the_newest_of_all_are_given,
             a_message_of_a_bundle_is_found_by_its_turn_too,
             a_message_has_its_join_however_much_its_thread_went_on,
             without_a_cursor_the_newest_are_given,

@@ -23,7 +23,8 @@ pub(super) struct SegmentSearch<'a> {
     needle: String,
     /// What it has besides, which rules it out.
     never: Option<&'static str>,
-    digest: u64,
+    /// How an index knows what is searched for, where it does.
+    digest: Option<u64>,
     oldest: i64,
     limit: usize,
 }
@@ -41,9 +42,18 @@ impl<'a> SegmentSearch<'a> {
             Subject::Thread(thread) => (thread.to_string(), None),
             Subject::ThreadAlone(thread) => (thread.to_string(), Some("\"message\":\"")),
             Subject::Message(message) => (message.to_string(), None),
+            // Neither is in an index, which has sids alone.
+            Subject::Reply(reply) => {
+                return Self::unindexed(folder, ask, oldest, needle(&reply.to_string()));
+            }
+            Subject::Everything => return Self::unindexed(folder, ask, oldest, String::new()),
         };
-        let (needle, digest) = (needle(&sid), index::digest(&sid));
+        let (needle, digest) = (needle(&sid), Some(index::digest(&sid)));
         Self { folder, needle, never, digest, oldest, limit: ask.limit }
+    }
+
+    fn unindexed(folder: &'a Path, ask: &TimelineQuery, oldest: i64, needle: String) -> Self {
+        Self { folder, needle, never: None, digest: None, oldest, limit: ask.limit }
     }
 
     /// The first lines after a place.
@@ -125,8 +135,12 @@ impl<'a> SegmentSearch<'a> {
     fn lines<'s>(&'s self, name: SegmentName, from: u64) -> Result<(WantedLines<'s>, u64), Error> {
         let path = name.path(self.folder);
         let failed = |error| file("read", &path, error);
-        if let Some(mut index) = SegmentIndex::open(&name.index_path(self.folder), &path) {
-            let mut places = index.places(self.digest).map_err(failed)?;
+        let index = self.digest.and_then(|digest| {
+            let index = SegmentIndex::open(&name.index_path(self.folder), &path)?;
+            Some((index, digest))
+        });
+        if let Some((mut index, digest)) = index {
+            let mut places = index.places(digest).map_err(failed)?;
             places.retain(|place| *place >= from);
             let Some(opened) = opened(&path).map_err(failed)? else { return Ok(none(from)) };
             let end = index.end;
