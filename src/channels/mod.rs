@@ -32,7 +32,7 @@ use crate::jobs::refusal::Scope;
 use crate::jobs::status::{self, Status};
 use crate::json;
 use crate::pii::Pii;
-use crate::queue::{self, Cause, Delivery};
+use crate::queue::{self, Cause, Delivery, DocumentCursor};
 use crate::telemetry::journal::{Door, Via};
 use crate::telemetry::metrics::labels::ReplyOutcome;
 use crate::thread::{
@@ -81,6 +81,16 @@ pub trait Channel: Send + Sync {
     /// Says how many notes that were, or are where it is not to `act`.
     fn forget(&self, _thread: ThreadId, _act: bool) -> BoxFuture<'_, Result<u64, Error>> {
         Box::pin(std::future::ready(Ok(0)))
+    }
+
+    /// Some threads whose other address ends with these digits, from where an earlier look ended; a bounded
+    /// part of those that are known. Nothing where addresses are not known here.
+    fn ending<'a>(
+        &'a self,
+        _digits: &'a str,
+        _after: Option<DocumentCursor>,
+    ) -> BoxFuture<'a, Result<KnownThreads, Error>> {
+        Box::pin(std::future::ready(Ok(KnownThreads::default())))
     }
 
     /// Sees to it that every message before a place in a thread is known and stored.
@@ -190,6 +200,15 @@ pub trait Marking: Send + Sync + std::fmt::Debug {
 
     /// Whether a change of them would be told at once.
     fn tells(&self, thread: ThreadId) -> bool;
+}
+
+/// Some threads of those that are known.
+#[derive(Clone, Debug, Default)]
+pub struct KnownThreads {
+    /// The threads, each with when it was noted last.
+    pub threads: Vec<(Thread, Timestamp)>,
+    /// Where a further look goes on; none at the end.
+    pub next: Option<DocumentCursor>,
 }
 
 /// A thread's attributes, and when they changed.
@@ -588,6 +607,22 @@ impl Channels {
         match self.of(id) {
             Some(channel) => channel.thread(id).await,
             None => Ok(None),
+        }
+    }
+
+    /// Some threads whose other address ends with these digits, of the channel that knows addresses.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not say, or the cursor is of another listing.
+    pub async fn ending(
+        &self,
+        digits: &str,
+        after: Option<DocumentCursor>,
+    ) -> Result<KnownThreads, Error> {
+        match self.0.get(&ThreadKind::Direct) {
+            Some(channel) => channel.ending(digits, after).await,
+            None => Ok(KnownThreads::default()),
         }
     }
 

@@ -20,6 +20,20 @@ pub struct Listed {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DocumentCursor(pub(super) String);
 
+impl DocumentCursor {
+    /// Takes a text that an earlier cursor was written as; a listing refuses one that is none of its.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// Writes it for who asks again later. It may hold a document's name.
+    #[must_use]
+    pub fn as_text(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A part of a listing, in no order that means anything.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DocumentPage {

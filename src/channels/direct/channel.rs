@@ -13,8 +13,8 @@ use super::sender_pace::SenderPace;
 use super::senders::{self, Senders};
 use super::states::States;
 use crate::channels::{
-    AnsweredBefore, Channel, Error, Failed, Fares, Inlet, Outgoing, PHONE_TEXT_UNITS_MAX, Sending,
-    Sent, Speaking,
+    AnsweredBefore, Channel, Error, Failed, Fares, Inlet, KnownThreads, Outgoing,
+    PHONE_TEXT_UNITS_MAX, Sending, Sent, Speaking,
 };
 use crate::clock::{Moment, Timestamp};
 use crate::jobs::outcome::Class;
@@ -22,7 +22,7 @@ use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::media::Links;
 use crate::pii::Pii;
-use crate::queue::{Cause, Delivery, LostTimes};
+use crate::queue::{Cause, Delivery, DocumentCursor, LostTimes};
 use crate::recent::Recent;
 use crate::telemetry::journal::Via;
 use crate::thread::{
@@ -93,6 +93,14 @@ impl Channel for Direct {
             let contact = self.contacts.of(&record.pair, thread).await?;
             Ok(Some(if contact.is_opted_out { "opted_out" } else { "active" }))
         })
+    }
+
+    fn ending<'a>(
+        &'a self,
+        digits: &'a str,
+        after: Option<DocumentCursor>,
+    ) -> BoxFuture<'a, Result<KnownThreads, Error>> {
+        Box::pin(async move { Ok(self.contacts.ending(digits, after).await?) })
     }
 
     fn between(&self, ours: Option<&Pii>, theirs: &Pii) -> Result<Thread, String> {

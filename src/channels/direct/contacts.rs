@@ -7,17 +7,24 @@
 use super::marks;
 use super::policy::contact::{self, Contact, ThreadRecord};
 use super::policy::wish::Wish;
+use crate::channels::KnownThreads;
 use crate::channels::documents::{forget_all, read, update};
 use crate::clock::Timestamp;
 use crate::json;
 use crate::pii::Pii;
-use crate::queue::{Documents, Error};
+use crate::queue::{DocumentCursor, Documents, Error};
 use crate::recent::Recent;
 use crate::thread::{Medium, Pair, ThreadId, plain};
 use crate::twilio::sid::TextSid;
 
 /// How many threads are remembered at most; one that is forgotten costs a read.
 const THREADS_MAX: usize = 100_000;
+
+/// How many pages of threads one look by digits reads: some thousand threads.
+const PAGES_LOOKED_MAX: usize = 40;
+
+/// With how many threads a look by digits ends at the next page's end.
+const FOUND_ENOUGH: usize = 50;
 
 /// What is known of people and threads.
 #[derive(Debug)]
@@ -138,6 +145,36 @@ impl Contacts {
     /// If the store could not be read.
     pub async fn thread(&self, thread: ThreadId) -> Result<Option<ThreadRecord>, Error> {
         read(&self.documents, &thread_name(thread)).await
+    }
+
+    /// Some threads whose other address ends with these digits, of the next few thousand that are known.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read, or the cursor is of another listing.
+    pub async fn ending(
+        &self,
+        digits: &str,
+        mut after: Option<DocumentCursor>,
+    ) -> Result<KnownThreads, Error> {
+        let mut found = KnownThreads::default();
+        for _ in 0..PAGES_LOOKED_MAX {
+            let page = self.documents.list(contact::THREADS, after.take()).await?;
+            for listed in page.documents {
+                // One that another release wrote is not found.
+                let record: Option<ThreadRecord> = json::from_slice(&listed.value).ok();
+                let fits = |of: &ThreadRecord| plain(&of.pair.theirs).ends_with(digits);
+                if let Some(record) = record.filter(fits) {
+                    found.threads.push((record.pair.into(), listed.changed));
+                }
+            }
+            found.next = page.next;
+            if found.next.is_none() || found.threads.len() >= FOUND_ENOUGH {
+                break;
+            }
+            after.clone_from(&found.next);
+        }
+        Ok(found)
     }
 
     /// Notes one of our messages in a thread.
