@@ -14,6 +14,7 @@ mod console;
 mod conversations;
 mod counted;
 mod descriptors;
+mod directory;
 mod gauges;
 mod handover;
 mod health;

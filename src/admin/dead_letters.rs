@@ -6,18 +6,24 @@
 //! travel as JSON. Lists hold no text and no address; a payload is masked unless asked otherwise. Time
 //! is read for the border of a bulk call.
 
+mod act;
+mod causes;
+
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::act::{Bulk, BulkBounds, SettleError, SettledLetters};
+pub use self::causes::{CauseLine, Causes};
 use super::mask;
+use super::notes::Notes;
 use crate::clock::{Clock, Timestamp};
 use crate::queue::{
     Attempt, Cause, Cursor, DeadSummary, Error, Filter, JobId, Key, Page, QueueName, Store,
 };
+use crate::telemetry::journal::OperatorAct;
 
 /// The most letters that one page shows or one bulk call touches.
 pub const LETTERS_MAX: u32 = Page::LIMIT_MAX;
@@ -27,6 +33,8 @@ pub const LETTERS_MAX: u32 = Page::LIMIT_MAX;
 pub struct DeadLetters {
     store: Store,
     clock: Clock,
+    /// Where it is noted what was done; nowhere where no service runs.
+    notes: Option<Notes>,
 }
 
 /// One queue's counts.
@@ -56,9 +64,15 @@ pub struct Selection {
     /// With a last cause of this class only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
-    /// Of this conversation only.
+    /// With this code of the other side only.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<u32>,
+    /// Of this thread only, CH… or TH….
+    #[serde(alias = "thread", skip_serializing_if = "Option::is_none")]
     pub conversation: Option<String>,
+    /// That died at this time or later only, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     /// That died before this time only, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -128,18 +142,6 @@ pub struct LetterShown {
     pub payload: Value,
 }
 
-/// What a bulk call did.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Bulk {
-    /// Letters that were redriven or dropped.
-    pub done: u64,
-    /// Whether there may be others that the selection fits.
-    pub more: bool,
-    /// The selection's border in time; a call that goes on passes it again, so that what dies once
-    /// more in between is left alone.
-    pub before: String,
-}
-
 /// What becomes of dead letters.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum LetterFate {
@@ -194,7 +196,13 @@ impl DeadLetters {
     /// Takes its place at a store.
     #[must_use]
     pub const fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock }
+        Self { store, clock, notes: None }
+    }
+
+    /// Has what is done noted in the threads' timelines.
+    #[must_use]
+    pub fn noting(self, notes: Notes) -> Self {
+        Self { notes: Some(notes), ..self }
     }
 
     /// Counts every queue's jobs.
@@ -243,6 +251,10 @@ impl DeadLetters {
     /// [`Error::NoDeadLetter`], or a storage error.
     pub async fn show(&self, target: Target, reveal: bool) -> Result<LetterShown, Error> {
         let letter = self.store.queue(target.queue).show(target.id).await?;
+        if reveal {
+            tracing::info!(job_id = %target.id, "operator asked to see a dead letter's text");
+            self.note(Some(&letter.summary.key), OperatorAct::Revealed);
+        }
         let payload =
             if reveal { revealed(&letter.payload) } else { mask::payload(&letter.payload) };
         Ok(LetterShown {
@@ -251,55 +263,6 @@ impl DeadLetters {
             revealed: reveal,
             payload,
         })
-    }
-
-    /// Redrives or drops one dead letter.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NoDeadLetter`], or a storage error.
-    pub async fn settle(&self, target: Target, fate: LetterFate) -> Result<(), Error> {
-        let queue = self.store.queue(target.queue);
-        match fate {
-            LetterFate::Redrive => {
-                queue.redrive(target.id).await?;
-                tracing::info!(job_id = %target.id, "operator redrove a dead letter");
-            }
-            LetterFate::Drop => {
-                queue.drop(target.id).await?;
-                tracing::info!(job_id = %target.id, "operator dropped a dead letter");
-            }
-        }
-        Ok(())
-    }
-
-    /// Redrives or drops the dead letters that a selection fits, at most `limit` of them.
-    ///
-    /// One after the other, oldest first, so that jobs of one conversation go out in their order.
-    ///
-    /// # Errors
-    ///
-    /// As [`DeadLetters::list`]; letters before the one that failed are done.
-    pub async fn settle_all(
-        &self,
-        selection: &Selection,
-        fate: LetterFate,
-        limit: u32,
-    ) -> Result<Bulk, Error> {
-        let mut wanted = ParsedSelection::parse(selection)?;
-        // What died in this very millisecond counts as before.
-        let now = || self.clock.wall() + Duration::from_millis(1);
-        let before = *wanted.filter.before.get_or_insert_with(now);
-        let (found, next) = self.page(&wanted, None, limit).await?;
-        let mut done = 0;
-        for (queue, summary) in found {
-            match self.settle(Target { queue, id: summary.id }, fate).await {
-                Ok(()) => done += 1,
-                Err(Error::NoDeadLetter { .. }) => {} // Somebody else was faster.
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Bulk { done, more: next.is_some(), before: before.to_string() })
     }
 
     async fn page(
@@ -348,14 +311,14 @@ impl ParsedSelection {
             None => None,
         };
         let key = selection.conversation.as_deref().map(Key::new).transpose()?;
-        let before = match selection.before.as_deref() {
-            Some(text) => Some(
-                Timestamp::parse_rfc3339(text)
-                    .ok_or(Error::Invalid { what: "before is a time like 2026-11-21T04:00:00Z" })?,
-            ),
-            None => None,
+        let time = |text: &Option<String>, what: &'static str| match text.as_deref() {
+            Some(text) => Timestamp::parse_rfc3339(text).map(Some).ok_or(Error::Invalid { what }),
+            None => Ok(None),
         };
-        Ok(Self { queue, filter: Filter { key, class: selection.class.clone(), before } })
+        let since = time(&selection.since, "since is a time like 2026-11-21T04:00:00Z")?;
+        let before = time(&selection.before, "before is a time like 2026-11-21T04:00:00Z")?;
+        let (class, code) = (selection.class.clone(), selection.code);
+        Ok(Self { queue, filter: Filter { key, class, code, since, before } })
     }
 
     fn queues_from(&self, start: Option<QueueCursor>) -> impl Iterator<Item = QueueName> {

@@ -13,28 +13,37 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::json;
 
+use super::notes::Notes;
 use super::replies;
 use crate::channels::handover::{Handover, NotHandedOver};
 use crate::http::problem::problem;
 use crate::telemetry::chain::Chain;
+use crate::telemetry::journal::OperatorAct;
 use crate::thread::ThreadId;
 
 /// The most conversations that are listed.
 pub const LISTED_MAX: usize = 1000;
 
+/// Who gives threads, and where that is noted.
+#[derive(Clone)]
+struct GivingHands {
+    handover: Arc<dyn Handover>,
+    notes: Notes,
+}
+
 /// Makes the routes.
-pub fn router(handover: Arc<dyn Handover>) -> Router {
+pub fn router(handover: Arc<dyn Handover>, notes: Notes) -> Router {
     Router::new()
         .route("/v1/handoff", get(list))
         .route("/v1/conversations/{conversation}/pause", post(pause))
         .route("/v1/conversations/{conversation}/resume", post(resume))
         .route("/v1/threads/{thread}/pause", post(pause))
         .route("/v1/threads/{thread}/resume", post(resume))
-        .with_state(handover)
+        .with_state(GivingHands { handover, notes })
 }
 
-async fn list(State(handover): State<Arc<dyn Handover>>) -> Response {
-    let paused = handover.paused(LISTED_MAX).await;
+async fn list(State(hands): State<GivingHands>) -> Response {
+    let paused = hands.handover.paused(LISTED_MAX).await;
     let sids: Vec<_> = paused.iter().map(|taken| taken.thread.to_string()).collect();
     let threads: Vec<_> = paused
         .iter()
@@ -45,22 +54,24 @@ async fn list(State(handover): State<Arc<dyn Handover>>) -> Response {
     Json(json!({ "paused": sids, "threads": threads })).into_response()
 }
 
-async fn pause(state: State<Arc<dyn Handover>>, path: Path<String>) -> Response {
+async fn pause(state: State<GivingHands>, path: Path<String>) -> Response {
     set(state, path, true).await
 }
 
-async fn resume(state: State<Arc<dyn Handover>>, path: Path<String>) -> Response {
+async fn resume(state: State<GivingHands>, path: Path<String>) -> Response {
     set(state, path, false).await
 }
 
 async fn set(
-    State(handover): State<Arc<dyn Handover>>,
+    State(hands): State<GivingHands>,
     Path(thread): Path<String>,
     is_paused: bool,
 ) -> Response {
     let Ok(thread) = thread.parse::<ThreadId>() else { return replies::malformed() };
-    match handover.set(thread, is_paused).await {
+    match hands.handover.set(thread, is_paused).await {
         Ok(()) => {
+            let act = if is_paused { OperatorAct::Paused } else { OperatorAct::Resumed };
+            hands.notes.note(thread, act);
             let thread = thread.to_string();
             let body = json!({ "conversation": thread, "thread": thread, "paused": is_paused });
             Json(body).into_response()
@@ -92,13 +103,14 @@ mod tests {
 
     use super::*;
     use crate::channels::handover::TakenThread;
-    use crate::clock::Timestamp;
+    use crate::clock::{Clock, Timestamp};
+    use crate::telemetry::journal::Journal;
 
     const SID: &str = "CHcccccccccccccccccccccccccccccccc";
 
     #[tokio::test]
     async fn a_conversation_changes_hands_and_is_listed() {
-        let hands = Arc::new(Hands::default());
+        let hands = Arc::new(TestHands::default());
         let (status, body) = call(&hands, "POST", &path("pause")).await;
         assert_eq!((status, &body["paused"]), (200, &true.into()));
         let (_, body) = call(&hands, "GET", "/v1/handoff").await;
@@ -117,19 +129,19 @@ mod tests {
             (NotHandedOver::Attributes, 409),
             (NotHandedOver::Failed("planted".into()), 503),
         ] {
-            let hands = Arc::new(Hands(Mutex::default(), Mutex::new(Some(refusal))));
+            let hands = Arc::new(TestHands(Mutex::default(), Mutex::new(Some(refusal))));
             let (found, body) = call(&hands, "POST", &path("pause")).await;
             assert_eq!(found, status, "{body}");
             assert!(!body.to_string().contains("planted"));
         }
-        let hands = Arc::new(Hands::default());
+        let hands = Arc::new(TestHands::default());
         assert_eq!(call(&hands, "POST", "/v1/conversations/IM01/pause").await.0, 404);
     }
 
     #[derive(Default)]
-    struct Hands(Mutex<Vec<ThreadId>>, Mutex<Option<NotHandedOver>>);
+    struct TestHands(Mutex<Vec<ThreadId>>, Mutex<Option<NotHandedOver>>);
 
-    impl Handover for Hands {
+    impl Handover for TestHands {
         fn set(
             &self,
             conversation: ThreadId,
@@ -154,10 +166,11 @@ mod tests {
         format!("/v1/conversations/{SID}/{verb}")
     }
 
-    async fn call(hands: &Arc<Hands>, method: &str, path: &str) -> (u16, Value) {
+    async fn call(hands: &Arc<TestHands>, method: &str, path: &str) -> (u16, Value) {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        let handover: Arc<dyn Handover> = Arc::<Hands>::clone(hands);
-        let answer = router(handover).oneshot(request).await.unwrap();
+        let handover: Arc<dyn Handover> = Arc::<TestHands>::clone(hands);
+        let notes = Notes { journal: Journal::new(1), clock: Clock::start() };
+        let answer = router(handover, notes).oneshot(request).await.unwrap();
         let status = answer.status().as_u16();
         let bytes = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
         (status, serde_json::from_slice(&bytes).unwrap())

@@ -15,8 +15,11 @@ pub mod handoff;
 mod health;
 mod insight;
 mod mask;
+pub mod notes;
 pub mod operate;
+pub mod remedies;
 pub mod replies;
+pub mod threads;
 pub mod timeline;
 
 use std::net::SocketAddr;

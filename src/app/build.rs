@@ -13,6 +13,7 @@ use super::account::rest_options;
 use super::agents::MadeAgent;
 use super::conversations::{OpenTalks, Talks};
 use super::counted::Counted;
+use super::directory::ChannelDirectory;
 use super::handover::OperatorHands;
 use super::instances::{self, Cluster};
 use super::numbers::{NumbersChannel, OpenNumbers};
@@ -20,8 +21,9 @@ use super::parts::Parts;
 use super::replies::AskedReplies;
 use crate::admin::access::Access;
 use crate::admin::dead_letters::DeadLetters;
+use crate::admin::notes::Notes;
 use crate::admin::operate;
-use crate::admin::{forget, handoff, replies, timeline};
+use crate::admin::{forget, handoff, replies, threads, timeline};
 use crate::agent::{later, unasked};
 use crate::channels::conversations::seats::Seats;
 use crate::channels::direct::marks::DirectMarks;
@@ -338,14 +340,23 @@ impl Parts<'_> {
             Listen::Off => Access::Closed,
             Listen::On(address) => Access::new(address, settings.debug_token.clone()),
         };
-        let dead_letters = DeadLetters::new(self.store.clone(), self.recorder.clock);
+        let Recorder { journal, clock, .. } = self.recorder;
+        let notes = Notes { journal: journal.clone(), clock: *clock };
+        let dead_letters = DeadLetters::new(self.store.clone(), *clock).noting(notes.clone());
         let handover = Arc::new(OperatorHands(Arc::clone(handoff)));
+        let threads = threads::ThreadSearch {
+            directory: Arc::new(ChannelDirectory(channels.clone())),
+            handover: Arc::<OperatorHands>::clone(&handover),
+            store: self.store.clone(),
+            timeline: self.timeline.cloned(),
+            clock: *clock,
+        };
         let outbox_queue = self.store.queue(QueueName::Outbox);
         let ids = self.reply_ids();
         let asked = AskedReplies { channels: channels.clone(), outbox: outbox_queue, ids };
         let others = later::trusted_router(Arc::clone(outbox))
             .merge(unasked::trusted_router(Arc::clone(outbox)))
-            .merge(handoff::router(handover))
+            .merge(handoff::router(handover, notes))
             .merge(replies::router(Arc::new(asked)))
             .merge(timeline::router(self.timeline.cloned()))
             .merge(forget::router(Forget {
@@ -353,7 +364,8 @@ impl Parts<'_> {
                 channels: channels.clone(),
                 timeline: self.timeline.cloned(),
                 clock: self.recorder.clock,
-            }));
+            }))
+            .merge(threads::router(threads));
         operate::router(dead_letters, others, access)
     }
 }

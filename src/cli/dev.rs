@@ -141,6 +141,7 @@ fn what(stage: &Stage) -> String {
         Stage::Held => "held: a person has the thread".to_owned(),
         Stage::HandedOver => "handed over to a person".to_owned(),
         Stage::Ended => "ended by the agent".to_owned(),
+        Stage::Operator { act } => format!("operator: {}", act.as_str()),
         Stage::Left { reason } => format!("bot left: {}", reason.as_str()),
         step_or_trouble => Step::of(step_or_trouble)
             .map(|(step, detail)| step.with(detail))

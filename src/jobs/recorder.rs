@@ -119,6 +119,7 @@ impl Tally {
             | Stage::Held
             | Stage::HandedOver
             | Stage::Ended
+            | Stage::Operator { .. }
             | Stage::Skipped { .. } => {}
         }
     }

@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    Append, Appended, Cause, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter,
-    JobId, JobStatus, Key, Page, QueueName, Stats,
+    Append, Appended, Cause, DeadCauses, DeadLetter, DeadLetters, DocumentCursor, DocumentPage,
+    Error, Filter, JobId, JobStatus, Key, LanesAsked, OpenLane, Page, QueueName, Stats,
 };
 use crate::clock::Timestamp;
 
@@ -71,6 +71,13 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// Counts.
     fn stats(&self, queue: QueueName) -> BoxFuture<'_, Result<Stats, Error>>;
 
+    /// Tells of lanes with open jobs, the one whose oldest job was appended first before others.
+    fn open_lanes(
+        &self,
+        queue: QueueName,
+        asked: LanesAsked,
+    ) -> BoxFuture<'_, Result<Vec<OpenLane>, Error>>;
+
     /// Finds a job of a key by its id.
     fn find(
         &self,
@@ -86,6 +93,14 @@ pub(super) trait Engine: Send + Sync + 'static {
         filter: Filter,
         page: Page,
     ) -> BoxFuture<'_, Result<DeadLetters, Error>>;
+
+    /// Counts dead letters by cause, the oldest appends first and at most so many of them.
+    fn dead_causes(
+        &self,
+        queue: QueueName,
+        filter: Filter,
+        letters_max: u32,
+    ) -> BoxFuture<'_, Result<DeadCauses, Error>>;
 
     /// Shows one dead letter.
     fn dead_letter(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<DeadLetter, Error>>;

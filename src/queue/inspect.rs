@@ -24,6 +24,41 @@ pub struct Stats {
     pub oldest_age: Option<Duration>,
 }
 
+/// How many lanes are told of at once at most.
+pub const LANES_MAX: usize = 1000;
+
+/// Of which lanes is asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LanesAsked {
+    /// Of those of these keys.
+    Of(Vec<Key>),
+    /// Of so many whose oldest job was appended first.
+    Oldest(usize),
+}
+
+impl LanesAsked {
+    /// How many there are at most.
+    pub(super) const fn most(&self) -> usize {
+        match self {
+            Self::Of(keys) => keys.len(),
+            Self::Oldest(count) => *count,
+        }
+    }
+}
+
+/// The open jobs of one key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OpenLane {
+    /// The key.
+    pub key: Key,
+    /// Jobs that wait.
+    pub waiting: u64,
+    /// Jobs that are out with a consumer or being settled.
+    pub out: u64,
+    /// How long ago the oldest of them was appended.
+    pub oldest_age: Duration,
+}
+
 /// Where one job is in its life.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum JobState {
@@ -62,8 +97,39 @@ pub struct Filter {
     pub key: Option<Key>,
     /// With a last cause of this class only.
     pub class: Option<String>,
+    /// With this code of the other side only.
+    pub code: Option<u32>,
+    /// That died at this time or later only.
+    pub since: Option<Timestamp>,
     /// That died before this time only.
     pub before: Option<Timestamp>,
+}
+
+/// How many dead letters one look at their causes reads at most: what takes a fraction of a second.
+pub const CAUSE_LETTERS_MAX: u32 = 100_000;
+
+/// Dead letters of one queue counted by cause.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct DeadCauses {
+    /// The causes, the most frequent first.
+    pub causes: Vec<DeadCause>,
+    /// Whether that is all: false where there are more letters than were to be read.
+    pub is_whole: bool,
+}
+
+/// The dead letters that died of one cause.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DeadCause {
+    /// Its class.
+    pub class: String,
+    /// The other side's code, if it gave one.
+    pub code: Option<u32>,
+    /// How many there are.
+    pub count: u64,
+    /// When the first of them died.
+    pub oldest: Timestamp,
+    /// When the last of them died.
+    pub newest: Timestamp,
 }
 
 /// Selects a part of a long listing.

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 pub(super) use self::lane::{Along, Begun, BegunJob};
 use self::lane::{Job, Lane, Out, State, Ticket};
-use super::Key;
+use super::{Key, LanesAsked};
 use crate::clock::Moment;
 
 mod lane;
@@ -113,6 +113,16 @@ pub(super) struct Counts {
     pub(super) leased: u64,
     /// The job that was appended first.
     pub(super) oldest_seq: Option<u64>,
+}
+
+/// The open jobs of one key.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct LaneCounts {
+    pub(super) key: Key,
+    pub(super) waiting: u64,
+    pub(super) out: u64,
+    /// The job that was appended first.
+    pub(super) oldest_seq: u64,
 }
 
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -349,8 +359,7 @@ impl Lanes {
                 counts.delayed += u64::from(delayed);
                 counts.ready += u64::from(!delayed);
             }
-            let oldest = lane.jobs.iter().chain(lane.out()).map(|job| job.seq).min();
-            counts.oldest_seq = counts.oldest_seq.into_iter().chain(oldest).min();
+            counts.oldest_seq = counts.oldest_seq.into_iter().chain(lane.oldest_seq()).min();
         }
         counts
     }
@@ -359,6 +368,28 @@ impl Lanes {
     pub(super) fn count_of(&self, key: &Key) -> usize {
         let lane = self.by_key.get(key).and_then(|id| self.lanes.get(id));
         lane.map_or(0, |lane| lane.jobs.len() + lane.out().count())
+    }
+
+    /// Counts the jobs of some lanes, the one whose oldest job was appended first before others. Asked for
+    /// the oldest ones, it walks all.
+    pub(super) fn open(&self, asked: &LanesAsked) -> Vec<LaneCounts> {
+        let all: Vec<&Lane> = match asked {
+            LanesAsked::Of(keys) => {
+                let ids = keys.iter().filter_map(|key| self.by_key.get(key));
+                ids.filter_map(|id| self.lanes.get(id)).collect()
+            }
+            LanesAsked::Oldest(_) => self.lanes.values().collect(),
+        };
+        let mut by_age: Vec<_> =
+            all.into_iter().filter_map(|lane| Some((lane.oldest_seq()?, lane))).collect();
+        by_age.sort_unstable_by_key(|(seq, _)| *seq);
+        let count = |(oldest_seq, lane): (u64, &Lane)| LaneCounts {
+            key: lane.key.clone(),
+            waiting: u64::try_from(lane.jobs.len()).unwrap_or(u64::MAX),
+            out: u64::try_from(lane.out().count()).unwrap_or(u64::MAX),
+            oldest_seq,
+        };
+        by_age.into_iter().take(asked.most()).map(count).collect()
     }
 
     /// Whether a key has jobs, waiting or out.

@@ -105,7 +105,8 @@ pub use self::documents::Documents;
 pub use self::engine::{Absorbed, LaneHead};
 pub use self::error::{Error, FileHolder, Retry};
 pub use self::inspect::{
-    Attempt, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, JobState, JobStatus, Page,
+    Attempt, CAUSE_LETTERS_MAX, Cursor, DeadCause, DeadCauses, DeadLetter, DeadLetters,
+    DeadSummary, Filter, JobState, JobStatus, LANES_MAX, LanesAsked, OpenLane, Page,
     ParseCursorError, Stats,
 };
 pub use self::job::{Append, Appended, Cause, Key};

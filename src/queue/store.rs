@@ -9,8 +9,8 @@ use super::embedded::{self, Embedded};
 use super::engine::{Engine, LaneHead, Trouble};
 use super::job;
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, Delivery, Documents, Error, Filter, JobId,
-    JobStatus, Key, Page, QueueName, Stats,
+    Append, Appended, CAUSE_LETTERS_MAX, DeadCauses, DeadLetter, DeadLetters, Delivery, Documents,
+    Error, Filter, JobId, JobStatus, Key, LANES_MAX, LanesAsked, OpenLane, Page, QueueName, Stats,
 };
 
 /// One opened engine with all its queues.
@@ -249,6 +249,19 @@ impl Queue {
         self.engine.stats(self.name).await
     }
 
+    /// Tells of lanes with open jobs, the one whose oldest job was appended first before others. Where
+    /// several processes share the queue, of those that this one delivers.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if more than [`LANES_MAX`] are asked for, [`Error::Closed`], or a storage error.
+    pub async fn open_lanes(&self, asked: LanesAsked) -> Result<Vec<OpenLane>, Error> {
+        if asked.most() > LANES_MAX {
+            return Err(Error::Invalid { what: "at most 1000 lanes are told of at once" });
+        }
+        self.engine.open_lanes(self.name, asked).await
+    }
+
     /// Finds a job by its id and the key that it was appended with; `None` if it never was, or was
     /// settled so long ago that it is forgotten.
     ///
@@ -270,6 +283,15 @@ impl Queue {
             return Err(Error::Invalid { what: "a page has 1 to 1000 dead letters" });
         }
         self.engine.dead_letters(self.name, filter, page).await
+    }
+
+    /// Counts dead letters by cause, at most `letters_max` of them and [`CAUSE_LETTERS_MAX`] at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], or a storage error.
+    pub async fn causes(&self, filter: Filter, letters_max: u32) -> Result<DeadCauses, Error> {
+        self.engine.dead_causes(self.name, filter, letters_max.min(CAUSE_LETTERS_MAX)).await
     }
 
     /// Shows one dead letter with payload and history.

@@ -146,6 +146,11 @@ pub enum Stage {
         /// Why not.
         reason: SkipReason,
     },
+    /// An operator did something about it.
+    Operator {
+        /// What.
+        act: OperatorAct,
+    },
     /// A step failed for good and lies with the dead letters.
     Dead {
         /// The queue whose job it was.
@@ -184,6 +189,7 @@ impl Stage {
             Self::Held => "held",
             Self::HandedOver => "handed_over",
             Self::Ended => "ended",
+            Self::Operator { .. } => "operator",
             Self::Skipped { .. } => "skipped",
             Self::Dead { .. } => "dead",
         }
@@ -220,6 +226,36 @@ impl LeaveReason {
             Self::Removed => "removed",
             Self::Closed => "closed",
             Self::Idle => "idle",
+        }
+    }
+}
+
+/// What an operator did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorAct {
+    /// Asked to see what was said.
+    Revealed,
+    /// Let a dead letter go out again.
+    Redrove,
+    /// Dropped a dead letter.
+    Dropped,
+    /// Gave the thread to a person.
+    Paused,
+    /// Gave the thread back to the bot.
+    Resumed,
+}
+
+impl OperatorAct {
+    /// The act's word, the same as in its JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Revealed => "revealed",
+            Self::Redrove => "redrove",
+            Self::Dropped => "dropped",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
         }
     }
 }

@@ -118,6 +118,14 @@ impl CauseClass {
         Self::OWN.iter().map(|class| class.as_str()).chain(skipped)
     }
 
+    /// The class of a word, if it is one.
+    #[must_use]
+    pub fn named(word: &str) -> Option<Self> {
+        let own = Self::OWN.iter().copied().find(|class| class.as_str() == word);
+        let skipped = || SkipReason::ALL.iter().find(|reason| reason.as_str() == word);
+        own.or_else(|| skipped().map(|&reason| Self::Skipped(reason)))
+    }
+
     /// Its word, which is stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

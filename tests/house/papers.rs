@@ -73,6 +73,16 @@ fn the_manual_has_the_table_of_checks() {
 }
 
 #[test]
+fn the_manual_has_the_table_of_causes() {
+    compare(&Table {
+        page: "src/manual/operation.md",
+        start: "<!-- causes table: written from src/admin/remedies.rs by `UPDATE=1 cargo test --test house` -->\n",
+        end: "<!-- end of the causes table -->\n",
+        text: admin::remedies::table(),
+    });
+}
+
+#[test]
 fn the_manual_has_the_emulators_table() {
     let page = read("src/emulator/coverage.md");
     let rows = page.lines().filter(|line| line.starts_with('|'));
@@ -155,6 +165,32 @@ fn the_architecture_names_the_paths_of_the_code() {
     served.push(chimein::media::door::ROUTE.to_owned());
     served.sort();
     assert_eq!(named, served);
+}
+
+#[test]
+fn the_admin_api_is_told_of_whole() {
+    let document: serde_json::Value =
+        serde_json::from_str(chimein::admin::operate::OPENAPI).unwrap();
+    let told = document["paths"].as_object().unwrap();
+    // A page for whatever platform is asked for, of which the known ones are told.
+    const OPEN: &[&str] = &["/webhooks/{platform}", "/_debug/{platform}"];
+    let mut findings = Vec::new();
+    for source in super::sources("src/admin").iter().filter(|source| !source.is_test()) {
+        let code: Vec<&str> = source.code().collect();
+        for route in code.join("\n").split(".route(").skip(1) {
+            let Some(path) = route.trim_start().strip_prefix('"') else { continue };
+            let path = path.split('"').next().unwrap_or_default();
+            if !told.contains_key(path) && !OPEN.contains(&path) {
+                findings.push(format!("{}: {path}", source.path));
+            }
+        }
+    }
+    assert_none("a route of the admin listener is not in src/admin/openapi.json", &findings);
+    let text = document.to_string();
+    for reference in text.split("#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap_or_default();
+        assert!(document["components"]["schemas"].get(name).is_some(), "{name} is not there");
+    }
 }
 
 #[test]

@@ -4,6 +4,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::queue::{Append, embedded};
+use crate::telemetry::journal::{Journal, Stage};
+use crate::thread::ThreadId;
 
 const CONVERSATION: &str = "CHcccccccccccccccccccccccccccccccc";
 
@@ -128,10 +130,10 @@ async fn one_letter_is_redriven_or_dropped_once() {
 async fn a_bulk_call_is_bounded_and_goes_on_where_it_says() {
     let (dead_letters, _place) = dead_letters().await;
     let first =
-        dead_letters.settle_all(&Selection::default(), LetterFate::Redrive, 3).await.unwrap();
+        dead_letters.settle_all(&Selection::default(), LetterFate::Redrive, most(3)).await.unwrap();
     assert_eq!((first.done, first.more), (3, true));
     let rest = Selection { before: Some(first.before.clone()), ..Selection::default() };
-    let second = dead_letters.settle_all(&rest, LetterFate::Redrive, 3).await.unwrap();
+    let second = dead_letters.settle_all(&rest, LetterFate::Redrive, most(3)).await.unwrap();
     assert_eq!((second.done, second.more, &second.before), (2, false, &first.before));
     let dead: u64 = dead_letters.queues().await.unwrap().iter().map(|counts| counts.dead).sum();
     assert_eq!(dead, 0);
@@ -141,7 +143,7 @@ async fn a_bulk_call_is_bounded_and_goes_on_where_it_says() {
 async fn what_dies_again_after_the_border_is_left_alone() {
     let (dead_letters, _place) = dead_letters().await;
     let outbox = Selection { queue: Some("outbox".to_owned()), ..Selection::default() };
-    let bulk = dead_letters.settle_all(&outbox, LetterFate::Redrive, 10).await.unwrap();
+    let bulk = dead_letters.settle_all(&outbox, LetterFate::Redrive, most(10)).await.unwrap();
     assert_eq!(bulk.done, 2);
     let border = Timestamp::parse_rfc3339(&bulk.before).unwrap();
     while dead_letters.clock.wall() < border {
@@ -149,8 +151,97 @@ async fn what_dies_again_after_the_border_is_left_alone() {
     }
     kill(&dead_letters.store, QueueName::Outbox, 1).await;
     let rest = Selection { before: Some(bulk.before), ..outbox };
-    let again = dead_letters.settle_all(&rest, LetterFate::Redrive, 10).await.unwrap();
+    let again = dead_letters.settle_all(&rest, LetterFate::Redrive, most(10)).await.unwrap();
     assert_eq!((again.done, again.more), (0, false));
+}
+
+#[tokio::test]
+async fn causes_are_counted_with_what_helps() {
+    let (dead_letters, _place) = dead_letters().await;
+    let all = dead_letters.causes(&Selection::default()).await.unwrap();
+    let shown: Vec<_> = all
+        .causes
+        .iter()
+        .map(|of| (of.queue.as_str(), of.class.as_str(), of.code, of.count))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("outbox", "dead", Some(50400), 2),
+            ("joins", "dead", Some(50400), 1),
+            ("inbox", "dead", Some(50400), 1),
+            ("inbox", "loop", None, 1),
+        ]
+    );
+    assert_eq!((all.count, all.whole), (5, true));
+    assert_eq!(all.causes[3].helps, "resume the thread: it is asked again");
+    let one = Selection { queue: Some("inbox".into()), code: Some(50400), ..Selection::default() };
+    assert_eq!(dead_letters.causes(&one).await.unwrap().count, 1);
+    let later = Selection { since: Some("2999-01-01T00:00:00Z".into()), ..Selection::default() };
+    assert_eq!(dead_letters.causes(&later).await.unwrap().count, 0);
+}
+
+#[tokio::test]
+async fn more_than_were_agreed_to_are_not_touched() {
+    let (dead_letters, _place) = dead_letters().await;
+    let outbox = Selection { queue: Some("outbox".to_owned()), ..Selection::default() };
+    let agreed = |count| BulkBounds { limit: 10, expected: Some(count) };
+    let refused = dead_letters.settle_all(&outbox, LetterFate::Drop, agreed(1)).await.unwrap_err();
+    assert!(matches!(refused, SettleError::More { expected: 1, found: 2 }), "{refused}");
+    assert_eq!(dead_letters.causes(&outbox).await.unwrap().count, 2, "none was dropped");
+    // What died since it was counted is none of those that somebody agreed to.
+    let before = Some(dead_letters.causes(&outbox).await.unwrap().before);
+    let counted = Selection { before, ..outbox };
+    let done = dead_letters.settle_all(&counted, LetterFate::Drop, agreed(2)).await.unwrap();
+    assert_eq!(done.done, 2);
+}
+
+#[tokio::test]
+async fn chosen_ones_are_redriven_in_the_order_of_their_thread() {
+    let (dead_letters, _place) = dead_letters().await;
+    let outbox = Selection { queue: Some("outbox".to_owned()), ..Selection::default() };
+    let born = dead_letters.clock.wall();
+    while dead_letters.clock.wall() <= born {
+        tokio::task::yield_now().await;
+    }
+    let queue = dead_letters.store.queue(QueueName::Outbox);
+    let last = JobId::from_bytes([9; 16]);
+    let (key, payload) = (Key::new(CONVERSATION).unwrap(), b"{}".to_vec());
+    let append = Append { id: last, key, position: None, not_before: None, payload };
+    queue.append(vec![append]).await.unwrap();
+    kill(&dead_letters.store, QueueName::Outbox, 1).await;
+    let first = target(&dead_letters.list(&outbox, None, 1).await.unwrap().letters[0]);
+    let in_order = [first.id, last];
+    let unknown = "outbox/ffffffffffffffffffffffffffffffff".parse().unwrap();
+    let targets = [Target { queue: QueueName::Outbox, id: last }, unknown, first];
+    let done = dead_letters.settle_chosen(&targets, LetterFate::Redrive).await.unwrap();
+    assert_eq!((done.done, done.missing.len()), (2, 1));
+    for id in in_order {
+        let next = queue.next().await.unwrap();
+        assert_eq!(next.id(), id);
+        next.ack().await.unwrap();
+    }
+    let many = vec![targets[0]; 1001];
+    let refused = dead_letters.settle_chosen(&many, LetterFate::Drop).await;
+    assert!(matches!(refused, Err(SettleError::TooMany)));
+}
+
+#[tokio::test]
+async fn what_an_operator_does_is_noted_in_the_thread() {
+    let (dead_letters, _place) = dead_letters().await;
+    let journal = Journal::new(16);
+    let notes = Notes { journal: journal.clone(), clock: Clock::start() };
+    let dead_letters = dead_letters.noting(notes);
+    let listing = dead_letters.list(&Selection::default(), None, 10).await.unwrap();
+    let [join, message] = [0, 1].map(|at| target(&listing.letters[at]));
+    dead_letters.show(message, false).await.unwrap();
+    dead_letters.show(message, true).await.unwrap();
+    dead_letters.settle(message, LetterFate::Redrive).await.unwrap();
+    dead_letters.settle(join, LetterFate::Drop).await.unwrap();
+    let thread: ThreadId = CONVERSATION.parse().unwrap();
+    let acts: Vec<_> = journal.recent(thread).iter().map(|record| record.stage).collect();
+    let wanted = [OperatorAct::Revealed, OperatorAct::Redrove, OperatorAct::Dropped];
+    assert_eq!(acts, wanted.map(|act| Stage::Operator { act }));
 }
 
 #[test]
@@ -206,6 +297,10 @@ async fn kill(store: &Store, queue: QueueName, count: usize) {
         let cause = Cause::new("dead").with_code(50400).with_detail("refused for good");
         store.queue(queue).next().await.unwrap().dead(cause).await.unwrap();
     }
+}
+
+fn most(limit: u32) -> BulkBounds {
+    BulkBounds { limit, ..BulkBounds::default() }
 }
 
 fn target(line: &LetterLine) -> Target {

@@ -11,15 +11,18 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
+use crate::admin::notes::Notes;
 use crate::admin::replies::{self, Replies};
+use crate::admin::threads::{self, ThreadDirectory};
 use crate::admin::timeline;
 use crate::admin::{forget, handoff};
-use crate::channels::Channels;
 use crate::channels::handover::{Handover, NotHandedOver, TakenThread};
+use crate::channels::{Channels, KnownThreads};
 use crate::clock::Clock;
 use crate::pipeline::forget::Forget;
-use crate::queue::{Store, embedded};
-use crate::thread::ThreadId;
+use crate::queue::{DocumentCursor, Store, embedded};
+use crate::telemetry::journal::Journal;
+use crate::thread::{Thread, ThreadId};
 
 const REPLIES: &str = "/v1/conversations/CHcccccccccccccccccccccccccccccccc/replies";
 
@@ -125,6 +128,38 @@ async fn bulk_calls_take_a_selection_and_a_bound() {
 }
 
 #[tokio::test]
+async fn an_act_touches_no_more_than_were_counted() {
+    let dead_letters = Bench::open(Access::Loopback).await;
+    let (status, causes) =
+        dead_letters.call(ask("GET", "/v1/dead-letters/causes?queue=outbox&code=50400")).await;
+    assert_eq!((status, &causes["count"], &causes["whole"]), (200, &2.into(), &true.into()));
+    assert_eq!(causes["causes"][0]["helps"], "look at its code; drop it");
+    let body = r#"{"select":{"queue":"outbox"},"expected":1}"#;
+    let (status, refused) = dead_letters.call(with_body("/v1/dead-letters/drop", body)).await;
+    assert_eq!((status, &refused["error"]), (409, &"count_changed".into()));
+    assert!(refused["detail"].as_str().unwrap().contains("fits 2"), "{refused}");
+    let body = r#"{"select":{"queue":"outbox"},"expected":2}"#;
+    let (status, done) = dead_letters.call(with_body("/v1/dead-letters/drop", body)).await;
+    assert_eq!((status, &done["done"]), (200, &2.into()));
+}
+
+#[tokio::test]
+async fn chosen_letters_are_named_as_the_list_names_them() {
+    let dead_letters = Bench::open(Access::Loopback).await;
+    let (_, listing) = dead_letters.call(ask("GET", "/v1/dead-letters?queue=outbox")).await;
+    let id = listing["letters"][1]["id"].as_str().unwrap();
+    let body = format!(r#"{{"letters":["outbox/{id}","inbox/{}"]}}"#, "f".repeat(32));
+    let (status, done) = dead_letters.call(with_body("/v1/dead-letters/redrive", &body)).await;
+    assert_eq!((status, &done["done"]), (200, &1.into()));
+    assert_eq!(done["missing"][0], format!("inbox/{}", "f".repeat(32)));
+    for body in [r#"{"letters":["planted"]}"#, r#"{"letters":[],"select":{}}"#] {
+        let (status, refused) = dead_letters.call(with_body("/v1/dead-letters/drop", body)).await;
+        assert_eq!(status, 400, "{refused}");
+        assert!(!refused.to_string().contains("planted"));
+    }
+}
+
+#[tokio::test]
 async fn no_selection_is_all_of_them_missing_or_null() {
     for body in ["{}", r#"{"select":null,"limit":null}"#] {
         let dead_letters = Bench::open(Access::Loopback).await;
@@ -141,6 +176,9 @@ async fn malformed_calls_are_answered_in_json_with_the_reason() {
         (ask("GET", "/v1/dead-letters?queue=mail"), 400),
         (ask("GET", "/v1/dead-letters?quue=inbox"), 400),
         (ask("GET", "/v1/dead-letters?limit=1001"), 400),
+        (ask("GET", "/v1/dead-letters?code=many"), 400),
+        (ask("GET", "/v1/dead-letters/causes?since=yesterday"), 400),
+        (ask("GET", "/v1/dead-letters/causes?limit=1"), 400),
         (ask("GET", "/v1/dead-letters/mail/00000000000000000000000000000000"), 404),
         (ask("GET", "/v1/dead-letters/inbox/ffffffffffffffffffffffffffffffff"), 404),
         (ask("GET", "/v1/dead-letters/inbox/01010101010101010101010101010101?reveal=perhaps"), 400),
@@ -161,9 +199,58 @@ async fn malformed_calls_are_answered_in_json_with_the_reason() {
 async fn a_closed_store_is_answered_503_and_tells_nothing() {
     let dead_letters = Bench::open(Access::Loopback).await;
     dead_letters.store.close().await;
-    for (method, path) in &OPERATE_PATHS[..5] {
+    for (method, path) in &OPERATE_PATHS[1..7] {
         let (status, body) = dead_letters.call(ask(method, &concrete(path))).await;
         assert_eq!((status, &body["error"]), (503, &"unavailable".into()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_has_every_route_and_no_other() {
+    let dead_letters = Bench::open(Access::Loopback).await;
+    let (status, document) = dead_letters.call(ask("GET", "/v1/openapi.json")).await;
+    assert_eq!((status, &document["openapi"]), (200, &"3.1.0".into()));
+    let mut told = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let methods = methods.as_object().unwrap().keys();
+        told.extend(methods.map(|method| (method.to_uppercase(), path.clone())));
+    }
+    let pages = crate::admin::PUBLIC_PATHS.iter().chain(crate::admin::DEBUG_PATHS);
+    let pages = pages.chain(&["/metrics"]).map(|path| ("GET", *path));
+    let mut served: Vec<_> = OPERATE_PATHS.iter().copied().chain(pages).collect();
+    served.sort_unstable_by_key(|(method, path)| (path.to_string(), method.to_lowercase()));
+    let served = served.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned()));
+    told.sort_unstable_by_key(|(method, path)| (path.clone(), method.to_lowercase()));
+    assert_eq!(told, served.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn answers_have_the_fields_that_the_document_says() {
+    let dead_letters = Bench::open(Access::Loopback).await;
+    let document: Value = serde_json::from_str(OPENAPI).unwrap();
+    let (_, listing) = dead_letters.call(ask("GET", "/v1/dead-letters?queue=outbox")).await;
+    let letter = format!(
+        "/v1/dead-letters/outbox/{}",
+        listing["letters"][0]["id"].as_str().expect("there is one")
+    );
+    for (path, schema) in [
+        ("/v1/dead-letters", "Letters"),
+        ("/v1/dead-letters/causes", "Causes"),
+        (letter.as_str(), "Letter"),
+        ("/v1/threads", "ThreadsPage"),
+        ("/v1/handoff", "Paused"),
+        ("/v1/queues?planted", "QueueCounts"),
+    ] {
+        let (status, answer) = dead_letters.call(ask("GET", path)).await;
+        assert_eq!(status, 200, "{path} {answer}");
+        let answer = if schema == "QueueCounts" { &answer["queues"][0] } else { &answer };
+        let fields = |of: &Value| -> Vec<String> {
+            let mut names: Vec<_> = of.as_object().unwrap().keys().cloned().collect();
+            names.sort_unstable();
+            names
+        };
+        let told = &document["components"]["schemas"][schema]["properties"];
+        assert_eq!(fields(answer), fields(told), "{path}");
     }
 }
 
@@ -197,6 +284,23 @@ impl Replies for NoReplies {
     }
 }
 
+/// Nobody knows a thread.
+struct NoThreads;
+
+impl ThreadDirectory for NoThreads {
+    fn thread(&self, _: ThreadId) -> BoxFuture<'_, Result<Option<Thread>, replies::Failed>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn ending<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<DocumentCursor>,
+    ) -> BoxFuture<'a, Result<KnownThreads, replies::Failed>> {
+        Box::pin(std::future::ready(Ok(KnownThreads::default())))
+    }
+}
+
 /// A router over a store with dead letters.
 struct Bench {
     router: Router,
@@ -209,6 +313,14 @@ impl Bench {
         let place = TempDir::new().unwrap();
         let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
         super::super::dead_letters::tests::bury(&store).await;
+        let notes = Notes { journal: Journal::new(8), clock: Clock::start() };
+        let threads = threads::ThreadSearch {
+            directory: Arc::new(NoThreads),
+            handover: Arc::new(NoHands),
+            store: store.clone(),
+            timeline: None,
+            clock: Clock::start(),
+        };
         let accepted = || post(|| async { StatusCode::ACCEPTED });
         let late = Router::new()
             .route("/v1/conversations/{conversation}/replies", accepted())
@@ -216,7 +328,7 @@ impl Bench {
             .route("/v1/messages", accepted())
             .route("/v1/threads/find", accepted());
         let others = late
-            .merge(handoff::router(Arc::new(NoHands)))
+            .merge(handoff::router(Arc::new(NoHands), notes.clone()))
             .merge(replies::router(Arc::new(NoReplies)))
             .merge(timeline::router(None))
             .merge(forget::router(Forget {
@@ -224,8 +336,10 @@ impl Bench {
                 channels: Channels::default(),
                 timeline: None,
                 clock: Clock::start(),
-            }));
-        let router = router(DeadLetters::new(store.clone(), Clock::start()), others, access);
+            }))
+            .merge(threads::router(threads));
+        let dead_letters = DeadLetters::new(store.clone(), Clock::start()).noting(notes);
+        let router = router(dead_letters, others, access);
         Self { router, store, _place: place }
     }
 

@@ -21,7 +21,9 @@ use super::admin_api;
 use super::needed::MalformedSetting;
 use super::outcome::{self, Confirmed, MISUSE, Outcome};
 use super::progress::Progress;
-use crate::admin::dead_letters::{LETTERS_MAX, LetterFate, Selection, Target};
+use crate::admin::dead_letters::{
+    BulkBounds, Causes, LETTERS_MAX, LetterFate, Selection, SettleError, Target,
+};
 use crate::agent::kinds;
 use crate::config::Environment;
 use crate::queue;
@@ -48,6 +50,8 @@ pub struct Args {
 enum LetterAction {
     /// Lists dead letters with their causes.
     List(ListArgs),
+    /// Counts dead letters by cause, and says what helps.
+    Causes(CausesArgs),
     /// Shows one with its history.
     Show(Show),
     /// Makes dead letters open jobs again, at their old place in their conversation.
@@ -66,6 +70,12 @@ struct ListArgs {
     /// Goes on where an earlier list ended.
     #[arg(long)]
     cursor: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct CausesArgs {
+    #[command(flatten)]
+    selection: LetterFilter,
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,6 +112,9 @@ struct LetterFilter {
     /// With a last cause of this class only.
     #[arg(long, value_parser = class)]
     class: Option<String>,
+    /// With this error code of Twilio's, or status of the agent's, only.
+    #[arg(long)]
+    code: Option<u32>,
     /// Of this thread only: a conversation (CH…) or a direct thread (TH…).
     #[arg(long, alias = "thread", value_name = "CH…|TH…")]
     conversation: Option<ThreadId>,
@@ -139,8 +152,9 @@ impl LetterFilter {
         Ok(Selection {
             queue: self.queue.clone(),
             class: self.class.clone(),
+            code: self.code,
             conversation: thread.map(|thread| thread.to_string()),
-            before: None,
+            ..Selection::default()
         })
     }
 }
@@ -170,6 +184,9 @@ pub enum Error {
     /// The store could not do it.
     #[error(transparent)]
     Queue(#[from] queue::Error),
+    /// They were not redriven or dropped.
+    #[error(transparent)]
+    Settle(#[from] SettleError),
     /// It could not begin, or not say how it went.
     #[error(transparent)]
     Run(#[from] outcome::Error),
@@ -197,6 +214,11 @@ async fn act(place: &LetterStore, args: &Args) -> Result<Outcome, Error> {
             let shown = if args.json { outcome::json(&listing) } else { print::listing(&listing) };
             Ok(Outcome::done(shown))
         }
+        LetterAction::Causes(asked) => {
+            let causes = place.causes(&asked.selection.selection(place).await?).await?;
+            let shown = if args.json { outcome::json(&causes) } else { print::causes(&causes) };
+            Ok(Outcome::done(shown))
+        }
         LetterAction::Show(show) => {
             let letter = place.show(show.target, show.reveal).await?;
             Ok(Outcome::done(if args.json {
@@ -220,8 +242,16 @@ async fn settle_those(
     fate: LetterFate,
     as_json: bool,
 ) -> Result<Outcome, Error> {
+    // What dies while somebody thinks about the question is not asked about, and left alone.
+    let all = if settle.all {
+        let selection = settle.selection.selection(place).await?;
+        let causes = place.causes(&selection).await?;
+        Some((Selection { before: Some(causes.before.clone()), ..selection }, causes))
+    } else {
+        None
+    };
     if !settle.yes && (settle.all || fate == LetterFate::Drop) {
-        let question = question(place, settle, fate).await?;
+        let question = question(settle, all.as_ref().map(|(_, causes)| causes), fate);
         match outcome::confirm(&question) {
             Confirmed::Yes => {}
             Confirmed::No => return Ok(Outcome::done(String::new()).with_note("nothing was done")),
@@ -231,11 +261,15 @@ async fn settle_those(
             }
         }
     }
-    let (done, missing) = if settle.all {
-        let selection = settle.selection.selection(place).await?;
-        (settle_selection(place, selection, fate, LETTERS_MAX).await?, Vec::new())
-    } else {
-        settle_targets(place, &settle.targets, fate).await?
+    let (done, missing) = match all {
+        Some((selection, causes)) => {
+            let bounds = BulkBounds {
+                expected: causes.whole.then_some(causes.count),
+                ..BulkBounds::default()
+            };
+            (settle_selection(place, selection, fate, bounds).await?, Vec::new())
+        }
+        None => settle_targets(place, &settle.targets, fate).await?,
     };
     let output = if as_json {
         let missing: Vec<_> = missing.iter().map(Target::to_string).collect();
@@ -251,20 +285,12 @@ async fn settle_those(
 }
 
 /// Says what would be done.
-async fn question(
-    place: &LetterStore,
-    settle: &SettleArgs,
-    fate: LetterFate,
-) -> Result<String, Error> {
-    let (count, at_least) = if settle.all {
-        let selection = settle.selection.selection(place).await?;
-        let listing = place.list(&selection, None, LETTERS_MAX).await?;
-        (listing.letters.len(), if listing.next.is_some() { "at least " } else { "" })
-    } else {
-        (settle.targets.len(), "")
+fn question(settle: &SettleArgs, all: Option<&Causes>, fate: LetterFate) -> String {
+    let (count, at_least) = match all {
+        Some(causes) => (causes.count, if causes.whole { "" } else { "at least " }),
+        None => (u64::try_from(settle.targets.len()).unwrap_or(u64::MAX), ""),
     };
-    let letters = print::letters(u64::try_from(count).unwrap_or(u64::MAX));
-    Ok(format!("would {} {at_least}{letters}", fate.as_str()))
+    format!("would {} {at_least}{}", fate.as_str(), print::letters(count))
 }
 
 /// Settles page by page what was dead when the command began.
@@ -272,12 +298,13 @@ async fn settle_selection(
     place: &LetterStore,
     mut selection: Selection,
     fate: LetterFate,
-    page: u32,
+    mut bounds: BulkBounds,
 ) -> Result<u64, Error> {
     let (mut done, mut progress) = (0, Progress::start());
     loop {
-        let bulk = place.settle_all(&selection, fate, page).await?;
+        let bulk = place.settle_all(&selection, fate, bounds).await?;
         done += bulk.done;
+        bounds.expected = bounds.expected.map(|expected| expected.saturating_sub(bulk.done));
         progress.tell(format_args!("{} {} so far", print::letters(done), print::past(fate)));
         if !bulk.more || bulk.done == 0 {
             return Ok(done);

@@ -11,7 +11,8 @@ use url::Url;
 
 use super::Error;
 use crate::admin::dead_letters::{
-    Bulk, DeadLetters, LetterFate, LetterShown, Listing, QueueCounts, Selection, Target,
+    Bulk, BulkBounds, Causes, DeadLetters, LetterFate, LetterShown, Listing, QueueCounts,
+    Selection, Target,
 };
 use crate::channels::direct::senders;
 use crate::cli::admin_api::{self, AdminApi};
@@ -130,18 +131,20 @@ impl LetterStore {
             Self::Service(api) => api,
         };
         let limit = limit.to_string();
-        let Selection { queue, class, conversation, before } = selection;
-        let fields = [
-            ("queue", queue.as_deref()),
-            ("class", class.as_deref()),
-            ("conversation", conversation.as_deref()),
-            ("before", before.as_deref()),
-            ("cursor", cursor),
-            ("limit", Some(limit.as_str())),
-        ];
-        let query: Vec<_> =
-            fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        Ok(api.get(&["v1", "dead-letters"], &query).await?)
+        let mut query = asked(selection);
+        query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
+        query.push(("limit", limit));
+        Ok(api.get(&["v1", "dead-letters"], &borrowed(&query)).await?)
+    }
+
+    pub(super) async fn causes(&self, selection: &Selection) -> Result<Causes, Error> {
+        match self {
+            Self::File { desk, .. } => Ok(desk.causes(selection).await?),
+            Self::Service(api) => {
+                let query = asked(selection);
+                Ok(api.get(&["v1", "dead-letters", "causes"], &borrowed(&query)).await?)
+            }
+        }
     }
 
     pub(super) async fn show(&self, target: Target, reveal: bool) -> Result<LetterShown, Error> {
@@ -175,12 +178,15 @@ impl LetterStore {
         &self,
         selection: &Selection,
         fate: LetterFate,
-        limit: u32,
+        bounds: BulkBounds,
     ) -> Result<Bulk, Error> {
         match self {
-            Self::File { desk, .. } => Ok(desk.settle_all(selection, fate, limit).await?),
+            Self::File { desk, .. } => Ok(desk.settle_all(selection, fate, bounds).await?),
             Self::Service(api) => {
-                let body = serde_json::json!({ "select": selection, "limit": limit });
+                let BulkBounds { limit, expected } = bounds;
+                let body = serde_json::json!({
+                    "select": selection, "limit": limit, "expected": expected,
+                });
                 Ok(api.post(&["v1", "dead-letters", fate.as_str()], &body).await?)
             }
         }
@@ -193,6 +199,24 @@ impl LetterStore {
             Self::File { store, .. } => store.close().await,
         }
     }
+}
+
+/// A selection as a query.
+fn asked(selection: &Selection) -> Vec<(&'static str, String)> {
+    let Selection { queue, class, code, conversation, since, before } = selection;
+    let fields = [
+        ("queue", queue.clone()),
+        ("class", class.clone()),
+        ("code", code.map(|code| code.to_string())),
+        ("thread", conversation.clone()),
+        ("since", since.clone()),
+        ("before", before.clone()),
+    ];
+    fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn borrowed<'a>(query: &'a [(&'a str, String)]) -> Vec<(&'a str, &'a str)> {
+    query.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
 async fn settle_there(api: &AdminApi, target: Target, fate: LetterFate) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! Dead letters as people read them. Pure.
 
-use crate::admin::dead_letters::{CauseShown, LetterFate, LetterShown, Listing};
+use crate::admin::dead_letters::{CauseShown, Causes, LetterFate, LetterShown, Listing};
 use crate::cli::outcome::{json, table};
 
 /// Lays out a page of the list.
@@ -24,6 +24,26 @@ pub(super) fn listing(listing: &Listing) -> String {
         shown.push_str(&format!("\nthere are more: --cursor {next}\n"));
     }
     shown
+}
+
+/// Lays out the causes with what helps.
+pub(super) fn causes(causes: &Causes) -> String {
+    if causes.causes.is_empty() {
+        return "no dead letters\n".to_owned();
+    }
+    let header = ["queue", "cause", "letters", "oldest", "what happened", "what helps"];
+    let rows = causes.causes.iter().map(|line| {
+        let code = line.code.map(|code| format!(" {code}")).unwrap_or_default();
+        [
+            line.queue.clone(),
+            format!("{}{code}", line.class),
+            line.count.to_string(),
+            line.oldest.clone(),
+            line.meaning.clone(),
+            line.helps.clone(),
+        ]
+    });
+    table(header, rows)
 }
 
 /// Lays out one letter.

@@ -86,7 +86,8 @@ async fn a_selection_is_settled_page_by_page() {
     for page in [1, 2, 5] {
         let report = kinds::load(None, &environment(bench.place.path(), &bench.listen));
         let place = LetterStore::find(&report, None).await.unwrap();
-        let done = settle_selection(&place, Selection::default(), LetterFate::Redrive, page).await;
+        let (all, bounds) = (Selection::default(), BulkBounds { limit: page, expected: Some(5) });
+        let done = settle_selection(&place, all, LetterFate::Redrive, bounds).await;
         assert_eq!(done.unwrap(), 5, "pages of {page}");
         place.close().await;
         bench = Bench::new().await;

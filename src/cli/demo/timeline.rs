@@ -77,6 +77,7 @@ impl Step {
             | Stage::Held
             | Stage::HandedOver
             | Stage::Ended
+            | Stage::Operator { .. }
             | Stage::Left { .. }
             | Stage::Skipped { .. }
             | Stage::Dead { .. } => return None,

@@ -1,7 +1,7 @@
 //! Dead letters, counts, marks and documents.
 
 use super::*;
-use crate::queue::{Cursor, Documents, Filter, JobState, JobStatus, Page};
+use crate::queue::{Cursor, DeadCauses, Documents, Filter, JobState, JobStatus, LanesAsked, Page};
 
 pub(super) async fn a_dead_letter_keeps_everything_and_frees_its_lane(harness: impl Harness) {
     let store = harness.open().await;
@@ -142,11 +142,71 @@ pub(super) async fn letters_are_listed_by_page_and_filter(harness: impl Harness)
     let before = Some(Timestamp::from_millis(0));
     let none = codes(Filter { before, ..Filter::default() }, Page::default()).await;
     assert_eq!(none, (Vec::new(), None));
+    let since = before;
+    let all_since = codes(Filter { since, ..Filter::default() }, Page::default()).await;
+    assert_eq!(all_since.0.len(), 7);
+    let one = codes(Filter { code: Some(4), ..Filter::default() }, Page::default()).await;
+    assert_eq!(one.0, [4]);
     for limit in [0, Page::LIMIT_MAX + 1] {
         let page = Page { after: None, limit };
         let answer = queue.list(Filter::default(), page).await;
         assert!(matches!(answer, Err(Error::Invalid { .. })));
     }
+}
+
+pub(super) async fn letters_are_counted_by_cause_up_to_a_bound(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    assert_eq!(
+        queue.causes(Filter::default(), 10).await.unwrap(),
+        DeadCauses { causes: Vec::new(), is_whole: true }
+    );
+    for n in 0..6_u32 {
+        append(&queue, job("a", &n.to_string())).await;
+        let why = if n < 4 { cause("refused", 7) } else { cause("refused", 8) };
+        next(&queue).await.dead(why).await.unwrap();
+    }
+    append(&queue, job("b", "6")).await;
+    next(&queue).await.dead(Cause::new("wordless")).await.unwrap();
+    let counted = queue.causes(Filter::default(), 10).await.unwrap();
+    let shown: Vec<_> =
+        counted.causes.iter().map(|of| (of.class.as_str(), of.code, of.count)).collect();
+    assert_eq!(shown, [("refused", Some(7), 4), ("refused", Some(8), 2), ("wordless", None, 1)]);
+    assert!(counted.is_whole && counted.causes.iter().all(|of| of.oldest <= of.newest));
+    let only = Filter { class: Some("refused".into()), code: Some(8), ..Filter::default() };
+    assert_eq!(queue.causes(only, 2).await.unwrap().causes, counted.causes[1..2]);
+    assert!(queue.causes(Filter::default(), 7).await.unwrap().is_whole);
+    assert!(!queue.causes(Filter::default(), 6).await.unwrap().is_whole, "one more than was read");
+    let elsewhere = store.queue(QueueName::Outbox).causes(Filter::default(), 10).await.unwrap();
+    assert!(elsewhere.causes.is_empty());
+}
+
+pub(super) async fn the_lanes_that_have_waited_longest_are_told_first(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    assert!(queue.open_lanes(LanesAsked::Oldest(10)).await.unwrap().is_empty());
+    for (key, name) in [("b", "1"), ("a", "2"), ("b", "3"), ("c", "4")] {
+        append(&queue, job(key, name)).await;
+    }
+    let out = next_is(&queue, "1").await;
+    let shown = async |asked| -> Vec<(String, u64, u64)> {
+        let lanes = queue.open_lanes(asked).await.unwrap();
+        assert!(lanes.iter().all(|lane| lane.oldest_age < PATIENCE));
+        lanes.into_iter().map(|of| (of.key.as_str().to_owned(), of.waiting, of.out)).collect()
+    };
+    let [a, b, c] = [("a", 1, 0), ("b", 1, 1), ("c", 1, 0)]
+        .map(|(key, waiting, out)| (key.to_owned(), waiting, out));
+    let all = shown(LanesAsked::Oldest(10)).await;
+    assert_eq!(all.len(), 3);
+    assert!(all.contains(&a) && all.contains(&b) && all.contains(&c), "{all:?}");
+    assert_eq!(shown(LanesAsked::Oldest(1)).await.len(), 1);
+    let keys = ["c", "nobody"].map(|key| Key::new(key).unwrap()).to_vec();
+    assert_eq!(shown(LanesAsked::Of(keys)).await, std::slice::from_ref(&c));
+    out.ack().await.unwrap();
+    next_is(&queue, "2").await.ack().await.unwrap();
+    assert_eq!(shown(LanesAsked::Oldest(10)).await.len(), 2);
+    let refused = queue.open_lanes(LanesAsked::Oldest(1001)).await;
+    assert!(matches!(refused, Err(Error::Invalid { .. })));
 }
 
 pub(super) async fn counts_tell_the_states_apart(harness: impl Harness) {

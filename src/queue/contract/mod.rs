@@ -93,6 +93,8 @@ macro_rules! contract {
                 a_dropped_letter_is_gone_but_its_id_is_known,
                 a_long_history_keeps_its_start_and_its_end,
                 letters_are_listed_by_page_and_filter,
+                letters_are_counted_by_cause_up_to_a_bound,
+                the_lanes_that_have_waited_longest_are_told_first,
                 counts_tell_the_states_apart,
                 a_job_is_found_with_its_state_and_the_time_of_its_append,
                 a_key_is_open_from_its_append_until_its_last_job_is_settled,

@@ -67,8 +67,8 @@ use self::writer::{Op, Submit, Threads, Writer};
 use super::engine::{Engine, LaneHead, Leased, StoredDocument, Trouble, Value};
 use super::lanes::{Entry, HeadOfLane, Lanes, Taken};
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
-    JobStatus, Key, Page, QueueName, Stats,
+    Append, Appended, DeadCauses, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error,
+    Filter, JobId, JobStatus, Key, LanesAsked, OpenLane, Page, QueueName, Stats,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::files;
@@ -265,6 +265,24 @@ impl Embedded {
         })
     }
 
+    async fn lanes(&self, queue: QueueName, asked: LanesAsked) -> Result<Vec<OpenLane>, Error> {
+        let lanes = self.shared.dispatch(queue).lanes().open(&asked);
+        let dated = move |db: &Connection| {
+            let dated = lanes.into_iter().map(|lane| {
+                let seq = i64::try_from(lane.oldest_seq).unwrap_or(0);
+                Ok((lane, rows::appended_at(db, seq)?))
+            });
+            dated.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let dated = self.reader.read(&self.shared.fault, dated).await?;
+        let now = self.clock.wall();
+        let open = dated.into_iter().filter_map(|(lane, appended_at)| {
+            let oldest_age = now.since(appended_at?);
+            Some(OpenLane { key: lane.key, waiting: lane.waiting, out: lane.out, oldest_age })
+        });
+        Ok(open.collect())
+    }
+
     fn letter(&self, queue: QueueName, id: JobId) -> LetterName {
         LetterName { queue, id, now: self.clock.now(), at: self.clock.wall() }
     }
@@ -328,6 +346,14 @@ impl Engine for Embedded {
         self.count(queue).boxed()
     }
 
+    fn open_lanes(
+        &self,
+        queue: QueueName,
+        asked: LanesAsked,
+    ) -> BoxFuture<'_, Result<Vec<OpenLane>, Error>> {
+        self.lanes(queue, asked).boxed()
+    }
+
     fn dead_letters(
         &self,
         queue: QueueName,
@@ -337,6 +363,16 @@ impl Engine for Embedded {
         self.reader
             .read(&self.shared.fault, move |db| rows::dead_letters(db, queue, &filter, page))
             .boxed()
+    }
+
+    fn dead_causes(
+        &self,
+        queue: QueueName,
+        filter: Filter,
+        letters_max: u32,
+    ) -> BoxFuture<'_, Result<DeadCauses, Error>> {
+        let count = move |db: &_| rows::dead_causes(db, queue, &filter, letters_max);
+        self.reader.read(&self.shared.fault, count).boxed()
     }
 
     fn find(

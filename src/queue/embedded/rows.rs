@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::clock::Timestamp;
 use crate::queue::{
-    Append, Attempt, Cause, Cursor, DeadLetter, DeadLetters, DeadSummary, Filter, JobId, JobState,
-    JobStatus, Key, Page, QueueName,
+    Append, Attempt, Cause, Cursor, DeadCause, DeadCauses, DeadLetter, DeadLetters, DeadSummary,
+    Filter, JobId, JobState, JobStatus, Key, Page, QueueName,
 };
 
 /// What a row says of its job.
@@ -314,6 +314,13 @@ const SUMMARY: &str = "SELECT j.seq, j.id, j.key, j.created_at, j.changed_at,
     JOIN attempts a ON a.seq = d.seq
         AND a.number = (SELECT max(number) FROM attempts WHERE seq = d.seq)";
 
+/// What a filter asks of a line.
+const FILTER: &str = "(:key IS NULL OR j.key = :key)
+            AND (:class IS NULL OR a.class = :class)
+            AND (:code IS NULL OR a.code = :code)
+            AND (:since IS NULL OR j.changed_at >= :since)
+            AND (:before IS NULL OR j.changed_at < :before)";
+
 /// Lists a page of dead letters.
 pub(super) fn dead_letters(
     db: &Connection,
@@ -322,10 +329,7 @@ pub(super) fn dead_letters(
     page: Page,
 ) -> rusqlite::Result<DeadLetters> {
     let mut statement = db.prepare_cached(&format!(
-        "{SUMMARY} WHERE d.queue = :queue AND d.seq > :after
-            AND (:key IS NULL OR j.key = :key)
-            AND (:class IS NULL OR a.class = :class)
-            AND (:before IS NULL OR j.changed_at < :before)
+        "{SUMMARY} WHERE d.queue = :queue AND d.seq > :after AND {FILTER}
         ORDER BY d.seq LIMIT :limit"
     ))?;
     let mut rows = statement.query(named_params! {
@@ -333,6 +337,8 @@ pub(super) fn dead_letters(
         ":after": page.after.map_or(0, |Cursor(seq)| seq),
         ":key": filter.key.as_ref().map(Key::as_str),
         ":class": filter.class,
+        ":code": filter.code,
+        ":since": filter.since.map(Timestamp::as_millis),
         ":before": filter.before.map(Timestamp::as_millis),
         ":limit": i64::from(page.limit) + 1,
     })?;
@@ -347,6 +353,42 @@ pub(super) fn dead_letters(
         letters.push(summary(row)?);
     }
     Ok(DeadLetters { letters, next })
+}
+
+/// Counts dead letters by cause.
+pub(super) fn dead_causes(
+    db: &Connection,
+    queue: QueueName,
+    filter: &Filter,
+    letters_max: u32,
+) -> rusqlite::Result<DeadCauses> {
+    let mut statement = db.prepare_cached(&format!(
+        "SELECT class, code, count(*), min(changed_at), max(changed_at)
+        FROM ({SUMMARY} WHERE d.queue = :queue AND {FILTER} ORDER BY d.seq LIMIT :limit)
+        GROUP BY class, code ORDER BY count(*) DESC, class, code"
+    ))?;
+    let values = named_params! {
+        ":queue": queue_number(queue),
+        ":key": filter.key.as_ref().map(Key::as_str),
+        ":class": filter.class,
+        ":code": filter.code,
+        ":since": filter.since.map(Timestamp::as_millis),
+        ":before": filter.before.map(Timestamp::as_millis),
+        ":limit": i64::from(letters_max) + 1,
+    };
+    let causes = statement
+        .query_map(values, |row| {
+            Ok(DeadCause {
+                class: row.get(0)?,
+                code: row.get(1)?,
+                count: row.get::<_, i64>(2)?.unsigned_abs(),
+                oldest: Timestamp::from_millis(row.get(3)?),
+                newest: Timestamp::from_millis(row.get(4)?),
+            })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let total: u64 = causes.iter().map(|cause| cause.count).sum();
+    Ok(DeadCauses { causes, is_whole: total <= u64::from(letters_max) })
 }
 
 /// Reads one dead letter with all that is kept of it.

@@ -21,7 +21,10 @@ use super::names::Names;
 use super::record::{JobWork, Record, UnreadableRecord};
 use super::tail::Tail;
 use crate::clock::{Clock, Timestamp};
-use crate::queue::{Cause, Cursor, DeadLetters, DeadSummary, Error, Filter, Key, Page, QueueName};
+use crate::queue::{
+    Cause, Cursor, DeadCause, DeadCauses, DeadLetters, DeadSummary, Error, Filter, Key, Page,
+    QueueName,
+};
 
 /// How long the next letter of a listing is awaited.
 const NEXT_LETTER: Duration = Duration::from_secs(3);
@@ -121,7 +124,7 @@ impl DeadIndex {
     /// as the page has.
     pub(super) async fn list(
         &self,
-        (log, clock): (&Log, Clock),
+        from: (&Log, Clock),
         queue: QueueName,
         filter: &Filter,
         page: Page,
@@ -129,6 +132,70 @@ impl DeadIndex {
         let after = page.after.map_or(0, |Cursor(born)| u64::try_from(born).unwrap_or(0));
         let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
         let mut found: BTreeMap<u64, DeadSummary> = BTreeMap::new();
+        self.walk(from, queue, |born, summary| {
+            if born > after && matches(filter, &summary) {
+                found.insert(born, summary);
+                if found.len() > limit + 1 {
+                    found.pop_last();
+                }
+            }
+            true
+        })
+        .await?;
+        let mut next = None;
+        if found.len() > limit {
+            found.pop_last();
+            let last = found.last_key_value().map_or(0, |(&born, _)| born);
+            next = Some(Cursor(i64::try_from(last).unwrap_or(i64::MAX)));
+        }
+        Ok(DeadLetters { letters: found.into_values().collect(), next })
+    }
+
+    /// Counts letters by cause, of those that were listed first.
+    pub(super) async fn causes(
+        &self,
+        from: (&Log, Clock),
+        queue: QueueName,
+        (filter, letters_max): (&Filter, u32),
+    ) -> Result<DeadCauses, Error> {
+        let mut by_cause: BTreeMap<(String, Option<u32>), DeadCause> = BTreeMap::new();
+        let (mut count, mut is_whole) = (0, true);
+        self.walk(from, queue, |_, summary| {
+            if matches(filter, &summary) {
+                if count == letters_max {
+                    is_whole = false;
+                    return false;
+                }
+                count += 1;
+                let DeadSummary { died_at, cause, .. } = summary;
+                let class = cause.class.into_owned();
+                let known = by_cause.entry((class.clone(), cause.code));
+                let known = known.or_insert_with(|| DeadCause {
+                    class,
+                    code: cause.code,
+                    count: 0,
+                    oldest: died_at,
+                    newest: died_at,
+                });
+                known.count += 1;
+                known.oldest = known.oldest.min(died_at);
+                known.newest = known.newest.max(died_at);
+            }
+            true
+        })
+        .await?;
+        let mut causes: Vec<_> = by_cause.into_values().collect();
+        causes.sort_by_key(|cause| std::cmp::Reverse(cause.count));
+        Ok(DeadCauses { causes, is_whole })
+    }
+
+    /// Shows each letter of a queue that is listed now, with its place, until `visit` wants no more.
+    async fn walk(
+        &self,
+        (log, clock): (&Log, Clock),
+        queue: QueueName,
+        mut visit: impl FnMut(u64, DeadSummary) -> bool,
+    ) -> Result<(), Error> {
         let place = (self.stream_name.clone(), self.names.dead_of(queue));
         let mut tail = Tail::open(log, place, 1, clock).await?;
         let mut pending = tail.pending;
@@ -143,22 +210,12 @@ impl DeadIndex {
             let letter = self.decode(&read.payload)?;
             let id = read.subject.rsplit('.').next().and_then(|id| id.parse().ok());
             let (Some(id), born) = (id, letter.born) else { continue };
-            let summary = letter.summary(id)?;
-            if born > after && matches(filter, &summary) {
-                found.insert(born, summary);
-                if found.len() > limit + 1 {
-                    found.pop_last();
-                }
+            if !visit(born, letter.summary(id)?) {
+                break;
             }
         }
         tail.close().await;
-        let mut next = None;
-        if found.len() > limit {
-            found.pop_last();
-            let last = found.last_key_value().map_or(0, |(&born, _)| born);
-            next = Some(Cursor(i64::try_from(last).unwrap_or(i64::MAX)));
-        }
-        Ok(DeadLetters { letters: found.into_values().collect(), next })
+        Ok(())
     }
 
     fn decode(&self, bytes: &Bytes) -> Result<DeadMessage, Error> {
@@ -210,5 +267,7 @@ pub(super) fn summary(
 fn matches(filter: &Filter, letter: &DeadSummary) -> bool {
     filter.key.as_ref().is_none_or(|key| *key == letter.key)
         && filter.class.as_ref().is_none_or(|class| *class == letter.cause.class)
+        && (filter.code.is_none() || filter.code == letter.cause.code)
+        && filter.since.is_none_or(|since| letter.died_at >= since)
         && filter.before.is_none_or(|before| letter.died_at < before)
 }

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::holding::Holding;
 use crate::clock::{Clock, Moment};
-use crate::queue::Error;
-use crate::queue::lanes::{Counts, Lanes, LeaseId, Lost, Taken};
+use crate::queue::lanes::{Counts, LaneCounts, Lanes, LeaseId, Lost, Taken};
+use crate::queue::{Error, LanesAsked};
 
 /// One queue's lanes.
 #[derive(Default)]
@@ -78,6 +78,15 @@ impl Dispatch {
     pub(super) fn counts(&self, now: Moment) -> Vec<(Arc<Holding>, Counts)> {
         let count = |shelf: &Shelf| (Arc::clone(&shelf.holding), shelf.lanes.counts(now));
         self.shelves().iter().map(count).collect()
+    }
+
+    /// Counts the jobs of some lanes of each holding.
+    pub(super) fn open(&self, asked: &LanesAsked) -> Vec<(Arc<Holding>, LaneCounts)> {
+        let shelves = self.shelves();
+        let open = shelves.iter().flat_map(|shelf| {
+            shelf.lanes.open(asked).into_iter().map(move |lane| (Arc::clone(&shelf.holding), lane))
+        });
+        open.collect()
     }
 
     /// Waits until a job is due behind a leased one. Cancel safe.

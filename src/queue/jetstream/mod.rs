@@ -84,8 +84,8 @@ use self::setup::StoreNeeds;
 use self::shared::Shared;
 use super::engine::{Engine, LaneHead, Leased, StoredDocument, Trouble, Value};
 use super::{
-    Append, Appended, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error, Filter, JobId,
-    JobStatus, Key, Page, QueueName, Stats,
+    Append, Appended, DeadCauses, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error,
+    Filter, JobId, JobStatus, Key, LanesAsked, OpenLane, Page, QueueName, Stats,
 };
 use crate::clock::Clock;
 use crate::telemetry::chain::Chain;
@@ -222,6 +222,21 @@ impl JetStream {
         Ok(stats)
     }
 
+    fn lanes(&self, queue: QueueName, asked: &LanesAsked) -> Result<Vec<OpenLane>, Error> {
+        let shared = &self.shared;
+        let _call = shared.call()?;
+        let now = shared.clock.wall();
+        let held = shared.dispatch(queue).open(asked).into_iter();
+        let open = held.filter_map(|(holding, lane)| {
+            let oldest_age = now.since(holding.book().appended_at(lane.oldest_seq)?);
+            Some(OpenLane { key: lane.key, waiting: lane.waiting, out: lane.out, oldest_age })
+        });
+        let mut open: Vec<_> = open.collect();
+        open.sort_by_key(|lane| std::cmp::Reverse(lane.oldest_age));
+        open.truncate(asked.most());
+        Ok(open)
+    }
+
     async fn shut(&self) {
         let shared = &self.shared;
         shared.closed.cancel();
@@ -315,6 +330,14 @@ impl Engine for JetStream {
         self.count(queue).boxed()
     }
 
+    fn open_lanes(
+        &self,
+        queue: QueueName,
+        asked: LanesAsked,
+    ) -> BoxFuture<'_, Result<Vec<OpenLane>, Error>> {
+        std::future::ready(self.lanes(queue, &asked)).boxed()
+    }
+
     fn dead_letters(
         &self,
         queue: QueueName,
@@ -325,6 +348,21 @@ impl Engine for JetStream {
             let shared = &self.shared;
             let _call = shared.call()?;
             shared.dead.list((&shared.log, shared.clock), queue, &filter, page).await
+        }
+        .boxed()
+    }
+
+    fn dead_causes(
+        &self,
+        queue: QueueName,
+        filter: Filter,
+        letters_max: u32,
+    ) -> BoxFuture<'_, Result<DeadCauses, Error>> {
+        async move {
+            let shared = &self.shared;
+            let _call = shared.call()?;
+            let from = (&shared.log, shared.clock);
+            shared.dead.causes(from, queue, (&filter, letters_max)).await
         }
         .boxed()
     }

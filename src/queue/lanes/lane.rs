@@ -176,6 +176,11 @@ impl Lane {
         begun
     }
 
+    /// The job that was appended first, waiting or out.
+    pub(super) fn oldest_seq(&self) -> Option<u64> {
+        self.jobs.iter().chain(self.out()).map(|job| job.seq).min()
+    }
+
     /// Lets all that was out wait again, each job changed so. The state is the caller's to set.
     pub(super) fn put_back(&mut self, change: impl Fn(Job) -> Job) {
         let Some(out) = self.jobs_out() else { return };
