@@ -48,9 +48,12 @@ pub struct QueueCounts {
     pub delayed: u64,
     /// Jobs that are being worked on.
     pub leased: u64,
+    /// Jobs that are kept until a person or an agent says so.
+    #[serde(default)]
+    pub held: u64,
     /// Dead letters.
     pub dead: u64,
-    /// Milliseconds since the oldest open job was appended.
+    /// Milliseconds since the oldest open job was appended that is not held.
     pub oldest_age_ms: Option<u64>,
 }
 
@@ -220,6 +223,7 @@ impl DeadLetters {
                 ready: stats.ready,
                 delayed: stats.delayed,
                 leased: stats.leased,
+                held: stats.held,
                 dead: stats.dead,
                 oldest_age_ms: age.map(|age| age.unwrap_or(u64::MAX)),
             });

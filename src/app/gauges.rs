@@ -25,9 +25,17 @@ pub async fn read(metrics: &Metrics, seats: Option<&Seats>, store: &Store) {
         }
         sockets(metrics, seats);
     }
+    for (name, stats) in queues(store).await {
+        show(metrics, label(name), &stats);
+    }
+}
+
+/// Counts the jobs of each queue that can be read.
+pub async fn queues(store: &Store) -> Vec<(QueueName, Stats)> {
+    let mut counted = Vec::with_capacity(QueueName::ALL.len());
     for name in QueueName::ALL {
         match store.queue(name).stats().await {
-            Ok(stats) => show(metrics, label(name), &stats),
+            Ok(stats) => counted.push((name, stats)),
             Err(error) => tracing::warn!(
                 queue = name.as_str(),
                 error = %Chain(&error),
@@ -35,6 +43,7 @@ pub async fn read(metrics: &Metrics, seats: Option<&Seats>, store: &Store) {
             ),
         }
     }
+    counted
 }
 
 /// Shows where each identity's socket stands now.
@@ -64,6 +73,7 @@ fn show(metrics: &Metrics, queue: Queue, stats: &Stats) {
         (JobState::Ready, stats.ready),
         (JobState::Delayed, stats.delayed),
         (JobState::Leased, stats.leased),
+        (JobState::Held, stats.held),
         (JobState::Dead, stats.dead),
     ] {
         metrics.queue_jobs(queue, state, usize::try_from(jobs).unwrap_or(usize::MAX));

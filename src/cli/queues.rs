@@ -51,13 +51,14 @@ async fn look(args: &Args, environment: &Environment) -> Result<Outcome, Error> 
 }
 
 fn table(counts: &[QueueCounts]) -> String {
-    let header = ["queue", "ready", "waiting", "worked on", "dead", "oldest"];
+    let header = ["queue", "ready", "waiting", "worked on", "held", "dead", "oldest"];
     let rows = counts.iter().map(|queue| {
         [
             queue.queue.clone(),
             queue.ready.to_string(),
             queue.delayed.to_string(),
             queue.leased.to_string(),
+            queue.held.to_string(),
             queue.dead.to_string(),
             queue.oldest_age_ms.map_or_else(|| "-".to_owned(), age),
         ]
@@ -97,6 +98,7 @@ mod tests {
     #[test]
     fn each_queue_has_a_row() {
         let counts = |queue: &str, oldest_age_ms| QueueCounts {
+            held: 0,
             queue: queue.to_owned(),
             ready: 2,
             delayed: 1,

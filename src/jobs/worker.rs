@@ -237,7 +237,7 @@ mod tests {
         let settled = async {
             loop {
                 let stats = queue.stats().await.unwrap();
-                if stats.ready + stats.delayed + stats.leased == 0 {
+                if stats.open() == 0 {
                     return;
                 }
                 tokio::task::yield_now().await;

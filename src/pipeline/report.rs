@@ -289,7 +289,7 @@ mod tests {
         }
         assert_eq!(agent.told.load(Ordering::Relaxed), 3);
         let stats = queue.stats().await.unwrap();
-        assert_eq!(stats.ready + stats.delayed + stats.leased + stats.dead, 0, "told, and once");
+        assert_eq!(stats.open() + stats.dead, 0, "told, and once");
     }
 
     #[tokio::test]

@@ -46,7 +46,10 @@ impl Ended {
     const fn by(settlement: &Settlement) -> Self {
         match settlement {
             Settlement::Ack(_) => Self::Done,
-            Settlement::Retry(..) | Settlement::PutOff(_) | Settlement::Park(_) => Self::Again,
+            Settlement::Retry(..)
+            | Settlement::PutOff(_)
+            | Settlement::Shelve(_)
+            | Settlement::Park(_) => Self::Again,
             Settlement::Dead(_) => Self::Dead,
         }
     }
@@ -211,6 +214,17 @@ impl Delivery {
     /// [`Error::LeaseLost`] if it comes too late.
     pub async fn put_off(self, delay: Duration) -> Result<(), Error> {
         self.settle(Settlement::PutOff(delay)).await.map(drop)
+    }
+
+    /// As [`Delivery::put_off`], for what is kept until somebody else says so: a person who has the thread,
+    /// an agent that thinks. Until it is woken, settled or put off, the job and those behind it count as
+    /// [`Stats::held`](super::Stats::held) and their age is nobody's wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] if it comes too late.
+    pub async fn shelve(self, delay: Duration) -> Result<(), Error> {
+        self.settle(Settlement::Shelve(delay)).await.map(drop)
     }
 
     /// Gives the job back for `delay` or until [`Queue::wake`](super::Queue::wake), which holds back the

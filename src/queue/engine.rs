@@ -182,6 +182,8 @@ pub(super) enum Settlement {
     Dead(Cause),
     /// Again, after this time or when woken, as if it had not been delivered; not stored.
     PutOff(Duration),
+    /// As `PutOff`, and it counts as held.
+    Shelve(Duration),
     /// Again, after this time or when woken; it may have had effects, but counts no attempt; not stored.
     Park(Duration),
 }

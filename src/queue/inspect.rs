@@ -18,10 +18,21 @@ pub struct Stats {
     pub delayed: u64,
     /// Jobs that are out with a consumer or being settled.
     pub leased: u64,
+    /// Jobs that are kept until somebody else says so, and those behind them: see
+    /// [`Delivery::shelve`](super::Delivery::shelve).
+    pub held: u64,
     /// Dead letters.
     pub dead: u64,
-    /// How long ago the oldest open job was appended; `None` without open jobs.
+    /// How long ago the oldest open job was appended that is not held; `None` without one.
     pub oldest_age: Option<Duration>,
+}
+
+impl Stats {
+    /// Jobs that are not settled.
+    #[must_use]
+    pub const fn open(&self) -> u64 {
+        self.ready + self.delayed + self.leased + self.held
+    }
 }
 
 /// How many lanes are told of at once at most.

@@ -18,6 +18,7 @@
 //! | [`begin`](Lanes::begin), right token | cannot be | `Settling` | lost |
 //! | [`give_back`](Lanes::give_back), right token | cannot be | `Waiting` | nothing |
 //! | [`put_off`](Lanes::put_off), right token | cannot be | `Waiting` until then | lost |
+//! | [`shelve`](Lanes::shelve), right token | cannot be | `Waiting` until then, held | lost |
 //! | [`park`](Lanes::park), right token | cannot be | `Waiting` until then, suspect | lost |
 //! | [`wake`](Lanes::wake) | due now, if it was put off | nothing | nothing |
 //! | [`finish`](Lanes::finish), right token | cannot be | cannot be | next job, or the lane ends |
@@ -111,7 +112,9 @@ pub(super) struct Counts {
     pub(super) ready: u64,
     pub(super) delayed: u64,
     pub(super) leased: u64,
-    /// The job that was appended first.
+    /// In lanes whose first job was shelved.
+    pub(super) held: u64,
+    /// The job that was appended first, of those that are not held.
     pub(super) oldest_seq: Option<u64>,
 }
 
@@ -138,6 +141,7 @@ impl Lanes {
             attempts: entry.attempts,
             suspect: entry.suspect,
             put_off: false,
+            shelved: false,
             rests_since: now,
         };
         let Some(&id) = self.by_key.get(key) else {
@@ -299,21 +303,51 @@ impl Lanes {
         lease: LeaseId,
         until: Moment,
     ) -> Result<(), Lost> {
-        let ends = self.held(now, lease)?;
-        self.leased.remove(&(ends, lease.lane));
-        let held = |job| Job { not_before: until, put_off: true, ..job };
-        self.put_back(now, lease.lane, held);
-        Ok(())
+        self.set_aside(now, lease, |job| Job {
+            not_before: until,
+            put_off: true,
+            shelved: false,
+            ..job
+        })
+    }
+
+    /// As [`Lanes::put_off`], and its lane counts as held meanwhile, also while somebody has another look.
+    pub(super) fn shelve(
+        &mut self,
+        now: Moment,
+        lease: LeaseId,
+        until: Moment,
+    ) -> Result<(), Lost> {
+        self.set_aside(now, lease, |job| Job {
+            not_before: until,
+            put_off: true,
+            shelved: true,
+            ..job
+        })
     }
 
     /// Takes back what its consumer may have done something about, without an attempt counted; it
     /// waits until `until` or [`Lanes::wake`].
     pub(super) fn park(&mut self, now: Moment, lease: LeaseId, until: Moment) -> Result<(), Lost> {
+        self.set_aside(now, lease, |job| Job {
+            not_before: until,
+            put_off: true,
+            shelved: false,
+            suspect: true,
+            rests_since: now,
+            ..job
+        })
+    }
+
+    fn set_aside(
+        &mut self,
+        now: Moment,
+        lease: LeaseId,
+        change: impl Fn(Job) -> Job,
+    ) -> Result<(), Lost> {
         let ends = self.held(now, lease)?;
         self.leased.remove(&(ends, lease.lane));
-        let held =
-            |job| Job { not_before: until, put_off: true, suspect: true, rests_since: now, ..job };
-        self.put_back(now, lease.lane, held);
+        self.put_back(now, lease.lane, change);
         Ok(())
     }
 
@@ -353,6 +387,11 @@ impl Lanes {
     pub(super) fn counts(&self, now: Moment) -> Counts {
         let mut counts = Counts::default();
         for lane in self.lanes.values() {
+            if lane.is_held() {
+                let jobs = lane.jobs.len() + lane.out().count();
+                counts.held += u64::try_from(jobs).unwrap_or(u64::MAX);
+                continue;
+            }
             counts.leased += u64::try_from(lane.out().count()).unwrap_or(u64::MAX);
             for job in &lane.jobs {
                 let delayed = job.not_before > now;

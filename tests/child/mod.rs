@@ -213,7 +213,7 @@ impl Service {
         let (mut open, mut dead) = (0, 0);
         for name in QueueName::ALL {
             let stats = store.queue(name).stats().await.unwrap();
-            open += stats.ready + stats.delayed + stats.leased;
+            open += stats.open();
             dead += stats.dead;
         }
         store.close().await;

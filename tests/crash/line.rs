@@ -127,7 +127,7 @@ impl Line {
         let told: serde_json::Value = serde_json::from_str(body).ok()?;
         let queues = told["queues"].as_array()?;
         let sum = |name: &str| -> u64 { queues.iter().filter_map(|one| one[name].as_u64()).sum() };
-        Some((sum("ready") + sum("delayed") + sum("leased"), sum("dead")))
+        Some((sum("ready") + sum("delayed") + sum("leased") + sum("held"), sum("dead")))
     }
 }
 

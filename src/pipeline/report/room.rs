@@ -45,7 +45,7 @@ impl Room {
                 () = clock.sleep(COUNT_EVERY) => {}
             }
             match self.queue.stats().await {
-                Ok(stats) => self.counted(stats.ready + stats.delayed + stats.leased),
+                Ok(stats) => self.counted(stats.open()),
                 Err(error) => {
                     tracing::debug!(error = %Chain(&error), "reports could not be counted");
                 }

@@ -49,7 +49,7 @@ impl Reports {
                 settle::report(Self::QUEUE, settled);
             }
             AfterSilence::LookAgain(pause) => {
-                settle::report(Self::QUEUE, delivery.put_off(pause).await);
+                settle::report(Self::QUEUE, delivery.shelve(pause).await);
             }
             AfterSilence::AskAnew => {
                 self.ask_anew(delivery, (of, speaker), (upstream, patience)).await

@@ -67,7 +67,7 @@ impl Sends {
     async fn hold(&self, delivery: Delivery, pending: &PendingReply) {
         tracing::debug!(conversation_sid = %pending.thread, reason = SkipReason::Paused.as_str(),
             "reply waits until a person gives the conversation back");
-        settle::report(QueueName::Outbox, delivery.put_off(POLL_EVERY).await);
+        settle::report(QueueName::Outbox, delivery.shelve(POLL_EVERY).await);
         // It may have been given back just before there was anything to wake.
         if !self.handoff.is_known_paused(pending.thread) {
             self.outbox.wake(&lane(pending.thread));

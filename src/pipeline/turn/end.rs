@@ -104,7 +104,7 @@ impl Turns {
             tracing::info!(conversation_sid = %thread, count = of.messages.len(),
                 "messages wait until a person gives the conversation back");
         }
-        let settled = delivery.put_off(POLL_EVERY).await;
+        let settled = delivery.shelve(POLL_EVERY).await;
         // It may have been given back just before there was anything to wake.
         if !self.handoff.is_known_paused(thread) {
             self.inbox.wake(&lane(thread));

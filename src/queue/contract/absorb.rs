@@ -228,6 +228,32 @@ pub(super) async fn what_was_put_off_can_be_woken(harness: impl Harness) {
     nothing_is_due(&queue).await;
 }
 
+pub(super) async fn what_is_shelved_is_held_with_its_lane_and_ages_nobody(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    let hour = Duration::from_secs(3600);
+    let lane = Key::new("a").unwrap();
+    queue.append(vec![job("a", "1"), job("a", "2")]).await.unwrap();
+    next_is(&queue, "1").await.shelve(hour).await.unwrap();
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.held, stats.open(), stats.oldest_age), (2, 2, None));
+    append(&queue, job("b", "b")).await;
+    assert!(queue.stats().await.unwrap().oldest_age.is_some(), "of the one that is not held");
+    next_is(&queue, "b").await.ack().await.unwrap();
+    queue.wake(&lane);
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.held, stats.ready), (0, 2));
+    assert!(stats.oldest_age.is_some(), "what is woken waits for its consumer");
+    let first = next_is(&queue, "1").await;
+    assert_eq!((first.attempt(), first.redelivered()), (1, false));
+    first.shelve(Duration::ZERO).await.unwrap();
+    let looked_at = next_is(&queue, "1").await;
+    assert_eq!(queue.stats().await.unwrap().held, 2, "also while somebody has another look");
+    looked_at.put_off(hour).await.unwrap();
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.held, stats.delayed), (0, 1));
+}
+
 pub(super) async fn what_is_parked_counts_no_attempt_and_is_told_of_the_one_before(
     harness: impl Harness,
 ) {

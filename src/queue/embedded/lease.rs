@@ -58,6 +58,9 @@ impl EmbeddedLease {
             Settlement::PutOff(delay) => {
                 return self.set_aside(|lanes| lanes.put_off(now, self.lease, now + delay));
             }
+            Settlement::Shelve(delay) => {
+                return self.set_aside(|lanes| lanes.shelve(now, self.lease, now + delay));
+            }
             Settlement::Park(delay) => {
                 return self.set_aside(|lanes| lanes.park(now, self.lease, now + delay));
             }

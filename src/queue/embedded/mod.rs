@@ -260,6 +260,7 @@ impl Embedded {
             ready: counts.ready,
             delayed: counts.delayed,
             leased: counts.leased,
+            held: counts.held,
             dead,
             oldest_age: oldest.map(|appended_at| self.clock.wall().since(appended_at)),
         })

@@ -59,13 +59,20 @@ impl JetLease {
             return Err(self.lost());
         }
         let dispatch = shared.dispatch(name.0);
-        if let Settlement::PutOff(delay) = settlement {
-            let put_off = dispatch.change(holding, |lanes| lanes.put_off(now, *lease, now + delay));
-            return put_off.unwrap_or(Err(Lost)).map(|()| Vec::new()).map_err(|Lost| self.lost());
-        }
-        if let Settlement::Park(delay) = settlement {
-            let parked = dispatch.change(holding, |lanes| lanes.park(now, *lease, now + delay));
-            return parked.unwrap_or(Err(Lost)).map(|()| Vec::new()).map_err(|Lost| self.lost());
+        let set_aside = match settlement {
+            Settlement::PutOff(delay) => {
+                Some(dispatch.change(holding, |lanes| lanes.put_off(now, *lease, now + delay)))
+            }
+            Settlement::Shelve(delay) => {
+                Some(dispatch.change(holding, |lanes| lanes.shelve(now, *lease, now + delay)))
+            }
+            Settlement::Park(delay) => {
+                Some(dispatch.change(holding, |lanes| lanes.park(now, *lease, now + delay)))
+            }
+            Settlement::Ack(_) | Settlement::Retry(..) | Settlement::Dead(_) => None,
+        };
+        if let Some(done) = set_aside {
+            return done.unwrap_or(Err(Lost)).map(|()| Vec::new()).map_err(|Lost| self.lost());
         }
         let begun = dispatch.look(holding, |lanes| lanes.begin(now, *lease));
         let begun = begun.unwrap_or(Err(Lost)).map_err(|Lost| self.lost())?;
@@ -86,7 +93,9 @@ impl JetLease {
                 self.bury(first, &cause, at).await?;
                 (Vec::new(), SettlementEnd::FinishFirst)
             }
-            Settlement::PutOff(_) | Settlement::Park(_) => (Vec::new(), SettlementEnd::Hold(now)),
+            Settlement::PutOff(_) | Settlement::Shelve(_) | Settlement::Park(_) => {
+                (Vec::new(), SettlementEnd::Hold(now))
+            }
         };
         undo.armed = false;
         let now = shared.clock.now();

@@ -85,6 +85,8 @@ pub(super) struct Job {
     pub(super) suspect: bool,
     /// Whether it waits because its consumer put it off.
     pub(super) put_off: bool,
+    /// Whether it is kept until somebody else says so.
+    pub(super) shelved: bool,
     /// When an earlier consumer was done with it at the latest; when it came in, if there was none.
     pub(super) rests_since: Moment,
 }
@@ -99,7 +101,7 @@ impl Job {
     /// The same job after a delivery that may have had effects.
     pub(super) const fn delivered(self, now: Moment) -> Self {
         let attempts = self.attempts.saturating_add(1);
-        Self { attempts, put_off: false, rests_since: now, ..self }
+        Self { attempts, put_off: false, shelved: false, rests_since: now, ..self }
     }
 
     /// What its consumer is told.
@@ -134,6 +136,11 @@ impl Lane {
             State::Leased { out, .. } | State::Settling { out, .. } => Some(out),
         };
         out.into_iter().flat_map(|out| std::iter::once(&out.job).chain(&out.absorbed))
+    }
+
+    /// Whether its first job was shelved, so that nobody waits for the lane's consumer.
+    pub(super) fn is_held(&self) -> bool {
+        self.out().next().or(self.jobs.front()).is_some_and(|first| first.shelved)
     }
 
     /// The highest rank of all open jobs, those that are out included.
@@ -202,6 +209,7 @@ impl Lane {
         let mut woken = false;
         for job in self.jobs.iter_mut().filter(|job| job.put_off) {
             job.put_off = false;
+            job.shelved = false;
             job.not_before = job.not_before.min(now);
             woken = true;
         }

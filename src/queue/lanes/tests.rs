@@ -27,6 +27,7 @@ enum Event {
     GiveBack,
     GiveBackUnseen,
     PutOff,
+    Shelve,
     Park,
     Wake,
     Finish,
@@ -35,7 +36,7 @@ enum Event {
 }
 
 impl Event {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 17] = [
         Self::Enter,
         Self::BringForward,
         Self::Take,
@@ -47,6 +48,7 @@ impl Event {
         Self::GiveBack,
         Self::GiveBackUnseen,
         Self::PutOff,
+        Self::Shelve,
         Self::Park,
         Self::Wake,
         Self::Finish,
@@ -66,6 +68,7 @@ impl Event {
             Self::Absorb => return lanes.absorb(now, lease, 9).is_err(),
             Self::Restore => lanes.restore(now, lease, &[1], now),
             Self::PutOff => return lanes.put_off(now, lease, at(9)).is_err(),
+            Self::Shelve => return lanes.shelve(now, lease, at(9)).is_err(),
             Self::Park => return lanes.park(now, lease, at(9)).is_err(),
             Self::Wake => lanes.wake(now, &key("a")),
             Self::FinishFirst => lanes.finish_first(now, lease),
@@ -87,13 +90,15 @@ const fn expected(state: In, event: Event, is_holder: bool) -> (In, bool) {
         (In::Waiting, E::Take, _) => (In::Leased, false),
         (In::Leased, E::LeaseRunsOut, _) => (In::Waiting, false),
         (In::Leased, E::Begin, true) => (In::Settling, false),
-        (In::Leased, E::GiveBack | E::GiveBackUnseen | E::PutOff | E::Park, true) => {
+        (In::Leased, E::GiveBack | E::GiveBackUnseen | E::PutOff | E::Shelve | E::Park, true) => {
             (In::Waiting, false)
         }
         (In::Leased, E::Extend | E::Absorb, true) => (In::Leased, false),
         (In::Settling, E::Finish | E::FinishFirst, true) => (In::Gone, false),
         (In::Settling, E::Hold, true) => (In::Waiting, false),
-        (state, E::Extend | E::Absorb | E::Begin | E::PutOff | E::Park, _) => (state, true),
+        (state, E::Extend | E::Absorb | E::Begin | E::PutOff | E::Shelve | E::Park, _) => {
+            (state, true)
+        }
         // An event in a lane that is gone opens it anew.
         (In::Gone, E::Enter, _) => (In::Waiting, false),
         (state, _, _) => (state, false),

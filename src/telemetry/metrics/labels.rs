@@ -170,6 +170,8 @@ words! {
         Delayed = "delayed",
         /// With a consumer.
         Leased = "leased",
+        /// Kept, with those behind it, until somebody else says so: a person who has the thread, an agent.
+        Held = "held",
         /// With the dead letters.
         Dead = "dead",
     }
