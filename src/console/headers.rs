@@ -14,7 +14,9 @@ pub(super) const HEADERS: &[(&str, &str)] = &[
     ),
     ("x-frame-options", "DENY"),
     ("x-content-type-options", "nosniff"),
-    ("referrer-policy", "no-referrer"),
+    // Without any referrer a browser says `Origin: null` of our own forms too, and is refused.
+    // Source: Fetch Standard, "append a request `Origin` header", read 2026-11-30.
+    ("referrer-policy", "same-origin"),
     ("cache-control", "no-store"),
     ("cross-origin-opener-policy", "same-origin"),
     ("cross-origin-resource-policy", "same-origin"),
