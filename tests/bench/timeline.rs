@@ -54,16 +54,16 @@ async fn main() {
     );
     let mut table = Table::new();
     table.set_header(["page", "records", "median ms", "slowest ms", "memory MiB before", "after"]);
-    let last = 40 * THREADS / PAGES;
-    for (name, of) in [
-        ("a thread's newest", (|n| (Subject::Thread(thread(n)), None)) as Ask),
+    let kinds: [(&str, Ask); 4] = [
+        ("a thread's newest", |n| (Subject::Thread(thread(n)), None)),
         ("a thread's first ones behind a cursor", |n| {
             (Subject::Thread(thread(n)), Some("0-0.0".to_owned()))
         }),
-        ("a message's", |n| (Subject::Message(message(n * 1777)), None)),
+        ("a message's", |n| (Subject::Message(message(n * RECORDS / THREADS)), None)),
         ("of a thread that is not there", |n| (Subject::Thread(thread(THREADS + n)), None)),
-    ] {
-        table.add_row(measured(&timeline, name, |page| of(page * last % THREADS)).await);
+    ];
+    for (name, of) in kinds {
+        table.add_row(measured(&timeline, name, |page| of(page * THREADS / PAGES)).await);
     }
     println!("{table}");
     keeper.close().await;
