@@ -35,6 +35,9 @@ pub(super) struct TalkNote {
     /// Those that it has said something to, oldest first.
     #[serde(default, deserialize_with = "json::null_as_default")]
     pub(super) heard: Vec<MessageId>,
+    /// The turn that is being posted, if one is: what the bot says meanwhile it says to that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) posting: Option<MessageId>,
     /// The calls that were not answered yet, oldest first.
     #[serde(
         default,
@@ -66,7 +69,7 @@ pub(super) struct Noted {
 
 impl TalkNote {
     fn new(thread: ThreadId) -> Self {
-        Self { thread, open: Vec::new(), heard: Vec::new(), calls: Vec::new() }
+        Self { thread, open: Vec::new(), heard: Vec::new(), posting: None, calls: Vec::new() }
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
@@ -81,17 +84,22 @@ impl TalkNote {
     fn ask(&mut self, turn: MessageId) {
         self.open.retain(|open| *open != turn);
         self.open.push(turn);
+        self.posting = Some(turn);
         keep_newest(&mut self.open);
     }
 
-    /// The turns that a word of the bot answers: the one that it names, else all that wait.
+    /// The turns that a word of the bot answers: the one that it names, else the one that it is told of at that
+    /// moment, else all that wait.
     pub(super) fn answered_by(&self, in_reply_to: Option<u64>) -> Vec<MessageId> {
         let is_named = |turn: &&MessageId| {
             (0..=ASKED_MAX).any(|asked| Some(ids::of_message(**turn, asked)) == in_reply_to)
         };
         match self.open.iter().chain(&self.heard).find(is_named) {
             Some(turn) => vec![*turn],
-            None => self.open.clone(),
+            None => match self.posting.filter(|posting| self.open.contains(posting)) {
+                Some(posting) => vec![posting],
+                None => self.open.clone(),
+            },
         }
     }
 
@@ -158,6 +166,18 @@ impl Ledger {
             }
         }
         Err(Error::Invalid { what: "all numbers of the conversation are taken" })
+    }
+
+    /// Notes that the post of a turn has ended, however it did.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed.
+    pub(super) async fn posted(&self, number: u64, turn: MessageId) -> Result<(), Error> {
+        let posted = |note: &mut TalkNote| {
+            note.posting = note.posting.filter(|posting| *posting != turn);
+        };
+        self.change(number, posted).await.map(drop)
     }
 
     /// Notes that a turn was not posted after all.
@@ -314,6 +334,8 @@ mod tests {
         for n in 0..=40 {
             note.ask(turn(n));
         }
+        assert_eq!(note.answered_by(None), [turn(40)], "it is told of that one");
+        note.posting = None;
         assert_eq!(note.open.len(), TURNS_MAX);
         assert_eq!(note.answered_by(None).len(), TURNS_MAX);
         assert_eq!(note.answered_by(Some(ids::of_message(turn(20), 1))), [turn(20)]);
@@ -329,6 +351,7 @@ mod tests {
         let store = open(&place);
         let ledger = Ledger(store.documents());
         let number = ledger.ask(thread(1), turn(1)).await.unwrap().number;
+        ledger.posted(number, turn(1)).await.unwrap();
         let begin = async |words| {
             let note = ledger.find(number).await.unwrap().unwrap();
             ledger.begin((number, &note), words, None).await.unwrap()

@@ -73,9 +73,9 @@ impl ChatwootBot {
         if noted.is_heard {
             return Ok(Answer::Later);
         }
-        let Err(error) = self.post(turn, (noted.number, asked)).await else {
-            return Ok(Answer::Later);
-        };
+        let posted = self.post(turn, (noted.number, asked)).await;
+        self.ledger.posted(noted.number, turn.id).await.map_err(unstored)?;
+        let Err(error) = posted else { return Ok(Answer::Later) };
         if asked == 0 && turn.attempt == 1 && never_came(&error) {
             // Else a word about an earlier message would count for this one too.
             self.ledger.unask(noted.number, turn.id).await.map_err(unstored)?;
