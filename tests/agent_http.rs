@@ -179,7 +179,9 @@ impl Endpoint {
         let url = self.url().parse().unwrap();
         let (secret, report_url) = (Some(secret()), None);
         let history = chimein::thread::Budget::default();
-        let options = Options { url, secret, timeout, response_bytes_max, history, report_url };
+        let patience = None;
+        let options =
+            Options { url, secret, timeout, response_bytes_max, history, report_url, patience };
         let client = chimein::net::http::direct().unwrap().build().unwrap();
         HttpAgent::new(options, client, Clock::start())
     }

@@ -23,7 +23,7 @@ use url::Url;
 use super::answer::{self, Asked};
 use super::document::Document;
 use super::report;
-use super::{Agent, Answer, Error, Report, Turn};
+use super::{Agent, Answer, Error, Patience, Report, Turn};
 use crate::clock::{Clock, Timestamp};
 use crate::net::body::{self, Broken};
 use crate::standard_webhooks::{self, Secret};
@@ -46,6 +46,8 @@ pub struct Options {
     pub history: Budget,
     /// Where it is told what became of its replies, if it wants to know.
     pub report_url: Option<Url>,
+    /// How long it may be silent about a turn that it answers later, if that is watched.
+    pub patience: Option<Patience>,
 }
 
 /// How long it may take to take a report, which asks for no thinking.
@@ -156,6 +158,10 @@ impl Agent for HttpAgent {
 
     fn is_told(&self) -> bool {
         self.options.report_url.is_some()
+    }
+
+    fn patience(&self) -> Option<Patience> {
+        self.options.patience
     }
 
     fn report<'a>(&'a self, report: &'a Report) -> BoxFuture<'a, Result<(), Error>> {

@@ -65,6 +65,31 @@ pub trait Outbox: Send + Sync {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// Hears that an agent has said something in a thread without a word on which turn it answers; durable when
+    /// it returns, where anybody waits for it.
+    ///
+    /// # Errors
+    ///
+    /// If it could not be stored.
+    fn heard_in(&self, thread: ThreadId) -> BoxFuture<'_, Result<(), OutboxError>> {
+        let _nobody_waits = thread;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Says whether a message has a turn in a thread.
+    ///
+    /// # Errors
+    ///
+    /// If the store did not say.
+    fn has_turn(
+        &self,
+        turn: MessageId,
+        thread: ThreadId,
+    ) -> BoxFuture<'_, Result<bool, OutboxError>> {
+        let _nobody_knows = (turn, thread);
+        Box::pin(std::future::ready(Ok(false)))
+    }
+
     /// The thread that an id names; none if nothing is known of it.
     ///
     /// # Errors
@@ -97,6 +122,9 @@ pub struct Batch {
     pub replies: Vec<Reply>,
     /// The turn that they answer, where that is known.
     pub turn: Option<MessageId>,
+    /// Whether they are the answer to that turn, of which there is one, whichever way it comes: then their ids
+    /// follow from the turn and not from the key.
+    pub is_answer: bool,
     /// The trace of that turn, where the agent kept it; without one it is the conversation's.
     pub trace: Option<TraceId>,
     /// Whether an agent gives them after their turn, so that a person who has the conversation by now
@@ -124,6 +152,7 @@ impl Batch {
             key,
             replies,
             turn: None,
+            is_answer: false,
             trace: None,
             late: false,
             cut: false,
@@ -323,7 +352,7 @@ async fn store(outbox: &dyn Outbox, named: &str, posted: Posted<'_>) -> Response
         }
     };
     let batch = Batch { late, parting, ..Batch::new(thread, key, replies) };
-    match outbox.put(batch).await {
+    match put(outbox, batch).await {
         Ok(added) => {
             (StatusCode::ACCEPTED, axum::Json(json!({"ok": true, "added": added}))).into_response()
         }
@@ -333,6 +362,25 @@ async fn store(outbox: &dyn Outbox, named: &str, posted: Posted<'_>) -> Response
             not_stored(&error)
         }
     }
+}
+
+/// Stores replies, and notes which turn has its answer: the one that their key names, else all of the thread that
+/// wait for one.
+async fn put(outbox: &dyn Outbox, batch: Batch) -> Result<usize, OutboxError> {
+    if !batch.late {
+        return outbox.put(batch).await;
+    }
+    let thread = batch.thread.id();
+    let turn = match batch.key.parse::<MessageId>() {
+        Ok(turn) if outbox.has_turn(turn, thread).await? => Some(turn),
+        Ok(_) | Err(_) => None,
+    };
+    let added = outbox.put(Batch { turn, is_answer: turn.is_some(), ..batch }).await?;
+    match turn {
+        Some(turn) => outbox.heard(turn).await?,
+        None => outbox.heard_in(thread).await?,
+    }
+    Ok(added)
 }
 
 /// Says whether the same request can do better another time.

@@ -159,6 +159,14 @@ pub struct Patience {
     pub buries: bool,
 }
 
+impl Patience {
+    /// Of an agent that is asked once more, after which the turn is a dead letter; none where nobody watches.
+    #[must_use]
+    pub fn asking_again(within: Duration) -> Option<Self> {
+        (!within.is_zero()).then_some(Self { within, asks_anew: true, buries: true })
+    }
+}
+
 /// Why an agent gave no answer. Never holds what either side said.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -136,17 +136,28 @@ impl Parts<'_> {
         (channels, answers): (&Channels, &KeyedAnswers),
         made: Option<&MadeAgent>,
     ) -> Arc<dyn Outbox> {
+        Arc::new(self.late((channels, answers), made))
+    }
+
+    /// As [`Parts::outbox`], as its own type.
+    pub(super) fn late(
+        &self,
+        (channels, answers): (&Channels, &KeyedAnswers),
+        made: Option<&MadeAgent>,
+    ) -> Late {
         let patience = made.and_then(|made| made.agent.patience());
         let named = made.map(|made| &made.name).filter(|name| !name.is_plain());
-        Arc::new(Late {
+        Late {
             outbox: answers.clone(),
             channels: channels.clone(),
             ids: self.reply_ids(),
             tells: made.is_some_and(|made| made.agent.is_told()),
             agent: named.map(ToString::to_string),
+            inbox: self.store.queue(QueueName::Inbox),
+            documents: self.store.documents(),
             reports: patience.map(|_| self.store.queue(QueueName::Reports)),
             recorder: self.recorder.clone(),
-        })
+        }
     }
 }
 

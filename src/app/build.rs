@@ -50,6 +50,7 @@ use crate::pipeline::report::order::Order;
 use crate::pipeline::report::room::Room;
 use crate::pipeline::send::Sends;
 use crate::pipeline::send::answers::KeyedAnswers;
+use crate::pipeline::send::late::Late;
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::Turns;
 use crate::pipeline::turn::busy::BusyTimes;
@@ -127,10 +128,10 @@ impl Parts<'_> {
         let (files, media) = self.files(&rest, &tls, tasks)?;
         let lists = Lists::open(self.store.documents(), self.cluster.is_some()).await;
         let upstreams = self.upstreams(&made);
-        self.work((&upstreams, files), (&channels, lists, told), &handoff, (tasks, stop));
         let answers =
             KeyedAnswers::new(self.store.queue(QueueName::Outbox), self.store.documents());
         let outboxes = (&channels, &answers);
+        self.work((&upstreams, files), (outboxes, lists, told), &handoff, (tasks, stop));
         let operate = self.operate(&channels, &handoff, &self.outbox(outboxes, None));
         let with_outbox = |made: MadeAgent| {
             let outbox = self.outbox(outboxes, Some(&made));
@@ -164,11 +165,11 @@ impl Parts<'_> {
     fn work(
         &self,
         (upstreams, files): (&Upstreams, Arc<Files>),
-        (channels, lists, told): (&Channels, Lists, Option<Room>),
+        (outboxes, lists, told): ((&Channels, &KeyedAnswers), Lists, Option<Room>),
         handoff: &Arc<Handoff>,
         (tasks, stop): (&TaskTracker, &CancellationToken),
     ) {
-        let lists = Arc::new(lists);
+        let (lists, (channels, answers)) = (Arc::new(lists), outboxes);
         let (settings, recorder) = (self.settings, self.recorder);
         let (turn_slots, report_slots) = slots(upstreams);
         let reports = Reports {
@@ -178,6 +179,10 @@ impl Parts<'_> {
             handoff: Arc::clone(handoff),
             paused: self.paused(),
             files: Some(Arc::clone(&files)),
+            late: Late {
+                reports: Some(self.store.queue(QueueName::Reports)),
+                ..self.late(outboxes, None)
+            },
             recorder: recorder.clone(),
         };
         let turns = Turns {
@@ -188,6 +193,7 @@ impl Parts<'_> {
             admission: Arc::clone(&handoff.admission),
             paused: self.paused(),
             ids: self.reply_ids(),
+            answers: answers.clone(),
             strategy: strategy(&settings.turns),
             lists: Arc::clone(&lists),
             busy: BusyTimes::default(),

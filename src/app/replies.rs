@@ -113,6 +113,8 @@ mod tests {
             outbox: KeyedAnswers::new(outbox.clone(), store.documents()),
             channels: Channels::default(),
             ids,
+            inbox: store.queue(QueueName::Inbox),
+            documents: store.documents(),
             reports: None,
             tells: false,
             agent: None,

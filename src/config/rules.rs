@@ -410,6 +410,14 @@ pub fn within(
     reader.rule(key, is_kept, broken);
 }
 
+/// How long an agent may say nothing to a turn that it has taken: a second to a day, or nobody watches.
+pub fn silence(reader: &mut Reader<'_>, key: &'static str) {
+    let day = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+    let silence = reader.value(key);
+    let is_kept = silence.map(|silence: Duration| silence.is_zero() || day.contains(&silence));
+    reader.rule(key, is_kept, "is neither 0s nor between 1s and 1d");
+}
+
 /// Requires a value of the kind of agent that is chosen.
 pub fn required<T: Setting>(
     reader: &mut Reader<'_>,

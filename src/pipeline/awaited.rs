@@ -9,25 +9,27 @@ use crate::agent::{Patience, Turn};
 use crate::clock::Timestamp;
 use crate::jobs::encode;
 use crate::pipeline::record::{self, Awaited, Settled};
-use crate::queue::{Append, JobId};
-use crate::thread::MessageId;
+use crate::queue::{Append, Documents, Error, JobId};
+use crate::thread::{MessageId, ThreadId};
 
 /// How much may be kept of a turn to ask it anew; a longer one is only told of.
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// Makes the job that looks at a turn when its time is over; `asked` counts how often it was asked anew, and
-/// `agent` names the one that has it, of several.
+/// `agent` names the one that has it, of several. It was asked at the first of the two times, and has taken the
+/// turn at the second one.
 #[must_use]
 pub fn job(
     turn: &Turn,
     (asked, agent): (u32, Option<String>),
     patience: Patience,
-    now: Timestamp,
+    (since, now): (Timestamp, Timestamp),
 ) -> Append {
     let of = |messages| {
         let speaker = turn.speaker.clone();
         let (thread, turn) = (turn.thread.clone(), turn.id);
-        let of = Awaited { thread, turn, asked, agent: agent.clone(), messages };
+        let of =
+            Awaited { thread, turn, asked, agent: agent.clone(), since: Some(since), messages };
         encode(&Settled::AwaitedAs { speaker, of })
     };
     // What may be a dead letter is kept whole, so that it can be redriven.
@@ -53,6 +55,36 @@ pub fn heard(turn: MessageId) -> Append {
 #[must_use]
 pub fn buried(turn: MessageId, asked: u32) -> Append {
     note(turn, record::buried_id(turn, asked))
+}
+
+/// Notes that an agent has said something in a thread without a word on which turn it answers, so that it counts
+/// for all that wait there.
+///
+/// # Errors
+///
+/// A storage error.
+pub async fn heard_in(documents: &Documents, thread: ThreadId, at: Timestamp) -> Result<(), Error> {
+    let at = at.as_millis().to_be_bytes().to_vec();
+    documents.update(&said_in(thread), |_| Some(at.clone())).await.map(drop)
+}
+
+/// Whether an agent has said such a thing in a thread since a turn was asked there.
+///
+/// # Errors
+///
+/// A storage error.
+pub async fn is_heard_in(
+    documents: &Documents,
+    thread: ThreadId,
+    since: Timestamp,
+) -> Result<bool, Error> {
+    let noted = documents.read(&said_in(thread)).await?;
+    let at: Option<[u8; 8]> = noted.and_then(|noted| noted.try_into().ok());
+    Ok(at.is_some_and(|at| i64::from_be_bytes(at) >= since.as_millis()))
+}
+
+fn said_in(thread: ThreadId) -> String {
+    format!("{}said.{thread}", Documents::SHORT_LIVED)
 }
 
 fn note(turn: MessageId, id: JobId) -> Append {

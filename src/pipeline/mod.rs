@@ -19,6 +19,7 @@ pub mod forget;
 pub mod handoff;
 pub mod ingest;
 pub mod lists;
+pub mod origins;
 pub mod policy;
 pub mod record;
 pub mod report;

@@ -183,6 +183,9 @@ pub struct Awaited {
     /// Which agent has it, of several; none is the plain section's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// When it was asked last; older releases did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// What was said, where it may be asked anew.
     #[serde(
         default,
@@ -235,6 +238,59 @@ pub fn late_end_job(thread: ThreadId, key: &str) -> JobId {
 #[must_use]
 pub fn late_handoff_job(thread: ThreadId, key: &str) -> JobId {
     as_uuid(JobId::digest("late-handoff", &[thread.to_string().as_bytes(), key.as_bytes()]))
+}
+
+/// What an answer comes under, from which the ids of its jobs follow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum AnswerName<'a> {
+    /// The turn that it answers, of which there is one answer, whichever way it comes.
+    Turn(MessageId),
+    /// An idempotency key in a thread.
+    Key(ThreadId, &'a str),
+}
+
+impl<'a> AnswerName<'a> {
+    /// The turn's, if it is the answer to one, else the key's.
+    #[must_use]
+    pub const fn of(thread: ThreadId, turn: Option<MessageId>, key: &'a str) -> Self {
+        match turn {
+            Some(turn) => Self::Turn(turn),
+            None => Self::Key(thread, key),
+        }
+    }
+
+    /// The job id of its n-th reply.
+    #[must_use]
+    pub fn reply_job(self, n: usize) -> JobId {
+        match self {
+            Self::Turn(turn) => reply_job(turn, n),
+            Self::Key(thread, key) => late_reply_job(thread, key, n),
+        }
+    }
+
+    /// The job id of giving the thread to a person after it.
+    #[must_use]
+    pub fn handoff_job(self) -> JobId {
+        match self {
+            Self::Turn(turn) => handoff_job(turn),
+            Self::Key(thread, key) => late_handoff_job(thread, key),
+        }
+    }
+
+    /// The job id of ending the thread after it.
+    #[must_use]
+    pub fn end_job(self) -> JobId {
+        match self {
+            Self::Turn(turn) => end_job(turn),
+            Self::Key(thread, key) => late_end_job(thread, key),
+        }
+    }
+
+    /// The jobs of which every answer that says or does anything has one.
+    #[must_use]
+    pub fn first_jobs(self) -> [JobId; 3] {
+        [self.reply_job(0), self.handoff_job(), self.end_job()]
+    }
 }
 
 /// The job id of a reply that failed after Twilio had taken it: the same however often that is told.
@@ -463,7 +519,14 @@ mod tests {
 
     fn awaited() -> Settled {
         let (thread, turn) = (thread(), message_id(7));
-        Settled::Awaited(Awaited { thread, turn, asked: 1, agent: None, messages: Vec::new() })
+        Settled::Awaited(Awaited {
+            thread,
+            turn,
+            asked: 1,
+            agent: None,
+            since: None,
+            messages: Vec::new(),
+        })
     }
 
     /// What an older release made of the message 07…

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::agent::{Error, Fate, Origin, Report, Sign};
-use crate::channels::{Fared, Note, SentReply};
+use crate::agent::{Error, Fate, Report, Sign};
+use crate::channels::{Fared, SentReply};
 use crate::clock::Moment;
 use crate::concurrency::Slot;
 use crate::config::kinds::AgentName;
@@ -21,8 +21,10 @@ use crate::jobs::{encode, lane};
 use crate::media::Files;
 use crate::pipeline::failure::{self, reason};
 use crate::pipeline::handoff::{Handoff, Paused};
+use crate::pipeline::origins;
 use crate::pipeline::record::{self, Settled};
 use crate::pipeline::report::order::Order;
+use crate::pipeline::send::late::Late;
 use crate::pipeline::upstreams::{Upstream, Upstreams};
 use crate::queue::{self, Append, Delivery, Queue, QueueName};
 use crate::telemetry::chain::Chain;
@@ -51,6 +53,8 @@ pub struct Reports {
     pub paused: Paused,
     /// The files of turns, if they are made something of.
     pub files: Option<Arc<Files>>,
+    /// Where an answer goes that an agent gives when it is asked anew; of no agent of its own.
+    pub late: Late,
     /// Where the stages are noted.
     pub recorder: Recorder,
 }
@@ -71,22 +75,10 @@ pub fn job(report: Report, trace: Option<TraceId>) -> Append {
 #[must_use]
 pub fn of_fared(fared: Fared) -> Option<Append> {
     let Fared { reply, message, sent, status, code, recipient, at } = fared;
-    let origin = origin(&sent.note?)?;
+    let origin = origins::read(&sent.note?)?;
     let SentReply { thread, turn, .. } = sent;
     let fate = Fate::Fares { status, code, message: Some(message), recipient };
     Some(job(Report { reply, thread, turn, origin, fate, at }, None))
-}
-
-/// What a channel keeps of an origin, to give it back with what is told of the reply.
-#[must_use]
-pub fn note(origin: &Origin) -> Option<Note> {
-    serde_json::to_string(origin).ok().map(|text| Note(text.into()))
-}
-
-/// Reads that again.
-#[must_use]
-pub fn origin(note: &Note) -> Option<Origin> {
-    serde_json::from_str(note.0.reveal()).ok()
 }
 
 impl Work for Reports {
@@ -102,11 +94,11 @@ impl Work for Reports {
         let (report, trace) = match serde_json::from_slice(delivery.payload()) {
             Ok(Settled::V1 { report, trace }) => (report, trace),
             Ok(Settled::AwaitedAs { speaker, of }) => {
-                return self.look(delivery, of, speaker).await;
+                return self.look(delivery, (of, speaker), stop).await;
             }
             // An older release did not say, and told the agent so when it asked anew.
             Ok(Settled::Awaited(of)) => {
-                return self.look(delivery, of, Speaker::Identity(String::new())).await;
+                return self.look(delivery, (of, Speaker::Identity(String::new())), stop).await;
             }
             // It is there to be found.
             Ok(Settled::Heard { .. }) => {
@@ -263,13 +255,15 @@ mod tests {
     use futures::future::BoxFuture;
 
     use super::*;
-    use crate::agent::{Agent, Answer, Turn};
-    use crate::channels::Markings;
+    use crate::agent::{Agent, Answer, Origin, Turn};
+    use crate::channels::{Channels, Markings};
     use crate::clock::{Clock, Timestamp};
     use crate::jobs::schedule::Schedule;
     use crate::pipeline::handoff::Memory;
     use crate::pipeline::ingest::admission::Admission;
     use crate::pipeline::policy::routing::Routes;
+    use crate::pipeline::send::answers::KeyedAnswers;
+    use crate::pipeline::send::reply_ids::ReplyIds;
     use crate::queue::{Filter, Page, Store, embedded};
     use crate::telemetry::journal::Journal;
     use crate::telemetry::metrics::Metrics;
@@ -393,6 +387,17 @@ mod tests {
             handoff,
             paused: Paused::Skip,
             files: None,
+            late: Late {
+                outbox: KeyedAnswers::new(store.queue(QueueName::Outbox), store.documents()),
+                channels: Channels::default(),
+                ids: ReplyIds::of(&"secret".into()),
+                tells: false,
+                agent: None,
+                inbox: store.queue(QueueName::Inbox),
+                documents: store.documents(),
+                reports: Some(store.queue(QueueName::Reports)),
+                recorder: recorder.clone(),
+            },
             recorder,
         }
     }

@@ -45,6 +45,10 @@ impl Peer for Chatwoot {
         ]
     }
 
+    fn patience(&self) -> Vec<(&'static str, String)> {
+        vec![("CHIMEIN_CHATWOOT_ANSWER_WITHIN", "2s".to_owned())]
+    }
+
     fn meets(&self, rig: &Rig) {
         let base = format!("http://{}", rig.app().address());
         std::fs::write(self.folder.path().join("service"), base).unwrap();

@@ -49,7 +49,7 @@ def say(event, text):
 
 def answer(event, before):
     text = event["content"]
-    if text == "nothing" or text == "late":
+    if text in ("nothing", "late") or text == "forget" and before == 0:
         return
     if text == "garbage":
         return call(event, b"<html>")

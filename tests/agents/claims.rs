@@ -3,7 +3,7 @@
 use chimein::twilio::sid::ConversationSid;
 
 use crate::many::are_thought_about_at_once;
-use crate::peer::{Peer, rig};
+use crate::peer::{Peer, rig, rig_with};
 use crate::rig::{PHONE, Rig};
 
 /// Somebody else's phone.
@@ -72,6 +72,30 @@ pub async fn answers_late_and_once<P: Peer>() {
     said(&rig, conversation, &["at last"]).await;
     rig.sms(PHONE, "hello").await;
     rig.expect(conversation, &["at last", "re: hello"]).await;
+    rig.end().await;
+}
+
+/// A turn that was taken over and forgotten is asked again, and answered once.
+pub async fn forgets_and_is_asked_again<P: Peer>() {
+    let peer = P::start().await;
+    let rig = rig_with(&peer, peer.patience()).await;
+    let conversation = rig.sms(PHONE, "forget").await;
+    said(&rig, conversation, &["re: forget"]).await;
+    assert_eq!(peer.asked(), ["forget", "forget"]);
+    rig.sms(PHONE, "hello").await;
+    rig.expect(conversation, &["re: forget", "re: hello"]).await;
+    rig.end().await;
+}
+
+/// A turn that was taken over and forgotten is asked again, though the next one is answered as it is asked.
+pub async fn forgets_one_and_answers_the_next<P: Peer>() {
+    let peer = P::start().await;
+    let rig = rig_with(&peer, peer.patience()).await;
+    let conversation = rig.sms(PHONE, "forget").await;
+    asked(&rig, &peer, "forget").await;
+    rig.sms(PHONE, "hello").await;
+    said(&rig, conversation, &["re: hello", "re: forget"]).await;
+    rig.expect(conversation, &["re: hello", "re: forget"]).await;
     rig.end().await;
 }
 

@@ -49,6 +49,10 @@ impl Peer for Http {
         ]
     }
 
+    fn patience(&self) -> Vec<(&'static str, String)> {
+        vec![("CHIMEIN_AGENT_ANSWER_WITHIN", "2s".to_owned())]
+    }
+
     fn asked(&self) -> Vec<String> {
         self.memory.texts()
     }

@@ -67,13 +67,15 @@ mod kept_by {
     keeps! { echo: crate::echo::Echo { answers_in_order } }
     keeps! { http: crate::http::Http {
         answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
+        survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back
         thinks_about_a_thousand_people_at_once
     } }
     keeps! { chatwoot: crate::chatwoot::Chatwoot {
         answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
+        survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back is_killed_while_it_thinks
         thinks_about_a_thousand_people_at_once
     } }
@@ -84,12 +86,14 @@ mod kept_by {
     } }
     keeps! { stdio_stream: crate::stdio::Program<crate::stdio::Stream> {
         answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
+        survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back
     } }
     keeps! { stdio_spawn: crate::stdio::Program<crate::stdio::Spawn> {
         answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
+        survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back
     } }
     // What it says is one reply, and it says it at once.
@@ -106,7 +110,8 @@ mod kept_by {
     #[cfg(feature = "sqs")]
     keeps! { sqs: crate::sqs::Sqs {
         answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        answers_late_and_once
+        survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back is_killed_while_it_thinks
         thinks_about_a_thousand_people_at_once
     } }
@@ -119,7 +124,8 @@ mod kept_by {
     #[cfg(feature = "temporal")]
     keeps! { temporal_by_activity: crate::temporal::Sends {
         says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
+        answers_late_and_once
+        survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage
     } }
     #[cfg(feature = "temporal")]

@@ -31,6 +31,7 @@ pub fn act(text: &str, before: usize) -> Act {
         "several" => Act::Say(vec!["one".to_owned(), "two".to_owned()]),
         "slow" => Act::SayOnceLet(answer),
         "late" => Act::Later,
+        "forget" if before == 0 => Act::Later,
         "garbage" => Act::TalkGarbage,
         "die before" if before == 0 => Act::Die,
         "die after" if before == 0 => Act::SayAndDie(answer),
@@ -48,6 +49,11 @@ pub trait Peer: Sized {
 
     /// What makes the service ask it.
     fn settings(&self) -> Vec<(&'static str, String)>;
+
+    /// What makes the service ask it again that has said nothing to a turn for two seconds.
+    fn patience(&self) -> Vec<(&'static str, String)> {
+        panic!("this kind answers at once");
+    }
 
     /// Learns where the service is, each time that it has been started.
     fn meets(&self, rig: &Rig) {
@@ -75,7 +81,14 @@ pub trait Peer: Sized {
 
 /// Starts a service that asks a peer.
 pub async fn rig(peer: &impl Peer) -> Rig {
-    let settings = peer.settings();
+    rig_with(peer, Vec::new()).await
+}
+
+/// As [`rig`], with more settings.
+pub async fn rig_with(peer: &impl Peer, more: Vec<(&'static str, String)>) -> Rig {
+    let mut settings = peer.settings();
+    // The last of a name counts.
+    settings.extend(more);
     let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let rig = Rig::start(&settings).await;
     peer.meets(&rig);

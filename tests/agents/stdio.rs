@@ -108,6 +108,10 @@ impl<R: Run> Peer for Program<R> {
         ]
     }
 
+    fn patience(&self) -> Vec<(&'static str, String)> {
+        vec![("CHIMEIN_STDIO_ANSWER_WITHIN", "2s".to_owned())]
+    }
+
     fn asked(&self) -> Vec<String> {
         self.noted().iter().map(R::text).collect()
     }

@@ -34,7 +34,7 @@ def answer(turn):
     if text == "die after" and not before:
         say(type="reply", body="re: " + text, **own)
         os._exit(3)
-    if text == "late":
+    if text == "late" or text == "forget" and not before:
         return say(type="later", **own)
     if text == "garbage":
         sys.stdout.write("<html>\n{}\n[]\n")

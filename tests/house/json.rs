@@ -20,6 +20,7 @@ const OWN_READERS: &[(&str, &str)] = &[
     ("src/json/", "the room"),
     ("src/channels/conversations/join.rs", "payloads that we stored"),
     ("src/channels/conversations/policy/join_policy.rs", "a value of the settings"),
+    ("src/pipeline/origins.rs", "notes that we wrote"),
     ("src/pipeline/report.rs", "payloads that we stored"),
     ("src/pipeline/send/mod.rs", "payloads that we stored"),
     ("src/pipeline/turn/mod.rs", "payloads that we stored"),

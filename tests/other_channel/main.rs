@@ -254,6 +254,7 @@ impl House {
             Upstream { tells, schedule: schedule(), ..Upstream::plain(Arc::clone(agent)) };
         let upstreams = Upstreams::new(vec![upstream], Routes::default(), self.store.documents());
         self.run(Reports {
+            late: self.late(),
             upstreams: upstreams.clone(),
             reports: self.store.queue(QueueName::Reports),
             order: None,
@@ -270,6 +271,7 @@ impl House {
             admission: Arc::clone(&self.handoff.admission),
             paused,
             ids: ReplyIds::of(&"secret".into()),
+            answers: self.answers(),
             strategy,
             lists: Arc::clone(&self.lists),
             busy: BusyTimes::default(),
@@ -327,17 +329,26 @@ impl House {
 
     /// The agent says something after its turn.
     async fn say_late(&self, who: u8, text: &str) {
-        let late = Late {
-            outbox: KeyedAnswers::new(self.store.queue(QueueName::Outbox), self.store.documents()),
+        let batch = Batch::new(thread(who), "late", vec![Reply::text(text)]);
+        assert_eq!(self.late().put(batch).await.unwrap(), 2);
+    }
+
+    fn answers(&self) -> KeyedAnswers {
+        KeyedAnswers::new(self.store.queue(QueueName::Outbox), self.store.documents())
+    }
+
+    fn late(&self) -> Late {
+        Late {
+            outbox: self.answers(),
             channels: self.channels(),
             ids: ReplyIds::of(&"secret".into()),
             tells: false,
             agent: None,
+            inbox: self.store.queue(QueueName::Inbox),
+            documents: self.store.documents(),
             reports: None,
             recorder: self.recorder.clone(),
-        };
-        let batch = Batch::new(thread(who), "late", vec![Reply::text(text)]);
-        assert_eq!(late.put(batch).await.unwrap(), 2);
+        }
     }
 
     async fn expect(&self, who: u8, letters: &[&str]) {

@@ -11,6 +11,7 @@ mod proxy;
 
 mod agent;
 mod alarms;
+mod answering_later;
 mod breaking;
 mod buttons;
 mod chatwoot;

@@ -420,6 +420,9 @@ impl Rig {
             ("CHIMEIN_JOIN_SCHEDULE", "50ms,100ms,200ms,1s,1s,1s,1s".to_owned()),
             ("CHIMEIN_SEND_SCHEDULE", "50ms,100ms,200ms,1s,1s,1s,1s".to_owned()),
             ("CHIMEIN_AGENT_SCHEDULE", "50ms,100ms,200ms".to_owned()),
+            // What watches for silence is a job that is left.
+            ("CHIMEIN_AGENT_ANSWER_WITHIN", "0s".to_owned()),
+            ("CHIMEIN_STDIO_ANSWER_WITHIN", "0s".to_owned()),
         ];
         let extra = self.extra.iter().map(|(name, value)| (*name, value.clone()));
         let emulator = self.emulator.variables().into_iter();

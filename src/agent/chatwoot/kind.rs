@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use super::ledger::Ledger;
 use super::settings::ChatwootSettings;
 use super::{ChatwootBot, Options, calls, examine};
-use crate::agent::Agent;
 use crate::agent::kind::{self, Error, Making, Serving};
+use crate::agent::{Agent, Patience};
 use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
@@ -31,7 +31,7 @@ impl kind::Kind for Kind {
                 secret: settings.secret.clone(),
                 dialect: settings.dialect,
                 timeout: of.settings.agent.timeout,
-                answer_within: Some(settings.answer_within).filter(|within| !within.is_zero()),
+                patience: Patience::asking_again(settings.answer_within),
             };
             let memory = (Ledger(of.documents.clone()), of.clock);
             let agent: Arc<dyn Agent> = Arc::new(ChatwootBot::new(options, of.client()?, memory));

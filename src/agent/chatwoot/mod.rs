@@ -46,7 +46,7 @@ pub struct Options {
     /// How long the bot may take to answer a post.
     pub timeout: Duration,
     /// How long it may say nothing to a message that it has taken, if that is watched.
-    pub answer_within: Option<Duration>,
+    pub patience: Option<Patience>,
 }
 
 /// Posts to a bot.
@@ -162,7 +162,6 @@ impl Agent for ChatwootBot {
     }
 
     fn patience(&self) -> Option<Patience> {
-        let within = self.options.answer_within?;
-        Some(Patience { within, asks_anew: true, buries: true })
+        self.options.patience
     }
 }

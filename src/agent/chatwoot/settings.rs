@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::kinds::{HttpUrl, words};
-use crate::config::rules::required;
+use crate::config::rules::{self, required};
 use crate::config::section::sections;
 use crate::config::{AgentSettings, Reader};
 
@@ -42,10 +42,7 @@ impl AgentSettings for ChatwootSettings {
         let is_long = token.map(|token| token.expose_secret().len() >= TOKEN_BYTES_MIN);
         let broken = "is shorter than 16 characters, so it could be guessed";
         reader.rule("chatwoot.token", is_long, broken);
-        let silence = reader.value("chatwoot.answer_within");
-        let day = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
-        let is_kept = silence.map(|silence: Duration| silence.is_zero() || day.contains(&silence));
-        reader.rule("chatwoot.answer_within", is_kept, "is neither 0s nor between 1s and 1d");
+        rules::silence(reader, "chatwoot.answer_within");
     }
 }
 

@@ -6,8 +6,8 @@ use futures::future::BoxFuture;
 
 use super::settings::HttpSettings;
 use super::{HttpAgent, Options, examine};
-use crate::agent::Agent;
 use crate::agent::kind::{self, Error, Making};
+use crate::agent::{Agent, Patience};
 use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
@@ -34,6 +34,7 @@ impl kind::Kind for Kind {
                 response_bytes_max: settings.response_bytes_max.0,
                 history: Budget { messages: own.history_messages, chars: own.history_chars },
                 report_url: own.report_url.as_ref().map(|url| url.url().clone()),
+                patience: Patience::asking_again(own.answer_within),
             };
             let agent: Arc<dyn Agent> = Arc::new(HttpAgent::new(options, client, of.clock));
             Ok(agent)

@@ -1,5 +1,7 @@
 //! The keys of kind `http`, which stand in the section `[agent]`, and the rule that they keep. Pure.
 
+use std::time::Duration;
+
 use crate::config::kinds::HttpUrl;
 use crate::config::rules;
 use crate::config::section::sections;
@@ -16,6 +18,8 @@ sections! {
         history_messages: usize;
         /// How many characters they may have.
         history_chars: usize;
+        /// How long it may say nothing to a turn that it answers later; not watched if it is zero.
+        answer_within: Duration;
     }
 }
 
@@ -26,5 +30,6 @@ impl AgentSettings for HttpSettings {
         let broken = "is required, as a well-formed URL, for agent.kind http";
         rules::required::<HttpUrl>(reader, "agent.url", is_chosen, broken);
         rules::history(reader, ["agent.history_messages", "agent.history_chars"]);
+        rules::silence(reader, "agent.answer_within");
     }
 }

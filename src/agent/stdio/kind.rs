@@ -12,7 +12,7 @@ use super::run::{Programs, Speaks};
 use super::settings::{StdioMode, StdioSettings};
 use super::{Options, Stdio, examine};
 use crate::agent::kind::{self, Error, Making};
-use crate::agent::{Agent, kinds};
+use crate::agent::{Agent, Patience, kinds};
 use crate::clock::Clock;
 use crate::config::{Declaration, Settings};
 use crate::finding::Finding;
@@ -47,6 +47,12 @@ impl kind::Kind for Kind {
                 credits: own.credits.get(),
                 history: Budget { messages: own.history_messages, chars: own.history_chars },
                 answer_bytes_max,
+                patience: match own.mode {
+                    StdioMode::Stream | StdioMode::Spawn => {
+                        Patience::asking_again(own.answer_within)
+                    }
+                    StdioMode::Acp => None,
+                },
             };
             let agent: Arc<dyn Agent> = Arc::new(Stdio::new(running, options));
             Ok(agent)

@@ -29,7 +29,7 @@ pub use self::kind::Kind;
 use self::run::{ProgramRequest, Programs, Told};
 use self::settings::StdioMode;
 use super::document::Document;
-use super::{Agent, Answer, Beside, Error, Turn};
+use super::{Agent, Answer, Beside, Error, Patience, Turn};
 use crate::thread::{Budget, MessageId};
 
 /// How a program is asked.
@@ -42,6 +42,8 @@ struct Options {
     history: Budget,
     /// How much of an answer is read.
     answer_bytes_max: usize,
+    /// How long it may be silent about a turn that it answers later, if that is watched.
+    patience: Option<Patience>,
 }
 
 /// Asks a program.
@@ -177,6 +179,10 @@ impl Agent for Stdio {
                 self.running.keep(asked, beside.stop, says).await;
             }
         })
+    }
+
+    fn patience(&self) -> Option<Patience> {
+        self.options.patience
     }
 
     fn lacks(&self) -> Option<&'static str> {

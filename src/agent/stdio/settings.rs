@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::config::kinds::{Setting, words};
 use crate::config::rules::{self, required};
@@ -26,6 +27,8 @@ sections! {
         history_messages: usize;
         /// How many characters they may have.
         history_chars: usize;
+        /// How long it may say nothing to a turn that it answers later; not watched if it is zero.
+        answer_within: Duration;
         /// How many threads a program of mode acp has a session for.
         sessions: NonZeroUsize;
     }
@@ -43,6 +46,7 @@ impl AgentSettings for StdioSettings {
         let is_absolute = reader.value("stdio.folder").map(|path: PathBuf| path.is_absolute());
         reader.rule("stdio.folder", is_absolute, "is no absolute path");
         rules::history(reader, ["stdio.history_messages", "stdio.history_chars"]);
+        rules::silence(reader, "stdio.answer_within");
     }
 }
 

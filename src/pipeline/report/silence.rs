@@ -2,28 +2,38 @@
 //! wished, where the agent has said nothing. Who has the thread is asked first; what follows then is decided in
 //! [`policy::unheard`](crate::pipeline::policy::unheard).
 
+use tokio_util::sync::CancellationToken;
+
 use super::Reports;
-use crate::agent::{Error, Patience, Turn};
+use crate::agent::later::{Batch, Outbox as _, OutboxError};
+use crate::agent::{Error, Parting, Patience, Turn};
+use crate::channels;
 use crate::jobs::settle;
 use crate::jobs::worker::Work as _;
 use crate::pipeline::awaited;
 use crate::pipeline::failure;
 use crate::pipeline::handoff::Paused;
-use crate::pipeline::policy::unheard::{self, AfterSilence, HandsNow, Silence};
+use crate::pipeline::policy::unheard::{self, AfterSilence, HandsNow, LOOK_EVERY, Silence};
 use crate::pipeline::record::{self, Awaited};
+use crate::pipeline::send::late::Late;
 use crate::pipeline::upstreams::Upstream;
 use crate::queue::{self, Cause, Delivery, Key, QueueName};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::TurnOutcome;
-use crate::thread::{CauseClass, MessageId, SkipReason, Speaker, ThreadId};
+use crate::thread::{Budget, CauseClass, MessageId, Past, Reply, SkipReason, Speaker, ThreadId};
 
 impl Reports {
     /// Looks whether the agent has said something to a turn.
-    pub(super) async fn look(&self, delivery: Delivery, of: Awaited, speaker: Speaker) {
+    pub(super) async fn look(
+        &self,
+        delivery: Delivery,
+        (of, speaker): (Awaited, Speaker),
+        stop: &CancellationToken,
+    ) {
         let (turn, lane) = (of.turn, record::turn_lane(of.turn));
-        let is_heard = match self.reports.find(record::heard_id(turn), &lane).await {
-            Ok(found) => found.is_some(),
+        let is_heard = match self.is_heard(&of, &lane).await {
+            Ok(is_heard) => is_heard,
             Err(error) => return settle::lost(Self::QUEUE, &error),
         };
         let upstream = self.upstreams.named(of.agent.as_deref());
@@ -52,7 +62,7 @@ impl Reports {
                 settle::report(Self::QUEUE, delivery.shelve(pause).await);
             }
             AfterSilence::AskAnew => {
-                self.ask_anew(delivery, (of, speaker), (upstream, patience)).await
+                self.ask_anew(delivery, (of, speaker), (upstream, patience), stop).await
             }
             AfterSilence::Bury => self.bury_unanswered(delivery, &of, patience).await,
             AfterSilence::Tell => {
@@ -62,6 +72,17 @@ impl Reports {
                 }
                 settle::report(Self::QUEUE, settled);
             }
+        }
+    }
+
+    /// Whether the agent has said something to a turn, or to whatever waits in its thread.
+    async fn is_heard(&self, of: &Awaited, lane: &Key) -> Result<bool, queue::Error> {
+        if self.reports.find(record::heard_id(of.turn), lane).await?.is_some() {
+            return Ok(true);
+        }
+        match of.since {
+            Some(since) => awaited::is_heard_in(&self.late.documents, of.thread.id(), since).await,
+            None => Ok(false),
         }
     }
 
@@ -136,23 +157,42 @@ impl Reports {
         delivery: Delivery,
         (of, speaker): (Awaited, Speaker),
         (upstream, patience): (&Upstream, Patience),
+        stop: &CancellationToken,
     ) {
-        let Awaited { thread, turn: id, asked, agent, messages } = of;
+        let Some((delivery, _place)) = self.placed(delivery, upstream).await else { return };
+        let budget = upstream.agent.history();
+        let history = match self.history(&of, budget).await {
+            Ok(history) => history,
+            Err(error) => {
+                tracing::debug!(message_sid = %of.turn, conversation_sid = %of.thread,
+                    error = %Chain(&error),
+                    "nobody says what was said before a turn that is to be asked anew");
+                return settle::report(Self::QUEUE, delivery.put_off(LOOK_EVERY).await);
+            }
+        };
+        let Awaited { thread, turn: id, asked, agent, messages, .. } = of;
         let files = self.files.as_ref().map(|files| files.linked(thread.id(), &messages));
-        let (history, files) = (Vec::new(), files.unwrap_or_default());
-        let attempt = delivery.attempt();
+        let files = files.unwrap_or_default();
+        // It was asked once at least before, and once each time after that.
+        let attempt = delivery.attempt().saturating_add(asked).saturating_add(1);
         let turn = Turn { id, thread, speaker, messages, history, attempt, files };
         let began = self.recorder.clock.now();
         let taken = tokio::select! {
             biased;
+            () = stop.cancelled() => return,
             lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
             taken = upstream.agent.take_anew(&turn, asked + 1) => taken,
         };
         let settled = match taken {
-            Ok(_) => {
+            Ok(answer) => {
                 upstream.told_health.succeeded(&self.recorder.clock);
-                let at = self.recorder.clock.wall();
-                let next = awaited::job(&turn, (asked + 1, agent), patience, at);
+                if let Some(said) = answer.parted() {
+                    let of = (upstream, &turn);
+                    return self.take_answer(delivery, of, said, (asked, patience)).await;
+                }
+                let now = self.recorder.clock.wall();
+                let since = now.before(self.recorder.clock.now().since(began));
+                let next = awaited::job(&turn, (asked + 1, agent), patience, (since, now));
                 let settled = delivery.ack_and_append(vec![(QueueName::Reports, next)]).await;
                 if settled.is_ok() {
                     self.tell_of_silence((turn.id, turn.thread.id()), asked, patience);
@@ -163,6 +203,72 @@ impl Reports {
                 Some(pause) => delivery.park(pause).await,
                 None => self.not_taken(delivery, (upstream, &turn), &error).await,
             },
+        };
+        settle::report(Self::QUEUE, settled);
+    }
+
+    /// What was said before a turn, as much as its agent asks for.
+    async fn history(&self, of: &Awaited, budget: Budget) -> Result<Vec<Past>, channels::Error> {
+        let Late { channels, .. } = &self.late;
+        match channels.of(of.thread.id()).filter(|_| !budget.is_nothing()) {
+            Some(channel) => channel.history(&of.thread, &of.messages, budget).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Stores what the agent says at once when it is asked anew: an answer that comes late, unless the turn has one.
+    async fn take_answer(
+        &self,
+        delivery: Delivery,
+        (upstream, turn): (&Upstream, &Turn),
+        (replies, parting): (Vec<Reply>, Parting),
+        (asked, patience): (u32, Patience),
+    ) {
+        let (tells, agent) = (upstream.tells, upstream.stored_name());
+        let outbox = Late { tells, agent, ..self.late.clone() };
+        let batch = Batch {
+            turn: Some(turn.id),
+            is_answer: true,
+            trace: Some(turn.trace()),
+            late: true,
+            parting,
+            ..Batch::new(turn.thread.clone(), &turn.id.to_string(), replies)
+        };
+        let stored = async {
+            let count = outbox.put(batch).await?;
+            outbox.heard(turn.id).await.map(|()| count)
+        };
+        let stored = tokio::select! {
+            biased;
+            lost = delivery.keep_alive() => return settle::lost(Self::QUEUE, &lost),
+            stored = stored => stored,
+        };
+        let settled = match stored {
+            Ok(count) => {
+                let settled = delivery.ack().await;
+                if settled.is_ok() {
+                    self.tell_of_silence((turn.id, turn.thread.id()), asked, patience);
+                    tracing::info!(message_sid = %turn.id, conversation_sid = %turn.thread, count,
+                        attempt = turn.attempt, "turn that was asked anew is finished");
+                }
+                settled
+            }
+            Err(error @ OutboxError::TooLarge(_)) => {
+                let (queue, reason) = (Self::QUEUE.as_str(), CauseClass::AgentAnswerTooLarge);
+                tracing::error!(message_sid = %turn.id, conversation_sid = %turn.thread,
+                    error = %Chain(&error), "agent's answer is too large; the turn is a dead letter");
+                let settled = delivery.dead(Cause::of(reason).with_detail(error.to_string())).await;
+                if settled.is_ok() {
+                    let stage = Stage::Dead { queue, reason, code: None };
+                    self.recorder.stage(turn.thread.id(), Some(turn.id), stage);
+                }
+                settled
+            }
+            Err(error) => {
+                tracing::warn!(message_sid = %turn.id, conversation_sid = %turn.thread,
+                    error = %Chain(&error), "agent's answer was not stored; it is asked again");
+                delivery.put_off(LOOK_EVERY).await
+            }
         };
         settle::report(Self::QUEUE, settled);
     }

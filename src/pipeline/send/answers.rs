@@ -1,47 +1,73 @@
-//! The outbox where replies come under a key: the first answer counts, and no part of a second one.
+//! The outbox where replies come under a name, a turn's or a key: the first answer counts, and no part of a second.
 //!
-//! A turn that is asked again, or a request that is sent again, may bring other replies under the same key, and
-//! more of them. Their ids follow from the key, so that those which are known count once; what is more than the
-//! first answer has would be said as if it went on. So a key that is known takes nothing more. An engine that
+//! A turn that is asked again, or a request that is sent again, may bring other replies under the same name, and
+//! more of them. Their ids follow from the name, so that those which are known count once; what is more than the
+//! first answer has would be said as if it went on. So a name that is known takes nothing more. An engine that
 //! stores an append job by job can break off within one: there a note says which answer was begun, so that this
-//! one is completed and another one is not. (Two instances that take two answers under one key in the same moment
+//! one is completed and another one is not. (Two instances that take two answers under one name in the same moment
 //! may still mix them there.)
+//!
+//! A turn's answer comes by the door for later replies or as what the agent says when it is asked, and at times by
+//! both: it was too slow, and is asked again. Whoever stores what it says when asked has [`KeyedAnswers::claim`]ed
+//! the turn before.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use futures::future::try_join_all;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::agent::Parting;
 use crate::jobs::lane;
-use crate::pipeline::record;
+use crate::pipeline::record::AnswerName;
 use crate::queue::{Append, Appended, Documents, Error, JobId, Queue};
-use crate::thread::{Reply, ThreadId};
+use crate::recent::Recent;
+use crate::thread::{MessageId, Reply, ThreadId};
 
 /// How many answers under other keys may be stored at the same time. Chosen so that few wait for a stranger.
 const DOORS: usize = 64;
 
-/// The outbox, for replies that come under a key.
+/// Of how many turns it is remembered that an answer has come late, so that the store need not be asked of turns
+/// that it was not told of before.
+const LATE_MAX: usize = 4096;
+
+/// The outbox, for replies that come under a name.
 #[derive(Clone)]
 pub struct KeyedAnswers {
     outbox: Queue,
     documents: Documents,
-    /// Answers under one key come one after the other.
+    /// Answers under one name come one after the other.
     doors: Arc<[Mutex<()>]>,
+    /// Turns whose answer has come late, to this process.
+    late: Arc<Recent<MessageId, ()>>,
 }
 
 /// What answers are told apart by.
-pub struct AnswerKey {
+pub struct AnswerKey<'a> {
     thread: ThreadId,
-    key: String,
+    name: AnswerName<'a>,
     /// Says which answer it is.
     digest: JobId,
 }
 
-impl AnswerKey {
-    /// Takes the key, and what tells its answer from another one.
+/// Whether an answer may be stored under its name.
+#[derive(Debug)]
+pub enum AnswerClaim<'a> {
+    /// It is the first, or the rest of the first: as long as this is held no other one is stored.
+    Granted(MutexGuard<'a, ()>),
+    /// Another one was stored.
+    Refused,
+}
+
+impl<'a> AnswerKey<'a> {
+    /// Takes the name, and what tells its answer from another one.
     #[must_use]
-    pub fn of(thread: ThreadId, key: &str, (replies, parting): (&[Reply], Parting)) -> Self {
+    pub fn of(
+        thread: ThreadId,
+        name: AnswerName<'a>,
+        (replies, parting): (&[Reply], Parting),
+    ) -> Self {
         let said = serde_json::to_vec(replies).unwrap_or_default();
         // Notes of older releases have the first two.
         let then = match parting {
@@ -50,20 +76,28 @@ impl AnswerKey {
             Parting::End => 2,
         };
         let digest = JobId::digest("answer", &[&said, &[then]]);
-        Self { thread, key: key.to_owned(), digest }
+        Self { thread, name, digest }
     }
 
-    /// The jobs of which every answer has one.
-    fn first_jobs(&self) -> [JobId; 3] {
-        let Self { thread, key, .. } = self;
-        let (handoff, end) =
-            (record::late_handoff_job(*thread, key), record::late_end_job(*thread, key));
-        [record::late_reply_job(*thread, key, 0), handoff, end]
+    /// The turn that it answers, if that is its name.
+    const fn turn(&self) -> Option<MessageId> {
+        match self.name {
+            AnswerName::Turn(turn) => Some(turn),
+            AnswerName::Key(..) => None,
+        }
+    }
+
+    /// What it is called in a text.
+    fn text(&self) -> Cow<'a, str> {
+        match self.name {
+            AnswerName::Turn(turn) => turn.to_string().into(),
+            AnswerName::Key(_, key) => key.into(),
+        }
     }
 
     /// Where it is noted which answer was begun.
     fn note(&self) -> String {
-        let key = JobId::digest("answered", &[self.thread.as_bytes(), self.key.as_bytes()]);
+        let key = JobId::digest("answered", &[self.thread.as_bytes(), self.text().as_bytes()]);
         format!("{}answer.{key}", Documents::SHORT_LIVED)
     }
 }
@@ -72,10 +106,11 @@ impl KeyedAnswers {
     /// Takes the outbox, and where notes are kept.
     #[must_use]
     pub fn new(outbox: Queue, documents: Documents) -> Self {
-        Self { outbox, documents, doors: (0..DOORS).map(|_| Mutex::default()).collect() }
+        let doors = (0..DOORS).map(|_| Mutex::default()).collect();
+        Self { outbox, documents, doors, late: Arc::new(Recent::new(LATE_MAX)) }
     }
 
-    /// Appends the jobs of an answer, unless another one was stored under its key.
+    /// Appends the jobs of an answer, unless another one was stored under its name.
     ///
     /// # Errors
     ///
@@ -84,31 +119,78 @@ impl KeyedAnswers {
     /// # Cancel safety
     ///
     /// As [`Queue::append`].
-    pub async fn append(&self, key: &AnswerKey, jobs: Vec<Append>) -> Result<Vec<Appended>, Error> {
-        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((key.thread, &key.key));
-        let door = usize::try_from(hash).unwrap_or(usize::MAX) % DOORS;
-        let _alone = self.doors[door].lock().await;
-        if !self.is_known(key).await? {
+    pub async fn append(
+        &self,
+        key: &AnswerKey<'_>,
+        jobs: Vec<Append>,
+    ) -> Result<Vec<Appended>, Error> {
+        let alone = self.alone(key).await;
+        if let Some(turn) = key.turn() {
+            self.late.insert(turn, ());
+        }
+        if !self.is_known(key).await? && !self.is_known_of_old(key).await? {
             self.begin(key).await?;
         } else if !self.is_begun(key).await? {
             return Ok(vec![Appended::Duplicate; jobs.len()]);
         }
-        self.outbox.append(jobs).await
+        let appended = self.outbox.append(jobs).await;
+        drop(alone);
+        appended
     }
 
-    /// Whether an answer was stored under a key.
-    async fn is_known(&self, key: &AnswerKey) -> Result<bool, Error> {
-        let lane = lane(key.thread);
-        for job in key.first_jobs() {
-            if self.outbox.find(job, &lane).await?.is_some() {
-                return Ok(true);
-            }
+    /// Says whether what an agent says when it is asked a turn may be stored, by whoever asks and under the
+    /// turn's ids. One that was not asked before can have been answered while it is asked alone.
+    ///
+    /// # Errors
+    ///
+    /// A storage error.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, nothing has changed.
+    pub async fn claim(
+        &self,
+        key: &AnswerKey<'_>,
+        was_asked_before: bool,
+    ) -> Result<AnswerClaim<'_>, Error> {
+        let alone = self.alone(key).await;
+        // Whoever stores appends whole is alone with its store, so what came late has come here.
+        let came_here = key.turn().is_some_and(|turn| self.late.get(&turn).is_some());
+        let may_be_known = was_asked_before || came_here || !self.outbox.appends_whole();
+        if may_be_known && self.is_known(key).await? && !self.is_begun(key).await? {
+            return Ok(AnswerClaim::Refused);
         }
-        Ok(false)
+        Ok(AnswerClaim::Granted(alone))
+    }
+
+    async fn alone(&self, key: &AnswerKey<'_>) -> MutexGuard<'_, ()> {
+        let of = (key.thread, key.text());
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(of);
+        let door = usize::try_from(hash).unwrap_or(usize::MAX) % DOORS;
+        self.doors[door].lock().await
+    }
+
+    /// Whether an answer was stored under a name.
+    async fn is_known(&self, key: &AnswerKey<'_>) -> Result<bool, Error> {
+        self.has_any(key.thread, key.name.first_jobs()).await
+    }
+
+    /// Whether an older release has stored a turn's late answer, to which the turn was a key as any other.
+    async fn is_known_of_old(&self, key: &AnswerKey<'_>) -> Result<bool, Error> {
+        let Some(turn) = key.turn() else { return Ok(false) };
+        let turn = turn.to_string();
+        let of_old = AnswerName::Key(key.thread, &turn);
+        self.has_any(key.thread, of_old.first_jobs()).await
+    }
+
+    async fn has_any(&self, thread: ThreadId, jobs: [JobId; 3]) -> Result<bool, Error> {
+        let lane = lane(thread);
+        let finds = jobs.map(|job| self.outbox.find(job, &lane));
+        Ok(try_join_all(finds).await?.iter().any(Option::is_some))
     }
 
     /// Notes which answer is begun, where it may not be stored whole.
-    async fn begin(&self, key: &AnswerKey) -> Result<(), Error> {
+    async fn begin(&self, key: &AnswerKey<'_>) -> Result<(), Error> {
         if self.outbox.appends_whole() {
             return Ok(());
         }
@@ -118,7 +200,7 @@ impl KeyedAnswers {
     }
 
     /// Whether it is this answer that was begun, and may not be whole.
-    async fn is_begun(&self, key: &AnswerKey) -> Result<bool, Error> {
+    async fn is_begun(&self, key: &AnswerKey<'_>) -> Result<bool, Error> {
         if self.outbox.appends_whole() {
             return Ok(false);
         }
@@ -152,7 +234,8 @@ mod tests {
         keeps_to_the_first(&store).await;
         let answers = answers(&store);
         let (whole, other) = (said(&["one", "two", "three"]), said(&["1", "2", "3", "4"]));
-        let key = |said: &[Reply]| AnswerKey::of(thread(), "broken", (said, Parting::Stays));
+        let name = AnswerName::Key(thread(), "broken");
+        let key = |said: &[Reply]| AnswerKey::of(thread(), name, (said, Parting::Stays));
         // The process died behind the first of three.
         answers.begin(&key(&whole)).await.unwrap();
         answers.outbox.append(jobs("broken", 1)).await.unwrap();
@@ -166,7 +249,8 @@ mod tests {
     async fn keeps_to_the_first(store: &Store) {
         let answers = answers(store);
         let append = async |name: &str, texts: &[&str]| {
-            let key = AnswerKey::of(thread(), name, (&said(texts), Parting::Stays));
+            let named = AnswerName::Key(thread(), name);
+            let key = AnswerKey::of(thread(), named, (&said(texts), Parting::Stays));
             answers.append(&key, jobs(name, texts.len())).await.unwrap()
         };
         assert_eq!(append("k", &["one"]).await, [Appended::Added]);
@@ -190,7 +274,7 @@ mod tests {
 
     fn jobs(key: &str, count: usize) -> Vec<Append> {
         let job = |n| Append {
-            id: record::late_reply_job(thread(), key, n),
+            id: AnswerName::Key(thread(), key).reply_job(n),
             key: lane(thread()),
             position: None,
             not_before: None,

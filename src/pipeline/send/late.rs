@@ -4,13 +4,15 @@ use futures::future::BoxFuture;
 
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::channels::Channels;
+use crate::jobs::lane;
 use crate::jobs::recorder::{Recorder, StageOf};
 use crate::pii::Pii;
-use crate::pipeline::awaited;
+use crate::pipeline::record::AnswerName;
 use crate::pipeline::send::answers::{AnswerKey, KeyedAnswers};
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::pipeline::send::reply_ids::ReplyIds;
-use crate::queue::{Appended, Queue};
+use crate::pipeline::{awaited, record};
+use crate::queue::{Appended, Documents, Queue};
 use crate::telemetry::journal::Stage;
 use crate::thread::{MessageId, Thread, ThreadId};
 
@@ -27,6 +29,10 @@ pub struct Late {
     pub tells: bool,
     /// Which agent gives them, of several; none is the plain section's.
     pub agent: Option<String>,
+    /// The queue of turns.
+    pub inbox: Queue,
+    /// Where it is noted that an agent has said something in a thread, if anybody waits for it.
+    pub documents: Documents,
     /// Where it is noted that an agent has said something to a turn, if anybody waits for it.
     pub reports: Option<Queue>,
     /// Where the stages are noted.
@@ -59,7 +65,9 @@ impl Outbox for Late {
             let (tells, agent) = (self.tells, self.agent.as_deref());
             let stamp = Stamp { ids: &self.ids, at, tells, agent, units_max };
             let said = (&batch.replies[..], batch.parting);
-            let key = AnswerKey::of(batch.thread.id(), &batch.key, said);
+            let (key, name) = (batch.key.clone(), batch.turn.filter(|_| batch.is_answer));
+            let name = AnswerName::of(batch.thread.id(), name, &key);
+            let key = AnswerKey::of(batch.thread.id(), name, said);
             let (thread, turn) = (batch.thread.id(), batch.turn);
             let jobs = outbound::of_key(Batch { cut, ..batch }, stamp)
                 .map_err(|error| OutboxError::TooLarge(Box::new(error)))?;
@@ -86,6 +94,29 @@ impl Outbox for Late {
             let Some(reports) = &self.reports else { return Ok(()) };
             let noted = reports.append(vec![awaited::heard(turn)]).await;
             noted.map(drop).map_err(|error| OutboxError::Store(Box::new(error)))
+        })
+    }
+
+    fn heard_in(&self, thread: ThreadId) -> BoxFuture<'_, Result<(), OutboxError>> {
+        Box::pin(async move {
+            if self.reports.is_none() {
+                return Ok(());
+            }
+            let now = self.recorder.clock.wall();
+            let noted = awaited::heard_in(&self.documents, thread, now).await;
+            noted.map_err(|error| OutboxError::Store(Box::new(error)))
+        })
+    }
+
+    fn has_turn(
+        &self,
+        turn: MessageId,
+        thread: ThreadId,
+    ) -> BoxFuture<'_, Result<bool, OutboxError>> {
+        Box::pin(async move {
+            let found = self.inbox.find(record::turn_id(turn), &lane(thread)).await;
+            let found = found.map_err(|error| OutboxError::Store(Box::new(error)))?;
+            Ok(found.is_some())
         })
     }
 }

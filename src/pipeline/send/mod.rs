@@ -19,6 +19,7 @@ use crate::jobs::worker::Work;
 use crate::jobs::{lane, settle};
 use crate::pipeline::handoff::{Handoff, Paused};
 use crate::pipeline::lists::Lists;
+use crate::pipeline::origins;
 use crate::pipeline::record::Outbound;
 use crate::pipeline::report;
 use crate::pipeline::report::room::Room;
@@ -125,7 +126,7 @@ impl Work for Sends {
         let trace = trace.unwrap_or_else(|| TraceContext::of_thread(name).trace());
         TraceContext::of_trace(trace, name, turn).record();
         let again = after.as_ref().filter(|after| after.again).map(|after| after.cause());
-        let note = origin.as_ref().filter(|_| self.told.is_some()).and_then(report::note);
+        let note = origin.as_ref().filter(|_| self.told.is_some()).and_then(origins::note);
         let out = Outgoing { id, thread, reply, accepted, turn, again, note };
         let pending = PendingReply { out, thread: name, turn, trace, late, origin };
         if let Some(after) = after.filter(|after| !after.again && !delivery.redelivered()) {

@@ -19,9 +19,9 @@ use crate::channels::Fallen;
 use crate::clock::Timestamp;
 use crate::jobs::{encode, lane};
 use crate::pii::Pii;
+use crate::pipeline::origins;
 use crate::pipeline::policy::{buttons, split};
-use crate::pipeline::record::{self, After, Outbound};
-use crate::pipeline::report;
+use crate::pipeline::record::{self, After, AnswerName, Outbound};
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::queue::{Append, Cause, JobId, Queue};
 use crate::telemetry::trace::TraceId;
@@ -231,7 +231,8 @@ pub fn of_turn(
     jobs.within(TURN_BYTES_MAX)
 }
 
-/// Makes the jobs of replies that came under an idempotency key of their own.
+/// Makes the jobs of replies that came after their turn: under its ids if they are its answer, else under those of
+/// their idempotency key.
 ///
 /// # Errors
 ///
@@ -240,12 +241,13 @@ pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
     let Stamp { ids, at, units_max, .. } = stamp;
     let Batch { parting, taken_back, .. } = batch;
     let Batch { thread, key, replies, turn, trace, late, cut: is_cut, origin, .. } = batch;
+    let name = AnswerName::of(thread.id(), turn.filter(|_| batch.is_answer), &key);
     let parts = parts(replies, is_cut, units_max);
     let speaks: Vec<_> = parts.iter().map(|part| !part.reply.is_empty()).collect();
     let count = speaks.iter().filter(|speaks| **speaks).count();
     let mut said = 0;
     let job = |(n, part): (usize, ReplyPart)| {
-        let job_id = record::late_reply_job(thread.id(), &key, n);
+        let job_id = name.reply_job(n);
         let id = ids.id(job_id);
         said += usize::from(!part.reply.is_empty());
         let given = origin.clone().filter(|_| !part.reply.is_empty());
@@ -278,8 +280,8 @@ pub fn of_key(batch: Batch, stamp: Stamp<'_>) -> Result<Jobs, Error> {
     let mut jobs = Jobs { appends, speaks };
     let id = match parting {
         Parting::Stays => None,
-        Parting::Handoff => Some(record::late_handoff_job(thread.id(), &key)),
-        Parting::End => Some(record::late_end_job(thread.id(), &key)),
+        Parting::Handoff => Some(name.handoff_job()),
+        Parting::End => Some(name.end_job()),
     };
     if let Some(id) = id {
         jobs.part((id, parting), (thread, turn, trace), (at, late, taken_back));
@@ -300,7 +302,7 @@ pub fn of_failure(fallen: Fallen, at: Timestamp) -> Append {
         reply: sent.reply,
         at,
         late: false,
-        origin: sent.note.as_ref().and_then(report::origin),
+        origin: sent.note.as_ref().and_then(origins::read),
         after: Some(Box::new(After { again, class: class.into_owned(), code, detail })),
         hands_over: false,
         taken_back: None,

@@ -15,6 +15,8 @@ use crate::jobs::settle;
 use crate::pipeline::awaited;
 use crate::pipeline::policy::after_turn::EndOfTurn;
 use crate::pipeline::policy::turn_fate::{TurnFate, Unsaid};
+use crate::pipeline::record::AnswerName;
+use crate::pipeline::send::answers::{AnswerClaim, AnswerKey};
 use crate::pipeline::send::outbound::{self, Stamp};
 use crate::queue::{Delivery, QueueName};
 use crate::telemetry::chain::Chain;
@@ -54,7 +56,9 @@ impl Turns {
                 None => return,
             },
         };
-        let at = self.recorder.clock.wall();
+        let (at, thread, name) =
+            (self.recorder.clock.wall(), turn.thread.id(), AnswerName::Turn(turn.id));
+        let key = AnswerKey::of(thread, name, (&replies, parting));
         let (tells, agent) = (upstream.tells, upstream.stored_name());
         let stamp = Stamp { ids: &self.ids, at, tells, agent: agent.as_deref(), units_max };
         let jobs = match outbound::of_turn(turn, (replies, parting), is_cut, stamp) {
@@ -62,7 +66,32 @@ impl Turns {
             Err(error) => return self.refuse(delivery, (turn, own), &error).await,
         };
         fault_points::hit(Point::AgentAnswered);
-        self.store(delivery, (turn, own), jobs, took).await;
+        let was_asked_before = delivery.redelivered();
+        let claim = if was_asked_before || upstream.patience.is_some() {
+            self.answers.claim(&key, was_asked_before).await.map(Some)
+        } else {
+            Ok(None)
+        };
+        match claim {
+            Ok(Some(AnswerClaim::Refused)) => self.leave_said(delivery, (turn, own), took).await,
+            // Held until the answer is stored.
+            Ok(_granted) => self.store(delivery, (turn, own), jobs, took).await,
+            Err(error) => settle::lost(Self::QUEUE, &error),
+        }
+    }
+
+    /// Ends a turn whose answer has come late, when it was asked before or while it was asked.
+    async fn leave_said(
+        &self,
+        delivery: Delivery,
+        (turn, own): (&Turn, MessageId),
+        took: Duration,
+    ) {
+        let of = EndedTurn::of(turn.thread.id(), own, &turn.messages);
+        if self.settle(delivery, TurnFate::Done, of).await {
+            self.recorder.metrics.turn(TurnOutcome::Silent);
+            tell_finished(turn, "answered_late", 0, took);
+        }
     }
 
     /// Ends a turn whose answer comes later, and watches for it where that is wished.
@@ -71,7 +100,8 @@ impl Turns {
         let mut of = EndedTurn::of(turn.thread.id(), own, &turn.messages);
         if let Some(patience) = upstream.patience {
             let agent = upstream.stored_name();
-            let look = awaited::job(turn, (0, agent), patience, self.recorder.clock.wall());
+            let now = self.recorder.clock.wall();
+            let look = awaited::job(turn, (0, agent), patience, (now.before(took), now));
             of.appends.push((QueueName::Reports, look));
         }
         if self.settle(delivery, TurnFate::Done, of).await {

@@ -30,6 +30,7 @@ use crate::pipeline::policy::after_turn::EndOfTurn;
 use crate::pipeline::policy::strategy::Strategy;
 use crate::pipeline::policy::turn_fate::Unsaid;
 use crate::pipeline::record::{Inbound, Said};
+use crate::pipeline::send::answers::KeyedAnswers;
 use crate::pipeline::send::reply_ids::ReplyIds;
 use crate::pipeline::turn::batch::{BatchMessage, TurnBatch};
 use crate::pipeline::turn::busy::BusyTimes;
@@ -79,6 +80,8 @@ pub struct Turns {
     pub paused: Paused,
     /// Makes the replies' ids.
     pub ids: ReplyIds,
+    /// Says whether a turn has an answer already, which came late.
+    pub answers: KeyedAnswers,
     /// Which messages make a turn together.
     pub strategy: Strategy,
     /// What was offered to choose from.

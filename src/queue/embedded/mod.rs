@@ -380,9 +380,10 @@ impl Engine for Embedded {
         &self,
         queue: QueueName,
         id: JobId,
-        _key: &Key,
+        key: &Key,
     ) -> BoxFuture<'_, Result<Option<JobStatus>, Error>> {
-        self.reader.read(&self.shared.fault, move |db| rows::status(db, queue, id)).boxed()
+        let key = key.clone();
+        self.reader.read(&self.shared.fault, move |db| rows::status(db, (queue, id), &key)).boxed()
     }
 
     fn dead_letter(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<DeadLetter, Error>> {

@@ -262,11 +262,12 @@ pub(super) fn last_seq(db: &Connection) -> rusqlite::Result<i64> {
 /// What is remembered of a job.
 pub(super) fn status(
     db: &Connection,
-    queue: QueueName,
-    id: JobId,
+    (queue, id): (QueueName, JobId),
+    key: &Key,
 ) -> rusqlite::Result<Option<JobStatus>> {
-    db.prepare_cached("SELECT state, created_at FROM jobs WHERE id = ?1 AND queue = ?2")?
-        .query_row(params![id.as_bytes(), queue_number(queue)], |row| {
+    let found = "SELECT state, created_at FROM jobs WHERE id = ?1 AND queue = ?2 AND key = ?3";
+    db.prepare_cached(found)?
+        .query_row(params![id.as_bytes(), queue_number(queue), key.as_str()], |row| {
             let state = match row.get::<_, i64>(0)? {
                 OPEN => JobState::Open,
                 DONE => JobState::Done,
