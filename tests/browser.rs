@@ -10,7 +10,8 @@ mod suites;
 
 use std::path::Path;
 
-use tokio::process::Child;
+use tokio::io::{BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
 
 /// Where Debian puts Chromium.
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -58,6 +59,29 @@ async fn every_feature_of_the_phone_page_holds() {
     demo.kill().await.unwrap();
 }
 
+/// Pictures stay in `target/screenshots`, light and dark, at the width of a desk and of a phone.
+#[tokio::test]
+async fn every_feature_of_the_console_holds() {
+    if suites::is_skipped("the console in a browser", missing()) {
+        return;
+    }
+    let pictures = concat!(env!("CARGO_MANIFEST_DIR"), "/target/screenshots");
+    std::fs::create_dir_all(pictures).unwrap();
+    let tokens = [("CHIMEIN_ADMIN_DEBUG_TOKEN", "acts"), ("CHIMEIN_ADMIN_READ_TOKEN", "reads")];
+    let (mut demo, mut lines) = suites::start_with(&["demo"], &tokens);
+    let mut suite = suites::node("console");
+    for (name, variable) in [("phones", "CHIMEIN_PHONES"), ("console", "CHIMEIN_CONSOLE")] {
+        suite.env(variable, address_of(&mut lines, name).await);
+    }
+    suite.env("CHIMEIN_CHROMIUM", CHROMIUM).env("CHIMEIN_SCREENSHOTS", pictures);
+    suite.env("CHIMEIN_ADMIN_TOKEN", "acts").env("CHIMEIN_READ_TOKEN", "reads");
+    let outcome = suites::run(suite).await;
+    assert!(outcome.is_success, "{}", outcome.output);
+    let taken = std::fs::read_dir(pictures).unwrap().count();
+    assert!(taken >= 20, "{taken} pictures");
+    demo.kill().await.unwrap();
+}
+
 /// What is missing for a browser.
 fn missing() -> Option<&'static str> {
     let missing = (!Path::new(CHROMIUM).exists()).then_some("Chromium is not installed");
@@ -67,10 +91,15 @@ fn missing() -> Option<&'static str> {
 /// Starts `chimein demo`; gives it with the address of its page.
 async fn demo() -> (Child, String) {
     let (demo, mut lines) = suites::start(&["demo"]);
-    let phones = suites::first_line(&mut lines, |line| {
-        let (name, address) = line.trim().split_once(' ')?;
-        (name == "phones").then(|| address.trim().to_owned())
-    })
-    .await;
+    let phones = address_of(&mut lines, "phones").await;
     (demo, phones)
+}
+
+/// The address that the demo tells of this name.
+async fn address_of(lines: &mut Lines<BufReader<ChildStdout>>, wanted: &str) -> String {
+    suites::first_line(lines, |line| {
+        let (name, address) = line.trim().split_once(' ')?;
+        (name == wanted).then(|| address.trim().to_owned())
+    })
+    .await
 }

@@ -81,10 +81,19 @@ pub fn all_hold(suite: &str, outcome: &Outcome) {
 
 /// Starts the program as a user does; gives it with what it prints.
 pub fn start(arguments: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+    start_with(arguments, &[])
+}
+
+/// The same with settings.
+pub fn start_with(
+    arguments: &[&str],
+    settings: &[(&str, &str)],
+) -> (Child, Lines<BufReader<ChildStdout>>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_chimein"))
         .args(arguments)
         // Settings of whoever runs the tests are none of theirs.
         .env_clear()
+        .envs(settings.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
