@@ -172,6 +172,7 @@ impl App {
         let stops = Stops::default();
         let tasks = TaskTracker::new();
         let instance = instance_name(settings);
+        let alarms = alarms::of(settings, &instance, clock)?;
         let (status, sockets) = (Arc::<Status>::default(), parts::Group::default());
         let (mut opened, mut service) = (None, None);
         if let Some(twilio) = &settings.twilio {
@@ -207,7 +208,7 @@ impl App {
             router = router.merge(public);
             admin_router = admin_router.merge(operate);
         }
-        if let Some(alarms) = alarms::of(settings, &instance, clock)? {
+        if let Some(alarms) = alarms {
             tasks.spawn(alarms.run(Arc::<Health>::clone(&health), stops.workers.clone()));
         }
         let places = descriptors::fit(settings.server.connections_max.get(), limit);
@@ -270,7 +271,7 @@ impl App {
         if let Some(opened) = &self.opened {
             for name in queue::QueueName::ALL {
                 let stats = opened.store.queue(name).stats().await?;
-                open += stats.ready + stats.delayed + stats.leased;
+                open += stats.open();
             }
         }
         Ok(open)

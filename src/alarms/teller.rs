@@ -22,9 +22,6 @@ use crate::telemetry::chain::Chain;
 /// Notices that wait for their receiver; the oldest goes where there is one more.
 const WAITING_MAX: usize = 256;
 
-/// Notices that are posted after one look.
-const ROUND_MAX: usize = 32;
-
 /// How long the receiver may take for one.
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -111,7 +108,8 @@ impl Alarms {
             }
             self.waiting.push_back(WaitingNotice { id, body });
         }
-        for _ in 0..ROUND_MAX {
+        // A receiver that takes its time is no reason to look later.
+        while self.clock.now().since(now) < self.options.interval {
             let Some(first) = self.waiting.front() else { return };
             if self.post(first).await == NoticeFate::Again {
                 return;

@@ -1,5 +1,6 @@
 //! What the health and debug pages say of the running service.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,7 @@ use crate::console::findings::Findings;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::pipeline::upstreams::{Upstream, Upstreams};
-use crate::queue::{self, QueueName, Store};
+use crate::queue::{QueueName, Stats, Store};
 use crate::realtime::State;
 
 /// The word of an agent that is away.
@@ -35,7 +36,7 @@ pub struct Health {
     is_stopping: AtomicBool,
     running: Option<Running>,
     /// The queues as they were when they could be read last.
-    queues: Mutex<Vec<QueueFacts>>,
+    queues: Mutex<BTreeMap<QueueName, Stats>>,
     /// What the doctor found.
     findings: Findings,
 }
@@ -96,19 +97,9 @@ impl Running {
         self.cluster.as_ref().map(Cluster::view)
     }
 
-    /// How much there is in each queue.
-    async fn queues(&self) -> Result<Vec<QueueFacts>, queue::Error> {
-        let mut queues = Vec::new();
-        for name in QueueName::ALL {
-            let stats = self.store.queue(name).stats().await?;
-            queues.push(QueueFacts {
-                name: name.as_str(),
-                open: stats.ready + stats.delayed + stats.leased,
-                dead: stats.dead,
-                oldest: stats.oldest_age.unwrap_or_default(),
-            });
-        }
-        Ok(queues)
+    /// Whether nothing is taken: the disk takes nothing, or NATS is away.
+    fn takes_nothing(&self) -> bool {
+        self.store.is_failing() || self.among().is_some_and(|cluster| !cluster.is_connected)
     }
 
     /// The identities that listen here, and whether they are connected.
@@ -116,8 +107,7 @@ impl Running {
         let members = self.seats.iter().flat_map(|seats| seats.members());
         let connected = members.filter_map(|member| match member.listening() {
             Listening::Here(client) => {
-                let is_up = matches!(*client.state().borrow(), State::Connected | State::Live);
-                Some((member.identity.clone(), is_up))
+                Some((member.identity.clone(), client.state().borrow().is_up()))
             }
             Listening::Off | Listening::Elsewhere => None,
         });
@@ -198,22 +188,28 @@ impl Witness for Health {
     fn facts(&self) -> BoxFuture<'_, Facts> {
         Box::pin(async {
             let Some(running) = &self.running else { return Facts::default() };
-            let queues = running.queues().await;
+            let read = gauges::queues(&running.store).await;
             let mut last = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(queues) = queues {
-                *last = queues;
+            for (name, stats) in read {
+                last.insert(name, stats);
             }
+            let queue = |(name, stats): (&QueueName, &Stats)| QueueFacts {
+                name: name.as_str(),
+                open: stats.open() - stats.held,
+                dead: stats.dead,
+                oldest: stats.oldest_age.unwrap_or_default(),
+            };
             let upstreams = running.upstreams.all().iter();
             let away = |upstream: &Arc<Upstream>| {
                 (upstream.name.as_ref().to_owned(), upstream.health.is_away())
             };
             Facts {
-                store_fails: running.store.is_failing(),
+                store_fails: running.takes_nothing(),
                 twilio_refuses: self.status.refusal().is_some(),
                 twilio_is_down: self.status.is_down(),
                 sockets: running.connected(),
                 agents: upstreams.map(away).collect(),
-                queues: last.clone(),
+                queues: last.iter().map(queue).collect(),
                 seats: running.taken_seats(),
                 turns: alarms::turns(&self.recorder.metrics),
             }

@@ -116,6 +116,14 @@ pub enum State {
     ShutDown,
 }
 
+impl State {
+    /// Whether the socket is connected.
+    #[must_use]
+    pub const fn is_up(self) -> bool {
+        matches!(self, Self::Connected | Self::Live)
+    }
+}
+
 /// What is known of a conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {

@@ -82,7 +82,7 @@ impl PoolMember {
     pub fn connected(&self) -> Option<Client> {
         let Listening::Here(client) = self.listening() else { return None };
         let state = *client.state().borrow();
-        matches!(state, State::Connected | State::Live).then_some(client)
+        state.is_up().then_some(client)
     }
 
     /// Whether nothing is heard on the socket, and nothing will be soon: it is switched off, lost or
