@@ -17,6 +17,12 @@ pub struct CauseHelp {
     pub helps: &'static str,
 }
 
+/// What is said of a word that is no class here.
+const UNKNOWN: CauseHelp = CauseHelp {
+    meaning: "a cause of another release",
+    helps: "look at its history; redrive it, or drop it",
+};
+
 /// What a cause means and what helps; a code that is known says more than its class.
 #[must_use]
 pub fn of(class: &str, code: Option<u32>) -> CauseHelp {
@@ -24,12 +30,7 @@ pub fn of(class: &str, code: Option<u32>) -> CauseHelp {
     if let Some((_, meaning, helps)) = by_code {
         return CauseHelp { meaning, helps };
     }
-    let Some(class) = CauseClass::named(class) else {
-        return CauseHelp {
-            meaning: "a cause of another release",
-            helps: "look at its history; redrive it, or drop it",
-        };
-    };
+    let Some(class) = CauseClass::named(class) else { return UNKNOWN };
     let help = of_class(class);
     // A code's own words are nearer than Twilio's yes or no.
     match code.and_then(catalogue::lookup) {
@@ -93,88 +94,130 @@ const CODES: &[(u32, &str, &str)] = &[
     (63_024, "nobody has this WhatsApp address", "drop it; reach the person in another way"),
 ];
 
+/// Every class but those of skipped ones.
+const CLASSES: &[(CauseClass, &str, &str)] = &[
+    (CauseClass::Done, "Twilio says that it is so already", "drop it: there is nothing to do"),
+    (CauseClass::Retry, "Twilio had no room for it, for long", "redrive: it may go now"),
+    (
+        CauseClass::Look,
+        "whether Twilio did it is not known",
+        "redrive: it is looked for before it is sent",
+    ),
+    (
+        CauseClass::Reconfigure,
+        "Twilio refuses it as things are set up",
+        "`chimein doctor`; mend it, then redrive",
+    ),
+    (CauseClass::Dead, "Twilio refuses it for good", "look at its code; drop it"),
+    (
+        CauseClass::Unreadable,
+        "a record of another release, or of what is off",
+        "turn on what it was of, then redrive",
+    ),
+    (
+        CauseClass::Unknown,
+        "whether it was sent will never be known",
+        "look at the thread; redriven, it may come twice",
+    ),
+    (CauseClass::Unsendable, "the reply cannot be sent as it is", "mend the agent; drop it"),
+    (
+        CauseClass::TooManySegments,
+        "the reply is longer than allowed",
+        "raise CHIMEIN_MESSAGING_MAX_SEGMENTS, then redrive",
+    ),
+    (
+        CauseClass::DailySegments,
+        "the person has had enough for a day",
+        "redrive tomorrow, or raise the day's segments",
+    ),
+    (
+        CauseClass::WindowClosed,
+        "outside WhatsApp's 24 hours",
+        "set CHIMEIN_WHATSAPP_TEMPLATE, then redrive",
+    ),
+    (
+        CauseClass::Undelivered,
+        "taken by Twilio, and not delivered",
+        "look at its code; redrive once",
+    ),
+    (
+        CauseClass::Loop,
+        "two bots seemed to talk to each other",
+        "resume the thread: it is asked again",
+    ),
+    (CauseClass::Choice, "whether the bot belongs there was not found out", "redrive"),
+    (
+        CauseClass::CatchUp,
+        "what was said before could not be read",
+        "`chimein doctor`, then redrive",
+    ),
+    (CauseClass::Handoff, "whether a person has it was not found out", "redrive"),
+    (CauseClass::Participants, "who reads along was not found out", "redrive"),
+    (
+        CauseClass::MediaUnavailable,
+        "a file could not be fetched",
+        "redrive; Twilio may have deleted it",
+    ),
+    (
+        CauseClass::AgentTimeout,
+        "the agent was too slow",
+        "raise its timeout or its speed, then redrive",
+    ),
+    (CauseClass::AgentUnreachable, "the agent was not there", "start it, then redrive"),
+    (CauseClass::AgentBus, "the agent's bus did not take it", "`chimein doctor`, then redrive"),
+    (
+        CauseClass::AgentStore,
+        "what the agent needs could not be read",
+        "look at the log, then redrive",
+    ),
+    (
+        CauseClass::AgentGaveUp,
+        "the agent said that it has no answer",
+        "look at the agent; redrive, or drop it",
+    ),
+    (
+        CauseClass::AgentStatus,
+        "the agent refused the turn",
+        "look at the agent's log; mend it, then redrive",
+    ),
+    (
+        CauseClass::AgentTurnTooLarge,
+        "the turn is too large for the agent's road",
+        "ask for less history, then redrive",
+    ),
+    (
+        CauseClass::AgentAnswerTooLarge,
+        "the agent's answer is too large",
+        "let it say less, then redrive",
+    ),
+    (
+        CauseClass::AgentAnswerMalformed,
+        "the agent's answer has another form",
+        "the detail names the field; mend it, then redrive",
+    ),
+    (
+        CauseClass::AgentAnswerIncomplete,
+        "the agent's answer broke off",
+        "look at the agent, then redrive",
+    ),
+    (
+        CauseClass::AgentMisconfigured,
+        "the agent is not set up",
+        "`chimein doctor`; mend it, then redrive",
+    ),
+    (
+        CauseClass::AgentWordless,
+        "the agent answered without a word",
+        "set CHIMEIN_OPENAI_FALLBACK, then redrive",
+    ),
+];
+
 fn of_class(class: CauseClass) -> CauseHelp {
-    use CauseClass as Class;
-    let (meaning, helps) = match class {
-        Class::Done => ("Twilio says that it is so already", "drop it: there is nothing to do"),
-        Class::Retry => ("Twilio had no room for it, for long", "redrive: it may go now"),
-        Class::Look => {
-            ("whether Twilio did it is not known", "redrive: it is looked for before it is sent")
-        }
-        Class::Reconfigure => {
-            ("Twilio refuses it as things are set up", "`chimein doctor`; mend it, then redrive")
-        }
-        Class::Dead => ("Twilio refuses it for good", "look at its code; drop it"),
-        Class::Unreadable => (
-            "a record of another release, or of what is off",
-            "turn on what it was of, then redrive",
-        ),
-        Class::Unknown => (
-            "whether it was sent will never be known",
-            "look at the thread; redriven, it may come twice",
-        ),
-        Class::Unsendable => ("the reply cannot be sent as it is", "mend the agent; drop it"),
-        Class::TooManySegments => (
-            "the reply is longer than allowed",
-            "raise CHIMEIN_MESSAGING_MAX_SEGMENTS, then redrive",
-        ),
-        Class::DailySegments => {
-            ("the person has had enough for a day", "redrive tomorrow, or raise the day's segments")
-        }
-        Class::WindowClosed => {
-            ("outside WhatsApp's 24 hours", "set CHIMEIN_WHATSAPP_TEMPLATE, then redrive")
-        }
-        Class::Undelivered => {
-            ("taken by Twilio, and not delivered", "look at its code; redrive once")
-        }
-        Class::Skipped(reason) => return of_skipped(reason),
-        Class::Loop => {
-            ("two bots seemed to talk to each other", "resume the thread: it is asked again")
-        }
-        Class::Choice => ("whether the bot belongs there was not found out", "redrive"),
-        Class::CatchUp => {
-            ("what was said before could not be read", "`chimein doctor`, then redrive")
-        }
-        Class::Handoff => ("whether a person has it was not found out", "redrive"),
-        Class::Participants => ("who reads along was not found out", "redrive"),
-        Class::MediaUnavailable => {
-            ("a file could not be fetched", "redrive; Twilio may have deleted it")
-        }
-        Class::AgentTimeout => {
-            ("the agent was too slow", "raise its timeout or its speed, then redrive")
-        }
-        Class::AgentUnreachable => ("the agent was not there", "start it, then redrive"),
-        Class::AgentBus => ("the agent's bus did not take it", "`chimein doctor`, then redrive"),
-        Class::AgentStore => {
-            ("what the agent needs could not be read", "look at the log, then redrive")
-        }
-        Class::AgentGaveUp => {
-            ("the agent said that it has no answer", "look at the agent; redrive, or drop it")
-        }
-        Class::AgentStatus => {
-            ("the agent refused the turn", "look at the agent's log; mend it, then redrive")
-        }
-        Class::AgentTurnTooLarge => {
-            ("the turn is too large for the agent's road", "ask for less history, then redrive")
-        }
-        Class::AgentAnswerTooLarge => {
-            ("the agent's answer is too large", "let it say less, then redrive")
-        }
-        Class::AgentAnswerMalformed => (
-            "the agent's answer has another form",
-            "the detail names the field; mend it, then redrive",
-        ),
-        Class::AgentAnswerIncomplete => {
-            ("the agent's answer broke off", "look at the agent, then redrive")
-        }
-        Class::AgentMisconfigured => {
-            ("the agent is not set up", "`chimein doctor`; mend it, then redrive")
-        }
-        Class::AgentWordless => {
-            ("the agent answered without a word", "set CHIMEIN_OPENAI_FALLBACK, then redrive")
-        }
-    };
-    CauseHelp { meaning, helps }
+    if let CauseClass::Skipped(reason) = class {
+        return of_skipped(reason);
+    }
+    let line = CLASSES.iter().find(|(known, ..)| *known == class);
+    line.map_or(UNKNOWN, |&(_, meaning, helps)| CauseHelp { meaning, helps })
 }
 
 fn of_skipped(reason: crate::thread::SkipReason) -> CauseHelp {
@@ -236,7 +279,7 @@ mod tests {
         let all = CauseClass::words().map(|word| of(word, None));
         let codes = CODES.iter().map(|(code, ..)| of("dead", Some(*code)));
         for CauseHelp { meaning, helps } in all.chain(codes) {
-            assert!(!meaning.is_empty() && !helps.is_empty());
+            assert!(!meaning.is_empty() && !helps.is_empty() && meaning != UNKNOWN.meaning);
             assert!(meaning.len() <= 60 && helps.len() <= 70, "{meaning}: {helps}");
         }
         assert!(CODES.iter().all(|(code, ..)| catalogue::lookup(*code).is_some()));
