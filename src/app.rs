@@ -197,8 +197,8 @@ impl App {
         let pages = Arc::new(pages(settings, effective, &recorder, &health, &instance));
         let mut router = admin::public(Arc::clone(&pages));
         let beside = (&tasks, [&stops.listeners, &stops.workers]);
-        let mut admin_router =
-            console::pages((settings, admin_address), pages, (&health, &recorder), beside);
+        let seen = (&health, &recorder, service.as_ref().map(|service| &service.workbench));
+        let mut admin_router = console::pages((settings, admin_address), pages, seen, beside);
         if let Some(service) = service {
             let build::Service { router: public, operate, agents, .. } = service;
             for (made, outbox) in agents {

@@ -33,6 +33,7 @@ use crate::channels::{Channels, Inlet, Markings};
 use crate::concurrency::Limiter;
 use crate::config::kinds::{Listen, TurnStrategy, WhilePaused};
 use crate::config::settings::{self, Twilio};
+use crate::console::workbench::Workbench;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::schedule::Schedule;
 use crate::jobs::worker::{self, Station, Work};
@@ -73,6 +74,8 @@ pub struct Service {
     pub router: Router,
     /// The routes of the operator, for the admin listener.
     pub operate: Router,
+    /// What the console's pages act with: the same.
+    pub workbench: Workbench,
     /// Who sits where, if there are conversations.
     pub seats: Option<Arc<Seats>>,
     /// What thinks, and where its later replies go; each is still to begin what it does beside its turns.
@@ -132,7 +135,7 @@ impl Parts<'_> {
             KeyedAnswers::new(self.store.queue(QueueName::Outbox), self.store.documents());
         let outboxes = (&channels, &answers);
         self.work((&upstreams, files), (outboxes, lists, told), &handoff, (tasks, stop));
-        let operate = self.operate(&channels, &handoff, &self.outbox(outboxes, None));
+        let (operate, workbench) = self.operate(&channels, &handoff, &self.outbox(outboxes, None));
         let with_outbox = |made: MadeAgent| {
             let outbox = self.outbox(outboxes, Some(&made));
             (made, outbox)
@@ -146,7 +149,7 @@ impl Parts<'_> {
             numbers.start(tasks, stop);
         }
         self.count_instances(tasks, stop);
-        Ok(Service { router, operate, seats, agents, upstreams })
+        Ok(Service { router, operate, workbench, seats, agents, upstreams })
     }
 
     /// Keeps count of those that share the account's limits.
@@ -339,7 +342,7 @@ impl Parts<'_> {
         channels: &Channels,
         handoff: &Arc<Handoff>,
         outbox: &Arc<dyn later::Outbox>,
-    ) -> Router {
+    ) -> (Router, Workbench) {
         let settings = &self.settings.admin;
         // A listener that is off serves nothing, whoever may call.
         let access = match settings.listen {
@@ -360,6 +363,12 @@ impl Parts<'_> {
         let outbox_queue = self.store.queue(QueueName::Outbox);
         let ids = self.reply_ids();
         let asked = AskedReplies { channels: channels.clone(), outbox: outbox_queue, ids };
+        let workbench = Workbench {
+            dead_letters: dead_letters.clone(),
+            threads: threads.clone(),
+            outbox: Arc::clone(outbox),
+            notes: notes.clone(),
+        };
         let others = later::trusted_router(Arc::clone(outbox))
             .merge(unasked::trusted_router(Arc::clone(outbox)))
             .merge(handoff::router(handover, notes))
@@ -372,7 +381,7 @@ impl Parts<'_> {
                 clock: self.recorder.clock,
             }))
             .merge(threads::router(threads));
-        operate::router(dead_letters, others, access)
+        (operate::router(dead_letters, others, access), workbench)
     }
 }
 

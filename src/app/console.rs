@@ -15,13 +15,14 @@ use crate::alarms::teller::Witness;
 use crate::config::Settings;
 use crate::console::lookout::Lookout;
 use crate::console::parts::{Console, Options};
+use crate::console::workbench::Workbench;
 use crate::jobs::recorder::Recorder;
 
 /// The pages of the admin listener, the console's beside the others.
 pub fn pages(
     (settings, listen): (&Settings, Option<SocketAddr>),
     pages: Arc<admin::Options>,
-    (health, recorder): (&Arc<Health>, &Recorder),
+    (health, recorder, workbench): (&Arc<Health>, &Recorder, Option<&Workbench>),
     (tasks, stops): (&TaskTracker, [&CancellationToken; 2]),
 ) -> Router {
     let Some(listen) = listen else { return Router::new() };
@@ -35,6 +36,7 @@ pub fn pages(
         read_token: settings.admin.read_token.clone(),
         lookout,
         findings: health.findings().clone(),
+        workbench: workbench.cloned(),
         recorder: recorder.clone(),
         stop: listeners.clone(),
     });

@@ -24,6 +24,7 @@
 mod assets;
 mod bare;
 mod cookies;
+mod dead_letters;
 pub mod findings;
 mod headers;
 pub mod layout;
@@ -32,6 +33,7 @@ pub mod login;
 pub mod lookout;
 mod manual;
 mod markdown;
+mod messages;
 mod now;
 mod pace;
 pub mod parts;
@@ -40,7 +42,10 @@ mod samples;
 mod sessions;
 mod setup;
 mod spark;
+mod threads;
 pub mod visitor;
+mod waterfall;
+pub mod workbench;
 
 use axum::Router;
 use axum::extract::State;
@@ -55,14 +60,28 @@ use self::parts::Console;
 use self::visitor::Visitor;
 
 /// The pages' paths, in the order of the navigation.
-pub const PATHS: &[&str] =
-    &["/console/", "/console/setup", "/console/manual", "/console/manual/{topic}"];
+pub const PATHS: &[&str] = &[
+    "/console/",
+    "/console/threads",
+    "/console/threads/{thread}",
+    "/console/messages",
+    "/console/messages/{of}",
+    "/console/dead-letters",
+    "/console/dead-letters/all",
+    "/console/dead-letters/{queue}/{id}",
+    "/console/setup",
+    "/console/manual",
+    "/console/manual/{topic}",
+];
 
 /// Builds the routes. It has no fallback, so it merges with those of the admin listener.
 pub fn router(console: Console) -> Router {
     Router::new()
         .route("/console", get(|| async { to_the_first_page() }))
         .merge(now::router())
+        .merge(threads::router())
+        .merge(messages::router())
+        .merge(dead_letters::router())
         .merge(setup::router())
         .merge(manual::router())
         .merge(live::router())

@@ -13,6 +13,7 @@ use super::findings::Findings;
 use super::lookout::Lookout;
 use super::pace::LoginPace;
 use super::sessions::ConsoleSessions;
+use super::workbench::Workbench;
 use crate::admin;
 use crate::admin::access::Access;
 use crate::derived_key::DerivedKey;
@@ -33,6 +34,8 @@ pub struct Options {
     pub lookout: Lookout,
     /// What the doctor found.
     pub findings: Findings,
+    /// What is acted with; none where Twilio is switched off.
+    pub workbench: Option<Workbench>,
     /// Where what happens is written down.
     pub recorder: Recorder,
     /// Ends the streams.
@@ -79,6 +82,12 @@ impl Console {
     #[must_use]
     pub fn lookout(&self) -> &Lookout {
         &self.options().lookout
+    }
+
+    /// What is looked at and acted with; none where Twilio is switched off.
+    #[must_use]
+    pub fn workbench(&self) -> Option<&Workbench> {
+        self.options().workbench.as_ref()
     }
 
     /// Who may come in without a token.

@@ -1,5 +1,7 @@
 //! Tests of the console through its router, without a socket.
 
+mod acting;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use super::headers::HEADERS;
 use super::lookout::Lookout;
 use super::parts::{Options, STREAMS_MAX};
 use super::visitor::Act;
+use super::workbench::Workbench;
 use super::*;
 use crate::admin::access::HostGate;
 use crate::admin::{self, Connector, Insight, Readiness};
@@ -340,6 +343,14 @@ fn console(token: Option<&str>, listen: &str) -> Router {
 }
 
 fn with(token: Option<&str>, listen: &str, stop: CancellationToken) -> Router {
+    with_bench(token, (listen, None), stop)
+}
+
+fn with_bench(
+    token: Option<&str>,
+    (listen, workbench): (&str, Option<Workbench>),
+    stop: CancellationToken,
+) -> Router {
     let clock = Clock::start();
     let environment = Environment::from_pairs([("TWILIO_AUTH_TOKEN", "planted-secret")]);
     let recorder = Recorder {
@@ -373,6 +384,7 @@ fn with(token: Option<&str>, listen: &str, stop: CancellationToken) -> Router {
         read_token: token.map(|_| "reads".into()),
         findings: findings(),
         lookout: Lookout::new(Arc::new(Still), recorder.clone(), thresholds),
+        workbench,
         recorder,
         stop,
     });

@@ -1,0 +1,408 @@
+//! *Dead letters*: what is lost, and what helps?
+//!
+//! Grouped by cause; one, chosen ones or all that fit are redriven or dropped. What touches all asks first,
+//! with the number, and touches no more than that, nor what dies meanwhile. Filters stand in the URL. A text is
+//! shown to who may act and asks for it, which is noted.
+
+mod acts;
+mod letter;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use maud::{Markup, html};
+use serde::Deserialize;
+
+use super::layout::{ConsoleSection, PageFrame, page, pill};
+use super::parts::Console;
+use super::visitor::{Act, Visitor};
+use super::workbench::{CannotShow, Workbench, ago, query, short};
+use crate::admin::dead_letters::{CauseLine, Causes, LetterFate, LetterLine, Listing, Selection};
+use crate::queue::{self, QueueName};
+use crate::telemetry::chain::Chain;
+
+/// Letters of one page.
+const SHOWN_MAX: u32 = 50;
+
+/// The page's path.
+const PATH: &str = ConsoleSection::DeadLetters.path();
+
+/// The ages that are chosen from, with how they read.
+const AGES: &[(&str, &str, Duration)] = &[
+    ("1h", "last hour", Duration::from_secs(3_600)),
+    ("1d", "last day", Duration::from_secs(86_400)),
+    ("7d", "last 7 days", Duration::from_secs(7 * 86_400)),
+];
+
+pub(super) fn router() -> Router<Console> {
+    Router::new()
+        .route(PATH, get(show))
+        .route("/console/dead-letters/all", get(acts::ask).post(acts::settle_all))
+        .route("/console/dead-letters/chosen", post(acts::settle_chosen))
+        .route("/console/dead-letters/{queue}/{id}", get(letter::letter))
+        .route("/console/dead-letters/{queue}/{id}/reveal", post(letter::reveal))
+}
+
+/// What a page is to show, as it stands in its URL or in a form.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct LettersWanted {
+    queue: String,
+    /// A class, or class and code: `dead:63016`.
+    cause: String,
+    thread: String,
+    age: String,
+    /// Died before; what was counted.
+    before: String,
+    cursor: String,
+    act: String,
+    /// What was done just now, and to how many.
+    did: String,
+    count: u64,
+}
+
+impl LettersWanted {
+    fn of(act: &Act) -> Self {
+        let text = |name: &str| act.field(name).unwrap_or_default().to_owned();
+        Self {
+            queue: text("queue"),
+            cause: text("cause"),
+            thread: text("thread"),
+            age: text("age"),
+            before: text("before"),
+            ..Self::default()
+        }
+    }
+
+    /// The selection; nothing where it is malformed.
+    fn selection(&self, console: &Console) -> Option<Selection> {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let (class, code) = match self.cause.split_once(':') {
+            Some((class, code)) => (class, Some(code.parse().ok()?)),
+            None => (self.cause.as_str(), None),
+        };
+        let since = match AGES.iter().find(|(name, ..)| *name == self.age) {
+            Some((_, _, age)) => Some(console.options().pages.clock.wall().before(*age)),
+            None if self.age.is_empty() => None,
+            None => return None,
+        };
+        Some(Selection {
+            queue: some(&self.queue),
+            class: some(class),
+            code,
+            conversation: some(self.thread.trim()),
+            since: since.map(|since| since.to_string()),
+            before: some(&self.before),
+        })
+    }
+
+    /// The filters as a query.
+    fn filters(&self) -> String {
+        query(&[
+            ("queue", &self.queue),
+            ("cause", &self.cause),
+            ("thread", &self.thread),
+            ("age", &self.age),
+        ])
+    }
+
+    /// The same, of one cause in its queue alone.
+    fn narrowed(&self, line: &CauseLine) -> Self {
+        Self { queue: line.queue.clone(), cause: cause_of(&line.class, line.code), ..self.clone() }
+    }
+
+    fn has_filter(&self) -> bool {
+        [&self.queue, &self.cause, &self.thread, &self.age].iter().any(|text| !text.is_empty())
+    }
+}
+
+fn cause_of(class: &str, code: Option<u32>) -> String {
+    code.map_or_else(|| class.to_owned(), |code| format!("{class}:{code}"))
+}
+
+fn fate(word: &str) -> Option<LetterFate> {
+    [LetterFate::Redrive, LetterFate::Drop].into_iter().find(|fate| fate.as_str() == word)
+}
+
+const MALFORMED: CannotShow<'static> = CannotShow {
+    status: StatusCode::BAD_REQUEST,
+    section: ConsoleSection::DeadLetters,
+    title: "Not understood",
+    text: "The address of this page names a queue, a cause, a thread or a time that there cannot be.",
+};
+
+/// What the store said instead.
+fn failed(error: &queue::Error) -> CannotShow<'static> {
+    match error {
+        queue::Error::Invalid { .. } => MALFORMED,
+        queue::Error::NoDeadLetter { .. } => CannotShow {
+            status: StatusCode::NOT_FOUND,
+            section: ConsoleSection::DeadLetters,
+            title: "No such dead letter",
+            text: "It was redriven, dropped, or kept for as long as dead letters are.",
+        },
+        error => {
+            tracing::error!(error = %Chain(error), "the console could not work on dead letters");
+            CannotShow::failed(ConsoleSection::DeadLetters)
+        }
+    }
+}
+
+async fn show(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Query(wanted): Query<LettersWanted>,
+) -> Response {
+    let Some(bench) = console.workbench() else {
+        return CannotShow::no_bench(ConsoleSection::DeadLetters).page(&console, &visitor);
+    };
+    match look(&console, bench, &wanted).await {
+        Ok((causes, listing)) => {
+            let all = html! {
+                @if causes.count > 0 && visitor.may_act() {
+                    div.right {
+                        a.btn.primary href=(ask_path(LetterFate::Redrive, &wanted)) {
+                            "Redrive all " (causes.count) "…"
+                        }
+                        a.btn.danger href=(ask_path(LetterFate::Drop, &wanted)) {
+                            "Drop all " (causes.count) "…"
+                        }
+                    }
+                }
+            };
+            let colour = if causes.count == 0 { "good" } else { "bad" };
+            let number = format!("{}{}", causes.count, if causes.whole { "" } else { "+" });
+            let aside = html! { (pill(colour, &number)) (all) };
+            let body = html! {
+                (done(&wanted))
+                (filters(&wanted, &causes))
+                (by_cause(&console, &visitor, (&wanted, &causes)))
+                (letters(&console, &visitor, (&wanted, &listing)))
+            };
+            let section = ConsoleSection::DeadLetters;
+            let frame = PageFrame { section, title: "Dead letters", aside, live: None, body };
+            page(&console, &visitor, &frame)
+        }
+        Err(trouble) => trouble.page(&console, &visitor),
+    }
+}
+
+async fn look(
+    console: &Console,
+    bench: &Workbench,
+    wanted: &LettersWanted,
+) -> Result<(Causes, Listing), CannotShow<'static>> {
+    let selection = wanted.selection(console).ok_or(MALFORMED)?;
+    let causes = bench.dead_letters.causes(&selection).await.map_err(|error| failed(&error))?;
+    let cursor = (!wanted.cursor.is_empty()).then_some(wanted.cursor.as_str());
+    let listing = bench.dead_letters.list(&selection, cursor, SHOWN_MAX).await;
+    Ok((causes, listing.map_err(|error| failed(&error))?))
+}
+
+fn ask_path(fate: LetterFate, wanted: &LettersWanted) -> String {
+    format!("/console/dead-letters/all?act={}&{}", fate.as_str(), wanted.filters())
+}
+
+/// What was done just now.
+fn done(wanted: &LettersWanted) -> Markup {
+    let past = match fate(&wanted.did) {
+        Some(LetterFate::Redrive) => "redriven: each goes out again at its old place in its thread",
+        Some(LetterFate::Drop) => "dropped",
+        None => "",
+    };
+    html! {
+        @if !past.is_empty() {
+            p.card role="status" { (pill("good", "done")) " " (wanted.count) " " (past) "." }
+        }
+    }
+}
+
+fn filters(wanted: &LettersWanted, causes: &Causes) -> Markup {
+    let known = causes.causes.iter().map(|line| cause_of(&line.class, line.code));
+    let mut known: Vec<String> = known.chain([wanted.cause.clone()]).collect();
+    known.sort_unstable();
+    known.dedup();
+    known.retain(|cause| !cause.is_empty());
+    html! {
+        form.field method="get" action=(PATH) role="search" {
+            input name="thread" value=(wanted.thread) placeholder="CH… or TH…" size="36"
+                aria-label="Thread" autocomplete="off" spellcheck="false";
+            select name="queue" aria-label="Queue" {
+                option value="" { "every queue" }
+                @for queue in QueueName::ALL {
+                    option value=(queue) selected[queue.as_str() == wanted.queue] { (queue) }
+                }
+            }
+            select name="cause" aria-label="Cause" {
+                option value="" { "every cause" }
+                @for cause in &known {
+                    option value=(cause) selected[*cause == wanted.cause] { (cause.replace(':', " ")) }
+                }
+            }
+            select name="age" aria-label="Time" {
+                option value="" { "any time" }
+                @for (name, words, _) in AGES {
+                    option value=(name) selected[*name == wanted.age] { (words) }
+                }
+            }
+            button.btn { "Look" }
+            @if wanted.has_filter() { a.btn href=(PATH) { "ThreadList all" } }
+        }
+    }
+}
+
+fn by_cause(
+    console: &Console,
+    visitor: &Visitor,
+    (wanted, causes): (&LettersWanted, &Causes),
+) -> Markup {
+    html! {
+        section.card.wide aria-label="By cause" {
+            @if causes.causes.is_empty() {
+                p { (pill("good", "well")) " Nothing is lost here." }
+            } @else {
+                table {
+                    thead {
+                        tr {
+                            th { "Cause" }
+                            th.hide-s { "What helps" }
+                            th.num { "Letters" }
+                            th.num.hide-s { "Oldest" }
+                            @if visitor.may_act() { th { span.unseen { "Acts" } } }
+                        }
+                    }
+                    tbody {
+                        @for line in &causes.causes {
+                            (cause_row(console, visitor, (&wanted.narrowed(line), line)))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn cause_row(
+    console: &Console,
+    visitor: &Visitor,
+    (narrowed, line): (&LettersWanted, &CauseLine),
+) -> Markup {
+    html! {
+        tr {
+            td {
+                a href={ (PATH) "?" (narrowed.filters()) } { b { (line.meaning) } }
+                div.note {
+                    code { (cause_of(&line.class, line.code).replace(':', " ")) } " · " (line.queue)
+                }
+            }
+            td.hide-s { (line.helps) }
+            td.num { (line.count) }
+            td.num.hide-s { (ago(console, &line.oldest)) }
+            @if visitor.may_act() {
+                td.num {
+                    a.btn.small href=(ask_path(LetterFate::Redrive, narrowed)) {
+                        "Redrive " (line.count) "…"
+                    }
+                    " "
+                    a.btn.small.danger href=(ask_path(LetterFate::Drop, narrowed)) {
+                        "Drop" span.unseen { " " (line.count) } "…"
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn letters(
+    console: &Console,
+    visitor: &Visitor,
+    (wanted, listing): (&LettersWanted, &Listing),
+) -> Markup {
+    let table = html! {
+        table {
+            thead {
+                tr {
+                    @if visitor.may_act() { th { span.unseen { "Choose" } } }
+                    th { "Letter" }
+                    th { "Thread" }
+                    th.hide-s { "Why" }
+                    th.num.hide-s { "Attempts" }
+                    th.num { "Died" }
+                }
+            }
+            tbody { @for line in &listing.letters { (letter_row(console, visitor, line)) } }
+        }
+    };
+    html! {
+        @if !listing.letters.is_empty() {
+            section.card.wide aria-label="Letters" {
+                h2 { "One by one, oldest first" }
+                @if visitor.may_act() {
+                    form method="post" action="/console/dead-letters/chosen" {
+                        (visitor.form_field())
+                        (kept(wanted))
+                        (table)
+                        div.field {
+                            button.btn name="act" value="redrive" { "Redrive the chosen" }
+                            button.btn.danger name="act" value="drop" { "Drop the chosen…" }
+                        }
+                    }
+                } @else { (table) }
+                @if let Some(next) = &listing.next {
+                    p { a href={ (PATH) "?" (wanted.filters()) "&" (query(&[("cursor", next)])) } { "Later ones" } }
+                }
+            }
+            p.note { "Redriven letters keep their place in their thread. Each act is noted there." }
+        }
+    }
+}
+
+/// The filters as fields of a form.
+fn kept(wanted: &LettersWanted) -> Markup {
+    let fields = [
+        ("queue", &wanted.queue),
+        ("cause", &wanted.cause),
+        ("thread", &wanted.thread),
+        ("age", &wanted.age),
+    ];
+    html! {
+        @for (name, value) in fields {
+            @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
+        }
+    }
+}
+
+fn letter_row(console: &Console, visitor: &Visitor, line: &LetterLine) -> Markup {
+    let target = format!("{}/{}", line.queue, line.id);
+    html! {
+        tr {
+            @if visitor.may_act() {
+                td {
+                    input type="checkbox" name="letter" value=(target)
+                        aria-label={ "Choose " (line.queue) " " (short(&line.id)) };
+                }
+            }
+            td { a.sid href={ (PATH) "/" (target) } { (line.queue) "/" (short(&line.id)) } }
+            td { (thread_link(&line.conversation)) }
+            td.hide-s {
+                code { (cause_of(&line.cause.class, line.cause.code).replace(':', " ")) }
+                div.note { (line.cause.detail) }
+            }
+            td.num.hide-s { (line.attempts) }
+            td.num { (ago(console, &line.died_at)) }
+        }
+    }
+}
+
+/// A link to a thread; a lane of another kind is shown as it may be.
+fn thread_link(thread: &str) -> Markup {
+    html! {
+        @if thread.len() == 34 {
+            a.sid href={ (ConsoleSection::Threads.path()) "/" (thread) } { (short(thread)) }
+        } @else { span.sid { (thread) } }
+    }
+}

@@ -1,0 +1,334 @@
+//! *Messages*: what happened to this message?
+//!
+//! Those of lately, and of each its one timeline: when it came by which door, what the agent did, what became of
+//! each reply. Records hold no text and no address; what was said is with Twilio, or with the dead letters.
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use maud::{Markup, html};
+use serde::Deserialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::layout::{ConsoleSection, PageFrame, page, pill, span};
+use super::parts::Console;
+use super::visitor::Visitor;
+use super::waterfall::{Bar, Waterfall, headline};
+use super::workbench::{CannotShow, Workbench, ago, query, see_other, short};
+use crate::admin::threads::{ThreadRow, ThreadsQuery};
+use crate::clock::Timestamp;
+use crate::telemetry::chain::Chain;
+use crate::thread::{MessageId, ThreadId};
+use crate::timeline::{PAGE_MAX, Subject, TimelineQuery};
+
+/// The page's path.
+const PATH: &str = ConsoleSection::Messages.path();
+
+/// Messages of the list.
+const SHOWN_MAX: usize = 60;
+
+pub(super) fn router() -> Router<Console> {
+    Router::new().route(PATH, get(show)).route("/console/messages/{of}", get(story))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct MessagesQuery {
+    find: String,
+}
+
+const NO_TIMELINE: CannotShow<'static> = CannotShow {
+    status: StatusCode::NOT_FOUND,
+    section: ConsoleSection::Messages,
+    title: "No timeline is kept",
+    text: "CHIMEIN_TIMELINE_ENABLED is false, or it could not be opened, which the log says.",
+};
+
+const MALFORMED: CannotShow<'static> = CannotShow {
+    status: StatusCode::BAD_REQUEST,
+    section: ConsoleSection::Messages,
+    title: "Not understood",
+    text: "Wanted a message (IM…, SM… or MM…), a thread (CH… or TH…), a reply's id, or the last 2 to 6 \
+           digits of an address.",
+};
+
+async fn show(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Query(MessagesQuery { find }): Query<MessagesQuery>,
+) -> Response {
+    let find = find.trim();
+    if find.parse::<MessageId>().is_ok() || find.parse::<Uuid>().is_ok() {
+        return see_other(&format!("{PATH}/{find}"));
+    }
+    if find.parse::<ThreadId>().is_ok() {
+        return see_other(&format!("{}/{find}", ConsoleSection::Threads.path()));
+    }
+    if !find.is_empty() {
+        return see_other(&format!(
+            "{}?{}",
+            ConsoleSection::Threads.path(),
+            query(&[("find", find)])
+        ));
+    }
+    let read = match read(&console, Subject::Everything).await {
+        Ok(records) => records,
+        Err(trouble) => return trouble.page(&console, &visitor),
+    };
+    let body = html! { (search()) (latest(&console, &read)) };
+    let (section, aside) = (ConsoleSection::Messages, html! {});
+    page(&console, &visitor, &PageFrame { section, title: "Messages", aside, live: None, body })
+}
+
+fn search() -> Markup {
+    html! {
+        form.field method="get" action=(PATH) role="search" {
+            input name="find" placeholder="IM…, SM…, CH…, a reply's id, last digits" size="36"
+                aria-label="Find a message" autocomplete="off" spellcheck="false";
+            button.btn { "Find" }
+        }
+    }
+}
+
+async fn read(console: &Console, subject: Subject) -> Result<Vec<Value>, CannotShow<'static>> {
+    let bench = console.workbench().ok_or(CannotShow::no_bench(ConsoleSection::Messages))?;
+    let timeline = bench.threads.timeline.as_ref().ok_or(NO_TIMELINE)?;
+    let ask = TimelineQuery { subject, after: None, limit: PAGE_MAX };
+    timeline.read(ask).await.map(|page| page.records).map_err(|error| {
+        tracing::error!(error = %Chain(&error), "the console could not read the timeline");
+        CannotShow::failed(ConsoleSection::Messages)
+    })
+}
+
+fn text<'a>(record: &'a Value, key: &str) -> &'a str {
+    record[key].as_str().unwrap_or_default()
+}
+
+fn time(record: &Value) -> String {
+    Timestamp::from_millis(record["at"].as_i64().unwrap_or_default()).to_string()
+}
+
+/// The messages of some records, that of the newest first, each with its records.
+fn by_message(records: &[Value]) -> Vec<(&str, Vec<Value>)> {
+    let mut found: Vec<(&str, Vec<Value>)> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for record in records.iter().rev() {
+        let message = text(record, "message");
+        if message.is_empty() {
+            continue;
+        }
+        let at = *places.entry(message).or_insert_with(|| {
+            found.push((message, Vec::new()));
+            found.len() - 1
+        });
+        if let Some((_, own)) = found.get_mut(at) {
+            own.insert(0, record.clone());
+        }
+    }
+    found.truncate(SHOWN_MAX);
+    found
+}
+
+fn latest(console: &Console, records: &[Value]) -> Markup {
+    let messages = by_message(records);
+    html! {
+        section.card.wide aria-label="Latest messages" {
+            @if messages.is_empty() {
+                p { "Nothing yet. Write to the number, and the message shows up here." }
+            } @else {
+                table {
+                    thead {
+                        tr {
+                            th { "Message" } th.hide-s { "Thread" } th { "What became of it" } th.num { "Last step" }
+                        }
+                    }
+                    tbody {
+                        @for (message, own) in &messages {
+                            @let line = headline(own);
+                            @let last = own.last().map(time).unwrap_or_default();
+                            @let thread = own.last().map(|last| text(last, "conversation")).unwrap_or_default();
+                            tr {
+                                td { a.sid href={ (PATH) "/" (message) } { (short(message)) } }
+                                td.hide-s { (thread_link(thread)) }
+                                td { (pill(line.colour, line.word)) " " span.hide-s { (line.title) } }
+                                td.num { (ago(console, &last)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn thread_link(thread: &str) -> Markup {
+    html! { a.sid href={ (ConsoleSection::Threads.path()) "/" (thread) } { (short(thread)) } }
+}
+
+async fn story(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path(of): Path<String>,
+) -> Response {
+    let subject = match (of.parse::<MessageId>(), of.parse::<Uuid>()) {
+        (Ok(message), _) => Subject::Message(message),
+        (Err(_), Ok(reply)) => Subject::Reply(reply),
+        (Err(_), Err(_)) => return MALFORMED.page(&console, &visitor),
+    };
+    let records = match read(&console, subject).await {
+        Ok(records) if records.is_empty() => {
+            let unknown = CannotShow {
+                status: StatusCode::NOT_FOUND,
+                section: ConsoleSection::Messages,
+                title: "Nothing is known of it",
+                text: "It never came in here, or longer ago than the timeline is kept (timeline.retention).",
+            };
+            return unknown.page(&console, &visitor);
+        }
+        Ok(records) => records,
+        Err(trouble) => return trouble.page(&console, &visitor),
+    };
+    let row = match console.workbench() {
+        Some(bench) => thread_row(bench, &records).await,
+        None => None,
+    };
+    let now = console.options().pages.clock.wall().as_millis();
+    let fall = Waterfall::of(&records, now);
+    let line = headline(&records);
+    let began = records.first().map(time).unwrap_or_default();
+    let aside = html! {
+        (pill(line.colour, line.word))
+        span.note { (ago(&console, &began)) " ago" }
+    };
+    let body = html! {
+        (stages(&fall))
+        div.cols {
+            section.card {
+                h2 { "As text" }
+                pre.plain { (fall.as_text()) }
+            }
+            div.stack-cards { (belongs(&records, row.as_ref())) (said(&records)) }
+        }
+    };
+    let section = ConsoleSection::Messages;
+    page(&console, &visitor, &PageFrame { section, title: &line.title, aside, live: None, body })
+}
+
+/// What is known of the thread of some records.
+async fn thread_row(bench: &Workbench, records: &[Value]) -> Option<ThreadRow> {
+    let thread = text(records.first()?, "conversation").to_owned();
+    let query = ThreadsQuery { find: Some(thread), ..ThreadsQuery::default() };
+    bench.threads.find(&query).await.ok()?.threads.into_iter().next()
+}
+
+fn stages(fall: &Waterfall) -> Markup {
+    let grid = fall.grid_ms();
+    html! {
+        section.card aria-label="What happened, stage by stage" {
+            @for bar in &fall.bars { (stage(fall, bar, grid)) }
+            p.note {
+                "A line every "
+                (span(std::time::Duration::from_millis(grid.unsigned_abs())))
+                "."
+            }
+        }
+    }
+}
+
+fn stage(fall: &Waterfall, bar: &Bar, grid: i64) -> Markup {
+    let (from, to) = (fall.place(bar.from_ms), fall.place(bar.to_ms));
+    let from = from.min(994);
+    let lines = (1..=6).map(|line| line * grid).take_while(|at| *at < fall.total_ms);
+    html! {
+        div class={ "stage " (bar.kind) } {
+            div.what {
+                i {}
+                span { b { (bar.what) } " " span.note { (bar.detail) } }
+            }
+            svg.lane viewBox="0 0 1000 32" preserveAspectRatio="none" aria-hidden="true" {
+                @for at in lines {
+                    @let x = fall.place(at);
+                    line x1=(x) x2=(x) y1="0" y2="32" vector-effect="non-scaling-stroke" {}
+                }
+                rect x=(from) y="10" width=((to - from).max(6)) height="12"
+                    opacity=(if bar.is_wait { "0.35" } else { "1" }) {}
+            }
+            div.when { (bar.told) }
+        }
+    }
+}
+
+fn belongs(records: &[Value], row: Option<&ThreadRow>) -> Markup {
+    let first = records.first();
+    let of = |key: &str| first.map(|record| text(record, key)).unwrap_or_default();
+    let thread = of("conversation");
+    let mut messages: Vec<&str> = records.iter().map(|record| text(record, "message")).collect();
+    let mut replies: Vec<&str> = records.iter().map(|record| text(record, "reply_id")).collect();
+    for names in [&mut messages, &mut replies] {
+        names.sort_unstable();
+        names.dedup();
+        names.retain(|name| !name.is_empty());
+    }
+    html! {
+        section.card {
+            h2 { "Where it belongs" }
+            dl {
+                dt { "Thread" } dd { (thread_link(thread)) }
+                @if let Some(row) = row {
+                    @if let Some(channel) = &row.channel { dt { "Road" } dd { (channel) } }
+                    @if let (Some(ours), Some(theirs)) = (&row.ours, &row.theirs) {
+                        dt { "Between" } dd { (theirs) " and " (ours) }
+                    }
+                    @if row.paused == Some(true) { dt { "Now" } dd { (pill("warn", "with a person")) } }
+                }
+                @for message in messages {
+                    dt { "Message" } dd { a.sid href={ (PATH) "/" (message) } { (message) } }
+                }
+                @for reply in replies {
+                    dt { "Reply" } dd { a.sid href={ (PATH) "/" (reply) } { (reply) } }
+                }
+            }
+        }
+    }
+}
+
+fn said(records: &[Value]) -> Markup {
+    let thread = records.first().map(|record| text(record, "conversation")).unwrap_or_default();
+    let is_dead = records.iter().any(|record| text(record, "stage") == "dead");
+    html! {
+        section.card {
+            h2 { "What was said" }
+            @if is_dead {
+                div.veil {
+                    span { "It is kept with the dead letters of its thread, masked." }
+                    a.btn href={ (ConsoleSection::DeadLetters.path()) "?" (query(&[("thread", thread)])) } { "Look there" }
+                }
+            } @else {
+                p.note {
+                    "Texts are kept here until they are answered and delivered, and not shown. Whoever may "
+                    "read them finds them at Twilio by the message's sid."
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn messages_are_listed_newest_first_each_with_its_own_records() {
+        let of = |at: i64, message: &str| json!({"at": at, "message": message, "stage": "held"});
+        let records = [of(1, "IM1"), of(2, "IM2"), json!({"at": 3}), of(4, "IM1")];
+        let found = by_message(&records);
+        let names: Vec<_> = found.iter().map(|(name, own)| (*name, own.len())).collect();
+        assert_eq!(names, [("IM1", 2), ("IM2", 1)]);
+        assert_eq!(found[0].1[0]["at"], 1, "in order");
+    }
+}
