@@ -14,12 +14,12 @@ sections! {
         url: Option<HttpUrl>;
         /// Where it is told what became of its replies.
         report_url: Option<HttpUrl>;
+        /// How long it may say nothing to a turn that it answers later; not watched if it is zero.
+        answer_within: Duration;
         /// How many messages of what was said before are told.
         history_messages: usize;
         /// How many characters they may have.
         history_chars: usize;
-        /// How long it may say nothing to a turn that it answers later; not watched if it is zero.
-        answer_within: Duration;
     }
 }
 
