@@ -169,8 +169,7 @@ impl App {
             clock,
             tally: Arc::default(),
         };
-        let stops = Stops::default();
-        let tasks = TaskTracker::new();
+        let (stops, tasks) = (Stops::default(), TaskTracker::new());
         let instance = instance_name(settings);
         let alarms = alarms::of(settings, &instance, clock)?;
         let (status, sockets) = (Arc::<Status>::default(), parts::Group::default());

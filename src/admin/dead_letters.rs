@@ -49,7 +49,7 @@ pub struct QueueCounts {
     /// Jobs that are being worked on.
     pub leased: u64,
     /// Jobs that are kept until a person or an agent says so.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_as_default")]
     pub held: u64,
     /// Dead letters.
     pub dead: u64,

@@ -41,7 +41,7 @@ pub const NOT_REACHED: [(&str, &str); 5] = [
     ("logs, backups, and copies that an upgrade made of the store", "delete them by hand"),
     (
         "with NATS: blocks of the server's store that it has not compacted yet",
-        "nats stream edit --compression or a new stream; or encrypt the server's store",
+        "a new stream; or encrypt the server's store",
     ),
 ];
 

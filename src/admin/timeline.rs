@@ -30,7 +30,7 @@ struct ReadQuery {
     thread: Option<String>,
     message: Option<String>,
     reply: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_as_default")]
     all: bool,
     after: Option<String>,
     limit: Option<usize>,

@@ -6,37 +6,27 @@
 
 mod acts;
 mod letter;
-
-use std::time::Duration;
+mod wanted;
 
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use maud::{Markup, html};
-use serde::Deserialize;
 
+use self::wanted::{
+    AGES, LettersWanted, MALFORMED, PATH, cause_of, failed, fate, kept, thread_link,
+};
 use super::layout::{ConsoleSection, PageFrame, page, pill};
 use super::parts::Console;
-use super::visitor::{Act, Visitor};
-use super::workbench::{CannotShow, Workbench, ago, query, short};
-use crate::admin::dead_letters::{CauseLine, Causes, LetterFate, LetterLine, Listing, Selection};
-use crate::queue::{self, QueueName};
-use crate::telemetry::chain::Chain;
+use super::views::{CannotShow, ago, query, short};
+use super::visitor::Visitor;
+use super::workbench::Workbench;
+use crate::admin::dead_letters::{CauseLine, Causes, LetterFate, LetterLine, Listing};
+use crate::queue::QueueName;
 
 /// Letters of one page.
 const SHOWN_MAX: u32 = 50;
-
-/// The page's path.
-const PATH: &str = ConsoleSection::DeadLetters.path();
-
-/// The ages that are chosen from, with how they read.
-const AGES: &[(&str, &str, Duration)] = &[
-    ("1h", "last hour", Duration::from_secs(3_600)),
-    ("1d", "last day", Duration::from_secs(86_400)),
-    ("7d", "last 7 days", Duration::from_secs(7 * 86_400)),
-];
 
 pub(super) fn router() -> Router<Console> {
     Router::new()
@@ -45,111 +35,6 @@ pub(super) fn router() -> Router<Console> {
         .route("/console/dead-letters/chosen", post(acts::settle_chosen))
         .route("/console/dead-letters/{queue}/{id}", get(letter::letter))
         .route("/console/dead-letters/{queue}/{id}/reveal", post(letter::reveal))
-}
-
-/// What a page is to show, as it stands in its URL or in a form.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct LettersWanted {
-    queue: String,
-    /// A class, or class and code: `dead:63016`.
-    cause: String,
-    thread: String,
-    age: String,
-    /// Died before; what was counted.
-    before: String,
-    cursor: String,
-    act: String,
-    /// What was done just now, and to how many.
-    did: String,
-    count: u64,
-}
-
-impl LettersWanted {
-    fn of(act: &Act) -> Self {
-        let text = |name: &str| act.field(name).unwrap_or_default().to_owned();
-        Self {
-            queue: text("queue"),
-            cause: text("cause"),
-            thread: text("thread"),
-            age: text("age"),
-            before: text("before"),
-            ..Self::default()
-        }
-    }
-
-    /// The selection; nothing where it is malformed.
-    fn selection(&self, console: &Console) -> Option<Selection> {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let (class, code) = match self.cause.split_once(':') {
-            Some((class, code)) => (class, Some(code.parse().ok()?)),
-            None => (self.cause.as_str(), None),
-        };
-        let since = match AGES.iter().find(|(name, ..)| *name == self.age) {
-            Some((_, _, age)) => Some(console.options().pages.clock.wall().before(*age)),
-            None if self.age.is_empty() => None,
-            None => return None,
-        };
-        Some(Selection {
-            queue: some(&self.queue),
-            class: some(class),
-            code,
-            conversation: some(self.thread.trim()),
-            since: since.map(|since| since.to_string()),
-            before: some(&self.before),
-        })
-    }
-
-    /// The filters as a query.
-    fn filters(&self) -> String {
-        query(&[
-            ("queue", &self.queue),
-            ("cause", &self.cause),
-            ("thread", &self.thread),
-            ("age", &self.age),
-        ])
-    }
-
-    /// The same, of one cause in its queue alone.
-    fn narrowed(&self, line: &CauseLine) -> Self {
-        Self { queue: line.queue.clone(), cause: cause_of(&line.class, line.code), ..self.clone() }
-    }
-
-    fn has_filter(&self) -> bool {
-        [&self.queue, &self.cause, &self.thread, &self.age].iter().any(|text| !text.is_empty())
-    }
-}
-
-fn cause_of(class: &str, code: Option<u32>) -> String {
-    code.map_or_else(|| class.to_owned(), |code| format!("{class}:{code}"))
-}
-
-fn fate(word: &str) -> Option<LetterFate> {
-    [LetterFate::Redrive, LetterFate::Drop].into_iter().find(|fate| fate.as_str() == word)
-}
-
-const MALFORMED: CannotShow<'static> = CannotShow {
-    status: StatusCode::BAD_REQUEST,
-    section: ConsoleSection::DeadLetters,
-    title: "Not understood",
-    text: "The address of this page names a queue, a cause, a thread or a time that there cannot be.",
-};
-
-/// What the store said instead.
-fn failed(error: &queue::Error) -> CannotShow<'static> {
-    match error {
-        queue::Error::Invalid { .. } => MALFORMED,
-        queue::Error::NoDeadLetter { .. } => CannotShow {
-            status: StatusCode::NOT_FOUND,
-            section: ConsoleSection::DeadLetters,
-            title: "No such dead letter",
-            text: "It was redriven, dropped, or kept for as long as dead letters are.",
-        },
-        error => {
-            tracing::error!(error = %Chain(error), "the console could not work on dead letters");
-            CannotShow::failed(ConsoleSection::DeadLetters)
-        }
-    }
 }
 
 async fn show(
@@ -361,21 +246,6 @@ fn letters(
     }
 }
 
-/// The filters as fields of a form.
-fn kept(wanted: &LettersWanted) -> Markup {
-    let fields = [
-        ("queue", &wanted.queue),
-        ("cause", &wanted.cause),
-        ("thread", &wanted.thread),
-        ("age", &wanted.age),
-    ];
-    html! {
-        @for (name, value) in fields {
-            @if !value.is_empty() { input type="hidden" name=(name) value=(value); }
-        }
-    }
-}
-
 fn letter_row(console: &Console, visitor: &Visitor, line: &LetterLine) -> Markup {
     let target = format!("{}/{}", line.queue, line.id);
     html! {
@@ -395,14 +265,5 @@ fn letter_row(console: &Console, visitor: &Visitor, line: &LetterLine) -> Markup
             td.num.hide-s { (line.attempts) }
             td.num { (ago(console, &line.died_at)) }
         }
-    }
-}
-
-/// A link to a thread; a lane of another kind is shown as it may be.
-fn thread_link(thread: &str) -> Markup {
-    html! {
-        @if thread.len() == 34 {
-            a.sid href={ (ConsoleSection::Threads.path()) "/" (thread) } { (short(thread)) }
-        } @else { span.sid { (thread) } }
     }
 }

@@ -23,7 +23,7 @@ pub(super) fn router() -> Router<Console> {
 
 #[derive(Default, Deserialize)]
 struct SearchQuery {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_as_default")]
     word: String,
 }
 

@@ -190,7 +190,7 @@ fn end_of_paragraph(lines: &[&str], at: usize) -> usize {
             || heading(plain).is_some()
             || item(plain).is_some()
     };
-    lines[at + 1..].iter().position(|line| ends(&line)).map_or(lines.len(), |end| at + 1 + end)
+    lines[at + 1..].iter().position(ends).map_or(lines.len(), |end| at + 1 + end)
 }
 
 /// Draws what is within a line.

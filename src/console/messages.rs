@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use super::layout::{ConsoleSection, PageFrame, page, pill, span};
 use super::parts::Console;
+use super::views::{CannotShow, ago, query, see_other, short};
 use super::visitor::Visitor;
 use super::waterfall::{Bar, Waterfall, headline};
-use super::workbench::{CannotShow, Workbench, ago, query, see_other, short};
+use super::workbench::Workbench;
 use crate::admin::threads::{ThreadRow, ThreadsQuery};
 use crate::clock::Timestamp;
 use crate::telemetry::chain::Chain;

@@ -43,7 +43,8 @@ mod sessions;
 mod setup;
 mod spark;
 mod threads;
-pub mod visitor;
+pub mod views;
+mod visitor;
 mod waterfall;
 pub mod workbench;
 

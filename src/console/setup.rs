@@ -32,7 +32,7 @@ pub(super) fn router() -> Router<Console> {
 #[derive(Default, Deserialize)]
 struct SettingsQuery {
     /// Those whose key has this in it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::null_as_default")]
     key: String,
     /// Those alone that somebody has set.
     #[serde(default)]

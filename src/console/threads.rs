@@ -15,9 +15,10 @@ use uuid::Uuid;
 
 use super::layout::{ConsoleSection, PageFrame, page, pill, span};
 use super::parts::Console;
+use super::views::{CannotShow, ago, query, see_other, short};
 use super::visitor::{Act, Visitor};
 use super::waterfall::Waterfall;
-use super::workbench::{CannotShow, Workbench, ago, query, see_other, short};
+use super::workbench::Workbench;
 use crate::admin::threads::{Error, ThreadList, ThreadRow, ThreadsPage, ThreadsQuery};
 use crate::agent::later::Batch;
 use crate::channels::handover::NotHandedOver;

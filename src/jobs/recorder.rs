@@ -51,6 +51,18 @@ impl Default for WaitingJobs {
     }
 }
 
+impl WaitingJobs {
+    /// Whether it was not told yet; from now on it was.
+    fn begins(&self, job: (QueueName, JobId)) -> bool {
+        self.0.insert(job, ()).is_none()
+    }
+
+    /// An attempt was made.
+    fn ends(&self, job: (QueueName, JobId)) {
+        let _before = self.0.remove(&job);
+    }
+}
+
 /// An attempt that failed and is made again.
 #[derive(Clone, Copy, Debug)]
 pub struct FailedAttempt {
@@ -76,6 +88,14 @@ pub struct Tallied {
 }
 
 impl Tally {
+    fn begins_to_wait(&self, job: (QueueName, JobId)) -> bool {
+        self.waiting.begins(job)
+    }
+
+    fn waits_no_more(&self, job: (QueueName, JobId)) {
+        self.waiting.ends(job);
+    }
+
     /// Reads the numbers.
     #[must_use]
     pub fn read(&self) -> Tallied {
@@ -148,7 +168,7 @@ impl Recorder {
     /// as if nobody had seen it, and what failed once may wait later.
     pub fn waits(&self, queue: QueueName, delivery: &Delivery, whose: StageOf) {
         let job = (queue, delivery.id());
-        if self.tally.waiting.0.insert(job, ()).is_none() {
+        if self.tally.begins_to_wait(job) {
             self.stage_at(self.clock.wall(), whose, Stage::Waits { queue: queue.as_str() });
         }
     }
@@ -160,7 +180,7 @@ impl Recorder {
         delivery: &Delivery,
         (whose, failed): (StageOf, FailedAttempt),
     ) {
-        let _ = self.tally.waiting.0.remove(&(queue, delivery.id()));
+        self.tally.waits_no_more((queue, delivery.id()));
         let FailedAttempt { reason, code, again_in } = failed;
         let stage = Stage::AttemptFailed {
             queue: queue.as_str(),

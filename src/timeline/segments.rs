@@ -12,6 +12,7 @@
 mod find;
 mod index;
 mod name;
+mod raw;
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -25,6 +26,7 @@ use tokio::sync::Semaphore;
 
 use self::find::SegmentSearch;
 use self::name::{SegmentName, SegmentPlace};
+use self::raw::{bytes, file, text_of};
 use super::{Error, Found, Line, Timeline, TimelineEngine, TimelineQuery};
 use crate::clock::{Clock, Timestamp};
 use crate::files;
@@ -401,33 +403,11 @@ fn blank(path: &Path, parts: &[(u64, usize)]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// What was read as text. It is JSON without letters beyond ASCII; what is damaged stays as long as it is,
-/// and is left out as such.
-fn text_of(read: Vec<u8>) -> String {
-    String::from_utf8(read).unwrap_or_else(|broken| ascii(broken.into_bytes()))
-}
-
-fn bytes(text: &str) -> u64 {
-    u64::try_from(text.len()).unwrap_or(u64::MAX)
-}
-
-/// Damaged text of the same length.
-fn ascii(mut text: Vec<u8>) -> String {
-    for byte in text.iter_mut().filter(|byte| !byte.is_ascii()) {
-        *byte = b'?';
-    }
-    String::from_utf8(text).unwrap_or_default()
-}
-
 /// When a file was last written, in milliseconds; now and for ever if the system does not say.
 fn changed(path: &Path) -> i64 {
     let since = fs::metadata(path).and_then(|of| of.modified()).ok();
     let since = since.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     since.and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(i64::MAX)
-}
-
-fn file(doing: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::File { doing, path: path.to_owned(), source }
 }
 
 #[cfg(test)]

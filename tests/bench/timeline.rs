@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on has failed")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chimein::clock::{Clock, Timestamp};
 use chimein::telemetry::journal::{Journal, Record, Stage};
@@ -36,7 +36,7 @@ async fn main() {
     });
     let journal = Journal::new(1 << 16);
     let keeper = Keeper::start(&journal, timeline.clone(), Metrics::new(), clock);
-    let began = Instant::now();
+    let began = clock.now();
     for chunk in 0..RECORDS / CHUNK {
         for n in chunk * CHUNK..(chunk + 1) * CHUNK {
             journal.record(record(clock.wall(), n));
@@ -50,7 +50,7 @@ async fn main() {
     println!(
         "{RECORDS} records of {THREADS} threads, {} MiB on disk, told and written in {:.1} s",
         size >> 20,
-        began.elapsed().as_secs_f64()
+        clock.now().since(began).as_secs_f64()
     );
     let mut table = Table::new();
     table.set_header(["page", "records", "median ms", "slowest ms", "memory MiB before", "after"]);
@@ -63,7 +63,7 @@ async fn main() {
         ("of a thread that is not there", |n| (Subject::Thread(thread(THREADS + n)), None)),
     ];
     for (name, of) in kinds {
-        table.add_row(measured(&timeline, name, |page| of(page * THREADS / PAGES)).await);
+        table.add_row(measured((&timeline, clock), name, |page| of(page * THREADS / PAGES)).await);
     }
     println!("{table}");
     keeper.close().await;
@@ -72,7 +72,7 @@ async fn main() {
 type Ask = fn(u64) -> (Subject, Option<String>);
 
 async fn measured(
-    timeline: &Timeline,
+    (timeline, clock): (&Timeline, Clock),
     name: &str,
     of: impl Fn(u64) -> (Subject, Option<String>),
 ) -> [String; 6] {
@@ -80,9 +80,9 @@ async fn measured(
     let (mut times, mut records) = (Vec::new(), 0);
     for page in 0..PAGES {
         let (subject, after) = of(page);
-        let began = Instant::now();
+        let began = clock.now();
         let found = timeline.read(TimelineQuery { subject, after, limit: 200 }).await.unwrap();
-        times.push(began.elapsed());
+        times.push(clock.now().since(began));
         records = found.records.len();
     }
     times.sort_unstable();

@@ -5,14 +5,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::{LettersWanted, MALFORMED, PATH, failed, fate, kept};
+use super::wanted::{LettersWanted, MALFORMED, PATH, failed, fate, kept};
 use crate::admin::dead_letters::{
     BulkBounds, Causes, LETTERS_MAX, LetterFate, SettleError, Target,
 };
 use crate::console::layout::{ConsoleSection, PageFrame, page};
 use crate::console::parts::Console;
+use crate::console::views::{CannotShow, query, see_other};
 use crate::console::visitor::{Act, Visitor};
-use crate::console::workbench::{CannotShow, query, see_other};
 
 /// Asks before all of them are touched, with their number.
 pub(super) async fn ask(

@@ -5,13 +5,13 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 
-use super::{MALFORMED, PATH, cause_of, failed, thread_link};
+use super::wanted::{MALFORMED, PATH, cause_of, failed, thread_link};
 use crate::admin::dead_letters::{LetterShown, Target};
 use crate::admin::remedies;
 use crate::console::layout::{ConsoleSection, PageFrame, page_with};
 use crate::console::parts::Console;
+use crate::console::views::{CannotShow, ago, short};
 use crate::console::visitor::{Act, Visitor};
-use crate::console::workbench::{CannotShow, ago, short};
 
 pub(super) async fn letter(
     State(console): State<Console>,

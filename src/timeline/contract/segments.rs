@@ -79,7 +79,7 @@ async fn who_follows_starts_over_once_all_segments_are_gone() {
     let timeline = place.open(BOUNDS).await;
     let now = Clock::start().wall().as_millis();
     let told = |at| vec![record(at, 1, Some(1), Stage::TurnStarted)];
-    write(&timeline, vec![told(now), told(now + 1), told(now + 2)].concat()).await;
+    write(&timeline, [told(now), told(now + 1), told(now + 2)].concat()).await;
     let next = read(&timeline, Subject::Thread(thread(1)), None, 9).await.next.unwrap();
     drop(timeline);
     fs::remove_dir_all(place.folder()).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::index::{self, SegmentIndex};
 use super::name::{SegmentName, SegmentPlace};
-use super::{bytes, file, text_of};
+use super::raw::{bytes, file, text_of};
 use crate::json;
 use crate::timeline::{Error, Found, Subject, TimelineQuery, story};
 
