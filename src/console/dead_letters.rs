@@ -10,6 +10,7 @@ mod wanted;
 
 use axum::Router;
 use axum::extract::{Query, State};
+use axum::http::Uri;
 use axum::response::Response;
 use axum::routing::{get, post};
 use maud::{Markup, html};
@@ -17,13 +18,17 @@ use maud::{Markup, html};
 use self::wanted::{
     AGES, LettersWanted, MALFORMED, PATH, cause_of, failed, fate, kept, thread_link,
 };
-use super::layout::{ConsoleSection, PageFrame, page, pill};
+use super::layout::{ConsoleSection, PageFrame, live_controls, page, pill};
+use super::live::{self, Fragment};
 use super::parts::Console;
 use super::views::{CannotShow, ago, query, short};
 use super::visitor::Visitor;
 use super::workbench::Workbench;
 use crate::admin::dead_letters::{CauseLine, Causes, LetterFate, LetterLine, Listing};
 use crate::queue::QueueName;
+
+/// The name of its fragments.
+pub(super) const LIVE: &str = "dead-letters";
 
 /// Letters of one page.
 const SHOWN_MAX: u32 = 50;
@@ -47,32 +52,58 @@ async fn show(
     };
     match look(&console, bench, &wanted).await {
         Ok((causes, listing)) => {
-            let all = html! {
-                @if causes.count > 0 && visitor.may_act() {
-                    div.right {
-                        a.btn.primary href=(ask_path(LetterFate::Redrive, &wanted)) {
-                            "Redrive all " (causes.count) "…"
-                        }
-                        a.btn.danger href=(ask_path(LetterFate::Drop, &wanted)) {
-                            "Drop all " (causes.count) "…"
-                        }
-                    }
+            let this_page = format!("{PATH}?{}", wanted.filters());
+            let aside = html! {
+                span #letters-count { (count(&causes)) }
+                div.right {
+                    (live_controls(&this_page))
+                    span.field #letters-acts { (acts_on_all(&visitor, &wanted, &causes)) }
                 }
             };
-            let colour = if causes.count == 0 { "good" } else { "bad" };
-            let number = format!("{}{}", causes.count, if causes.whole { "" } else { "+" });
-            let aside = html! { (pill(colour, &number)) (all) };
             let body = html! {
                 (done(&wanted))
                 (filters(&wanted, &causes))
-                (by_cause(&console, &visitor, (&wanted, &causes)))
-                (letters(&console, &visitor, (&wanted, &listing)))
+                section.card.wide #letters-causes aria-label="By cause" {
+                    (by_cause(&console, &visitor, (&wanted, &causes)))
+                }
+                div #letters-rows { (letters(&console, &visitor, (&wanted, &listing))) }
             };
+            let live = Some(live::address(LIVE, &wanted.pairs()));
             let section = ConsoleSection::DeadLetters;
-            let frame = PageFrame { section, title: "Dead letters", aside, live: None, body };
-            page(&console, &visitor, &frame)
+            page(
+                &console,
+                &visitor,
+                &PageFrame { section, title: "Dead letters", aside, live, body },
+            )
         }
         Err(trouble) => trouble.page(&console, &visitor),
+    }
+}
+
+/// What changes by itself.
+pub(super) async fn fragments(console: &Console, visitor: &Visitor, uri: &Uri) -> Vec<Fragment> {
+    let wanted = Query::<LettersWanted>::try_from_uri(uri);
+    let (Some(bench), Ok(Query(wanted))) = (console.workbench(), wanted) else { return Vec::new() };
+    let Ok((causes, listing)) = look(console, bench, &wanted).await else { return Vec::new() };
+    vec![
+        ("letters-count", count(&causes)),
+        ("letters-acts", acts_on_all(visitor, &wanted, &causes)),
+        ("letters-causes", by_cause(console, visitor, (&wanted, &causes))),
+        ("letters-rows", letters(console, visitor, (&wanted, &listing))),
+    ]
+}
+
+fn count(causes: &Causes) -> Markup {
+    let colour = if causes.count == 0 { "good" } else { "bad" };
+    pill(colour, &format!("{}{}", causes.count, if causes.whole { "" } else { "+" }))
+}
+
+fn acts_on_all(visitor: &Visitor, wanted: &LettersWanted, causes: &Causes) -> Markup {
+    html! {
+        @if causes.count > 0 && visitor.may_act() {
+            a.btn.primary href=(ask_path(LetterFate::Redrive, wanted)) { "Redrive all " (causes.count) "…" }
+            a.btn.danger href=(ask_path(LetterFate::Drop, wanted)) { "Drop all " (causes.count) "…" }
+        }
     }
 }
 
@@ -135,7 +166,7 @@ fn filters(wanted: &LettersWanted, causes: &Causes) -> Markup {
                 }
             }
             button.btn { "Look" }
-            @if wanted.has_filter() { a.btn href=(PATH) { "ThreadList all" } }
+            @if wanted.has_filter() { a.btn href=(PATH) { "All of them" } }
         }
     }
 }
@@ -146,24 +177,22 @@ fn by_cause(
     (wanted, causes): (&LettersWanted, &Causes),
 ) -> Markup {
     html! {
-        section.card.wide aria-label="By cause" {
-            @if causes.causes.is_empty() {
-                p { (pill("good", "well")) " Nothing is lost here." }
-            } @else {
-                table {
-                    thead {
-                        tr {
-                            th { "Cause" }
-                            th.hide-s { "What helps" }
-                            th.num { "Letters" }
-                            th.num.hide-s { "Oldest" }
-                            @if visitor.may_act() { th { span.unseen { "Acts" } } }
-                        }
+        @if causes.causes.is_empty() {
+            p { (pill("good", "well")) " Nothing is lost here." }
+        } @else {
+            table {
+                thead {
+                    tr {
+                        th { "Cause" }
+                        th.hide-s { "What helps" }
+                        th.num { "Letters" }
+                        th.num.hide-s { "Oldest" }
+                        @if visitor.may_act() { th { span.unseen { "Acts" } } }
                     }
-                    tbody {
-                        @for line in &causes.causes {
-                            (cause_row(console, visitor, (&wanted.narrowed(line), line)))
-                        }
+                }
+                tbody {
+                    @for line in &causes.causes {
+                        (cause_row(console, visitor, (&wanted.narrowed(line), line)))
                     }
                 }
             }

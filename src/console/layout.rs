@@ -70,8 +70,8 @@ pub struct PageFrame<'a> {
     pub title: &'a str,
     /// What stands beside the headline: a pill, a note, buttons in a `div.right`.
     pub aside: Markup,
-    /// The name of its fragments in [`live`](super::live), where it has some.
-    pub live: Option<&'static str>,
+    /// Where its fragments come from, by [`live::address`](super::live::address), where it has some.
+    pub live: Option<String>,
     /// What it is about.
     pub body: Markup,
 }
@@ -90,13 +90,12 @@ pub fn page_with(
     visitor: &Visitor,
     frame: &PageFrame<'_>,
 ) -> Response {
-    let events = frame.live.map(|name| format!("/console/events?page={name}"));
     let whole = html! {
         a.skip href="#main" { "Skip to the page" }
         div.app {
             (navigation(console, visitor, frame.section))
-            main #main tabindex="-1" data-events=[events] {
-                header.page { h1 { (frame.title) } (frame.aside) }
+            main #main tabindex="-1" data-events=[&frame.live] {
+                header.page { h1 #page-title { (frame.title) } (frame.aside) }
                 (frame.body)
             }
         }
@@ -113,7 +112,9 @@ fn navigation(console: &Console, visitor: &Visitor, current: ConsoleSection) -> 
             @for section in ConsoleSection::ALL {
                 a.item href=(section.path()) aria-current=[(section == current).then_some("page")] {
                     (section.name())
-                    @if section == ConsoleSection::DeadLetters { (dead_badge(console)) }
+                    @if section == ConsoleSection::DeadLetters {
+                        span #nav-dead { (dead_badge(console)) }
+                    }
                 }
             }
             div.foot {
@@ -130,8 +131,17 @@ fn navigation(console: &Console, visitor: &Visitor, current: ConsoleSection) -> 
     }
 }
 
+/// What beside a headline says whether the page is live, and the same without a script.
+pub(super) fn live_controls(this_page: &str) -> Markup {
+    html! {
+        span.note.feed-state #live-state { "as of this moment" }
+        a.btn href=(this_page) { "Look again" }
+        button.btn #live-pause type="button" hidden aria-pressed="false" { "Pause" }
+    }
+}
+
 /// How many dead letters there are, as of the last look.
-fn dead_badge(console: &Console) -> Markup {
+pub(super) fn dead_badge(console: &Console) -> Markup {
     let dead = console.lookout().last().map_or(0, |glance| glance.sum(|queue| queue.dead));
     html! { @if dead > 0 { span.badge { (dead) span.unseen { " of them" } } } }
 }

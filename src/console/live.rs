@@ -1,8 +1,9 @@
 //! The feed of live pages: fragments over server-sent events, `GET /console/events?page=NAME`.
 //!
 //! Every two seconds what has changed since is sent, each fragment under the id of the element that it is
-//! inside of. There are so many streams at most; one ends after ten minutes, and the browser, which opens it
-//! anew by itself, has to be in still. All end as the service stops.
+//! inside of; a page that costs much is looked at less often. Which page, and by which filters, stands in the
+//! address of the feed. There are so many streams at most; one ends after ten minutes, and the browser, which
+//! opens it anew by itself, has to be in still. All end as the service stops.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -12,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -23,11 +24,14 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::parts::Console;
 use super::visitor::Visitor;
-use super::{now, setup};
+use super::{dead_letters, layout, messages, now, setup, threads, views};
 use crate::clock::Moment;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// How many times as long as a look took is waited at least: a stream takes a twentieth of a processor at most.
+const REST: u32 = 20;
 
 /// How long a stream lives.
 const AGE_MAX: Duration = Duration::from_secs(10 * 60);
@@ -36,13 +40,31 @@ pub(super) fn router() -> Router<Console> {
     Router::new().route("/console/events", get(events))
 }
 
-/// What changes by itself on a page; a further page has a further line here.
-async fn fragments(console: &Console, page: &str) -> Vec<(&'static str, Markup)> {
-    match page {
+/// What is inside of an element, under its id.
+pub(super) type Fragment = (&'static str, Markup);
+
+/// Gives the address of a page's feed, with what else the page goes by.
+pub(super) fn address(page: &str, pairs: &[(&str, &str)]) -> String {
+    let pairs: Vec<_> = [("page", page)].into_iter().chain(pairs.iter().copied()).collect();
+    format!("/console/events?{}", views::query(&pairs))
+}
+
+/// What changes by itself on a page; a further page has a further line here. What cannot be looked at now
+/// changes nothing.
+async fn fragments(feed: &Feed) -> Vec<Fragment> {
+    let Feed { console, visitor, uri, .. } = feed;
+    let mut found = match feed.page.as_str() {
         now::LIVE => now::fragments(console).await,
         setup::LIVE => setup::fragments(console),
+        threads::LIVE => threads::fragments(console, uri).await,
+        threads::LIVE_ONE => threads::fragments_of_one(console, visitor, uri).await,
+        messages::LIVE => messages::fragments(console).await,
+        messages::LIVE_ONE => messages::fragments_of_one(console, uri).await,
+        dead_letters::LIVE => dead_letters::fragments(console, visitor, uri).await,
         _ => Vec::new(),
-    }
+    };
+    found.push(("nav-dead", layout::dead_badge(console)));
+    found
 }
 
 #[derive(Deserialize)]
@@ -53,7 +75,12 @@ struct EventsQuery {
 /// A stream of one page.
 struct Feed {
     console: Console,
+    visitor: Visitor,
     page: String,
+    /// The address of the feed.
+    uri: Uri,
+    /// How long until the next look.
+    pause: Duration,
     until: Moment,
     sent: HashMap<&'static str, String>,
     _place: OwnedSemaphorePermit,
@@ -61,7 +88,8 @@ struct Feed {
 
 async fn events(
     State(console): State<Console>,
-    _visitor: Visitor,
+    visitor: Visitor,
+    uri: Uri,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Response {
     let Ok(Query(EventsQuery { page })) = query else {
@@ -71,7 +99,8 @@ async fn events(
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "30")]).into_response();
     };
     let until = console.options().pages.clock.now() + AGE_MAX;
-    let feed = Feed { console, page, until, sent: HashMap::new(), _place: place };
+    let sent = HashMap::new();
+    let feed = Feed { console, visitor, page, uri, pause: EVERY, until, sent, _place: place };
     // Something at once, so that the browser knows that it is connected.
     let hello =
         futures::stream::once(async { Ok::<_, Infallible>(Bytes::from("retry: 5000\n\n")) });
@@ -93,10 +122,13 @@ impl Feed {
         }
         tokio::select! {
             () = options.stop.cancelled() => return None,
-            () = clock.sleep(EVERY) => {}
+            () = clock.sleep(self.pause) => {}
         }
         let mut news = String::new();
-        for (id, markup) in fragments(&self.console, &self.page).await {
+        let began = clock.now();
+        let found = fragments(self).await;
+        self.pause = EVERY.max(clock.now().since(began).saturating_mul(REST));
+        for (id, markup) in found {
             let drawn = markup.into_string();
             if self.sent.get(id) != Some(&drawn) {
                 let data = json!({ "id": id, "html": &drawn });

@@ -5,7 +5,7 @@
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::get;
 use maud::{Markup, html};
@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::layout::{ConsoleSection, PageFrame, page, pill, span};
+use super::layout::{ConsoleSection, PageFrame, live_controls, page, pill, span};
+use super::live::{self, Fragment};
 use super::parts::Console;
 use super::views::{CannotShow, ago, query, see_other, short};
 use super::visitor::Visitor;
@@ -27,6 +28,12 @@ use crate::timeline::{PAGE_MAX, Subject, TimelineQuery};
 
 /// The page's path.
 const PATH: &str = ConsoleSection::Messages.path();
+
+/// The name of the list's fragments.
+pub(super) const LIVE: &str = "messages";
+
+/// The name of a message's own.
+pub(super) const LIVE_ONE: &str = "message";
 
 /// Messages of the list.
 const SHOWN_MAX: usize = 60;
@@ -79,9 +86,21 @@ async fn show(
         Ok(records) => records,
         Err(trouble) => return trouble.page(&console, &visitor),
     };
-    let body = html! { (search()) (latest(&console, &read)) };
-    let (section, aside) = (ConsoleSection::Messages, html! {});
-    page(&console, &visitor, &PageFrame { section, title: "Messages", aside, live: None, body })
+    let body = html! {
+        (search())
+        section.card.wide #messages-rows aria-label="Latest messages" { (latest(&console, &read)) }
+    };
+    let aside = html! { div.right { (live_controls(PATH)) } };
+    let (section, live) = (ConsoleSection::Messages, Some(live::address(LIVE, &[])));
+    page(&console, &visitor, &PageFrame { section, title: "Messages", aside, live, body })
+}
+
+/// What changes by itself in the list.
+pub(super) async fn fragments(console: &Console) -> Vec<Fragment> {
+    match read(console, Subject::Everything).await {
+        Ok(records) => vec![("messages-rows", latest(console, &records))],
+        Err(_) => Vec::new(),
+    }
 }
 
 fn search() -> Markup {
@@ -136,27 +155,25 @@ fn by_message(records: &[Value]) -> Vec<(&str, Vec<Value>)> {
 fn latest(console: &Console, records: &[Value]) -> Markup {
     let messages = by_message(records);
     html! {
-        section.card.wide aria-label="Latest messages" {
-            @if messages.is_empty() {
-                p { "Nothing yet. Write to the number, and the message shows up here." }
-            } @else {
-                table {
-                    thead {
-                        tr {
-                            th { "Message" } th.hide-s { "Thread" } th { "What became of it" } th.num { "Last step" }
-                        }
+        @if messages.is_empty() {
+            p { "Nothing yet. Write to the number, and the message shows up here." }
+        } @else {
+            table {
+                thead {
+                    tr {
+                        th { "Message" } th.hide-s { "Thread" } th { "What became of it" } th.num { "Last step" }
                     }
-                    tbody {
-                        @for (message, own) in &messages {
-                            @let line = headline(own);
-                            @let last = own.last().map(time).unwrap_or_default();
-                            @let thread = own.last().map(|last| text(last, "conversation")).unwrap_or_default();
-                            tr {
-                                td { a.sid href={ (PATH) "/" (message) } { (short(message)) } }
-                                td.hide-s { (thread_link(thread)) }
-                                td { (pill(line.colour, line.word)) " " span.hide-s { (line.title) } }
-                                td.num { (ago(console, &last)) }
-                            }
+                }
+                tbody {
+                    @for (message, own) in &messages {
+                        @let line = headline(own);
+                        @let last = own.last().map(time).unwrap_or_default();
+                        @let thread = own.last().map(|last| text(last, "conversation")).unwrap_or_default();
+                        tr {
+                            td { a.sid href={ (PATH) "/" (message) } { (short(message)) } }
+                            td.hide-s { (thread_link(thread)) }
+                            td { (pill(line.colour, line.word)) " " span.hide-s { (line.title) } }
+                            td.num { (ago(console, &last)) }
                         }
                     }
                 }
@@ -174,11 +191,7 @@ async fn story(
     visitor: Visitor,
     Path(of): Path<String>,
 ) -> Response {
-    let subject = match (of.parse::<MessageId>(), of.parse::<Uuid>()) {
-        (Ok(message), _) => Subject::Message(message),
-        (Err(_), Ok(reply)) => Subject::Reply(reply),
-        (Err(_), Err(_)) => return MALFORMED.page(&console, &visitor),
-    };
+    let Some(subject) = subject(&of) else { return MALFORMED.page(&console, &visitor) };
     let records = match read(&console, subject).await {
         Ok(records) if records.is_empty() => {
             let unknown = CannotShow {
@@ -196,26 +209,69 @@ async fn story(
         Some(bench) => thread_row(bench, &records).await,
         None => None,
     };
-    let now = console.options().pages.clock.wall().as_millis();
-    let fall = Waterfall::of(&records, now);
+    let fall = Waterfall::of(&records, now(&console));
     let line = headline(&records);
-    let began = records.first().map(time).unwrap_or_default();
+    let this_page = format!("{PATH}/{of}");
     let aside = html! {
-        (pill(line.colour, line.word))
-        span.note { (ago(&console, &began)) " ago" }
+        span #message-state { (state(&console, &records)) }
+        div.right { (live_controls(&this_page)) }
     };
     let body = html! {
-        (stages(&fall))
+        section.card #message-stages aria-label="What happened, stage by stage" { (stages(&fall)) }
         div.cols {
             section.card {
                 h2 { "As text" }
-                pre.plain { (fall.as_text()) }
+                pre.plain #message-text { (fall.as_text()) }
             }
-            div.stack-cards { (belongs(&records, row.as_ref())) (said(&records)) }
+            div.stack-cards {
+                section.card {
+                    h2 { "Where it belongs" }
+                    div #message-belongs { (belongs(&records, row.as_ref())) }
+                }
+                (said(&records))
+            }
         }
     };
+    let live = Some(live::address(LIVE_ONE, &[("find", &of)]));
     let section = ConsoleSection::Messages;
-    page(&console, &visitor, &PageFrame { section, title: &line.title, aside, live: None, body })
+    page(&console, &visitor, &PageFrame { section, title: &line.title, aside, live, body })
+}
+
+/// What changes by itself of one message.
+pub(super) async fn fragments_of_one(console: &Console, uri: &Uri) -> Vec<Fragment> {
+    let asked = Query::<MessagesQuery>::try_from_uri(uri);
+    let Some(subject) = asked.ok().and_then(|Query(asked)| subject(&asked.find)) else {
+        return Vec::new();
+    };
+    let Ok(records) = read(console, subject).await else { return Vec::new() };
+    let Some(bench) = console.workbench().filter(|_| !records.is_empty()) else {
+        return Vec::new();
+    };
+    let row = thread_row(bench, &records).await;
+    let fall = Waterfall::of(&records, now(console));
+    vec![
+        ("page-title", html! { (headline(&records).title) }),
+        ("message-state", state(console, &records)),
+        ("message-stages", stages(&fall)),
+        ("message-text", html! { (fall.as_text()) }),
+        ("message-belongs", belongs(&records, row.as_ref())),
+    ]
+}
+
+/// What a path names.
+fn subject(of: &str) -> Option<Subject> {
+    let message = of.parse::<MessageId>().ok().map(Subject::Message);
+    message.or_else(|| of.parse::<Uuid>().ok().map(Subject::Reply))
+}
+
+fn now(console: &Console) -> i64 {
+    console.options().pages.clock.wall().as_millis()
+}
+
+fn state(console: &Console, records: &[Value]) -> Markup {
+    let line = headline(records);
+    let began = records.first().map(time).unwrap_or_default();
+    html! { (pill(line.colour, line.word)) " " span.note { (ago(console, &began)) " ago" } }
 }
 
 /// What is known of the thread of some records.
@@ -228,13 +284,11 @@ async fn thread_row(bench: &Workbench, records: &[Value]) -> Option<ThreadRow> {
 fn stages(fall: &Waterfall) -> Markup {
     let grid = fall.grid_ms();
     html! {
-        section.card aria-label="What happened, stage by stage" {
-            @for bar in &fall.bars { (stage(fall, bar, grid)) }
-            p.note {
-                "A line every "
-                (span(std::time::Duration::from_millis(grid.unsigned_abs())))
-                "."
-            }
+        @for bar in &fall.bars { (stage(fall, bar, grid)) }
+        p.note {
+            "A line every "
+            (span(std::time::Duration::from_millis(grid.unsigned_abs())))
+            "."
         }
     }
 }
@@ -274,23 +328,20 @@ fn belongs(records: &[Value], row: Option<&ThreadRow>) -> Markup {
         names.retain(|name| !name.is_empty());
     }
     html! {
-        section.card {
-            h2 { "Where it belongs" }
-            dl {
-                dt { "Thread" } dd { (thread_link(thread)) }
-                @if let Some(row) = row {
-                    @if let Some(channel) = &row.channel { dt { "Road" } dd { (channel) } }
-                    @if let (Some(ours), Some(theirs)) = (&row.ours, &row.theirs) {
-                        dt { "Between" } dd { (theirs) " and " (ours) }
-                    }
-                    @if row.paused == Some(true) { dt { "Now" } dd { (pill("warn", "with a person")) } }
+        dl {
+            dt { "Thread" } dd { (thread_link(thread)) }
+            @if let Some(row) = row {
+                @if let Some(channel) = &row.channel { dt { "Road" } dd { (channel) } }
+                @if let (Some(ours), Some(theirs)) = (&row.ours, &row.theirs) {
+                    dt { "Between" } dd { (theirs) " and " (ours) }
                 }
-                @for message in messages {
-                    dt { "Message" } dd { a.sid href={ (PATH) "/" (message) } { (message) } }
-                }
-                @for reply in replies {
-                    dt { "Reply" } dd { a.sid href={ (PATH) "/" (reply) } { (reply) } }
-                }
+                @if row.paused == Some(true) { dt { "Now" } dd { (pill("warn", "with a person")) } }
+            }
+            @for message in messages {
+                dt { "Message" } dd { a.sid href={ (PATH) "/" (message) } { (message) } }
+            }
+            @for reply in replies {
+                dt { "Reply" } dd { a.sid href={ (PATH) "/" (reply) } { (reply) } }
             }
         }
     }

@@ -9,7 +9,8 @@ use axum::response::Response;
 use axum::routing::get;
 use maud::{Markup, html};
 
-use super::layout::{ConsoleSection, PageFrame, page, pill, span};
+use super::layout::{ConsoleSection, PageFrame, live_controls, page, pill, span};
+use super::live::{self, Fragment};
 use super::lookout::Glance;
 use super::parts::Console;
 use super::samples::float;
@@ -34,11 +35,7 @@ async fn show(State(console): State<Console>, visitor: Visitor) -> Response {
     let glance = console.lookout().glance().await;
     let aside = html! {
         span #now-ready { (readiness(&console)) }
-        div.right {
-            span.note #live-state { "as of this moment" }
-            a.btn href="/console/" { "Look again" }
-            button.btn #live-pause type="button" hidden aria-pressed="false" { "Pause" }
-        }
+        div.right { (live_controls(ConsoleSection::Now.path())) }
     };
     let body = html! {
         div.tiles #now-tiles { (tiles(&console, &glance)) }
@@ -54,12 +51,12 @@ async fn show(State(console): State<Console>, visitor: Visitor) -> Response {
             }
         }
     };
-    let (section, live) = (ConsoleSection::Now, Some(LIVE));
+    let (section, live) = (ConsoleSection::Now, Some(live::address(LIVE, &[])));
     page(&console, &visitor, &PageFrame { section, title: "Now", aside, live, body })
 }
 
 /// What changes by itself, each under the id of its place.
-pub(super) async fn fragments(console: &Console) -> Vec<(&'static str, Markup)> {
+pub(super) async fn fragments(console: &Console) -> Vec<Fragment> {
     let glance = console.lookout().glance().await;
     vec![
         ("now-ready", readiness(console)),

@@ -13,6 +13,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::layout::{ConsoleSection, PageFrame, page, pill, span};
+use super::live::{self, Fragment};
 use super::parts::Console;
 use super::visitor::{Act, Visitor};
 use crate::config::{Effective, SettingOrigin};
@@ -63,12 +64,12 @@ async fn show(
             section.card.wide { h2 { "Settings" } (settings(&console, &query)) }
         }
     };
-    let (section, live) = (ConsoleSection::Setup, Some(LIVE));
+    let (section, live) = (ConsoleSection::Setup, Some(live::address(LIVE, &[])));
     page(&console, &visitor, &PageFrame { section, title: "Setup", aside, live, body })
 }
 
 /// What changes by itself.
-pub(super) fn fragments(console: &Console) -> Vec<(&'static str, Markup)> {
+pub(super) fn fragments(console: &Console) -> Vec<Fragment> {
     vec![("setup-findings", findings(console))]
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the console through its router, without a socket.
 
 mod acting;
+mod living;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

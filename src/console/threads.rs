@@ -2,10 +2,11 @@
 //!
 //! Those of lately, those that wait longest, those that a person has; or found by sid, by a reply's id, by the
 //! last digits of an address. A thread is given to a person and back, and something is said in it as the bot.
+//! Lists and feeds change by themselves.
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::routing::{get, post};
 use maud::{Markup, html};
@@ -13,7 +14,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::layout::{ConsoleSection, PageFrame, page, pill, span};
+use super::layout::{ConsoleSection, PageFrame, live_controls, page, pill, span};
+use super::live::{self, Fragment};
 use super::parts::Console;
 use super::views::{CannotShow, ago, query, see_other, short};
 use super::visitor::{Act, Visitor};
@@ -29,6 +31,12 @@ use crate::timeline::{Subject, TimelineQuery};
 
 /// The page's path.
 const PATH: &str = ConsoleSection::Threads.path();
+
+/// The name of the list's fragments.
+pub(super) const LIVE: &str = "threads";
+
+/// The name of a thread's own.
+pub(super) const LIVE_ONE: &str = "thread";
 
 /// Steps of a thread that are shown.
 const STEPS_MAX: usize = 100;
@@ -61,6 +69,14 @@ struct ThreadsWanted {
     did: String,
 }
 
+impl ThreadsWanted {
+    fn asked(&self) -> ThreadsQuery {
+        let some = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
+        let (find, after) = (some(&self.find), some(&self.after));
+        ThreadsQuery { find, show: self.show, after, limit: None }
+    }
+}
+
 const UNKNOWN: CannotShow<'static> = CannotShow {
     status: StatusCode::NOT_FOUND,
     section: ConsoleSection::Threads,
@@ -76,14 +92,7 @@ async fn show(
     let Some(bench) = console.workbench() else {
         return CannotShow::no_bench(ConsoleSection::Threads).page(&console, &visitor);
     };
-    let some = |text: &str| (!text.trim().is_empty()).then(|| text.trim().to_owned());
-    let query = ThreadsQuery {
-        find: some(&wanted.find),
-        show: wanted.show,
-        after: some(&wanted.after),
-        limit: None,
-    };
-    let (found, trouble) = match bench.threads.find(&query).await {
+    let (found, trouble) = match bench.threads.find(&wanted.asked()).await {
         Ok(found) => (found, None),
         // What was typed is not repeated: it may be a whole number.
         Err(error @ (Error::Find | Error::Address | Error::Limit)) => {
@@ -98,13 +107,31 @@ async fn show(
     let body = html! {
         (filters(find, wanted.show))
         @if let Some(trouble) = &trouble { p.trouble role="alert" { (trouble) } }
-        (rows(&console, &found, !find.is_empty()))
+        section.card.wide #threads-rows aria-label="Threads" {
+            (rows(&console, &found, !find.is_empty()))
+        }
         @if let Some(next) = &found.next {
             p { a href={ (PATH) "?" (self::query(&[("find", find), ("after", next)])) } { "Look further" } }
         }
     };
-    let (section, aside) = (ConsoleSection::Threads, html! {});
-    page(&console, &visitor, &PageFrame { section, title: "Threads", aside, live: None, body })
+    let pairs = [("find", find), ("show", wanted.show.as_str()), ("after", &wanted.after)];
+    let this_page = format!("{PATH}?{}", self::query(&pairs));
+    let aside = html! { div.right { (live_controls(&this_page)) } };
+    let (section, live) = (ConsoleSection::Threads, Some(live::address(LIVE, &pairs)));
+    page(&console, &visitor, &PageFrame { section, title: "Threads", aside, live, body })
+}
+
+/// What changes by itself in the list.
+pub(super) async fn fragments(console: &Console, uri: &Uri) -> Vec<Fragment> {
+    let Some(bench) = console.workbench() else { return Vec::new() };
+    let Ok(Query(wanted)) = Query::<ThreadsWanted>::try_from_uri(uri) else { return Vec::new() };
+    match bench.threads.find(&wanted.asked()).await {
+        Ok(found) => {
+            let is_search = !wanted.find.trim().is_empty();
+            vec![("threads-rows", rows(console, &found, is_search))]
+        }
+        Err(_) => Vec::new(),
+    }
 }
 
 fn filters(find: &str, show: ThreadList) -> Markup {
@@ -127,20 +154,18 @@ fn filters(find: &str, show: ThreadList) -> Markup {
 
 fn rows(console: &Console, found: &ThreadsPage, is_search: bool) -> Markup {
     html! {
-        section.card.wide aria-label="Threads" {
-            @if found.threads.is_empty() {
-                p { @if is_search { "No thread is known by that." } @else { "None." } }
-                p.note { "Digits find the threads of plain numbers; a conversation is found by its sid, or by a message's." }
-            } @else {
-                table {
-                    thead {
-                        tr {
-                            th { "Thread" } th { "Who has it" } th.num { "Waiting" } th.num.hide-s { "Oldest" }
-                            th.num { "Last" }
-                        }
+        @if found.threads.is_empty() {
+            p { @if is_search { "No thread is known by that." } @else { "None." } }
+            p.note { "Digits find the threads of plain numbers; a conversation is found by its sid, or by a message's." }
+        } @else {
+            table {
+                thead {
+                    tr {
+                        th { "Thread" } th { "Who has it" } th.num { "Waiting" } th.num.hide-s { "Oldest" }
+                        th.num { "Last" }
                     }
-                    tbody { @for row in &found.threads { (thread_row(console, row)) } }
                 }
+                tbody { @for row in &found.threads { (thread_row(console, row)) } }
             }
         }
     }
@@ -207,22 +232,51 @@ async fn one(
         }
     };
     let Some(row) = row else { return UNKNOWN.page(&console, &visitor) };
+    let this_page = format!("{PATH}/{}", row.thread);
     let aside = html! {
-        (holder(&row))
-        @if visitor.may_act() { div.right { (hand_form(&visitor, &row)) } }
+        span #thread-holder { (holder(&row)) }
+        div.right {
+            (live_controls(&this_page))
+            @if visitor.may_act() { span #thread-hand { (hand_form(&visitor, &row)) } }
+        }
     };
     let body = html! {
         (did(&wanted.did))
         div.cols {
-            section.card { h2 { "What happened, newest first" } (feed(&steps)) }
+            section.card {
+                h2 { "What happened, newest first" }
+                div #thread-feed { (feed(&steps)) }
+            }
             div.stack-cards {
-                (facts(&console, &row))
+                section.card { h2 { "What is known" } div #thread-facts { (facts(&console, &row)) } }
                 @if visitor.may_act() { (say_form(&visitor, &row)) }
             }
         }
     };
+    let live = Some(live::address(LIVE_ONE, &[("find", &row.thread)]));
     let section = ConsoleSection::Threads;
-    page(&console, &visitor, &PageFrame { section, title: &name(&row), aside, live: None, body })
+    page(&console, &visitor, &PageFrame { section, title: &name(&row), aside, live, body })
+}
+
+/// What changes by itself of one thread.
+pub(super) async fn fragments_of_one(
+    console: &Console,
+    visitor: &Visitor,
+    uri: &Uri,
+) -> Vec<Fragment> {
+    let wanted = Query::<ThreadsWanted>::try_from_uri(uri);
+    let id = wanted.ok().and_then(|Query(wanted)| wanted.find.parse::<ThreadId>().ok());
+    let (Some(bench), Some(id)) = (console.workbench(), id) else { return Vec::new() };
+    let Ok((Some(row), steps)) = look(bench, id).await else { return Vec::new() };
+    let mut found = vec![
+        ("thread-holder", holder(&row)),
+        ("thread-feed", feed(&steps)),
+        ("thread-facts", facts(console, &row)),
+    ];
+    if visitor.may_act() {
+        found.push(("thread-hand", hand_form(visitor, &row)));
+    }
+    found
 }
 
 async fn look(bench: &Workbench, id: ThreadId) -> Result<(Option<ThreadRow>, Vec<Value>), Error> {
@@ -274,22 +328,19 @@ fn say_form(visitor: &Visitor, row: &ThreadRow) -> Markup {
 
 fn facts(console: &Console, row: &ThreadRow) -> Markup {
     html! {
-        section.card {
-            h2 { "What is known" }
-            dl {
-                dt { "Thread" } dd.sid { (row.thread) }
-                @if let Some(channel) = &row.channel { dt { "Road" } dd { (channel) } }
-                @if let (Some(ours), Some(theirs)) = (&row.ours, &row.theirs) {
-                    dt { "Between" } dd { (theirs) " and " (ours) }
-                }
-                @if let Some(since) = &row.paused_since { dt { "With a person" } dd { (ago(console, since)) } }
-                dt { "Waiting" } dd { (row.waiting) " jobs, " (row.out) " worked on" }
-                dt { "Oldest" } dd { (age(row)) }
-                dt { "Lost" }
-                dd {
-                    a href={ (ConsoleSection::DeadLetters.path()) "?" (query(&[("thread", &row.thread)])) } {
-                        "Its dead letters"
-                    }
+        dl {
+            dt { "Thread" } dd.sid { (row.thread) }
+            @if let Some(channel) = &row.channel { dt { "Road" } dd { (channel) } }
+            @if let (Some(ours), Some(theirs)) = (&row.ours, &row.theirs) {
+                dt { "Between" } dd { (theirs) " and " (ours) }
+            }
+            @if let Some(since) = &row.paused_since { dt { "With a person" } dd { (ago(console, since)) } }
+            dt { "Waiting" } dd { (row.waiting) " jobs, " (row.out) " worked on" }
+            dt { "Oldest" } dd { (age(row)) }
+            dt { "Lost" }
+            dd {
+                a href={ (ConsoleSection::DeadLetters.path()) "?" (query(&[("thread", &row.thread)])) } {
+                    "Its dead letters"
                 }
             }
         }

@@ -7,21 +7,28 @@
   if (!main || !state || !window.EventSource) return;
   let paused = false;
   const waiting = new Map();
-  const swap = (id, html) => {
-    const place = document.getElementById(id);
-    // What somebody is using by keyboard stays under their hands.
-    if (!place || place.contains(document.activeElement)) return false;
-    place.innerHTML = html;
-    return true;
+  // What somebody uses stays under their hands: by keyboard, by mouse, chosen, opened, marked for a copy.
+  const isUsed = (place) => {
+    if (place.contains(document.activeElement) || place.matches(":active")) return true;
+    if (place.querySelector("input:checked, details[open]")) return true;
+    const marked = document.getSelection();
+    return Boolean(marked && !marked.isCollapsed && marked.anchorNode && place.contains(marked.anchorNode));
   };
   const swapAll = () => {
-    for (const [id, html] of waiting) if (swap(id, html)) waiting.delete(id);
+    if (paused) return;
+    for (const [id, html] of waiting) {
+      const place = document.getElementById(id);
+      if (place && isUsed(place)) continue;
+      if (place) place.innerHTML = html;
+      waiting.delete(id);
+    }
   };
+  for (const kind of ["focusout", "change", "click"]) document.addEventListener(kind, () => setTimeout(swapAll));
   const feed = new EventSource(main.dataset.events);
   feed.addEventListener("swap", (event) => {
     const { id, html } = JSON.parse(event.data);
     waiting.set(id, html);
-    if (!paused) swapAll();
+    swapAll();
   });
   feed.addEventListener("open", () => { state.textContent = paused ? "paused" : "live"; });
   feed.addEventListener("error", () => { state.textContent = "not live: the service does not answer"; });
@@ -32,6 +39,6 @@
     pause.setAttribute("aria-pressed", String(paused));
     pause.textContent = paused ? "Go on" : "Pause";
     state.textContent = paused ? "paused" : "live";
-    if (!paused) swapAll();
+    swapAll();
   });
 })();

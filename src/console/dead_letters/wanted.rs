@@ -79,12 +79,22 @@ impl LettersWanted {
 
     /// The filters as a query.
     pub(super) fn filters(&self) -> String {
-        query(&[
+        query(
+            &self
+                .pairs()
+                .map(|(name, value)| if name == "cursor" { (name, "") } else { (name, value) }),
+        )
+    }
+
+    /// The filters, and where in the list this is.
+    pub(super) fn pairs(&self) -> [(&'static str, &str); 5] {
+        [
             ("queue", &self.queue),
             ("cause", &self.cause),
             ("thread", &self.thread),
             ("age", &self.age),
-        ])
+            ("cursor", &self.cursor),
+        ]
     }
 
     /// The same, of one cause in its queue alone.

@@ -20,8 +20,8 @@ use crate::telemetry::journal::{Door, OperatorAct, Record, Stage, Via};
 use crate::thread::{Medium, MessageId, Pair, Thread, ThreadId};
 use crate::timeline::segments;
 
-const CONVERSATION: &str = "CHcccccccccccccccccccccccccccccccc";
-const MESSAGE: &str = "IM11111111111111111111111111111111";
+pub(super) const CONVERSATION: &str = "CHcccccccccccccccccccccccccccccccc";
+pub(super) const MESSAGE: &str = "IM11111111111111111111111111111111";
 
 #[tokio::test]
 async fn letters_are_grouped_by_cause_with_what_helps() {
@@ -282,8 +282,8 @@ impl ThreadDirectory for Known {
     }
 }
 
-struct Rig {
-    router: Router,
+pub(super) struct Rig {
+    pub(super) router: Router,
     store: Store,
     journal: Journal,
     threads: ThreadSearch,
@@ -294,7 +294,7 @@ struct Rig {
 
 impl Rig {
     /// Opens the console over a store with five dead letters.
-    async fn open(token: Option<&str>) -> Self {
+    pub(super) async fn open(token: Option<&str>) -> Self {
         let place = TempDir::new().unwrap();
         let clock = Clock::start();
         let store = Store::open(embedded::Options::new(place.path().join("queue.db"))).unwrap();
@@ -325,7 +325,7 @@ impl Rig {
         Self { router, store, journal, threads, hands, said, _place: place }
     }
 
-    async fn get(&self, path: &str) -> super::Read {
+    pub(super) async fn get(&self, path: &str) -> super::Read {
         get_page(&self.router, path, None).await
     }
 
@@ -354,7 +354,7 @@ impl Rig {
     }
 
     /// Has a message answered.
-    async fn tell_a_story(&self) {
+    pub(super) async fn tell_a_story(&self) {
         let thread: ThreadId = CONVERSATION.parse().unwrap();
         let message: MessageId = MESSAGE.parse().unwrap();
         let start = self.threads.clock.wall().as_millis() - 5_000;
