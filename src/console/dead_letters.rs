@@ -18,8 +18,8 @@ use maud::{Markup, html};
 use self::wanted::{
     AGES, LettersWanted, MALFORMED, PATH, cause_of, failed, fate, kept, thread_link,
 };
+use super::feeds::{Fragment, feed_of};
 use super::layout::{ConsoleSection, PageFrame, live_controls, page, pill};
-use super::live::{self, Fragment};
 use super::parts::Console;
 use super::views::{CannotShow, ago, query, short};
 use super::visitor::Visitor;
@@ -68,7 +68,7 @@ async fn show(
                 }
                 div #letters-rows { (letters(&console, &visitor, (&wanted, &listing))) }
             };
-            let live = Some(live::address(LIVE, &wanted.pairs()));
+            let live = Some(feed_of(LIVE, &wanted.pairs()));
             let section = ConsoleSection::DeadLetters;
             page(
                 &console,

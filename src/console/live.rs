@@ -17,14 +17,14 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use maud::Markup;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::feeds::{FEEDS, Fragment};
 use super::parts::Console;
 use super::visitor::Visitor;
-use super::{dead_letters, layout, messages, now, setup, threads, views};
+use super::{dead_letters, layout, messages, now, setup, threads};
 use crate::clock::Moment;
 
 /// How often is looked.
@@ -37,16 +37,7 @@ const REST: u32 = 20;
 const AGE_MAX: Duration = Duration::from_secs(10 * 60);
 
 pub(super) fn router() -> Router<Console> {
-    Router::new().route("/console/events", get(events))
-}
-
-/// What is inside of an element, under its id.
-pub(super) type Fragment = (&'static str, Markup);
-
-/// Gives the address of a page's feed, with what else the page goes by.
-pub(super) fn address(page: &str, pairs: &[(&str, &str)]) -> String {
-    let pairs: Vec<_> = [("page", page)].into_iter().chain(pairs.iter().copied()).collect();
-    format!("/console/events?{}", views::query(&pairs))
+    Router::new().route(FEEDS, get(events))
 }
 
 /// What changes by itself on a page; a further page has a further line here. What cannot be looked at now

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::feeds::{Fragment, feed_of};
 use super::layout::{ConsoleSection, PageFrame, live_controls, page, pill, span};
-use super::live::{self, Fragment};
 use super::parts::Console;
 use super::views::{CannotShow, ago, query, see_other, short};
 use super::visitor::Visitor;
@@ -91,7 +91,7 @@ async fn show(
         section.card.wide #messages-rows aria-label="Latest messages" { (latest(&console, &read)) }
     };
     let aside = html! { div.right { (live_controls(PATH)) } };
-    let (section, live) = (ConsoleSection::Messages, Some(live::address(LIVE, &[])));
+    let (section, live) = (ConsoleSection::Messages, Some(feed_of(LIVE, &[])));
     page(&console, &visitor, &PageFrame { section, title: "Messages", aside, live, body })
 }
 
@@ -232,7 +232,7 @@ async fn story(
             }
         }
     };
-    let live = Some(live::address(LIVE_ONE, &[("find", &of)]));
+    let live = Some(feed_of(LIVE_ONE, &[("find", &of)]));
     let section = ConsoleSection::Messages;
     page(&console, &visitor, &PageFrame { section, title: &line.title, aside, live, body })
 }

@@ -25,6 +25,7 @@ mod assets;
 mod bare;
 mod cookies;
 mod dead_letters;
+mod feeds;
 pub mod findings;
 mod headers;
 pub mod layout;

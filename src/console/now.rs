@@ -9,8 +9,8 @@ use axum::response::Response;
 use axum::routing::get;
 use maud::{Markup, html};
 
+use super::feeds::{Fragment, feed_of};
 use super::layout::{ConsoleSection, PageFrame, live_controls, page, pill, span};
-use super::live::{self, Fragment};
 use super::lookout::Glance;
 use super::parts::Console;
 use super::samples::float;
@@ -51,7 +51,7 @@ async fn show(State(console): State<Console>, visitor: Visitor) -> Response {
             }
         }
     };
-    let (section, live) = (ConsoleSection::Now, Some(live::address(LIVE, &[])));
+    let (section, live) = (ConsoleSection::Now, Some(feed_of(LIVE, &[])));
     page(&console, &visitor, &PageFrame { section, title: "Now", aside, live, body })
 }
 

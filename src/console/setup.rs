@@ -12,8 +12,8 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::feeds::{Fragment, feed_of};
 use super::layout::{ConsoleSection, PageFrame, page, pill, span};
-use super::live::{self, Fragment};
 use super::parts::Console;
 use super::visitor::{Act, Visitor};
 use crate::config::{Effective, SettingOrigin};
@@ -64,7 +64,7 @@ async fn show(
             section.card.wide { h2 { "Settings" } (settings(&console, &query)) }
         }
     };
-    let (section, live) = (ConsoleSection::Setup, Some(live::address(LIVE, &[])));
+    let (section, live) = (ConsoleSection::Setup, Some(feed_of(LIVE, &[])));
     page(&console, &visitor, &PageFrame { section, title: "Setup", aside, live, body })
 }
 

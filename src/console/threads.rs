@@ -14,8 +14,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::feeds::{Fragment, feed_of};
 use super::layout::{ConsoleSection, PageFrame, live_controls, page, pill, span};
-use super::live::{self, Fragment};
 use super::parts::Console;
 use super::views::{CannotShow, ago, query, see_other, short};
 use super::visitor::{Act, Visitor};
@@ -117,7 +117,7 @@ async fn show(
     let pairs = [("find", find), ("show", wanted.show.as_str()), ("after", &wanted.after)];
     let this_page = format!("{PATH}?{}", self::query(&pairs));
     let aside = html! { div.right { (live_controls(&this_page)) } };
-    let (section, live) = (ConsoleSection::Threads, Some(live::address(LIVE, &pairs)));
+    let (section, live) = (ConsoleSection::Threads, Some(feed_of(LIVE, &pairs)));
     page(&console, &visitor, &PageFrame { section, title: "Threads", aside, live, body })
 }
 
@@ -253,7 +253,7 @@ async fn one(
             }
         }
     };
-    let live = Some(live::address(LIVE_ONE, &[("find", &row.thread)]));
+    let live = Some(feed_of(LIVE_ONE, &[("find", &row.thread)]));
     let section = ConsoleSection::Threads;
     page(&console, &visitor, &PageFrame { section, title: &name(&row), aside, live, body })
 }
