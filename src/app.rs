@@ -43,6 +43,7 @@ use crate::clock::Clock;
 use crate::config::kinds::Listen;
 use crate::config::{Effective, Settings};
 use crate::console::findings::Findings;
+use crate::console::plans::Plans;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::queue::{self, Store};
@@ -246,6 +247,12 @@ impl App {
     #[must_use]
     pub fn findings(&self) -> &Findings {
         self.health.findings()
+    }
+
+    /// Where the console is told what setup would change, and whoever looks that a look is wished for.
+    #[must_use]
+    pub fn plans(&self) -> &Plans {
+        self.health.plans()
     }
 
     /// The stages of every message.

@@ -36,6 +36,7 @@ pub fn pages(
         read_token: settings.admin.read_token.clone(),
         lookout,
         findings: health.findings().clone(),
+        plans: health.plans().clone(),
         workbench: workbench.cloned(),
         recorder: recorder.clone(),
         stop: listeners.clone(),

@@ -16,6 +16,7 @@ use crate::alarms::rules::{Facts, QueueFacts};
 use crate::alarms::teller::Witness;
 use crate::channels::conversations::seats::{Listening, PoolMember, Seats};
 use crate::console::findings::Findings;
+use crate::console::plans::Plans;
 use crate::jobs::recorder::Recorder;
 use crate::jobs::status::Status;
 use crate::pipeline::upstreams::{Upstream, Upstreams};
@@ -39,6 +40,8 @@ pub struct Health {
     queues: Mutex<BTreeMap<QueueName, Stats>>,
     /// What the doctor found.
     findings: Findings,
+    /// What setup would change.
+    plans: Plans,
 }
 
 /// What runs.
@@ -77,6 +80,7 @@ impl Health {
             running,
             queues: Mutex::default(),
             findings: Findings::default(),
+            plans: Plans::default(),
         }
     }
 
@@ -84,6 +88,12 @@ impl Health {
     #[must_use]
     pub const fn findings(&self) -> &Findings {
         &self.findings
+    }
+
+    /// What setup would change, and the wish that somebody looks.
+    #[must_use]
+    pub const fn plans(&self) -> &Plans {
+        &self.plans
     }
 
     /// Is told that the service is on its way down.

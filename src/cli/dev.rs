@@ -60,6 +60,7 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, demo::Err
         line(format_args!(""));
         tokio::select! {
             () = follow(&demo) => {}
+            never = demo.look_after() => match never {},
             _signal = stop => {}
         }
         demo.stop().await;

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::{Handle, Runtime};
 
-use super::{doctor, signals};
+use super::{doctor, setup, signals};
 use crate::agent::kinds;
 use crate::app::{self, App};
 use crate::clock::Clock;
@@ -130,6 +130,7 @@ async fn serve(
     let name = tokio::select! {
         name = &mut stop => name,
         never = doctor::watch(settings, (app.metrics(), app.findings()), clock) => match never {},
+        never = setup::watch(settings, app.plans(), clock) => match never {},
     };
     tracing::info!(signal = name, "service is stopping");
     app.stop().await;

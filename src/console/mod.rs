@@ -38,6 +38,7 @@ mod messages;
 mod now;
 mod pace;
 pub mod parts;
+pub mod plans;
 pub mod role;
 mod samples;
 mod sessions;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::findings::Findings;
 use super::lookout::Lookout;
 use super::pace::LoginPace;
+use super::plans::Plans;
 use super::sessions::ConsoleSessions;
 use super::workbench::Workbench;
 use crate::admin;
@@ -34,6 +35,8 @@ pub struct Options {
     pub lookout: Lookout,
     /// What the doctor found.
     pub findings: Findings,
+    /// What setup would change at Twilio.
+    pub plans: Plans,
     /// What is acted with; none where Twilio is switched off.
     pub workbench: Option<Workbench>,
     /// Where what happens is written down.

@@ -1,7 +1,10 @@
 //! *Setup*: is it set up right?
 //!
-//! What the doctor found from within the service, with a button to look again, and every setting with where it
-//! came from. Secrets are masked before they get here.
+//! What the doctor found from within the service, what `chimein setup` would set at Twilio, old and new of each
+//! field, and every setting with where it came from. Secrets are masked before they get here. Nothing is written to
+//! Twilio from here: the page has the command that does it.
+
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
@@ -15,12 +18,16 @@ use serde::Deserialize;
 use super::feeds::{Fragment, feed_of};
 use super::layout::{ConsoleSection, PageFrame, page, pill, span};
 use super::parts::Console;
+use super::plans::{PlanLook, ShownCall, ShownPlan};
 use super::visitor::{Act, Visitor};
 use crate::config::{Effective, SettingOrigin};
 use crate::finding::{Finding, Verdict};
 
 /// Where another look of the doctor is wished for.
 const LOOK: &str = "/console/setup/look";
+
+/// How old a plan may be until whoever opens the page has it looked at again.
+const PLAN_AGE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The name of its fragments.
 pub(super) const LIVE: &str = "setup";
@@ -46,6 +53,9 @@ async fn show(
     query: Result<Query<SettingsQuery>, QueryRejection>,
 ) -> Response {
     let query = query.map(|Query(query)| query).unwrap_or_default();
+    if plan_of(&console).is_none() {
+        console.options().plans.wish();
+    }
     let aside = html! {
         div.right {
             span.note #live-state {}
@@ -60,7 +70,10 @@ async fn show(
     let body = html! {
         div.stack-cards {
             section.card.wide { h2 { "What the doctor found" } div #setup-findings { (findings(&console)) } }
-            section.card { h2 { "What would be set at Twilio" } (plan()) }
+            section.card.wide {
+                h2 { "What setup would change at Twilio" }
+                div #setup-plan { (plan(&console)) }
+            }
             section.card.wide { h2 { "Settings" } (settings(&console, &query)) }
         }
     };
@@ -70,12 +83,13 @@ async fn show(
 
 /// What changes by itself.
 pub(super) fn fragments(console: &Console) -> Vec<Fragment> {
-    vec![("setup-findings", findings(console))]
+    vec![("setup-findings", findings(console)), ("setup-plan", plan(console))]
 }
 
 async fn look(State(console): State<Console>, _act: Act) -> Response {
     tracing::info!("operator asked the doctor to look again");
     console.options().findings.wish();
+    console.options().plans.wish();
     (StatusCode::SEE_OTHER, [(header::LOCATION, ConsoleSection::Setup.path())]).into_response()
 }
 
@@ -130,12 +144,84 @@ fn finding(one: &Finding) -> Markup {
     }
 }
 
-fn plan() -> Markup {
+/// The last look at the plan, if it is not too old.
+fn plan_of(console: &Console) -> Option<PlanLook> {
+    let wall = console.options().pages.clock.wall();
+    console.options().plans.last().filter(|last| wall.since(last.at) <= PLAN_AGE_MAX)
+}
+
+fn plan(console: &Console) -> Markup {
+    let Some(look) = plan_of(console) else {
+        return html! {
+            p.note { "Looked at by now, from within the service: a few reads, nothing is written. Load the page again in some seconds." }
+            (by_hand(false))
+        };
+    };
+    let wall = console.options().pages.clock.wall();
+    let when = html! { time datetime=(look.at) { (span(wall.since(look.at))) " ago" } };
+    match &look.seen {
+        Ok(plan) => html! {
+            p.note { (verdict(plan)) " Looked at " (when) "; nothing was written." }
+            @for call in &plan.calls { (planned(call)) }
+            @for left in &plan.left {
+                div.finding {
+                    (pill("warn", "left as it is"))
+                    div { b { (left.what) } " " span { (left.found) } p { (left.remedy) } }
+                }
+            }
+            (by_hand(!plan.calls.is_empty()))
+        },
+        Err(why) => html! {
+            div.finding {
+                (pill("idle", "not known"))
+                div { span { (why) } p { "Looked at " (when) "." } }
+            }
+            (by_hand(false))
+        },
+    }
+}
+
+fn verdict(plan: &ShownPlan) -> String {
+    match plan.calls.len() {
+        0 if plan.left.is_empty() => "All is as the settings want it.".to_owned(),
+        0 => "There is nothing to write.".to_owned(),
+        1 => "One call would be made.".to_owned(),
+        count => format!("{count} calls would be made."),
+    }
+}
+
+fn planned(call: &ShownCall) -> Markup {
     html! {
-        p {
-            code { "chimein setup" } " shows old and new of each field that it would set, asks, writes, and reads "
-            "back; without " code { "--yes" } " and a terminal it only shows. "
-            a href="/console/manual/setup" { "More in the manual" } "."
+        div.planned {
+            h3 { (call.what) " " code.note { (call.request) } }
+            p.note { (call.why) }
+            dl.change {
+                @for [field, old, new] in &call.fields {
+                    dt { code { (field) } }
+                    dd { del { span.unseen { "from " } (old) } " " ins { span.unseen { "to " } (new) } }
+                }
+            }
+        }
+    }
+}
+
+/// The commands that do it.
+fn by_hand(is_wanted: bool) -> Markup {
+    html! {
+        @if is_wanted {
+            pre.plain { "chimein setup" }
+            p.note {
+                "It asks, keeps the old values, writes, reads back, and lets the doctor look; " code { "--undo" }
+                " puts all back, " code { "--take-over" } " replaces also what somebody else has set, "
+                code { "--print curl" } " prints the calls for who may make them. "
+                a href="/console/manual/setup" { "More in the manual" } "."
+            }
+        } @else {
+            p.note {
+                code { "chimein setup" } " asks, writes and reads back; " code { "--address +1555…" }
+                " adds a number that is to make conversations. "
+                a href="/console/manual/setup" { "More in the manual" } "."
+            }
         }
     }
 }

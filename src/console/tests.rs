@@ -20,6 +20,7 @@ use super::findings::Findings;
 use super::headers::HEADERS;
 use super::lookout::Lookout;
 use super::parts::{Options, STREAMS_MAX};
+use super::plans::{Plans, ShownCall, ShownLeft, ShownPlan};
 use super::visitor::Act;
 use super::workbench::Workbench;
 use super::*;
@@ -233,6 +234,11 @@ async fn setup_shows_what_the_doctor_found_and_every_setting_with_its_origin() {
     assert!(page.contains("environment TWILIO_AUTH_TOKEN") && !page.contains("planted"), "{page}");
     let some = get_page(&router, "/console/setup?key=auth_token&set=1", None).await.text;
     assert!(some.contains("twilio.auth_token</td>") && !some.contains("agent.kind</td>"), "{some}");
+    for shown in
+        ["One call would be made", "POST Services/IS1", "left as it is", "<del>", "ask first"]
+    {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
     let form = form_of(&page);
     let answer = send(&router, "/console/setup/look", None, &format!("form={form}")).await;
     assert_eq!(
@@ -384,6 +390,7 @@ fn with_bench(
         listen: listen.parse().unwrap(),
         read_token: token.map(|_| "reads".into()),
         findings: findings(),
+        plans: plans(),
         lookout: Lookout::new(Arc::new(Still), recorder.clone(), thresholds),
         workbench,
         recorder,
@@ -407,6 +414,25 @@ fn findings() -> Findings {
     ];
     findings.note(Timestamp::from_millis(0), found);
     findings
+}
+
+/// What setup would change: one field; something is somebody else's.
+fn plans() -> Plans {
+    let plans = Plans::default();
+    let call = ShownCall {
+        what: "service webhooks".to_owned(),
+        request: "POST Services/IS1/Configuration/Webhooks".to_owned(),
+        why: "events come by them".to_owned(),
+        fields: vec![
+            ["PostWebhookUrl", "nothing", "https://bot.example.com/webhooks/twilio"]
+                .map(str::to_owned),
+        ],
+    };
+    let [what, found, remedy] =
+        ["account webhooks", "somebody else has set them", "ask first"].map(str::to_owned);
+    let plan = ShownPlan { calls: vec![call], left: vec![ShownLeft { what, found, remedy }] };
+    plans.note(Clock::start().wall(), Ok(plan));
+    plans
 }
 
 /// A service whose agent is away and which has lost three replies.

@@ -1,5 +1,6 @@
 //! The emulator and the service of a demo, on this machine alone.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -14,8 +15,9 @@ use crate::admin::{Insight as _, Readiness};
 use crate::agent::kinds;
 use crate::app::{self, App};
 use crate::cli::outcome::line;
-use crate::cli::signals;
-use crate::config::Environment;
+use crate::cli::{doctor, setup, signals};
+use crate::clock::Clock;
+use crate::config::{Environment, Settings};
 use crate::emulator::control::Webhook;
 use crate::emulator::state::messaging::Number;
 use crate::emulator::{self, Emulator};
@@ -48,8 +50,7 @@ pub(in crate::cli) struct Demo {
     pub(in crate::cli) emulator: Emulator,
     pub(in crate::cli) app: App,
     pub(in crate::cli) channel: DemoChannel,
-    /// What thinks, in a word.
-    agent: &'static str,
+    settings: Settings,
     folder: DemoFolder,
 }
 
@@ -122,8 +123,7 @@ impl Demo {
             let number = Number { rate: Some(1000), ..Number::told_to(channel.ours(), url) };
             control.set_number(number).map_err(Error::Message)?;
         }
-        let agent = loaded.agent.kind.word();
-        let demo = Self { emulator, app, channel, agent, folder };
+        let demo = Self { emulator, app, channel, settings: loaded, folder };
         demo.ready().await?;
         Ok(demo)
     }
@@ -149,13 +149,25 @@ impl Demo {
     pub(super) async fn until_interrupted(&self) -> Result<ExitCode, Error> {
         let stop = signals::stop_signal().map_err(Error::Setup)?;
         self.tell();
-        stop.await;
-        Ok(ExitCode::SUCCESS)
+        tokio::select! {
+            _ = stop => Ok(ExitCode::SUCCESS),
+            never = self.look_after() => match never {},
+        }
+    }
+
+    /// Has the doctor look, and sees what setup would change, as a service does.
+    pub(in crate::cli) async fn look_after(&self) -> Infallible {
+        let Self { app, settings, .. } = self;
+        let clock = Clock::start();
+        tokio::select! {
+            never = doctor::watch(settings, (app.metrics(), app.findings()), clock) => never,
+            never = setup::watch(settings, app.plans(), clock) => never,
+        }
     }
 
     /// Says where to look.
     pub(in crate::cli) fn tell(&self) {
-        let agent = self.agent;
+        let agent = self.settings.agent.kind.word();
         line(format_args!("A local Twilio and a bot with an agent of kind {agent} are running."));
         line(format_args!(""));
         line(format_args!("  phones        {}", self.emulator.urls().phone));

@@ -16,7 +16,9 @@ mod seal;
 mod show;
 mod undo;
 mod wanted;
+mod watch;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,6 +38,7 @@ use crate::clock::Clock;
 use crate::config::kinds::{Senders, Setting as _};
 use crate::config::settings::Twilio;
 use crate::config::{self, Environment, Settings};
+use crate::console::plans::Plans;
 use crate::net::tls;
 use crate::pii::Pii;
 use crate::text::printable;
@@ -205,9 +208,7 @@ impl SetupBench {
         let clock = Clock::start();
         let settings = kinds::load(args.config.as_deref(), environment).into_settings()?;
         let twilio = settings.twilio.clone().ok_or(UnsaidWish::Off)?;
-        let options = app::rest_options(&twilio, settings.proxy.proxies());
-        let (tls, _) = tls::client_config()?;
-        let rest = rest::Client::new(options, tls, clock, None)?;
+        let rest = client(&settings, &twilio, clock)?;
         let path = kept::place(&settings.queue.path);
         let kept = KeptSetups::read(&path)?;
         let seal = Seal::of(&twilio.account.auth_token);
@@ -293,6 +294,30 @@ impl SetupBench {
         let found = doctor::look(args.config.as_deref(), environment).await?;
         Ok(finished(plan, output + &found))
     }
+}
+
+/// Looks at what would be done without options, as often as the console wishes; writes nothing.
+///
+/// # Cancel safety
+///
+/// It can be dropped at any time.
+pub(super) async fn watch(settings: &Settings, shown: &Plans, clock: Clock) -> Infallible {
+    let look = async || -> Result<Plan, Error> {
+        let twilio = settings.twilio.as_ref().ok_or(UnsaidWish::Off)?;
+        let rest = client(settings, twilio, clock)?;
+        let former = KeptSetups::read(&kept::place(&settings.queue.path))?.former_urls();
+        let wanted = WantedSetup::read(settings, &[], false, former)?;
+        let found = account::look(&rest, &wanted).await.map_err(Error::Look)?;
+        Ok(plan::plan(&found, &wanted))
+    };
+    watch::look_again(shown, clock, look).await
+}
+
+/// The client that asks and writes.
+fn client(settings: &Settings, twilio: &Twilio, clock: Clock) -> Result<rest::Client, Error> {
+    let options = app::rest_options(twilio, settings.proxy.proxies());
+    let (tls, _) = tls::client_config()?;
+    Ok(rest::Client::new(options, tls, clock, None)?)
 }
 
 /// The end, by what was left.
