@@ -1,8 +1,12 @@
 //! What became of a message: the word in the log, where somebody may wonder, and the step in its trace.
 
-use crate::jobs::recorder::{Recorder, StageOf};
+use uuid::Uuid;
+
+use super::ReplyOf;
+use crate::jobs::recorder::Recorder;
 use crate::telemetry::journal::Stage;
 use crate::telemetry::metrics::labels::Known;
+use crate::telemetry::trace::{RECEIPT, TraceContext};
 use crate::thread::MessageId;
 use crate::twilio::catalogue;
 use crate::twilio::messaging::MessageStatus;
@@ -11,7 +15,7 @@ use crate::twilio::messaging::MessageStatus;
 /// reply it is.
 pub(super) fn tell(
     recorder: &Recorder,
-    (message, of): (MessageId, Option<StageOf>),
+    (message, of): (MessageId, Option<(Uuid, ReplyOf)>),
     (status, code): (MessageStatus, Option<u32>),
 ) {
     let state = status.as_str();
@@ -32,7 +36,13 @@ pub(super) fn tell(
 }
 
 /// Notes it in the trace alone: what was told before anybody knew of what reply it was.
-pub(super) fn note(recorder: &Recorder, of: StageOf, (status, code): (MessageStatus, Option<u32>)) {
+pub(super) fn note(
+    recorder: &Recorder,
+    (reply, of): (Uuid, ReplyOf),
+    (status, code): (MessageStatus, Option<u32>),
+) {
+    let context = |trace| TraceContext::of_trace(trace, of.thread, of.turn);
+    let _in_trace = of.trace.map(|trace| context(trace).span(RECEIPT).entered());
     let stage = Stage::ReplyFares { status: status.as_str(), code };
-    recorder.stage_at(recorder.clock.wall(), of, stage);
+    recorder.stage_at(recorder.clock.wall(), of.stage_of(reply), stage);
 }

@@ -35,6 +35,7 @@ use crate::pii::Pii;
 use crate::queue::{self, Cause, Delivery, DocumentCursor};
 use crate::telemetry::journal::{Door, Via};
 use crate::telemetry::metrics::labels::ReplyOutcome;
+use crate::telemetry::trace::TraceId;
 use crate::thread::{
     Budget, CauseClass, MessageId, Past, Reply, SkipReason, Speaker, Thread, ThreadId, ThreadKind,
     TurnMessage,
@@ -302,6 +303,8 @@ pub struct Outgoing {
     pub accepted: Timestamp,
     /// The turn that it answers, if one.
     pub turn: Option<MessageId>,
+    /// Its trace.
+    pub trace: TraceId,
     /// Why it is sent once more, if it is: how it failed when Twilio had taken it.
     pub again: Option<Cause>,
     /// What the pipeline wants back with what is told of it; channels never look into it.
@@ -343,13 +346,16 @@ pub struct ReplyOf {
     /// The turn that it answers, if one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turn: Option<MessageId>,
+    /// Its trace; an older release kept none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceId>,
 }
 
 impl ReplyOf {
     /// Whose one on its way out is.
     #[must_use]
     pub fn of(out: &Outgoing) -> Self {
-        Self { thread: out.thread.id(), turn: out.turn }
+        Self { thread: out.thread.id(), turn: out.turn, trace: Some(out.trace) }
     }
 
     /// To what it happens that happens to the reply.

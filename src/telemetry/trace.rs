@@ -26,6 +26,9 @@ pub const SPAN: &str = "stage";
 /// The stage that serves a request of Twilio's; the others work on what is stored.
 pub const WEBHOOK: &str = "webhook";
 
+/// The stage in which Twilio tells how a reply fares.
+pub const RECEIPT: &str = "receipt";
+
 /// Names a trace: 16 bytes, written as 32 hexadecimal digits.
 /// Source: W3C Trace Context, section 3.2.2.3 "trace-id", read 2026-11-21.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -16,7 +16,7 @@ use super::policy::receipts::{Receipt, Receipts};
 use crate::channels::documents::{forget_said, read, update, update_private};
 use crate::channels::{Fared, Fares, Inlet, Outgoing, ReplyOf, SentReply, arrival, verdict};
 use crate::clock::{Moment, Timestamp};
-use crate::jobs::recorder::{Recorder, StageOf};
+use crate::jobs::recorder::Recorder;
 use crate::json;
 use crate::queue::{Documents, Error, Marks};
 use crate::recent::Recent;
@@ -219,8 +219,8 @@ impl Deliveries {
 }
 
 impl SaidReply {
-    fn of(&self) -> Option<StageOf> {
-        self.of.map(|of| of.stage_of(self.reply))
+    fn of(&self) -> Option<(Uuid, ReplyOf)> {
+        self.of.map(|of| (self.reply, of))
     }
 }
 

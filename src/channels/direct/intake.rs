@@ -165,7 +165,7 @@ impl TextIntake {
         let state = ReplyState { sid, status, code, at: received };
         let Heard { is_news, is_so, of, sent } = self.states.hear(reply, state).await?;
         if is_news {
-            let of = of.map(|of| of.stage_of(reply));
+            let of = of.map(|of| (reply, of));
             arrival::tell(&self.recorder, (sid.into(), of), (status, code));
         }
         if let Some(sent) = sent.clone().filter(|_| is_so) {

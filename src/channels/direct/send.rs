@@ -155,16 +155,15 @@ impl Direct {
         (state, segments): (ReplyState, u32),
     ) {
         let ReplyState { sid, status, at, .. } = state;
-        let kept = SentReply::of(out);
+        let (of, kept) = (ReplyOf::of(out), SentReply::of(out));
         let note = async {
             let ((), state) = futures::try_join!(
                 self.contacts.sent((thread, pair), sid, (segments, at)),
-                self.states.sent(out.id, state, kept.clone()),
+                self.states.sent(out.id, state, (of, kept.clone())),
             )?;
             if state.status.rank() > status.rank() {
                 // A callback was faster, and nobody was told, since nobody knew whose it was.
-                let of = ReplyOf::of(out).stage_of(out.id);
-                arrival::note(&self.recorder, of, (state.status, state.code));
+                arrival::note(&self.recorder, (out.id, of), (state.status, state.code));
                 fallen::fared(&*self.inlet, out.id, (state, kept.clone())).await?;
             }
             if state.status.is_failure() {

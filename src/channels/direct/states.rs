@@ -100,13 +100,12 @@ impl States {
         &self,
         reply: Uuid,
         state: ReplyState,
-        sent: SentReply,
+        (of, sent): (ReplyOf, SentReply),
     ) -> Result<ReplyState, Error> {
-        let of = Some(ReplyOf { thread: sent.thread.id(), turn: sent.turn });
         let note = |before: Option<KeptReply>| {
             let known = before.map(|kept| kept.state);
             let state = ReplyState::after(known, state).or(known).unwrap_or(state);
-            Some(KeptReply { state, of, sent: Some(sent.clone()) }.tidy())
+            Some(KeptReply { state, of: Some(of), sent: Some(sent.clone()) }.tidy())
         };
         let after =
             update_private(&self.documents, &name(reply), KeptReply::holds_text, note).await?;
@@ -198,6 +197,7 @@ mod tests {
     use super::*;
     use crate::clock::Timestamp;
     use crate::json;
+    use crate::telemetry::trace::TraceContext;
     use crate::thread::{Medium, Pair, Reply, Thread};
     use crate::twilio::messaging::MessageStatus;
 
@@ -210,7 +210,8 @@ mod tests {
         let turn = format!("SM{:032x}", 2).parse().ok();
         let thread = Thread::Direct(Box::new(pair));
         let sent = SentReply { thread, reply: Reply::text("hi"), turn, again: false, note: None };
-        let of = Some(ReplyOf { thread: sent.thread.id(), turn });
+        let trace = TraceContext::of_thread(sent.thread.id()).trace();
+        let of = Some(ReplyOf { thread: sent.thread.id(), turn, trace: Some(trace) });
         let kept = KeptReply { state, of, sent: Some(sent.clone()) };
         let bytes = crate::jobs::encode(&kept);
         let read: KeptReply = json::from_slice(&bytes).unwrap();

@@ -127,7 +127,7 @@ impl Work for Sends {
         TraceContext::of_trace(trace, name, turn).record();
         let again = after.as_ref().filter(|after| after.again).map(|after| after.cause());
         let note = origin.as_ref().filter(|_| self.told.is_some()).and_then(origins::note);
-        let out = Outgoing { id, thread, reply, accepted, turn, again, note };
+        let out = Outgoing { id, thread, reply, accepted, turn, trace, again, note };
         let pending = PendingReply { out, thread: name, turn, trace, late, origin };
         if let Some(after) = after.filter(|after| !after.again && !delivery.redelivered()) {
             let failed = Failed::of(Class::Dead, Via::Rest, after.cause());
