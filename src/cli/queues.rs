@@ -98,18 +98,18 @@ mod tests {
     #[test]
     fn each_queue_has_a_row() {
         let counts = |queue: &str, oldest_age_ms| QueueCounts {
-            held: 0,
             queue: queue.to_owned(),
             ready: 2,
             delayed: 1,
             leased: 3,
+            held: 5,
             dead: 4,
             oldest_age_ms,
         };
         let shown = table(&[counts("inbox", Some(61_000)), counts("outbox", None)]);
         let rows: Vec<Vec<&str>> =
             shown.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(rows[1], ["inbox", "2", "1", "3", "4", "1", "min", "1", "s"]);
-        assert_eq!(rows[2], ["outbox", "2", "1", "3", "4", "-"]);
+        assert_eq!(rows[1], ["inbox", "2", "1", "3", "5", "4", "1", "min", "1", "s"]);
+        assert_eq!(rows[2], ["outbox", "2", "1", "3", "5", "4", "-"]);
     }
 }

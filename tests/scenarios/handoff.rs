@@ -217,7 +217,7 @@ async fn a_late_reply_that_is_held_is_sent_once_the_bot_is_back() {
     post_late(&rig, conversation, "late").await;
     listed(&rig, "queues", |queues| {
         let queues = queues["queues"].as_array().unwrap();
-        queues.iter().any(|queue| queue["queue"] == "outbox" && queue["delayed"] == 1)
+        queues.iter().any(|queue| queue["queue"] == "outbox" && queue["held"] == 1)
     })
     .await;
     assert!(rig.replies(conversation).is_empty());
