@@ -9,9 +9,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::Turn;
+use crate::channels::direct::policy::contact::WINDOW;
+use crate::clock::Timestamp;
 use crate::media::{Data, Offer, Offers, Reason};
 use crate::pii::Pii;
-use crate::thread::{Extras, Media, MessageId, Past, ThreadId, TurnMessage};
+use crate::thread::{Extras, Media, Medium, MessageId, Past, ThreadId, TurnMessage};
 use crate::twilio::sid::ParticipantSid;
 
 /// The form of a turn and of an answer, as JSON Schema.
@@ -36,6 +38,12 @@ pub(super) struct Document<'a> {
     /// The thread's older name.
     conversation: ThreadId,
     identity: &'a str,
+    /// Until when an answer is waited for, where somebody watches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<String>,
+    /// Until when free text may be said, where the channel has such a window.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window_closes_at: Option<String>,
     /// What was said before, for who asks for it.
     #[serde(skip_serializing_if = "<[PastMessage<'_>]>::is_empty")]
     history: Vec<PastMessage<'a>>,
@@ -71,6 +79,8 @@ impl<'a> Document<'a> {
             theirs: turn.thread.theirs().map(Pii::reveal),
             conversation: thread,
             identity: turn.speaker.reveal(),
+            deadline: None,
+            window_closes_at: window_closes_at(turn).map(|at| at.to_string()),
             history: turn.history[history_left_out..].iter().map(PastMessage::of).collect(),
             history_left_out,
             messages: messages
@@ -78,6 +88,21 @@ impl<'a> Document<'a> {
                 .collect(),
         }
     }
+
+    /// Says until when an answer is waited for.
+    pub(super) fn due(self, at: Option<Timestamp>) -> Self {
+        Self { deadline: at.map(|at| at.to_string()), ..self }
+    }
+}
+
+/// When the window of WhatsApp closes that the last one who wrote has opened; none where there is no such window.
+fn window_closes_at(turn: &Turn) -> Option<Timestamp> {
+    let is_of_whatsapp = |message: &&TurnMessage| {
+        turn.thread.channel() == Medium::Whatsapp.as_str()
+            || message.author.reveal().starts_with("whatsapp:")
+    };
+    let last = turn.messages.iter().rfind(is_of_whatsapp)?;
+    Some(last.created? + WINDOW)
 }
 
 /// A message with the names that Twilio's own JSON has.

@@ -7,26 +7,32 @@ use serde::Serialize;
 
 use super::Turn;
 use super::document::{Document, PastMessage};
+use crate::clock::Timestamp;
 
 /// The turn has no room.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct TooLarge;
 
-/// Writes a turn's document in so many bytes at most.
+/// Writes a turn's document, with when its answer is due if somebody watches, in so many bytes at most.
 ///
 /// # Errors
 ///
 /// If it has no room, even without what was said before.
-pub(super) fn document(turn: &Turn, room: usize) -> Result<String, TooLarge> {
-    let whole = body(turn, turn.history.len());
+pub(super) fn document(
+    turn: &Turn,
+    due: Option<Timestamp>,
+    room: usize,
+) -> Result<String, TooLarge> {
+    let body = |newest| written(&Document::with_newest(turn, newest).due(due));
+    let whole = body(turn.history.len());
     if whole.len() <= room {
         return Ok(whole);
     }
-    let without = body(turn, 0);
+    let without = body(0);
     let free = room.checked_sub(without.len()).ok_or(TooLarge)?;
     Ok(match newest(turn, free.saturating_sub(FRAME_BYTES)) {
         0 => without,
-        newest => body(turn, newest),
+        newest => body(newest),
     })
 }
 
@@ -48,11 +54,6 @@ pub(super) fn that_fit(
         free = free.checked_sub(one.len() + 1)?;
         Some(one)
     })
-}
-
-/// The document with the newest so many messages of what was said before.
-fn body(turn: &Turn, newest: usize) -> String {
-    written(&Document::with_newest(turn, newest))
 }
 
 /// Writes JSON in characters that every road takes.
@@ -83,7 +84,7 @@ pub(super) mod tests {
         let history: Vec<_> = history.iter().map(String::as_str).collect();
         let turn = turn("hello", &history);
         for room in [768, 1792, 4744, 9744, 19_744, 39_744] {
-            let body = super::document(&turn, room).unwrap();
+            let body = super::document(&turn, None, room).unwrap();
             assert!(body.len() <= room, "{room}");
             let document: Value = serde_json::from_str(&body).unwrap();
             let told = document["history"].as_array().map_or(0, Vec::len);
@@ -101,13 +102,16 @@ pub(super) mod tests {
 
     #[test]
     fn what_people_say_now_is_never_cut() {
-        assert_eq!(super::document(&turn(&"x".repeat(2000), &["before"]), 768), Err(TooLarge));
+        assert_eq!(
+            super::document(&turn(&"x".repeat(2000), &["before"]), None, 768),
+            Err(TooLarge)
+        );
     }
 
     #[test]
     fn characters_that_some_roads_refuse_are_written_in_another_way() {
         let said = "a\u{0}b\u{fffe}c\u{ffff}d";
-        let body = super::document(&turn(said, &[]), 1 << 18).unwrap();
+        let body = super::document(&turn(said, &[]), None, 1 << 18).unwrap();
         assert!(!body.contains(['\u{0}', '\u{fffe}', '\u{ffff}']));
         let document: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(document["messages"][0]["body"], said);

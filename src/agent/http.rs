@@ -85,7 +85,9 @@ impl HttpAgent {
     }
 
     fn request(&self, turn: &Turn, id: &str) -> reqwest::RequestBuilder {
-        let body = serde_json::to_vec(&Document::of(turn)).expect("a turn is always JSON");
+        let due = self.clock.wall() + self.options.timeout;
+        let document = Document::of(turn).due(Some(due));
+        let body = serde_json::to_vec(&document).expect("a turn is always JSON");
         self.signed(&self.options.url, id, body).timeout(self.options.timeout)
     }
 

@@ -1,5 +1,8 @@
 //! The promises, each for any kind of agent.
 
+use std::time::Duration;
+
+use chimein::clock::{Clock, Timestamp};
 use chimein::twilio::sid::ConversationSid;
 
 use crate::many::are_thought_about_at_once;
@@ -25,6 +28,21 @@ pub async fn answers_in_order<P: Peer>() {
     let said = rig.replies(conversation);
     let said: Vec<_> = said.iter().map(|text| text.trim_start_matches("re: ")).collect();
     assert_eq!(said, expected);
+    rig.end().await;
+}
+
+/// Whoever gets a turn as a document is told until when its answer is waited for.
+pub async fn is_told_when_its_answer_is_due<P: Peer>() {
+    let peer = P::start().await;
+    let rig = rig_with(&peer, peer.waiting("100s")).await;
+    let clock = Clock::start();
+    let at_first = clock.wall();
+    let conversation = rig.sms(PHONE, "hello").await;
+    // What watches for silence is a job that is left for as long.
+    said(&rig, conversation, &["re: hello"]).await;
+    let (turn, wait) = (peer.document("hello"), Duration::from_secs(100));
+    let due = Timestamp::parse_rfc3339(turn["deadline"].as_str().unwrap()).unwrap();
+    assert!(due >= at_first + wait && due <= clock.wall() + wait, "{due}");
     rig.end().await;
 }
 

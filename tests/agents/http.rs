@@ -57,6 +57,10 @@ impl Peer for Http {
         self.memory.texts()
     }
 
+    fn document(&self, text: &str) -> serde_json::Value {
+        self.memory.turn(text).0
+    }
+
     fn let_go_on(&self) {
         self.memory.gate.open();
     }

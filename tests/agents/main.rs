@@ -66,7 +66,7 @@ macro_rules! keeps {
 mod kept_by {
     keeps! { echo: crate::echo::Echo { answers_in_order } }
     keeps! { http: crate::http::Http {
-        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
         answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
         survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back
@@ -85,13 +85,13 @@ mod kept_by {
         talks_garbage is_away_and_comes_back thinks_about_a_thousand_people_at_once
     } }
     keeps! { stdio_stream: crate::stdio::Program<crate::stdio::Stream> {
-        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
         answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
         survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back
     } }
     keeps! { stdio_spawn: crate::stdio::Program<crate::stdio::Spawn> {
-        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
         answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
         survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back
@@ -109,7 +109,7 @@ mod kept_by {
     } }
     #[cfg(feature = "sqs")]
     keeps! { sqs: crate::sqs::Sqs {
-        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
         answers_late_and_once
         survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage is_away_and_comes_back is_killed_while_it_thinks
@@ -118,19 +118,19 @@ mod kept_by {
     // Who waits for a result has not taken the turn over.
     #[cfg(feature = "temporal")]
     keeps! { temporal: crate::temporal::Results {
-        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
         dies_before_it_answers dies_after_it_answered talks_garbage is_away_and_comes_back
     } }
     #[cfg(feature = "temporal")]
     keeps! { temporal_by_activity: crate::temporal::Sends {
-        says_nothing says_several_things is_slow_and_holds_up_nobody
+        is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
         answers_late_and_once
         survives_our_restart dies_before_it_answers dies_after_it_answered
         talks_garbage
     } }
     #[cfg(feature = "temporal")]
     keeps! { temporal_by_thread: crate::temporal::Talks {
-        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
         dies_before_it_answers dies_after_it_answered talks_garbage is_away_and_comes_back
     } }
 }

@@ -55,6 +55,16 @@ pub trait Peer: Sized {
         panic!("this kind answers at once");
     }
 
+    /// What makes the service wait so long for its answer.
+    fn waiting(&self, how_long: &str) -> Vec<(&'static str, String)> {
+        vec![("CHIMEIN_AGENT_TIMEOUT", how_long.to_owned())]
+    }
+
+    /// The turn of that text, as it was asked it.
+    fn document(&self, text: &str) -> serde_json::Value {
+        panic!("this kind gets no document of {text}");
+    }
+
     /// Learns where the service is, each time that it has been started.
     fn meets(&self, rig: &Rig) {
         let _ = rig;

@@ -46,6 +46,14 @@ impl Peer for Sqs {
         self.memory.texts()
     }
 
+    fn waiting(&self, how_long: &str) -> Vec<(&'static str, String)> {
+        vec![("CHIMEIN_SQS_ANSWER_WITHIN", how_long.to_owned())]
+    }
+
+    fn document(&self, text: &str) -> serde_json::Value {
+        self.memory.turn(text).0
+    }
+
     fn let_go_on(&self) {
         self.memory.gate.open();
     }

@@ -116,6 +116,10 @@ impl<R: Run> Peer for Program<R> {
         self.noted().iter().map(R::text).collect()
     }
 
+    fn document(&self, text: &str) -> Value {
+        self.noted().into_iter().find(|noted| R::text(noted) == text).unwrap()
+    }
+
     fn let_go_on(&self) {
         std::fs::write(self.path("go"), "").unwrap();
     }

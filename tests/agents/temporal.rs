@@ -69,6 +69,16 @@ impl<const HOW: char> Peer for Temporal<HOW> {
         self.mind.memory.texts()
     }
 
+    fn waiting(&self, how_long: &str) -> Vec<(&'static str, String)> {
+        let name =
+            if HOW == 's' { "CHIMEIN_TEMPORAL_ANSWER_WITHIN" } else { "CHIMEIN_AGENT_TIMEOUT" };
+        vec![(name, how_long.to_owned())]
+    }
+
+    fn document(&self, text: &str) -> serde_json::Value {
+        self.mind.memory.turn(text).0
+    }
+
     fn let_go_on(&self) {
         self.mind.memory.gate.open();
     }

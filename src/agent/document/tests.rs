@@ -84,6 +84,38 @@ fn what_was_said_before_is_told_to_who_asks_and_what_found_no_room_is_counted() 
 }
 
 #[test]
+fn the_window_of_whatsapp_is_told_where_there_is_one() {
+    let closes = |turn: &Turn| written(turn).get("window_closes_at").cloned();
+    let mut of_conversation = conversation();
+    let mut of_number = direct(Medium::Whatsapp, true);
+    of_number.messages[0].created = of_conversation.messages[0].created;
+    let next_day = Some(json!("2026-11-22T03:48:05.120Z"));
+    assert_eq!(closes(&of_number), next_day);
+    assert_eq!(problems("turn", &written(&of_number)), Vec::<String>::new());
+    for medium in [Medium::Sms, Medium::Rcs] {
+        assert_eq!(closes(&direct(medium, true)), None);
+    }
+    assert_eq!(closes(&of_conversation), None);
+    // Somebody else of the conversation may have written last.
+    of_conversation.messages.insert(0, of_number.messages[0].clone());
+    of_conversation.messages[1].created = Timestamp::parse_rfc3339("2026-11-21T04:00:00Z");
+    assert_eq!(closes(&of_conversation), next_day);
+    of_number.messages[0].created = None;
+    assert_eq!(closes(&of_number), None);
+}
+
+#[test]
+fn when_an_answer_is_due_is_told_where_somebody_watches() {
+    let turn = conversation();
+    let due = |at| serde_json::to_value(Document::of(&turn).due(at)).unwrap();
+    let document = due(Timestamp::parse_rfc3339("2026-11-21T03:53:05.120Z"));
+    assert_eq!(document["deadline"], "2026-11-21T03:53:05.120Z");
+    assert_eq!(problems("turn", &document), Vec::<String>::new());
+    assert_eq!(due(None), written(&turn));
+    assert!(due(None).get("deadline").is_none());
+}
+
+#[test]
 fn a_file_has_its_link_its_bytes_or_why_not() {
     for reason in Reason::ALL {
         let mut turn = conversation();

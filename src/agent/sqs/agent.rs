@@ -90,7 +90,8 @@ impl Sqs {
     async fn ask(&self, turn: &Turn, asked: u32) -> Result<Answer, agent::Error> {
         let about = |error: Error| error.about(turn.id.to_string());
         let bytes_max = self.bytes_max().await.map_err(about)?;
-        let Ok(queued) = queued_turn::of(turn, asked, bytes_max) else {
+        let due = self.patience.map(|patience| self.clock.wall() + patience.within);
+        let Ok(queued) = queued_turn::of(turn, asked, due, bytes_max) else {
             return Err(agent::Error::TurnTooLarge { turn: turn.id.to_string(), bytes_max });
         };
         self.turns.send(queued).await.map_err(about)?;

@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::agent::Turn;
 use crate::agent::fitted::{self, TooLarge};
+use crate::clock::Timestamp;
 use crate::thread::{MessageId, ThreadId};
 
 /// What is left of a queue's limit for the attributes of a message, which count too.
@@ -33,14 +34,20 @@ impl fmt::Debug for QueuedTurn {
     }
 }
 
-/// Makes the message of a turn; `asked` counts how often it was asked anew.
+/// Makes the message of a turn, with when its answer is due if somebody watches; `asked` counts how often it was
+/// asked anew.
 ///
 /// # Errors
 ///
 /// If it has no room, even without what was said before.
-pub(super) fn of(turn: &Turn, asked: u32, bytes_max: usize) -> Result<QueuedTurn, TooLarge> {
+pub(super) fn of(
+    turn: &Turn,
+    asked: u32,
+    due: Option<Timestamp>,
+    bytes_max: usize,
+) -> Result<QueuedTurn, TooLarge> {
     let room = bytes_max.saturating_sub(ATTRIBUTES_BYTES);
-    let body = fitted::document(turn, room)?;
+    let body = fitted::document(turn, due, room)?;
     let once = if asked == 0 { turn.id.to_string() } else { format!("{}-{asked}", turn.id) };
     Ok(QueuedTurn { turn: turn.id, thread: turn.thread.id(), once, body })
 }
@@ -56,7 +63,7 @@ mod tests {
     #[test]
     fn a_turn_is_its_document_under_its_own_id() {
         let turn = turn("hello", &["before"]);
-        let queued = of(&turn, 0, 1 << 18).unwrap();
+        let queued = of(&turn, 0, None, 1 << 18).unwrap();
         assert_eq!((queued.turn, queued.thread), (turn.id, turn.thread.id()));
         assert_eq!(queued.once, format!("IM{H}"));
         let document: Value = serde_json::from_str(&queued.body).unwrap();
@@ -68,7 +75,7 @@ mod tests {
     #[test]
     fn who_is_asked_anew_is_asked_under_another_key() {
         let turn = turn("hello", &[]);
-        let once = |asked| of(&turn, asked, 1 << 18).unwrap().once;
+        let once = |asked| of(&turn, asked, None, 1 << 18).unwrap().once;
         assert_eq!([once(0), once(1), once(2)].map(|once| once.len()), [34, 36, 36]);
         assert_ne!(once(1), once(2));
     }
@@ -78,10 +85,10 @@ mod tests {
         let long = "x".repeat(500);
         let turn = turn("hello", &[long.as_str(); 20]);
         for limit in [1024, 4096, 8192] {
-            let queued = of(&turn, 0, limit).unwrap();
+            let queued = of(&turn, 0, None, limit).unwrap();
             assert!(queued.body.len() + ATTRIBUTES_BYTES <= limit, "{limit}");
             assert!(queued.body.contains("history_left_out"), "{limit}");
         }
-        assert_eq!(of(&turn, 0, ATTRIBUTES_BYTES), Err(TooLarge));
+        assert_eq!(of(&turn, 0, None, ATTRIBUTES_BYTES), Err(TooLarge));
     }
 }

@@ -76,20 +76,12 @@ impl Stdio {
     }
 
     async fn ask(&self, turn: &Turn) -> Result<Answer, Error> {
-        let (document, context) = match self.options.mode {
-            StdioMode::Stream | StdioMode::Spawn => {
-                let document = serde_json::to_vec(&Document::of(turn));
-                (document.expect("a turn is always JSON"), Vec::new())
-            }
-            StdioMode::Acp => (prompt::document(turn), prompt::context(turn)),
-        };
-        let thread = turn.thread.id();
-        let question = AskedTurn { turn: turn.id, thread, document, context };
         let id = || turn.id.to_string();
         // The semaphore is never closed.
         let Ok(_credit) = self.credits.acquire().await else {
             return Err(Error::NotRunning { turn: id() });
         };
+        let question = self.question(turn);
         let told = match self.options.mode {
             StdioMode::Spawn => {
                 let told = self.running.once(question).await;
@@ -103,6 +95,19 @@ impl Stdio {
             Err(None) => Err(Error::NotRunning { turn: id() }),
             Err(Some(ending)) => Err(self.error(id(), ending)),
         }
+    }
+
+    /// What the program is told, whose time begins now.
+    fn question(&self, turn: &Turn) -> AskedTurn {
+        let (document, context) = match self.options.mode {
+            StdioMode::Stream | StdioMode::Spawn => {
+                let document = Document::of(turn).due(Some(self.running.due()));
+                let document = serde_json::to_vec(&document);
+                (document.expect("a turn is always JSON"), Vec::new())
+            }
+            StdioMode::Acp => (prompt::document(turn), prompt::context(turn)),
+        };
+        AskedTurn { turn: turn.id, thread: turn.thread.id(), document, context }
     }
 
     async fn stream(&self, question: AskedTurn) -> Told {

@@ -17,7 +17,7 @@ use super::dialect::{AskedTurn, BadLine, Dialect, Output, TurnEnding};
 use super::lines::{Cut, Cutter};
 use super::program::{Program, ProgramEnd, Starting};
 use crate::agent::Answer;
-use crate::clock::{Clock, Moment};
+use crate::clock::{Clock, Moment, Timestamp};
 use crate::telemetry::chain::Chain;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::Known;
@@ -113,6 +113,11 @@ impl Programs {
     /// Whether a line about the program is logged now; if it is, how many were left out since the last one.
     pub(super) fn admits(&self) -> Option<u64> {
         self.bad.admit(None)
+    }
+
+    /// Until when the answer to what is asked now is waited for.
+    pub(super) fn due(&self) -> Timestamp {
+        self.clock.wall() + self.timeout
     }
 
     fn begin(&self) -> std::io::Result<Run<'_>> {

@@ -15,7 +15,7 @@ use super::ids;
 use super::settings::{TemporalInput, TemporalMode, TemporalReply};
 use crate::agent::answer::Asked;
 use crate::agent::{self, Agent, Answer, Beside, Patience, Turn};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::thread::Budget;
 
 /// What a thread's workflow calls a turn: its update, or its signal.
@@ -73,7 +73,7 @@ impl Temporal {
     /// Asks a turn; `asked` counts how often that was done under another id.
     async fn ask(&self, turn: &Turn, asked: u32) -> Result<Answer, agent::Error> {
         let input = self.options.workflows.input;
-        let Ok(arguments) = asked::arguments(turn, input) else {
+        let Ok(arguments) = asked::arguments(turn, input, self.due()) else {
             return Err(agent::Error::TurnTooLarge {
                 turn: turn.id.to_string(),
                 bytes_max: BYTES_MAX,
@@ -111,6 +111,15 @@ impl Temporal {
                 self.taken(turn, self.frontend.signal(self.of_thread(turn), word).await)
             }
         }
+    }
+
+    /// When what is asked now counts as unanswered, if somebody watches.
+    fn due(&self) -> Option<Timestamp> {
+        let within = match self.options.workflows.reply {
+            TemporalReply::Result => Some(self.options.timeout),
+            TemporalReply::Activity => self.options.patience.map(|patience| patience.within),
+        };
+        within.map(|within| self.clock.wall() + within)
     }
 
     /// A turn that was asked before may be known to a run that has ended since; another one would take it anew.

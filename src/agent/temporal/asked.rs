@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::settings::TemporalInput;
 use crate::agent::Turn;
 use crate::agent::fitted::{self, TooLarge};
+use crate::clock::Timestamp;
 use crate::pii::Pii;
 
 /// How large what a workflow is given may be.
@@ -12,14 +13,18 @@ use crate::pii::Pii;
 /// of it is for what stands around.
 pub(super) const BYTES_MAX: usize = 2_000_000;
 
-/// Writes a turn's arguments, each as JSON.
+/// Writes a turn's arguments, each as JSON, with when its answer is due if somebody watches.
 ///
 /// # Errors
 ///
 /// If it has no room, even without what was said before.
-pub(super) fn arguments(turn: &Turn, input: TemporalInput) -> Result<Vec<String>, TooLarge> {
+pub(super) fn arguments(
+    turn: &Turn,
+    input: TemporalInput,
+    due: Option<Timestamp>,
+) -> Result<Vec<String>, TooLarge> {
     match input {
-        TemporalInput::Document => Ok(vec![fitted::document(turn, BYTES_MAX)?]),
+        TemporalInput::Document => Ok(vec![fitted::document(turn, due, BYTES_MAX)?]),
         TemporalInput::Positional => positional(turn),
     }
 }
@@ -87,7 +92,7 @@ mod tests {
     fn six_arguments_are_what_the_older_system_gave() {
         let mut turn = turn("hello", &["before", "and then"]);
         turn.history[1].is_own = true;
-        let arguments = arguments(&turn, TemporalInput::Positional).unwrap();
+        let arguments = arguments(&turn, TemporalInput::Positional, None).unwrap();
         let read: Vec<Value> =
             arguments.iter().map(|one| serde_json::from_str(one).unwrap()).collect();
         let history = json!([
@@ -110,13 +115,13 @@ mod tests {
         let long = "x".repeat(90_000);
         let turn = turn("hello", &[long.as_str(); 40]);
         for input in [TemporalInput::Document, TemporalInput::Positional] {
-            let arguments = arguments(&turn, input).unwrap();
+            let arguments = arguments(&turn, input, None).unwrap();
             let bytes: usize = arguments.iter().map(String::len).sum();
             assert!((1_800_000..=BYTES_MAX).contains(&bytes), "{input:?}: {bytes}");
         }
         let turn = crate::agent::fitted::tests::turn(&"x".repeat(BYTES_MAX), &[]);
         for input in [TemporalInput::Document, TemporalInput::Positional] {
-            assert_eq!(super::arguments(&turn, input), Err(TooLarge));
+            assert_eq!(super::arguments(&turn, input, None), Err(TooLarge));
         }
     }
 }
