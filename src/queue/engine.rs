@@ -86,6 +86,14 @@ pub(super) trait Engine: Send + Sync + 'static {
         key: &Key,
     ) -> BoxFuture<'_, Result<Option<JobStatus>, Error>>;
 
+    /// What a job of a key holds that is open or dead.
+    fn payload(
+        &self,
+        queue: QueueName,
+        id: JobId,
+        key: &Key,
+    ) -> BoxFuture<'_, Result<Option<Vec<u8>>, Error>>;
+
     /// Lists dead letters.
     fn dead_letters(
         &self,

@@ -272,6 +272,16 @@ impl Queue {
         self.engine.find(self.name, id, key).await
     }
 
+    /// What a job holds that is open or a dead letter, by its id and the key that it was appended with; `None` if
+    /// there is none any more. It is left where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], or a storage error.
+    pub async fn payload(&self, id: JobId, key: &Key) -> Result<Option<Vec<u8>>, Error> {
+        self.engine.payload(self.name, id, key).await
+    }
+
     /// Lists dead letters, oldest append first.
     ///
     /// # Errors

@@ -95,6 +95,28 @@ pub(super) async fn a_job_is_found_with_its_state_and_the_time_of_its_append(
     assert_eq!(dropped, JobStatus { state: JobState::Done, ..first });
 }
 
+pub(super) async fn what_a_job_holds_is_seen_until_it_is_settled(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    let held = async |queue: &Queue, name: &str, lane: &str| {
+        let payload = queue.payload(id(name), &Key::new(lane).unwrap()).await.unwrap();
+        payload.map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    assert_eq!(held(&queue, "1", "a").await, None, "there never was one");
+    queue.append(vec![job("a", "1"), job("a", "2")]).await.unwrap();
+    assert_eq!(held(&queue, "2", "a").await.as_deref(), Some("2"), "it waits");
+    let out = next_is(&queue, "1").await;
+    assert_eq!(held(&queue, "1", "a").await.as_deref(), Some("1"), "it is out");
+    assert_eq!(held(&queue, "1", "b").await, None, "another lane");
+    assert_eq!(held(&store.queue(QueueName::Outbox), "1", "a").await, None, "another queue");
+    out.ack().await.unwrap();
+    assert_eq!(held(&queue, "1", "a").await, None, "it is settled");
+    next_is(&queue, "2").await.dead(cause("refused", 8)).await.unwrap();
+    assert_eq!(held(&queue, "2", "a").await.as_deref(), Some("2"), "it is dead");
+    queue.drop(id("2")).await.unwrap();
+    assert_eq!(held(&queue, "2", "a").await, None, "it is dropped");
+}
+
 pub(super) async fn a_long_history_keeps_its_start_and_its_end(harness: impl Harness) {
     let store = harness.open().await;
     let queue = inbox(&store);

@@ -98,6 +98,7 @@ macro_rules! contract {
                 the_lanes_that_have_waited_longest_are_told_first,
                 counts_tell_the_states_apart,
                 a_job_is_found_with_its_state_and_the_time_of_its_append,
+                what_a_job_holds_is_seen_until_it_is_settled,
                 a_key_is_open_from_its_append_until_its_last_job_is_settled,
                 marks_only_rise_and_survive_reopen,
                 marks_have_bounds,

@@ -386,6 +386,16 @@ impl Engine for Embedded {
         self.reader.read(&self.shared.fault, move |db| rows::status(db, (queue, id), &key)).boxed()
     }
 
+    fn payload(
+        &self,
+        queue: QueueName,
+        id: JobId,
+        key: &Key,
+    ) -> BoxFuture<'_, Result<Option<Vec<u8>>, Error>> {
+        let key = key.clone();
+        self.reader.read(&self.shared.fault, move |db| rows::payload(db, (queue, id), &key)).boxed()
+    }
+
     fn dead_letter(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<DeadLetter, Error>> {
         async move {
             self.reader

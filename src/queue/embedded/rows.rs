@@ -278,6 +278,21 @@ pub(super) fn status(
         .optional()
 }
 
+/// What an open or dead job of a key holds.
+pub(super) fn payload(
+    db: &Connection,
+    (queue, id): (QueueName, JobId),
+    key: &Key,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    let found = "SELECT p.payload FROM jobs j JOIN payloads p ON p.seq = j.seq
+        WHERE j.id = ?1 AND j.queue = ?2 AND j.key = ?3 AND j.state <> ?4";
+    db.prepare_cached(found)?
+        .query_row(params![id.as_bytes(), queue_number(queue), key.as_str(), DONE], |row| {
+            row.get(0)
+        })
+        .optional()
+}
+
 /// Counts the jobs of each queue: open, done and dead ones.
 pub(super) fn counts(db: &Connection) -> rusqlite::Result<Vec<(QueueName, [u64; 3])>> {
     let mut statement = db.prepare("SELECT count(*) FROM jobs WHERE queue = ?1 AND state = ?2")?;

@@ -383,6 +383,23 @@ impl Engine for JetStream {
         .boxed()
     }
 
+    fn payload(
+        &self,
+        queue: QueueName,
+        id: JobId,
+        key: &Key,
+    ) -> BoxFuture<'_, Result<Option<Vec<u8>>, Error>> {
+        let (subject, key) = (self.shared.subject((queue, id), key), key.clone());
+        async move {
+            let _call = self.shared.call()?;
+            // Several keys share a subject.
+            let found = self.shared.log.read(&subject).await?;
+            let own = found.filter(|(_, record)| record.key == key);
+            Ok(own.and_then(|(_, record)| record.payload()))
+        }
+        .boxed()
+    }
+
     fn dead_letter(&self, queue: QueueName, id: JobId) -> BoxFuture<'_, Result<DeadLetter, Error>> {
         async move {
             let _call = self.shared.call()?;

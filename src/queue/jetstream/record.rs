@@ -130,6 +130,14 @@ impl Record {
         JobStatus { appended_at: self.appended_at, state }
     }
 
+    /// What the job holds, while it is open or dead.
+    pub(super) fn payload(&self) -> Option<Vec<u8>> {
+        match &self.state {
+            State::Open(work) | State::Dead(work, _) => Some(work.payload.to_vec()),
+            State::Moved(_) | State::Done => None,
+        }
+    }
+
     /// Writes the record.
     pub(super) fn encode(&self) -> Bytes {
         let mut bytes = serde_json::to_vec(&self.head()).expect("no map with odd keys, no failure");
