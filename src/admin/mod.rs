@@ -19,6 +19,7 @@ pub mod notes;
 pub mod operate;
 pub mod remedies;
 pub mod replies;
+pub mod texts;
 pub mod threads;
 pub mod timeline;
 

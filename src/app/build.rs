@@ -23,6 +23,7 @@ use crate::admin::access::Access;
 use crate::admin::dead_letters::DeadLetters;
 use crate::admin::notes::Notes;
 use crate::admin::operate;
+use crate::admin::texts::KeptTexts;
 use crate::admin::{forget, handoff, replies, threads, timeline};
 use crate::agent::{later, unasked};
 use crate::channels::conversations::seats::Seats;
@@ -366,6 +367,7 @@ impl Parts<'_> {
         let workbench = Workbench {
             dead_letters: dead_letters.clone(),
             threads: threads.clone(),
+            texts: KeptTexts::new(self.store.clone(), notes.clone()),
             outbox: Arc::clone(outbox),
             notes: notes.clone(),
         };

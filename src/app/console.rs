@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::HeaderName;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,6 +16,7 @@ use crate::alarms::teller::Witness;
 use crate::config::Settings;
 use crate::console::lookout::Lookout;
 use crate::console::parts::{Console, Options};
+use crate::console::proxy_login::ProxyLogin;
 use crate::console::workbench::Workbench;
 use crate::jobs::recorder::Recorder;
 
@@ -34,6 +36,7 @@ pub fn pages(
         pages: Arc::clone(&pages),
         listen,
         read_token: settings.admin.read_token.clone(),
+        proxy_login: proxy_login(settings),
         lookout,
         findings: health.findings().clone(),
         plans: health.plans().clone(),
@@ -42,6 +45,17 @@ pub fn pages(
         stop: listeners.clone(),
     });
     admin::private(pages, listen).merge(crate::console::router(console))
+}
+
+/// What is believed of which proxies.
+fn proxy_login(settings: &Settings) -> Option<ProxyLogin> {
+    let admin = &settings.admin;
+    let header = admin.proxy_header.as_ref()?;
+    Some(ProxyLogin {
+        header: HeaderName::from_bytes(header.as_str().as_bytes()).ok()?,
+        proxies: admin.proxies.0.clone(),
+        may_act: admin.proxy_actors.0.clone(),
+    })
 }
 
 /// Who may call the admin listener at all, by which names.

@@ -13,8 +13,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::agents::Declaration;
 use super::kinds::{
-    AgentKind, BaseUrl, HostPart, HttpUrl, Identities, Identity, Listen, Name, QueueEngine,
-    RestAuth, SenderRates, Senders, Setting, Size, Sources, TemplateVariables, Timeout,
+    AgentKind, BaseUrl, HeaderField, HostPart, HttpUrl, Identities, Identity, Listen, Name,
+    Networks, QueueEngine, RestAuth, SenderRates, Senders, Setting, Size, Sources,
+    TemplateVariables, Timeout,
 };
 use super::reader::Reader;
 use crate::net::authority::Hosts;
@@ -233,6 +234,10 @@ fn check_listeners(reader: &mut Reader<'_>) {
     let is_less =
         reads.map(|reads| acts.is_some_and(|acts| acts.expose_secret() != reads.expose_secret()));
     reader.rule("admin.read_token", is_less, "goes with admin.debug_token only, and is another");
+    let has_header = reader.value::<HeaderField>("admin.proxy_header").is_some();
+    let proxies = reader.value("admin.proxies").map(|Networks(proxies)| !proxies.is_empty());
+    let go_together = proxies.map(|has_proxies| has_proxies == has_header);
+    reader.rule("admin.proxies", go_together, "goes with admin.proxy_header, neither alone");
     let body = reader
         .value("webhook.body_bytes_max")
         .map(|size: Size| (1 << 10..=1 << 20).contains(&size.0));

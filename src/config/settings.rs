@@ -15,10 +15,10 @@ use super::agents::{Declaration, OfKinds};
 pub use super::every_agent::Agent;
 use super::key::Key;
 use super::kinds::{
-    Addresses, AgentName, Attribute, BaseUrl, HostPart, HttpUrl, Identities, Identity, Keywords,
-    Listen, Name, NatsUrls, Networks, Paths, Prefix, QueueEngine, Ratio, Rejoin, RestAuth,
-    Schedule, SenderRates, Senders, Since, Size, SocketUrl, Source, Sources, TemplateVariables,
-    Timeout, TurnStrategy, TurnsBegin, WhilePaused,
+    Addresses, AgentName, Attribute, BaseUrl, HeaderField, HostPart, HttpUrl, Identities, Identity,
+    Keywords, Listen, Name, NatsUrls, Networks, Paths, People, Prefix, QueueEngine, Ratio, Rejoin,
+    RestAuth, Schedule, SenderRates, Senders, Since, Size, SocketUrl, Source, Sources,
+    TemplateVariables, Timeout, TurnStrategy, TurnsBegin, WhilePaused,
 };
 use super::reader::Reader;
 use super::routing::{NamedAgent, Routing};
@@ -300,6 +300,12 @@ sections! {
         read_token: Option<SecretString>;
         /// The names by which the admin listener may be called, beside its addresses.
         hosts: Hosts;
+        /// The header by which a proxy says who is signed in.
+        proxy_header: Option<HeaderField>;
+        /// Whose header is believed.
+        proxies: Networks;
+        /// Who of those may act.
+        proxy_actors: People;
     }
     /// What is told when something is wrong.
     Alarms = "alarms" {

@@ -63,7 +63,7 @@ fn closed() -> Response {
             p {
                 "Set " code { "CHIMEIN_ADMIN_DEBUG_TOKEN" } " to a long random text. Without one the console "
                 "is open on the service's own machine alone, where " code { "CHIMEIN_ADMIN_LISTEN" }
-                " is a loopback address."
+                " is a loopback address. Or let a proxy say who is signed in: " code { "CHIMEIN_ADMIN_PROXY_HEADER" } "."
             }
         },
     )
@@ -101,6 +101,7 @@ async fn sign_in(State(console): State<Console>, request: Request) -> Response {
     match tried(&console, sender, given) {
         Tried::Right(role) => entered(&console, role, (&parts.headers, next)),
         Tried::Wrong => {
+            console.options().recorder.metrics.login_refused();
             tracing::warn!("somebody tried to sign in to the console with a wrong token");
             form(
                 &console,
@@ -109,6 +110,7 @@ async fn sign_in(State(console): State<Console>, request: Request) -> Response {
             )
         }
         Tried::TooSoon(seconds) => {
+            console.options().recorder.metrics.login_refused();
             let trouble = format!("Too many wrong tokens. Wait {seconds} s, then try again.");
             let status = StatusCode::TOO_MANY_REQUESTS;
             let mut answer = form(&console, next, (status, Some(&trouble)));

@@ -1,13 +1,14 @@
 //! *Messages*: what happened to this message?
 //!
 //! Those of lately, and of each its one timeline: when it came by which door, what the agent did, what became of
-//! each reply. Records hold no text and no address; what was said is with Twilio, or with the dead letters.
+//! each reply. Records hold no text and no address; what was said and still waits here, or is a dead letter, is shown
+//! to who may act and asks for it, which is noted.
 
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::Value;
@@ -17,9 +18,10 @@ use super::feeds::{Fragment, feed_of};
 use super::layout::{ConsoleSection, PageFrame, live_controls, page, pill, span};
 use super::parts::Console;
 use super::views::{CannotShow, ago, query, see_other, short};
-use super::visitor::Visitor;
+use super::visitor::{Act, Visitor};
 use super::waterfall::{Bar, Waterfall, headline};
 use super::workbench::Workbench;
+use crate::admin::texts::{KeptText, Who};
 use crate::admin::threads::{ThreadRow, ThreadsQuery};
 use crate::clock::Timestamp;
 use crate::telemetry::chain::Chain;
@@ -39,7 +41,10 @@ pub(super) const LIVE_ONE: &str = "message";
 const SHOWN_MAX: usize = 60;
 
 pub(super) fn router() -> Router<Console> {
-    Router::new().route(PATH, get(show)).route("/console/messages/{of}", get(story))
+    Router::new()
+        .route(PATH, get(show))
+        .route("/console/messages/{of}", get(story))
+        .route("/console/messages/{of}/reveal", post(reveal))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -191,8 +196,16 @@ async fn story(
     visitor: Visitor,
     Path(of): Path<String>,
 ) -> Response {
-    let Some(subject) = subject(&of) else { return MALFORMED.page(&console, &visitor) };
-    let records = match read(&console, subject).await {
+    told(&console, &visitor, &of, false).await
+}
+
+async fn reveal(State(console): State<Console>, Path(of): Path<String>, act: Act) -> Response {
+    told(&console, &act.visitor, &of, true).await
+}
+
+async fn told(console: &Console, visitor: &Visitor, of: &str, is_revealed: bool) -> Response {
+    let Some(subject) = subject(of) else { return MALFORMED.page(console, visitor) };
+    let records = match read(console, subject).await {
         Ok(records) if records.is_empty() => {
             let unknown = CannotShow {
                 status: StatusCode::NOT_FOUND,
@@ -200,20 +213,21 @@ async fn story(
                 title: "Nothing is known of it",
                 text: "It never came in here, or longer ago than the timeline is kept (timeline.retention).",
             };
-            return unknown.page(&console, &visitor);
+            return unknown.page(console, visitor);
         }
         Ok(records) => records,
-        Err(trouble) => return trouble.page(&console, &visitor),
+        Err(trouble) => return trouble.page(console, visitor),
     };
-    let row = match console.workbench() {
-        Some(bench) => thread_row(bench, &records).await,
-        None => None,
+    let Some(bench) = console.workbench() else {
+        return CannotShow::no_bench(ConsoleSection::Messages).page(console, visitor);
     };
-    let fall = Waterfall::of(&records, now(&console));
+    let row = thread_row(bench, &records).await;
+    let texts = texts(bench, &records, is_revealed).await;
+    let fall = Waterfall::of(&records, now(console));
     let line = headline(&records);
     let this_page = format!("{PATH}/{of}");
     let aside = html! {
-        span #message-state { (state(&console, &records)) }
+        span #message-state { (state(console, &records)) }
         div.right { (live_controls(&this_page)) }
     };
     let body = html! {
@@ -228,13 +242,14 @@ async fn story(
                     h2 { "Where it belongs" }
                     div #message-belongs { (belongs(&records, row.as_ref())) }
                 }
-                (said(&records))
+                (said(visitor, (of, &texts, is_revealed)))
             }
         }
     };
-    let live = Some(feed_of(LIVE_ONE, &[("find", &of)]));
+    // What is shown on demand is not taken away again while it is read.
+    let live = (!is_revealed).then(|| feed_of(LIVE_ONE, &[("find", of)]));
     let section = ConsoleSection::Messages;
-    page(&console, &visitor, &PageFrame { section, title: &line.title, aside, live, body })
+    page(console, visitor, &PageFrame { section, title: &line.title, aside, live, body })
 }
 
 /// What changes by itself of one message.
@@ -347,25 +362,67 @@ fn belongs(records: &[Value], row: Option<&ThreadRow>) -> Markup {
     }
 }
 
-fn said(records: &[Value]) -> Markup {
-    let thread = records.first().map(|record| text(record, "conversation")).unwrap_or_default();
-    let is_dead = records.iter().any(|record| text(record, "stage") == "dead");
+/// What is still kept of what was said; nothing where it cannot be said now.
+async fn texts(bench: &Workbench, records: &[Value], is_revealed: bool) -> Vec<KeptText> {
+    let of =
+        |key: &str| records.iter().map(|record| text(record, key)).find(|text| !text.is_empty());
+    let thread = of("conversation").and_then(|thread| thread.parse::<ThreadId>().ok());
+    let message = of("message").and_then(|message| message.parse::<MessageId>().ok());
+    let (Some(thread), Some(message)) = (thread, message) else { return Vec::new() };
+    let found = match is_revealed {
+        true => bench.texts.reveal(thread, message).await,
+        false => bench.texts.of(thread, message).await,
+    };
+    found.unwrap_or_else(|error| {
+        tracing::error!(error = %Chain(&error), "the console could not look for texts");
+        Vec::new()
+    })
+}
+
+fn said(visitor: &Visitor, (of, texts, is_revealed): (&str, &[KeptText], bool)) -> Markup {
     html! {
-        section.card {
+        section.card #message-said {
             h2 { "What was said" }
-            @if is_dead {
-                div.veil {
-                    span { "It is kept with the dead letters of its thread, masked." }
-                    a.btn href={ (ConsoleSection::DeadLetters.path()) "?" (query(&[("thread", thread)])) } { "Look there" }
+            @if texts.is_empty() {
+                p.note {
+                    "It is kept here no more: texts are, until they are answered and sent. Whoever may read them "
+                    "finds them at Twilio by the message's sid."
+                }
+            } @else if is_revealed {
+                p.note role="status" { "Shown as it is, and noted in the log and in its thread." }
+                @for one in texts {
+                    p.said {
+                        b { @match one.who { Who::Person => "The person", Who::Bot => "The bot" } }
+                        span { @match &one.body { Some(body) => (body.reveal()), None => "no text: files, or buttons" } }
+                    }
                 }
             } @else {
-                p.note {
-                    "Texts are kept here until they are answered and delivered, and not shown. Whoever may "
-                    "read them finds them at Twilio by the message's sid."
+                form.veil method="post" action={ (PATH) "/" (of) "/reveal" } {
+                    span { (kept(texts)) }
+                    @if visitor.may_act() {
+                        (visitor.form_field())
+                        button.btn { "Show, and note that I did" }
+                    }
                 }
+                p.note { "Kept here until it is answered and sent, or as a dead letter." }
             }
         }
     }
+}
+
+/// How much is kept, of whom.
+fn kept(texts: &[KeptText]) -> String {
+    let of = |who: Who, one: &str, several: &str| {
+        let of_them: Vec<_> = texts.iter().filter(|text| text.who == who).collect();
+        let chars: usize = of_them.iter().map(|text| text.chars()).sum();
+        let word = if of_them.len() == 1 { one } else { several };
+        (!of_them.is_empty()).then(|| format!("{} {word} ({chars} characters)", of_them.len()))
+    };
+    let sides = [
+        of(Who::Person, "message of the person", "messages of the person"),
+        of(Who::Bot, "reply", "replies"),
+    ];
+    sides.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Pages are drawn on the server and work by links and forms alone; one small script swaps what changes by
 //! itself ([`live`]). Nothing is loaded from elsewhere, nothing is inline, so the pages hold neither `style=`
 //! nor `onclick=`: what has to be placed is drawn as SVG, whose attributes are no style. In is who has a
-//! session, begun by a token ([`login`]), or is on the service's own machine where no token is set. Personal
+//! session, begun by a token ([`login`]), is named by a proxy of ours ([`proxy_login`]), or is on the service's own machine where no token is set. Personal
 //! data is masked; texts are shown on demand, and that is noted.
 //!
 //! How a page is added:
@@ -39,6 +39,7 @@ mod now;
 mod pace;
 pub mod parts;
 pub mod plans;
+pub mod proxy_login;
 pub mod role;
 mod samples;
 mod sessions;

@@ -13,6 +13,7 @@ use super::findings::Findings;
 use super::lookout::Lookout;
 use super::pace::LoginPace;
 use super::plans::Plans;
+use super::proxy_login::ProxyLogin;
 use super::sessions::ConsoleSessions;
 use super::workbench::Workbench;
 use crate::admin;
@@ -31,6 +32,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Who signs in by this may look and no more.
     pub read_token: Option<SecretString>,
+    /// What is believed of which proxies; nothing of anybody where it is not set.
+    pub proxy_login: Option<ProxyLogin>,
     /// What is seen of the service.
     pub lookout: Lookout,
     /// What the doctor found.

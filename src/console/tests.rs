@@ -2,6 +2,7 @@
 
 mod acting;
 mod living;
+mod proxied;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::headers::HEADERS;
 use super::lookout::Lookout;
 use super::parts::{Options, STREAMS_MAX};
 use super::plans::{Plans, ShownCall, ShownLeft, ShownPlan};
+use super::proxy_login::ProxyLogin;
 use super::visitor::Act;
 use super::workbench::Workbench;
 use super::*;
@@ -389,6 +391,7 @@ fn with_bench(
         pages: Arc::new(pages),
         listen: listen.parse().unwrap(),
         read_token: token.map(|_| "reads".into()),
+        proxy_login: Some(proxy_login()),
         findings: findings(),
         plans: plans(),
         lookout: Lookout::new(Arc::new(Still), recorder.clone(), thresholds),
@@ -414,6 +417,15 @@ fn findings() -> Findings {
     ];
     findings.note(Timestamp::from_millis(0), found);
     findings
+}
+
+/// One proxy is believed, and lets one person act.
+fn proxy_login() -> ProxyLogin {
+    ProxyLogin {
+        header: header::HeaderName::from_static("x-forwarded-user"),
+        proxies: vec!["198.51.100.7".parse().unwrap()],
+        may_act: vec!["ann@example.com".to_owned()],
+    }
 }
 
 /// What setup would change: one field; something is somebody else's.

@@ -18,6 +18,7 @@ use super::cookies;
 use super::parts::Console;
 use super::role::ConsoleRole;
 use super::sessions::SessionDigest;
+use crate::http::caller;
 
 /// The largest form.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -63,6 +64,12 @@ impl Visitor {
         };
         if let Some((digest, role)) = found {
             return Some(Self { role, session: Some(digest), mark: mark(console, &digest) });
+        }
+        let proxy = console.options().proxy_login.as_ref();
+        let peer = caller::peer(&parts.extensions);
+        if let Some((name, role)) = proxy.and_then(|proxy| proxy.named(peer, &parts.headers)) {
+            let mark = mark(console, format!("by a proxy {name}").as_bytes());
+            return Some(Self { role, session: None, mark });
         }
         let is_open = console.access().is_open_to(&parts.headers);
         is_open.then(|| Self {

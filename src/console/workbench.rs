@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::admin::dead_letters::DeadLetters;
 use crate::admin::notes::Notes;
+use crate::admin::texts::KeptTexts;
 use crate::admin::threads::ThreadSearch;
 use crate::agent::later::Outbox;
 
@@ -15,6 +16,8 @@ pub struct Workbench {
     pub dead_letters: DeadLetters,
     /// Threads, who has them and what happened in them.
     pub threads: ThreadSearch,
+    /// What was said and is still kept.
+    pub texts: KeptTexts,
     /// Where goes what an operator says.
     pub outbox: Arc<dyn Outbox>,
     /// Where it is noted what an operator does.

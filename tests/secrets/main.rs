@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod console;
 mod errors;
 mod planted;
 #[path = "../ports/mod.rs"]
@@ -29,9 +30,13 @@ async fn nothing_that_is_shown_holds_a_secret_a_number_or_a_text() {
 
     service.until_traced(conversation, "turn_started").await;
     let mut shown = service.pages().await;
+    shown.extend(console::pages(&service).await);
     shown.extend(service.commands().await);
     for (place, sentence) in [
         ("/v1/timeline?thread=", "turn_started"),
+        ("/console/messages/", "What happened, stage by stage"),
+        ("/console/dead-letters", "One by one"),
+        ("/console/setup", "twilio.auth_token"),
         ("doctor", "the account takes them"),
         ("setup", "account webhooks"),
         ("dead-letters redrive", "0 dead letters"),
@@ -59,6 +64,10 @@ async fn what_is_planted_is_there_to_be_found() {
     let letter = service.revealed_letter("inbox").await;
     assert!(letter.contains(MARK) && letter.contains(&PHONE[1..]), "{letter}");
     assert!(planted::found_in(&letter).is_some(), "the search finds nothing");
+    let (page, told) = console::revealed(&service, "inbox").await;
+    assert!(page.contains(FAILING) && planted::found_in(&page).is_some(), "{page}");
+    assert!(told.contains("revealed"), "it is not noted: {told}");
+    planted::assert_clean("the thread's page", &told);
     service.stop().await;
 }
 

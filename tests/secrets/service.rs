@@ -146,6 +146,22 @@ impl Service {
         self.admin_page(&format!("/v1/dead-letters/{queue}/{id}?reveal=true")).await
     }
 
+    /// The messages that the timeline tells of in a thread.
+    pub async fn messages_of(&self, thread: &str) -> Vec<String> {
+        let page = self.admin_page(&format!("/v1/timeline?thread={thread}&limit=1000")).await;
+        let page: Value = serde_json::from_str(&page).unwrap();
+        let records = page["records"].as_array().unwrap().iter();
+        let named = records.filter_map(|record| record["message"].as_str().map(str::to_owned));
+        let mut all: Vec<_> = named.collect();
+        all.dedup();
+        all
+    }
+
+    /// Where the admin listener is.
+    pub fn admin_base(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
     /// Every page that there is, with what it says.
     pub async fn pages(&self) -> Vec<(String, String)> {
         let mut pages = Vec::new();
@@ -241,7 +257,8 @@ impl Service {
         log
     }
 
-    async fn letters(&self, queue: &str) -> Vec<Value> {
+    /// The dead letters of a queue.
+    pub async fn letters(&self, queue: &str) -> Vec<Value> {
         let page = self.admin_page(&format!("/v1/dead-letters?queue={queue}")).await;
         let page: Value = serde_json::from_str(&page).unwrap();
         page["letters"].as_array().unwrap().clone()

@@ -7,6 +7,7 @@ mod endpoints;
 mod join_rules;
 mod messaging;
 mod routes;
+mod signed_in;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -24,6 +25,7 @@ pub use self::messaging::{
     Keywords, Paths, PerSender, SenderRates, Senders, Source, Sources, TemplateVariables,
 };
 pub use self::routes::{AgentName, Phrases, RouteAddresses, RouteChannels};
+pub use self::signed_in::{HeaderField, People};
 use crate::telemetry::log::{Format, Level};
 use crate::twilio::sid::{AccountSid, ApiKeySid, ChatServiceSid, ContentSid, MessagingServiceSid};
 

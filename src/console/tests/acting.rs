@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use serde_json::json;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -9,13 +10,16 @@ use super::*;
 use crate::admin::dead_letters::{DeadLetters, tests as letters};
 use crate::admin::notes::Notes;
 use crate::admin::replies::Failed;
+use crate::admin::texts::KeptTexts;
 use crate::admin::threads::{ThreadDirectory, ThreadSearch};
 use crate::agent::later::{Batch, Outbox, OutboxError};
 use crate::channels::KnownThreads;
 use crate::channels::handover::{Handover, NotHandedOver, TakenThread};
 use crate::clock::Timestamp;
 use crate::console::workbench::Workbench;
-use crate::queue::{DocumentCursor, Store, embedded};
+use crate::jobs::lane;
+use crate::pipeline::record::{reply_job, turn_id};
+use crate::queue::{Append, DocumentCursor, QueueName, Store, embedded};
 use crate::telemetry::journal::{Door, OperatorAct, Record, Stage, Via};
 use crate::thread::{Medium, MessageId, Pair, Thread, ThreadId};
 use crate::timeline::segments;
@@ -179,6 +183,30 @@ async fn a_message_is_one_timeline() {
 }
 
 #[tokio::test]
+async fn what_waits_is_told_by_its_length_and_shown_to_who_asks() {
+    let rig = Rig::open(None).await;
+    rig.tell_a_story().await;
+    let path = format!("/console/messages/{MESSAGE}");
+    let nothing = rig.get(&path).await.text;
+    assert!(nothing.contains("kept here no more") && !nothing.contains("/reveal"), "{nothing}");
+    rig.keep_texts().await;
+    let page = rig.get(&path).await;
+    for shown in ["1 message of the person (20 characters)", "1 reply (21 characters)", "/reveal"] {
+        assert!(page.text.contains(shown), "{shown} in {}", page.text);
+    }
+    assert!(!page.text.contains("planted") && rig.acts().is_empty(), "{}", page.text);
+    assert_eq!(rig.get(&format!("{path}/reveal")).await.status, 405, "no link shows it");
+    let shown = rig.act(&format!("{path}/reveal"), "").await;
+    assert!(shown.text.contains("planted-open-message"), "{}", shown.text);
+    assert!(shown.text.contains("&lt;b&gt;planted-reply"), "it is a text, and no page");
+    assert!(!shown.text.contains("data-events"), "nothing takes it away while it is read");
+    assert_eq!(rig.acts(), [OperatorAct::Revealed]);
+    assert_eq!(rig.act("/console/messages/planted/reveal", "").await.status, 400);
+    let unknown = format!("/console/messages/IM{}/reveal", "9".repeat(32));
+    assert_eq!(rig.act(&unknown, "").await.status, 404);
+}
+
+#[tokio::test]
 async fn threads_are_found_masked_and_never_by_a_whole_number() {
     let rig = Rig::open(None).await;
     rig.tell_a_story().await;
@@ -318,6 +346,7 @@ impl Rig {
         let bench = Workbench {
             dead_letters: DeadLetters::new(store.clone(), clock).noting(notes.clone()),
             threads: threads.clone(),
+            texts: KeptTexts::new(store.clone(), notes.clone()),
             outbox: Arc::<Heard>::clone(&said),
             notes,
         };
@@ -333,6 +362,32 @@ impl Rig {
     async fn act(&self, path: &str, body: &str) -> super::Read {
         let form = form_of(&self.get(&format!("/console/threads/{CONVERSATION}")).await.text);
         send(&self.router, path, None, &format!("form={form}&{body}")).await
+    }
+
+    /// Has the message and a reply to it wait.
+    async fn keep_texts(&self) {
+        let (thread, message): (ThreadId, MessageId) =
+            (CONVERSATION.parse().unwrap(), MESSAGE.parse().unwrap());
+        let place = json!({"conversation": CONVERSATION});
+        let thread_shown = serde_json::to_value(Thread::named(thread).unwrap()).unwrap_or(place);
+        let said = json!({"v": "2", "thread": thread_shown, "at": 5, "message": {
+            "sid": MESSAGE, "index": 1, "author": "+15555550123", "body": "planted-open-message",
+            "participant": null, "created": null}});
+        let reply = json!({"v": "1", "id": Uuid::from_u128(7), "thread": thread_shown, "turn": MESSAGE,
+            "reply": {"body": "<b>planted-reply</b>!"}, "at": 6});
+        for (queue, id, payload) in [
+            (QueueName::Inbox, turn_id(message), said),
+            (QueueName::Outbox, reply_job(message, 0), reply),
+        ] {
+            let append = Append {
+                id,
+                key: lane(thread),
+                position: None,
+                not_before: None,
+                payload: payload.to_string().into(),
+            };
+            self.store.queue(queue).append(vec![append]).await.unwrap();
+        }
     }
 
     async fn dead(&self) -> u64 {

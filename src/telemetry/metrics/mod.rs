@@ -58,6 +58,7 @@ struct MetricsInner {
     queue_jobs: Family<JobLabels, Gauge>,
     queue_oldest_seconds: Family<QueueLabels, Gauge>,
     timeline_dropped: Counter,
+    logins_refused: Counter,
     dead_letters: Family<QueueLabels, Counter>,
 }
 
@@ -109,6 +110,7 @@ impl Metrics {
             queue_jobs: register(r, table::QUEUE_JOBS, Family::default()),
             queue_oldest_seconds: register(r, table::QUEUE_OLDEST_SECONDS, Family::default()),
             timeline_dropped: register(r, table::TIMELINE_DROPPED, Counter::default()),
+            logins_refused: register(r, table::LOGINS_REFUSED, Counter::default()),
             dead_letters: register(r, table::DEAD_LETTERS, Family::default()),
             registry,
         };
@@ -248,6 +250,11 @@ impl Metrics {
     /// Counts records that the timeline could not keep.
     pub fn timeline_dropped(&self, records: u64) {
         self.inner.timeline_dropped.inc_by(records);
+    }
+
+    /// Counts an attempt to sign in to the console that was refused.
+    pub fn login_refused(&self) {
+        self.inner.logins_refused.inc();
     }
 
     /// Counts a job that became a dead letter.

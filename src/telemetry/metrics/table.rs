@@ -98,6 +98,8 @@ metrics! {
         "Age of the oldest job that waits in a queue, 0 if none does.";
     TIMELINE_DROPPED: Counter "chimein_timeline_dropped_total" []
         "Steps of messages that the timeline could not keep: its disk or its stream failed, or it did not keep up.";
+    LOGINS_REFUSED: Counter "chimein_console_logins_refused_total" []
+        "Attempts to sign in to the console that were refused: wrong tokens, and those too soon after them.";
     FINDINGS: Gauge "chimein_findings" ["verdict"]
         "What the doctor's cheap checks found at the last look: `warn`, `fail` or `not_checked`.";
     DEAD_LETTERS: Counter "chimein_dead_letters_total" ["queue"]
