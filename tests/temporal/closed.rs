@@ -56,6 +56,32 @@ async fn a_turn_asked_again_is_told_how_its_workflow_ended_and_starts_no_other_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workflow_that_runs_out_of_its_time_is_a_dead_letter_and_no_other_one_starts() {
+    let server = TemporalServer::start().await;
+    let _worker = worker("tests/temporal/closed.py", &[server.address()], &[]);
+    let settings = settings(&server, "Waits");
+    let own: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut rig = Rig::start(&own).await;
+    rig.stop_service().await;
+    let conversation = rig.sms(PHONE, "hello").await;
+    let turn = rig.control.messages(conversation)[0].sid.to_string();
+    // Somebody has started it with a time of its own, which chimein gives to none.
+    let start = ["workflow", "start", "--type", "Waits", "--task-queue", "chat", "--input", "{}"];
+    let limits = ["--workflow-id", turn.as_str(), "--run-timeout", "20s"];
+    assert!(server.cli(&[&start[..], &limits].concat()).is_some());
+    until(&server, &turn, "RUNNING").await;
+    let run = described(&server, &turn)["execution"]["runId"].clone();
+    rig.start_service().await;
+    rig.eventually("it is asked", |rig| asks(rig, conversation) == 1).await;
+    until(&server, &turn, "TIMED_OUT").await;
+    let is_dead = |stage: &Stage| matches!(stage, Stage::Dead { .. });
+    rig.eventually("it is a dead letter", |rig| count(rig, conversation, is_dead) == 1).await;
+    assert!(rig.replies(conversation).is_empty());
+    assert_eq!(described(&server, &turn)["execution"]["runId"], run);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_activity_that_nobody_knows_fails_by_its_name_and_says_which_there_are() {
     let server = TemporalServer::start().await;
     let _worker = worker("tests/temporal/closed.py", &[server.address()], &[]);

@@ -1,10 +1,14 @@
-//! A server behind TLS that wants a certificate of whoever asks, directly and behind a proxy.
+//! A server behind TLS that wants a certificate of whoever asks, directly and behind a proxy; one that wants a key.
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use chimein::finding::Verdict;
+use hyper::Request;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -64,6 +68,73 @@ async fn a_server_behind_tls_is_told_by_its_certificate_and_tells_us_by_ours() {
     assert!(asked[0].starts_with("CONNECT temporal.test:7233 HTTP/1.1\r\n"), "{asked:?}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_goes_with_every_call_and_the_namespace_with_each_that_is_of_one() {
+    let server = TemporalServer::start().await;
+    let theirs = made("localhost");
+    let (address, calls) = recorder(&theirs).await;
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, theirs.cert.pem()).unwrap();
+    let (named, ca) = (format!("localhost:{}", address.port()), text_of(&ca));
+    let found = examine(
+        &server,
+        &[
+            ("TEMPORAL_ADDRESS", named.as_str()),
+            ("TEMPORAL_TLS_SERVER_CA_CERT_PATH", ca.as_str()),
+            ("TEMPORAL_API_KEY", "key-of-ours"),
+            ("TEMPORAL_NAMESPACE", "shop.a1b2c"),
+        ],
+    )
+    .await;
+    assert_eq!(verdicts(&found), [Verdict::Fail], "{found:?}");
+    assert!(found[0].remedy.contains("TEMPORAL_API_KEY"), "{found:?}");
+    assert!(!format!("{found:?}").contains("key-of-ours"), "{found:?}");
+    let calls = calls.lock().unwrap().clone();
+    let of = |method: &str| calls.iter().find(|call| call.uri().path().ends_with(method)).unwrap();
+    let header = |call: &Request<()>, name: &str| {
+        call.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
+    };
+    for call in [of("/GetSystemInfo"), of("/DescribeNamespace")] {
+        assert_eq!(header(call, "authorization").as_deref(), Some("Bearer key-of-ours"));
+    }
+    let namespace = header(of("/DescribeNamespace"), "temporal-namespace");
+    assert_eq!(namespace.as_deref(), Some("shop.a1b2c"));
+}
+
+/// A server that keeps the heads of its calls and knows no key. What it is it says to nobody, as servers of old.
+async fn recorder(own: &CertifiedKey<KeyPair>) -> (SocketAddr, Arc<Mutex<Vec<Request<()>>>>) {
+    let acceptor = acceptor(own, None);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let calls = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&calls);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (acceptor, kept) = (acceptor.clone(), Arc::clone(&kept));
+            tokio::spawn(async move {
+                let Ok(client) = acceptor.accept(client).await else { return };
+                let answer = service_fn(move |call: Request<hyper::body::Incoming>| {
+                    let (head, _) = call.into_parts();
+                    let is_first = head.uri.path().ends_with("/GetSystemInfo");
+                    kept.lock().unwrap().push(Request::from_parts(head, ()));
+                    let (status, word) =
+                        if is_first { (12, "unknown method") } else { (16, "unknown key") };
+                    let answer = hyper::Response::builder()
+                        .header("content-type", "application/grpc")
+                        .header("grpc-status", status)
+                        .header("grpc-message", word)
+                        .body(axum::body::Body::empty());
+                    std::future::ready(answer)
+                });
+                let served = http2::Builder::new(TokioExecutor::new());
+                let _gone = served.serve_connection(TokioIo::new(client), answer).await;
+            });
+        }
+    });
+    (address, calls)
+}
+
 fn made(name: &str) -> CertifiedKey<KeyPair> {
     rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap()
 }
@@ -78,20 +149,7 @@ async fn door(
     own: &CertifiedKey<KeyPair>,
     callers: &CertifiedKey<KeyPair>,
 ) -> SocketAddr {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    roots.add(callers.cert.der().clone()).unwrap();
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(verifier.build().unwrap())
-        .with_single_cert(vec![own.cert.der().clone()], PrivateKeyDer::Pkcs8(key))
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor(own, Some(callers));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -105,4 +163,25 @@ async fn door(
         }
     });
     address
+}
+
+/// What decrypts; of whom it wants a certificate if it wants one.
+fn acceptor(own: &CertifiedKey<KeyPair>, callers: Option<&CertifiedKey<KeyPair>>) -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = match callers {
+        Some(callers) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(callers.cert.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            config.with_client_cert_verifier(verifier.build().unwrap())
+        }
+        None => config.with_no_client_auth(),
+    };
+    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+    let mut config =
+        config.with_single_cert(vec![own.cert.der().clone()], PrivateKeyDer::Pkcs8(key)).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
 }
