@@ -14,7 +14,7 @@ enum Killed {
     Service,
     Agent,
     /// What lies between them.
-    #[cfg(feature = "sqs")]
+    #[cfg(any(feature = "nats", feature = "sqs"))]
     Peer,
 }
 
@@ -61,6 +61,112 @@ fn let_go_on(folder: &Path, may: bool) {
         std::fs::write(go, "").unwrap();
     } else {
         let _there = std::fs::remove_file(go);
+    }
+}
+
+/// Whether a line of JSON in a program's notes says that it has heard this of that one.
+fn has_noted(folder: &Path, text: &str, of: Option<&str>) -> bool {
+    let heard = std::fs::read_to_string(folder.join("heard")).unwrap_or_default();
+    let line = serde_json::json!([text, of]);
+    let mut lines = heard.lines().filter_map(|heard| serde_json::from_str(heard).ok());
+    lines.any(|heard: serde_json::Value| heard == line)
+}
+
+/// Each kind of agent, and where it is killed while it thinks.
+#[test]
+fn no_kind_of_agent_is_left_alive() {
+    let killed = [
+        ("http", "agents.rs", "a_kill_while_an_agent_behind_a_url_thinks_costs_nobody_an_answer"),
+        ("openai", "agents.rs", "a_kill_while_a_model_thinks_costs_nobody_an_answer"),
+        ("chatwoot", "agents.rs", "a_kill_while_a_bot_of_chatwoot_thinks_costs_nobody_an_answer"),
+        ("sqs", "agents.rs", "a_kill_while_a_consumer_of_queues_thinks_costs_nobody_an_answer"),
+        ("bitbrat", "agents.rs", "a_kill_while_a_platform_thinks_costs_nobody_an_answer"),
+        (
+            "stdio",
+            "programs.rs",
+            "whoever_is_killed_a_program_with_all_turns_is_heard_once_and_in_order",
+        ),
+        ("temporal", "../temporal/kills.rs", "a_workflow_a_turn_outlives_every_kill"),
+    ];
+    for kind in chimein::agent::kinds::KINDS.iter().map(|kind| kind.declares().word) {
+        // Nobody thinks there.
+        if kind == "echo" {
+            continue;
+        }
+        let (_, file, test) = killed.iter().find(|(known, ..)| *known == kind).expect(kind);
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash").join(file);
+        let source = std::fs::read_to_string(&file).unwrap();
+        assert!(source.contains(&format!("async fn {test}()")), "{kind}: {}", file.display());
+    }
+}
+
+mod behind_a_url {
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    use super::{Killed, Line, Thinker, child, has_noted, is_answered_once};
+    use crate::kept::Kept;
+
+    const KILLS: [Killed; 2] = [Killed::Service, Killed::Agent];
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_kill_while_an_agent_behind_a_url_thinks_costs_nobody_an_answer() {
+        let port = child::free_port();
+        let url = format!("http://127.0.0.1:{port}/");
+        survives(port, &[("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", &url)]).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_kill_while_a_model_thinks_costs_nobody_an_answer() {
+        let port = child::free_port();
+        let url = format!("http://127.0.0.1:{port}/v1");
+        let settings = [
+            ("CHIMEIN_AGENT_KIND", "openai"),
+            ("OPENAI_BASE_URL", url.as_str()),
+            ("CHIMEIN_OPENAI_MODEL", "mock"),
+            ("CHIMEIN_OPENAI_HISTORY_MESSAGES", "0"),
+        ];
+        survives(port, &settings).await;
+    }
+
+    async fn survives(port: u16, settings: &[(&str, &str)]) {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().to_owned();
+        let kept = Kept::start(move || {
+            let mut command = Command::new("python3");
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/thinker.py");
+            command.arg(script).arg(port.to_string()).arg(&place);
+            command
+        });
+        let mut line = Line::start(settings).await;
+        let is_told_who = settings[0].1 == "http";
+        let mut agent = Server { folder: folder.path().to_owned(), kept, is_told_who };
+        is_answered_once(&mut line, &mut agent, &KILLS).await;
+        line.emulator.shutdown().await;
+    }
+
+    struct Server {
+        folder: PathBuf,
+        kept: Kept,
+        /// A model is told nobody's number.
+        is_told_who: bool,
+    }
+
+    impl Thinker for Server {
+        fn has_heard(&self, text: &str, of: &str) -> bool {
+            has_noted(&self.folder, text, self.is_told_who.then_some(of))
+        }
+
+        fn let_go_on(&self, may: bool) {
+            super::let_go_on(&self.folder, may);
+            if !may {
+                let _none_yet = std::fs::remove_file(self.folder.join("heard"));
+            }
+        }
+
+        async fn is_killed(&mut self, _what: Killed) {
+            self.kept.kill();
+        }
     }
 }
 
@@ -134,7 +240,7 @@ mod sqs {
 
     use chimein::emulator::Incoming;
 
-    use super::{Killed, Line, Thinker, child, is_answered_once};
+    use super::{Killed, Line, Thinker, child, has_noted, is_answered_once};
     use crate::child::NUMBER;
     use crate::kept::Kept;
     use crate::line::PATIENCE;
@@ -215,10 +321,7 @@ mod sqs {
 
     impl Thinker for Consumer {
         fn has_heard(&self, text: &str, of: &str) -> bool {
-            let heard = std::fs::read_to_string(self.folder.join("heard")).unwrap_or_default();
-            let line = serde_json::json!([text, of]);
-            let mut lines = heard.lines().filter_map(|heard| serde_json::from_str(heard).ok());
-            lines.any(|heard: serde_json::Value| heard == line)
+            has_noted(&self.folder, text, Some(of))
         }
 
         fn let_go_on(&self, may: bool) {
@@ -230,6 +333,65 @@ mod sqs {
                 // It writes down what it holds only as it stops; Amazon's loses nothing.
                 self.server.stop().await;
                 self.server.begin().await;
+            } else {
+                self.kept.kill();
+            }
+        }
+    }
+}
+
+#[cfg(feature = "nats")]
+mod bitbrat {
+    use std::path::{Path, PathBuf};
+    use std::process::Command;
+
+    use super::{Killed, Line, Thinker, has_noted, is_answered_once};
+    use crate::kept::Kept;
+    use crate::nats_server::NatsServer;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_kill_while_a_platform_thinks_costs_nobody_an_answer() {
+        let server = NatsServer::start();
+        let url = server.url();
+        let settings = [
+            ("CHIMEIN_AGENT_KIND", "bitbrat"),
+            ("NATS_URL", url.as_str()),
+            ("BUS_PREFIX", "local."),
+        ];
+        let mut line = Line::start(&settings).await;
+        let folder = tempfile::tempdir().unwrap();
+        let (place, port) = (folder.path().to_owned(), server.port());
+        let kept = Kept::start(move || {
+            let mut command = Command::new("python3");
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/platform.py");
+            command.arg(script).arg(port.to_string()).arg(&place);
+            command
+        });
+        let mut platform = Platform { folder: folder.path().to_owned(), server, kept };
+        let kills = [Killed::Service, Killed::Agent, Killed::Peer];
+        is_answered_once(&mut line, &mut platform, &kills).await;
+        line.emulator.shutdown().await;
+    }
+
+    struct Platform {
+        folder: PathBuf,
+        server: NatsServer,
+        kept: Kept,
+    }
+
+    impl Thinker for Platform {
+        fn has_heard(&self, text: &str, of: &str) -> bool {
+            has_noted(&self.folder, text, Some(of))
+        }
+
+        fn let_go_on(&self, may: bool) {
+            super::let_go_on(&self.folder, may);
+        }
+
+        async fn is_killed(&mut self, what: Killed) {
+            if let Killed::Peer = what {
+                self.server.kill();
+                self.server.begin();
             } else {
                 self.kept.kill();
             }

@@ -14,6 +14,9 @@ mod child;
 #[path = "../kept/mod.rs"]
 mod kept;
 mod line;
+#[cfg(feature = "nats")]
+#[path = "../nats_server/mod.rs"]
+mod nats_server;
 mod numbers;
 mod points;
 mod programs;
