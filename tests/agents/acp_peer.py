@@ -58,9 +58,8 @@ class Bot(acp.Agent):
             with open(os.path.join(folder, "stopped"), "a") as stopped:
                 stopped.write(json.dumps(text) + "\n")
             return acp.PromptResponse(stop_reason="cancelled")
-        if text != "nothing":
-            await self.say(session_id, "re: ")
-            await self.say(session_id, text)
+        for part in {"nothing": [], "several": ["one\n", "two"]}.get(text, ["re: ", text]):
+            await self.say(session_id, part)
         if text == "die after" and not before:
             os._exit(3)
         return acp.PromptResponse(stop_reason="end_turn")

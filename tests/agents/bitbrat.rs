@@ -57,6 +57,16 @@ impl Peer for BitBrat {
         ]
     }
 
+    fn patience(&self) -> Vec<(&'static str, String)> {
+        // It has it in any case.
+        Vec::new()
+    }
+
+    fn room(&self) -> Vec<(&'static str, String)> {
+        // A thousand are not asked within a second.
+        vec![("CHIMEIN_BITBRAT_ANSWER_WITHIN", "60s".to_owned())]
+    }
+
     fn asked(&self) -> Vec<String> {
         self.memory.texts()
     }

@@ -61,7 +61,7 @@ pub async fn says_several_things<P: Peer>() {
     let peer = P::start().await;
     let rig = rig(&peer).await;
     let conversation = rig.sms(PHONE, "several").await;
-    rig.expect(conversation, &["one", "two"]).await;
+    rig.expect(conversation, P::SEVERAL).await;
     rig.end().await;
 }
 
@@ -199,10 +199,11 @@ pub async fn is_killed_while_it_thinks<P: Peer>() {
     rig.end().await;
 }
 
-/// A thousand people who write at once are thought about at once, with nothing set but where it is.
+/// A thousand people who write at once are thought about at once, with nothing set but where it is and, where that
+/// has a bound, how much room there is.
 pub async fn thinks_about_a_thousand_people_at_once<P: Peer>() {
     let peer = P::start().await;
-    let rig = rig(&peer).await;
+    let rig = rig_with(&peer, peer.room()).await;
     let asked = || peer.asked().len();
     are_thought_about_at_once(&rig, ("slow", "re: slow"), asked, || peer.let_go_on()).await;
     rig.end().await;

@@ -1,8 +1,6 @@
 //! An agent behind a URL.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::{Body, Bytes};
 use axum::http::StatusCode;
@@ -13,7 +11,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::json;
 
 use crate::agent::Agent;
-use crate::peer::{Act, Document, Memory, Peer};
+use crate::peer::{Act, Document, Gate, Memory, Peer};
 use crate::rig::Rig;
 
 /// What replies that come later are signed with.
@@ -22,23 +20,24 @@ pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub struct Http {
     agent: Agent,
     memory: Memory<Document>,
-    is_away: Arc<AtomicBool>,
+    /// Open while it is away, and what it was about to say breaks off.
+    exit: Gate,
 }
 
 impl Peer for Http {
     async fn start() -> Self {
-        let (memory, is_away) = (Memory::default(), Arc::new(AtomicBool::new(false)));
-        let (heard, away) = (Memory::clone(&memory), Arc::clone(&is_away));
+        let (memory, exit) = (Memory::default(), Gate::default());
+        let (heard, away) = (Memory::clone(&memory), exit.clone());
         let agent = Agent::start(move |turn, _| {
             // So says whoever stands before it.
-            if away.load(Ordering::Relaxed) {
+            if away.is_open() {
                 return StatusCode::BAD_GATEWAY.into_response();
             }
             let turn = Document(turn.clone());
             let act = heard.hear(turn.id(), turn.text(), turn.clone());
-            answer(act, &heard)
+            answer(act, &heard, &away)
         });
-        Self { agent: agent.await, memory, is_away }
+        Self { agent: agent.await, memory, exit }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
@@ -70,11 +69,11 @@ impl Peer for Http {
     }
 
     async fn go_away(&mut self) {
-        self.is_away.store(true, Ordering::Relaxed);
+        self.exit.open();
     }
 
     async fn come_back(&mut self) {
-        self.is_away.store(false, Ordering::Relaxed);
+        self.exit.shut();
     }
 }
 
@@ -95,15 +94,18 @@ pub async fn post_later(rig: &Rig, turn: &Document, text: &str) {
     assert_eq!(request.send().await.unwrap().status(), 202);
 }
 
-fn answer(act: Act, memory: &Memory<Document>) -> Response {
+fn answer(act: Act, memory: &Memory<Document>, exit: &Gate) -> Response {
     match act {
         Act::Say(texts) if texts.is_empty() => StatusCode::NO_CONTENT.into_response(),
         Act::Say(texts) => axum::Json(json!({ "replies": texts })).into_response(),
         Act::SayOnceLet(text) => {
-            let (gate, body) = (memory.gate.clone(), json!({"replies": [text]}).to_string());
+            let (gate, exit) = (memory.gate.clone(), exit.clone());
+            let body = json!({"replies": [text]}).to_string();
             let once_let = stream::once(async move {
-                gate.pass().await;
-                Ok::<_, io::Error>(Bytes::from(body))
+                tokio::select! {
+                    () = exit.pass() => Err(io::Error::other("it is gone")),
+                    () = gate.pass() => Ok(Bytes::from(body)),
+                }
             });
             Body::from_stream(once_let).into_response()
         }

@@ -1,5 +1,7 @@
 //! One list of promises for whoever writes to a bot, kept whatever kind of agent thinks: `claims` has them,
-//! and each kind has one file with its peer, which does what it is told by the words that people write.
+//! each kind has one file
+//! with its peer, which does what it is told by the words that people write, and `sheet` knows of each kind which
+//! claims it keeps and why it cannot be held to the others.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -37,6 +39,7 @@ mod ports;
 #[allow(dead_code, reason = "the scenarios use the rest of it")]
 #[path = "../scenarios/rig.rs"]
 mod rig;
+mod sheet;
 #[cfg(feature = "sqs")]
 mod sqs;
 #[cfg(feature = "sqs")]
@@ -49,10 +52,16 @@ mod temporal;
 #[path = "../temporal_server/mod.rs"]
 mod temporal_server;
 
-/// Makes a test of each promise that a kind of agent can be held to.
+/// Makes a test of each promise that a kind of agent is held to, and its sheet, which has the others too.
 macro_rules! keeps {
-    ($kind:ident: $peer:ty { $($claim:ident)* }) => {
-        mod $kind {
+    ($name:ident: $kind:literal, $peer:ty { $($claim:ident)* } $($why:ident { $($not:ident)* })*) => {
+        pub mod $name {
+            pub const SHEET: crate::sheet::Sheet = crate::sheet::Sheet {
+                name: stringify!($name),
+                kind: $kind,
+                kept: &[$(stringify!($claim)),*],
+                excepted: &[$($((stringify!($not), crate::sheet::Why::$why),)*)*],
+            };
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $claim() {
@@ -64,73 +73,118 @@ macro_rules! keeps {
 }
 
 mod kept_by {
-    keeps! { echo: crate::echo::Echo { answers_in_order } }
-    keeps! { http: crate::http::Http {
-        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
-        survives_our_restart dies_before_it_answers dies_after_it_answered
-        talks_garbage is_away_and_comes_back
+    /// All that are part of this build.
+    pub const SHEETS: &[crate::sheet::Sheet] = &[
+        echo::SHEET,
+        http::SHEET,
+        chatwoot::SHEET,
+        openai::SHEET,
+        stdio_stream::SHEET,
+        stdio_spawn::SHEET,
+        stdio_acp::SHEET,
+        #[cfg(feature = "nats")]
+        bitbrat::SHEET,
+        #[cfg(feature = "sqs")]
+        sqs::SHEET,
+        #[cfg(feature = "temporal")]
+        temporal::SHEET,
+        #[cfg(feature = "temporal")]
+        temporal_by_activity::SHEET,
+        #[cfg(feature = "temporal")]
+        temporal_by_thread::SHEET,
+    ];
+
+    keeps! { echo: "echo", crate::echo::Echo { answers_in_order }
+        NobodyThinks {
+            is_told_when_its_answer_is_due says_nothing says_several_things
+            is_slow_and_holds_up_nobody answers_late_and_once forgets_and_is_asked_again
+            forgets_one_and_answers_the_next survives_our_restart dies_before_it_answers
+            dies_after_it_answered talks_garbage is_away_and_comes_back is_killed_while_it_thinks
+            thinks_about_a_thousand_people_at_once
+        }
+    }
+    keeps! { http: "http", crate::http::Http {
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things
+        is_slow_and_holds_up_nobody answers_late_and_once forgets_and_is_asked_again
+        forgets_one_and_answers_the_next survives_our_restart dies_before_it_answers
+        dies_after_it_answered talks_garbage is_away_and_comes_back is_killed_while_it_thinks
         thinks_about_a_thousand_people_at_once
     } }
-    keeps! { chatwoot: crate::chatwoot::Chatwoot {
+    keeps! { chatwoot: "chatwoot", crate::chatwoot::Chatwoot {
         answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
         answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
-        survives_our_restart dies_before_it_answers dies_after_it_answered
-        talks_garbage is_away_and_comes_back is_killed_while_it_thinks
+        survives_our_restart dies_before_it_answers dies_after_it_answered talks_garbage
+        is_away_and_comes_back is_killed_while_it_thinks thinks_about_a_thousand_people_at_once
+    } GetsNoDocument { is_told_when_its_answer_is_due } }
+    keeps! { openai: "openai", crate::openai::Model {
+        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        dies_before_it_answers dies_after_it_answered talks_garbage is_away_and_comes_back
+        is_killed_while_it_thinks thinks_about_a_thousand_people_at_once
+    } AnswersAtOnce {
+        answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
+        survives_our_restart
+    } GetsNoDocument { is_told_when_its_answer_is_due } }
+    keeps! { stdio_stream: "stdio", crate::stdio::Program<crate::stdio::Stream> {
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things
+        is_slow_and_holds_up_nobody answers_late_and_once forgets_and_is_asked_again
+        forgets_one_and_answers_the_next survives_our_restart dies_before_it_answers
+        dies_after_it_answered talks_garbage is_away_and_comes_back is_killed_while_it_thinks
         thinks_about_a_thousand_people_at_once
     } }
-    // A model answers at once, and what says nothing is a dead letter.
-    keeps! { openai: crate::openai::Model {
-        answers_in_order is_slow_and_holds_up_nobody dies_before_it_answers dies_after_it_answered
-        talks_garbage is_away_and_comes_back thinks_about_a_thousand_people_at_once
-    } }
-    keeps! { stdio_stream: crate::stdio::Program<crate::stdio::Stream> {
-        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
+    keeps! { stdio_spawn: "stdio", crate::stdio::Program<crate::stdio::Spawn> {
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things
+        is_slow_and_holds_up_nobody answers_late_and_once forgets_and_is_asked_again
+        forgets_one_and_answers_the_next survives_our_restart dies_before_it_answers
+        dies_after_it_answered talks_garbage is_away_and_comes_back is_killed_while_it_thinks
+    } IsAProcessATurn { thinks_about_a_thousand_people_at_once } }
+    keeps! { stdio_acp: "stdio", crate::stdio::Program<crate::stdio::Acp> {
+        answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
+        dies_before_it_answers dies_after_it_answered talks_garbage is_away_and_comes_back
+        is_killed_while_it_thinks thinks_about_a_thousand_people_at_once
+    } AnswersAtOnce {
         answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
-        survives_our_restart dies_before_it_answers dies_after_it_answered
-        talks_garbage is_away_and_comes_back
-    } }
-    keeps! { stdio_spawn: crate::stdio::Program<crate::stdio::Spawn> {
-        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
-        survives_our_restart dies_before_it_answers dies_after_it_answered
-        talks_garbage is_away_and_comes_back
-    } }
-    // What it says is one reply, and it says it at once.
-    keeps! { stdio_acp: crate::stdio::Program<crate::stdio::Acp> {
-        answers_in_order says_nothing is_slow_and_holds_up_nobody dies_before_it_answers
-        dies_after_it_answered talks_garbage is_away_and_comes_back
-    } }
+        survives_our_restart
+    } GetsNoDocument { is_told_when_its_answer_is_due } }
     #[cfg(feature = "nats")]
-    keeps! { bitbrat: crate::bitbrat::BitBrat {
+    keeps! { bitbrat: "bitbrat", crate::bitbrat::BitBrat {
         answers_in_order says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once survives_our_restart dies_before_it_answers dies_after_it_answered
-        talks_garbage is_away_and_comes_back
-    } }
+        answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
+        survives_our_restart dies_before_it_answers dies_after_it_answered talks_garbage
+        is_away_and_comes_back is_killed_while_it_thinks thinks_about_a_thousand_people_at_once
+    } GetsNoDocument { is_told_when_its_answer_is_due } }
     #[cfg(feature = "sqs")]
-    keeps! { sqs: crate::sqs::Sqs {
-        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once
-        survives_our_restart dies_before_it_answers dies_after_it_answered
-        talks_garbage is_away_and_comes_back is_killed_while_it_thinks
+    keeps! { sqs: "sqs", crate::sqs::Sqs {
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things
+        is_slow_and_holds_up_nobody answers_late_and_once forgets_and_is_asked_again
+        forgets_one_and_answers_the_next survives_our_restart dies_before_it_answers
+        dies_after_it_answered talks_garbage is_away_and_comes_back is_killed_while_it_thinks
         thinks_about_a_thousand_people_at_once
     } }
     // Who waits for a result has not taken the turn over.
     #[cfg(feature = "temporal")]
-    keeps! { temporal: crate::temporal::Results {
-        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
-        dies_before_it_answers dies_after_it_answered talks_garbage is_away_and_comes_back
-    } }
+    keeps! { temporal: "temporal", crate::temporal::Results {
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things
+        is_slow_and_holds_up_nobody dies_before_it_answers dies_after_it_answered talks_garbage
+        is_away_and_comes_back is_killed_while_it_thinks
+    } AnswersAtOnce {
+        answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
+        survives_our_restart
+    } MeasuredByABench { thinks_about_a_thousand_people_at_once } }
     #[cfg(feature = "temporal")]
-    keeps! { temporal_by_activity: crate::temporal::Sends {
-        is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
-        answers_late_and_once
-        survives_our_restart dies_before_it_answers dies_after_it_answered
-        talks_garbage
-    } }
+    keeps! { temporal_by_activity: "temporal", crate::temporal::Sends {
+        is_told_when_its_answer_is_due says_nothing says_several_things
+        is_slow_and_holds_up_nobody answers_late_and_once forgets_and_is_asked_again
+        forgets_one_and_answers_the_next survives_our_restart dies_before_it_answers
+        dies_after_it_answered talks_garbage is_killed_while_it_thinks
+    } TurnsRunSideBySide { answers_in_order is_away_and_comes_back }
+      MeasuredByABench { thinks_about_a_thousand_people_at_once } }
     #[cfg(feature = "temporal")]
-    keeps! { temporal_by_thread: crate::temporal::Talks {
-        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things is_slow_and_holds_up_nobody
-        dies_before_it_answers dies_after_it_answered talks_garbage is_away_and_comes_back
-    } }
+    keeps! { temporal_by_thread: "temporal", crate::temporal::Talks {
+        answers_in_order is_told_when_its_answer_is_due says_nothing says_several_things
+        is_slow_and_holds_up_nobody dies_before_it_answers dies_after_it_answered talks_garbage
+        is_away_and_comes_back is_killed_while_it_thinks
+    } AnswersAtOnce {
+        answers_late_and_once forgets_and_is_asked_again forgets_one_and_answers_the_next
+        survives_our_restart
+    } MeasuredByABench { thinks_about_a_thousand_people_at_once } }
 }

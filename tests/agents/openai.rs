@@ -1,35 +1,36 @@
 //! A model behind the OpenAI API.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
 
 use crate::model::{self, body, delta, event, last_words, streamed};
-use crate::peer::{Act, Memory, Peer};
+use crate::peer::{Act, Gate, Memory, Peer};
 
 pub struct Model {
     model: model::Model,
     /// Known by what was said, since it is told no ids.
     memory: Memory<String>,
-    is_away: Arc<AtomicBool>,
+    /// Open while it is away, and what it was about to say breaks off.
+    exit: Gate,
 }
 
 impl Peer for Model {
+    const SEVERAL: &'static [&'static str] = &["one\ntwo"];
+
     async fn start() -> Self {
-        let (memory, is_away) = (Memory::default(), Arc::new(AtomicBool::new(false)));
-        let (heard, away) = (Memory::clone(&memory), Arc::clone(&is_away));
+        let (memory, exit) = (Memory::default(), Gate::default());
+        let (heard, away) = (Memory::clone(&memory), exit.clone());
         let model = model::Model::start(move |request, _| {
-            if away.load(Ordering::Relaxed) {
+            if away.is_open() {
                 return StatusCode::BAD_GATEWAY.into_response();
             }
             let text = last_words(request);
-            answer(heard.hear(&text, &text, text.clone()), &heard)
+            answer(heard.hear(&text, &text, text.clone()), &heard, &away)
         });
-        Self { model: model.await, memory, is_away }
+        Self { model: model.await, memory, exit }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
@@ -47,25 +48,28 @@ impl Peer for Model {
     }
 
     async fn go_away(&mut self) {
-        self.is_away.store(true, Ordering::Relaxed);
+        self.exit.open();
     }
 
     async fn come_back(&mut self) {
-        self.is_away.store(false, Ordering::Relaxed);
+        self.exit.shut();
     }
 }
 
-fn answer(act: Act, memory: &Memory<String>) -> Response {
+fn answer(act: Act, memory: &Memory<String>, exit: &Gate) -> Response {
     let breaks = || stream::once(async { Err(io::Error::other("it died")) });
     match act {
         Act::Say(texts) => streamed(&texts.join("\n")),
         Act::SayOnceLet(text) => {
-            let gate = memory.gate.clone();
+            let (gate, exit) = (memory.gate.clone(), exit.clone());
             body(stream::once(async move {
-                gate.pass().await;
+                tokio::select! {
+                    () = exit.pass() => return Err(io::Error::other("it is gone")),
+                    () = gate.pass() => {}
+                }
                 let end = event(r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#);
                 let all = [event(&delta(&text)), end, event("[DONE]")].concat();
-                Ok::<_, io::Error>(all.into())
+                Ok(all.into())
             }))
         }
         Act::Die => body(breaks()),

@@ -44,13 +44,16 @@ pub trait Peer: Sized {
     /// Whether it is asked again where its answer has arrived and nobody knows whether it has taken the turn.
     const IS_ASKED_AFTER_ITS_ANSWER: bool = true;
 
+    /// What comes of two things that it says: one, where its protocol has one text for an answer.
+    const SEVERAL: &'static [&'static str] = &["one", "two"];
+
     /// Starts the peer.
     async fn start() -> Self;
 
     /// What makes the service ask it.
     fn settings(&self) -> Vec<(&'static str, String)>;
 
-    /// What makes the service ask it again that has said nothing to a turn for two seconds.
+    /// What makes the service ask it again that has said nothing to a turn for seconds.
     fn patience(&self) -> Vec<(&'static str, String)> {
         panic!("this kind answers at once");
     }
@@ -58,6 +61,11 @@ pub trait Peer: Sized {
     /// What makes the service wait so long for its answer.
     fn waiting(&self, how_long: &str) -> Vec<(&'static str, String)> {
         vec![("CHIMEIN_AGENT_TIMEOUT", how_long.to_owned())]
+    }
+
+    /// What gives it room to think about a thousand people at once.
+    fn room(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 
     /// The turn of that text, as it was asked it.
@@ -119,6 +127,16 @@ impl Gate {
     /// Lets everybody through from now on.
     pub fn open(&self) {
         self.0.send_replace(true);
+    }
+
+    /// Lets nobody through any more.
+    pub fn shut(&self) {
+        self.0.send_replace(false);
+    }
+
+    /// Whether everybody is let through.
+    pub fn is_open(&self) -> bool {
+        *self.0.borrow()
     }
 
     /// Waits until it is open.

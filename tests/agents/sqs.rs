@@ -42,6 +42,11 @@ impl Peer for Sqs {
         settings(&server, &self.queues.turns, &self.queues.replies)
     }
 
+    fn patience(&self) -> Vec<(&'static str, String)> {
+        let asks_again = ("CHIMEIN_SQS_ASK_AGAIN", "true".to_owned());
+        vec![("CHIMEIN_SQS_ANSWER_WITHIN", "2s".to_owned()), asks_again]
+    }
+
     fn asked(&self) -> Vec<String> {
         self.memory.texts()
     }

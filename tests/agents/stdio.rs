@@ -19,6 +19,9 @@ pub trait Run {
     /// The setting's word.
     const MODE: &'static str;
 
+    /// What comes of two things that are said.
+    const SEVERAL: &'static [&'static str] = &["one", "two"];
+
     /// The script that is run, and what runs it.
     fn script() -> (PathBuf, &'static str) {
         ("python3".into(), "stdio_peer.py")
@@ -49,6 +52,7 @@ impl Run for Spawn {
 
 impl Run for Acp {
     const MODE: &'static str = "acp";
+    const SEVERAL: &'static [&'static str] = &["one\ntwo"];
 
     fn script() -> (PathBuf, &'static str) {
         (ci_tools::program("acp", "python"), "acp_peer.py")
@@ -86,6 +90,8 @@ impl<R: Run> Program<R> {
 }
 
 impl<R: Run> Peer for Program<R> {
+    const SEVERAL: &'static [&'static str] = R::SEVERAL;
+
     async fn start() -> Self {
         let program = Self { folder: tempfile::tempdir().unwrap(), run: PhantomData };
         let (python, script) = R::script();
@@ -110,6 +116,10 @@ impl<R: Run> Peer for Program<R> {
 
     fn patience(&self) -> Vec<(&'static str, String)> {
         vec![("CHIMEIN_STDIO_ANSWER_WITHIN", "2s".to_owned())]
+    }
+
+    fn room(&self) -> Vec<(&'static str, String)> {
+        vec![("CHIMEIN_STDIO_CREDITS", "1000".to_owned())]
     }
 
     fn asked(&self) -> Vec<String> {

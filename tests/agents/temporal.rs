@@ -65,6 +65,13 @@ impl<const HOW: char> Peer for Temporal<HOW> {
         all
     }
 
+    fn patience(&self) -> Vec<(&'static str, String)> {
+        assert_eq!(HOW, 's', "a result is waited for");
+        let asks_again = ("CHIMEIN_TEMPORAL_ASK_AGAIN", "true".to_owned());
+        // The workflow of the next turn may take seconds to be begun.
+        vec![("CHIMEIN_TEMPORAL_ANSWER_WITHIN", "10s".to_owned()), asks_again]
+    }
+
     fn asked(&self) -> Vec<String> {
         self.mind.memory.texts()
     }

@@ -27,9 +27,9 @@ pub fn answer_to(request: &Value) -> String {
     format!("re: {}", last_words(request))
 }
 
-/// An answer in two pieces, as a stream that ends well.
+/// An answer in two pieces, as a stream that ends well; they are empty where it says nothing.
 pub fn streamed(text: &str) -> Response {
-    let (head, tail) = text.split_at(2);
+    let (head, tail) = text.split_at(text.len().min(2));
     let end = json!({"choices": [{"delta": {}, "finish_reason": "stop"}]}).to_string();
     events(vec![delta(head), delta(tail), end, "[DONE]".to_owned()])
 }
