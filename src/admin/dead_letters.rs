@@ -20,6 +20,7 @@ pub use self::causes::{CauseLine, Causes};
 use super::mask;
 use super::notes::Notes;
 use crate::clock::{Clock, Timestamp};
+use crate::pipeline::awaited;
 use crate::queue::{
     Attempt, Cause, Cursor, DeadSummary, Error, Filter, JobId, Key, Page, QueueName, Store,
 };
@@ -242,7 +243,7 @@ impl DeadLetters {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<Listing, Error> {
-        let wanted = ParsedSelection::parse(selection)?;
+        let wanted = self.parse(selection).await?;
         let (found, next) = self.page(&wanted, cursor, limit).await?;
         let letters = found.iter().map(|(queue, summary)| line(*queue, summary)).collect();
         Ok(Listing { letters, next: next.map(|place| place.to_string()) })
@@ -267,6 +268,18 @@ impl DeadLetters {
             revealed: reveal,
             payload,
         })
+    }
+
+    /// Understands a selection. Of a thread are its own lanes, and those of its turns that wait for a later
+    /// answer, which do not name it.
+    async fn parse(&self, selection: &Selection) -> Result<ParsedSelection, Error> {
+        let mut wanted = ParsedSelection::parse(selection)?;
+        let thread = selection.conversation.as_deref().and_then(|thread| thread.parse().ok());
+        if let (Some(thread), Some(keys)) = (thread, &mut wanted.filter.keys) {
+            let reports = self.store.queue(QueueName::Reports);
+            keys.extend(awaited::lanes(&reports, thread).await?);
+        }
+        Ok(wanted)
     }
 
     async fn page(
@@ -315,6 +328,7 @@ impl ParsedSelection {
             None => None,
         };
         let key = selection.conversation.as_deref().map(Key::new).transpose()?;
+        let keys = key.map(|key| vec![key]);
         let time = |text: &Option<String>, what: &'static str| match text.as_deref() {
             Some(text) => Timestamp::parse_rfc3339(text).map(Some).ok_or(Error::Invalid { what }),
             None => Ok(None),
@@ -322,7 +336,7 @@ impl ParsedSelection {
         let since = time(&selection.since, "since is a time like 2026-11-21T04:00:00Z")?;
         let before = time(&selection.before, "before is a time like 2026-11-21T04:00:00Z")?;
         let (class, code) = (selection.class.clone(), selection.code);
-        Ok(Self { queue, filter: Filter { key, class, code, since, before } })
+        Ok(Self { queue, filter: Filter { keys, class, code, since, before } })
     }
 
     fn queues_from(&self, start: Option<QueueCursor>) -> impl Iterator<Item = QueueName> {

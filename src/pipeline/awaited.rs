@@ -8,8 +8,9 @@
 use crate::agent::{Patience, Turn};
 use crate::clock::Timestamp;
 use crate::jobs::encode;
+use crate::json;
 use crate::pipeline::record::{self, Awaited, Settled};
-use crate::queue::{Append, Documents, Error, JobId};
+use crate::queue::{Append, Documents, Error, JobId, Key, Queue};
 use crate::thread::{MessageId, ThreadId};
 
 /// How much may be kept of a turn to ask it anew; a longer one is only told of.
@@ -81,6 +82,20 @@ pub async fn is_heard_in(
     let noted = documents.read(&said_in(thread)).await?;
     let at: Option<[u8; 8]> = noted.and_then(|noted| noted.try_into().ok());
     Ok(at.is_some_and(|at| i64::from_be_bytes(at) >= since.as_millis()))
+}
+
+/// The lanes of a thread's turns that are awaited, or are dead letters for the agent's silence: no lane of a
+/// turn names its thread.
+///
+/// # Errors
+///
+/// A storage error.
+pub async fn lanes(reports: &Queue, thread: ThreadId) -> Result<Vec<Key>, Error> {
+    let is_its = move |payload: &[u8]| match json::from_slice(payload) {
+        Ok(Settled::Awaited(of) | Settled::AwaitedAs { of, .. }) => of.thread.id() == thread,
+        Ok(Settled::V1 { .. } | Settled::Heard { .. }) | Err(_) => false,
+    };
+    reports.keys_holding(record::TURN_LANES, is_its).await
 }
 
 fn said_in(thread: ThreadId) -> String {

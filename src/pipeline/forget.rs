@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::channels::{self, Channels};
 use crate::clock::Clock;
 use crate::jobs::lane;
-use crate::pipeline::{lists, upstreams};
-use crate::queue::{self, Cursor, Documents, Filter, LaneHead, Page, Queue, QueueName, Store};
+use crate::pipeline::{awaited, lists, upstreams};
+use crate::queue::{self, Cursor, Documents, Filter, Key, LaneHead, Page, Queue, QueueName, Store};
 use crate::thread::ThreadId;
 use crate::timeline::{self, Timeline};
 
@@ -83,11 +83,14 @@ impl Forget {
     pub async fn look(&self, thread: ThreadId) -> Result<ForgottenThread, Error> {
         let mut found = ForgottenThread { thread: thread.to_string(), ..Default::default() };
         for queue in self.queues() {
-            match queue.open_jobs(&lane(thread)) {
-                Some(open) => found.jobs += u64::try_from(open).unwrap_or(u64::MAX),
-                None => found.elsewhere.push(queue.name().as_str().to_owned()),
+            let lanes = lanes(&queue, thread).await?;
+            for open in lanes.iter().map(|lane| queue.open_jobs(lane)) {
+                match open {
+                    Some(open) => found.jobs += u64::try_from(open).unwrap_or(u64::MAX),
+                    None => name_once(&mut found.elsewhere, &queue),
+                }
             }
-            found.dead_letters += letters(&queue, thread, false).await?;
+            found.dead_letters += letters(&queue, lanes, false).await?;
         }
         found.notes = self.notes(thread, false).await?;
         if let Some(timeline) = &self.timeline {
@@ -109,7 +112,8 @@ impl Forget {
             return Ok(done);
         }
         for queue in self.queues() {
-            done.dead_letters += letters(&queue, thread, true).await?;
+            let lanes = lanes(&queue, thread).await?;
+            done.dead_letters += letters(&queue, lanes, true).await?;
         }
         done.notes = self.notes(thread, true).await?;
         if let Some(timeline) = &self.timeline {
@@ -129,23 +133,8 @@ impl Forget {
             (done.under_way, done.elsewhere) = (Vec::new(), Vec::new());
             let before = done.jobs;
             for queue in self.queues() {
-                let name = queue.name().as_str().to_owned();
-                loop {
-                    match queue.take(&lane(thread)).await? {
-                        LaneHead::Nothing => break,
-                        LaneHead::Out => {
-                            done.under_way.push(name);
-                            break;
-                        }
-                        LaneHead::Elsewhere => {
-                            done.elsewhere.push(name);
-                            break;
-                        }
-                        LaneHead::Taken(delivery) => {
-                            delivery.ack().await?;
-                            done.jobs += 1;
-                        }
-                    }
+                for lane in lanes(&queue, thread).await? {
+                    end_lane((&queue, &lane), done).await?;
                 }
             }
             let is_over = done.under_way.is_empty() && done.jobs == before;
@@ -174,13 +163,54 @@ impl Forget {
     }
 }
 
+/// The lanes of a queue in which something of a thread is.
+async fn lanes(queue: &Queue, thread: ThreadId) -> Result<Vec<Key>, queue::Error> {
+    let mut lanes = vec![lane(thread)];
+    if queue.name() == QueueName::Reports {
+        lanes.extend(awaited::lanes(queue, thread).await?);
+    }
+    Ok(lanes)
+}
+
+/// Ends all jobs that wait in a lane, unseen.
+async fn end_lane(
+    (queue, lane): (&Queue, &Key),
+    done: &mut ForgottenThread,
+) -> Result<(), queue::Error> {
+    loop {
+        match queue.take(lane).await? {
+            LaneHead::Nothing => break,
+            LaneHead::Out => {
+                name_once(&mut done.under_way, queue);
+                break;
+            }
+            LaneHead::Elsewhere => {
+                name_once(&mut done.elsewhere, queue);
+                break;
+            }
+            LaneHead::Taken(delivery) => {
+                delivery.ack().await?;
+                done.jobs += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn name_once(names: &mut Vec<String>, queue: &Queue) {
+    let name = queue.name().as_str();
+    if !names.iter().any(|known| known == name) {
+        names.push(name.to_owned());
+    }
+}
+
 async fn forget(documents: &Documents, name: &str, act: bool) -> Result<bool, queue::Error> {
     if act { documents.forget(name).await } else { Ok(documents.read(name).await?.is_some()) }
 }
 
-/// Drops the dead letters of a thread; says how many they were, or are if nothing is to be done.
-async fn letters(queue: &Queue, thread: ThreadId, act: bool) -> Result<u64, queue::Error> {
-    let filter = || Filter { key: Some(lane(thread)), ..Filter::default() };
+/// Drops the dead letters of lanes; says how many they were, or are if nothing is to be done.
+async fn letters(queue: &Queue, lanes: Vec<Key>, act: bool) -> Result<u64, queue::Error> {
+    let filter = || Filter { keys: Some(lanes.clone()), ..Filter::default() };
     let (mut count, mut after): (u64, Option<Cursor>) = (0, None);
     loop {
         let page = queue.list(filter(), Page { after, limit: 100 }).await?;

@@ -313,7 +313,8 @@ impl Handoff {
     async fn lift_guard(&self, thread: ThreadId) -> Result<(), queue::Error> {
         self.admission.lift(thread);
         let looped = CauseClass::Loop.as_str().to_owned();
-        let filter = Filter { key: Some(lane(thread)), class: Some(looped), ..Filter::default() };
+        let keys = Some(vec![lane(thread)]);
+        let filter = Filter { keys, class: Some(looped), ..Filter::default() };
         let page = Page { after: None, limit: Page::LIMIT_MAX };
         for letter in self.inbox.list(filter, page).await?.letters {
             match self.inbox.redrive(letter.id).await {

@@ -343,10 +343,13 @@ pub fn buried_id(turn: MessageId, asked: u32) -> JobId {
     JobId::digest("buried", &[turn.as_bytes(), &asked.to_be_bytes()])
 }
 
+/// What the lanes of turns begin with of which something is awaited. They do not name the thread.
+pub const TURN_LANES: &str = "turn.";
+
 /// The lane of what is awaited of a turn: its own, since it holds up nothing else.
 #[must_use]
 pub fn turn_lane(turn: MessageId) -> Key {
-    Key::new(format!("turn.{turn}")).expect("a turn's name is short and not empty")
+    Key::new(format!("{TURN_LANES}{turn}")).expect("a turn's name is short and not empty")
 }
 
 /// The bytes of a UUID of version 8 (free form) made of a digest: what older releases stored.

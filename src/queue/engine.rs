@@ -3,6 +3,7 @@
 //! The contract is in the room's own page. Engines own time and I/O; this file owns neither.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -30,6 +31,9 @@ pub(super) struct Value {
     pub(super) is_passing: bool,
 }
 
+/// Says whether a payload is one that is looked for.
+pub(super) type Fits = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
 /// Stores and hands out jobs for all queues of one store.
 pub(super) trait Engine: Send + Sync + 'static {
     /// Appends to any queues, all or nothing, durable when it answers.
@@ -49,6 +53,14 @@ pub(super) trait Engine: Send + Sync + 'static {
 
     /// How many jobs of a key are open here, those that are out included; none if another process has them.
     fn open_jobs(&self, queue: QueueName, key: &Key) -> Option<usize>;
+
+    /// The keys that begin so and have a job, open or dead, whose payload fits; whoever hands them out.
+    fn keys_holding(
+        &self,
+        queue: QueueName,
+        beginning: String,
+        fits: Fits,
+    ) -> BoxFuture<'_, Result<Vec<Key>, Error>>;
 
     /// Returns once nothing of what was deleted before is in this engine's files.
     fn write_over(&self) -> BoxFuture<'_, Result<(), Error>>;

@@ -104,8 +104,8 @@ pub struct Attempt {
 /// Selects dead letters; the default selects all.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Filter {
-    /// Of this key only.
-    pub key: Option<Key>,
+    /// Of these keys only.
+    pub keys: Option<Vec<Key>>,
     /// With a last cause of this class only.
     pub class: Option<String>,
     /// With this code of the other side only.

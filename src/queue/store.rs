@@ -186,6 +186,20 @@ impl Queue {
         self.engine.open_jobs(self.name, key)
     }
 
+    /// The keys that begin so and have a job, open or dead, whose payload fits: for who looks for what no
+    /// key names. Reads the payloads of all such keys, so it takes its time; whoever hands them out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`], or a storage error.
+    pub async fn keys_holding(
+        &self,
+        beginning: &str,
+        fits: impl Fn(&[u8]) -> bool + Send + Sync + 'static,
+    ) -> Result<Vec<Key>, Error> {
+        self.engine.keys_holding(self.name, beginning.to_owned(), Arc::new(fits)).await
+    }
+
     /// Leases the first job of a key, whether or not it is due: for who has to do with that key alone.
     ///
     /// # Errors

@@ -101,6 +101,44 @@ async fn a_turn_that_is_under_way_is_named_and_forgotten_once_it_is_over() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_is_answered_later_or_never_is_forgotten_with_its_thread() {
+    let agent = Agent::start(|_, _| StatusCode::ACCEPTED.into_response()).await;
+    let ours = [
+        ("CHIMEIN_AGENT_KIND", "http"),
+        ("CHIMEIN_AGENT_URL", agent.url()),
+        ("CHIMEIN_AGENT_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("CHIMEIN_AGENT_ANSWER_WITHIN", "1s"),
+    ];
+    let rig = Rig::on_numbers(&ours).await;
+    let asked_for = |text: &str| {
+        let asked = agent.asked();
+        asked.iter().filter(|turn| turn["messages"][0]["body"] == text).count()
+    };
+    rig.text(OTHER_PHONE, NUMBER, "kept").await;
+    let _letter = rig.dead_letter_of("reports").await;
+    rig.text(PHONE, NUMBER, "planted one").await;
+    rig.admin_says("/v1/dead-letters", |page| letters(page) == 2).await;
+    rig.text(PHONE, NUMBER, "planted two").await;
+    rig.eventually("it was asked", |_| asked_for("planted two") == 1).await;
+
+    let shown = forget(&rig, PHONE, false).await;
+    let name = shown["threads"][0]["thread"].as_str().unwrap().to_owned();
+    let of_thread = format!("/v1/dead-letters?thread={name}");
+    assert!(letters(&rig.ask_admin(&of_thread).await) >= 1, "its letter is found by the thread");
+    let done = forget(&rig, PHONE, true).await;
+    assert_eq!(done["done"], true, "{done}");
+    let thread = &done["threads"][0];
+    let ended = thread["jobs"].as_u64().unwrap() + thread["dead_letters"].as_u64().unwrap();
+    assert_eq!(ended, 2, "one waits or has died too by now: {done}");
+    let folder = rig.queue_path().parent().unwrap().to_owned();
+    assert_nothing_of(&["planted", &PHONE[1..]], &folder);
+    assert!(holds(&folder, "kept") && holds(&folder, &OTHER_PHONE[1..]), "others stay");
+    assert_eq!(letters(&rig.ask_admin(&of_thread).await), 0);
+    assert_eq!(letters(&rig.ask_admin("/v1/dead-letters").await), 1, "the other one's stays");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_conversation_is_found_by_the_address_in_it_and_forgotten() {
     let agent = agent().await;
     let rig = agent.rig_with(&[("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")]).await;
@@ -120,6 +158,10 @@ async fn a_conversation_is_found_by_the_address_in_it_and_forgotten() {
     let unknown = forget(&rig, "nobody", false).await;
     assert_eq!(unknown["error"], "unknown_person");
     rig.end().await;
+}
+
+fn letters(page: &Value) -> usize {
+    page["letters"].as_array().map_or(0, Vec::len)
 }
 
 async fn forget(rig: &Rig, who: &str, act: bool) -> Value {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeadLetters, LETTERS_MAX, LetterFate, ParsedSelection, Selection, Target};
+use super::{DeadLetters, LETTERS_MAX, LetterFate, Selection, Target};
 use crate::clock::Timestamp;
 use crate::queue::{self, DeadSummary, Filter, Key, QueueName};
 use crate::telemetry::journal::OperatorAct;
@@ -155,7 +155,7 @@ impl DeadLetters {
         fate: LetterFate,
         bounds: BulkBounds,
     ) -> Result<Bulk, SettleError> {
-        let mut wanted = ParsedSelection::parse(selection)?;
+        let mut wanted = self.parse(selection).await?;
         let before = self.border(&mut wanted.filter);
         if let Some(expected) = bounds.expected {
             let found = self.count(&wanted).await?.count;

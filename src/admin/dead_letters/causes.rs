@@ -47,7 +47,7 @@ impl DeadLetters {
     ///
     /// [`Error::Invalid`] if the selection is malformed, or a storage error.
     pub async fn causes(&self, selection: &Selection) -> Result<Causes, Error> {
-        let mut wanted = ParsedSelection::parse(selection)?;
+        let mut wanted = self.parse(selection).await?;
         self.border(&mut wanted.filter);
         self.count(&wanted).await
     }

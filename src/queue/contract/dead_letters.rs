@@ -156,10 +156,10 @@ pub(super) async fn letters_are_listed_by_page_and_filter(harness: impl Harness)
     assert_eq!((rest, end), (vec![4, 5, 6], None));
     let (exact, end) = codes(all, Page { after: None, limit: 7 }).await;
     assert_eq!((exact.len(), end), (7, None));
-    let key = Some(Key::new("odd").unwrap());
-    let odd = codes(Filter { key: key.clone(), ..Filter::default() }, Page::default()).await.0;
+    let keys = Some(vec![Key::new("none").unwrap(), Key::new("odd").unwrap()]);
+    let odd = codes(Filter { keys: keys.clone(), ..Filter::default() }, Page::default()).await.0;
     assert_eq!(odd, [1, 3, 5]);
-    let both = Filter { key, class: Some("late".into()), ..Filter::default() };
+    let both = Filter { keys, class: Some("late".into()), ..Filter::default() };
     assert_eq!(codes(both, Page::default()).await.0, [3, 5]);
     let before = Some(Timestamp::from_millis(0));
     let none = codes(Filter { before, ..Filter::default() }, Page::default()).await;
@@ -174,6 +174,32 @@ pub(super) async fn letters_are_listed_by_page_and_filter(harness: impl Harness)
         let answer = queue.list(Filter::default(), page).await;
         assert!(matches!(answer, Err(Error::Invalid { .. })));
     }
+}
+
+pub(super) async fn keys_are_found_by_what_their_open_and_dead_jobs_hold(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    let found = async |beginning: &str| {
+        let keys = queue.keys_holding(beginning, |payload| payload.starts_with(b"1")).await;
+        keys.unwrap().iter().map(|key| key.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("turn.").await, Vec::<String>::new());
+    let in_an_hour = Some(Clock::start().wall() + Duration::from_secs(3600));
+    let waits = |key: &str, n: u32| Append { not_before: in_an_hour, ..job(key, &n.to_string()) };
+    append(&queue, job("turn.dead", "1")).await;
+    next_is(&queue, "1").await.dead(cause("refused", 8)).await.unwrap();
+    append(&queue, job("turn.done", "1000")).await;
+    next_is(&queue, "1000").await.ack().await.unwrap();
+    // More than are looked at in one go.
+    for n in 200..270 {
+        append(&queue, waits(&format!("turn.other{n}"), n)).await;
+    }
+    append(&queue, waits("turn.open", 10)).await;
+    append(&queue, waits("Turn.open", 11)).await;
+    append(&queue, waits("thread", 12)).await;
+    assert_eq!(found("turn.").await, ["turn.dead", "turn.open"]);
+    assert_eq!(found("t").await, ["thread", "turn.dead", "turn.open"]);
+    store.close().await;
 }
 
 pub(super) async fn letters_are_counted_by_cause_up_to_a_bound(harness: impl Harness) {

@@ -94,6 +94,7 @@ macro_rules! contract {
                 a_dropped_letter_is_gone_but_its_id_is_known,
                 a_long_history_keeps_its_start_and_its_end,
                 letters_are_listed_by_page_and_filter,
+                keys_are_found_by_what_their_open_and_dead_jobs_hold,
                 letters_are_counted_by_cause_up_to_a_bound,
                 the_lanes_that_have_waited_longest_are_told_first,
                 counts_tell_the_states_apart,

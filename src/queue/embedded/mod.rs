@@ -26,6 +26,7 @@ mod dispatch;
 mod documents;
 mod fault;
 mod fresh;
+mod held;
 mod lease;
 mod lock;
 mod lost;
@@ -64,7 +65,7 @@ use self::shared::Shared;
 use self::sweep::{Retention, Sweep};
 use self::tidy::Tidy;
 use self::writer::{Op, Submit, Threads, Writer};
-use super::engine::{Engine, LaneHead, Leased, StoredDocument, Trouble, Value};
+use super::engine::{Engine, Fits, LaneHead, Leased, StoredDocument, Trouble, Value};
 use super::lanes::{Entry, HeadOfLane, Lanes, Taken};
 use super::{
     Append, Appended, DeadCauses, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error,
@@ -266,24 +267,6 @@ impl Embedded {
         })
     }
 
-    async fn lanes(&self, queue: QueueName, asked: LanesAsked) -> Result<Vec<OpenLane>, Error> {
-        let lanes = self.shared.dispatch(queue).lanes().open(&asked);
-        let dated = move |db: &Connection| {
-            let dated = lanes.into_iter().map(|lane| {
-                let seq = i64::try_from(lane.oldest_seq).unwrap_or(0);
-                Ok((lane, rows::appended_at(db, seq)?))
-            });
-            dated.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        let dated = self.reader.read(&self.shared.fault, dated).await?;
-        let now = self.clock.wall();
-        let open = dated.into_iter().filter_map(|(lane, appended_at)| {
-            let oldest_age = now.since(appended_at?);
-            Some(OpenLane { key: lane.key, waiting: lane.waiting, out: lane.out, oldest_age })
-        });
-        Ok(open.collect())
-    }
-
     fn letter(&self, queue: QueueName, id: JobId) -> LetterName {
         LetterName { queue, id, now: self.clock.now(), at: self.clock.wall() }
     }
@@ -316,6 +299,15 @@ impl Engine for Embedded {
 
     fn open_jobs(&self, queue: QueueName, key: &Key) -> Option<usize> {
         Some(self.shared.dispatch(queue).lanes().count_of(key))
+    }
+
+    fn keys_holding(
+        &self,
+        queue: QueueName,
+        beginning: String,
+        fits: Fits,
+    ) -> BoxFuture<'_, Result<Vec<Key>, Error>> {
+        self.find_keys(queue, beginning, fits).boxed()
     }
 
     fn write_over(&self) -> BoxFuture<'_, Result<(), Error>> {

@@ -5,6 +5,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::clock::Timestamp;
+use crate::queue::engine::Fits;
 use crate::queue::{
     Append, Attempt, Cause, Cursor, DeadCause, DeadCauses, DeadLetter, DeadLetters, DeadSummary,
     Filter, JobId, JobState, JobStatus, Key, Page, QueueName,
@@ -323,6 +324,9 @@ pub(super) fn appended_at(db: &Connection, seq: i64) -> rusqlite::Result<Option<
         .optional()
 }
 
+/// How many payloads are looked at in one go, while other reads wait.
+const HELD_PER_READ: i64 = 64;
+
 /// What a dead letter's line is made of; the last attempt holds the cause of death.
 const SUMMARY: &str = "SELECT j.seq, j.id, j.key, j.created_at, j.changed_at,
         a.number, a.class, a.code, a.detail
@@ -331,11 +335,42 @@ const SUMMARY: &str = "SELECT j.seq, j.id, j.key, j.created_at, j.changed_at,
         AND a.number = (SELECT max(number) FROM attempts WHERE seq = d.seq)";
 
 /// What a filter asks of a line.
-const FILTER: &str = "(:key IS NULL OR j.key = :key)
+const FILTER: &str = "(:keys IS NULL OR j.key IN (SELECT value FROM json_each(:keys)))
             AND (:class IS NULL OR a.class = :class)
             AND (:code IS NULL OR a.code = :code)
             AND (:since IS NULL OR j.changed_at >= :since)
             AND (:before IS NULL OR j.changed_at < :before)";
+
+/// The keys of a filter, as a list that SQLite reads.
+fn keys(filter: &Filter) -> Option<String> {
+    let keys = filter.keys.as_ref()?;
+    let keys: Vec<_> = keys.iter().map(Key::as_str).collect();
+    Some(serde_json::Value::from(keys).to_string())
+}
+
+/// Reads some open and dead jobs of a queue whose keys begin so, from after another one; gives the keys of
+/// those whose payload fits, and where to go on.
+pub(super) fn keys_holding(
+    db: &Connection,
+    (queue, beginning, after): (QueueName, &str, i64),
+    fits: &Fits,
+) -> rusqlite::Result<(Vec<String>, Option<i64>)> {
+    let mut statement = db.prepare_cached(
+        "SELECT j.seq, j.key, p.payload FROM payloads p JOIN jobs j ON j.seq = p.seq
+         WHERE p.seq > ?1 AND j.queue = ?2 AND substr(j.key, 1, length(?3)) = ?3
+         ORDER BY p.seq LIMIT ?4",
+    )?;
+    let mut rows =
+        statement.query(params![after, queue_number(queue), beginning, HELD_PER_READ])?;
+    let (mut found, mut count, mut last) = (Vec::new(), 0, None);
+    while let Some(row) = rows.next()? {
+        (count, last) = (count + 1, row.get(0)?);
+        if fits(row.get_ref(2)?.as_blob()?) {
+            found.push(row.get(1)?);
+        }
+    }
+    Ok((found, last.filter(|_| count == HELD_PER_READ)))
+}
 
 /// Lists a page of dead letters.
 pub(super) fn dead_letters(
@@ -351,7 +386,7 @@ pub(super) fn dead_letters(
     let mut rows = statement.query(named_params! {
         ":queue": queue_number(queue),
         ":after": page.after.map_or(0, |Cursor(seq)| seq),
-        ":key": filter.key.as_ref().map(Key::as_str),
+        ":keys": keys(filter),
         ":class": filter.class,
         ":code": filter.code,
         ":since": filter.since.map(Timestamp::as_millis),
@@ -385,7 +420,7 @@ pub(super) fn dead_causes(
     ))?;
     let values = named_params! {
         ":queue": queue_number(queue),
-        ":key": filter.key.as_ref().map(Key::as_str),
+        ":keys": keys(filter),
         ":class": filter.class,
         ":code": filter.code,
         ":since": filter.since.map(Timestamp::as_millis),

@@ -265,7 +265,7 @@ pub(super) fn summary(
 }
 
 fn matches(filter: &Filter, letter: &DeadSummary) -> bool {
-    filter.key.as_ref().is_none_or(|key| *key == letter.key)
+    filter.keys.as_ref().is_none_or(|keys| keys.contains(&letter.key))
         && filter.class.as_ref().is_none_or(|class| *class == letter.cause.class)
         && (filter.code.is_none() || filter.code == letter.cause.code)
         && filter.since.is_none_or(|since| letter.died_at >= since)

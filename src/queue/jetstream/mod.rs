@@ -59,6 +59,7 @@ mod setup;
 mod shared;
 mod stamp;
 mod tail;
+mod walk;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -82,7 +83,7 @@ use self::marks::MarkBucket;
 use self::names::Names;
 use self::setup::StoreNeeds;
 use self::shared::Shared;
-use super::engine::{Engine, LaneHead, Leased, StoredDocument, Trouble, Value};
+use super::engine::{Engine, Fits, LaneHead, Leased, StoredDocument, Trouble, Value};
 use super::{
     Append, Appended, DeadCauses, DeadLetter, DeadLetters, DocumentCursor, DocumentPage, Error,
     Filter, JobId, JobStatus, Key, LanesAsked, OpenLane, Page, QueueName, Stats,
@@ -291,6 +292,19 @@ impl Engine for JetStream {
         let holding = self.shared.holding(self.shared.partition_of(key));
         let holding = holding.filter(|holding| holding.is_held())?;
         self.shared.dispatch(queue).look(&holding, |lanes| lanes.count_of(key))
+    }
+
+    fn keys_holding(
+        &self,
+        queue: QueueName,
+        beginning: String,
+        fits: Fits,
+    ) -> BoxFuture<'_, Result<Vec<Key>, Error>> {
+        async move {
+            let _call = self.shared.call()?;
+            walk::keys_holding(&self.shared, (queue, &beginning), &fits).await
+        }
+        .boxed()
     }
 
     /// The server's files are the server's, see the room's own page.

@@ -64,6 +64,11 @@ impl Names {
         format!("{}.job.{queue}.{partition}.{id}", self.prefix)
     }
 
+    /// The jobs of one queue, in all partitions.
+    pub(super) fn jobs_of(&self, queue: QueueName) -> String {
+        format!("{}.job.{queue}.*.*", self.prefix)
+    }
+
     /// Everything of one partition.
     pub(super) fn partition(&self, partition: u16) -> String {
         format!("{}.job.*.{partition}.*", self.prefix)
