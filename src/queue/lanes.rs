@@ -114,8 +114,17 @@ pub(super) struct Counts {
     pub(super) leased: u64,
     /// In lanes whose first job was shelved.
     pub(super) held: u64,
-    /// The job that was appended first, of those that are not held.
+    /// The job that was appended first, of those that are not held and were due at once.
     pub(super) oldest_seq: Option<u64>,
+    /// For how long the one that was due first waits, of those that were to wait until a time.
+    pub(super) overdue: Option<Duration>,
+}
+
+impl Counts {
+    /// For how long the oldest job waits, whose age that of [`Counts::oldest_seq`] is.
+    pub(super) fn oldest_age(&self, age: Option<Duration>) -> Option<Duration> {
+        age.max(self.overdue)
+    }
 }
 
 /// The open jobs of one key.
@@ -398,7 +407,14 @@ impl Lanes {
                 counts.delayed += u64::from(delayed);
                 counts.ready += u64::from(!delayed);
             }
-            counts.oldest_seq = counts.oldest_seq.into_iter().chain(lane.oldest_seq()).min();
+            for job in lane.jobs.iter().chain(lane.out()) {
+                if job.is_put_on_time() {
+                    let overdue = (job.not_before <= now).then(|| now.since(job.not_before));
+                    counts.overdue = counts.overdue.max(overdue);
+                } else {
+                    counts.oldest_seq = counts.oldest_seq.into_iter().chain([job.seq]).min();
+                }
+            }
         }
         counts
     }

@@ -228,6 +228,17 @@ pub(super) async fn what_was_put_off_can_be_woken(harness: impl Harness) {
     nothing_is_due(&queue).await;
 }
 
+pub(super) async fn what_is_to_be_done_later_waits_only_from_then_on(harness: impl Harness) {
+    let store = harness.open().await;
+    let queue = inbox(&store);
+    let in_an_hour = Clock::start().wall() + Duration::from_secs(3600);
+    queue.append(vec![Append { not_before: Some(in_an_hour), ..job("a", "1") }]).await.unwrap();
+    let stats = queue.stats().await.unwrap();
+    assert_eq!((stats.delayed, stats.oldest_age), (1, None), "nobody waits for it");
+    append(&queue, job("b", "2")).await;
+    assert!(queue.stats().await.unwrap().oldest_age.is_some());
+}
+
 pub(super) async fn what_is_shelved_is_held_with_its_lane_and_ages_nobody(harness: impl Harness) {
     let store = harness.open().await;
     let queue = inbox(&store);

@@ -84,6 +84,7 @@ macro_rules! contract {
                 what_is_put_off_waits_with_its_lane_and_counts_no_attempt,
                 what_was_put_off_can_be_woken,
                 what_is_shelved_is_held_with_its_lane_and_ages_nobody,
+                what_is_to_be_done_later_waits_only_from_then_on,
                 what_is_parked_counts_no_attempt_and_is_told_of_the_one_before,
                 what_is_left_again_goes_out_after_its_delivery_and_unseen,
                 a_lane_is_taken_by_its_key_before_its_time_and_told_to_be_out,

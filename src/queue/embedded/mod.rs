@@ -263,7 +263,7 @@ impl Embedded {
             leased: counts.leased,
             held: counts.held,
             dead,
-            oldest_age: oldest.map(|appended_at| self.clock.wall().since(appended_at)),
+            oldest_age: counts.oldest_age(oldest.map(|at| self.clock.wall().since(at))),
         })
     }
 

@@ -217,7 +217,7 @@ impl JetStream {
             stats.leased += counts.leased;
             stats.held += counts.held;
             let oldest = counts.oldest_seq.and_then(|seq| holding.book().appended_at(seq));
-            let age = oldest.map(|appended_at| at.since(appended_at));
+            let age = counts.oldest_age(oldest.map(|appended_at| at.since(appended_at)));
             stats.oldest_age = stats.oldest_age.max(age);
         }
         stats.dead = shared.dead.count(queue).await?;

@@ -98,6 +98,12 @@ impl Job {
         (self.rank, self.seq)
     }
 
+    /// Whether it came in to be done at a later time, and was not tried yet: until then nobody waits for it.
+    pub(super) fn is_put_on_time(&self) -> bool {
+        let was_tried = self.attempts > 0 || self.suspect || self.put_off;
+        !was_tried && self.not_before > self.rests_since
+    }
+
     /// The same job after a delivery that may have had effects.
     pub(super) const fn delivered(self, now: Moment) -> Self {
         let attempts = self.attempts.saturating_add(1);

@@ -339,6 +339,24 @@ fn what_was_parked_comes_again_as_redelivered_and_counts_no_attempt() {
 }
 
 #[test]
+fn what_is_put_on_a_time_ages_from_then_on_and_from_its_append_once_it_was_tried() {
+    let mut lanes = Lanes::default();
+    lanes.enter(at(0), &key("a"), Entry { not_before: at(900), ..entry(1) });
+    let ages = |lanes: &Lanes, now| {
+        let counts = lanes.counts(at(now));
+        (counts.oldest_seq, counts.overdue.map(|overdue| overdue.as_secs()))
+    };
+    assert_eq!(ages(&lanes, 899), (None, None), "nobody waits for it yet");
+    assert_eq!(ages(&lanes, 902), (None, Some(2)));
+    lanes.enter(at(902), &key("b"), entry(2));
+    assert_eq!(ages(&lanes, 903), (Some(2), Some(3)));
+    let taken = lanes.take(at(903), LEASE).unwrap();
+    lanes.begin(at(903), taken.lease).unwrap();
+    lanes.hold(at(903), taken.lease, at(1000));
+    assert_eq!(ages(&lanes, 904).0, Some(1), "its consumer has failed since it was asked for");
+}
+
+#[test]
 fn a_job_rests_since_its_consumer_may_last_have_acted() {
     let (mut lanes, lease) = lane_in(In::Leased);
     let rested = |lanes: &mut Lanes, now| {

@@ -13,6 +13,7 @@ struct Row {
     /// Whether it is out because another took it along.
     is_absorbed: bool,
     put_off: bool,
+    came: Moment,
 }
 
 #[derive(Clone, Debug)]
@@ -76,7 +77,7 @@ impl Model {
                 self.seq += 1;
                 let entry = Entry { position, not_before: at(self.now + delay), ..entry(self.seq) };
                 self.lanes.enter(now, &key(&lane.to_string()), entry);
-                self.rows.push(Row::new(lane, entry));
+                self.rows.push(Row::new(lane, entry, now));
             }
             Step::BringForward { pick, delay } => {
                 let Some(row) = pick_from(&mut self.rows, pick) else { return };
@@ -289,13 +290,23 @@ impl Model {
         assert_eq!(counts.leased, count(&|row| row.out.is_some()));
         assert_eq!(counts.delayed, count(&|row| row.out.is_none() && row.entry.not_before > now));
         assert_eq!(counts.ready, count(&|row| row.out.is_none() && row.entry.not_before <= now));
-        assert_eq!(counts.oldest_seq, self.rows.iter().map(|row| row.entry.seq).min());
+        let (on_time, at_once): (Vec<&Row>, Vec<&Row>) =
+            self.rows.iter().partition(|row| row.is_put_on_time());
+        assert_eq!(counts.oldest_seq, at_once.iter().map(|row| row.entry.seq).min());
+        let due = on_time.iter().map(|row| row.entry.not_before).filter(|&due| due <= now).min();
+        assert_eq!(counts.overdue, due.map(|due| now.since(due)));
     }
 }
 
 impl Row {
-    const fn new(key: u8, entry: Entry) -> Self {
-        Self { key, entry, out: None, is_absorbed: false, put_off: false }
+    const fn new(key: u8, entry: Entry, came: Moment) -> Self {
+        Self { key, entry, out: None, is_absorbed: false, put_off: false, came }
+    }
+
+    /// Whether it was to wait until a later time and was not tried yet.
+    fn is_put_on_time(&self) -> bool {
+        let was_tried = self.entry.attempts > 0 || self.entry.suspect || self.put_off;
+        !was_tried && self.entry.not_before > self.came
     }
 
     /// After a delivery that may have had effects.
