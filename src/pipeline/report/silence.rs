@@ -167,7 +167,14 @@ impl Reports {
                 tracing::debug!(message_sid = %of.turn, conversation_sid = %of.thread,
                     error = %Chain(&error),
                     "nobody says what was said before a turn that is to be asked anew");
-                return settle::report(Self::QUEUE, delivery.put_off(LOOK_EVERY).await);
+                let settled = if is_gone(&error) {
+                    let cause = Cause::of(CauseClass::CatchUp)
+                        .with_detail("Twilio does not know its conversation any more");
+                    delivery.dead(cause).await
+                } else {
+                    delivery.put_off(LOOK_EVERY).await
+                };
+                return settle::report(Self::QUEUE, settled);
             }
         };
         let Awaited { thread, turn: id, asked, agent, messages, .. } = of;
@@ -288,4 +295,9 @@ impl Reports {
             None => delivery.dead(failure::cause(error)).await,
         }
     }
+}
+
+/// Whether Twilio knows nothing of what was asked for, which no waiting brings back.
+fn is_gone(error: &channels::Error) -> bool {
+    matches!(error, channels::Error::Rest(error) if error.status() == Some(404))
 }
