@@ -214,7 +214,9 @@ fn overlay(
 ) -> Environment {
     let ours =
         [("TWILIO_ENABLED", "true".to_owned()), ("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0".to_owned())];
-    let quiet = environment.get("LOG_LEVEL").is_none().then(|| ("LOG_LEVEL", "warn".to_owned()));
+    // What the doctor says of a demo's own address is no news to anybody.
+    let level = "warn,chimein::cli::doctor=error";
+    let quiet = environment.get("LOG_LEVEL").is_none().then(|| ("LOG_LEVEL", level.to_owned()));
     let theirs = environment
         .names()
         .filter(|name| !is_replaced(name))

@@ -6,7 +6,11 @@ import { createServer } from "node:http";
 import { until } from "../lib/features.mjs";
 
 /** The pages, by the name of their pictures. */
-const PAGES = { login: "login", now: "", setup: "setup", manual: "manual", "manual-page": "manual/operation" };
+const PAGES = {
+  login: "login", now: "", threads: "threads", thread: "threads/", messages: "messages", message: "messages/",
+  "dead-letters": "dead-letters", "dead-letter": "dead-letters/", "drop-all": "dead-letters/all?act=drop",
+  setup: "setup", manual: "manual", "manual-page": "manual/operation",
+};
 
 export function consolePages(features) {
   features.add("a token signs in, a wrong one does not, and who signs out is out", async (browser) => {
@@ -40,6 +44,44 @@ export function consolePages(features) {
     await page.getByText("paused", { exact: true }).waitFor();
     await page.getByRole("button", { name: "Go on" }).click();
     await page.getByText("live", { exact: true }).waitFor();
+  });
+
+  features.add("threads, messages and dead letters change by themselves, not under somebody's hands", async (browser) => {
+    const threads = await browser.at("threads", { role: "act" });
+    await threads.getByText("live", { exact: true }).waitFor();
+    const rows = threads.locator("#threads-rows tbody tr");
+    const before = await rows.count();
+    await written(threads, "+15557770002");
+    await until("the thread's row", async () => (await rows.count()) > before);
+
+    await dies(threads, "+15557770003");
+    const letters = await browser.at("dead-letters");
+    await letters.getByText("live", { exact: true }).waitFor();
+    const boxes = letters.getByRole("checkbox");
+    await boxes.first().check();
+    const chosen = await boxes.count();
+    await dies(letters, "+15557770004");
+    const badge = letters.locator("#letters-count");
+    await until("the number of letters", async () => Number(await badge.textContent()) > chosen);
+    assert.ok(await boxes.first().isChecked(), "what is chosen stays chosen");
+    assert.equal(await boxes.count(), chosen, "the list waits while something is chosen");
+    await boxes.first().uncheck();
+    await letters.getByRole("heading", { level: 1 }).click();
+    await until("the list", async () => (await boxes.count()) > chosen);
+  });
+
+  features.add("a message is followed from its row to its stages, and by keyboard to its text", async (browser) => {
+    const page = await browser.at("messages", { role: "act" });
+    await page.locator("#messages-rows tbody a").first().click();
+    await page.getByRole("region", { name: "What happened, stage by stage" }).waitFor();
+    await page.getByText("Where it belongs").waitFor();
+    assert.ok(await page.locator("svg.lane").count() > 2);
+  });
+
+  features.add("what setup would change is shown with the command that does it", async (browser) => {
+    const page = await browser.at("setup", { role: "act" });
+    await page.locator("#setup-plan").getByText("Looked at").waitFor();
+    await page.locator("#setup-plan").getByText("chimein setup").first().waitFor();
   });
 
   features.add("another look of the doctor is one button", async (browser) => {
@@ -76,8 +118,11 @@ export function consolePages(features) {
   }
 
   features.add("nothing is loaded from elsewhere, and nothing is refused by the page's own policy", async (browser) => {
-    for (const path of Object.values(PAGES)) {
-      const page = await browser.at(path, { role: "act" });
+    for (const first of Object.values(PAGES)) {
+      const door = await browser.at("", { role: "act" });
+      await door.close();
+      const path = await placeOf(browser, first);
+      const page = await browser.at(path);
       const wrong = [];
       page.on("request", (request) => {
         if (!request.url().startsWith(new URL("/", browser.address).href)) wrong.push(request.url());
@@ -86,6 +131,7 @@ export function consolePages(features) {
       await page.reload();
       await page.getByRole("heading", { level: 1 }).waitFor();
       assert.deepEqual(wrong, [], path);
+      await page.close();
     }
   });
 
@@ -128,8 +174,9 @@ export function consolePages(features) {
 /** What is wrong with the pages, and pictures of them; one session sees all. */
 async function wrongOf(browser, { width, colorScheme }) {
   const found = [];
-  for (const [name, path] of Object.entries(PAGES)) {
+  for (const [name, first] of Object.entries(PAGES)) {
     if (name === "login") await browser.context.clearCookies();
+    const path = await placeOf(browser, first);
     const page = await browser.at(path, { role: name === "now" ? "act" : undefined, width, colorScheme });
     if (name === "now") await page.getByText("live", { exact: true }).waitFor();
     await browser.picture(page, `${name}-${width}-${colorScheme}`);
@@ -141,6 +188,28 @@ async function wrongOf(browser, { width, colorScheme }) {
     await page.close();
   }
   return found;
+}
+
+/** A page's address: of what stands for many, the first that its list leads to. */
+async function placeOf(browser, path) {
+  if (!path.endsWith("/")) return path;
+  const list = await browser.at(path.slice(0, -1));
+  const link = list.locator(`main tbody a[href^="/console/${path}"]`).first();
+  const href = await link.getAttribute("href");
+  await list.close();
+  return href.slice("/console/".length);
+}
+
+/** Somebody writes, and what the bot says to it is refused for good. */
+async function dies(page, from) {
+  const place = new URL("_emulator/faults", process.env.CHIMEIN_PHONES).href;
+  const action = { action: "answer", status: 400, code: 50511 };
+  for (const at of ["rest", "socket_request"]) {
+    const fault = { where: { place: at, method: "POST", path: "/Messages" }, do: action, times: 1 };
+    const answer = await page.request.post(place, { data: fault });
+    assert.ok(answer.ok(), await answer.text());
+  }
+  await written(page, from);
 }
 
 /** Somebody writes, and it goes its way. */
