@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 #[tokio::test]
 async fn the_request_is_signed_and_says_what_was_said() {
     let endpoint = Endpoint::answering(|| json_answer(json!({"replies": ["hi"]}))).await;
+    let sent = Clock::start().wall();
     let answer = endpoint.agent(Limits::default()).take(&turn()).await.unwrap();
     assert_eq!(answer, Answer::Replies(vec![Reply::text("hi")]));
 
@@ -35,7 +36,11 @@ async fn the_request_is_signed_and_says_what_was_said() {
     };
     assert_eq!(standard_webhooks::verify(&secret(), &given, &body, Clock::start().wall()), Ok(()));
     assert_eq!(given.id, Some("IM000000000000000000000000000000aa"));
-    let body: Value = serde_json::from_slice(&body).unwrap();
+    let mut body: Value = serde_json::from_slice(&body).unwrap();
+    let deadline = body.as_object_mut().unwrap().remove("deadline").unwrap();
+    let deadline = Timestamp::parse_rfc3339(deadline.as_str().unwrap()).unwrap();
+    let now = Clock::start().wall();
+    assert!(deadline > sent && deadline <= now + Limits::default().timeout, "{deadline}");
     assert_eq!(
         body,
         json!({
