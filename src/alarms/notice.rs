@@ -101,7 +101,8 @@ pub fn summary(change: &AlarmChange) -> String {
 pub const fn remedy(alarm: Alarm) -> &'static str {
     match alarm {
         Alarm::StoreFailing => {
-            "make room on the disk, or look at NATS; what Twilio was told to bring again comes by itself"
+            "chimein doctor says whether the disk is full or NATS away; once it is mended, what Twilio was told to \
+             bring again comes by itself"
         }
         Alarm::TwilioRefuses => {
             "chimein doctor names the credential, the grant or the setting that is wrong"

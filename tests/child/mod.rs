@@ -124,6 +124,13 @@ impl Service {
         self.spawn(program, &[]);
     }
 
+    /// Starts the process by a program and its arguments, which becomes the service and keeps its number.
+    pub fn start_by(&mut self, becomes_it: &[&str]) {
+        let mut program = Command::new(becomes_it[0]);
+        program.args(&becomes_it[1..]).arg(env!("CARGO_BIN_EXE_chimein"));
+        self.spawn(program, &[]);
+    }
+
     fn spawn(&mut self, mut command: Command, extra: &[(&str, &str)]) {
         let log = |name: &str| -> File {
             let path = self.folder.path().join(name);

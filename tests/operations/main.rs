@@ -9,9 +9,15 @@ mod child;
 #[path = "../hooks/mod.rs"]
 mod hooks;
 mod log;
+mod night;
 mod process;
+#[allow(dead_code, reason = "the scenarios use the rest of it")]
+#[path = "../scenarios/receiver.rs"]
+mod receiver;
 mod repeats;
 mod rig;
+#[path = "../scripted_agent/mod.rs"]
+mod scripted_agent;
 mod send;
 mod setup;
 mod trace;
