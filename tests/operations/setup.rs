@@ -1,8 +1,10 @@
 //! `chimein setup`, from a fresh account to a bot that answers, by its own hand or by the commands that it prints.
 
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use chimein::emulator::control::{Incoming, Webhook};
+use chimein::emulator::faults::{Action, Fault, Place};
 use chimein::emulator::state::messaging::Number;
 use chimein::emulator::{self, Emulator, Received};
 use secrecy::ExposeSecret as _;
@@ -13,6 +15,9 @@ use crate::rig::PHONE;
 
 /// A number that is answered without conversations.
 const PLAIN: &str = "+15555550101";
+
+/// How long a command may take to end.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_account_is_set_up_by_one_command_and_everybody_is_answered() {
@@ -66,6 +71,39 @@ async fn the_printed_commands_set_up_what_setup_would() {
     let (code, told) = ran(&service, &["setup", "--address", NUMBER]).await;
     assert_eq!(code, Some(0), "{told}");
     assert!(told.contains("nothing is to be changed"), "{told}");
+    emulator.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_stopped_half_way_goes_on_where_it_was() {
+    let (emulator, service) = fresh().await;
+    let control = emulator.control();
+    let place = Place::Rest { method: Some("POST".to_owned()), path: None };
+    let silence = Action::Silence;
+    let fault = Fault { id: 0, place, action: silence, times: Some(1), skip: 2, percent: None };
+    control.add_fault(fault).unwrap();
+    let mut setup = service.command(&["setup", "--address", NUMBER, "--yes"]);
+    setup.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let setup = setup.spawn().unwrap();
+    let pid = setup.id().unwrap();
+    assert!(child::eventually(|| control.faults().is_empty()).await, "the third call was not made");
+    child::tell(pid, "INT").await;
+    let ended = tokio::time::timeout(PATIENCE, setup.wait_with_output()).await;
+    let Output { status, stderr, .. } = ended.expect("it ends by Ctrl-C").unwrap();
+    let told = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{told}");
+    assert!(told.contains("stopped by SIGINT") && told.contains("--undo"), "{told}");
+
+    let (code, told) = ran(&service, &["setup", "--address", NUMBER, "--yes"]).await;
+    assert_eq!(code, Some(0), "{told}");
+    let (code, told) = ran(&service, &["setup", "--address", NUMBER]).await;
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.contains("nothing is to be changed"), "{told}");
+    // Back in one step, over the break.
+    let (code, told) = ran(&service, &["setup", "--undo", "--yes"]).await;
+    assert_eq!(code, Some(0), "{told}");
+    let (_, told) = ran(&service, &["setup", "--address", NUMBER]).await;
+    assert!(told.contains("4 calls"), "{told}");
     emulator.shutdown().await;
 }
 

@@ -368,6 +368,8 @@ impl Rig {
             ("CHIMEIN_MESSAGING_SOURCES", format!("{TEXTS}=direct,{WHATSAPP}=direct")),
             ("TWILIO_MESSAGING_SERVICE_SID", MESSAGING_SERVICE.to_string()),
             ("CHIMEIN_WEBHOOK_PUBLIC_URL", "https://bot.example.com".to_owned()),
+            // Nobody: the name of our public URL is for a proxy to look up, and there is none.
+            ("https_proxy", format!("http://{}", free_address())),
             ("CHIMEIN_SERVER_LISTEN", "127.0.0.1".to_owned()),
             ("SERVICE_PORT", free_address().port().to_string()),
             ("CHIMEIN_ADMIN_LISTEN", free_address().to_string()),
