@@ -135,13 +135,8 @@ impl OpenNumbers<'_> {
 
 fn senders(parts: &Parts<'_>) -> Senders {
     let messaging = &parts.settings.messaging;
-    // Where there are conversations, Twilio makes one of what comes to a number, unless told otherwise.
-    let usual = match parts.twilio.conversations {
-        Some(_) => kinds::Source::Conversations,
-        None => kinds::Source::Direct,
-    };
     let sender = |address: Pii| Sender {
-        source: match messaging.source(&address, usual) {
+        source: match parts.settings.road(&address) {
             kinds::Source::Direct => Source::Direct,
             kinds::Source::Conversations => Source::Conversations,
         },

@@ -13,6 +13,7 @@ mod dead_letters;
 mod demo;
 mod dev;
 mod doctor;
+mod doors;
 mod emulator;
 mod forget;
 mod handoff;

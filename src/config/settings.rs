@@ -17,8 +17,8 @@ use super::key::Key;
 use super::kinds::{
     Addresses, AgentName, Attribute, BaseUrl, HeaderField, HostPart, HttpUrl, Identities, Identity,
     Keywords, Listen, Name, NatsUrls, Networks, Paths, People, Prefix, QueueEngine, Ratio, Rejoin,
-    RestAuth, Schedule, SenderRates, Senders, Since, Size, SocketUrl, Source, Sources,
-    TemplateVariables, Timeout, TurnStrategy, TurnsBegin, WhilePaused,
+    RestAuth, Schedule, SenderRates, Senders, Setting as _, Since, Size, SocketUrl, Source,
+    Sources, TemplateVariables, Timeout, TurnStrategy, TurnsBegin, WhilePaused,
 };
 use super::reader::Reader;
 use super::routing::{NamedAgent, Routing};
@@ -421,6 +421,37 @@ impl Messaging {
     #[must_use]
     pub fn source(&self, address: &Pii, usual: Source) -> Source {
         self.sources.of(address).unwrap_or(usual)
+    }
+}
+
+impl Settings {
+    /// The road by which what is sent to an address of ours counts: where there are conversations, Twilio makes one of
+    /// it, unless that is set otherwise.
+    #[must_use]
+    pub fn road(&self, address: &Pii) -> Source {
+        let conversations = self.twilio.as_ref().and_then(|twilio| twilio.conversations.as_ref());
+        let usual = conversations.map_or(Source::Direct, |_| Source::Conversations);
+        self.messaging.source(address, usual)
+    }
+
+    /// The addresses of ours that are to make conversations, as far as the settings name them in full: those that the
+    /// bot joins by, and numbers whose road that is.
+    #[must_use]
+    pub fn conversation_addresses(&self) -> Vec<Pii> {
+        // A beginning of addresses, such as `whatsapp:`, names none.
+        let whole = self.join.addresses.0.iter().filter_map(|item| Senders::parse(item));
+        let joined = whole.flat_map(|senders| senders.0);
+        let by_road = self.messaging.sources.addresses().cloned().chain(self.messaging.addresses());
+        let by_road = by_road.filter(|one| self.road(one) == Source::Conversations);
+        let mut all: Vec<Pii> = Vec::new();
+        for address in joined.chain(by_road) {
+            if self.messaging.sources.of(&address) != Some(Source::Direct)
+                && !all.contains(&address)
+            {
+                all.push(address);
+            }
+        }
+        all
     }
 }
 

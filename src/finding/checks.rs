@@ -111,7 +111,7 @@ checks! {
         "conversations are made where the bot does not listen", "set AutoCreation.ConversationServiceSid";
     "address-type": "an address' `auto_creation.type`", "default, or webhook with our URL",
         "a Studio flow answers beside the bot", "set AutoCreation.Type to default";
-    "source-twice": "addresses that autocreate and are plain numbers too", "one road for each",
+    "source-twice": "what makes conversations of a number, and the number's own webhook", "one road for each",
         "each message comes twice", "one source per address: CHIMEIN_MESSAGING_SOURCES";
     "messaging-service": "GET messaging /v1/Services/{MG}", "it leads here, or to its numbers' own webhooks",
         "messages go elsewhere or nowhere", "set its InboundRequestUrl";

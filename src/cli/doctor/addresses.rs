@@ -16,28 +16,26 @@ const MISSING: &str = "address-missing";
 const DISABLED: &str = "address-disabled";
 const SERVICE: &str = "address-service";
 const TYPE: &str = "address-type";
-const TWICE: &str = "source-twice";
+pub(super) const TWICE: &str = "source-twice";
 
 /// How many addresses that are not as wanted get a line of their own.
 const SHOWN_MAX: usize = 10;
 
 /// What the settings say of our addresses.
 pub(super) struct WantedAddresses {
-    /// The numbers that the bot answers without conversations, each with the road that counts.
-    plain: Vec<(Pii, Source)>,
-    /// The addresses that conversations run over, where each is named in full.
+    /// The numbers that the bot answers without conversations.
+    direct: Vec<Pii>,
+    /// Those that are to make conversations.
     named: Vec<Pii>,
 }
 
 impl WantedAddresses {
     pub(super) fn of(all: &Settings) -> Self {
-        let road = |address: Pii| {
-            let source = all.messaging.source(&address, Source::Conversations);
-            (address, source)
-        };
-        let is_whole = |text: &&String| !text.ends_with(['*', ':']);
-        let named = all.join.addresses.0.iter().filter(is_whole).map(Pii::new).collect();
-        Self { plain: all.messaging.addresses().into_iter().map(road).collect(), named }
+        let direct = |address: &Pii| all.road(address) == Source::Direct;
+        Self {
+            direct: all.messaging.addresses().into_iter().filter(direct).collect(),
+            named: all.conversation_addresses(),
+        }
     }
 }
 
@@ -57,9 +55,9 @@ pub(super) fn judge(
     }
     let troubled: Vec<Finding> = addresses
         .iter()
-        .filter_map(|address| match road(address, &wanted.plain) {
-            Some(source) => two_roads(address, source),
-            None => trouble(address, service),
+        .filter_map(|address| match wanted.direct.iter().any(|one| is_of(address, one)) {
+            true => two_roads(address),
+            false => trouble(address, service),
         })
         .collect();
     let (wrong, all) = (troubled.len(), addresses.len());
@@ -79,7 +77,7 @@ pub(super) fn judge(
 
 /// Whether an address of ours has no configuration.
 fn missing(addresses: &[AddressConfiguration], wanted: &WantedAddresses) -> Finding {
-    let is_there = |one: &&Pii| addresses.iter().any(|other| other.address.as_ref() == Some(*one));
+    let is_there = |one: &&Pii| addresses.iter().any(|other| is_of(other, one));
     let absent: Vec<String> =
         wanted.named.iter().filter(|one| !is_there(one)).map(Pii::masked).collect();
     let remedy =
@@ -88,7 +86,7 @@ fn missing(addresses: &[AddressConfiguration], wanted: &WantedAddresses) -> Find
         let found = format!("not configured: {}", absent.join(", "));
         return Finding::warn(MISSING, found, remedy);
     }
-    match (addresses.is_empty(), wanted.plain.is_empty()) {
+    match (addresses.is_empty(), wanted.direct.is_empty()) {
         (true, false) => {
             let found = "none makes conversations; the bot answers on plain numbers".to_owned();
             Finding::ok(MISSING, found)
@@ -104,33 +102,22 @@ fn missing(addresses: &[AddressConfiguration], wanted: &WantedAddresses) -> Find
     }
 }
 
-/// The road that counts for an address that the bot also answers without conversations.
-fn road(address: &AddressConfiguration, plain: &[(Pii, Source)]) -> Option<Source> {
-    let found = plain.iter().find(|(plain, _)| address.address.as_ref() == Some(plain));
-    found.map(|(_, source)| *source)
+/// Whether a configuration is of this address.
+fn is_of(configured: &AddressConfiguration, address: &Pii) -> bool {
+    configured.address.as_ref() == Some(address)
 }
 
-/// A message to such an address may come twice; that it is answered once is seen to, but it costs.
-fn two_roads(address: &AddressConfiguration, source: Source) -> Option<Finding> {
+/// A message to such an address comes twice; that it is answered once is seen to, but it costs.
+fn two_roads(address: &AddressConfiguration) -> Option<Finding> {
     address.auto_creation.as_ref().filter(|auto| auto.enabled)?;
     let place = place(address);
-    Some(match source {
-        Source::Direct => Finding::warn(
-            TWICE,
-            format!(
-                "{place} makes conversations of what the bot answers without them; it stays out of these"
-            ),
-            "set AutoCreation.Enabled to false there, or take the number out of CHIMEIN_MESSAGING_SOURCES",
+    Some(Finding::warn(
+        TWICE,
+        format!(
+            "{place} makes conversations of what the bot answers without them; it stays out of these"
         ),
-        Source::Conversations => Finding::warn(
-            TWICE,
-            format!(
-                "{place} makes conversations and is one of the plain numbers too; conversations count"
-            ),
-            "empty the number's own messaging webhook, and take it out of TWILIO_PHONE_NUMBER or \
-             TWILIO_WHATSAPP_NUMBER; or let CHIMEIN_MESSAGING_SOURCES name it =direct",
-        ),
-    })
+        "set AutoCreation.Enabled to false there, or take the number out of CHIMEIN_MESSAGING_SOURCES",
+    ))
 }
 
 /// The address as it is shown.
@@ -184,9 +171,11 @@ mod tests {
         serde_json::from_str(&answer.to_string()).unwrap()
     }
 
-    fn plain(numbers: &[(&str, Source)]) -> WantedAddresses {
-        let plain = numbers.iter().map(|(number, source)| (Pii::new(*number), *source)).collect();
-        WantedAddresses { plain, named: Vec::new() }
+    fn direct(numbers: &[&str]) -> WantedAddresses {
+        WantedAddresses {
+            direct: numbers.iter().map(|one| Pii::new(*one)).collect(),
+            named: vec![],
+        }
     }
 
     /// One finding has this verdict and says this; where that is no good one, the others are.
@@ -204,20 +193,19 @@ mod tests {
         let service = ChatServiceSid::from_bytes([1; 16]);
         let on = json!({"enabled": true, "conversation_service_sid": service});
         let off = json!({"enabled": false});
-        for (auto, number, source, verdict, told) in [
-            (&on, "+15555550123", Source::Direct, "warn", "Enabled to false"),
-            (&on, "+15555550123", Source::Conversations, "warn", "=direct"),
-            (&off, "+15555550123", Source::Direct, "ok", "none of 1"),
-            (&on, "+15555550199", Source::Direct, "ok", "none of 1"),
-            (&off, "+15555550199", Source::Direct, "warn", "Enabled to true"),
+        for (auto, number, verdict, told) in [
+            (&on, "+15555550123", "warn", "Enabled to false"),
+            (&off, "+15555550123", "ok", "none of 1"),
+            (&on, "+15555550199", "ok", "none of 1"),
+            (&off, "+15555550199", "warn", "Enabled to true"),
         ] {
-            let plain = plain(&[(number, source)]);
-            let findings = judge(Ok(vec![address(auto.clone())]), service, &plain);
+            let direct = direct(&[number]);
+            let findings = judge(Ok(vec![address(auto.clone())]), service, &direct);
             assert_told(&findings, verdict, told);
         }
-        let plain = plain(&[("+15555550123", Source::Direct)]);
-        assert_eq!(judge(Ok(Vec::new()), service, &plain)[0].row()[0], "ok");
-        let named = WantedAddresses { plain: Vec::new(), named: vec![Pii::new("+15555550177")] };
+        let direct = direct(&["+15555550123"]);
+        assert_eq!(judge(Ok(Vec::new()), service, &direct)[0].row()[0], "ok");
+        let named = WantedAddresses { direct: Vec::new(), named: vec![Pii::new("+15555550177")] };
         let findings = judge(Ok(vec![address(on.clone())]), service, &named);
         assert_told(&findings, "warn", "not configured");
     }
@@ -247,10 +235,10 @@ mod tests {
                 "Studio",
             ),
         ] {
-            let findings = judge(Ok(vec![address(auto.clone())]), service, &plain(&[]));
+            let findings = judge(Ok(vec![address(auto.clone())]), service, &direct(&[]));
             assert_told(&findings, verdict, told);
         }
-        let none = plain(&[]);
+        let none = direct(&[]);
         assert_eq!(judge(Ok(Vec::new()), service, &none)[0].row()[0], "warn");
         let many = judge(Ok(vec![address(json!(null)); SHOWN_MAX + 5]), service, &none);
         let wrong: Vec<_> = many.iter().filter(|one| one.verdict != Verdict::Ok).collect();

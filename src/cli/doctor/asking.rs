@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::doors::Doors;
 use crate::app;
+use crate::cli::doors::Doors;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::config::settings::Twilio;

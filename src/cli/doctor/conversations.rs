@@ -3,21 +3,11 @@
 use std::time::Duration;
 
 use super::asking::{Asking, unseen};
-use super::doors::{Doors, shown};
+use crate::cli::doors::{DELIVERIES, Doors, EVENTS_NEEDED, MAY_SEND, shown};
 use crate::finding::Finding;
 use crate::pii::Pii;
 use crate::twilio::rest::{self, AccountDefaults, RoleRights, ServiceSettings, Webhooks};
 use crate::twilio::sid::ChatServiceSid;
-
-/// The events without which the bot learns of conversations by its sweep alone.
-/// Source: Conversations webhooks, post-action events, read 2026-11-21.
-const EVENTS_NEEDED: [&str; 2] = ["onConversationAdded", "onMessageAdded"];
-
-/// The event that tells how replies fare; the bot answers without it.
-const DELIVERIES: &str = "onDeliveryUpdated";
-
-/// The right without which replies are refused with 50107.
-const SENDING: &str = "sendMessage";
 
 /// A closed timer under this closes conversations in which people still talk. Assumed; Twilio's least is ten
 /// minutes.
@@ -226,12 +216,12 @@ fn permissions(asked: Result<Option<RoleRights>, rest::Error>) -> Finding {
     match asked {
         Ok(Some(role)) => {
             let name = role.name.unwrap_or_default();
-            if role.permissions.iter().any(|permission| permission == SENDING) {
-                return Finding::ok(CHECK, format!("the role {name} may {SENDING}"));
+            if role.permissions.iter().any(|permission| permission == MAY_SEND) {
+                return Finding::ok(CHECK, format!("the role {name} may {MAY_SEND}"));
             }
             let found =
-                format!("the role {name} lacks {SENDING}, so replies are refused with 50107");
-            Finding::fail(CHECK, found, format!("add {SENDING} to the role's permissions"))
+                format!("the role {name} lacks {MAY_SEND}, so replies are refused with 50107");
+            Finding::fail(CHECK, found, format!("add {MAY_SEND} to the role's permissions"))
         }
         Ok(None) => Finding::fail(
             CHECK,

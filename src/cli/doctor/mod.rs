@@ -10,7 +10,6 @@ mod addresses;
 mod asking;
 mod conversations;
 mod disk;
-mod doors;
 mod local;
 mod numbers;
 mod probe;

@@ -1,7 +1,8 @@
 //! Plain numbers, WhatsApp senders, their messaging service and the template, as Twilio has them.
 
+use super::addresses::TWICE;
 use super::asking::{Asking, unseen};
-use super::doors::{Doors, shown};
+use crate::cli::doors::{Doors, shown};
 use crate::config::kinds::Source;
 use crate::finding::Finding;
 use crate::pii::Pii;
@@ -19,11 +20,7 @@ const WHATSAPP: &str = "whatsapp:";
 /// Asks for each, at most a few at once, and judges.
 pub(super) async fn examine(asking: &Asking<'_>) -> Vec<Finding> {
     let (messaging, rest) = (&asking.all.messaging, &asking.rest);
-    let usual = match asking.twilio.conversations {
-        Some(_) => Source::Conversations,
-        None => Source::Direct,
-    };
-    let is_direct = |address: &Pii| messaging.source(address, usual) == Source::Direct;
+    let is_direct = |address: &Pii| asking.all.road(address) == Source::Direct;
     let addresses = messaging.addresses();
     let mut findings = Vec::new();
     let mut counts_own = true;
@@ -35,6 +32,9 @@ pub(super) async fn examine(asking: &Asking<'_>) -> Vec<Finding> {
     let plain: Vec<&Pii> = addresses.iter().filter(|one| !one.reveal().contains(':')).collect();
     let asked = plain.iter().take(NUMBERS_LOOKED_AT).map(|number| rest.find_number(number));
     for (number, found) in plain.iter().zip(futures::future::join_all(asked).await) {
+        if let (false, Ok(Some(found))) = (is_direct(number), &found) {
+            findings.extend(two_roads(number, found, &asking.doors));
+        }
         let wants_url = is_direct(number) && counts_own;
         findings.extend(judge_number(number, found, wants_url.then_some(&asking.doors)));
     }
@@ -117,6 +117,18 @@ fn judge_number(
         findings.extend(leads(&masked, &found, doors));
     }
     findings
+}
+
+/// A text to a number that makes conversations comes twice if the number's own webhook leads here too; it is
+/// answered once, but each costs.
+fn two_roads(number: &Pii, found: &PhoneNumber, doors: &Doors) -> Option<Finding> {
+    found.sms_url.as_ref().filter(|url| doors.takes_texts(url.reveal()))?;
+    Some(Finding::warn(
+        TWICE,
+        format!("{} is to make conversations, and its own webhook leads here too", number.masked()),
+        "empty the number's own messaging webhook, as `chimein setup` does, or let CHIMEIN_MESSAGING_SOURCES name it \
+         =direct",
+    ))
 }
 
 fn leads(masked: &str, found: &PhoneNumber, doors: &Doors) -> Vec<Finding> {

@@ -7,25 +7,11 @@ use serde_json::{Value, json};
 
 use super::call::{ADDRESS, SettingField, SetupCall, Target, digest};
 use super::wanted::{WantedSetup, WhoseUrl};
+use crate::cli::doors::{EVENTS, MAY_SEND};
 use crate::pii::Pii;
 use crate::twilio::rest::{SettingsDocument as Document, SettingsResource};
 use crate::twilio::sid::ChatServiceSid;
 use crate::twilio::signature::without_values;
-
-/// The events that the service goes by. Source: `chimein manual twilio`, step 4.
-const EVENTS: [&str; 7] = [
-    "onConversationAdded",
-    "onConversationStateUpdated",
-    "onConversationUpdated",
-    "onMessageAdded",
-    "onParticipantAdded",
-    "onParticipantRemoved",
-    "onDeliveryUpdated",
-];
-
-/// What a role must allow for the bot to answer over the socket. Source: error 50107, read 2026-11-30; the
-/// permission's name: Conversations, Permissions.
-const MAY_SEND: &str = "sendMessage";
 
 /// What Twilio has, as far as it is wanted and could be read.
 #[derive(Clone, Debug, Default)]

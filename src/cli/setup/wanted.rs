@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use crate::cli::doors::Doors;
 use crate::config::Settings;
-use crate::config::kinds::{Senders, Setting as _, Source};
+use crate::config::kinds::Source;
 use crate::pii::Pii;
 use crate::twilio::sid::{ChatServiceSid, MessagingServiceSid};
-use crate::twilio::signature::is_signed_as;
-use crate::webhook::{PublicBase, ROUTE, TEXT_ROUTES, TEXT_STATUS_ROUTE};
+use crate::webhook::{PublicBase, ROUTE, TEXT_ROUTES};
 
 /// What makes Twilio bring a text again that was answered 503. Source: Connection overrides, read 2026-11-21.
 const OVERRIDES: &str = "#rc=3&rp=5xx,ct,rt";
@@ -16,8 +16,8 @@ const OVERRIDES: &str = "#rc=3&rp=5xx,ct,rt";
 #[derive(Clone, Debug)]
 pub(super) struct WantedSetup {
     base: PublicBase,
-    /// Further paths of ours that texts arrive at.
-    paths: Vec<String>,
+    /// All that leads here.
+    doors: Doors,
     /// The chat service, if the bot is in conversations.
     pub(super) service: Option<ChatServiceSid>,
     /// Addresses of ours that are to make conversations.
@@ -83,7 +83,7 @@ impl WantedSetup {
         let messaging = &settings.messaging;
         let mut wanted = Self {
             base: PublicBase::new(url.as_typed()),
-            paths: messaging.paths.0.clone(),
+            doors: Doors::of(settings),
             service,
             conversations: Vec::new(),
             direct: Vec::new(),
@@ -99,28 +99,14 @@ impl WantedSetup {
         if named.iter().any(|address| source(address) == Some(Source::Direct)) {
             return Err(UnsaidWish::TwoRoads);
         }
-        // A beginning of addresses, such as `whatsapp:`, names none.
-        let whole = settings.join.addresses.0.iter().filter_map(|item| Senders::parse(item));
-        let by_road =
-            messaging.sources.addresses().filter(|one| source(one) == Some(Source::Conversations));
-        let joined = whole.flat_map(|senders| senders.0);
-        let all = named.iter().cloned().chain(joined).chain(by_road.cloned());
-        for address in all {
-            if source(&address) != Some(Source::Direct) && !wanted.conversations.contains(&address)
-            {
+        for address in named.iter().cloned().chain(settings.conversation_addresses()) {
+            if !wanted.conversations.contains(&address) {
                 wanted.conversations.push(address);
             }
         }
-        for address in messaging.addresses() {
-            // As the service has it: conversations where there are any, unless it is told otherwise.
-            match messaging.source(&address, Source::Conversations) {
-                Source::Direct => wanted.direct.push(address),
-                Source::Conversations if !wanted.conversations.contains(&address) => {
-                    wanted.conversations.push(address);
-                }
-                Source::Conversations => {}
-            }
-        }
+        let is_direct =
+            |one: &Pii| settings.road(one) == Source::Direct && !wanted.conversations.contains(one);
+        wanted.direct = messaging.addresses().into_iter().filter(is_direct).collect();
         Ok(wanted)
     }
 
@@ -138,38 +124,27 @@ impl WantedSetup {
 
     /// Says whose the URL is that events go to.
     pub(super) fn whose_events(&self, set: Option<&str>) -> WhoseUrl {
-        self.whose(set, &[self.events_url()])
+        self.whose(set, |url| self.doors.takes_events(url))
     }
 
     /// Says whose the URL is that texts go to; one without overrides is not as it should be.
     pub(super) fn whose_texts(&self, set: Option<&str>) -> WhoseUrl {
-        let paths = TEXT_ROUTES.into_iter().chain(self.paths.iter().map(String::as_str));
-        let ours: Vec<String> = paths.map(|path| self.base.called(path)).collect();
-        match self.whose(set, &ours) {
+        match self.whose(set, |url| self.doors.takes_texts(url)) {
             WhoseUrl::Ours if set.is_some_and(|set| !set.contains('#')) => WhoseUrl::OursWrongly,
             whose => whose,
         }
     }
 
-    fn whose(&self, set: Option<&str>, ours: &[String]) -> WhoseUrl {
+    fn whose(&self, set: Option<&str>, is_right: impl FnOnce(&str) -> bool) -> WhoseUrl {
         let Some(set) = set else { return WhoseUrl::Nobodys };
-        // The query comes with each request.
-        let (typed, _) = set.split_once(['?', '#']).unwrap_or((set, ""));
-        if ours.iter().any(|own| is_signed_as(typed, own)) {
+        if is_right(set) {
             return WhoseUrl::Ours;
         }
-        let is_meant = self.routes().any(|route| is_alike(typed, &self.base.called(route)));
-        if is_meant || self.former.contains(set) {
+        if self.doors.are_meant_by(set) || self.former.contains(set) {
             WhoseUrl::OursWrongly
         } else {
             WhoseUrl::Foreign
         }
-    }
-
-    /// Every path of ours that Twilio may be told of.
-    fn routes(&self) -> impl Iterator<Item = &str> {
-        let further = self.paths.iter().map(String::as_str);
-        TEXT_ROUTES.into_iter().chain([ROUTE, TEXT_STATUS_ROUTE]).chain(further)
     }
 
     /// Whether what is set may be replaced by ours.
@@ -181,23 +156,13 @@ impl WantedSetup {
     }
 }
 
-/// Whether two URLs mean the same place, though they may be signed otherwise: by scheme, case, a slash at the end.
-fn is_alike(one: &str, other: &str) -> bool {
-    let place = |url: &str| {
-        let url = url.to_ascii_lowercase();
-        let (_, place) = url.split_once("://").unwrap_or(("", &url));
-        place.trim_end_matches('/').to_owned()
-    };
-    place(one) == place(other)
-}
-
 #[cfg(test)]
 impl WantedSetup {
     /// Wants nothing but that events come here.
     pub(super) fn nothing(base: &str) -> Self {
         Self {
             base: PublicBase::new(base),
-            paths: Vec::new(),
+            doors: Doors::at(base),
             service: None,
             conversations: Vec::new(),
             direct: Vec::new(),

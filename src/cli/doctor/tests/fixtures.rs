@@ -75,7 +75,19 @@ async fn conversations_that_are_not_set_up_are_told_by_that_check_alone() {
             |of| of.address("+15555550101", |one| one.kind = AutocreationKind::Studio),
             &[],
         ),
-        ("source-twice", |_| {}, &[("TWILIO_PHONE_NUMBER", "+15555550100")]),
+        (
+            "source-twice",
+            |of| number(of, "+15555550100", TEXTS),
+            &[("TWILIO_PHONE_NUMBER", "+15555550100")],
+        ),
+        (
+            "source-twice",
+            |of| number(of, "+15555550100", TEXTS),
+            &[
+                ("TWILIO_PHONE_NUMBER", "+15555550100"),
+                ("CHIMEIN_MESSAGING_SOURCES", "+15555550100=direct"),
+            ],
+        ),
     ])
     .await;
 }
@@ -83,8 +95,15 @@ async fn conversations_that_are_not_set_up_are_told_by_that_check_alone() {
 #[tokio::test]
 async fn numbers_that_lead_elsewhere_are_told_by_that_check_alone() {
     each(&[
-        ("number-missing", |of| number(of, "+15555550199", TEXTS), &[NUMBER]),
-        ("number-capabilities", |of| of.account(|set| set.sms = false), &[NUMBER]),
+        ("number-missing", |of| number(of, "+15555550199", TEXTS), &[NUMBER, DIRECT]),
+        (
+            "number-capabilities",
+            |of| {
+                number(of, NUMBER.1, TEXTS);
+                of.account(|set| set.sms = false);
+            },
+            &[NUMBER, DIRECT],
+        ),
         ("number-webhook", |of| number(of, NUMBER.1, ELSEWHERE), &[NUMBER, DIRECT]),
         (
             "number-application",
@@ -95,14 +114,14 @@ async fn numbers_that_lead_elsewhere_are_told_by_that_check_alone() {
             },
             &[NUMBER, DIRECT],
         ),
-        ("messaging-service", |of| service(of, ELSEWHERE), &[NUMBER, SERVICE]),
+        ("messaging-service", |of| service(of, ELSEWHERE), &[NUMBER, DIRECT, SERVICE]),
         (
             "whatsapp-sender",
             |of| {
                 number(of, "whatsapp:+15555550112", TEXTS);
                 of.account(|set| set.sender_status = "OFFLINE".into());
             },
-            &[WHATSAPP],
+            &[WHATSAPP, WHATSAPP_DIRECT],
         ),
         (
             "whatsapp-quality",
@@ -110,7 +129,7 @@ async fn numbers_that_lead_elsewhere_are_told_by_that_check_alone() {
                 number(of, "whatsapp:+15555550112", TEXTS);
                 of.account(|set| set.sender_quality = "LOW".into());
             },
-            &[WHATSAPP],
+            &[WHATSAPP, WHATSAPP_DIRECT],
         ),
         (
             "whatsapp-webhook",
@@ -123,7 +142,7 @@ async fn numbers_that_lead_elsewhere_are_told_by_that_check_alone() {
                 number(of, "whatsapp:+15555550112", TEXTS);
                 of.account(|set| set.template_status = "rejected".into());
             },
-            &[WHATSAPP, TEMPLATE],
+            &[WHATSAPP, WHATSAPP_DIRECT, TEMPLATE],
         ),
     ])
     .await;
