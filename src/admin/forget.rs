@@ -12,10 +12,11 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::channels::TheirThreads;
 use crate::http::problem::problem;
 use crate::json;
 use crate::pii::Pii;
-use crate::pipeline::forget::{Error, Forget, ForgottenThread};
+use crate::pipeline::forget::{Error, Forget, Forgotten, ForgottenThread, Wanted};
 use crate::telemetry::chain::Chain;
 use crate::thread::{MessageId, ThreadId};
 
@@ -64,8 +65,8 @@ async fn search(State(forget): State<Forget>, body: Bytes) -> Response {
         return problem(StatusCode::BAD_REQUEST, "invalid_body", r#"wanted {"address":"+1555…"}"#);
     };
     match forget.channels.threads_of(&address).await {
-        Ok(threads) => {
-            let threads: Vec<_> = threads.iter().map(ToString::to_string).collect();
+        Ok(found) => {
+            let threads: Vec<_> = found.threads.iter().map(ToString::to_string).collect();
             Json(json!({ "threads": threads })).into_response()
         }
         Err(error) => unavailable(&Error::from(error)),
@@ -83,9 +84,15 @@ struct ForgetBody {
 /// What was forgotten, or is there to be.
 #[derive(Serialize)]
 struct ForgetAnswer {
-    /// Whether it was done.
+    /// Whether all was done.
     done: bool,
+    /// How it stands, in a sentence.
+    detail: &'static str,
     threads: Vec<ForgottenThread>,
+    /// Threads for which there was no time.
+    left: Vec<String>,
+    /// Whether the address has more threads than were found.
+    more: bool,
     kept: [&'static str; 2],
     not_reached: Vec<NotReached>,
 }
@@ -102,8 +109,8 @@ async fn take(State(forget): State<Forget>, body: Bytes) -> Response {
             r#"wanted {"who":"+1555…","act":false}; who is an address, or CH…, TH… or IM…"#;
         return problem(StatusCode::BAD_REQUEST, "invalid_body", detail);
     };
-    let threads = match named(&forget, &who).await {
-        Ok(Some(threads)) => threads,
+    let (wanted, more) = match named(&forget, &who).await {
+        Ok(Some(named)) => named,
         Ok(None) => {
             let detail = "wanted an address such as +15555550123 or whatsapp:+15555550123, a thread \
                           (CH… or TH…), or a message (IM…, SM… or MM…) whose thread the timeline knows";
@@ -111,36 +118,83 @@ async fn take(State(forget): State<Forget>, body: Bytes) -> Response {
         }
         Err(error) => return unavailable(&error),
     };
-    let mut found = Vec::new();
-    for thread in threads {
-        let one = if act { forget.thread(thread).await } else { forget.look(thread).await };
-        match one {
-            Ok(one) => found.push(one),
-            Err(error) => return unavailable(&error),
-        }
-    }
-    let done = act && found.iter().all(|one| one.under_way.is_empty() && one.elsewhere.is_empty());
+    let found = if act { forget.act(&wanted).await } else { forget.look(&wanted).await };
+    let Forgotten { threads, left } = match found {
+        Ok(found) => found,
+        Err(error) => return unavailable(&error),
+    };
     let not_reached = NOT_REACHED.map(|(what, how)| NotReached { what, how }).into();
-    Json(ForgetAnswer { done, threads: found, kept: KEPT, not_reached }).into_response()
+    let (done, detail) = outcome(&threads, act, !left.is_empty() || more);
+    let left = left.iter().map(ToString::to_string).collect();
+    Json(ForgetAnswer { done, detail, threads, left, more, kept: KEPT, not_reached })
+        .into_response()
 }
 
-/// The threads that are meant; none if nothing is understood.
-async fn named(forget: &Forget, who: &Pii) -> Result<Option<Vec<ThreadId>>, Error> {
+/// Whether all was done, and how it stands in a sentence.
+fn outcome(threads: &[ForgottenThread], act: bool, is_cut: bool) -> (bool, &'static str) {
+    let goes_on = |one: &ForgottenThread| !one.of_several && !one.is_over(true);
+    let is_spared = |one: &ForgottenThread| one.of_several && !one.is_over(true);
+    match () {
+        () if threads.is_empty() && !is_cut => (false, "nothing is kept of it: no thread is known"),
+        () if !act => (false, "nothing was changed"),
+        () if threads.iter().any(goes_on) => (
+            false,
+            "not all is forgotten: some of it is under way, or another instance's; ask again",
+        ),
+        () if is_cut => (false, "not all is forgotten: there are more threads; ask again"),
+        () if threads.iter().any(is_spared) => (
+            false,
+            "forgotten but for threads in which others write too: each is forgotten if it is named itself",
+        ),
+        () => (true, "forgotten, and written over in the files"),
+    }
+}
+
+/// The threads that are meant, and whether there are more; none if nothing is understood.
+async fn named(forget: &Forget, who: &Pii) -> Result<Option<(Wanted, bool)>, Error> {
+    let one = |thread| (Wanted { threads: vec![thread], spares_others: false }, false);
     let text = who.reveal().trim();
     if let Ok(thread) = text.parse::<ThreadId>() {
-        return Ok(Some(vec![thread]));
+        return Ok(Some(one(thread)));
     }
     if let Ok(message) = text.parse::<MessageId>() {
         let Some(timeline) = &forget.timeline else { return Ok(None) };
-        return Ok(timeline.thread_of(message).await?.map(|thread| vec![thread]));
+        return Ok(timeline.thread_of(message).await?.map(one));
     }
     if !text.starts_with('+') && !text.contains(':') {
         return Ok(None);
     }
-    Ok(Some(forget.channels.threads_of(&Pii::from(text)).await?))
+    let TheirThreads { threads, is_cut } = forget.channels.threads_of(&Pii::from(text)).await?;
+    Ok(Some((Wanted { threads, spares_others: true }, is_cut)))
 }
 
 fn unavailable(error: &Error) -> Response {
     tracing::error!(error = %Chain(error), "what was asked about a person could not be done");
     problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", &error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_done_only_if_something_was_and_nothing_is_left() {
+        let whole = ForgottenThread { jobs: 2, ..ForgottenThread::default() };
+        let out = ForgottenThread { under_way: vec!["inbox".to_owned()], ..whole.clone() };
+        let group = ForgottenThread { of_several: true, ..whole.clone() };
+        let empty_group = ForgottenThread { jobs: 0, ..group.clone() };
+        let told = |threads: &[ForgottenThread], is_cut| outcome(threads, true, is_cut);
+        assert!(told(std::slice::from_ref(&whole), false).0);
+        assert!(told(&[whole.clone(), empty_group], false).0, "nothing is kept of the group");
+        for (threads, is_cut, part) in [
+            (&[][..], false, "nothing is kept"),
+            (&[whole.clone(), out], false, "ask again"),
+            (&[whole.clone()], true, "more threads"),
+            (&[whole.clone(), group], false, "named itself"),
+        ] {
+            let (done, detail) = told(threads, is_cut);
+            assert!(!done && detail.contains(part), "{detail}");
+        }
+        assert_eq!(outcome(&[whole], false, false), (false, "nothing was changed"));
+    }
 }

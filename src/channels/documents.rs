@@ -57,7 +57,7 @@ pub(in crate::channels) async fn forget_all(
     Ok(count)
 }
 
-/// Takes what was said out of short-lived documents whose names begin so: `without` gives what is left of one
+/// Takes what was said, and to whom, out of short-lived documents whose names begin so: `without` gives what is left of one
 /// that is meant. Says how many were, or are if nothing is to be done.
 pub(in crate::channels) async fn forget_said<T: DeserializeOwned + Serialize>(
     documents: &Documents,
@@ -66,8 +66,8 @@ pub(in crate::channels) async fn forget_said<T: DeserializeOwned + Serialize>(
 ) -> Result<u64, Error> {
     let (mut count, mut after) = (0, None);
     loop {
-        let page = documents.list_passing(after).await?;
-        for listed in page.documents.iter().filter(|listed| listed.name.starts_with(beginning)) {
+        let page = documents.list_short_lived(beginning, after).await?;
+        for listed in &page.documents {
             let Ok(kept) = json::from_slice::<T>(&listed.value) else { continue };
             if without(kept).is_none() {
                 continue;

@@ -74,14 +74,25 @@ pub trait Channel: Send + Sync {
     }
 
     /// The threads in which somebody writes by an address, as far as they are known.
-    fn threads_of<'a>(&'a self, _theirs: &'a Pii) -> BoxFuture<'a, Result<Vec<ThreadId>, Error>> {
-        Box::pin(std::future::ready(Ok(Vec::new())))
+    fn threads_of<'a>(&'a self, _theirs: &'a Pii) -> BoxFuture<'a, Result<TheirThreads, Error>> {
+        Box::pin(std::future::ready(Ok(TheirThreads::default())))
     }
 
-    /// Forgets what is kept here of a thread: addresses, and what was said; ids stay, which hold neither.
-    /// Says how many notes that were, or are where it is not to `act`.
+    /// Forgets what is kept here of a thread: addresses, and what was said; ids stay, which hold neither, and
+    /// by what it is found until [`Channel::forget_way`]. Says how many notes that were, or are where it is not to `act`.
     fn forget(&self, _thread: ThreadId, _act: bool) -> BoxFuture<'_, Result<u64, Error>> {
         Box::pin(std::future::ready(Ok(0)))
+    }
+
+    /// Forgets, last of all, by what a thread is found that is asked for by an address. Says how many notes that
+    /// was.
+    fn forget_way(&self, _thread: ThreadId) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(std::future::ready(Ok(0)))
+    }
+
+    /// Whether several people write in a thread, so that what one of them asks for is not for the others.
+    fn is_of_several(&self, _thread: ThreadId) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(std::future::ready(Ok(false)))
     }
 
     /// Some threads whose other address ends with these digits, from where an earlier look ended; a bounded
@@ -203,6 +214,15 @@ pub trait Marking: Send + Sync + std::fmt::Debug {
     fn tells(&self, thread: ThreadId) -> bool;
 }
 
+/// The threads in which somebody writes.
+#[derive(Clone, Debug, Default)]
+pub struct TheirThreads {
+    /// The threads.
+    pub threads: Vec<ThreadId>,
+    /// Whether there are more, which were not read.
+    pub is_cut: bool,
+}
+
 /// Some threads of those that are known.
 #[derive(Clone, Debug, Default)]
 pub struct KnownThreads {
@@ -225,6 +245,13 @@ pub struct ThreadMarks {
 pub trait Inlet: Send + Sync {
     /// Takes messages of others in, in the given order; durable when it returns. Says how many were new.
     fn messages(&self, seen: Vec<Seen>) -> BoxFuture<'_, Result<usize, queue::Error>>;
+
+    /// Whether a message was taken in before, whatever has become of it.
+    fn is_known(
+        &self,
+        thread: ThreadId,
+        message: MessageId,
+    ) -> BoxFuture<'_, Result<bool, queue::Error>>;
 
     /// Waits until the messages of a thread that other processes have stored are known here.
     fn sync(&self, thread: ThreadId) -> BoxFuture<'_, Result<(), queue::Error>>;
@@ -675,14 +702,40 @@ impl Channels {
     /// # Errors
     ///
     /// If Twilio or the store did not say.
-    pub async fn threads_of(&self, theirs: &Pii) -> Result<Vec<ThreadId>, Error> {
-        let mut found = Vec::new();
+    pub async fn threads_of(&self, theirs: &Pii) -> Result<TheirThreads, Error> {
+        let mut found = TheirThreads::default();
         for channel in self.0.values() {
-            found.extend(channel.threads_of(theirs).await?);
+            let TheirThreads { threads, is_cut } = channel.threads_of(theirs).await?;
+            found.threads.extend(threads);
+            found.is_cut |= is_cut;
         }
-        found.sort_by_key(ToString::to_string);
-        found.dedup();
+        found.threads.sort_by_key(ToString::to_string);
+        found.threads.dedup();
         Ok(found)
+    }
+
+    /// Whether several people write in a thread.
+    ///
+    /// # Errors
+    ///
+    /// If Twilio did not say.
+    pub async fn is_of_several(&self, thread: ThreadId) -> Result<bool, Error> {
+        match self.of(thread) {
+            Some(channel) => channel.is_of_several(thread).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Forgets, last of all, by what a thread is found that is asked for by an address.
+    ///
+    /// # Errors
+    ///
+    /// If the store failed; then it is found again.
+    pub async fn forget_way(&self, thread: ThreadId) -> Result<u64, Error> {
+        match self.of(thread) {
+            Some(channel) => channel.forget_way(thread).await,
+            None => Ok(0),
+        }
     }
 
     /// Forgets what is kept of a thread by its channel.

@@ -62,7 +62,10 @@ pub fn run(args: &Args, environment: &Environment) -> Result<ExitCode, Error> {
 #[derive(Deserialize, Serialize)]
 struct Answer {
     done: bool,
+    detail: String,
     threads: Vec<ForgottenThread>,
+    left: Vec<String>,
+    more: bool,
     kept: Vec<String>,
     not_reached: Vec<OutOfReach>,
 }
@@ -78,14 +81,14 @@ async fn act(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
     let api = AdminApi::new(&report, args.url.as_ref())?;
     let body = json!({ "who": args.who.trim(), "act": args.yes });
     let answer: Answer = api.post(&["v1", "forget"], &body).await?;
-    let is_left = args.yes && !answer.done;
+    let is_left = args.yes && !answer.done && !(answer.threads.is_empty() && !answer.more);
     let shown = if args.json { outcome::json(&answer) } else { page(&answer, args.yes) };
     let shown = Outcome::done(shown);
     Ok(if is_left { shown.with_code(1) } else { shown })
 }
 
 fn page(answer: &Answer, acted: bool) -> String {
-    if answer.threads.is_empty() {
+    if answer.threads.is_empty() && !answer.more && answer.left.is_empty() {
         return "nothing is kept of this address: no thread is known with it\n".to_owned();
     }
     let header = ["thread", "waiting jobs", "dead letters", "notes", "steps", "left"];
@@ -95,7 +98,18 @@ fn page(answer: &Answer, acted: bool) -> String {
         (true, true) => "Forgotten, and written over in the files. Who writes later begins anew.",
         (true, false) => "Not all of it is forgotten; see the last column, and ask again.",
     };
-    page.push_str(&format!("\n{end}\n\nStays here:\n"));
+    page.push_str(&format!("\n{end}\n"));
+    if !answer.left.is_empty() {
+        let count = answer.left.len();
+        page.push_str(&format!("There was no time for {count} more threads; ask again.\n"));
+    }
+    if answer.more {
+        page.push_str(
+            "The address has more conversations at Twilio than are read at once: delete there those that \
+             are forgotten, and ask again.\n",
+        );
+    }
+    page.push_str("\nStays here:\n");
     for kept in &answer.kept {
         page.push_str(&format!("- {kept}\n"));
     }
@@ -109,7 +123,9 @@ fn page(answer: &Answer, acted: bool) -> String {
 fn row(one: &ForgottenThread) -> [String; 6] {
     let under_way = one.under_way.iter().map(|queue| format!("{queue}: under way"));
     let elsewhere = one.elsewhere.iter().map(|queue| format!("{queue}: another instance's"));
-    let left: Vec<_> = under_way.chain(elsewhere).collect();
+    let others = "others write in it too: name it itself".to_owned();
+    let others = (one.of_several && !one.is_over(true)).then_some(others);
+    let left: Vec<_> = under_way.chain(elsewhere).chain(others).collect();
     let counts =
         [one.jobs, one.dead_letters, one.notes, one.records].map(|count| count.to_string());
     let [jobs, letters, notes, records] = counts;
@@ -131,12 +147,23 @@ mod tests {
         let not_reached = vec![OutOfReach { what: "twilio".to_owned(), how: "DELETE".to_owned() }];
         let answer = Answer {
             done: false,
+            detail: "not all".to_owned(),
             threads: vec![thread],
+            left: vec!["CH2".to_owned()],
+            more: true,
             kept: vec!["ids".to_owned()],
             not_reached,
         };
         let page = page(&answer, true);
-        for part in ["TH1", "inbox: under way", "ask again", "- ids", "- twilio: DELETE"] {
+        for part in [
+            "TH1",
+            "inbox: under way",
+            "ask again",
+            "for 1 more",
+            "delete there",
+            "- ids",
+            "- twilio: DELETE",
+        ] {
             assert!(page.contains(part), "{part} is missing in {page}");
         }
     }
@@ -144,7 +171,15 @@ mod tests {
     #[test]
     fn without_yes_it_says_that_nothing_was_changed() {
         let threads = vec![ForgottenThread { thread: "TH1".to_owned(), ..Default::default() }];
-        let answer = Answer { done: false, threads, kept: Vec::new(), not_reached: Vec::new() };
+        let answer = Answer {
+            done: false,
+            detail: String::new(),
+            threads,
+            left: Vec::new(),
+            more: false,
+            kept: Vec::new(),
+            not_reached: Vec::new(),
+        };
         assert!(page(&answer, false).contains("Nothing was changed; --yes forgets it."));
     }
 }

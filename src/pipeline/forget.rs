@@ -1,10 +1,11 @@
 //! Forgets a thread: takes out of the store and the timeline what people wrote in it, and their addresses.
 //!
 //! In this order, so that nothing comes back: jobs that wait, each taken by its lane and ended unseen; dead
-//! letters; what channels keep, the latest list of buttons and who has the thread; the timeline; last the
-//! bytes of all that, which are written over before this returns. A job that is out is waited for, since
-//! what it says may be on its way to Twilio; if it is still out after that, the caller is told in which queue
-//! and asks again. Ids of what is done stay, so that nothing is done twice: sids, and of two addresses a
+//! letters; what channels keep, the latest list of buttons and who has the thread; the timeline; by what the
+//! thread is found that is asked for by an address, so that whoever was told of a failure can ask again; last
+//! the bytes of all that, which are written over before this returns. A job that is out is waited for, since
+//! what it says may be on its way to Twilio; if it is still out after that, or another instance's, the caller
+//! is told in which queue and asks again. Ids of what is done stay, so that nothing is done twice: sids, and of two addresses a
 //! digest. What comes later in the thread begins anew. Time enters through the clock.
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::channels::{self, Channels};
 use crate::clock::Clock;
 use crate::jobs::lane;
+use crate::json;
 use crate::pipeline::{awaited, lists, upstreams};
 use crate::queue::{self, Cursor, Documents, Filter, Key, LaneHead, Page, Queue, QueueName, Store};
 use crate::thread::ThreadId;
@@ -26,6 +28,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// How long after the last job its steps are written to the timeline at the latest, by whoever keeps it.
 const TOLD_WITHIN: Duration = Duration::from_millis(500);
+
+/// For how long further threads are begun with: less than an operator's tools wait for an answer.
+const BEGIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// What forgets.
 #[derive(Clone)]
@@ -57,6 +62,41 @@ pub struct ForgottenThread {
     pub under_way: Vec<String>,
     /// The queues whose jobs of it another instance has, which is to be asked too.
     pub elsewhere: Vec<String>,
+    /// Whether it is left alone because others write in it too.
+    #[serde(default, deserialize_with = "json::null_as_default")]
+    pub of_several: bool,
+}
+
+impl ForgottenThread {
+    fn of(thread: ThreadId) -> Self {
+        Self { thread: thread.to_string(), ..Self::default() }
+    }
+
+    /// Whether nothing of it is left to be forgotten, what is counted having been `done`.
+    #[must_use]
+    pub fn is_over(&self, done: bool) -> bool {
+        let is_free = self.under_way.is_empty() && self.elsewhere.is_empty();
+        let count = self.jobs + self.dead_letters + self.notes + self.records;
+        is_free && (count == 0 || done && !self.of_several)
+    }
+}
+
+/// Of which threads something is to be forgotten.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The threads.
+    pub threads: Vec<ThreadId>,
+    /// Whether those are left alone in which others write too.
+    pub spares_others: bool,
+}
+
+/// What was forgotten, or is there to be.
+#[derive(Clone, Debug, Default)]
+pub struct Forgotten {
+    /// The threads that were looked at.
+    pub threads: Vec<ForgottenThread>,
+    /// The threads for which there was no time.
+    pub left: Vec<ThreadId>,
 }
 
 /// Says why something may be left.
@@ -75,13 +115,29 @@ pub enum Error {
 }
 
 impl Forget {
-    /// Says what there is of a thread; changes nothing.
+    /// Says what there is of threads; changes nothing.
     ///
     /// # Errors
     ///
     /// See [`Error`].
-    pub async fn look(&self, thread: ThreadId) -> Result<ForgottenThread, Error> {
-        let mut found = ForgottenThread { thread: thread.to_string(), ..Default::default() };
+    pub async fn look(&self, wanted: &Wanted) -> Result<Forgotten, Error> {
+        let end = self.clock.now() + BEGIN_WITHIN;
+        let records = self.records(&wanted.threads).await?;
+        let mut all = Forgotten::default();
+        for (&thread, records) in wanted.threads.iter().zip(records) {
+            if self.clock.now() >= end {
+                all.left.push(thread);
+                continue;
+            }
+            let of_several = self.is_spared(thread, wanted).await?;
+            let found = self.look_at(thread).await?;
+            all.threads.push(ForgottenThread { records, of_several, ..found });
+        }
+        Ok(all)
+    }
+
+    async fn look_at(&self, thread: ThreadId) -> Result<ForgottenThread, Error> {
+        let mut found = ForgottenThread::of(thread);
         for queue in self.queues() {
             let lanes = lanes(&queue, thread).await?;
             for open in lanes.iter().map(|lane| queue.open_jobs(lane)) {
@@ -93,36 +149,88 @@ impl Forget {
             found.dead_letters += letters(&queue, lanes, false).await?;
         }
         found.notes = self.notes(thread, false).await?;
-        if let Some(timeline) = &self.timeline {
-            found.records = timeline.count(thread).await?;
-        }
         Ok(found)
     }
 
-    /// Forgets a thread; nothing of it is in this process's files when it returns, but what it names.
+    /// Forgets threads; nothing of them is in this process's files when it returns, but what it names. For
+    /// those that it has no time for it is asked again; those of which the timeline tells come first.
     ///
     /// # Errors
     ///
-    /// See [`Error`].
-    pub async fn thread(&self, thread: ThreadId) -> Result<ForgottenThread, Error> {
-        let mut done = ForgottenThread { thread: thread.to_string(), ..Default::default() };
-        self.jobs(thread, &mut done).await?;
-        if !done.under_way.is_empty() {
+    /// See [`Error`]. What was done until then is done, and the threads are still found by their addresses.
+    pub async fn act(&self, wanted: &Wanted) -> Result<Forgotten, Error> {
+        let end = self.clock.now() + BEGIN_WITHIN;
+        let known = self.records(&wanted.threads).await?;
+        let mut threads: Vec<_> = wanted.threads.iter().copied().zip(known).collect();
+        threads.sort_by_key(|(_, records)| *records == 0);
+        let (mut all, mut ended) = (Forgotten::default(), Vec::new());
+        for (thread, records) in threads {
+            if self.clock.now() >= end {
+                all.left.push(thread);
+                continue;
+            }
+            if self.is_spared(thread, wanted).await? {
+                let found = self.look_at(thread).await?;
+                all.threads.push(ForgottenThread { records, of_several: true, ..found });
+                continue;
+            }
+            let done = self.end(thread).await?;
             // What it says later would stand beside nothing that explains it.
-            return Ok(done);
+            if done.under_way.is_empty() && done.elsewhere.is_empty() {
+                ended.push((all.threads.len(), thread));
+            }
+            all.threads.push(done);
         }
-        for queue in self.queues() {
-            let lanes = lanes(&queue, thread).await?;
-            done.dead_letters += letters(&queue, lanes, true).await?;
+        self.finish(&ended, &mut all).await?;
+        Ok(all)
+    }
+
+    /// Whether a thread is left alone for the sake of others in it.
+    async fn is_spared(&self, thread: ThreadId, wanted: &Wanted) -> Result<bool, Error> {
+        Ok(wanted.spares_others && self.channels.is_of_several(thread).await?)
+    }
+
+    /// Ends what waits in a thread and takes what is noted of it; nothing is noted of one whose jobs go on.
+    async fn end(&self, thread: ThreadId) -> Result<ForgottenThread, Error> {
+        let mut done = ForgottenThread::of(thread);
+        self.jobs(thread, &mut done).await?;
+        if done.under_way.is_empty() && done.elsewhere.is_empty() {
+            for queue in self.queues() {
+                let lanes = lanes(&queue, thread).await?;
+                done.dead_letters += letters(&queue, lanes, true).await?;
+            }
+            done.notes = self.notes(thread, true).await?;
         }
-        done.notes = self.notes(thread, true).await?;
-        if let Some(timeline) = &self.timeline {
-            self.clock.sleep(TOLD_WITHIN).await;
-            done.records = timeline.erase(thread).await?;
-        }
-        self.store.write_over().await?;
-        tracing::info!(conversation_sid = %thread, "a thread was forgotten by the operator's wish");
         Ok(done)
+    }
+
+    /// Takes out of the timeline what it has of the ended threads, then by what they are found, and writes over
+    /// the bytes of all.
+    async fn finish(&self, ended: &[(usize, ThreadId)], all: &mut Forgotten) -> Result<(), Error> {
+        if let Some(timeline) = self.timeline.as_ref().filter(|_| !ended.is_empty()) {
+            self.clock.sleep(TOLD_WITHIN).await;
+            let threads: Vec<_> = ended.iter().map(|(_, thread)| *thread).collect();
+            let erased = timeline.erase(&threads).await?;
+            for ((place, _), records) in ended.iter().zip(erased) {
+                all.threads[*place].records = records;
+            }
+        }
+        for (place, thread) in ended {
+            all.threads[*place].notes += self.channels.forget_way(*thread).await?;
+            tracing::info!(conversation_sid = %thread,
+                "a thread was forgotten by the operator's wish");
+        }
+        // Also where nothing is known any more: an earlier wish may have come as far as this.
+        self.store.write_over().await?;
+        Ok(())
+    }
+
+    /// How many records the timeline has of each thread.
+    async fn records(&self, threads: &[ThreadId]) -> Result<Vec<u64>, Error> {
+        match &self.timeline {
+            Some(timeline) if !threads.is_empty() => Ok(timeline.count(threads).await?),
+            Some(_) | None => Ok(vec![0; threads.len()]),
+        }
     }
 
     /// Ends all jobs that wait, in the order in which one makes the next, until none is left or what is out

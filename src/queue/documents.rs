@@ -132,14 +132,21 @@ impl Documents {
         self.engine.list_documents(beginning.to_owned(), after).await
     }
 
-    /// Lists the short-lived documents that may hold what somebody wrote, in an order of the engine's own,
-    /// from where an earlier page ended.
+    /// Lists the short-lived documents whose names begin so and go on, private ones too, in an order of the
+    /// engine's own, from where an earlier page ended.
     ///
     /// # Errors
     ///
-    /// As [`Documents::list`].
-    pub async fn list_passing(&self, after: Option<DocumentCursor>) -> Result<DocumentPage, Error> {
-        self.engine.list_passing(after).await
+    /// As [`Documents::list`]; [`Error::Invalid`] for a beginning that is not of short-lived documents.
+    pub async fn list_short_lived(
+        &self,
+        beginning: &str,
+        after: Option<DocumentCursor>,
+    ) -> Result<DocumentPage, Error> {
+        if !beginning.starts_with(Self::SHORT_LIVED) {
+            return Err(Error::Invalid { what: "short-lived documents begin with ~" });
+        }
+        self.engine.list_short_lived(beginning.to_owned(), after).await
     }
 
     /// Forgets a document unless it was written since it was listed; says whether it did.

@@ -65,9 +65,10 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// Returns once nothing of what was deleted before is in this engine's files.
     fn write_over(&self) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// Lists some short-lived documents that may hold what somebody wrote.
-    fn list_passing(
+    /// Lists some short-lived documents whose names begin so.
+    fn list_short_lived(
         &self,
+        beginning: String,
         after: Option<DocumentCursor>,
     ) -> BoxFuture<'_, Result<DocumentPage, Error>>;
 

@@ -105,6 +105,18 @@ pub enum Error {
         #[source]
         source: Source,
     },
+    /// The file holds too much to be written anew beside the work.
+    #[error(
+        "what was deleted may still be in {path}: its {table} are more than are written anew at once, so that \
+         no gap keeps a copy; ask again once fewer are kept (jobs worked off, dead letters dropped, a shorter \
+         queue.retention)"
+    )]
+    Crowded {
+        /// The queue's file.
+        path: PathBuf,
+        /// What it holds too much of.
+        table: &'static str,
+    },
     /// A newer chimein wrote the file.
     #[error(
         "{path} has format {found}, which a newer chimein wrote; this one ({version}) knows up to {known}: run \
@@ -194,6 +206,7 @@ impl Error {
         match self {
             Self::Away { .. }
             | Self::Contended
+            | Self::Crowded { .. }
             | Self::Full { .. }
             | Self::Locked { .. }
             | Self::NoRoom { .. }

@@ -87,7 +87,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`], [`Error::Locked`] if somebody reads the file for long, or a storage error.
+    /// [`Error::Closed`], [`Error::Locked`] if somebody reads the file for long, [`Error::Crowded`] if it
+    /// holds too much for that, or a storage error.
     pub async fn write_over(&self) -> Result<(), Error> {
         self.engine.write_over().await
     }

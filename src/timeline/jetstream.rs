@@ -107,22 +107,12 @@ impl TimelineEngine for TimelineStream {
         self.read(ask).boxed()
     }
 
-    fn erase(&self, thread: ThreadId, act: bool) -> BoxFuture<'_, Result<u64, Error>> {
+    fn erase(&self, threads: Vec<ThreadId>, act: bool) -> BoxFuture<'_, Result<Vec<u64>, Error>> {
         async move {
-            let filter = format!("{}.{thread}.*.*", self.subjects);
-            let mut erased = 0;
-            self.each(&filter, 1, |_, _| {
-                erased += 1;
-                true
-            })
-            .await?;
-            if !act {
-                return Ok(erased);
+            let mut erased = Vec::with_capacity(threads.len());
+            for thread in threads {
+                erased.push(self.erase_one(thread, act).await?);
             }
-            let stream = self.context.get_stream_no_info(&self.name).await;
-            let stream = stream.map_err(|error| failed("use", &self.name, error))?;
-            let purged = stream.purge().filter(filter).await;
-            purged.map_err(|error| failed("erase from", &self.name, error))?;
             Ok(erased)
         }
         .boxed()
@@ -135,6 +125,25 @@ impl TimelineEngine for TimelineStream {
 }
 
 impl TimelineStream {
+    /// Erases or counts the records of one thread.
+    async fn erase_one(&self, thread: ThreadId, act: bool) -> Result<u64, Error> {
+        let filter = format!("{}.{thread}.*.*", self.subjects);
+        let mut erased = 0;
+        self.each(&filter, 1, |_, _| {
+            erased += 1;
+            true
+        })
+        .await?;
+        if !act {
+            return Ok(erased);
+        }
+        let stream = self.context.get_stream_no_info(&self.name).await;
+        let stream = stream.map_err(|error| failed("use", &self.name, error))?;
+        let purged = stream.purge().filter(filter).await;
+        purged.map_err(|error| failed("erase from", &self.name, error))?;
+        Ok(erased)
+    }
+
     async fn publish(&self, lines: Vec<Line>) -> Result<(), Error> {
         let mut bodies: BTreeMap<String, String> = BTreeMap::new();
         for line in lines {

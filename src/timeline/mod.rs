@@ -151,7 +151,7 @@ pub(crate) trait TimelineEngine: Send + Sync + 'static {
 
     /// Takes out what is kept of a thread, for good; says how many records it was, or is where it is not to
     /// `act`.
-    fn erase(&self, thread: ThreadId, act: bool) -> BoxFuture<'_, Result<u64, Error>>;
+    fn erase(&self, threads: Vec<ThreadId>, act: bool) -> BoxFuture<'_, Result<Vec<u64>, Error>>;
 
     /// Takes out what is too old.
     fn tidy(&self) -> BoxFuture<'_, Result<(), Error>>;
@@ -197,22 +197,22 @@ impl Timeline {
         self.engine.write(records.into_iter().map(Line::of).collect()).await
     }
 
-    /// Takes out what is kept of a thread, for good; says how many records it was.
+    /// Takes out what is kept of threads, for good, in one go; says how many records it was of each.
     ///
     /// # Errors
     ///
     /// What keeps the store from being written; then some may be left.
-    pub async fn erase(&self, thread: ThreadId) -> Result<u64, Error> {
-        self.engine.erase(thread, true).await
+    pub async fn erase(&self, threads: &[ThreadId]) -> Result<Vec<u64>, Error> {
+        self.engine.erase(threads.to_vec(), true).await
     }
 
-    /// Counts what is kept of a thread.
+    /// Counts what is kept of each of some threads.
     ///
     /// # Errors
     ///
     /// What keeps the store from being read.
-    pub async fn count(&self, thread: ThreadId) -> Result<u64, Error> {
-        self.engine.erase(thread, false).await
+    pub async fn count(&self, threads: &[ThreadId]) -> Result<Vec<u64>, Error> {
+        self.engine.erase(threads.to_vec(), false).await
     }
 
     /// The thread of a message, if it is known.

@@ -14,6 +14,7 @@ mod index;
 mod name;
 mod raw;
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -119,8 +120,9 @@ impl TimelineEngine for Segments {
         within(FIND_WITHIN, found).boxed()
     }
 
-    fn erase(&self, thread: ThreadId, act: bool) -> BoxFuture<'_, Result<u64, Error>> {
-        let erased = blocking(&self.writing, &self.shared, move |shared| shared.erase(thread, act));
+    fn erase(&self, threads: Vec<ThreadId>, act: bool) -> BoxFuture<'_, Result<Vec<u64>, Error>> {
+        let erased =
+            blocking(&self.writing, &self.shared, move |shared| shared.erase(&threads, act));
         within(ERASE_WITHIN, erased).boxed()
     }
 
@@ -357,13 +359,14 @@ impl Shared {
         }
     }
 
-    fn erase(&self, thread: ThreadId, act: bool) -> Result<u64, Error> {
+    fn erase(&self, threads: &[ThreadId], act: bool) -> Result<Vec<u64>, Error> {
         let state = self.lock();
-        let mut erased = 0_u64;
+        let places: HashMap<String, usize> =
+            threads.iter().enumerate().map(|(place, thread)| (thread.to_string(), place)).collect();
+        let mut erased = vec![0; threads.len()];
         for name in self.names()? {
             let text = self.read(name)?;
-            let lines = lines_of(thread, &text);
-            erased = erased.saturating_add(u64::try_from(lines.len()).unwrap_or(u64::MAX));
+            let lines = lines_of((&places, &mut erased), &text);
             if lines.is_empty() || !act {
                 continue;
             }
@@ -380,12 +383,16 @@ impl Shared {
     }
 }
 
-/// The lines of a thread: where each begins, and how long it is.
-fn lines_of(thread: ThreadId, text: &str) -> Vec<(u64, usize)> {
-    let wanted = find::needle(&thread.to_string());
+/// The lines of some threads, where each begins, and how long it is; they are counted at their threads' places.
+fn lines_of(
+    (places, counts): (&HashMap<String, usize>, &mut [u64]),
+    text: &str,
+) -> Vec<(u64, usize)> {
     let (mut lines, mut at) = (Vec::new(), 0_u64);
     for line in text.split_inclusive('\n') {
-        if line.contains(&wanted) {
+        let mut sids = find::sids(line);
+        if let Some(place) = sids.find_map(|sid| places.get(sid)) {
+            counts[*place] += 1;
             lines.push((at, line.trim_end_matches('\n').len()));
         }
         at = at.saturating_add(bytes(line));

@@ -7,6 +7,7 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
+use crate::receiver::{Receiver, SECRET};
 use crate::rig::{NUMBER, PHONE, Rig};
 
 const OTHER_PHONE: &str = "+15555550124";
@@ -71,7 +72,9 @@ async fn nothing_of_a_forgotten_person_is_in_any_file_and_others_stay() {
     assert!(holds(&folder, "kept waits") && holds(&folder, &OTHER_PHONE[1..]), "others stay");
     let gone = rig.ask_admin(&format!("/v1/timeline?thread={name}")).await;
     assert_eq!(gone["records"], json!([]), "{gone}");
-    assert_eq!(forget(&rig, PHONE, true).await["threads"], json!([]), "nobody is known there");
+    let nobody = forget(&rig, PHONE, true).await;
+    assert_eq!((&nobody["threads"], &nobody["done"]), (&json!([]), &json!(false)), "{nobody}");
+    assert!(nobody["detail"].as_str().unwrap().contains("nothing is kept"), "{nobody}");
 
     rig.text(PHONE, NUMBER, "anew").await;
     rig.eventually("who writes later begins anew", |rig| rig.control.texts_to(PHONE).len() == 2)
@@ -106,7 +109,7 @@ async fn a_turn_that_is_answered_later_or_never_is_forgotten_with_its_thread() {
     let ours = [
         ("CHIMEIN_AGENT_KIND", "http"),
         ("CHIMEIN_AGENT_URL", agent.url()),
-        ("CHIMEIN_AGENT_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+        ("CHIMEIN_AGENT_SECRET", SECRET),
         ("CHIMEIN_AGENT_ANSWER_WITHIN", "1s"),
     ];
     let rig = Rig::on_numbers(&ours).await;
@@ -155,8 +158,98 @@ async fn a_conversation_is_found_by_the_address_in_it_and_forgotten() {
     let done = forget(&rig, &conversation.to_string(), true).await;
     assert_eq!((&done["done"], &done["threads"][0]["jobs"]), (&json!(true), &json!(1)), "{done}");
     assert_nothing_of(&["planted", &PHONE[1..]], rig.queue_path().parent().unwrap());
+    let again = forget(&rig, PHONE, true).await;
+    assert_eq!(again["done"], true, "Twilio still knows it, and nothing is left here: {again}");
     let unknown = forget(&rig, "nobody", false).await;
     assert_eq!(unknown["error"], "unknown_person");
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_forgotten_stays_so_though_a_sweep_lists_what_was_written() {
+    let agent = agent().await;
+    let ours = [
+        ("CHIMEIN_AGENT_KIND", "http"),
+        ("CHIMEIN_AGENT_URL", agent.url()),
+        ("CHIMEIN_MESSAGING_SWEEP_INTERVAL", "1s"),
+    ];
+    let mut rig = Rig::on_numbers(&ours).await;
+    rig.text(PHONE, NUMBER, "planted").await;
+    rig.expect_texts(PHONE, &["re planted"]).await;
+    assert_eq!(forget(&rig, PHONE, true).await["done"], true);
+    // What it has seen already it remembers until it stops.
+    rig.stop_service().await;
+    let sweeps = |rig: &Rig| rig.rest_requests("GET", "/Messages.json");
+    let before = sweeps(&rig);
+    rig.start_service().await;
+    rig.eventually("two sweeps", |rig| sweeps(rig) >= before + 2).await;
+    rig.settled().await;
+    let found = post(&rig, "/v1/threads/search", &json!({ "address": PHONE })).await;
+    assert_eq!(found, json!({ "threads": [] }));
+    assert_nothing_of(&["planted", &PHONE[1..]], rig.queue_path().parent().unwrap());
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_has_arrived_and_is_told_of_is_forgotten_too() {
+    let agent = agent().await;
+    let receiver = Receiver::start().await;
+    let ours = [
+        ("CHIMEIN_AGENT_KIND", "http"),
+        ("CHIMEIN_AGENT_URL", agent.url()),
+        ("CHIMEIN_AGENT_REPORT_URL", receiver.url.as_str()),
+        ("CHIMEIN_AGENT_SECRET", SECRET),
+    ];
+    let rig = Rig::on_numbers(&ours).await;
+    rig.text(PHONE, NUMBER, "planted").await;
+    rig.expect_texts(PHONE, &["re planted"]).await;
+    rig.eventually("it is told", |_| !receiver.told().states("delivered").is_empty()).await;
+    rig.settled().await;
+    assert_eq!(forget(&rig, PHONE, true).await["done"], true);
+    assert_nothing_of(&["planted", &PHONE[1..]], rig.queue_path().parent().unwrap());
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_of_several_people_is_forgotten_only_if_it_is_named_itself() {
+    let agent = agent().await;
+    let rig = agent.rig_with(&[("CHIMEIN_ADMIN_LISTEN", "127.0.0.1:0")]).await;
+    let group = rig.group_sms(PHONE, &[OTHER_PHONE], "planted dies").await;
+    let _letter = rig.dead_letter_of("inbox").await;
+    let spared = forget(&rig, PHONE, true).await;
+    assert_eq!(spared["done"], false, "{spared}");
+    let thread = &spared["threads"][0];
+    assert_eq!(
+        (&thread["thread"], &thread["of_several"], &thread["dead_letters"]),
+        (&json!(group.to_string()), &json!(true), &json!(1)),
+        "{spared}"
+    );
+    assert!(spared["detail"].as_str().unwrap().contains("named itself"), "{spared}");
+    assert_eq!(letters(&rig.ask_admin("/v1/dead-letters").await), 1, "it is still there");
+    let done = forget(&rig, &group.to_string(), true).await;
+    assert_eq!(done["done"], true, "{done}");
+    assert_eq!(letters(&rig.ask_admin("/v1/dead-letters").await), 0);
+    rig.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_told_of_a_failure_asks_again_by_the_address() {
+    let agent = agent().await;
+    let ours = [("CHIMEIN_AGENT_KIND", "http"), ("CHIMEIN_AGENT_URL", agent.url())];
+    let rig = Rig::on_numbers(&ours).await;
+    rig.text(PHONE, NUMBER, "planted").await;
+    rig.expect_texts(PHONE, &["re planted"]).await;
+    rig.settled().await;
+    let reader = rusqlite::Connection::open(rig.queue_path()).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM jobs").unwrap();
+    let failed = forget(&rig, PHONE, true).await;
+    assert_eq!(failed["error"], "unavailable", "{failed}");
+    reader.execute_batch("ROLLBACK").unwrap();
+    drop(reader);
+    // The bytes are what was left, whatever is still known by then.
+    let again = forget(&rig, PHONE, true).await;
+    assert_eq!(again["error"], Value::Null, "{again}");
+    assert_nothing_of(&["planted", &PHONE[1..]], rig.queue_path().parent().unwrap());
     rig.end().await;
 }
 

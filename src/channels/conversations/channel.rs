@@ -21,7 +21,7 @@ use crate::channels::conversations::send_limits::SendLimits;
 use crate::channels::conversations::service_check::ServiceCheck;
 use crate::channels::{
     AnsweredBefore, Channel, Error, Failed, Fares, Marking, Outgoing, PHONE_TEXT_UNITS_MAX,
-    Sending, Sent, Speaking, ThreadMarks,
+    Sending, Sent, Speaking, TheirThreads, ThreadMarks,
 };
 use crate::clock::Timestamp;
 use crate::jobs::recorder::Recorder;
@@ -41,8 +41,8 @@ const PHONES_KNOWN_FOR: Duration = Duration::from_secs(10);
 /// How long it is believed by which of our numbers a conversation's messages go: they hardly change.
 const NUMBERS_KNOWN_FOR: Duration = Duration::from_secs(600);
 
-/// How many conversations of one address are found at most. Chosen: nobody reads more.
-const THREADS_MAX: usize = 100;
+/// How many conversations of one address are found at most: ten requests. Chosen; that there are more is said.
+const THREADS_MAX: usize = 1000;
 
 /// The channel.
 pub struct Conversations {
@@ -107,18 +107,37 @@ impl Channel for Conversations {
         })
     }
 
-    fn threads_of<'a>(&'a self, theirs: &'a Pii) -> BoxFuture<'a, Result<Vec<ThreadId>, Error>> {
+    fn threads_of<'a>(&'a self, theirs: &'a Pii) -> BoxFuture<'a, Result<TheirThreads, Error>> {
         Box::pin(async move {
             let mut addresses = vec![theirs.clone()];
             if theirs.reveal().starts_with('+') {
                 addresses.push(Pii::from(format!("whatsapp:{}", theirs.reveal())));
             }
-            let mut found = Vec::new();
+            let mut found = TheirThreads::default();
             for address in &addresses {
-                let of = self.rest.conversations_of_address(address).all(THREADS_MAX).await?;
-                found.extend(of.into_iter().map(|seat| ThreadId::from(seat.conversation_sid)));
+                let of = self.rest.conversations_of_address(address).all(THREADS_MAX + 1).await?;
+                found.is_cut |= of.len() > THREADS_MAX;
+                let of = of.into_iter().take(THREADS_MAX);
+                found.threads.extend(of.map(|seat| ThreadId::from(seat.conversation_sid)));
             }
             Ok(found)
+        })
+    }
+
+    /// Whoever is no seat of the bot's is somebody, a helper with an identity too.
+    fn is_of_several(&self, thread: ThreadId) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(async move {
+            let Some(conversation) = thread.conversation() else { return Ok(false) };
+            let present = match self.facts.participants(conversation).await {
+                Err(error) if error.status() == Some(404) => return Ok(false),
+                present => present?,
+            };
+            let is_bot = |identity: &Pii| {
+                let members = self.seats.members().iter();
+                members.map(|member| &*member.identity).any(|bot| bot == identity.reveal())
+            };
+            let is_person = |one: &&rest::Participant| !one.identity.as_ref().is_some_and(is_bot);
+            Ok(present.iter().filter(is_person).count() > 1)
         })
     }
 

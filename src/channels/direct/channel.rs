@@ -14,7 +14,7 @@ use super::senders::{self, Senders};
 use super::states::States;
 use crate::channels::{
     AnsweredBefore, Channel, Error, Failed, Fares, Inlet, KnownThreads, Outgoing,
-    PHONE_TEXT_UNITS_MAX, Sending, Sent, Speaking,
+    PHONE_TEXT_UNITS_MAX, Sending, Sent, Speaking, TheirThreads,
 };
 use crate::clock::{Moment, Timestamp};
 use crate::jobs::outcome::Class;
@@ -108,11 +108,16 @@ impl Channel for Direct {
         Ok(Thread::Direct(Box::new(senders::pair(ours, theirs.clone()))))
     }
 
-    fn threads_of<'a>(&'a self, theirs: &'a Pii) -> BoxFuture<'a, Result<Vec<ThreadId>, Error>> {
+    fn threads_of<'a>(&'a self, theirs: &'a Pii) -> BoxFuture<'a, Result<TheirThreads, Error>> {
         Box::pin(async move {
             let found = self.contacts.threads_of(theirs).await?;
-            Ok(found.into_iter().map(|(thread, _)| thread).collect())
+            let threads = found.into_iter().map(|(thread, _)| thread).collect();
+            Ok(TheirThreads { threads, is_cut: false })
         })
+    }
+
+    fn forget_way(&self, thread: ThreadId) -> BoxFuture<'_, Result<u64, Error>> {
+        Box::pin(async move { Ok(self.contacts.forget_way(thread).await?) })
     }
 
     fn forget(&self, thread: ThreadId, act: bool) -> BoxFuture<'_, Result<u64, Error>> {

@@ -262,27 +262,49 @@ impl Contacts {
         }
     }
 
-    /// Forgets a thread and the person in it; says how many notes that were, or are if nothing is to be
-    /// done. That somebody wants to hear nothing more is a digest and a time, and stays.
+    /// Forgets the person in a thread; says how many notes there are of both, of which those by which the
+    /// thread is found stay until [`Contacts::forget_way`]. That somebody wants to hear nothing more is a digest
+    /// and a time, and stays.
     ///
     /// # Errors
     ///
     /// If the store could not be read or written.
     pub async fn forget(&self, thread: ThreadId, act: bool) -> Result<u64, Error> {
-        let mut names = vec![thread_name(thread), marks::name(thread)];
+        let mut names = vec![marks::name(thread)];
         if let Some(ThreadRecord { pair, .. }) = self.thread(thread).await? {
             let name = contact::name(&pair);
             let known: Option<Contact> = read(&self.documents, &name).await?;
             names.extend(known.is_some_and(|known| !known.is_opted_out).then_some(name));
-            names.extend(self.aliases_of(&pair.theirs).await?);
         }
-        if act {
-            let _known = self.known.remove(&thread);
-            for name in &names {
-                let _known = self.aliases.remove(name);
-            }
+        if !act {
+            names.extend(self.way(thread).await?);
         }
         forget_all(&self.documents, names, act).await
+    }
+
+    /// Forgets the notes by which a thread is found, its own record last, so that what has failed before can be
+    /// asked for again; says how many those were.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be read or written.
+    pub async fn forget_way(&self, thread: ThreadId) -> Result<u64, Error> {
+        let names = self.way(thread).await?;
+        let _known = self.known.remove(&thread);
+        for name in &names {
+            let _known = self.aliases.remove(name);
+        }
+        forget_all(&self.documents, names, true).await
+    }
+
+    /// The notes by which a thread is found, its own record last.
+    async fn way(&self, thread: ThreadId) -> Result<Vec<String>, Error> {
+        let mut names = match self.thread(thread).await? {
+            Some(ThreadRecord { pair, .. }) => self.aliases_of(&pair.theirs).await?,
+            None => Vec::new(),
+        };
+        names.push(thread_name(thread));
+        Ok(names)
     }
 
     /// The notes that a WhatsApp id and an address are one person.

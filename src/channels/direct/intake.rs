@@ -109,10 +109,15 @@ impl TextIntake {
     }
 
     async fn store(&self, pair: &Pair, word: ContactWord<'_>, seen: Seen) -> Result<usize, Error> {
+        let is_found = seen.door != Door::MessagingWebhook;
+        if is_found && self.inlet.is_known(seen.thread.id(), word.message.into()).await? {
+            // What is known of its writer was heard with it, and may have been forgotten since.
+            return self.inlet.messages(vec![seen]).await;
+        }
         let heard = self.contacts.heard(pair, word);
         // A wish is known before its message can be answered, and so is whose thread it is: what no webhook
         // brought may have been answered before the store was restored, which is looked for by the addresses.
-        let comes_first = word.wish.is_some() || seen.door != Door::MessagingWebhook;
+        let comes_first = word.wish.is_some() || is_found;
         let stored = self.inlet.messages(vec![seen]);
         if comes_first {
             heard.await?;

@@ -169,8 +169,8 @@ impl States {
 }
 
 impl States {
-    /// Forgets what was said in a thread's replies that have not arrived; how they fare, by their ids, stays.
-    /// Says how many those are.
+    /// Forgets what was said in a thread's replies that have not arrived, and the addresses of those that have
+    /// where its agent is told how they fare; how they fare, by their ids, stays. Says how many those are.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ use crate::pipeline::send::outbound;
 use crate::queue::{Append, Appended, Error, Queue};
 use crate::telemetry::journal::{Door, Stage};
 use crate::telemetry::trace::{self, TraceContext};
-use crate::thread::ThreadId;
+use crate::thread::{MessageId, ThreadId};
 
 pub mod admission;
 pub mod repeated;
@@ -49,6 +49,13 @@ pub struct Ingest {
 impl Inlet for Ingest {
     fn messages(&self, seen: Vec<Seen>) -> BoxFuture<'_, Result<usize, Error>> {
         Box::pin(self.put_turns(seen))
+    }
+
+    fn is_known(&self, thread: ThreadId, message: MessageId) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(async move {
+            let known = self.inbox.find(record::turn_id(message), &lane(thread)).await?;
+            Ok(known.is_some())
+        })
     }
 
     fn sync(&self, thread: ThreadId) -> BoxFuture<'_, Result<(), Error>> {

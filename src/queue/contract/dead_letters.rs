@@ -389,10 +389,13 @@ pub(super) async fn what_holds_what_somebody_wrote_is_listed_and_forgotten(harne
         let change = move |_: Option<&[u8]>| Some((b"their words".to_vec(), true));
         documents.update_private(&format!("~one/{n}"), change).await.unwrap();
     }
+    // It says nothing any more, and may hold an address.
+    documents.update("~one/arrived", |_| Some(b"their number".to_vec())).await.unwrap();
+    documents.update("~other/1", |_| Some(b"ids".to_vec())).await.unwrap();
     documents.update("lasting", |_| Some(b"ids".to_vec())).await.unwrap();
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
-        let page = documents.list_passing(after).await.unwrap();
+        let page = documents.list_short_lived("~one/", after).await.unwrap();
         listed.extend(page.documents.into_iter().map(|one| (one.name, one.value)));
         after = page.next;
         if after.is_none() {
@@ -402,6 +405,7 @@ pub(super) async fn what_holds_what_somebody_wrote_is_listed_and_forgotten(harne
     listed.sort_unstable();
     let mut wanted: Vec<_> =
         (0..300).map(|n| (format!("~one/{n}"), b"their words".to_vec())).collect();
+    wanted.push(("~one/arrived".to_owned(), b"their number".to_vec()));
     wanted.sort_unstable();
     assert_eq!(listed, wanted);
     for name in ["~one/7", "lasting"] {

@@ -85,12 +85,21 @@ fn revision_of(revision: u64) -> i64 {
     i64::try_from(revision).unwrap_or(i64::MAX)
 }
 
-/// Lists some that hold what somebody wrote, from after another one.
-pub(super) fn list_passing(db: &Connection, after: Option<&str>) -> rusqlite::Result<DocumentPage> {
+/// Lists some short-lived ones whose names begin so and come after another one, whether or not they hold what
+/// somebody wrote.
+pub(super) fn list_short_lived(
+    db: &Connection,
+    beginning: &str,
+    after: Option<&str>,
+) -> rusqlite::Result<DocumentPage> {
+    let (from, to) = span(beginning, after);
     let mut statement = db.prepare_cached(
-        "SELECT name, value, revision, changed_at FROM passing WHERE name > ?1 ORDER BY name LIMIT ?2",
+        "SELECT name, value, revision, changed_at FROM documents WHERE name > ?1 AND name < ?2
+         UNION ALL
+         SELECT name, value, revision, changed_at FROM passing WHERE name > ?1 AND name < ?2
+         ORDER BY name LIMIT ?3",
     )?;
-    let values = params![after.unwrap_or_default(), Documents::PAGE_MAX];
+    let values = params![from, to, Documents::PAGE_MAX];
     let documents = statement.query_map(values, listed)?.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(page(documents))
 }
@@ -101,9 +110,7 @@ pub(super) fn list(
     beginning: &str,
     after: Option<&str>,
 ) -> rusqlite::Result<DocumentPage> {
-    let from = after.filter(|after| *after > beginning).unwrap_or(beginning);
-    // As wide as what begins with it: no name goes on with the last of all characters.
-    let to = format!("{beginning}{}", char::MAX);
+    let (from, to) = span(beginning, after);
     let mut statement = db.prepare_cached(
         "SELECT name, value, revision, changed_at FROM documents
          WHERE name > ?1 AND name < ?2 AND substr(name, 1, 1) <> '~' ORDER BY name LIMIT ?3",
@@ -111,6 +118,13 @@ pub(super) fn list(
     let values = params![from, to, Documents::PAGE_MAX];
     let documents = statement.query_map(values, listed)?.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(page(documents))
+}
+
+/// Between which names those are that begin so and come after another one.
+fn span<'a>(beginning: &'a str, after: Option<&'a str>) -> (&'a str, String) {
+    let from = after.filter(|after| *after > beginning).unwrap_or(beginning);
+    // As wide as what begins with it: no name goes on with the last of all characters.
+    (from, format!("{beginning}{}", char::MAX))
 }
 
 fn listed(row: &Row<'_>) -> rusqlite::Result<Listed> {

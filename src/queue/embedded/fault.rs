@@ -67,6 +67,11 @@ impl Fault {
         Error::Locked { path: self.path.to_path_buf(), source }
     }
 
+    /// Tells that there is too much of something to be written anew.
+    pub(super) fn crowded(&self, table: &'static str) -> Error {
+        Error::Crowded { path: self.path.to_path_buf(), table }
+    }
+
     /// Tells that a row does not hold what only this program writes there.
     pub(super) fn damaged(&self, what: &'static str) -> Error {
         let source = Arc::new(std::io::Error::new(std::io::ErrorKind::InvalidData, what));

@@ -64,7 +64,7 @@ use self::rows::Loaded;
 use self::shared::Shared;
 use self::sweep::{Retention, Sweep};
 use self::tidy::Tidy;
-use self::writer::{Op, Submit, Threads, Writer};
+use self::writer::{Op, Submit, Threads, Wishes, Writer};
 use super::engine::{Engine, Fits, LaneHead, Leased, StoredDocument, Trouble, Value};
 use super::lanes::{Entry, HeadOfLane, Lanes, Taken};
 use super::{
@@ -177,6 +177,7 @@ impl Embedded {
             checkpoints: Checkpoints::start(&path, &fault)?,
             is_odd_tick: false,
             tidy: Tidy::new(),
+            wishes: Wishes::default(),
             lock,
         };
         let (submit, threads) =
@@ -314,12 +315,13 @@ impl Engine for Embedded {
         self.submit.call(Op::WriteOver).map(|done| done.map(drop)).boxed()
     }
 
-    fn list_passing(
+    fn list_short_lived(
         &self,
+        beginning: String,
         after: Option<DocumentCursor>,
     ) -> BoxFuture<'_, Result<DocumentPage, Error>> {
         let after = after.map(|DocumentCursor(name)| name);
-        let list = move |db: &_| documents::list_passing(db, after.as_deref());
+        let list = move |db: &_| documents::list_short_lived(db, &beginning, after.as_deref());
         self.reader.read(&self.shared.fault, list).boxed()
     }
 

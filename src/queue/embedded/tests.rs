@@ -216,6 +216,25 @@ async fn a_file_that_cannot_be_written_says_so_until_it_can_although_nobody_writ
 }
 
 #[tokio::test]
+async fn work_goes_on_while_what_was_deleted_is_written_over() {
+    let place = Place::empty();
+    let store = place.open();
+    let queue = store.queue(QueueName::Inbox);
+    queue.append(vec![job("a", 1)]).await.unwrap();
+    let reader = place.sqlite();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM jobs").unwrap();
+    queue.append(vec![job("a", 2)]).await.unwrap();
+    let mut over = Box::pin(store.write_over());
+    assert!(over.as_mut().now_or_never().is_none(), "it is asked for");
+    let appended = tokio::time::timeout(PATIENCE, queue.append(vec![job("a", 3)])).await;
+    assert_eq!(appended.unwrap().unwrap(), [Appended::Added]);
+    assert!(over.as_mut().now_or_never().is_none(), "the log is still read");
+    reader.execute_batch("ROLLBACK").unwrap();
+    tokio::time::timeout(PATIENCE, over).await.unwrap().unwrap();
+    store.close().await;
+}
+
+#[tokio::test]
 async fn what_could_not_be_settled_comes_again_after_a_while() {
     let place = Place::empty();
     let store = place.open();

@@ -5,7 +5,8 @@
 //! copies stayed in the gaps, [`scrub`] writes the open payloads anew and the documents that hold what
 //! somebody wrote; and the log, which holds the
 //! pages as they were, is emptied. The last two follow what was written within [`TICKS_BETWEEN`], at a
-//! clean stop too. What the disk itself keeps below the file system is beyond this.
+//! clean stop too. Who asks for it, having forgotten somebody, has all documents written anew besides
+//! ([`WritingOver`]), which hold addresses: one table at a time, between other work. What the disk itself keeps below the file system is beyond this.
 //!
 //! Payloads encrypted with keys that are dropped with them would leave less to do here, but cost each
 //! append and each acknowledgement a row more, about a third of the processor's time; zeros cost
@@ -24,6 +25,14 @@ pub(super) const BESIDE_WORK: Most = Most { rows: 2048, bytes: 2 << 20 };
 
 /// As [`BESIDE_WORK`], when nobody waits: at the start and at the stop.
 pub(super) const ALONE: Most = Most { rows: 65_536, bytes: 64 << 20 };
+
+/// As [`ALONE`], for who has forgotten somebody and waits; a table at a time. There is a document for each reply
+/// of the retention time, of some hundred bytes.
+pub(super) const BY_WISH: Most = Most { rows: 400_000, bytes: 64 << 20 };
+
+/// For how many ticks the log is tried to be emptied that somebody reads: five seconds. Reads take
+/// milliseconds, a backup's steps not much more.
+const EMPTY_TICKS_MAX: u32 = 10;
 
 /// Says in the file that nothing was deleted from it without zeros: "chmn".
 const ZEROED: i32 = 0x6368_6d6e;
@@ -114,32 +123,105 @@ impl Tidy {
     }
 }
 
+/// What is written anew.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    /// Of open jobs and dead letters.
+    Payloads,
+    /// Documents that hold what somebody wrote.
+    Passing,
+    /// All other documents, which may hold addresses.
+    Documents,
+}
+
+impl Part {
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::Payloads, Self::Passing, Self::Documents];
+
+    /// Its table, what its rows hold, and in which order they stand.
+    const fn table(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Payloads => ("payloads", "payload", "seq"),
+            Self::Passing => ("passing", "value", "seq"),
+            Self::Documents => ("documents", "value", "name"),
+        }
+    }
+
+    /// What it is called.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Payloads => "payloads",
+            Self::Passing => "private documents",
+            Self::Documents => "documents",
+        }
+    }
+}
+
+/// What is taken out of the files by wish: each part anew, then the log emptied, a step at a time. Pure.
+#[derive(Debug)]
+pub(super) struct WritingOver {
+    parts_done: usize,
+    ticks_left: u32,
+}
+
+impl WritingOver {
+    pub(super) const fn new() -> Self {
+        Self { parts_done: 0, ticks_left: EMPTY_TICKS_MAX }
+    }
+
+    /// The part that is next; none once the log is to be emptied.
+    pub(super) fn part(&self) -> Option<Part> {
+        Part::ALL.get(self.parts_done).copied()
+    }
+
+    /// Notes that a part is done.
+    pub(super) const fn done(&mut self) {
+        self.parts_done += 1;
+    }
+
+    /// Notes that time has passed in which the log was read; says whether that goes on for too long.
+    pub(super) fn is_over_late(&mut self) -> bool {
+        if self.part().is_none() {
+            self.ticks_left = self.ticks_left.saturating_sub(1);
+        }
+        self.ticks_left == 0
+    }
+}
+
 /// Writes anew what somebody wrote, each page with nothing between its rows; nothing if it is too much.
-///
-/// Deleting all rows of a table at once clears its pages as a whole, and rows that are added in their
-/// order are not moved. Source: SQLite, "DELETE", "The Truncate Optimization", and "PRAGMA
-/// `secure_delete`", read 2026-11-29.
 pub(super) fn scrub(db: &Connection, most: Most) -> rusqlite::Result<()> {
     // Each has its own bound: many replies that are never told of do not keep the payloads from it.
-    for (table, column) in [("payloads", "payload"), ("passing", "value")] {
-        let (rows, bytes): (i64, i64) = db
-            .prepare_cached(&format!(
-                "SELECT count(*), coalesce(sum(bytes), 0)
-                 FROM (SELECT length({column}) AS bytes FROM {table} LIMIT ?1)"
-            ))?
-            .query_row([most.rows + 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        if rows <= most.rows && bytes <= most.bytes {
-            let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
-            write_anew(&transaction, table)?;
-            transaction.commit()?;
-        }
+    for part in [Part::Payloads, Part::Passing] {
+        let _is_too_much = !scrub_part(db, part, most)?;
     }
     Ok(())
 }
 
-/// Writes all rows of a table anew, in the order of their numbers, which come first.
-fn write_anew(db: &Connection, table: &str) -> rusqlite::Result<()> {
-    let mut read = db.prepare_cached(&format!("SELECT * FROM {table} ORDER BY seq"))?;
+/// Writes a part anew; false if it is too much, and nothing was.
+///
+/// Deleting all rows of a table at once clears its pages as a whole, and rows that are added in their
+/// order are not moved. Source: SQLite, "DELETE", "The Truncate Optimization", and "PRAGMA
+/// `secure_delete`", read 2026-11-29.
+pub(super) fn scrub_part(db: &Connection, part: Part, most: Most) -> rusqlite::Result<bool> {
+    let (table, column, order) = part.table();
+    let (rows, bytes): (i64, i64) = db
+        .prepare_cached(&format!(
+            "SELECT count(*), coalesce(sum(bytes), 0)
+             FROM (SELECT length({column}) AS bytes FROM {table} LIMIT ?1)"
+        ))?
+        .query_row([most.rows + 1], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if rows > most.rows || bytes > most.bytes {
+        return Ok(false);
+    }
+    let transaction = Transaction::new_unchecked(db, TransactionBehavior::Immediate)?;
+    write_anew(&transaction, (table, order))?;
+    transaction.commit()?;
+    Ok(true)
+}
+
+/// Writes all rows of a table anew, in their order.
+fn write_anew(db: &Connection, (table, order): (&str, &str)) -> rusqlite::Result<()> {
+    let mut read = db.prepare_cached(&format!("SELECT * FROM {table} ORDER BY {order}"))?;
     let columns = read.column_count();
     let kept: Vec<Vec<Value>> = read
         .query_map([], |row| (0..columns).map(|column| row.get(column)).collect())?
@@ -273,7 +355,7 @@ mod tests {
             found.len()
         };
         assert!(left() > open.len(), "zeros alone are enough here, and this test shows nothing");
-        scrub(&db, Most { rows: 9, bytes: i64::MAX }).unwrap();
+        assert!(!scrub_part(&db, Part::Payloads, Most { rows: 9, bytes: i64::MAX }).unwrap());
         assert!(left() > open.len(), "too many rows are left alone");
         scrub(&db, ALONE).unwrap();
         assert_eq!(left(), open.len());
@@ -289,15 +371,35 @@ mod tests {
 
     #[test]
     fn a_private_document_leaves_nothing_of_what_it_no_longer_says() {
+        let beside_work = &Part::ALL[..2];
         assert!(
-            left_of_documents(false) > 1,
+            left_of_documents(false, beside_work) > 1,
             "any document leaves nothing, this test shows nothing"
         );
-        assert_eq!(left_of_documents(true), 1, "the one that has not arrived");
+        assert_eq!(left_of_documents(true, beside_work), 1, "the one that has not arrived");
+    }
+
+    #[test]
+    fn no_document_leaves_anything_once_all_are_written_anew() {
+        assert_eq!(left_of_documents(false, &Part::ALL), 1, "the one that has not arrived");
+    }
+
+    #[test]
+    fn who_reads_the_log_for_long_ends_a_wish_to_write_over() {
+        let mut over = WritingOver::new();
+        for part in Part::ALL {
+            assert_eq!(over.part(), Some(part));
+            assert!(!over.is_over_late(), "a part takes the time it needs");
+            over.done();
+        }
+        assert_eq!(over.part(), None);
+        let late = (1..=EMPTY_TICKS_MAX).map(|_| over.is_over_late()).collect::<Vec<_>>();
+        assert_eq!(late.iter().filter(|late| **late).count(), 1);
+        assert_eq!(late.last(), Some(&true));
     }
 
     /// Of how many texts something is in the file when all but one have been taken out of their documents.
-    fn left_of_documents(is_private: bool) -> usize {
+    fn left_of_documents(is_private: bool, parts: &[Part]) -> usize {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("queue.db");
         let db = Connection::open(&path).unwrap();
@@ -344,7 +446,9 @@ mod tests {
             (found.value.as_slice(), found.revision),
             (&b"it has arrived, and nothing is left"[..], 2)
         );
-        scrub(&db, ALONE).unwrap();
+        for &part in parts {
+            assert!(scrub_part(&db, part, ALONE).unwrap());
+        }
         assert!(empty_log(&db).unwrap());
         let bytes = std::fs::read(&path).unwrap();
         let text = String::from_utf8_lossy(&bytes);

@@ -17,7 +17,7 @@ use super::checkpoint::Checkpoints;
 use super::lock::Lock;
 use super::shared::Shared;
 use super::sweep::Sweep;
-use super::tidy::{self, Step, Tidy};
+use super::tidy::{self, Step, Tidy, WritingOver};
 use crate::clock::{Clock, Timestamp};
 use crate::fault_points::{self, Point};
 use crate::queue::engine::Trouble;
@@ -38,11 +38,6 @@ const GATHER_STEPS_MAX: u32 = 10;
 
 /// How often marks are flushed and old rows looked for.
 const TICK: Duration = Duration::from_millis(500);
-
-/// How often it is tried to empty the log that somebody reads, and after what pause: reads take
-/// milliseconds, a backup's steps not much more.
-const EMPTY_TRIES_MAX: u32 = 100;
-const EMPTY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// How long a job is held when settling it failed, so that a full disk does not make a storm.
 const HOLD_AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -132,6 +127,15 @@ pub(super) fn start(state: Writer) -> std::io::Result<(Submit, Threads)> {
     Ok((Submit(sender), Threads { writer, ticker, stop_ticker }))
 }
 
+/// Those who wait until what was deleted is out of the files.
+#[derive(Default)]
+pub(super) struct Wishes {
+    /// Who asked since the work for others has begun, which may have passed over what they deleted.
+    next: Vec<Answer>,
+    /// What is under way, and for whom.
+    now: Option<(WritingOver, Vec<Answer>)>,
+}
+
 /// What the writing thread owns.
 pub(super) struct Writer {
     pub(super) db: Connection,
@@ -145,6 +149,7 @@ pub(super) struct Writer {
     /// A probe goes with every second tick.
     pub(super) is_odd_tick: bool,
     pub(super) tidy: Tidy,
+    pub(super) wishes: Wishes,
     /// Released last, when the connection is closed.
     pub(super) lock: Lock,
 }
@@ -155,8 +160,12 @@ impl Writer {
         let _closed = self.shared.closed.clone().drop_guard();
         let mut ops = Vec::with_capacity(OPS_PER_BATCH_MAX);
         let mut writes = Vec::with_capacity(OPS_PER_BATCH_MAX);
-        let (mut ops_last, mut waiting) = (0, Vec::new());
+        let mut ops_last = 0;
         loop {
+            if self.is_writing_over() && receiver.is_empty() {
+                self.write_over(false);
+                continue;
+            }
             if self.sweep.is_behind() && receiver.is_empty() {
                 self.sweep(Sweep::step);
                 continue;
@@ -172,18 +181,16 @@ impl Writer {
                 match op {
                     Op::Write(write, answer) => writes.push((write, answer)),
                     Op::Flush(answer) => drop(answer.send(self.flush_marks().map(|()| Vec::new()))),
-                    Op::WriteOver(answer) => waiting.push(answer),
-                    Op::Tick(at) => self.tick(at),
+                    Op::WriteOver(answer) => self.wishes.next.push(answer),
+                    Op::Tick(at) => {
+                        self.write_over(true);
+                        self.tick(at);
+                    }
                     Op::Stop => receiver.close(),
                 }
             }
             self.write(&mut writes);
-            if !waiting.is_empty() {
-                let written = self.write_over();
-                for answer in waiting.drain(..) {
-                    let _ = answer.send(written.clone().map(|()| Vec::new()));
-                }
-            }
+            self.write_over(false);
             self.sweep(Sweep::step);
         }
         self.tick_marks();
@@ -336,19 +343,52 @@ impl Writer {
         }
     }
 
-    /// Takes what was deleted out of the file and its log, and returns when it is out: who reads the log is
-    /// waited for.
-    fn write_over(&self) -> Result<(), Error> {
+    /// Whether there is a step to do for those who wait, other than to wait for who reads the log.
+    fn is_writing_over(&self) -> bool {
+        match &self.wishes.now {
+            Some((over, _)) => over.part().is_some(),
+            None => !self.wishes.next.is_empty(),
+        }
+    }
+
+    /// Does the next step of taking what was deleted out of the file and its log, if somebody waits for that.
+    /// Who reads the log is waited for from tick to tick, so that others are not held up.
+    fn write_over(&mut self, is_tick: bool) {
+        let Wishes { next, now } = &mut self.wishes;
+        if now.is_none() && !next.is_empty() {
+            *now = Some((WritingOver::new(), std::mem::take(next)));
+        }
+        let Some((mut over, answers)) = now.take() else { return };
+        let is_late = is_tick && over.is_over_late();
+        let ended = match self.write_over_step(&mut over) {
+            Ok(false) if is_late => Err(self.shared.fault.busy()),
+            Ok(false) => {
+                self.wishes.now = Some((over, answers));
+                return;
+            }
+            Ok(true) => Ok(()),
+            Err(error) => Err(error),
+        };
+        for answer in answers {
+            // A caller that went away does not need its answer.
+            let _ = answer.send(ended.clone().map(|()| Vec::new()));
+        }
+    }
+
+    /// Writes a part anew, or empties the log after all; true once that is done.
+    fn write_over_step(&self, over: &mut WritingOver) -> Result<bool, Error> {
         let fault = &self.shared.fault;
         let failed = |error| fault.sqlite("write over what was deleted in", error);
-        tidy::scrub(&self.db, tidy::ALONE).map_err(failed)?;
-        for _ in 0..EMPTY_TRIES_MAX {
-            if tidy::empty_log(&self.db).map_err(failed)? {
-                return Ok(());
+        if let Some(part) = over.part() {
+            if !tidy::scrub_part(&self.db, part, tidy::BY_WISH).map_err(failed)? {
+                return Err(fault.crowded(part.as_str()));
             }
-            std::thread::sleep(EMPTY_AGAIN_AFTER);
+            over.done();
+            if over.part().is_some() {
+                return Ok(false);
+            }
         }
-        Err(fault.busy())
+        tidy::empty_log(&self.db).map_err(failed)
     }
 
     /// Takes what was deleted out of the file and its log. That takes room for a moment, so not while

@@ -119,11 +119,12 @@ impl MarkBucket {
     }
 
     /// Lists some of those that are forgotten after a time, those first that were not written for longest.
-    pub(super) async fn list_passing(
+    pub(super) async fn list_short_lived(
         &self,
+        beginning: &str,
         after: Option<DocumentCursor>,
     ) -> Result<DocumentPage, Error> {
-        self.list(&self.recent, Documents::SHORT_LIVED, after).await
+        self.list(&self.recent, beginning, after).await
     }
 
     async fn list(

@@ -312,13 +312,14 @@ impl Engine for JetStream {
         std::future::ready(Ok(())).boxed()
     }
 
-    fn list_passing(
+    fn list_short_lived(
         &self,
+        beginning: String,
         after: Option<DocumentCursor>,
     ) -> BoxFuture<'_, Result<DocumentPage, Error>> {
         async move {
             let _call = self.shared.call()?;
-            self.shared.marks.list_passing(after).await
+            self.shared.marks.list_short_lived(&beginning, after).await
         }
         .boxed()
     }

@@ -181,12 +181,12 @@ pub(super) async fn an_erased_thread_is_gone_and_others_stay(place: impl Harness
     let start = numbered(&timeline, 4).await;
     write(&timeline, vec![record(start, 2, Some(2), Stage::TurnStarted)]).await;
     eventually(&timeline, Subject::Thread(thread(2)), 1).await;
-    assert_eq!(timeline.count(thread(1)).await.unwrap(), 4, "who counts leaves all there");
-    assert_eq!(timeline.erase(thread(1)).await.unwrap(), 4);
+    assert_eq!(timeline.count(&[thread(1)]).await.unwrap(), [4], "who counts leaves all there");
+    assert_eq!(timeline.erase(&[thread(1), thread(9)]).await.unwrap(), [4, 0]);
     assert!(read(&timeline, Subject::Thread(thread(1)), None, 9).await.records.is_empty());
     assert!(read(&timeline, Subject::Message(message(1)), None, 9).await.records.is_empty());
     assert_eq!(read(&timeline, Subject::Thread(thread(2)), None, 9).await.records.len(), 1);
-    assert_eq!(timeline.erase(thread(1)).await.unwrap(), 0, "again, nothing is there");
+    assert_eq!(timeline.erase(&[thread(1)]).await.unwrap(), [0], "again, nothing is there");
 }
 
 pub(super) async fn the_oldest_go_when_there_are_too_many(place: impl Harness) {

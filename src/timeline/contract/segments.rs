@@ -123,7 +123,7 @@ async fn nothing_of_an_erased_thread_is_in_any_file() {
     write(&timeline, both).await;
     let name = thread(1).to_string();
     assert!(place.texts().concat().contains(&name), "it was there");
-    timeline.erase(thread(1)).await.unwrap();
+    timeline.erase(&[thread(1)]).await.unwrap();
     let left = place.texts().concat();
     assert!(!left.contains(&name) && !left.contains(&format!("IM{}", "01".repeat(16))), "{left}");
     write(&timeline, vec![record(now, 2, Some(2), Stage::Held)]).await;

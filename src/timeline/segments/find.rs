@@ -178,6 +178,12 @@ pub(super) fn needle(sid: &str) -> String {
     format!("\":\"{sid}\"")
 }
 
+/// What a line may hold as [`needle`]s: its texts that are values.
+pub(super) fn sids(line: &str) -> impl Iterator<Item = &str> {
+    const BEFORE: &str = "\":\"";
+    line.match_indices(BEFORE).filter_map(|(at, _)| line[at + BEFORE.len()..].split('"').next())
+}
+
 /// The wanted lines of a segment.
 enum WantedLines<'a> {
     /// All, as they were read.

@@ -116,7 +116,7 @@ async fn nothing_of_an_erased_thread_is_in_an_index() {
     for _ in 0..8 {
         engine.write(lines(40)).await.unwrap();
     }
-    assert_eq!(engine.erase(thread(), true).await.unwrap(), 320);
+    assert_eq!(engine.erase(vec![thread()], true).await.unwrap(), [320]);
     for entry in fs::read_dir(place.path()).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|ending| ending == "ids") {
