@@ -189,7 +189,7 @@ mod tests {
         for (threads, is_cut, part) in [
             (&[][..], false, "nothing is kept"),
             (&[whole.clone(), out], false, "ask again"),
-            (&[whole.clone()], true, "more threads"),
+            (std::slice::from_ref(&whole), true, "more threads"),
             (&[whole.clone(), group], false, "named itself"),
         ] {
             let (done, detail) = told(threads, is_cut);

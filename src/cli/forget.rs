@@ -81,7 +81,8 @@ async fn act(args: &Args, environment: &Environment) -> Result<Outcome, Error> {
     let api = AdminApi::new(&report, args.url.as_ref())?;
     let body = json!({ "who": args.who.trim(), "act": args.yes });
     let answer: Answer = api.post(&["v1", "forget"], &body).await?;
-    let is_left = args.yes && !answer.done && !(answer.threads.is_empty() && !answer.more);
+    let is_found = !answer.threads.is_empty() || answer.more;
+    let is_left = args.yes && is_found && !answer.done;
     let shown = if args.json { outcome::json(&answer) } else { page(&answer, args.yes) };
     let shown = Outcome::done(shown);
     Ok(if is_left { shown.with_code(1) } else { shown })
