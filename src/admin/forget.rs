@@ -16,7 +16,7 @@ use crate::channels::TheirThreads;
 use crate::http::problem::problem;
 use crate::json;
 use crate::pii::Pii;
-use crate::pipeline::forget::{Error, Forget, Forgotten, ForgottenThread, Wanted};
+use crate::pipeline::forget::{Error, Forget, ForgetScope, Forgotten, ForgottenThread};
 use crate::telemetry::chain::Chain;
 use crate::thread::{MessageId, ThreadId};
 
@@ -151,8 +151,8 @@ fn outcome(threads: &[ForgottenThread], act: bool, is_cut: bool) -> (bool, &'sta
 }
 
 /// The threads that are meant, and whether there are more; none if nothing is understood.
-async fn named(forget: &Forget, who: &Pii) -> Result<Option<(Wanted, bool)>, Error> {
-    let one = |thread| (Wanted { threads: vec![thread], spares_others: false }, false);
+async fn named(forget: &Forget, who: &Pii) -> Result<Option<(ForgetScope, bool)>, Error> {
+    let one = |thread| (ForgetScope { threads: vec![thread], spares_others: false }, false);
     let text = who.reveal().trim();
     if let Ok(thread) = text.parse::<ThreadId>() {
         return Ok(Some(one(thread)));
@@ -165,7 +165,7 @@ async fn named(forget: &Forget, who: &Pii) -> Result<Option<(Wanted, bool)>, Err
         return Ok(None);
     }
     let TheirThreads { threads, is_cut } = forget.channels.threads_of(&Pii::from(text)).await?;
-    Ok(Some((Wanted { threads, spares_others: true }, is_cut)))
+    Ok(Some((ForgetScope { threads, spares_others: true }, is_cut)))
 }
 
 fn unavailable(error: &Error) -> Response {

@@ -70,7 +70,7 @@ pub struct PageFrame<'a> {
     pub title: &'a str,
     /// What stands beside the headline: a pill, a note, buttons in a `div.right`.
     pub aside: Markup,
-    /// Where its fragments come from, by [`feed_of`](super::feeds::feed_of), where it has some.
+    /// Where its fragments come from, by `feeds::feed_of`, where it has some.
     pub live: Option<String>,
     /// What it is about.
     pub body: Markup,

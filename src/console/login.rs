@@ -1,6 +1,6 @@
 //! The door of the console: signing in by a token, and out.
 //!
-//! A token is compared by digest, wrong ones are counted and slowed by [`pace`](super::pace). The form has a
+//! A token is compared by digest, wrong ones are counted and slowed by `pace`. The form has a
 //! mark of its own, so that no page of somebody else's signs a browser in.
 
 use std::net::{IpAddr, Ipv4Addr};

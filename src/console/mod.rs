@@ -10,10 +10,10 @@
 //!
 //! 1. a file beside this one, with `pub(super) fn router() -> Router<Console>` that has its routes, merged
 //!    below in [`router`], and a line in [`PATHS`];
-//! 2. a handler takes `State<Console>` and a [`Visitor`](visitor::Visitor), draws with `maud::html!`, and
-//!    answers [`layout::page`] with its [`ConsoleSection`](layout::ConsoleSection);
+//! 2. a handler takes `State<Console>` and a `Visitor`, draws with `maud::html!`, and
+//!    answers [`layout::page`] with its [`layout::ConsoleSection`];
 //! 3. a form is `method="post"`, has `(visitor.form_field())` inside, and its handler takes an
-//!    [`Act`](visitor::Act) as its last argument: who may only look, and who was shown the form by nobody, does
+//!    `Act` as its last argument: who may only look, and who was shown the form by nobody, does
 //!    not get there. It ends with 303 to the page that shows what became of it;
 //! 4. who may only look is shown no buttons: `@if visitor.may_act()`;
 //! 5. what changes by itself stands in an element with an id; a function gives the same ids with what is

@@ -83,7 +83,7 @@ impl ForgottenThread {
 
 /// Of which threads something is to be forgotten.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct ForgetScope {
     /// The threads.
     pub threads: Vec<ThreadId>,
     /// Whether those are left alone in which others write too.
@@ -120,7 +120,7 @@ impl Forget {
     /// # Errors
     ///
     /// See [`Error`].
-    pub async fn look(&self, wanted: &Wanted) -> Result<Forgotten, Error> {
+    pub async fn look(&self, wanted: &ForgetScope) -> Result<Forgotten, Error> {
         let end = self.clock.now() + BEGIN_WITHIN;
         let records = self.records(&wanted.threads).await?;
         let mut all = Forgotten::default();
@@ -158,7 +158,7 @@ impl Forget {
     /// # Errors
     ///
     /// See [`Error`]. What was done until then is done, and the threads are still found by their addresses.
-    pub async fn act(&self, wanted: &Wanted) -> Result<Forgotten, Error> {
+    pub async fn act(&self, wanted: &ForgetScope) -> Result<Forgotten, Error> {
         let end = self.clock.now() + BEGIN_WITHIN;
         let known = self.records(&wanted.threads).await?;
         let mut threads: Vec<_> = wanted.threads.iter().copied().zip(known).collect();
@@ -186,7 +186,7 @@ impl Forget {
     }
 
     /// Whether a thread is left alone for the sake of others in it.
-    async fn is_spared(&self, thread: ThreadId, wanted: &Wanted) -> Result<bool, Error> {
+    async fn is_spared(&self, thread: ThreadId, wanted: &ForgetScope) -> Result<bool, Error> {
         Ok(wanted.spares_others && self.channels.is_of_several(thread).await?)
     }
 

@@ -1,7 +1,7 @@
 //! The timeline in files beside the embedded queue: lines of JSON in segments, of which the oldest goes first.
 //!
 //! A segment is appended to, never changed but by erasing, which writes blanks over its lines. Once it is
-//! written to no more it has an [`index`] beside it, by which a search reads the lines of a thread or
+//! written to no more it has an `index` beside it, by which a search reads the lines of a thread or
 //! message alone; the newest segment is read as a whole. Nothing is flushed to the disk by hand: a power
 //! cut takes the last seconds, and a line that it cut in two is left out when it is read.
 //!

@@ -125,7 +125,7 @@ impl Tidy {
 
 /// What is written anew.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Part {
+pub(super) enum ScrubPart {
     /// Of open jobs and dead letters.
     Payloads,
     /// Documents that hold what somebody wrote.
@@ -134,7 +134,7 @@ pub(super) enum Part {
     Documents,
 }
 
-impl Part {
+impl ScrubPart {
     /// All of them.
     pub(super) const ALL: [Self; 3] = [Self::Payloads, Self::Passing, Self::Documents];
 
@@ -170,8 +170,8 @@ impl WritingOver {
     }
 
     /// The part that is next; none once the log is to be emptied.
-    pub(super) fn part(&self) -> Option<Part> {
-        Part::ALL.get(self.parts_done).copied()
+    pub(super) fn part(&self) -> Option<ScrubPart> {
+        ScrubPart::ALL.get(self.parts_done).copied()
     }
 
     /// Notes that a part is done.
@@ -191,7 +191,7 @@ impl WritingOver {
 /// Writes anew what somebody wrote, each page with nothing between its rows; nothing if it is too much.
 pub(super) fn scrub(db: &Connection, most: Most) -> rusqlite::Result<()> {
     // Each has its own bound: many replies that are never told of do not keep the payloads from it.
-    for part in [Part::Payloads, Part::Passing] {
+    for part in [ScrubPart::Payloads, ScrubPart::Passing] {
         let _is_too_much = !scrub_part(db, part, most)?;
     }
     Ok(())
@@ -202,7 +202,7 @@ pub(super) fn scrub(db: &Connection, most: Most) -> rusqlite::Result<()> {
 /// Deleting all rows of a table at once clears its pages as a whole, and rows that are added in their
 /// order are not moved. Source: SQLite, "DELETE", "The Truncate Optimization", and "PRAGMA
 /// `secure_delete`", read 2026-11-29.
-pub(super) fn scrub_part(db: &Connection, part: Part, most: Most) -> rusqlite::Result<bool> {
+pub(super) fn scrub_part(db: &Connection, part: ScrubPart, most: Most) -> rusqlite::Result<bool> {
     let (table, column, order) = part.table();
     let (rows, bytes): (i64, i64) = db
         .prepare_cached(&format!(
@@ -355,7 +355,7 @@ mod tests {
             found.len()
         };
         assert!(left() > open.len(), "zeros alone are enough here, and this test shows nothing");
-        assert!(!scrub_part(&db, Part::Payloads, Most { rows: 9, bytes: i64::MAX }).unwrap());
+        assert!(!scrub_part(&db, ScrubPart::Payloads, Most { rows: 9, bytes: i64::MAX }).unwrap());
         assert!(left() > open.len(), "too many rows are left alone");
         scrub(&db, ALONE).unwrap();
         assert_eq!(left(), open.len());
@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_private_document_leaves_nothing_of_what_it_no_longer_says() {
-        let beside_work = &Part::ALL[..2];
+        let beside_work = &ScrubPart::ALL[..2];
         assert!(
             left_of_documents(false, beside_work) > 1,
             "any document leaves nothing, this test shows nothing"
@@ -381,13 +381,13 @@ mod tests {
 
     #[test]
     fn no_document_leaves_anything_once_all_are_written_anew() {
-        assert_eq!(left_of_documents(false, &Part::ALL), 1, "the one that has not arrived");
+        assert_eq!(left_of_documents(false, &ScrubPart::ALL), 1, "the one that has not arrived");
     }
 
     #[test]
     fn who_reads_the_log_for_long_ends_a_wish_to_write_over() {
         let mut over = WritingOver::new();
-        for part in Part::ALL {
+        for part in ScrubPart::ALL {
             assert_eq!(over.part(), Some(part));
             assert!(!over.is_over_late(), "a part takes the time it needs");
             over.done();
@@ -399,7 +399,7 @@ mod tests {
     }
 
     /// Of how many texts something is in the file when all but one have been taken out of their documents.
-    fn left_of_documents(is_private: bool, parts: &[Part]) -> usize {
+    fn left_of_documents(is_private: bool, parts: &[ScrubPart]) -> usize {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("queue.db");
         let db = Connection::open(&path).unwrap();
