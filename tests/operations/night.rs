@@ -41,8 +41,7 @@ async fn a_socket_that_is_down_leads_to_the_wrong_secret_and_a_new_one_opens_it(
     // Nobody waits: the webhook is a door of its own.
     let conversation = night.sms("hello").await;
     night.answered(conversation, 1).await;
-    let traced = night.prints(FINE, &["trace", &conversation.to_string()]).await;
-    assert!(traced.contains("reply sent"), "{traced}");
+    night.traces(conversation, "reply sent").await;
 
     let found = night.prints(BROKEN, &["doctor"]).await;
     let cause = row(&found, &["FAIL", "api-key "]);
@@ -228,6 +227,14 @@ impl Night {
     async fn says(&self, words: &[&str]) -> (Option<i32>, String) {
         let output = self.service.command(words).output().await.unwrap();
         (output.status.code(), said(&output))
+    }
+
+    /// Waits until a thread's trace says this: it is written a few times a second.
+    async fn traces(&self, conversation: ConversationSid, words: &str) {
+        let thread = conversation.to_string();
+        let is_said = async { while !self.says(&["trace", &thread]).await.1.contains(words) {} };
+        let waited = tokio::time::timeout(Duration::from_secs(60), is_said).await;
+        assert!(waited.is_ok(), "the trace never says {words}: {}", self.service.log_tail());
     }
 
     /// As [`Night::says`], with the exit code that it has to have.
