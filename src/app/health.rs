@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 
@@ -28,6 +29,10 @@ const AGENT_DOWN: &str = "agent_down";
 
 /// How many conversations the debug page is given; it shows fewer.
 const SEATS_SHOWN: usize = 1000;
+
+/// How long the queues may take to tell their numbers to whoever looks at the service; those of before are shown where
+/// they take longer. Less than a look at it may take.
+const QUEUES_WITHIN: Duration = Duration::from_millis(1500);
 
 /// The running service, as far as its pages show it.
 #[derive(Debug)]
@@ -198,7 +203,9 @@ impl Witness for Health {
     fn facts(&self) -> BoxFuture<'_, Facts> {
         Box::pin(async {
             let Some(running) = &self.running else { return Facts::default() };
-            let read = gauges::queues(&running.store).await;
+            // What else is known is known at once, and says why the queues do not answer.
+            let read = tokio::time::timeout(QUEUES_WITHIN, gauges::queues(&running.store)).await;
+            let read = read.unwrap_or_default();
             let mut last = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
             for (name, stats) in read {
                 last.insert(name, stats);
