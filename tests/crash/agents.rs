@@ -363,7 +363,7 @@ mod bitbrat {
         let (place, port) = (folder.path().to_owned(), server.port());
         let kept = Kept::start(move || {
             let mut command = Command::new("python3");
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/platform.py");
+            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/crash/bus_platform.py");
             command.arg(script).arg(port.to_string()).arg(&place);
             command
         });

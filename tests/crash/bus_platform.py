@@ -1,4 +1,4 @@
-"""A platform on its bus, by NATS's own protocol, that thinks about "slow" until it is let: platform.py PORT FOLDER.
+"""A platform on its bus, by NATS's own protocol, that thinks about "slow" until it is let: bus_platform.py PORT FOLDER.
 
 What it has heard is a line of FOLDER/heard; it goes on once there is FOLDER/go. An event is taken off the bus once it
 is answered, and comes again after two seconds. Where the bus goes, it goes too.
